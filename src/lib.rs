@@ -1,0 +1,12 @@
+//! Dateline: curated, structured news records, in through gRPC and out on a feed that loses nothing.
+//!
+//! The map of the house is `ARCHITECTURE.md`. Dependencies point one way:
+//! `cli → client → proto`, `server → feed → store → model → proto`.
+
+pub mod cli;
+pub mod client;
+pub mod feed;
+pub mod model;
+pub mod proto;
+pub mod server;
+pub mod store;
