@@ -1,4 +1,17 @@
 //! What a record is and which changes are allowed. Pure: no I/O, no async, no clock, no randomness; all of
 //! those come in as arguments.
 
+pub mod change;
+pub mod drawing;
+pub mod edtf;
+pub mod filter;
+pub mod mask;
+pub mod name;
+pub mod record;
+pub mod refusal;
+pub mod request;
+pub mod seal;
+pub mod text;
+pub mod validate;
+pub mod violation;
 pub mod walk;

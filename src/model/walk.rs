@@ -57,6 +57,12 @@ impl Path {
         self.fields().next_back()
     }
 
+    /// Whether this lies under a field of that name.
+    #[must_use]
+    pub fn is_under(&self, field: &str) -> bool {
+        self.fields().any(|name| name == field)
+    }
+
     /// Without indexes, for where a reference stands in every record of a kind: `evidence.article`.
     #[must_use]
     pub fn template(&self) -> String {
@@ -160,8 +166,10 @@ impl Rules {
 
 /// What meets the fields of a walk. Every method does nothing unless the visitor says otherwise.
 pub trait Visitor {
-    /// A message, before its fields.
-    fn message(&mut self, _at: &Path, _node: Node<'_>) {}
+    /// A message, before its fields; the answer says whether to visit them.
+    fn message(&mut self, _at: &Path, _node: Node<'_>) -> bool {
+        true
+    }
     /// A string.
     fn string(&mut self, _at: &Path, _rules: &Rules, _value: &mut String) {}
     /// An integer of any width.

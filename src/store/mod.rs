@@ -1,1 +1,129 @@
-//! todo
+//! The only rooms that know SQL: the one write path, the log, reads, and the embedded Postgres.
+//!
+//! Nothing above sees a driver error, a row or a statement; nothing in here sees a gRPC status.
+
+mod append;
+mod columns;
+mod committer;
+//pub mod embedded;
+mod error;
+mod list;
+mod log;
+mod reads;
+mod requests;
+mod stored;
+mod wake;
+mod world;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use uuid::Uuid;
+
+pub use self::{
+    committer::{CommitError, Committed, Committer},
+    error::Error,
+    list::Page,
+    log::LogEntry,
+    stored::{StoredRecord, View},
+    wake::Wake,
+};
+
+/// How the store uses its database.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest that one statement may take.
+    pub statement_timeout: Duration,
+    /// Connections for reads by name and lists.
+    pub readers: u32,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { statement_timeout: Duration::from_secs(10), readers: 16, acquire_timeout: Duration::from_secs(2) }
+    }
+}
+
+/// Which feed this database holds.
+#[derive(Debug, Clone)]
+pub struct FeedIdentity {
+    /// Never changes.
+    pub id: Uuid,
+    /// Which history of the feed.
+    pub epoch: u64,
+    /// Seals page tokens.
+    pub token_key: [u8; 32],
+}
+
+/// The database, in pools by purpose: a flood of one kind of work leaves the others their connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: PgPool,
+    feed: PgPool,
+    writer: PgPool,
+    options: PgConnectOptions,
+}
+
+impl Store {
+    /// Connects, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// When the database is away, refuses us, or has a schema of a newer version.
+    pub async fn connect(url: &str, settings: &Settings) -> Result<Self, Error> {
+        let timeout = settings.statement_timeout.as_millis().to_string();
+        let options = PgConnectOptions::from_str(url)?.application_name("dateline").options([
+            ("statement_timeout", timeout.as_str()),
+            ("lock_timeout", timeout.as_str()),
+            ("idle_in_transaction_session_timeout", "10s"),
+            // Whatever the database's default is: acknowledged means durable (W1).
+            ("synchronous_commit", "on"),
+        ]);
+        // The first connection is made on its own, so that a wrong password is told at once and in full.
+        let mut first = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options).await?;
+        sqlx::query("SET statement_timeout = 0").execute(&mut first).await?;
+        sqlx::migrate!().run(&mut first).await.map_err(Error::Schema)?;
+        drop(first);
+        let pool = |size| {
+            PgPoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(settings.acquire_timeout)
+                // A ping per acquire doubles the cost of a read; a dead connection answers with an error anyway.
+                .test_before_acquire(false)
+                .max_lifetime(Duration::from_secs(30 * 60))
+                .connect_lazy_with(options.clone())
+        };
+        Ok(Self { readers: pool(settings.readers), feed: pool(4), writer: pool(2), options })
+    }
+
+    /// Which feed this is.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn identity(&self) -> Result<FeedIdentity, Error> {
+        let row = sqlx::query!("SELECT id, epoch, token_key FROM feed").fetch_one(&self.feed).await?;
+        Ok(FeedIdentity {
+            id: row.id,
+            epoch: columns::sequence(row.epoch)?,
+            token_key: row.token_key.try_into().map_err(|_| Error::Corrupt("feed.token_key".into()))?,
+        })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.feed).await?;
+        Ok(())
+    }
+
+    /// Closes every connection, after the statements on them have ended.
+    pub async fn close(&self) {
+        tokio::join!(self.readers.close(), self.feed.close(), self.writer.close());
+    }
+}

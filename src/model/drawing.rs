@@ -1,0 +1,151 @@
+//! What is drawn from a record for finding it again: facets, references, days, search text. One walk for
+//! every kind; the schema says which field is what.
+
+use std::collections::BTreeSet;
+
+use super::{
+    edtf::{self, Bounds},
+    name::{Name, collection},
+    text,
+    walk::{Format, Node, Path, Rules, Visitor},
+};
+use crate::proto::v1::{FuzzyDate, Period, State, record::Kind as Body};
+
+/// Most bytes of search text per record.
+const MAX_SEARCH_BYTES: usize = 8 * 1024;
+
+/// What a record says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drawing {
+    /// Sorted facets, `dimension:value`.
+    pub facets: Vec<String>,
+    /// Which records it names, and where; sorted.
+    pub references: BTreeSet<Reference>,
+    /// The days on which it may have held or happened; `None` if nothing is known.
+    pub days: Option<Bounds>,
+    /// Folded words to search in, a line each.
+    pub search: String,
+}
+
+/// One record naming another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// The record that is named.
+    pub target: Name,
+    /// The field that names it, without indexes: `evidence.article`.
+    pub field: String,
+}
+
+/// Draws from a record in a state. The record is not changed.
+#[must_use]
+pub fn draw(body: &mut Body, state: State) -> Drawing {
+    let mut pen = Pen::default();
+    pen.facet("kind", collection(body.kind()).trim_end_matches('s'));
+    pen.facet("state", &state_facet(state));
+    if let Some(name) = Name::parse(body.name()).filter(|name| name.kind() == crate::proto::v1::Kind::Actor) {
+        pen.facet("actor", name.as_str());
+    }
+    pen.type_facet(body);
+    body.walk(&mut Path::default(), &mut pen);
+    Drawing { facets: pen.facets.into_iter().collect(), references: pen.references, days: pen.days, search: pen.search }
+}
+
+/// `draft`, `in_review` … as facets and tables write it.
+#[must_use]
+pub fn state_facet(state: State) -> String {
+    state.as_str_name().trim_start_matches("STATE_").to_ascii_lowercase()
+}
+
+#[derive(Default)]
+struct Pen {
+    facets: BTreeSet<String>,
+    references: BTreeSet<Reference>,
+    days: Option<Bounds>,
+    search: String,
+}
+
+impl Pen {
+    fn facet(&mut self, dimension: &str, value: &str) {
+        self.facets.insert(format!("{dimension}:{value}"));
+    }
+
+    fn type_facet(&mut self, body: &Body) {
+        let name = match body {
+            Body::Article(_) => return,
+            Body::Actor(actor) => actor.r#type().as_str_name(),
+            Body::Relation(relation) => relation.r#type().as_str_name(),
+            Body::Event(event) => event.r#type().as_str_name(),
+        };
+        self.facet("type", &name.trim_start_matches("TYPE_").to_ascii_lowercase());
+    }
+
+    fn date(&mut self, bounds: Option<Bounds>) {
+        self.days = match (self.days, bounds) {
+            (Some(known), Some(more)) => Some(known.hull(more)),
+            (known, more) => known.or(more),
+        };
+    }
+
+    fn add_search(&mut self, at: &Path, rules: &Rules, value: &str) {
+        let for_people = rules.format == Format::Unspecified
+            && rules.pattern.is_none()
+            && rules.refers_to.is_empty()
+            && !rules.output_only
+            && !matches!(at.top(), Some("body" | "evidence" | "mentions" | "name" | "codes" | "external_ids"));
+        if for_people && !value.is_empty() {
+            let key = text::search_key(value);
+            if self.search.len() + key.len() < MAX_SEARCH_BYTES {
+                if !self.search.is_empty() {
+                    self.search.push('\n');
+                }
+                self.search.push_str(&key);
+            }
+        }
+    }
+}
+
+impl Visitor for Pen {
+    fn message(&mut self, at: &Path, node: Node<'_>) -> bool {
+        // Only the record's own time counts: a date deeper inside tells of something else.
+        if at.depth() == 1 {
+            match node {
+                Node::Period(period) => self.date(period_days(period)),
+                Node::FuzzyDate(date) => self.date(date_days(Some(date))),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
+        if value.is_empty() {
+            return;
+        }
+        if !rules.refers_to.is_empty()
+            && let Some(target) = Name::parse(value)
+        {
+            if rules.facet == collection(target.kind()).trim_end_matches('s') {
+                self.facet(rules.facet, target.as_str());
+            }
+            self.references.insert(Reference { target, field: at.template() });
+        } else if !rules.facet.is_empty() {
+            self.facet(rules.facet, value);
+        }
+        self.add_search(at, rules, value);
+    }
+}
+
+fn date_days(date: Option<&FuzzyDate>) -> Option<Bounds> {
+    // Records are validated before anything is drawn from them; a date without use has no days.
+    date.filter(|date| !date.edtf.is_empty()).and_then(|date| edtf::parse(&date.edtf).ok())
+}
+
+/// The days that the source attests: from the first day stated to the last, open at the end while it is
+/// ongoing. An unknown end is not guessed: "joined in 1992" is found in 1992.
+fn period_days(period: &Period) -> Option<Bounds> {
+    let stated = [&period.start, &period.as_of, &period.end]
+        .into_iter()
+        .filter_map(|date| date_days(date.as_ref()))
+        .reduce(Bounds::hull);
+    stated.map(|days| if period.ongoing { Bounds { latest: None, ..days } } else { days })
+}

@@ -1,0 +1,201 @@
+//! Behaviour of `Record`, the one envelope: which kind it is, its name and meta, its content without meta,
+//! and the bytes of a whole record put together from stored parts.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::{Message, encoding};
+use prost_reflect::{DynamicMessage, ReflectMessage};
+
+use super::{
+    name::Name,
+    walk::{Path, Visitor, Walk},
+};
+use crate::proto::v1::{self, Kind, Record, RecordMeta, record::Kind as Body};
+
+/// Runs an expression on the message inside a `Body`, whichever kind it is: the only place that names all
+/// kinds.
+macro_rules! with_body {
+    ($body:expr, $inner:ident => $result:expr) => {
+        match $body {
+            Body::Article($inner) => $result,
+            Body::Actor($inner) => $result,
+            Body::Relation($inner) => $result,
+            Body::Event($inner) => $result,
+        }
+    };
+}
+
+/// Field of `name` in the message of every kind.
+const NAME_FIELD: u32 = 1;
+/// Field of `meta` in the message of every kind.
+const META_FIELD: u32 = 2;
+/// Field of `RecordMeta.sequence`.
+const SEQUENCE_FIELD: u32 = 12;
+
+impl Body {
+    /// The kind of this body.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Body::Article(_) => Kind::Article,
+            Body::Actor(_) => Kind::Actor,
+            Body::Relation(_) => Kind::Relation,
+            Body::Event(_) => Kind::Event,
+        }
+    }
+
+    /// The name as it was sent; not checked.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        with_body!(self, inner => &inner.name)
+    }
+
+    /// The meta, if there is any.
+    #[must_use]
+    pub fn meta(&self) -> Option<&RecordMeta> {
+        with_body!(self, inner => inner.meta.as_ref())
+    }
+
+    /// Takes the meta out: what remains is the content.
+    pub fn take_meta(&mut self) -> Option<RecordMeta> {
+        with_body!(self, inner => inner.meta.take())
+    }
+
+    /// The encoded message; without meta this is the content that is stored.
+    #[must_use]
+    pub fn to_content(&self) -> Vec<u8> {
+        with_body!(self, inner => inner.encode_to_vec())
+    }
+
+    /// Decodes stored content of a kind; `None` for the unspecified kind.
+    ///
+    /// # Errors
+    /// When the bytes are not a message of that kind.
+    pub fn decode(kind: Kind, content: &[u8]) -> Result<Option<Self>, prost::DecodeError> {
+        Ok(match kind {
+            Kind::Unspecified => None,
+            Kind::Article => Some(Body::Article(v1::Article::decode(content)?)),
+            Kind::Actor => Some(Body::Actor(v1::Actor::decode(content)?)),
+            Kind::Relation => Some(Body::Relation(v1::Relation::decode(content)?)),
+            Kind::Event => Some(Body::Event(v1::Event::decode(content)?)),
+        })
+    }
+
+    /// The same message with access to fields by name.
+    #[must_use]
+    pub fn to_dynamic(&self) -> DynamicMessage {
+        with_body!(self, inner => inner.transcode_to_dynamic())
+    }
+
+    /// How many entries of evidence it has; `None` for kinds that are sources themselves.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&[v1::Evidence]> {
+        match self {
+            Body::Article(_) => None,
+            Body::Actor(actor) => Some(&actor.evidence),
+            Body::Relation(relation) => Some(&relation.evidence),
+            Body::Event(event) => Some(&event.evidence),
+        }
+    }
+
+    /// Walks the message of the kind, with paths from its root.
+    pub fn walk(&mut self, at: &mut Path, visitor: &mut dyn Visitor) {
+        with_body!(self, inner => inner.walk(at, visitor));
+    }
+}
+
+impl Record {
+    /// The checked name; `None` if there is no kind set or the name does not belong to it.
+    #[must_use]
+    pub fn record_name(&self) -> Option<Name> {
+        let body = self.kind.as_ref()?;
+        Name::parse(body.name()).filter(|name| name.kind() == body.kind())
+    }
+}
+
+impl From<Body> for Record {
+    fn from(body: Body) -> Self {
+        Record { kind: Some(body) }
+    }
+}
+
+impl From<v1::Bundle> for Vec<Record> {
+    fn from(bundle: v1::Bundle) -> Self {
+        let articles = bundle.articles.into_iter().map(Body::Article);
+        let actors = bundle.actors.into_iter().map(Body::Actor);
+        let relations = bundle.relations.into_iter().map(Body::Relation);
+        let events = bundle.events.into_iter().map(Body::Event);
+        articles.chain(actors).chain(relations).chain(events).map(Record::from).collect()
+    }
+}
+
+/// The field of `Record` in which a kind stands.
+fn record_field(kind: Kind) -> u32 {
+    kind as u32
+}
+
+/// A whole encoded `Record`, from stored content, stored meta (without sequence) and the sequence in the
+/// feed that is read. Nothing is decoded: protobuf messages concatenate.
+#[must_use]
+pub fn record_bytes(kind: Kind, content: &[u8], meta: &[u8], sequence: u64) -> Bytes {
+    let sequence_len = encoding::key_len(SEQUENCE_FIELD) + encoding::encoded_len_varint(sequence);
+    let meta_len = meta.len() + sequence_len;
+    let body_len = content.len() + delimited_len(META_FIELD, meta_len);
+    let mut out = BytesMut::with_capacity(delimited_len(record_field(kind), body_len));
+    delimiter(record_field(kind), body_len, &mut out);
+    out.put_slice(content);
+    delimiter(META_FIELD, meta_len, &mut out);
+    out.put_slice(meta);
+    encoding::encode_key(SEQUENCE_FIELD, encoding::WireType::Varint, &mut out);
+    encoding::encode_varint(sequence, &mut out);
+    out.freeze()
+}
+
+/// Content of a tombstone: the name alone, the same for every kind.
+#[must_use]
+pub fn name_only(name: &str) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    encoding::string::encode(NAME_FIELD, &name.to_owned(), &mut out);
+    out.to_vec()
+}
+
+/// Key and length of a length-delimited field.
+pub fn delimiter(field: u32, len: usize, out: &mut impl BufMut) {
+    encoding::encode_key(field, encoding::WireType::LengthDelimited, out);
+    encoding::encode_varint(len as u64, out);
+}
+
+/// Bytes that a length-delimited field of `len` bytes takes, with key and length.
+#[must_use]
+pub fn delimited_len(field: u32, len: usize) -> usize {
+    encoding::key_len(field) + encoding::encoded_len_varint(len as u64) + len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::name::KINDS, proto::DESCRIPTORS};
+
+    #[test]
+    fn stored_parts_concatenate_to_the_record_that_prost_would_encode() {
+        let mut actor = v1::Actor { name: "actors/nato".into(), display_name: "NATO".into(), ..Default::default() };
+        let content = actor.encode_to_vec();
+        let mut meta = RecordMeta { uid: "u".into(), revision: 3, ..Default::default() };
+        let stored_meta = meta.encode_to_vec();
+        meta.sequence = 900;
+        actor.meta = Some(meta);
+        let whole = Record::decode(record_bytes(Kind::Actor, &content, &stored_meta, 900)).unwrap();
+        assert_eq!(whole, Record::from(Body::Actor(actor)));
+    }
+
+    #[test]
+    fn every_kind_has_its_name_and_meta_where_the_envelope_expects_them() {
+        let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record").unwrap();
+        for kind in KINDS {
+            let field = record.get_field(record_field(kind)).unwrap();
+            let message = field.kind().as_message().unwrap().clone();
+            assert_eq!(message.get_field(NAME_FIELD).unwrap().name(), "name");
+            assert_eq!(message.get_field(META_FIELD).unwrap().name(), "meta");
+            assert_eq!(format!("{kind:?}"), message.name());
+        }
+    }
+}

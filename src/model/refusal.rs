@@ -1,0 +1,87 @@
+//! Why a request was refused. Closed: the server maps each to a code and a reason, and nothing else is a
+//! refusal.
+
+use super::{drawing::Reference, name::Name, violation::Violation};
+use crate::proto::v1::State;
+
+/// Why nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Fields are wrong; all of them are listed (W6).
+    #[error("the request is not valid")]
+    Invalid(Vec<Violation>),
+    /// There is no such record.
+    #[error("there is no record {name}")]
+    NotFound {
+        /// As asked for.
+        name: Name,
+    },
+    /// The name is in use, or was (W10).
+    #[error("the name {name} is taken; names are never used twice")]
+    NameTaken {
+        /// As asked for.
+        name: Name,
+    },
+    /// Somebody else changed the record first (W3).
+    #[error("{name} has changed since it was read")]
+    EtagMismatch {
+        /// The record.
+        name: Name,
+        /// Its etag now.
+        current: String,
+        /// The revision that the sent etag stands for, if it is one of this record.
+        seen: Option<i64>,
+        /// Top-level fields changed since then; the store knows them.
+        changed_fields: Vec<String>,
+    },
+    /// The record's state does not allow the change.
+    #[error("{name} is {}: {instead}", state_in_words(*state))]
+    WrongState {
+        /// The record.
+        name: Name,
+        /// Where it stands.
+        state: State,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// Something would be published that points at what readers cannot see (W9).
+    #[error("{} of the batch point at records that are neither in it nor published", plural(references.len(), "reference"))]
+    UnresolvedReferences {
+        /// All of them.
+        references: Vec<Unresolved>,
+    },
+    /// Something would be published without a source (W9).
+    #[error("{} of the batch have no evidence", plural(names.len(), "record"))]
+    MissingEvidence {
+        /// All of them.
+        names: Vec<Name>,
+    },
+    /// The id was used for another request (W4).
+    #[error("this request_id was used for another request within the last 24 hours")]
+    RequestIdReused,
+    /// The stored content cannot be read: a bug or a broken disk, never the caller's fault.
+    #[error("the stored content of {name} cannot be read")]
+    Corrupt {
+        /// The record.
+        name: Name,
+    },
+}
+
+/// A reference that nothing published answers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The record that was to be published.
+    pub source: Name,
+    /// What it points at, and where.
+    pub reference: Reference,
+}
+
+/// `in review`, `published` …
+#[must_use]
+pub fn state_in_words(state: State) -> String {
+    super::drawing::state_facet(state).replace('_', " ")
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,379 @@
+//! The one write path: whatever requests wait become one group, are decided in memory, and go in by one
+//! `append` (group commit).
+//!
+//! What it promises: a request is answered after its transaction is durable, or with the reason why nothing
+//! was written (W1, W2). A refused or poisoned request never fails its neighbours. No client and no other
+//! request can hold the feed's lock: it is taken and released inside one statement.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
+use time::OffsetDateTime;
+use tokio::sync::{Notify, mpsc, oneshot};
+use uuid::Uuid;
+
+use super::{
+    Error, Store,
+    append::{Group, Numbered},
+    requests::{self, changed_since, revisions},
+    stored::StoredRecord,
+    world,
+};
+use crate::model::{
+    change::{Decision, Outcome, World, decide},
+    name::Name,
+    refusal::Refusal,
+    request::{Action, Request},
+};
+
+/// Requests that may wait; past that, callers wait to be let in.
+const QUEUE: usize = 1024;
+/// Most requests of a group.
+const GROUP_REQUESTS: usize = 256;
+/// Most writes of a group: bounds how long others wait for the feed's lock.
+const GROUP_WRITES: usize = 1000;
+/// How often a request is decided again because what it looked at has moved.
+const ATTEMPTS: u32 = 20;
+
+/// A write that is durable.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The records as stored, in the order of the writes.
+    pub records: Vec<StoredRecord>,
+    /// Last desk sequence of the batch; 0 if nothing was to be written.
+    pub desk_sequence: u64,
+    /// Last wire sequence of the batch; 0 if readers see nothing of it.
+    pub wire_sequence: u64,
+}
+
+/// Why a request did not commit.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// It may not.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<sqlx::Error> for CommitError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+type Answer = Result<Committed, CommitError>;
+
+struct Job {
+    request: Request,
+    answer: oneshot::Sender<Answer>,
+    attempt: u32,
+}
+
+/// The way into the committer; cheap to clone. The committer ends when every clone is gone.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Committer {
+    /// Makes a committer and the task that has to be run for it. `committed` is told after every commit.
+    #[must_use]
+    pub fn new(store: Store, committed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let worker = Worker { store, waiting, set_aside: VecDeque::new(), committed };
+        (Self { queue }, worker.run())
+    }
+
+    /// Commits a request, and waits until it is durable. A caller that goes away does not undo it.
+    ///
+    /// # Errors
+    /// When it was refused, or the store could not do it.
+    pub async fn commit(&self, request: Request) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { request, answer, attempt: 1 };
+        self.queue.send(job).await.map_err(|_| Error::ShuttingDown)?;
+        answered.await.map_err(|_| Error::ShuttingDown)?
+    }
+}
+
+struct Worker {
+    store: Store,
+    waiting: mpsc::Receiver<Job>,
+    /// Requests for a later group: they touch what an earlier one of the group changes, or have to be decided
+    /// again.
+    set_aside: VecDeque<Job>,
+    committed: Arc<Notify>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        while let Some(group) = self.next_group().await {
+            metrics::histogram!("dateline_commit_group_requests").record(group.len() as f64);
+            self.commit_group(group).await;
+        }
+    }
+
+    /// Takes what waits; no two requests of a group touch the same record, so none depends on another.
+    async fn next_group(&mut self) -> Option<Vec<Job>> {
+        let mut group = Company::default();
+        for job in std::mem::take(&mut self.set_aside) {
+            self.set_aside.extend(group.take(job));
+        }
+        if group.jobs.is_empty() {
+            let first = self.waiting.recv().await?;
+            self.set_aside.extend(group.take(first));
+        }
+        while group.has_room()
+            && let Ok(job) = self.waiting.try_recv()
+        {
+            self.set_aside.extend(group.take(job));
+        }
+        Some(group.jobs)
+    }
+
+    async fn commit_group(&mut self, jobs: Vec<Job>) {
+        let mut connection = match self.store.writer.acquire().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let error = Error::from(error);
+                tracing::warn!(error = &error as &dyn std::error::Error, "no connection to commit with");
+                return fail_all(jobs);
+            }
+        };
+        match self.try_group(&mut connection, jobs).await {
+            Ok(()) => {}
+            Err((error, jobs)) if is_rolled_back(&error) && jobs.len() > 1 => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a group failed; committing one by one");
+                for job in jobs {
+                    if let Err((error, jobs)) = self.try_group(&mut connection, vec![job]).await {
+                        self.settle(error, jobs);
+                    }
+                }
+            }
+            Err((error, jobs)) => self.settle(error, jobs),
+        }
+    }
+
+    /// Ends jobs whose statement failed: those that lost a race are decided again.
+    fn settle(&mut self, error: Error, jobs: Vec<Job>) {
+        let is_race = matches!(error, Error::Raced(_));
+        let mut error = Some(error);
+        for job in jobs {
+            if is_race && job.attempt < ATTEMPTS {
+                self.set_aside.push_back(Job { attempt: job.attempt + 1, ..job });
+            } else {
+                let error = error.take().unwrap_or_else(away);
+                tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
+                answer(job.answer, Err(error.into()));
+            }
+        }
+    }
+
+    /// Decides and appends. On a database error the jobs that are not answered yet come back with it.
+    async fn try_group(&mut self, connection: &mut PoolConnection<Postgres>, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
+        let now = OffsetDateTime::now_utc();
+        let (world, jobs) = match self.prepare(connection, jobs).await {
+            Ok(prepared) => prepared,
+            Err(failed) => return Err(failed),
+        };
+        let mut group = Group::default();
+        let mut decided = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match decide_job(&job.request, &world, now, &mut group) {
+                Ok(decision) => decided.push((job, decision)),
+                Err(error) => answer(job.answer, Err(explain(connection, error).await)),
+            }
+        }
+        let (to_write, to_show): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|(job, _)| !job.request.validate_only);
+        for (job, decision) in to_show {
+            let shown = answered(connection, &decision, None).await;
+            answer(job.answer, shown.map_err(CommitError::from));
+        }
+        if to_write.is_empty() {
+            return Ok(());
+        }
+        let numbers = match group.append(connection, now).await {
+            Ok(numbers) => numbers,
+            Err(error) => return Err((error, to_write.into_iter().map(|(job, _)| job).collect())),
+        };
+        self.committed.notify_waiters();
+        self.committed.notify_one();
+        for (number, (job, decision)) in (1..).zip(to_write) {
+            match numbers.get(&number) {
+                Some(numbered) => {
+                    let told = answered(connection, &decision, Some(*numbered)).await;
+                    answer(job.answer, told.map_err(CommitError::from));
+                }
+                None => self.decide_again(job),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers repeated requests, and reads what the others have to look at.
+    async fn prepare(&mut self, connection: &mut PgConnection, jobs: Vec<Job>) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
+        let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
+        let found = match requests::find(connection, &asked).await {
+            Ok(found) => found,
+            Err(error) => return Err((error, jobs)),
+        };
+        let mut fresh = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let before = job.request.id.and_then(|id| found.get(&(job.request.author.clone(), id)));
+            match before {
+                None => fresh.push(job),
+                Some(before) if before.fingerprint != job.request.fingerprint => {
+                    answer(job.answer, Err(Refusal::RequestIdReused.into()));
+                }
+                Some(before) => {
+                    let again = before.replay(connection).await;
+                    answer(job.answer, again.map_err(CommitError::from));
+                }
+            }
+        }
+        let asked: Vec<_> = fresh.iter().map(|job| &job.request).collect();
+        match world::read(connection, &asked).await {
+            Ok(world) => Ok((world, fresh)),
+            Err(error) => Err((error, fresh)),
+        }
+    }
+
+    fn decide_again(&mut self, job: Job) {
+        metrics::counter!("dateline_commit_decided_again").increment(1);
+        if job.attempt < ATTEMPTS {
+            self.set_aside.push_back(Job { attempt: job.attempt + 1, ..job });
+        } else {
+            answer(job.answer, Err(Error::Raced(sqlx::Error::RowNotFound).into()));
+        }
+    }
+}
+
+/// Requests that can be committed together.
+#[derive(Default)]
+struct Company {
+    jobs: Vec<Job>,
+    writes: usize,
+    changed: HashSet<Name>,
+    /// Something of the group publishes, and so counts on records that it does not name to stay published.
+    publishes: bool,
+    /// Something of the group withdraws a published record.
+    withdraws: bool,
+}
+
+impl Company {
+    fn has_room(&self) -> bool {
+        self.jobs.len() < GROUP_REQUESTS && self.writes < GROUP_WRITES
+    }
+
+    /// Takes a job in, or gives it back if it has to wait for the next group.
+    fn take(&mut self, job: Job) -> Option<Job> {
+        let request = &job.request;
+        let any = |wanted: fn(&Action) -> bool| request.writes.iter().any(|write| wanted(&write.action));
+        let publishes = self.publishes || any(|action| matches!(action, Action::Publish { .. }));
+        let withdraws = self.withdraws || any(|action| matches!(action, Action::Retract { .. }));
+        let fits = self.jobs.is_empty() || self.writes + request.writes.len() <= GROUP_WRITES;
+        let apart = request.writes.iter().all(|write| !self.changed.contains(&write.name));
+        if !fits || !self.has_room() || !apart || publishes && withdraws && !self.jobs.is_empty() {
+            return Some(job);
+        }
+        (self.publishes, self.withdraws) = (publishes, withdraws);
+        self.writes += request.writes.len();
+        self.changed.extend(request.writes.iter().map(|write| write.name.clone()));
+        self.jobs.push(job);
+        None
+    }
+}
+
+fn decide_job(request: &Request, world: &World, now: OffsetDateTime, group: &mut Group) -> Result<Decision, CommitError> {
+    let mut mint = || if request.validate_only { Uuid::nil() } else { Uuid::now_v7() };
+    let decision = decide(request, world, now, &mut mint)?;
+    if !request.validate_only {
+        group.push(request, &decision)?;
+    }
+    Ok(decision)
+}
+
+/// Whether the statement that failed has certainly changed nothing.
+fn is_rolled_back(error: &Error) -> bool {
+    match error {
+        Error::TimedOut(_) | Error::DiskFull(_) | Error::Raced(_) | Error::Database(_) | Error::Corrupt(_) => true,
+        // The connection may have died after the commit and before the answer.
+        Error::Unavailable(_) | Error::Schema(_) | Error::ShuttingDown => false,
+    }
+}
+
+/// Adds what only the log knows: which fields have changed since the caller read the record (W3).
+async fn explain(connection: &mut PgConnection, error: CommitError) -> CommitError {
+    let CommitError::Refused(Refusal::EtagMismatch { name, current, seen: Some(seen), .. }) = error else { return error };
+    match changed_since(connection, name.as_str(), seen).await {
+        Ok(changed_fields) => Refusal::EtagMismatch { name, current, seen: Some(seen), changed_fields }.into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
+async fn answered(connection: &mut PgConnection, decision: &Decision, numbered: Option<Numbered>) -> Result<Committed, Error> {
+    let mut unchanged = VecDeque::from(unchanged_records(connection, decision).await?);
+    let changed = || decision.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Changed(change) => Some(change),
+        Outcome::Unchanged(..) => None,
+    });
+    // A batch is contiguous, so its numbers follow from the last one.
+    let numbers = numbered.unwrap_or(Numbered { desk_sequence: 0, wire_sequence: 0 });
+    let (desk_count, wire_count) = (changed().count() as u64, changed().filter(|change| change.is_on_wire()).count() as u64);
+    let mut desk = numbers.desk_sequence.saturating_sub(desk_count);
+    let mut wire = numbers.wire_sequence.saturating_sub(wire_count);
+    let step = u64::from(numbered.is_some());
+    let mut records = Vec::with_capacity(decision.outcomes.len());
+    for outcome in &decision.outcomes {
+        match outcome {
+            Outcome::Changed(change) => {
+                desk += step;
+                wire += step * u64::from(change.is_on_wire());
+                let wire_sequence = change.is_on_wire().then_some(wire);
+                records.push(StoredRecord::from_change(change, desk, wire_sequence));
+            }
+            Outcome::Unchanged(..) => records.extend(unchanged.pop_front()),
+        }
+    }
+    Ok(Committed { records, desk_sequence: numbers.desk_sequence, wire_sequence: numbers.wire_sequence })
+}
+
+async fn unchanged_records(connection: &mut PgConnection, decision: &Decision) -> Result<Vec<StoredRecord>, Error> {
+    let (names, numbers): (Vec<_>, Vec<_>) = decision
+        .outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Unchanged(name, revision) => Some((name.to_string(), *revision)),
+            Outcome::Changed(_) => None,
+        })
+        .unzip();
+    if names.is_empty() { Ok(Vec::new()) } else { revisions(connection, &names, &numbers).await }
+}
+
+fn away() -> Error {
+    Error::Unavailable(sqlx::Error::PoolTimedOut)
+}
+
+fn fail_all(jobs: Vec<Job>) {
+    for job in jobs {
+        answer(job.answer, Err(away().into()));
+    }
+}
+
+/// A caller that has gone away does not want its answer; what was committed stays committed.
+fn answer(to: oneshot::Sender<Answer>, with: Answer) {
+    drop(to.send(with));
+}
+
+impl StoredRecord {
+    fn from_change(change: &crate::model::change::Change, desk_sequence: u64, wire_sequence: Option<u64>) -> Self {
+        Self::new(change.name.clone(), change.state, desk_sequence, wire_sequence, change.content.clone(), change.meta_bytes())
+    }
+}

@@ -1,0 +1,244 @@
+//! The data directory: what is where in it, whether it is ours to use, and the lock that keeps it to one
+//! owner at a time. It does not know what runs in it.
+//!
+//! ```text
+//! <data dir>/lock           held for as long as the server runs; says by whom
+//! <data dir>/dateline-data  marks the directory as ours
+//! <data dir>/cluster        what initdb made
+//! <data dir>/socket         where the server listens
+//! <data dir>/postgres.log   what the server says
+//! ```
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use super::{DATABASE, residents, socket};
+
+const LOCK: &str = "lock";
+const MARKER: &str = "dateline-data";
+const CLUSTER: &str = "cluster";
+const SOCKET: &str = "socket";
+const LOG: &str = "postgres.log";
+
+const MARKER_TEXT: &str = "This directory belongs to Dateline: it holds the database of a Dateline server.\n\
+    Copy or remove it only as a whole, and only while no server uses it.\n";
+
+/// What a new file system or a file browser may leave in an otherwise empty directory.
+const NEGLIGIBLE: [&str; 2] = ["lost+found", ".DS_Store"];
+
+/// How long a lock may outlive its holder: a child between fork and exec still has it open.
+const AFTERLIFE: Duration = Duration::from_secs(5);
+
+/// A data directory that is ours and locked. The lock goes when this does.
+#[derive(Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+    tag: String,
+    lock: File,
+}
+
+/// Who holds a data directory, as written in its lock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// In words: `dateline serve`.
+    pub purpose: String,
+    /// How to connect to its database instead.
+    pub url: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.purpose)
+    }
+}
+
+impl Directory {
+    /// Makes the directory when it is absent, makes sure that it is ours, and locks it.
+    pub(super) fn claim(path: &Path, purpose: &str) -> Result<Self, Error> {
+        let root = make(path)?;
+        refuse_foreign(&root)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(root.join(LOCK))
+            .map_err(Error::io("open the lock of", &root))?;
+        acquire(&lock, &root)?;
+        let tag = tag(&root)?;
+        let holder = Holder {
+            pid: std::process::id(),
+            purpose: purpose.to_owned(),
+            url: socket::url(&socket::place(&root.join(SOCKET), &tag), DATABASE),
+        };
+        write_holder(&mut lock, &holder).map_err(Error::io("write the lock of", &root))?;
+        let marker = root.join(MARKER);
+        if !marker.exists() {
+            fs::write(&marker, MARKER_TEXT).map_err(Error::io("write", &marker))?;
+        }
+        Ok(Self { root, tag, lock })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn cluster(&self) -> PathBuf {
+        self.root.join(CLUSTER)
+    }
+
+    /// Where a cluster is made before it gets its name. Another name each time: what an interrupted initdb
+    /// left may still be written to for a moment.
+    pub(super) fn unfinished_cluster(&self) -> PathBuf {
+        self.root.join(format!("{CLUSTER}.new-{}", std::process::id()))
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.root.join(LOG)
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        socket::place(&self.root.join(SOCKET), &self.tag)
+    }
+
+    /// A word that every process of this directory's server carries in its command line, and that of no
+    /// other: not of a copy of the directory, nor of one at the same path in another container.
+    pub(super) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The major version that made the cluster; none when there is no cluster yet.
+    pub(super) fn major_version(&self) -> Result<Option<u32>, Error> {
+        let damaged = |problem: &str| Error::Damaged { dir: self.cluster(), problem: problem.to_owned() };
+        match fs::read_to_string(self.cluster().join("PG_VERSION")) {
+            Ok(text) => match text.trim().parse() {
+                Ok(major) => Ok(Some(major)),
+                Err(_) => Err(damaged("its PG_VERSION is not a number")),
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if self.cluster().exists() { Err(damaged("it has no PG_VERSION")) } else { Ok(None) }
+            }
+            Err(error) => Err(Error::io("read PG_VERSION in", self.cluster())(error)),
+        }
+    }
+
+    /// Removes what interrupted beginnings left. That some of it cannot be removed harms nobody.
+    pub(super) fn remove_unfinished(&self) -> Result<(), Error> {
+        let prefix = format!("{CLUSTER}.new-");
+        for name in names(&self.root)? {
+            if name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                let path = self.root.join(name);
+                if let Err(error) = fs::remove_dir_all(&path) {
+                    tracing::warn!(path = %path.display(), %error, "could not remove a half-made cluster");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a new name in the directory survive a power cut.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        File::open(&self.root)
+            .and_then(|directory| directory.sync_all())
+            .map_err(Error::io("sync", &self.root))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Said, and not left to the end of the file: a child that is just being started has it open too.
+        let _ = self.lock.unlock();
+    }
+}
+
+fn make(path: &Path) -> Result<PathBuf, Error> {
+    let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    }
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::io("create", &path)(error))?,
+        Ok(()) | Err(_) => {}
+    }
+    let root = path.canonicalize().map_err(Error::io("find", &path))?;
+    let metadata = fs::metadata(&root).map_err(Error::io("look at", &root))?;
+    if !metadata.is_dir() {
+        return Err(Error::NotDateline { dir: root, found: "a file".to_owned() });
+    }
+    let us = geteuid();
+    if !us.is_root() && metadata.uid() != us.as_raw() {
+        return Err(Error::NotOwned { dir: root, owner: metadata.uid(), us: us.as_raw() });
+    }
+    Ok(root)
+}
+
+fn names(directory: &Path) -> Result<Vec<OsString>, Error> {
+    fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+        .map_err(Error::io("read", directory))
+}
+
+/// A directory without our mark may hold nothing but what a beginning that was cut short leaves.
+fn refuse_foreign(root: &Path) -> Result<(), Error> {
+    let names = names(root)?;
+    if names.iter().any(|name| name == MARKER) {
+        return Ok(());
+    }
+    let stranger = names.iter().find(|name| {
+        *name != LOCK && !NEGLIGIBLE.iter().any(|negligible| *name == negligible)
+    });
+    let Some(stranger) = stranger else { return Ok(()) };
+    let found = if names.iter().any(|name| name == "PG_VERSION") {
+        "a cluster of PostgreSQL that Dateline did not make".to_owned()
+    } else {
+        format!("{:?}", stranger.display())
+    };
+    Err(Error::NotDateline { dir: root.to_owned(), found })
+}
+
+fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
+    let since = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", root)(error)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let holder = fs::read(root.join(LOCK)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let late = since.elapsed() > AFTERLIFE;
+        let dir = root.to_owned();
+        match holder {
+            Some(holder @ Holder { pid, .. }) if late || residents::exists(pid) => {
+                return Err(Error::InUse { dir, holder });
+            }
+            None if late => return Err(Error::InUseBySomebody { dir }),
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn write_holder(lock: &mut File, holder: &Holder) -> std::io::Result<()> {
+    let text = serde_json::to_vec(holder)?;
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(&text)
+}
+
+fn tag(root: &Path) -> Result<String, Error> {
+    let metadata = fs::metadata(root).map_err(Error::io("look at", root))?;
+    let digest = Sha256::digest(format!("{}:{}", metadata.dev(), metadata.ino()));
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("dateline-{hex}"))
+}

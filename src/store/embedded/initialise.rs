@@ -1,0 +1,79 @@
+//! Makes a new cluster: `initdb` under a name of its own, renamed when it is done, so that a directory with
+//! the cluster's name is always a whole one. It does not start a server on it.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::process::Output;
+
+use super::child;
+use super::directory::Directory;
+use super::error::Error;
+use super::keeper::Launcher;
+use super::ownership;
+use super::programs::Programs;
+
+/// Bytewise order, and letters of all languages known as letters. What does not know `C.UTF-8` gets the
+/// same order with the letters of ASCII only.
+const LOCALES: [&str; 2] = ["C.UTF-8", "C"];
+
+/// Makes sure that there is a cluster and that it belongs to whom the server runs as.
+pub(super) async fn ensure_cluster(
+    directory: &Directory,
+    programs: &Programs,
+    launcher: &Launcher,
+    durable: bool,
+) -> Result<(), Error> {
+    directory.remove_unfinished()?;
+    let cluster = directory.cluster();
+    if !cluster.exists() {
+        tracing::info!(cluster = %cluster.display(), major = programs.major, "making a new database cluster");
+        let unfinished = directory.unfinished_cluster();
+        let made = make(&unfinished, programs, launcher, durable).await;
+        if made.is_err() {
+            directory.remove_unfinished()?;
+        }
+        made?;
+        fs::rename(&unfinished, &cluster).map_err(Error::io("rename the new cluster to", &cluster))?;
+        directory.sync()?;
+    }
+    let identity = launcher.identity.clone();
+    tokio::task::spawn_blocking(move || ownership::hand_over(&cluster, &identity)).await?
+}
+
+async fn make(at: &Path, programs: &Programs, launcher: &Launcher, durable: bool) -> Result<(), Error> {
+    let mut last = None;
+    for locale in LOCALES {
+        DirBuilder::new().mode(0o700).create(at).map_err(Error::io("create", at))?;
+        ownership::hand_over(at, &launcher.identity)?;
+        let output = initdb(at, programs, launcher, durable, locale).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let unknown_locale = said.contains("locale");
+        last = Some(Error::Initdb { exit: output.status.to_string(), output: said });
+        if !unknown_locale {
+            break;
+        }
+        // initdb removes what it put into a directory that was there, but not after every failure.
+        fs::remove_dir_all(at).map_err(Error::io("remove", at))?;
+    }
+    last.map_or(Ok(()), Err)
+}
+
+async fn initdb(
+    at: &Path,
+    programs: &Programs,
+    launcher: &Launcher,
+    durable: bool,
+    locale: &str,
+) -> Result<Output, Error> {
+    let mut command = launcher.command(at, &programs.initdb());
+    command.arg("-D").arg(at).args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--data-checksums"]);
+    command.arg(format!("--locale={locale}"));
+    if !durable {
+        command.arg("--no-sync");
+    }
+    child::output(command).await.map_err(Error::io("run", &launcher.executable))
+}

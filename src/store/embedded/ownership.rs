@@ -1,0 +1,55 @@
+//! Who may enter the data directory and to whom the files in it belong. The files themselves remember as
+//! whom Postgres ran last, so nothing else has to, and a change interrupted half-way is taken up again.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::Path;
+
+use super::error::Error;
+use super::identity::Identity;
+
+/// Makes the data directory itself ours, closed to everybody else; an account of Postgres's own may pass
+/// through it to what it owns inside, without seeing what else is there.
+pub(super) fn admit(root: &Path, identity: &Identity) -> Result<(), Error> {
+    let (uid, gid) = Identity::Plain.owner();
+    let metadata = fs::metadata(root).map_err(Error::io("look at", root))?;
+    if metadata.uid() != uid {
+        lchown(root, Some(uid), Some(gid)).map_err(Error::io("take over", root))?;
+    }
+    let mode = if matches!(identity, Identity::Account { .. }) { 0o711 } else { 0o700 };
+    close(root, mode)
+}
+
+/// Sets the permission bits of a directory.
+pub(super) fn close(directory: &Path, mode: u32) -> Result<(), Error> {
+    fs::set_permissions(directory, Permissions::from_mode(mode))
+        .map_err(Error::io("set the permissions of", directory))
+}
+
+/// Gives a directory and what is in it to whom Postgres runs as, if it belongs to somebody else.
+///
+/// The directory itself comes last: as long as it has its old owner, the work is not done. Only what its
+/// old owner has is given away, so that a link planted in it gives away nothing of anybody else.
+pub(super) fn hand_over(directory: &Path, identity: &Identity) -> Result<(), Error> {
+    let (uid, gid) = identity.owner();
+    let old = fs::metadata(directory).map_err(Error::io("look at", directory))?.uid();
+    if old == uid {
+        return Ok(());
+    }
+    tracing::info!(directory = %directory.display(), from = old, to = uid, "giving the cluster's files to another user");
+    let give = |path: &Path| lchown(path, Some(uid), Some(gid)).map_err(Error::io("give away", path));
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(parent) = waiting.pop() {
+        for entry in fs::read_dir(&parent).map_err(Error::io("read", &parent))? {
+            let entry = entry.map_err(Error::io("read", &parent))?;
+            let metadata = entry.metadata().map_err(Error::io("look at", entry.path()))?;
+            if metadata.uid() == old {
+                give(&entry.path())?;
+            }
+            if metadata.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    give(directory)
+}

@@ -1,0 +1,154 @@
+//! Who else is alive in a data directory: a server whose owner was killed, on its way down, or backends
+//! whose server was killed, holding its shared memory. Finds them by the tag in their command lines, waits
+//! for them, and helps them along. Only to be used with the directory's lock held: then they are nobody's.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::directory::Directory;
+use super::error::Error;
+
+/// What a server is told, in order, and how long it gets after each: a fast shutdown writes a checkpoint,
+/// an immediate one does not, and the last needs no consent. All three keep what was committed.
+const LADDER: [(Signal, Duration); 3] = [
+    (Signal::SIGINT, Duration::from_secs(30)),
+    (Signal::SIGQUIT, Duration::from_secs(6)),
+    (Signal::SIGKILL, Duration::from_secs(6)),
+];
+
+/// Backends without a server notice by themselves, once they are not busy.
+const UNTIL_BACKENDS_NOTICE: Duration = Duration::from_secs(2);
+
+/// Whether there is a process of this number, a zombie included.
+pub(super) fn exists(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
+}
+
+/// The server whose lock file is in the cluster, which may be long dead.
+pub(super) fn recorded_server(cluster: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
+    text.lines().next()?.trim().parse().ok()
+}
+
+/// Makes sure that nothing of an earlier server is left.
+pub(super) async fn clear(directory: &Directory) -> Result<(), Error> {
+    let find = || list(directory.tag()).map_err(Error::io("list the processes of", directory.root()));
+    for (signal, patience) in LADDER {
+        let residents = find()?;
+        if residents.is_empty() {
+            return remove_misleading_pid_file(&directory.cluster());
+        }
+        let server = recorded_server(&directory.cluster()).filter(|pid| residents.contains(pid));
+        tracing::warn!(?residents, %signal, "an earlier Postgres still runs here; stopping it");
+        let patience = match (server, signal) {
+            // The server tells its backends.
+            (Some(server), Signal::SIGINT | Signal::SIGQUIT) => tell(&[server], signal, patience),
+            (None, Signal::SIGINT) => UNTIL_BACKENDS_NOTICE,
+            _ => tell(&residents, signal, patience),
+        };
+        let deadline = Instant::now() + patience;
+        while !find()?.is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let residents = find()?;
+    if residents.is_empty() {
+        return remove_misleading_pid_file(&directory.cluster());
+    }
+    let pids: Vec<_> = residents.iter().map(u32::to_string).collect();
+    Err(Error::StillRunning { dir: directory.root().to_owned(), pids: pids.join(", ") })
+}
+
+fn tell(processes: &[u32], signal: Signal, patience: Duration) -> Duration {
+    for pid in processes.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
+        // It may have ended since it was listed.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+    patience
+}
+
+/// Postgres takes the process that its lock file names for a server when there is one of that number,
+/// although it may be a zombie or, after a restart of a container, somebody else altogether. We know better:
+/// none of the server's processes is left. Otherwise the file stays, because Postgres learns from it.
+fn remove_misleading_pid_file(cluster: &Path) -> Result<(), Error> {
+    let file = cluster.join("postmaster.pid");
+    if recorded_server(cluster).is_some_and(exists) {
+        tracing::info!(file = %file.display(), "removing a lock file that names a process of somebody else");
+        return std::fs::remove_file(&file).map_err(Error::io("remove", &file));
+    }
+    Ok(())
+}
+
+/// The processes of the server with this tag. A zombie has no command line, so it is not among them.
+#[cfg(target_os = "linux")]
+fn list(tag: &str) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // It may have ended since it was listed.
+        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else { continue };
+        if belongs(&command, tag) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn list(tag: &str) -> io::Result<Vec<u32>> {
+    let output = std::process::Command::new("ps").args(["-axww", "-o", "pid=,command="]).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text
+        .lines()
+        .filter_map(|line| line.trim_start().split_once(' '))
+        .filter(|(_, command)| belongs(command.trim_start().as_bytes(), tag))
+        .filter_map(|(pid, _)| pid.parse().ok())
+        .collect())
+}
+
+/// Whether a command line is of a server with this tag: as it was started (`/…/postgres -D …`) or as it
+/// calls itself later (`postgres: <tag>: checkpointer`). Only Linux tells where the program's path ends.
+fn belongs(command: &[u8], tag: &str) -> bool {
+    let contains = |part: &[u8]| command.windows(part.len()).any(|window| window == part);
+    let program = command.split(|&byte| byte == 0).next().unwrap_or_default();
+    let server = command.starts_with(b"postgres: ")
+        || program.ends_with(b"/postgres")
+        || (cfg!(not(target_os = "linux")) && contains(b"/postgres -D "));
+    server && contains(tag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_and_its_backends_are_known_by_their_tag() {
+        let tag = "dateline-0123456789abcdef";
+        let started = format!("/usr/lib/postgresql/15/bin/postgres\0-D\0/x\0-c\0cluster_name={tag}\0");
+        let renamed = format!("postgres: {tag}: checkpointer ");
+        assert!(belongs(started.as_bytes(), tag));
+        assert!(belongs(renamed.as_bytes(), tag));
+        assert!(!belongs(started.as_bytes(), "dateline-fedcba9876543210"));
+        let keeper = format!("/x/dateline\0__run-as-postgres\0--\0/x/postgres\0-D\0/x\0cluster_name={tag}\0");
+        assert!(!belongs(keeper.as_bytes(), tag));
+        assert!(!belongs(format!("grep\0{tag}\0").as_bytes(), tag));
+        assert!(!belongs(b"", tag));
+    }
+
+    #[test]
+    fn we_exist() {
+        assert!(exists(std::process::id()));
+        assert!(!exists(u32::MAX));
+    }
+}

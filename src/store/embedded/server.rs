@@ -1,0 +1,208 @@
+//! One run of the server, from its start until it is gone: its settings, how it is known to be ready, and
+//! how it is asked to stop. That it is started again is [`super::cluster`]'s doing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::child::{self, Child, Exit};
+use super::directory::Directory;
+use super::error::Error;
+use super::keeper::{KERNEL_TELLS, Launcher};
+use super::programs::Programs;
+use super::{log, residents, socket};
+
+/// How often the server's status is looked at while it starts.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How long a start may be silent before we say that we are waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A fast shutdown, and how long it gets; then an immediate one.
+const STOP: [(Signal, Duration); 2] =
+    [(Signal::SIGINT, Duration::from_secs(60)), (Signal::SIGQUIT, Duration::from_secs(6))];
+
+/// How many times a start is tried while something of an earlier server is still on its way out.
+const TRIES: u32 = 10;
+
+/// Everything needed to start the server, once or again.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) directory: Directory,
+    pub(super) programs: Programs,
+    pub(super) launcher: Launcher,
+    pub(super) durable: bool,
+}
+
+impl Recipe {
+    /// Starts the server and returns when it takes connections.
+    pub(super) async fn start(&self) -> Result<Server, Error> {
+        let mut tries = 0;
+        loop {
+            residents::clear(&self.directory).await?;
+            socket::prepare(&self.directory.socket(), &self.launcher.identity)?;
+            match self.start_once().await {
+                Err(Error::Start { tail, .. }) if tries < TRIES && will_pass(&tail) => {
+                    tries += 1;
+                    tracing::info!("something of an earlier Postgres is still there; trying again");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn start_once(&self) -> Result<Server, Error> {
+        let log = self.directory.log();
+        let written = log::length(&log);
+        let out = log::open(&log).map_err(Error::io("open", &log))?;
+        let err = out.try_clone().map_err(Error::io("open", &log))?;
+        let mut command = self.command();
+        command.stdout(out).stderr(err);
+        let launcher = self.launcher.clone();
+        let watcher = move |pid| (!KERNEL_TELLS).then(|| launcher.watcher(pid));
+        let child = child::spawn(command, watcher)
+            .await
+            .map_err(Error::io("run", &self.launcher.executable))?;
+        let mut server = Server { child };
+        match server.ready(&self.directory.cluster()).await {
+            Ok(()) => Ok(server),
+            Err(exit) => {
+                Err(Error::Start { exit: exit.to_string(), tail: log::tail(&log, written), log })
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
+        let cluster = self.directory.cluster();
+        let mut command = self.launcher.command(&cluster, &self.programs.postgres());
+        command.arg("-D").arg(&cluster);
+        for (name, value) in self.settings() {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        command
+    }
+
+    /// Said on the command line, so that neither the cluster's own files nor the environment change them.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let durable = if self.durable { "on" } else { "off" };
+        let mut settings = vec![
+            ("unix_socket_directories", socket::setting(&self.directory.socket())),
+            ("port", socket::PORT.to_string()),
+            ("cluster_name", self.directory.tag().to_owned()),
+        ];
+        let fixed = [
+            ("listen_addresses", ""),
+            ("unix_socket_permissions", "0700"),
+            // How the server's processes are known.
+            ("update_process_title", "on"),
+            ("max_connections", "100"),
+            ("shared_buffers", "128MB"),
+            ("max_wal_size", "1GB"),
+            ("wal_compression", "on"),
+            ("fsync", durable),
+            ("synchronous_commit", durable),
+            ("full_page_writes", durable),
+            ("timezone", "UTC"),
+            ("log_timezone", "UTC"),
+            ("logging_collector", "off"),
+            ("log_destination", "stderr"),
+            ("log_line_prefix", "%m [%p] "),
+            ("log_checkpoints", "off"),
+            // No statements in the log: they tell what is being written before it is published.
+            ("log_min_error_statement", "panic"),
+        ];
+        settings.extend(fixed.map(|(name, value)| (name, value.to_owned())));
+        settings
+    }
+}
+
+/// Two messages of Postgres about an earlier server that is not quite gone yet.
+fn will_pass(log: &str) -> bool {
+    log.contains("pre-existing shared memory block") || log.contains("lock file \"postmaster.pid\"")
+}
+
+/// A server that was started. Dropped, it is asked to stop; to wait for that, call [`Server::stop`].
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+}
+
+impl Server {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Resolves when it has ended.
+    pub(super) async fn exited(&mut self) -> Exit {
+        self.child.exited().await
+    }
+
+    /// Waits until it takes connections, for as long as it lives: recovery after a crash takes its time,
+    /// and a server killed in it would only have to begin again.
+    async fn ready(&mut self, cluster: &Path) -> Result<(), Exit> {
+        let mut said = Instant::now();
+        while !is_ready(cluster, self.pid()) {
+            if let Ok(exit) = tokio::time::timeout(POLL, self.child.exited()).await {
+                return Err(exit);
+            }
+            if said.elapsed() > PATIENCE {
+                said = Instant::now();
+                tracing::info!("Postgres is still starting; after a crash it first has to recover");
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it and waits. What does not end by itself is killed, which loses nothing but time.
+    pub(super) async fn stop(mut self) {
+        for (signal, patience) in STOP {
+            self.tell(signal);
+            if tokio::time::timeout(patience, self.exited()).await.is_ok() {
+                return;
+            }
+            tracing::warn!(%signal, "Postgres did not end within {} s", patience.as_secs());
+        }
+        self.tell(Signal::SIGKILL);
+        self.exited().await;
+    }
+
+    fn tell(&self, signal: Signal) {
+        if let (false, Ok(pid)) = (self.child.has_exited(), i32::try_from(self.pid())) {
+            // It may have ended just now.
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+/// The server writes its status into the eighth line of its lock file, whose first is its process id.
+fn is_ready(cluster: &Path, pid: u32) -> bool {
+    let Ok(text) = fs::read_to_string(cluster.join("postmaster.pid")) else { return false };
+    let line = |number: usize| text.lines().nth(number).map(str::trim);
+    line(0) == Some(pid.to_string().as_str()) && line(7) == Some("ready")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_ready_when_its_own_lock_file_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let says = |pid: u32, status: &str| {
+            let text = format!("{pid}\n/x\n1700000000\n5432\n/x/socket\n\n  123  456\n{status}\n");
+            fs::write(dir.path().join("postmaster.pid"), text).unwrap();
+        };
+        assert!(!is_ready(dir.path(), 7));
+        says(7, "starting");
+        assert!(!is_ready(dir.path(), 7));
+        says(8, "ready   ");
+        assert!(!is_ready(dir.path(), 7));
+        says(7, "ready   ");
+        assert!(is_ready(dir.path(), 7));
+    }
+}

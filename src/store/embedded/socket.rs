@@ -1,0 +1,120 @@
+//! Where the server listens: a directory that only its owner may enter, with a path short enough for the
+//! address of a Unix socket, and the URL that says so. It does not know who listens there.
+
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::identity::Identity;
+use super::ownership;
+
+/// Only part of a file name here, but every party to a socket must agree on it.
+pub(super) const PORT: u16 = 5432;
+
+/// What the kernel takes as the path of a socket, without the NUL at its end.
+const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// The directory for the socket: the preferred one, or, where its path is too long or cannot stand in a
+/// URL, one in the system's temporary directory that bears the tag.
+pub(super) fn place(preferred: &Path, tag: &str) -> PathBuf {
+    if fits(preferred) {
+        return preferred.to_owned();
+    }
+    let temporary = std::env::temp_dir().join(tag);
+    if temporary.is_absolute() && fits(&temporary) { temporary } else { Path::new("/tmp").join(tag) }
+}
+
+fn fits(directory: &Path) -> bool {
+    let file = directory.join(format!(".s.PGSQL.{PORT}"));
+    directory.to_str().is_some() && file.as_os_str().len() <= LONGEST_PATH
+}
+
+/// Makes the directory, or makes sure that the one that is there was not put there by somebody else, and
+/// removes what an earlier server left in it. Only with the lock held and no earlier server running.
+pub(super) fn prepare(directory: &Path, identity: &Identity) -> Result<(), Error> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(Error::io("create", directory)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let unsafe_because =
+        |problem: String| Err(Error::SocketDir { dir: directory.to_owned(), problem });
+    let metadata = fs::symlink_metadata(directory).map_err(Error::io("look at", directory))?;
+    if !metadata.is_dir() {
+        return unsafe_because("it is not a directory".to_owned());
+    }
+    let ((uid, gid), (us, _)) = (identity.owner(), Identity::Plain.owner());
+    // As root we may find it with the account of an earlier start: then it is closed to all others.
+    let root_may_take = us == 0 && metadata.mode() & 0o077 == 0;
+    if metadata.uid() != uid && metadata.uid() != us && !root_may_take {
+        return unsafe_because(format!("it belongs to user {}", metadata.uid()));
+    }
+    lchown(directory, Some(uid), Some(gid)).map_err(Error::io("give away", directory))?;
+    ownership::close(directory, 0o700)?;
+    for name in [format!(".s.PGSQL.{PORT}"), format!(".s.PGSQL.{PORT}.lock")] {
+        let path = directory.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What Postgres wants to read in `unix_socket_directories`, which is a list with quotes.
+pub(super) fn setting(directory: &Path) -> String {
+    format!("\"{}\"", directory.to_string_lossy().replace('"', "\"\""))
+}
+
+/// Everything is said in it, also what has a default: the environment of whoever reads it has a say in
+/// defaults.
+pub(super) fn url(directory: &Path, database: &str) -> String {
+    let host = percent_encode(directory.as_os_str().as_bytes());
+    let database = percent_encode(database.as_bytes());
+    format!("postgres://postgres@localhost/{database}?host={host}&port={PORT}&sslmode=disable")
+}
+
+fn percent_encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 3);
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_fits_is_kept() {
+        let directory = Path::new("/var/lib/dateline/socket");
+        assert_eq!(place(directory, "dateline-1"), directory);
+    }
+
+    #[test]
+    fn a_path_is_too_long_from_the_byte_at_which_the_kernel_refuses_it() {
+        let longest = LONGEST_PATH - "/.s.PGSQL.5432".len();
+        let directory = |length: usize| PathBuf::from(format!("/{}", "x".repeat(length - 1)));
+        assert_eq!(place(&directory(longest), "dateline-1"), directory(longest));
+        assert!(place(&directory(longest + 1), "dateline-1").ends_with("dateline-1"));
+    }
+
+    #[test]
+    fn a_url_carries_any_path() {
+        assert_eq!(
+            url(Path::new("/a b/%,\"é"), "dateline"),
+            "postgres://postgres@localhost/dateline?host=%2Fa%20b%2F%25%2C%22%C3%A9&port=5432&sslmode=disable"
+        );
+    }
+}

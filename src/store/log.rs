@@ -1,0 +1,171 @@
+//! The log, read in order. Pages hold whole batches and are bounded in bytes; what follows a sequence
+//! follows it on every replica and at any time (F1).
+
+use time::OffsetDateTime;
+
+use super::{
+    Error, Store,
+    columns::{change_type, days, sequence, state},
+    stored::{Columns, StoredRecord, View},
+};
+use crate::{
+    model::{change::is_visible, edtf::Bounds},
+    proto::v1::change,
+};
+
+/// Most rows of a page; no batch is larger.
+const PAGE_ROWS: i64 = 1000;
+/// Content bytes after which a page ends, unless its first batch alone is larger.
+const PAGE_BYTES: i64 = 4 * 1024 * 1024;
+
+/// One change, as logged.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// The revision that it made.
+    pub record: StoredRecord,
+    /// What happened.
+    pub change_type: change::Type,
+    /// The record's own count.
+    pub revision: i64,
+    /// Last desk sequence of its batch.
+    pub desk_batch: u64,
+    /// Last wire sequence of its batch.
+    pub wire_batch: Option<u64>,
+    /// Whether readers saw the record before this change.
+    pub was_visible: bool,
+    /// Sorted.
+    pub facets: Vec<String>,
+    /// Sorted; empty for a first revision.
+    pub facets_before: Vec<String>,
+    /// The days it tells of.
+    pub days: Option<Bounds>,
+    /// The days it told of before.
+    pub days_before: Option<Bounds>,
+    /// Top-level fields that changed.
+    pub changed_fields: Vec<String>,
+    /// Public note.
+    pub note: String,
+    /// When the service accepted it.
+    pub accepted_at: OffsetDateTime,
+}
+
+impl LogEntry {
+    /// Its number in the view's feed, and the last one of its batch; `None` if that view has no such change.
+    #[must_use]
+    pub fn place(&self, view: View) -> Option<(u64, u64)> {
+        match view {
+            View::Desk => Some((self.record.desk_sequence, self.desk_batch)),
+            View::Published => self.record.wire_sequence.zip(self.wire_batch),
+        }
+    }
+}
+
+struct Row {
+    desk_sequence: i64,
+    desk_batch: i64,
+    wire_sequence: Option<i64>,
+    wire_batch: Option<i64>,
+    r#type: String,
+    name: String,
+    kind: String,
+    revision: i64,
+    state: String,
+    state_before: Option<String>,
+    content: Vec<u8>,
+    meta: Vec<u8>,
+    facets: Vec<String>,
+    facets_before: Vec<String>,
+    days: Option<sqlx::postgres::types::PgRange<time::Date>>,
+    days_before: Option<sqlx::postgres::types::PgRange<time::Date>>,
+    changed_fields: Vec<String>,
+    note: String,
+    accepted_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for LogEntry {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            change_type: change_type(&row.r#type)?,
+            revision: row.revision,
+            desk_batch: sequence(row.desk_batch)?,
+            wire_batch: row.wire_batch.map(sequence).transpose()?,
+            was_visible: row.state_before.as_deref().map(state).transpose()?.is_some_and(is_visible),
+            facets: row.facets,
+            facets_before: row.facets_before,
+            days: row.days.map(days),
+            days_before: row.days_before.map(days),
+            changed_fields: row.changed_fields,
+            note: row.note,
+            accepted_at: row.accepted_at,
+            record: Columns {
+                name: row.name,
+                kind: row.kind,
+                state: row.state,
+                desk_sequence: row.desk_sequence,
+                wire_sequence: row.wire_sequence,
+                content: row.content,
+                meta: row.meta,
+            }
+            .try_into()?,
+        })
+    }
+}
+
+/// The same page by either number: the statement differs in two column names only.
+macro_rules! page_after {
+    ($store:expr, $after:expr, $sequence:literal, $batch:literal) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
+                      state_before, content, meta, facets, facets_before, days, days_before, changed_fields, note,
+                      accepted_at
+               FROM (
+                   SELECT *, sum(octet_length(content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
+                   FROM changes
+                   WHERE "# + $sequence + r#" > $1
+                   ORDER BY "# + $sequence + r#"
+                   LIMIT $2
+               ) AS page
+               WHERE bytes <= $3 OR "# + $batch + r#" = (
+                   SELECT "# + $batch + r#" FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1)
+               ORDER BY "# + $sequence,
+            $after,
+            PAGE_ROWS,
+            PAGE_BYTES,
+        )
+        .fetch_all(&$store.feed)
+        .await?
+    };
+}
+
+impl Store {
+    /// The changes that follow a sequence in the view's feed: whole batches, ascending; empty at the head.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or the log is damaged.
+    pub async fn log_after(&self, view: View, after: u64) -> Result<Vec<LogEntry>, Error> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let rows = match view {
+            View::Desk => page_after!(self, after, "desk_sequence", "desk_batch"),
+            View::Published => page_after!(self, after, "wire_sequence", "wire_batch"),
+        };
+        let mut entries = rows.into_iter().map(LogEntry::try_from).collect::<Result<Vec<_>, _>>()?;
+        let whole = entries
+            .iter()
+            .rposition(|entry| entry.place(view).is_some_and(|(sequence, batch)| sequence == batch))
+            .map_or(0, |last| last + 1);
+        entries.truncate(whole);
+        Ok(entries)
+    }
+
+    /// The newest sequences: desk, then wire.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn heads(&self) -> Result<(u64, u64), Error> {
+        let row = sqlx::query!("SELECT desk_head, wire_head FROM feed").fetch_one(&self.feed).await?;
+        Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
+    }
+}

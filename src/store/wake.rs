@@ -1,0 +1,50 @@
+//! Word of commits: from this process at once, from other servers through `LISTEN`. A hint only: whoever
+//! waits reads the log at its own sequence, and looks now and then without a hint too.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio::sync::Notify;
+
+use super::{Error, Store};
+
+/// The channel on which `append` tells of commits.
+const CHANNEL: &str = "dateline_feed";
+
+/// A connection that hears of commits.
+#[derive(Debug)]
+pub struct Wake {
+    listener: PgListener,
+}
+
+impl Store {
+    /// Listens for commits of every server on this database.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn listen(&self) -> Result<Wake, Error> {
+        // A pool of its own: the connection is held for good, and must not come from one that others wait for.
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(self.options.clone()).await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.ignore_pool_close_event(true);
+        listener.listen(CHANNEL).await?;
+        Ok(Wake { listener })
+    }
+}
+
+impl Wake {
+    /// Waits for a commit of any server, for local word, or for the time to look anyway.
+    ///
+    /// # Errors
+    /// When the connection was lost: notifications may be missing, so look, and listen anew.
+    pub async fn wait(&mut self, local: &Notify, at_most: Duration) -> Result<(), Error> {
+        tokio::select! {
+            () = local.notified() => Ok(()),
+            () = tokio::time::sleep(at_most) => Ok(()),
+            heard = self.listener.try_recv() => match heard? {
+                Some(_) => Ok(()),
+                None => Err(Error::Unavailable(sqlx::Error::WorkerCrashed)),
+            },
+        }
+    }
+}
