@@ -1,8 +1,8 @@
-//! The EDTF (ISO 8601-2) level 1 profile of `FuzzyDate`, and the days that an expression or a
-//! `Period` may cover. [`parse`] is the only reader of EDTF in the service; all else takes days.
+//! The EDTF (ISO 8601-2) level 1 profile of `FuzzyDate`, and the days that an expression
+//! may cover. [`parse`] is the only reader of EDTF in the service; all else takes days.
 //!
 //! It knows no protobuf message, record kind, database or clock. Whether a period is reversed, or
-//! ongoing with an end in the past, is for validation to say, which asks [`Bounds::ends_before`].
+//! ongoing with an end in the past, is for validation to say.
 
 use time::{Date, Month};
 
@@ -43,36 +43,6 @@ impl Bounds {
 /// A bound as `FuzzyDate.earliest` and `latest` carry it: an ISO date, empty if unbounded.
 pub fn iso(bound: Option<Date>) -> String {
     bound.map(|day| day.to_string()).unwrap_or_default()
-}
-
-/// The days on which a thing with these times *may* have held, for "time overlaps" filters. `None`
-/// when nothing is known: no time is given and it is not `ongoing`.
-///
-/// Whichever start, attested time and end the bounds allow, each day from start to end is covered,
-/// so that a filter never leaves out a record that might match. The rest follows:
-///
-/// - no start: unbounded below, even with `as_of` or `end`; an office attested in September may
-///   have begun years before;
-/// - no end: unbounded above, `ongoing` or not; an unknown end is not an end;
-/// - `as_of` never narrows; outside start and end (accepted with a warning) it widens;
-/// - certainly reversed (refused by validation): the hull of both, never a range running backwards.
-///
-/// A caller that wants a narrower reading passes the time it knows for the one it does not: an
-/// occurrence of no stated length, for which "only `start` is set", is `(start, start, …)`.
-pub fn period_bounds(
-    start: Option<Bounds>,
-    end: Option<Bounds>,
-    as_of: Option<Bounds>,
-    ongoing: bool,
-) -> Option<Bounds> {
-    if start.or(end).or(as_of).is_none() && !ongoing {
-        return None;
-    }
-    let held = match start.zip(end) {
-        Some((start, end)) if end.ends_before(start) => start.hull(end),
-        _ => Bounds::new(start.and_then(|b| b.earliest), end.and_then(|b| b.latest)),
-    };
-    Some(as_of.map_or(held, |as_of| held.hull(as_of)))
 }
 
 /// Why an expression is refused; the text says what would be right. It is safe to show: what it
@@ -258,7 +228,7 @@ Y17000 => with four digits, 0001–9999
 
     #[test]
     fn the_shared_vectors_hold() {
-        let vectors = include_str!("../../tests/seed/fuzzydate_vectors.json");
+        let vectors = include_str!("../../seed/fuzzydate_vectors.json");
         let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
         let lists = ["valid", "invalid"].map(|list| vectors[list].as_array().unwrap());
         for case in lists.into_iter().flatten() {
@@ -267,22 +237,6 @@ Y17000 => with four digits, 0001–9999
             let answer = answer.map_or("refused…refused".into(), shown);
             assert_eq!(answer, days.join("…"), "{case}");
         }
-    }
-
-    #[test]
-    fn an_unknown_start_or_end_is_unbounded() {
-        for (times, expected) in [
-            (["199X", "", ""], "1990-01-01…"),
-            (["", "199X", ""], "…1999-12-31"),
-            (["", "", "199X"], "…"),
-            (["199X", "1995", "2001"], "1990-01-01…2001-12-31"),
-            (["2001/..", "199X", ""], "1990-01-01…"),
-        ] {
-            let [start, end, as_of] = times.map(|edtf| parse(edtf).ok());
-            let period = period_bounds(start, end, as_of, false).map(shown);
-            assert_eq!(period.as_deref(), Some(expected));
-        }
-        assert!(period_bounds(None, None, None, true).is_some());
     }
 
     /// The first day by the `edtf` crate, which computes no bounds, where its profile is ours.
@@ -322,27 +276,6 @@ Y17000 => with four digits, 0001–9999
                 (Err(Error::Reversed(_) | Error::Year(_)), _) | (Err(_), None) => {}
                 (Ok(Bounds { earliest: None, .. }), Some(_)) => {}
                 (ours, theirs) => prop_assert!(false, "{edtf}: {ours:?}, {theirs:?}"),
-            }
-        }
-
-        #[test]
-        fn a_period_covers_all_it_may_mean(
-            edtf in uniform3(expression()), picks in uniform3(1_721_426..=5_373_484_i32),
-        ) {
-            let [start, as_of, end] = edtf.map(|edtf| parse(&edtf).ok());
-            let mut days = picks.map(|day| Date::from_julian_day(day).unwrap());
-            for (day, bounds) in days.iter_mut().zip([start, as_of, end]) {
-                let Bounds { earliest, latest } = bounds.unwrap_or(Bounds::new(None, None));
-                *day = latest.map_or(*day, |latest| latest.min(*day));
-                *day = earliest.map_or(*day, |earliest| earliest.max(*day));
-            }
-            let [first, _, last] = days.map(Some);
-            match period_bounds(start, end, as_of, false) {
-                Some(period) if days.is_sorted() => {
-                    prop_assert_eq!(period.hull(Bounds::new(first, last)), period);
-                }
-                Some(period) => prop_assert!(!period.ends_before(period)),
-                None => prop_assert!(start.or(end).or(as_of).is_none()),
             }
         }
     }

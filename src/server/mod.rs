@@ -1,3 +1,20 @@
-//! gRPC services.
+//! gRPC: services over ready bytes, errors to status, limits, start and stop. Thin: decode, check, call,
+//! encode. Knows no SQL, and decides nothing about records.
+
 pub mod codec;
-mod status;
+mod commit;
+pub mod config;
+mod dress;
+mod editorial_service;
+mod feed_service;
+mod metrics;
+mod page_token;
+mod read;
+mod record_service;
+pub mod run;
+pub mod status;
+
+pub use self::{
+    config::{Config, Database, Limits},
+    run::{Error, Running, start},
+};

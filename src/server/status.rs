@@ -1,4 +1,261 @@
-//! Errors to status.
-use tonic::Status;
-/// x
-pub fn undecodable(_error: &prost::DecodeError) -> Status { Status::invalid_argument("") }
+//! Errors to gRPC status: the contract's error table, and the only file that knows it. Every answer carries
+//! one `ErrorInfo` with a reason; driver text and stored content never leave.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
+
+use crate::{
+    feed,
+    model::{refusal::Refusal, violation::Violation},
+    store::{self, CommitError},
+};
+
+/// The domain of every reason.
+pub const DOMAIN: &str = "dateline";
+
+/// When a client may try again after UNAVAILABLE.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// What stands in `ErrorInfo.reason`. Clients act on it, so a reason never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the contract's table says what each means")]
+pub enum Reason {
+    InvalidRecord,
+    InvalidRequest,
+    InvalidFilter,
+    InvalidPageToken,
+    InvalidCursor,
+    UndecodableMessage,
+    RecordNotFound,
+    NameTaken,
+    EtagMismatch,
+    WrongState,
+    UnresolvedReferences,
+    MissingEvidence,
+    RequestIdReused,
+    CursorForeign,
+    CursorInFuture,
+    MessageTooLarge,
+    DiskFull,
+    DeadlineExceeded,
+    StoreUnavailable,
+    ShuttingDown,
+    UnknownMethod,
+    UnsupportedEncoding,
+    Cancelled,
+    Internal,
+}
+
+impl Reason {
+    /// As clients read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::InvalidRecord => "INVALID_RECORD",
+            Reason::InvalidRequest => "INVALID_REQUEST",
+            Reason::InvalidFilter => "INVALID_FILTER",
+            Reason::InvalidPageToken => "INVALID_PAGE_TOKEN",
+            Reason::InvalidCursor => "INVALID_CURSOR",
+            Reason::UndecodableMessage => "UNDECODABLE_MESSAGE",
+            Reason::RecordNotFound => "RECORD_NOT_FOUND",
+            Reason::NameTaken => "NAME_TAKEN",
+            Reason::EtagMismatch => "ETAG_MISMATCH",
+            Reason::WrongState => "WRONG_STATE",
+            Reason::UnresolvedReferences => "UNRESOLVED_REFERENCES",
+            Reason::MissingEvidence => "MISSING_EVIDENCE",
+            Reason::RequestIdReused => "REQUEST_ID_REUSED",
+            Reason::CursorForeign => "CURSOR_FOREIGN",
+            Reason::CursorInFuture => "CURSOR_IN_FUTURE",
+            Reason::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Reason::DiskFull => "DISK_FULL",
+            Reason::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Reason::StoreUnavailable => "STORE_UNAVAILABLE",
+            Reason::ShuttingDown => "SHUTTING_DOWN",
+            Reason::UnknownMethod => "UNKNOWN_METHOD",
+            Reason::UnsupportedEncoding => "UNSUPPORTED_ENCODING",
+            Reason::Cancelled => "CANCELLED",
+            Reason::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// A status with its one `ErrorInfo`, and nothing else.
+#[must_use]
+pub fn plain(code: Code, reason: Reason, message: impl Into<String>) -> Status {
+    with(code, reason, message, HashMap::new(), |_| {})
+}
+
+fn with(
+    code: Code,
+    reason: Reason,
+    message: impl Into<String>,
+    metadata: HashMap<String, String>,
+    add: impl FnOnce(&mut ErrorDetails),
+) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason.as_str(), DOMAIN, metadata);
+    add(&mut details);
+    Status::with_error_details(code, message, details)
+}
+
+fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, String> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// INVALID_ARGUMENT with every violation (W6).
+#[must_use]
+pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
+    let message = match violations {
+        [only] if only.field.is_empty() => only.description.clone(),
+        [only] => format!("{}: {}", only.field, only.description),
+        [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.description, rest.len()),
+        [] => "the request is not valid".to_owned(),
+    };
+    with(Code::InvalidArgument, reason, message, HashMap::new(), |details| {
+        for violation in violations {
+            details.add_bad_request_violation(&violation.field, &violation.description);
+        }
+    })
+}
+
+/// INVALID_ARGUMENT for one field.
+#[must_use]
+pub fn invalid_field(reason: Reason, field: &str, description: &str) -> Status {
+    invalid(reason, &[Violation::new(field, description)])
+}
+
+/// NOT_FOUND: the same for what there is not and what the caller may not see (F10).
+#[must_use]
+pub fn not_found(name: &str) -> Status {
+    with(
+        Code::NotFound,
+        Reason::RecordNotFound,
+        format!("there is no record {name}"),
+        metadata([("name", name.to_owned())]),
+        |details| {
+            details.set_resource_info("dateline.v1.Record", name, "", "no such record, or not visible in this view");
+        },
+    )
+}
+
+/// A message that is not of its type.
+#[must_use]
+pub fn undecodable(error: &prost::DecodeError) -> Status {
+    tracing::debug!(%error, "undecodable message");
+    let message = "the message cannot be decoded: it is cut short, not valid UTF-8, too deeply nested or of another type";
+    plain(Code::InvalidArgument, Reason::UndecodableMessage, message)
+}
+
+/// UNAVAILABLE: try again, with the same `request_id` if it was a write.
+#[must_use]
+pub fn unavailable(reason: Reason, message: &str) -> Status {
+    with(Code::Unavailable, reason, message, HashMap::new(), |details| {
+        details.set_retry_info(Some(RETRY_AFTER));
+    })
+}
+
+/// INTERNAL, with an id under which the log tells what happened.
+pub fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
+    let id = Uuid::now_v7().to_string();
+    tracing::error!(error, %id, "internal error");
+    let message = format!("something went wrong on our side; please report it with the id {id}");
+    with(Code::Internal, Reason::Internal, message, metadata([("id", id)]), |_| {})
+}
+
+/// What a refusal is called in `PreconditionFailure`.
+fn refused(refusal: &Refusal) -> Status {
+    let message = refusal.to_string();
+    match refusal {
+        Refusal::Invalid(violations) => invalid(Reason::InvalidRecord, violations),
+        Refusal::NotFound { name } => not_found(name.as_str()),
+        Refusal::NameTaken { name } => {
+            let about = metadata([("name", name.to_string())]);
+            with(Code::AlreadyExists, Reason::NameTaken, message, about, |_| {})
+        }
+        Refusal::EtagMismatch { name, current, changed_fields, .. } => {
+            let about = metadata([
+                ("name", name.to_string()),
+                ("etag", current.clone()),
+                ("changed_fields", changed_fields.join(",")),
+            ]);
+            with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
+        }
+        Refusal::WrongState { name, state, .. } => {
+            let about = metadata([("name", name.to_string()), ("state", state.as_str_name().to_owned())]);
+            with(Code::FailedPrecondition, Reason::WrongState, message, about, |_| {})
+        }
+        Refusal::UnresolvedReferences { references } => {
+            with(Code::FailedPrecondition, Reason::UnresolvedReferences, message, HashMap::new(), |details| {
+                for unresolved in references {
+                    let what = format!("{} names {}", unresolved.reference.field, unresolved.reference.target);
+                    details.add_precondition_failure_violation("UNRESOLVED_REFERENCE", unresolved.source.as_str(), what);
+                }
+            })
+        }
+        Refusal::MissingEvidence { names } => {
+            with(Code::FailedPrecondition, Reason::MissingEvidence, message, HashMap::new(), |details| {
+                for name in names {
+                    let what = "quote an article as evidence, or leave the record out of the batch";
+                    details.add_precondition_failure_violation("MISSING_EVIDENCE", name.as_str(), what);
+                }
+            })
+        }
+        Refusal::RequestIdReused => with(Code::InvalidArgument, Reason::RequestIdReused, message, HashMap::new(), |details| {
+            details.add_bad_request_violation("request_id", "take a new id for a new request");
+        }),
+        Refusal::Corrupt { .. } => internal(refusal),
+    }
+}
+
+/// What a store error is to a client.
+#[must_use]
+pub fn store(error: &store::Error) -> Status {
+    match error {
+        store::Error::Unavailable(_) | store::Error::Raced(_) => {
+            tracing::warn!(error = error as &dyn std::error::Error, "the store is unavailable");
+            unavailable(Reason::StoreUnavailable, "the database cannot be reached; try again, a write with the same request_id")
+        }
+        store::Error::TimedOut(_) => {
+            plain(Code::DeadlineExceeded, Reason::DeadlineExceeded, "the database took too long; nothing was changed")
+        }
+        store::Error::DiskFull(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "the database's disk is full");
+            plain(Code::ResourceExhausted, Reason::DiskFull, "the database's disk is full; reads and streams go on")
+        }
+        store::Error::ShuttingDown => unavailable(Reason::ShuttingDown, "the server is shutting down; try another, or again later"),
+        store::Error::Database(_) | store::Error::Corrupt(_) | store::Error::Schema(_) => internal(error),
+    }
+}
+
+/// What a failed commit is to a client.
+#[must_use]
+pub fn commit(error: &CommitError) -> Status {
+    match error {
+        CommitError::Refused(refusal) => refused(refusal),
+        CommitError::Store(error) => store(error),
+    }
+}
+
+/// What a stream that cannot be served is to a client (F6).
+#[must_use]
+pub fn feed(error: &feed::Error) -> Status {
+    let message = error.to_string();
+    match error {
+        feed::Error::InvalidCursor => invalid_field(Reason::InvalidCursor, "cursor", &message),
+        feed::Error::ForeignCursor => plain(
+            Code::FailedPrecondition,
+            Reason::CursorForeign,
+            format!("{message}; begin anew, with ORIGIN_BEGINNING or a fresh copy"),
+        ),
+        feed::Error::CursorInFuture { cursor, head } => {
+            let about = metadata([("sequence", cursor.to_string()), ("head_sequence", head.to_string())]);
+            let message = format!("{message}; check where the cursor came from");
+            with(Code::OutOfRange, Reason::CursorInFuture, message, about, |_| {})
+        }
+        feed::Error::SequenceTooFar { .. } => invalid_field(Reason::InvalidRequest, "min_sequence", &message),
+        feed::Error::Store(error) => store(error),
+    }
+}

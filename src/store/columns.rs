@@ -56,7 +56,8 @@ fn unknown(column: &str, value: &str) -> Error {
 
 pub(super) fn range(days: Bounds) -> PgRange<Date> {
     let bound = |day: Option<Date>| day.map_or(Bound::Unbounded, Bound::Included);
-    PgRange { start: bound(days.earliest), end: bound(days.latest) }
+    // Postgres keeps the day after the last one, and the day after the last day of all cannot be read back.
+    PgRange { start: bound(days.earliest), end: bound(days.latest.filter(|day| *day < Date::MAX)) }
 }
 
 pub(super) fn days(range: PgRange<Date>) -> Bounds {

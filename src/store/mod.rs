@@ -5,7 +5,7 @@
 mod append;
 mod columns;
 mod committer;
-//pub mod embedded;
+pub mod embedded;
 mod error;
 mod list;
 mod log;

@@ -44,7 +44,12 @@ impl Child {
 
     /// Resolves when the child has ended, also when it has long since.
     pub(super) async fn exited(&mut self) -> Exit {
-        match self.exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
+        match self
+            .exit
+            .wait_for(Option::is_some)
+            .await
+            .map(|exit| exit.clone())
+        {
             Ok(Some(exit)) => exit,
             Ok(None) | Err(_) => Exit::Unknown("the thread that waited for it is gone".to_owned()),
         }
@@ -67,31 +72,38 @@ pub(super) async fn spawn(
 ) -> io::Result<Child> {
     let (started, start) = oneshot::channel();
     let (ended, exit) = watch::channel(None);
-    thread::Builder::new().name("postgres-keeper".to_owned()).spawn(move || {
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => return drop(started.send(Err(error))),
-        };
-        let mut watcher = match watcher(child.id()).map(|mut command| command.spawn()).transpose() {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return drop(started.send(Err(error)));
+    thread::Builder::new()
+        .name("postgres-keeper".to_owned())
+        .spawn(move || {
+            let mut child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let mut watcher = match watcher(child.id())
+                .map(|mut command| command.spawn())
+                .transpose()
+            {
+                Ok(watcher) => watcher,
+                Err(error) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return drop(started.send(Err(error)));
+                }
+            };
+            if started.send(Ok(child.id())).is_err() {
+                stop(child.id());
             }
-        };
-        if started.send(Ok(child.id())).is_err() {
-            stop(child.id());
-        }
-        let exit = child.wait().map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status);
-        if let Some(watcher) = &mut watcher {
-            // Killed while we still hold its stdin: at the end of that it would signal a process id that
-            // may be another's by now.
-            let _ = watcher.kill();
-            let _ = watcher.wait();
-        }
-        ended.send_replace(Some(exit));
-    })?;
+            let exit = child
+                .wait()
+                .map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status);
+            if let Some(watcher) = &mut watcher {
+                // Killed while we still hold its stdin: at the end of that it would signal a process id that
+                // may be another's by now.
+                let _ = watcher.kill();
+                let _ = watcher.wait();
+            }
+            ended.send_replace(Some(exit));
+        })?;
     match start.await {
         Ok(pid) => Ok(Child { pid: pid?, exit }),
         Err(_) => Err(io::Error::other("the thread that starts it is gone")),
@@ -108,8 +120,11 @@ fn stop(pid: u32) {
 /// Runs a command to its end.
 pub(super) async fn output(mut command: Command) -> io::Result<Output> {
     let (ended, end) = oneshot::channel();
-    thread::Builder::new().name("postgres-keeper".to_owned()).spawn(move || {
-        let _ = ended.send(command.output());
-    })?;
-    end.await.unwrap_or_else(|_| Err(io::Error::other("the thread that waits for it is gone")))
+    thread::Builder::new()
+        .name("postgres-keeper".to_owned())
+        .spawn(move || {
+            let _ = ended.send(command.output());
+        })?;
+    end.await
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that waits for it is gone")))
 }

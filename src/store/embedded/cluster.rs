@@ -55,12 +55,22 @@ impl Cluster {
             tokio::task::spawn_blocking(move || Directory::claim(&path, &purpose)).await??;
         let programs = programs::choose(&options, &directory).await?;
         residents::clear(&directory).await?;
-        let executable = std::path::absolute(&options.launcher)
-            .map_err(Error::io("find", &options.launcher))?;
-        let launcher =
-            identity::choose(&directory, &programs, &executable, options.account.as_deref()).await?;
+        let executable =
+            std::path::absolute(&options.launcher).map_err(Error::io("find", &options.launcher))?;
+        let launcher = identity::choose(
+            &directory,
+            &programs,
+            &executable,
+            options.account.as_deref(),
+        )
+        .await?;
         initialise::ensure_cluster(&directory, &programs, &launcher, options.durable).await?;
-        let recipe = Recipe { directory, programs, launcher, durable: options.durable };
+        let recipe = Recipe {
+            directory,
+            programs,
+            launcher,
+            durable: options.durable,
+        };
         let began = Instant::now();
         let server = recipe.start().await?;
         tracing::info!(
@@ -152,7 +162,11 @@ async fn supervise(
         };
         state.send_replace(State::Restarting);
         tracing::error!(%exit, "Postgres died; starting it again");
-        wait = if began.elapsed() < GOOD_RUN { wait } else { Duration::ZERO };
+        wait = if began.elapsed() < GOOD_RUN {
+            wait
+        } else {
+            Duration::ZERO
+        };
         server = tokio::select! {
             server = start_again(&recipe, &mut wait) => server,
             _ = stop.changed() => break residents::clear(&recipe.directory).await,

@@ -13,16 +13,24 @@ const THERE_ALREADY: [&str; 2] = ["42P04", "23505"];
 /// Makes sure that the server at `url` (of any database there, such as `postgres`) has a database `name`.
 pub async fn ensure_database(url: &str, name: &str) -> Result<(), Error> {
     if !is_plain(name) {
-        return Err(Error::DatabaseName { name: name.to_owned() });
+        return Err(Error::DatabaseName {
+            name: name.to_owned(),
+        });
     }
-    let failed = |source| Error::Database { name: name.to_owned(), source };
-    let options = PgConnectOptions::from_str(url).map_err(failed)?.disable_statement_logging();
+    let failed = |source| Error::Database {
+        name: name.to_owned(),
+        source,
+    };
+    let options = PgConnectOptions::from_str(url)
+        .map_err(failed)?
+        .disable_statement_logging();
     let mut connection = PgConnection::connect_with(&options).await.map_err(failed)?;
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(name)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(failed)?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
     if !exists {
         // A name cannot be a parameter; this one consists of letters that mean nothing else.
         let statement = AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));

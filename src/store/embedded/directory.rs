@@ -36,7 +36,8 @@ const MARKER_TEXT: &str = "This directory belongs to Dateline: it holds the data
 /// What a new file system or a file browser may leave in an otherwise empty directory.
 const NEGLIGIBLE: [&str; 2] = ["lost+found", ".DS_Store"];
 
-/// How long a lock may outlive its holder: a child between fork and exec still has it open.
+/// How long something of an owner may outlive it: the lock, which a child between fork and exec still has
+/// open, and an initdb.
 const AFTERLIFE: Duration = Duration::from_secs(5);
 
 /// A data directory that is ours and locked. The lock goes when this does.
@@ -102,7 +103,8 @@ impl Directory {
     /// Where a cluster is made before it gets its name. Another name each time: what an interrupted initdb
     /// left may still be written to for a moment.
     pub(super) fn unfinished_cluster(&self) -> PathBuf {
-        self.root.join(format!("{CLUSTER}.new-{}", std::process::id()))
+        self.root
+            .join(format!("{CLUSTER}.new-{}", std::process::id()))
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -121,28 +123,33 @@ impl Directory {
 
     /// The major version that made the cluster; none when there is no cluster yet.
     pub(super) fn major_version(&self) -> Result<Option<u32>, Error> {
-        let damaged = |problem: &str| Error::Damaged { dir: self.cluster(), problem: problem.to_owned() };
+        let damaged = |problem: &str| Error::Damaged {
+            dir: self.cluster(),
+            problem: problem.to_owned(),
+        };
         match fs::read_to_string(self.cluster().join("PG_VERSION")) {
             Ok(text) => match text.trim().parse() {
                 Ok(major) => Ok(Some(major)),
                 Err(_) => Err(damaged("its PG_VERSION is not a number")),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                if self.cluster().exists() { Err(damaged("it has no PG_VERSION")) } else { Ok(None) }
+                if self.cluster().exists() {
+                    Err(damaged("it has no PG_VERSION"))
+                } else {
+                    Ok(None)
+                }
             }
             Err(error) => Err(Error::io("read PG_VERSION in", self.cluster())(error)),
         }
     }
 
     /// Removes what interrupted beginnings left. That some of it cannot be removed harms nobody.
-    pub(super) fn remove_unfinished(&self) -> Result<(), Error> {
+    pub(super) async fn remove_unfinished(&self) -> Result<(), Error> {
         let prefix = format!("{CLUSTER}.new-");
         for name in names(&self.root)? {
             if name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
                 let path = self.root.join(name);
-                if let Err(error) = fs::remove_dir_all(&path) {
-                    tracing::warn!(path = %path.display(), %error, "could not remove a half-made cluster");
-                }
+                tokio::task::spawn_blocking(move || remove_stubbornly(&path)).await?;
             }
         }
         Ok(())
@@ -169,25 +176,54 @@ fn make(path: &Path) -> Result<PathBuf, Error> {
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     }
     match DirBuilder::new().mode(0o700).create(&path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::io("create", &path)(error))?,
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(Error::io("create", &path)(error))?
+        }
         Ok(()) | Err(_) => {}
     }
     let root = path.canonicalize().map_err(Error::io("find", &path))?;
     let metadata = fs::metadata(&root).map_err(Error::io("look at", &root))?;
     if !metadata.is_dir() {
-        return Err(Error::NotDateline { dir: root, found: "a file".to_owned() });
+        return Err(Error::NotDateline {
+            dir: root,
+            found: "a file".to_owned(),
+        });
     }
     let us = geteuid();
     if !us.is_root() && metadata.uid() != us.as_raw() {
-        return Err(Error::NotOwned { dir: root, owner: metadata.uid(), us: us.as_raw() });
+        return Err(Error::NotOwned {
+            dir: root,
+            owner: metadata.uid(),
+            us: us.as_raw(),
+        });
     }
     Ok(root)
 }
 
 fn names(directory: &Path) -> Result<Vec<OsString>, Error> {
     fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect()
+        })
         .map_err(Error::io("read", directory))
+}
+
+/// An initdb whose owner was killed ends by itself, and until then it puts new files where we remove.
+fn remove_stubbornly(path: &Path) {
+    let since = Instant::now();
+    while let Err(error) = fs::remove_dir_all(path) {
+        if error.kind() == ErrorKind::NotFound {
+            return;
+        }
+        if since.elapsed() > AFTERLIFE {
+            let path = path.display();
+            tracing::warn!(%path, %error, "could not remove a half-made cluster");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A directory without our mark may hold nothing but what a beginning that was cut short leaves.
@@ -196,16 +232,21 @@ fn refuse_foreign(root: &Path) -> Result<(), Error> {
     if names.iter().any(|name| name == MARKER) {
         return Ok(());
     }
-    let stranger = names.iter().find(|name| {
-        *name != LOCK && !NEGLIGIBLE.iter().any(|negligible| *name == negligible)
-    });
-    let Some(stranger) = stranger else { return Ok(()) };
+    let stranger = names
+        .iter()
+        .find(|name| *name != LOCK && !NEGLIGIBLE.iter().any(|negligible| *name == negligible));
+    let Some(stranger) = stranger else {
+        return Ok(());
+    };
     let found = if names.iter().any(|name| name == "PG_VERSION") {
         "a cluster of PostgreSQL that Dateline did not make".to_owned()
     } else {
         format!("{:?}", stranger.display())
     };
-    Err(Error::NotDateline { dir: root.to_owned(), found })
+    Err(Error::NotDateline {
+        dir: root.to_owned(),
+        found,
+    })
 }
 
 fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
@@ -216,7 +257,9 @@ fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", root)(error)),
             Err(TryLockError::WouldBlock) => {}
         }
-        let holder = fs::read(root.join(LOCK)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let holder = fs::read(root.join(LOCK))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
         let late = since.elapsed() > AFTERLIFE;
         let dir = root.to_owned();
         match holder {
@@ -239,6 +282,10 @@ fn write_holder(lock: &mut File, holder: &Holder) -> std::io::Result<()> {
 fn tag(root: &Path) -> Result<String, Error> {
     let metadata = fs::metadata(root).map_err(Error::io("look at", root))?;
     let digest = Sha256::digest(format!("{}:{}", metadata.dev(), metadata.ino()));
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(format!("dateline-{hex}"))
 }

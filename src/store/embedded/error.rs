@@ -45,7 +45,11 @@ pub enum Error {
          postgresql@{wanted}`), name its programs with PG_BIN_DIR, or choose a fresh data directory",
         dir.display()
     )]
-    OtherMajor { dir: PathBuf, wanted: u32, found: String },
+    OtherMajor {
+        dir: PathBuf,
+        wanted: u32,
+        found: String,
+    },
 
     #[error("the cluster in {} is damaged: {problem}. Restore it from a copy, or move it away", dir.display())]
     Damaged { dir: PathBuf, problem: String },
@@ -63,7 +67,11 @@ pub enum Error {
         "refused the archive of {package}: its sha512 is {found} and not {expected}. It was damaged on the \
          way or is not what was published; try again, and do not use that archive"
     )]
-    Integrity { package: String, expected: String, found: String },
+    Integrity {
+        package: String,
+        expected: String,
+        found: String,
+    },
 
     #[error(
         "Postgres does not run as root, and no other way to run it works here ({tried}). Choose a data \
@@ -76,7 +84,11 @@ pub enum Error {
     Initdb { exit: String, output: String },
 
     #[error("Postgres did not start ({exit}). The end of {}:\n{tail}", log.display())]
-    Start { exit: String, log: PathBuf, tail: String },
+    Start {
+        exit: String,
+        log: PathBuf,
+        tail: String,
+    },
 
     #[error(
         "an earlier Postgres still runs on {} and does not end (processes {pids}): end it by hand",
@@ -84,13 +96,16 @@ pub enum Error {
     )]
     StillRunning { dir: PathBuf, pids: String },
 
-    #[error("the socket directory {} is not safe to use: {problem}. Remove it", dir.display())]
-    SocketDir { dir: PathBuf, problem: String },
-
     #[error("could not {action} {}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 
-    #[error("{name:?} is not a name for a database: use 1 to 63 of a-z, 0-9 and _, not beginning with a digit")]
+    #[error(
+        "{name:?} is not a name for a database: use 1 to 63 of a-z, 0-9 and _, not beginning with a digit"
+    )]
     DatabaseName { name: String },
 
     #[error("could not create the database {name}")]
@@ -102,8 +117,15 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: what was being done, and to what.
-    pub(super) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

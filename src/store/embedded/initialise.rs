@@ -24,27 +24,36 @@ pub(super) async fn ensure_cluster(
     launcher: &Launcher,
     durable: bool,
 ) -> Result<(), Error> {
-    directory.remove_unfinished()?;
+    directory.remove_unfinished().await?;
     let cluster = directory.cluster();
     if !cluster.exists() {
         tracing::info!(cluster = %cluster.display(), major = programs.major, "making a new database cluster");
         let unfinished = directory.unfinished_cluster();
         let made = make(&unfinished, programs, launcher, durable).await;
         if made.is_err() {
-            directory.remove_unfinished()?;
+            directory.remove_unfinished().await?;
         }
         made?;
-        fs::rename(&unfinished, &cluster).map_err(Error::io("rename the new cluster to", &cluster))?;
+        fs::rename(&unfinished, &cluster)
+            .map_err(Error::io("rename the new cluster to", &cluster))?;
         directory.sync()?;
     }
     let identity = launcher.identity.clone();
     tokio::task::spawn_blocking(move || ownership::hand_over(&cluster, &identity)).await?
 }
 
-async fn make(at: &Path, programs: &Programs, launcher: &Launcher, durable: bool) -> Result<(), Error> {
+async fn make(
+    at: &Path,
+    programs: &Programs,
+    launcher: &Launcher,
+    durable: bool,
+) -> Result<(), Error> {
     let mut last = None;
     for locale in LOCALES {
-        DirBuilder::new().mode(0o700).create(at).map_err(Error::io("create", at))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(at)
+            .map_err(Error::io("create", at))?;
         ownership::hand_over(at, &launcher.identity)?;
         let output = initdb(at, programs, launcher, durable, locale).await?;
         if output.status.success() {
@@ -52,7 +61,10 @@ async fn make(at: &Path, programs: &Programs, launcher: &Launcher, durable: bool
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let unknown_locale = said.contains("locale");
-        last = Some(Error::Initdb { exit: output.status.to_string(), output: said });
+        last = Some(Error::Initdb {
+            exit: output.status.to_string(),
+            output: said,
+        });
         if !unknown_locale {
             break;
         }
@@ -70,10 +82,20 @@ async fn initdb(
     locale: &str,
 ) -> Result<Output, Error> {
     let mut command = launcher.command(at, &programs.initdb());
-    command.arg("-D").arg(at).args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--data-checksums"]);
+    command.arg("-D").arg(at).args([
+        "-A",
+        "trust",
+        "-U",
+        "postgres",
+        "-E",
+        "UTF8",
+        "--data-checksums",
+    ]);
     command.arg(format!("--locale={locale}"));
     if !durable {
         command.arg("--no-sync");
     }
-    child::output(command).await.map_err(Error::io("run", &launcher.executable))
+    child::output(command)
+        .await
+        .map_err(Error::io("run", &launcher.executable))
 }

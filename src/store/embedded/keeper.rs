@@ -80,11 +80,18 @@ fn become_program(
         return Err("the process that wanted this server is gone".to_owned());
     }
     let error = command.exec();
-    Err(format!("cannot run {} in {}: {error}", program.display(), directory.display()))
+    Err(format!(
+        "cannot run {} in {}: {error}",
+        program.display(),
+        directory.display()
+    ))
 }
 
 /// Becomes whom Postgres may run as, now or, where that may wait, when `command` is carried out.
-#[cfg_attr(target_os = "linux", expect(unused_variables, reason = "nothing is left to it there"))]
+#[cfg_attr(
+    target_os = "linux",
+    expect(unused_variables, reason = "nothing is left to it there")
+)]
 fn take_on(identity: &Identity, command: &mut Command) -> Result<(), String> {
     match *identity {
         Identity::Plain => Ok(()),
@@ -159,7 +166,11 @@ impl Launcher {
     pub(super) fn command(&self, directory: &Path, program: &Path) -> Command {
         let mut command = Command::new(&self.executable);
         command
-            .args([SUBCOMMAND, &self.identity.to_string(), &std::process::id().to_string()])
+            .args([
+                SUBCOMMAND,
+                &self.identity.to_string(),
+                &std::process::id().to_string(),
+            ])
             .args([directory.as_os_str(), OsStr::new("--"), program.as_os_str()])
             .current_dir("/")
             .stdin(Stdio::null())
@@ -180,9 +191,9 @@ impl Launcher {
     pub(super) async fn probe(&self, directory: &Path, program: &Path) -> Result<(), String> {
         let mut command = self.command(directory, program);
         command.arg("--version");
-        let output = child::output(command).await.map_err(|error| {
-            format!("cannot run {}: {error}", self.executable.display())
-        })?;
+        let output = child::output(command)
+            .await
+            .map_err(|error| format!("cannot run {}: {error}", self.executable.display()))?;
         if output.status.success() {
             return Ok(());
         }

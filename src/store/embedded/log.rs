@@ -15,7 +15,11 @@ const QUOTED_LINES: usize = 20;
 /// Opens the log to be written by a server, at its end.
 pub(super) fn open(log: &Path) -> io::Result<File> {
     keep_small(log)?;
-    OpenOptions::new().append(true).create(true).mode(0o600).open(log)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(log)
 }
 
 /// Copied and emptied rather than renamed, because the server holds it open.
@@ -24,7 +28,11 @@ pub(super) fn keep_small(log: &Path) -> io::Result<()> {
         return Ok(());
     }
     fs::copy(log, aside(log))?;
-    OpenOptions::new().write(true).truncate(true).open(log).map(drop)
+    OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(log)
+        .map(drop)
 }
 
 fn aside(log: &Path) -> PathBuf {
@@ -58,7 +66,7 @@ pub(super) fn tail(log: &Path, from: u64) -> String {
     let skipped = lines.len().saturating_sub(QUOTED_LINES);
     match lines.get(skipped..) {
         Some(last) if !last.is_empty() => last.join("\n"),
-        _ => "(it wrote nothing)".to_owned(),
+        _ => "(nothing was written to it; is the disk full?)".to_owned(),
     }
 }
 
@@ -72,7 +80,7 @@ mod tests {
         let log = dir.path().join("postgres.log");
         fs::write(&log, "old\n").unwrap();
         let from = length(&log);
-        assert_eq!(tail(&log, from), "(it wrote nothing)");
+        assert_eq!(tail(&log, from), "(nothing was written to it; is the disk full?)");
         fs::write(&log, "old\nnew \u{1b}[31mred\n").unwrap();
         assert_eq!(tail(&log, from), "new [31mred");
     }
@@ -94,7 +102,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("postgres.log");
         let mut writer = open(&log).unwrap();
-        writer.write_all(&vec![b'x'; LARGEST_BYTES as usize + 1]).unwrap();
+        writer
+            .write_all(&vec![b'x'; LARGEST_BYTES as usize + 1])
+            .unwrap();
         keep_small(&log).unwrap();
         writer.write_all(b"after").unwrap();
         assert_eq!(fs::read(&log).unwrap(), b"after");

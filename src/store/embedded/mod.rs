@@ -75,7 +75,7 @@ pub enum ProgramsFrom {
 }
 
 impl Options {
-    /// The ordinary choice: crash-safe, programs found by themselves and cached in the user's cache directory.
+    /// The ordinary choice: crash-safe, programs found by themselves, and fetched into the cache when there are none.
     pub fn new(data_dir: impl Into<PathBuf>, launcher: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -100,10 +100,13 @@ pub fn this_program() -> std::io::Result<PathBuf> {
     }
 }
 
+/// The user's cache directory. Root's own is usually closed to the account that Postgres may have to run as,
+/// so root uses the system's.
 fn default_cache_dir() -> PathBuf {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
     absolute("XDG_CACHE_HOME")
+        .or_else(|| nix::unistd::geteuid().is_root().then(|| PathBuf::from("/var/cache")))
         .or_else(|| absolute("HOME").map(|home| home.join(caches)))
         .unwrap_or_else(std::env::temp_dir)
         .join("dateline")

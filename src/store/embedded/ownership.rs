@@ -16,7 +16,11 @@ pub(super) fn admit(root: &Path, identity: &Identity) -> Result<(), Error> {
     if metadata.uid() != uid {
         lchown(root, Some(uid), Some(gid)).map_err(Error::io("take over", root))?;
     }
-    let mode = if matches!(identity, Identity::Account { .. }) { 0o711 } else { 0o700 };
+    let mode = if matches!(identity, Identity::Account { .. }) {
+        0o711
+    } else {
+        0o700
+    };
     close(root, mode)
 }
 
@@ -32,17 +36,22 @@ pub(super) fn close(directory: &Path, mode: u32) -> Result<(), Error> {
 /// old owner has is given away, so that a link planted in it gives away nothing of anybody else.
 pub(super) fn hand_over(directory: &Path, identity: &Identity) -> Result<(), Error> {
     let (uid, gid) = identity.owner();
-    let old = fs::metadata(directory).map_err(Error::io("look at", directory))?.uid();
+    let old = fs::metadata(directory)
+        .map_err(Error::io("look at", directory))?
+        .uid();
     if old == uid {
         return Ok(());
     }
     tracing::info!(directory = %directory.display(), from = old, to = uid, "giving the cluster's files to another user");
-    let give = |path: &Path| lchown(path, Some(uid), Some(gid)).map_err(Error::io("give away", path));
+    let give =
+        |path: &Path| lchown(path, Some(uid), Some(gid)).map_err(Error::io("give away", path));
     let mut waiting = vec![directory.to_owned()];
     while let Some(parent) = waiting.pop() {
         for entry in fs::read_dir(&parent).map_err(Error::io("read", &parent))? {
             let entry = entry.map_err(Error::io("read", &parent))?;
-            let metadata = entry.metadata().map_err(Error::io("look at", entry.path()))?;
+            let metadata = entry
+                .metadata()
+                .map_err(Error::io("look at", entry.path()))?;
             if metadata.uid() == old {
                 give(&entry.path())?;
             }

@@ -78,15 +78,19 @@ fn described(found: &[Programs]) -> String {
     if found.is_empty() {
         return "no version at all".to_owned();
     }
-    let each: Vec<_> =
-        found.iter().map(|at| format!("{} ({})", at.major, at.bin_dir.display())).collect();
+    let each: Vec<_> = found
+        .iter()
+        .map(|at| format!("{} ({})", at.major, at.bin_dir.display()))
+        .collect();
     each.join(", ")
 }
 
 /// Makes sure that a directory has the programs and that they run on this machine, and asks their version.
 async fn inspect(dir: &Path) -> Result<Programs, Error> {
-    let unusable =
-        |problem: String| Error::UnusablePrograms { dir: dir.to_owned(), problem };
+    let unusable = |problem: String| Error::UnusablePrograms {
+        dir: dir.to_owned(),
+        problem,
+    };
     // Resolved, because the programs look for the rest of themselves next to where they really are.
     let postgres = dir
         .join("postgres")
@@ -96,7 +100,10 @@ async fn inspect(dir: &Path) -> Result<Programs, Error> {
     if !bin_dir.join("initdb").is_file() {
         return Err(unusable("it has `postgres` but not `initdb`".to_owned()));
     }
-    let asked = Command::new(&postgres).arg("--version").kill_on_drop(true).output();
+    let asked = Command::new(&postgres)
+        .arg("--version")
+        .kill_on_drop(true)
+        .output();
     let output = tokio::time::timeout(Duration::from_secs(20), asked)
         .await
         .map_err(|_| unusable("`postgres --version` does not end".to_owned()))?
@@ -109,7 +116,9 @@ async fn inspect(dir: &Path) -> Result<Programs, Error> {
     let major = major_version(&said)
         .ok_or_else(|| unusable(format!("`postgres --version` says {said:?}")))?;
     if major < OLDEST_MAJOR {
-        return Err(unusable(format!("it is PostgreSQL {major}, and the oldest usable is {OLDEST_MAJOR}")));
+        return Err(unusable(format!(
+            "it is PostgreSQL {major}, and the oldest usable is {OLDEST_MAJOR}"
+        )));
     }
     Ok(Programs { bin_dir, major })
 }
@@ -117,7 +126,9 @@ async fn inspect(dir: &Path) -> Result<Programs, Error> {
 /// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`, `… 19devel`.
 fn major_version(said: &str) -> Option<u32> {
     let version = said.split_whitespace().nth(2)?;
-    let digits = version.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(version.len());
+    let digits = version
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(version.len());
     version.get(..digits)?.parse().ok()
 }
 
@@ -127,11 +138,19 @@ fn usual_places() -> Vec<PathBuf> {
     let mut places = Vec::new();
     places.extend(versions("/usr/lib/postgresql", "", "bin"));
     places.extend(versions("/usr", "pgsql-", "bin"));
-    for homebrew in ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"] {
+    for homebrew in [
+        "/opt/homebrew/opt",
+        "/usr/local/opt",
+        "/home/linuxbrew/.linuxbrew/opt",
+    ] {
         places.extend(versions(homebrew, "postgresql@", "bin"));
         places.push(Path::new(homebrew).join("postgresql/bin"));
     }
-    places.extend(versions("/Applications/Postgres.app/Contents/Versions", "", "bin"));
+    places.extend(versions(
+        "/Applications/Postgres.app/Contents/Versions",
+        "",
+        "bin",
+    ));
     if let Some(path) = std::env::var_os("PATH") {
         places.extend(std::env::split_paths(&path).filter(|place| place.is_absolute()));
     }
@@ -141,9 +160,15 @@ fn usual_places() -> Vec<PathBuf> {
 
 /// `<parent>/<prefix><N>/<rest>` for every N from the oldest usable on, the highest first.
 fn versions(parent: &str, prefix: &str, rest: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(parent) else {
+        return Vec::new();
+    };
     let number = |name: OsString| -> Option<u32> {
-        name.to_str()?.strip_prefix(prefix)?.parse().ok().filter(|major| *major >= OLDEST_MAJOR)
+        name.to_str()?
+            .strip_prefix(prefix)?
+            .parse()
+            .ok()
+            .filter(|major| *major >= OLDEST_MAJOR)
     };
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
@@ -162,7 +187,10 @@ mod tests {
     #[test]
     fn the_major_version_is_read_from_what_postgres_says() {
         for (said, major) in [
-            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(15)),
+            (
+                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
+                Some(15),
+            ),
             ("postgres (PostgreSQL) 18.4\n", Some(18)),
             ("postgres (PostgreSQL) 18beta1\n", Some(18)),
             ("postgres (PostgreSQL) 19devel\n", Some(19)),
@@ -177,7 +205,14 @@ mod tests {
     #[test]
     fn the_highest_version_comes_first_and_by_number() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["pgsql-9", "pgsql-14", "pgsql-13", "pgsql-100", "pgsql-x", "other-15"] {
+        for name in [
+            "pgsql-9",
+            "pgsql-14",
+            "pgsql-13",
+            "pgsql-100",
+            "pgsql-x",
+            "other-15",
+        ] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let names: Vec<_> = versions(dir.path().to_str().unwrap(), "pgsql-", "bin")

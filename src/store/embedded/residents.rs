@@ -25,7 +25,9 @@ const UNTIL_BACKENDS_NOTICE: Duration = Duration::from_secs(2);
 
 /// Whether there is a process of this number, a zombie included.
 pub(super) fn exists(pid: u32) -> bool {
-    let Ok(pid) = i32::try_from(pid) else { return false };
+    let Ok(pid) = i32::try_from(pid) else {
+        return false;
+    };
     kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
 }
 
@@ -37,7 +39,8 @@ pub(super) fn recorded_server(cluster: &Path) -> Option<u32> {
 
 /// Makes sure that nothing of an earlier server is left.
 pub(super) async fn clear(directory: &Directory) -> Result<(), Error> {
-    let find = || list(directory.tag()).map_err(Error::io("list the processes of", directory.root()));
+    let find =
+        || list(directory.tag()).map_err(Error::io("list the processes of", directory.root()));
     for (signal, patience) in LADDER {
         let residents = find()?;
         if residents.is_empty() {
@@ -61,7 +64,10 @@ pub(super) async fn clear(directory: &Directory) -> Result<(), Error> {
         return remove_misleading_pid_file(&directory.cluster());
     }
     let pids: Vec<_> = residents.iter().map(u32::to_string).collect();
-    Err(Error::StillRunning { dir: directory.root().to_owned(), pids: pids.join(", ") })
+    Err(Error::StillRunning {
+        dir: directory.root().to_owned(),
+        pids: pids.join(", "),
+    })
 }
 
 fn tell(processes: &[u32], signal: Signal, patience: Duration) -> Duration {
@@ -90,11 +96,17 @@ fn list(tag: &str) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         // It may have ended since it was listed.
-        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else { continue };
+        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
         if belongs(&command, tag) {
             found.push(pid);
         }
@@ -104,9 +116,13 @@ fn list(tag: &str) -> io::Result<Vec<u32>> {
 
 #[cfg(not(target_os = "linux"))]
 fn list(tag: &str) -> io::Result<Vec<u32>> {
-    let output = std::process::Command::new("ps").args(["-axww", "-o", "pid=,command="]).output()?;
+    let output = std::process::Command::new("ps")
+        .args(["-axww", "-o", "pid=,command="])
+        .output()?;
     if !output.status.success() {
-        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+        return Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text
@@ -135,12 +151,15 @@ mod tests {
     #[test]
     fn a_server_and_its_backends_are_known_by_their_tag() {
         let tag = "dateline-0123456789abcdef";
-        let started = format!("/usr/lib/postgresql/15/bin/postgres\0-D\0/x\0-c\0cluster_name={tag}\0");
+        let started =
+            format!("/usr/lib/postgresql/15/bin/postgres\0-D\0/x\0-c\0cluster_name={tag}\0");
         let renamed = format!("postgres: {tag}: checkpointer ");
         assert!(belongs(started.as_bytes(), tag));
         assert!(belongs(renamed.as_bytes(), tag));
         assert!(!belongs(started.as_bytes(), "dateline-fedcba9876543210"));
-        let keeper = format!("/x/dateline\0__run-as-postgres\0--\0/x/postgres\0-D\0/x\0cluster_name={tag}\0");
+        let keeper = format!(
+            "/x/dateline\0__run-as-postgres\0--\0/x/postgres\0-D\0/x\0cluster_name={tag}\0"
+        );
         assert!(!belongs(keeper.as_bytes(), tag));
         assert!(!belongs(format!("grep\0{tag}\0").as_bytes(), tag));
         assert!(!belongs(b"", tag));

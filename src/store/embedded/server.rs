@@ -23,8 +23,10 @@ const POLL: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A fast shutdown, and how long it gets; then an immediate one.
-const STOP: [(Signal, Duration); 2] =
-    [(Signal::SIGINT, Duration::from_secs(60)), (Signal::SIGQUIT, Duration::from_secs(6))];
+const STOP: [(Signal, Duration); 2] = [
+    (Signal::SIGINT, Duration::from_secs(60)),
+    (Signal::SIGQUIT, Duration::from_secs(6)),
+];
 
 /// How many times a start is tried while something of an earlier server is still on its way out.
 const TRIES: u32 = 10;
@@ -71,9 +73,11 @@ impl Recipe {
         let mut server = Server { child };
         match server.ready(&self.directory.cluster()).await {
             Ok(()) => Ok(server),
-            Err(exit) => {
-                Err(Error::Start { exit: exit.to_string(), tail: log::tail(&log, written), log })
-            }
+            Err(exit) => Err(Error::Start {
+                exit: exit.to_string(),
+                tail: log::tail(&log, written),
+                log,
+            }),
         }
     }
 
@@ -91,7 +95,10 @@ impl Recipe {
     fn settings(&self) -> Vec<(&'static str, String)> {
         let durable = if self.durable { "on" } else { "off" };
         let mut settings = vec![
-            ("unix_socket_directories", socket::setting(&self.directory.socket())),
+            (
+                "unix_socket_directories",
+                socket::setting(&self.directory.socket()),
+            ),
             ("port", socket::PORT.to_string()),
             ("cluster_name", self.directory.tag().to_owned()),
         ];
@@ -123,7 +130,8 @@ impl Recipe {
 
 /// Two messages of Postgres about an earlier server that is not quite gone yet.
 fn will_pass(log: &str) -> bool {
-    log.contains("pre-existing shared memory block") || log.contains("lock file \"postmaster.pid\"")
+    log.contains("pre-existing shared memory block")
+        || log.contains("lock file \"postmaster.pid\" already exists")
 }
 
 /// A server that was started. Dropped, it is asked to stop; to wait for that, call [`Server::stop`].
@@ -181,7 +189,9 @@ impl Server {
 
 /// The server writes its status into the eighth line of its lock file, whose first is its process id.
 fn is_ready(cluster: &Path, pid: u32) -> bool {
-    let Ok(text) = fs::read_to_string(cluster.join("postmaster.pid")) else { return false };
+    let Ok(text) = fs::read_to_string(cluster.join("postmaster.pid")) else {
+        return false;
+    };
     let line = |number: usize| text.lines().nth(number).map(str::trim);
     line(0) == Some(pid.to_string().as_str()) && line(7) == Some("ready")
 }

@@ -4,12 +4,11 @@
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, lchown};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::identity::Identity;
-use super::ownership;
 
 /// Only part of a file name here, but every party to a socket must agree on it.
 pub(super) const PORT: u16 = 5432;
@@ -24,7 +23,11 @@ pub(super) fn place(preferred: &Path, tag: &str) -> PathBuf {
         return preferred.to_owned();
     }
     let temporary = std::env::temp_dir().join(tag);
-    if temporary.is_absolute() && fits(&temporary) { temporary } else { Path::new("/tmp").join(tag) }
+    if temporary.is_absolute() && fits(&temporary) {
+        temporary
+    } else {
+        Path::new("/tmp").join(tag)
+    }
 }
 
 fn fits(directory: &Path) -> bool {
@@ -32,39 +35,23 @@ fn fits(directory: &Path) -> bool {
     directory.to_str().is_some() && file.as_os_str().len() <= LONGEST_PATH
 }
 
-/// Makes the directory, or makes sure that the one that is there was not put there by somebody else, and
-/// removes what an earlier server left in it. Only with the lock held and no earlier server running.
+/// Makes the directory anew. Only with the lock held and no earlier server running: what is in it is then
+/// nobody's. One that is already there is not taken over but removed, whoever put it there; in a temporary
+/// directory another user may have, and then we cannot remove it and refuse.
 pub(super) fn prepare(directory: &Path, identity: &Identity) -> Result<(), Error> {
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(Error::io("create", directory)(error));
-        }
-        Ok(()) | Err(_) => {}
-    }
-    let unsafe_because =
-        |problem: String| Err(Error::SocketDir { dir: directory.to_owned(), problem });
-    let metadata = fs::symlink_metadata(directory).map_err(Error::io("look at", directory))?;
-    if !metadata.is_dir() {
-        return unsafe_because("it is not a directory".to_owned());
-    }
-    let ((uid, gid), (us, _)) = (identity.owner(), Identity::Plain.owner());
-    // As root we may find it with the account of an earlier start: then it is closed to all others.
-    let root_may_take = us == 0 && metadata.mode() & 0o077 == 0;
-    if metadata.uid() != uid && metadata.uid() != us && !root_may_take {
-        return unsafe_because(format!("it belongs to user {}", metadata.uid()));
-    }
-    lchown(directory, Some(uid), Some(gid)).map_err(Error::io("give away", directory))?;
-    ownership::close(directory, 0o700)?;
-    for name in [format!(".s.PGSQL.{PORT}"), format!(".s.PGSQL.{PORT}.lock")] {
-        let path = directory.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::io("remove", &path)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
+    let removed = match fs::symlink_metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(directory),
+        Ok(_) => fs::remove_file(directory),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    removed.map_err(Error::io("replace the socket directory", directory))?;
+    DirBuilder::new()
+        .mode(0o700)
+        .create(directory)
+        .map_err(Error::io("create", directory))?;
+    let (uid, gid) = identity.owner();
+    lchown(directory, Some(uid), Some(gid)).map_err(Error::io("give away", directory))
 }
 
 /// What Postgres wants to read in `unix_socket_directories`, which is a list with quotes.

@@ -1,0 +1,124 @@
+//! The flags that make a `RecordFilter`; the same for every command that takes one.
+
+use clap::ValueEnum;
+
+use crate::proto::v1::{Kind, RecordFilter, State, View, record_filter::TimeRange};
+
+/// Which records. Values of one flag are alternatives; different flags must all hold.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Filter")]
+pub struct Args {
+    /// Kind of record
+    #[arg(long, value_enum, value_name = "KIND")]
+    kind: Vec<KindArg>,
+    /// Type in lower case, such as person, member_of or meeting
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// Editorial state
+    #[arg(long, value_enum, value_name = "STATE")]
+    state: Vec<StateArg>,
+    /// Actor that the record names, such as actors/nato
+    #[arg(long, value_name = "NAME")]
+    actor: Vec<String>,
+    /// ISO 3166-1 or 3166-2 code, such as KZ or US-FL
+    #[arg(long, value_name = "CODE")]
+    region: Vec<String>,
+    /// Topic id or code, such as humanitarian-aid
+    #[arg(long, value_name = "TOPIC")]
+    topic: Vec<String>,
+    /// Language of articles, such as en
+    #[arg(long, value_name = "TAG")]
+    language: Vec<String>,
+    /// Article that the record cites, such as articles/some-story
+    #[arg(long, value_name = "NAME")]
+    article: Vec<String>,
+    /// May have held or happened on or after this day, such as 2021-06-01
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// May have held or happened on or before this day
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KindArg {
+    Article,
+    Actor,
+    Relation,
+    Event,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Article => Kind::Article,
+            KindArg::Actor => Kind::Actor,
+            KindArg::Relation => Kind::Relation,
+            KindArg::Event => Kind::Event,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StateArg {
+    Draft,
+    InReview,
+    Embargoed,
+    Published,
+    Retracted,
+    Merged,
+}
+
+impl From<StateArg> for State {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Draft => State::Draft,
+            StateArg::InReview => State::InReview,
+            StateArg::Embargoed => State::Embargoed,
+            StateArg::Published => State::Published,
+            StateArg::Retracted => State::Retracted,
+            StateArg::Merged => State::Merged,
+        }
+    }
+}
+
+impl Args {
+    /// The filter that the flags ask for.
+    #[must_use]
+    pub fn to_filter(&self) -> RecordFilter {
+        let time = (self.from.is_some() || self.to.is_some()).then(|| TimeRange {
+            earliest: self.from.clone().unwrap_or_default(),
+            latest: self.to.clone().unwrap_or_default(),
+        });
+        RecordFilter {
+            kinds: self.kind.iter().map(|kind| Kind::from(*kind).into()).collect(),
+            types: self.types.clone(),
+            states: self.state.iter().map(|state| State::from(*state).into()).collect(),
+            actors: self.actor.clone(),
+            regions: self.region.clone(),
+            topics: self.topic.clone(),
+            language_codes: self.language.clone(),
+            articles: self.article.clone(),
+            time,
+        }
+    }
+}
+
+/// Whose eyes to read with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ViewArg {
+    /// What readers see
+    #[default]
+    Published,
+    /// Every record in every state
+    Desk,
+}
+
+impl From<ViewArg> for View {
+    fn from(view: ViewArg) -> Self {
+        match view {
+            ViewArg::Published => View::Published,
+            ViewArg::Desk => View::Desk,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `dateline import`: a file of records becomes drafts, in batches; with `--publish`, published ones. Run
+//! twice, it finds what is there already and does the rest.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Server, json,
+    send::{Outgoing, Report, Sender},
+};
+use crate::{
+    client::Client,
+    proto::v1::{Bundle, Record, record::Kind as Body},
+};
+
+/// Records that wait for a commit.
+const BATCH_RECORDS: usize = 1000;
+/// Encoded bytes that wait for a commit: below what the server takes, with room for the envelope.
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
+
+/// `dateline import`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A Bundle as JSON, or NDJSON with a Record per line; - reads stdin
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// Publish everything once it is in
+    #[arg(long)]
+    publish: bool,
+    /// The text of an article as received; it is matched by SHA-256, or goes to the only article
+    #[arg(long, value_name = "FILE")]
+    original: Vec<PathBuf>,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Sends a file.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let originals = Originals::read(&args.original)?;
+    let input = Input::open(&args.file)?;
+    let bar = progress_bar(input.bytes);
+    let client = Client::connect(&args.server.server).await?;
+    let report = import(client, input, &originals, args.publish, &bar).await;
+    bar.finish_and_clear();
+    let report = report?;
+    anstream::eprintln!("{report}");
+    for unused in originals.unused(&report) {
+        anstream::eprintln!("no article matches the original {unused}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn progress_bar(bytes: Option<u64>) -> ProgressBar {
+    let style = match bytes {
+        Some(_) => "{spinner} {bytes}/{total_bytes} {wide_bar} {msg} {eta}",
+        None => "{spinner} {bytes} {msg} {elapsed}",
+    };
+    let bar = bytes.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    // A style that does not parse leaves the default one.
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+async fn import(
+    client: Client,
+    mut input: Input,
+    originals: &Originals,
+    publish: bool,
+    bar: &ProgressBar,
+) -> Result<Report> {
+    let mut sender = Sender::new(client);
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while let Some(outgoing) = input.next(originals)? {
+        let size = outgoing.encoded_len();
+        if batch.len() == BATCH_RECORDS || !batch.is_empty() && bytes + size > BATCH_BYTES {
+            sender.create(std::mem::take(&mut batch)).await?;
+            bytes = 0;
+        }
+        bytes += size;
+        batch.push(outgoing);
+        bar.set_position(input.read);
+        bar.set_message(format!("{} records", sender.report.sent()));
+    }
+    sender.create(batch).await?;
+    if publish {
+        bar.set_message("publishing");
+        sender.publish().await?;
+    }
+    Ok(sender.report)
+}
+
+/// Originals of articles, by the SHA-256 that the service computes too.
+#[derive(Debug, Default)]
+struct Originals {
+    by_hash: HashMap<String, (String, Vec<u8>)>,
+}
+
+impl Originals {
+    fn read(files: &[PathBuf]) -> Result<Self> {
+        let mut by_hash = HashMap::new();
+        for file in files {
+            let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let hash = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            by_hash.insert(hash, (file.display().to_string(), text));
+        }
+        Ok(Self { by_hash })
+    }
+
+    fn of(&self, record: &Record) -> Vec<u8> {
+        let Some(Body::Article(article)) = &record.kind else { return Vec::new() };
+        self.by_hash.get(&article.original_sha256).map(|(_, text)| text.clone()).unwrap_or_default()
+    }
+
+    fn unused<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a str> {
+        self.by_hash.iter().filter(|(hash, _)| !report.originals.contains(*hash)).map(|(_, (file, _))| file.as_str())
+    }
+}
+
+/// Records one after the other, whatever the file's form.
+struct Input {
+    form: Form,
+    /// Length of the file, if it is one.
+    bytes: Option<u64>,
+    /// Bytes read so far.
+    read: u64,
+}
+
+enum Form {
+    Bundle(std::vec::IntoIter<Record>),
+    Lines { first: Option<String>, rest: Box<dyn BufRead + Send>, line: u64 },
+}
+
+impl Input {
+    fn open(file: &std::path::Path) -> Result<Self> {
+        let context = || format!("cannot read {}", file.display());
+        let (reader, bytes): (Box<dyn Read + Send>, _) = if file.as_os_str() == "-" {
+            (Box::new(std::io::stdin()), None)
+        } else {
+            let opened = std::fs::File::open(file).with_context(context)?;
+            let bytes = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+            (Box::new(opened), bytes)
+        };
+        let mut reader = BufReader::new(reader);
+        let mut first = String::new();
+        while first.trim().is_empty() && reader.read_line(&mut first).with_context(context)? > 0 {}
+        let mut read = first.len() as u64;
+        if first.trim().is_empty() || is_record_line(&first) {
+            let form = Form::Lines { first: Some(first), rest: Box::new(reader), line: 0 };
+            return Ok(Self { form, bytes, read });
+        }
+        let mut text = first;
+        read += reader.read_to_string(&mut text).with_context(context)? as u64;
+        let bundle: Bundle = json::read(text.trim_start_matches('\u{feff}'))
+            .with_context(|| format!("{} is neither a Bundle nor NDJSON of records", file.display()))?;
+        Ok(Self { form: Form::Bundle(Vec::<Record>::from(bundle).into_iter()), bytes, read })
+    }
+
+    fn next(&mut self, originals: &Originals) -> Result<Option<Outgoing>> {
+        let (record, place) = match &mut self.form {
+            Form::Bundle(records) => match records.next() {
+                Some(record) => (record, String::new()),
+                None => return Ok(None),
+            },
+            Form::Lines { first, rest, line } => loop {
+                let mut text = first.take().unwrap_or_default();
+                if text.is_empty() && rest.read_line(&mut text)? == 0 {
+                    return Ok(None);
+                }
+                *line += 1;
+                self.read += text.len() as u64;
+                if text.trim().is_empty() {
+                    continue;
+                }
+                let place = format!("line {line}");
+                match json::read::<Record>(&text) {
+                    Ok(record) => break (record, place),
+                    Err(error) => bail!("{place}: {error}"),
+                }
+            },
+        };
+        let original = originals.of(&record);
+        Ok(Some(Outgoing { record, original, place }))
+    }
+}
+
+/// A line that is a whole JSON object with the key of a kind is a record; a bundle's first line is not.
+fn is_record_line(line: &str) -> bool {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line)
+        .is_ok_and(|object| ["article", "actor", "relation", "event"].iter().any(|kind| object.contains_key(*kind)))
+}

@@ -1,0 +1,109 @@
+//! `dateline get` and `dateline list`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{
+    NOT_FOUND, Server,
+    filter::{self, ViewArg},
+    output::{self, Format},
+};
+use crate::{
+    client::{Client, Failure},
+    proto::v1::{BatchGetRecordsRequest, ListRecordsRequest, View},
+};
+
+/// Most names of one call.
+const NAMES_PER_CALL: usize = 1000;
+
+/// `dateline get`
+#[derive(Debug, clap::Args)]
+pub(super) struct GetArgs {
+    /// Names, such as actors/nato
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// What to look at
+    #[arg(long, value_enum, default_value_t)]
+    view: ViewArg,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// `dateline list`
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    filter: filter::Args,
+    /// What to look at
+    #[arg(long, value_enum, default_value_t)]
+    view: ViewArg,
+    /// Stop after this many records
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Prints records by name; those that there are not are told on stderr.
+pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
+    let mut client = Client::connect(&args.server.server).await?;
+    let (mut records, mut missing) = (Vec::new(), Vec::new());
+    for names in args.names.chunks(NAMES_PER_CALL) {
+        let request =
+            BatchGetRecordsRequest { names: names.to_vec(), view: View::from(args.view).into(), min_sequence: 0 };
+        let answer = client.records.batch_get_records(request).await.map_err(Failure::from)?.into_inner();
+        records.extend(answer.records);
+        missing.extend(answer.missing);
+    }
+    if !records.is_empty() {
+        output::records(args.output, &records, args.names.len() == 1)?;
+    }
+    for name in &missing {
+        let hint = if args.view == ViewArg::Published { " published; drafts are shown with --view desk" } else { "" };
+        anstream::eprintln!("there is no record {name}{hint}");
+    }
+    Ok(if missing.is_empty() { ExitCode::SUCCESS } else { NOT_FOUND.into() })
+}
+
+/// Prints records page by page; a table is printed at the end, so that its columns fit all rows.
+pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
+    let mut client = Client::connect(&args.server.server).await?;
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let mut request = ListRecordsRequest {
+        filter: Some(args.filter.to_filter()),
+        view: View::from(args.view).into(),
+        page_size: i32::try_from(limit.min(1000)).unwrap_or(1000),
+        ..ListRecordsRequest::default()
+    };
+    let (mut printed, mut kept) = (0, Vec::new());
+    while printed + kept.len() < limit {
+        let answer = client.records.list_records(request.clone()).await.map_err(Failure::from)?.into_inner();
+        let mut page = answer.records;
+        page.truncate(limit - printed - kept.len());
+        if args.output == Format::Ndjson {
+            output::records(args.output, &page, false)?;
+            printed += page.len();
+        } else {
+            kept.append(&mut page);
+        }
+        request.page_token = answer.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    if args.output != Format::Ndjson {
+        output::records(args.output, &kept, false)?;
+    }
+    if args.output == Format::Table {
+        let count = kept.len();
+        anstream::eprintln!("{count} record{}", if count == 1 { "" } else { "s" });
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,242 @@
+//! Sends records as an editor does: drafts first, then everything published that belongs together. What is
+//! there already and the same is left as it is, so an interrupted run is completed by the next one.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
+
+use anyhow::{Result, bail};
+use prost::Message;
+
+use crate::{
+    client::{Client, Failure},
+    model::{drawing::draw, name::Name, request::check_body, walk::Path},
+    proto::v1::{
+        BatchGetRecordsRequest, CommitRequest, PublishRecordsRequest, Record, RecordVersion, State, View, Write,
+        record::Kind as Body, write,
+    },
+};
+
+/// Most records of one publication.
+const MAX_PUBLISHED: usize = 1000;
+
+/// A record on its way, and where it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    /// As read.
+    pub record: Record,
+    /// The article's text as received, if it is known.
+    pub original: Vec<u8>,
+    /// `line 17`; empty when the file has no lines of its own.
+    pub place: String,
+}
+
+impl Outgoing {
+    /// Bytes that it takes in a request, about.
+    pub(super) fn encoded_len(&self) -> usize {
+        self.record.encoded_len() + self.original.len() + 16
+    }
+}
+
+/// What became of the records.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    created: usize,
+    unchanged: usize,
+    published: usize,
+    /// Hashes of the originals that were sent.
+    pub originals: HashSet<String>,
+    /// The last sequences that the server answered with.
+    pub sequence: i64,
+}
+
+impl Report {
+    pub(super) fn sent(&self) -> usize {
+        self.created + self.unchanged
+    }
+
+    pub(super) fn published(&self) -> usize {
+        self.published
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} created, {} already there, {} published", self.created, self.unchanged, self.published)
+    }
+}
+
+/// Sends batches and remembers what to publish.
+pub(super) struct Sender {
+    client: Client,
+    /// Drafts to publish, with their etags, and what they name.
+    drafts: BTreeMap<Name, (String, Vec<Name>)>,
+    pub report: Report,
+}
+
+impl Sender {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, drafts: BTreeMap::new(), report: Report::default() }
+    }
+
+    /// Creates what is not there yet, in one commit.
+    pub(super) async fn create(&mut self, batch: Vec<Outgoing>) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let known = self.known(&batch).await?;
+        let mut fresh = Vec::with_capacity(batch.len());
+        for outgoing in batch {
+            match outgoing.record.record_name().and_then(|name| known.get(name.as_str())) {
+                None => fresh.push(outgoing),
+                Some(stored) if is_same(&outgoing.record, stored) => {
+                    self.report.unchanged += 1;
+                    self.remember(stored, &outgoing.record);
+                }
+                Some(stored) => bail!(
+                    "{}{} is there already with other content; delete or edit it first",
+                    if outgoing.place.is_empty() { String::new() } else { format!("{}: ", outgoing.place) },
+                    stored.kind.as_ref().map(Body::name).unwrap_or_default()
+                ),
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let writes = fresh.iter().map(|outgoing| Write {
+            action: Some(write::Action::Create(write::Create {
+                record: Some(outgoing.record.clone()),
+                original: outgoing.original.clone(),
+            })),
+        });
+        let request = CommitRequest { writes: writes.collect(), omit_content: true, ..CommitRequest::default() };
+        let answer = self.client.commit(request).await.map_err(|status| explain(status.into(), &fresh))?;
+        self.report.created += answer.records.len();
+        self.report.sequence = answer.sequence;
+        for (stored, sent) in answer.records.iter().zip(&fresh) {
+            self.remember(stored, &sent.record);
+            if let (Some(Body::Article(article)), false) = (&sent.record.kind, sent.original.is_empty()) {
+                self.report.originals.insert(article.original_sha256.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes every draft that was sent. What refers to each other goes together, as W9 asks.
+    pub(super) async fn publish(&mut self) -> Result<()> {
+        let mut batch = Vec::new();
+        for component in components(&self.drafts) {
+            if component.len() > MAX_PUBLISHED {
+                bail!(
+                    "{} records refer to each other, and at most {MAX_PUBLISHED} can be published at once; first: {}",
+                    component.len(),
+                    component[0]
+                );
+            }
+            if batch.len() + component.len() > MAX_PUBLISHED {
+                self.publish_batch(std::mem::take(&mut batch)).await?;
+            }
+            batch.extend(component);
+        }
+        self.publish_batch(batch).await
+    }
+
+    async fn publish_batch(&mut self, names: Vec<Name>) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let records = names.iter().filter_map(|name| {
+            let (etag, _) = self.drafts.get(name)?;
+            Some(RecordVersion { name: name.to_string(), etag: etag.clone() })
+        });
+        let request =
+            PublishRecordsRequest { records: records.collect(), omit_content: true, ..PublishRecordsRequest::default() };
+        let answer = self.client.publish(request).await.map_err(Failure::from)?;
+        self.report.published += answer.records.len();
+        self.report.sequence = answer.sequence;
+        Ok(())
+    }
+
+    async fn known(&mut self, batch: &[Outgoing]) -> Result<HashMap<String, Record>> {
+        let names = batch.iter().filter_map(|outgoing| outgoing.record.record_name()).map(|name| name.to_string());
+        let request =
+            BatchGetRecordsRequest { names: names.collect(), view: View::Desk.into(), min_sequence: 0 };
+        if request.names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let answer = self.client.records.batch_get_records(request).await.map_err(Failure::from)?.into_inner();
+        Ok(answer
+            .records
+            .into_iter()
+            .filter_map(|record| Some((record.kind.as_ref()?.name().to_owned(), record)))
+            .collect())
+    }
+
+    fn remember(&mut self, stored: &Record, sent: &Record) {
+        let (Some(body), Some(name)) = (&stored.kind, sent.record_name()) else { return };
+        let Some(meta) = body.meta() else { return };
+        if meta.state() == State::Draft
+            && let Some(mut body) = sent.kind.clone()
+        {
+            let references = draw(&mut body, State::Draft).references;
+            let targets = references.into_iter().map(|reference| reference.target).collect();
+            self.drafts.insert(name, (meta.etag.clone(), targets));
+        }
+    }
+}
+
+/// Whether a stored record says what the sent one says, but for what the service sets.
+fn is_same(sent: &Record, stored: &Record) -> bool {
+    let content = |record: &Record| {
+        let mut body = record.kind.clone()?;
+        body.take_meta();
+        // The service stores the normalised form; violations are its business too.
+        drop(check_body(&mut body, &mut Path::default()));
+        Some(body)
+    };
+    content(sent) == content(stored)
+}
+
+/// Sets of drafts that have to be published together, because they refer to each other.
+fn components(drafts: &BTreeMap<Name, (String, Vec<Name>)>) -> Vec<Vec<Name>> {
+    let mut neighbours: HashMap<&Name, Vec<&Name>> = HashMap::new();
+    for (name, (_, targets)) in drafts {
+        for target in targets.iter().filter(|target| drafts.contains_key(*target)) {
+            neighbours.entry(name).or_default().push(target);
+            neighbours.entry(target).or_default().push(name);
+        }
+    }
+    let mut seen = HashSet::new();
+    let mut components = Vec::new();
+    for start in drafts.keys() {
+        let (mut component, mut open) = (Vec::new(), vec![start]);
+        while let Some(name) = open.pop() {
+            if seen.insert(name) {
+                component.push(name.clone());
+                open.extend(neighbours.get(name).into_iter().flatten());
+            }
+        }
+        if !component.is_empty() {
+            components.push(component);
+        }
+    }
+    components
+}
+
+/// Tells the refusal with the places in the file instead of places in our request.
+fn explain(failure: Failure, sent: &[Outgoing]) -> Failure {
+    failure.rename(|field| {
+        let Some((index, rest)) = field.strip_prefix("writes[").and_then(|rest| rest.split_once(']')) else {
+            return field.to_owned();
+        };
+        let Some(outgoing) = index.parse::<usize>().ok().and_then(|index| sent.get(index)) else {
+            return field.to_owned();
+        };
+        let name = outgoing.record.kind.as_ref().map(Body::name).unwrap_or_default();
+        let field = rest.trim_start_matches(".create").trim_start_matches(".record").trim_start_matches('.');
+        let inner = field.split_once('.').map_or(field, |(_, inner)| inner);
+        let parts: Vec<_> = [outgoing.place.as_str(), name, inner].into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(" ")
+    })
+}

@@ -1,0 +1,175 @@
+//! `dateline serve`: settings from flags and `DATELINE_*`, then the server until it is told to stop.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::server::{self, Config, Database, Limits};
+use crate::store::{Settings, embedded};
+
+/// `dateline serve`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Address to serve on; port 0 takes a free one
+    #[arg(long, env = "DATELINE_LISTEN", default_value = "127.0.0.1:7400", value_name = "HOST:PORT")]
+    listen: SocketAddr,
+    /// Serve without TLS and without accounts on an address that others can reach
+    #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
+    insecure_listen: bool,
+    /// A Postgres to use, such as postgres://user@host/dateline; without it a private one is started
+    #[arg(long, env = "DATELINE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    #[command(flatten)]
+    embedded: EmbeddedArgs,
+    /// Address for Prometheus metrics, such as 127.0.0.1:7401; none without it
+    #[arg(long, env = "DATELINE_METRICS_LISTEN", value_name = "HOST:PORT")]
+    metrics_listen: Option<SocketAddr>,
+    /// What to log, such as info or dateline=debug,sqlx=warn
+    #[arg(long, env = "DATELINE_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How to log
+    #[arg(long, env = "DATELINE_LOG_FORMAT", value_enum, default_value = "human")]
+    log_format: LogFormat,
+    /// Longest silence on a stream, in seconds
+    #[arg(long, env = "DATELINE_CHECKPOINT_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
+    checkpoint_seconds: u64,
+    /// How long open calls may go on after the server is told to stop, in seconds
+    #[arg(long, env = "DATELINE_SHUTDOWN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=3600), value_name = "S")]
+    shutdown_seconds: u64,
+    /// Longest that one database statement may take, in seconds
+    #[arg(long, env = "DATELINE_STATEMENT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
+    statement_seconds: u64,
+    /// Database connections for reads
+    #[arg(long, env = "DATELINE_READERS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    readers: u32,
+    /// Largest request about one record, in bytes
+    #[arg(long, env = "DATELINE_MESSAGE_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
+    message_bytes: usize,
+    /// Largest request about many records, in bytes
+    #[arg(long, env = "DATELINE_BATCH_BYTES", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
+    batch_bytes: usize,
+}
+
+/// How the private Postgres is found and kept.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct EmbeddedArgs {
+    /// Directory of the private Postgres
+    #[arg(long, env = "DATELINE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where its server programs come from: auto, npm, or a directory that holds postgres and initdb
+    #[arg(long, env = "DATELINE_POSTGRES", default_value = "auto", value_name = "auto|npm|DIR")]
+    pub postgres: String,
+}
+
+impl EmbeddedArgs {
+    /// What to start, in a directory.
+    pub(super) fn options(&self, data_dir: PathBuf, purpose: &str) -> Result<embedded::Options> {
+        let launcher = embedded::this_program().context("cannot tell where this program lies")?;
+        let mut options = embedded::Options::new(data_dir, launcher);
+        options.programs = match self.postgres.as_str() {
+            "auto" => embedded::ProgramsFrom::Auto,
+            "npm" => embedded::ProgramsFrom::Npm,
+            directory => embedded::ProgramsFrom::Dir(directory.into()),
+        };
+        options.purpose = purpose.to_owned();
+        Ok(options)
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+/// Serves until SIGINT or SIGTERM. A second signal ends it at once.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    start_logging(&args.log, args.log_format)?;
+    let config = config(&args)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let running = server::start(config, stop).await?;
+    running.wait().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: &Args) -> Result<Config> {
+    if !args.listen.ip().is_loopback() {
+        if !args.insecure_listen {
+            bail!(
+                "{} can be reached by others, and there is neither TLS nor an account yet; \
+                 listen on 127.0.0.1, or say --insecure-listen if a network of your own is in front",
+                args.listen
+            );
+        }
+        tracing::warn!(address = %args.listen, "serving without TLS and accounts to whoever can connect");
+    }
+    let database = match &args.database_url {
+        Some(url) => Database::Url(url.clone()),
+        None => {
+            let data_dir = args.embedded.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+            Database::Embedded(args.embedded.options(data_dir, "dateline serve")?)
+        }
+    };
+    let store = Settings {
+        statement_timeout: Duration::from_secs(args.statement_seconds),
+        readers: args.readers,
+        ..Settings::default()
+    };
+    let limits = Limits { message_bytes: args.message_bytes, batch_bytes: args.batch_bytes, ..Limits::default() };
+    Ok(Config {
+        listen: args.listen,
+        database,
+        metrics: args.metrics_listen,
+        store,
+        limits,
+        checkpoint_interval: Duration::from_secs(args.checkpoint_seconds),
+        shutdown_grace: Duration::from_secs(args.shutdown_seconds),
+    })
+}
+
+fn default_data_dir() -> Result<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+        .map(|data| data.join("dateline"))
+        .context("there is no home directory to keep records in; name one with --data-dir")
+}
+
+fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).context("--log is not a filter")?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry.with(layer.with_ansi(colours).with_target(false)).init();
+        }
+        LogFormat::Json => registry.with(layer.json()).init(),
+    }
+    Ok(())
+}
+
+/// The first signal asks to stop, the second insists.
+pub(super) async fn stop_on_signal(stop: CancellationToken) {
+    signal().await;
+    stop.cancel();
+    signal().await;
+    tracing::warn!("told twice: stopping at once");
+    std::process::exit(1);
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without a handler the signal's own effect remains, which is to end the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

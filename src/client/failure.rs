@@ -1,0 +1,102 @@
+//! What went wrong, for a person: the server's message, then each field or record it is about.
+
+use std::fmt;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// A call that failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The gRPC code; UNAVAILABLE when there was no server to ask.
+    pub code: Code,
+    /// `ErrorInfo.reason`; empty if the answer carried none.
+    pub reason: String,
+    message: String,
+    details: Vec<(String, String)>,
+}
+
+impl Failure {
+    pub(super) fn unreachable(server: &str, error: &tonic::transport::Error) -> Self {
+        let cause = innermost(error);
+        Self {
+            code: Code::Unavailable,
+            reason: String::new(),
+            message: format!(
+                "no server answers at {server} ({cause}); start one with `dateline serve`, or name another with --server"
+            ),
+            details: Vec::new(),
+        }
+    }
+}
+
+impl Failure {
+    /// Tells fields under other names: what the caller's user wrote, not what the caller made of it.
+    #[must_use]
+    pub fn rename(mut self, rename: impl Fn(&str) -> String) -> Self {
+        for (about, what) in &mut self.details {
+            let renamed = rename(about);
+            if self.message.starts_with(about.as_str()) {
+                self.message = format!("{renamed}: {what}");
+            }
+            *about = renamed;
+        }
+        self
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let found = status.get_error_details();
+        let mut details = Vec::new();
+        if let Some(request) = found.bad_request() {
+            let violations = request.field_violations.iter();
+            details.extend(violations.map(|violation| (violation.field.clone(), violation.description.clone())));
+        }
+        if let Some(precondition) = found.precondition_failure() {
+            let violations = precondition.violations.iter();
+            details.extend(violations.map(|violation| (violation.subject.clone(), violation.description.clone())));
+        }
+        let info = found.error_info();
+        if let Some(fields) = info.and_then(|info| info.metadata.get("changed_fields")).filter(|fields| !fields.is_empty()) {
+            details.push(("changed since".to_owned(), fields.replace(',', ", ")));
+        }
+        Self {
+            code: status.code(),
+            reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
+            message: status.message().to_owned(),
+            details,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // With one detail the message says it already.
+        let message = if self.details.len() > 1 && self.code == Code::InvalidArgument {
+            format!("{} fields are not valid", self.details.len())
+        } else {
+            self.message.clone()
+        };
+        out.write_str(&message)?;
+        if !self.reason.is_empty() {
+            write!(out, " [{}]", self.reason)?;
+        }
+        if self.details.len() > 1 || self.code != Code::InvalidArgument {
+            for (about, what) in &self.details {
+                write!(out, "\n  {about}: {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,58 @@
+//! How a server is set up. Flags and `DATELINE_*` variables are read by `cli::serve`; this is what they
+//! come to.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::store::{Settings, embedded};
+
+/// Where the records are kept.
+#[derive(Debug)]
+pub enum Database {
+    /// A Postgres that somebody else runs. The URL may hold a password, so it is never printed.
+    Url(String),
+    /// A private one, started for this server.
+    Embedded(embedded::Options),
+}
+
+/// A server's settings.
+#[derive(Debug)]
+pub struct Config {
+    /// Where gRPC is served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the records are kept.
+    pub database: Database,
+    /// Where metrics are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    /// How the database is used.
+    pub store: Settings,
+    /// What clients may ask of it.
+    pub limits: Limits,
+    /// Longest silence on a stream.
+    pub checkpoint_interval: Duration,
+    /// How long open calls may go on once the server is told to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// What clients may ask of a server.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest message of a call about one record, in bytes.
+    pub message_bytes: usize,
+    /// Largest message of a call about many records, in bytes.
+    pub batch_bytes: usize,
+    /// Longest that a unary call may take.
+    pub deadline: Duration,
+    /// Streams and calls at once on one connection.
+    pub streams_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 2 * 1024 * 1024,
+            batch_bytes: 4 * 1024 * 1024,
+            deadline: Duration::from_secs(60),
+            streams_per_connection: 256,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The outermost layer: whatever answer of the framework comes without our error details is dressed in the
+//! contract's words (an oversized message, an unknown method, a deadline), a panic becomes INTERNAL, and each
+//! call is counted.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use futures_util::FutureExt;
+use http::{Request, Response};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+
+use super::status::{self, Reason};
+
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// Makes [`Dress`].
+#[derive(Debug, Clone, Copy)]
+pub struct DressLayer;
+
+impl<S> Layer<S> for DressLayer {
+    type Service = Dress<S>;
+
+    fn layer(&self, inner: S) -> Dress<S> {
+        Dress { inner }
+    }
+}
+
+/// Dresses the answers of a service.
+#[derive(Debug, Clone)]
+pub struct Dress<S> {
+    inner: S,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Dress<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: std::fmt::Display,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Routers are always ready; readiness of the clone below is awaited inside the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let method = request.uri().path().to_owned();
+        let started = Instant::now();
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let answer = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request)).catch_unwind().await;
+            let response = match answer {
+                Ok(Ok(response)) => dressed(response),
+                Ok(Err(error)) => status_of_error(&error.to_string()).into_http(),
+                Err(panic) => panicked(panic.as_ref()).into_http(),
+            };
+            count(&method, &response, started);
+            Ok(response)
+        })
+    }
+}
+
+/// Replaces an answer that has a gRPC error but no details of ours.
+fn dressed(response: Response<Body>) -> Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    if status.code() == Code::Ok || response.headers().contains_key(DETAILS) {
+        return response;
+    }
+    stock(&status).into_http()
+}
+
+/// What the framework's own errors are in the contract.
+fn stock(status: &Status) -> Status {
+    let text = status.message();
+    match status.code() {
+        Code::OutOfRange => {
+            let message = "the message is larger than this method takes; send less at once";
+            status::plain(Code::ResourceExhausted, Reason::MessageTooLarge, message)
+        }
+        Code::Unimplemented if text.contains("ncoding") || text.contains("ompress") => {
+            status::plain(Code::Unimplemented, Reason::UnsupportedEncoding, "messages are taken uncompressed")
+        }
+        Code::Unimplemented => status::plain(Code::Unimplemented, Reason::UnknownMethod, "there is no such method"),
+        Code::Cancelled | Code::DeadlineExceeded => {
+            status::plain(Code::DeadlineExceeded, Reason::DeadlineExceeded, "the deadline passed before the answer was ready")
+        }
+        // What tonic calls internal on the way in is a message that is not framed as gRPC wants it.
+        Code::Internal | Code::InvalidArgument => {
+            tracing::debug!(text, "a request that the framework refused");
+            status::plain(Code::InvalidArgument, Reason::UndecodableMessage, "the message is not framed as gRPC wants it")
+        }
+        Code::Unavailable => status::unavailable(Reason::StoreUnavailable, "try again"),
+        code => status::plain(code, Reason::InvalidRequest, text),
+    }
+}
+
+fn status_of_error(text: &str) -> Status {
+    if text.to_ascii_lowercase().contains("timeout") {
+        stock(&Status::deadline_exceeded(text))
+    } else {
+        tracing::error!(text, "a layer failed");
+        status::plain(Code::Unavailable, Reason::StoreUnavailable, "try again")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked: {0}")]
+struct Panic(String);
+
+fn panicked(panic: &(dyn Any + Send)) -> Status {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    metrics::counter!("dateline_panics").increment(1);
+    status::internal(&Panic(text))
+}
+
+fn count(method: &str, response: &Response<Body>, started: Instant) {
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    // The path is the client's: only those that we serve may become a label.
+    let method = if code == Code::Unimplemented { "unknown" } else { method }.trim_start_matches('/').to_owned();
+    metrics::counter!("dateline_requests", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
+    metrics::histogram!("dateline_request_seconds", "method" => method).record(started.elapsed().as_secs_f64());
+}

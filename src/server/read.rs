@@ -1,0 +1,99 @@
+//! What every read has in common: the view, the filter, the sequence to wait for, and responses from ready
+//! bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{
+    codec::Ready,
+    status::{self, Reason},
+};
+use crate::{
+    feed::Feed,
+    model::{
+        filter::Filter,
+        record::delimiter,
+        validate::validate,
+        walk::{Path, Walk},
+    },
+    proto::v1::{self, RecordFilter},
+    store::View,
+};
+
+/// The view that a request asks for.
+#[must_use]
+pub fn view(view: v1::View) -> View {
+    match view {
+        v1::View::Unspecified | v1::View::Published => View::Published,
+        v1::View::Desk => View::Desk,
+    }
+}
+
+/// Checks a request by the rules of the schema.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all violations.
+#[expect(clippy::result_large_err, reason = "a status is what the caller answers with")]
+pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Status> {
+    let violations = validate(request, &mut Path::default());
+    if violations.is_empty() { Ok(()) } else { Err(status::invalid(reason, &violations)) }
+}
+
+/// Checks a filter.
+///
+/// # Errors
+/// INVALID_ARGUMENT with all violations.
+#[expect(clippy::result_large_err, reason = "a status is what the caller answers with")]
+pub fn filter(filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
+    Filter::new(filter).map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))
+}
+
+/// Waits for the sequence that a read asks for (W7).
+///
+/// # Errors
+/// INVALID_ARGUMENT if it is out of reach.
+pub async fn wait_for(feed: &Feed, view: View, min_sequence: i64) -> Result<(), tonic::Status> {
+    match u64::try_from(min_sequence) {
+        Ok(sequence) if sequence > 0 => feed.wait_for(view, sequence).await.map_err(|error| status::feed(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// A response put together from ready records and small fields.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    pieces: Vec<Bytes>,
+}
+
+impl Pieces {
+    /// Adds an encoded message as a field.
+    pub fn message(&mut self, field: u32, encoded: Bytes) {
+        let mut head = BytesMut::with_capacity(16);
+        delimiter(field, encoded.len(), &mut head);
+        self.pieces.push(head.freeze());
+        self.pieces.push(encoded);
+    }
+
+    /// Adds fields that are encoded already.
+    pub fn fields(&mut self, encoded: impl Into<Bytes>) {
+        self.pieces.push(encoded.into());
+    }
+
+    /// Adds a string field.
+    pub fn string(&mut self, field: u32, text: &str) {
+        let mut out = BytesMut::with_capacity(text.len() + 8);
+        delimiter(field, text.len(), &mut out);
+        out.put_slice(text.as_bytes());
+        self.pieces.push(out.freeze());
+    }
+
+    /// Adds all of another's pieces.
+    pub fn append(&mut self, other: Pieces) {
+        self.pieces.extend(other.pieces);
+    }
+
+    /// The response.
+    #[must_use]
+    pub fn finish<T>(self) -> Ready<T> {
+        Ready::from_pieces(self.pieces)
+    }
+}

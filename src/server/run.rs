@@ -1,0 +1,299 @@
+//! Start and stop. Start: database, schema, feeds, listener, in this order, so that who can connect is
+//! served. Stop: not serving any more, streams end with a cursor (F12), open calls finish or run into the
+//! grace, then the writer drains, and last the database stops.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::{
+    config::{Config, Database, Limits},
+    dress::DressLayer,
+    editorial_service::Editorial,
+    feed_service::Feeds,
+    record_service::Records,
+};
+use crate::{
+    feed::Feed,
+    proto::{
+        DESCRIPTOR_BYTES,
+        servers::{
+            editorial_service_server::EditorialServiceServer, feed_service_server::FeedServiceServer,
+            record_service_server::RecordServiceServer,
+        },
+    },
+    store::{self, Committer, Store, embedded},
+};
+
+/// How often old answers to request ids are forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
+/// How often health looks at the database.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a server cannot start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The embedded database does not start.
+    #[error(transparent)]
+    Embedded(#[from] embedded::Error),
+    /// The database cannot be used.
+    #[error("{}", tell(.0))]
+    Store(#[from] store::Error),
+    /// Serving failed.
+    #[error("serving failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// The metrics endpoint cannot be had.
+    #[error("cannot serve metrics: {0}")]
+    Metrics(String),
+}
+
+/// To whoever starts a server, the driver's own words are of use; they hold no password.
+fn tell(error: &store::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// A server that serves.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    /// Stops, gracefully at first, and waits for the end.
+    ///
+    /// # Errors
+    /// When serving had failed.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stop.cancel();
+        self.wait().await
+    }
+
+    /// Waits until the server ends.
+    ///
+    /// # Errors
+    /// When serving failed.
+    pub async fn wait(self) -> Result<(), Error> {
+        // The task neither panics nor is aborted; if it were, there would be nothing left to wait for.
+        self.serving.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Starts a server. It stops when `stop` is cancelled.
+///
+/// # Errors
+/// When the database or the address cannot be had.
+pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
+    // The address first: two servers on one port should not fight over a database before they notice.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| Error::Listen { address: config.listen, source })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
+    if let Some(metrics) = config.metrics {
+        super::metrics::serve(metrics)?;
+    }
+    let (cluster, url) = open_database(config.database).await?;
+    let store = connect(&url, &config.store, &stop).await?;
+    let parts = Parts::start(store, config.checkpoint_interval, &stop).await?;
+    tracing::info!(%address, "serving");
+    let grace = config.shutdown_grace;
+    let limits = config.limits;
+    let serving = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let served = parts.serve(listener, &limits, grace, stop).await;
+            if let Some(cluster) = cluster {
+                cluster.stop().await?;
+            }
+            tracing::info!("stopped");
+            served
+        }
+    });
+    Ok(Running { address, stop, serving })
+}
+
+async fn open_database(database: Database) -> Result<(Option<embedded::Cluster>, String), Error> {
+    match database {
+        Database::Url(url) => Ok((None, url)),
+        Database::Embedded(options) => {
+            let cluster = embedded::Cluster::start(options).await?;
+            cluster.ensure_database(embedded::DATABASE).await?;
+            let url = cluster.url(embedded::DATABASE);
+            Ok((Some(cluster), url))
+        }
+    }
+}
+
+/// A database that is away may come; one that refuses us will not change its mind.
+async fn connect(url: &str, settings: &store::Settings, stop: &CancellationToken) -> Result<Store, Error> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match Store::connect(url, settings).await {
+            Err(error @ store::Error::Unavailable(_)) if !stop.is_cancelled() => {
+                tracing::warn!("waiting for the database: {}", tell(&error));
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// What serves: the handles, and the tasks behind them.
+struct Parts {
+    store: Store,
+    committer: Committer,
+    feed: Feed,
+    tasks: TaskTracker,
+    /// Ends the tail and housekeeping, after the last call.
+    tasks_stop: CancellationToken,
+}
+
+impl Parts {
+    async fn start(store: Store, checkpoint_interval: Duration, stop: &CancellationToken) -> Result<Self, Error> {
+        let committed = Arc::new(Notify::new());
+        let tasks = TaskTracker::new();
+        let tasks_stop = CancellationToken::new();
+        let (committer, writing) = Committer::new(store.clone(), committed.clone());
+        tasks.spawn(writing);
+        let opened = Feed::open(store.clone(), committed, checkpoint_interval, tasks_stop.clone()).await;
+        let (feed, tail) = opened.inspect_err(|_| stop.cancel())?;
+        tasks.spawn(tail);
+        tasks.spawn(housekeeping(store.clone(), tasks_stop.clone()));
+        Ok(Self { store, committer, feed, tasks, tasks_stop })
+    }
+
+    async fn serve(
+        self,
+        listener: TcpListener,
+        limits: &Limits,
+        grace: Duration,
+        stop: CancellationToken,
+    ) -> Result<(), Error> {
+        let Self { store, committer, feed, tasks, tasks_stop } = self;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        tasks.spawn(report_health(health.clone(), store.clone(), tasks_stop.clone()));
+        let streams_stop = CancellationToken::new();
+        let records = RecordServiceServer::new(Records { store: store.clone(), committer: committer.clone(), feed: feed.clone() })
+            .max_decoding_message_size(limits.message_bytes);
+        let editorial = EditorialServiceServer::new(Editorial { committer }).max_decoding_message_size(limits.batch_bytes);
+        let feeds = FeedServiceServer::new(Feeds { feed, stop: streams_stop.clone() })
+            .max_decoding_message_size(limits.message_bytes);
+        let router = transport(limits)
+            .layer(DressLayer)
+            .add_service(health_service)
+            .add_service(records)
+            .add_service(editorial)
+            .add_service(feeds);
+        let router = with_reflection(router);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let stopping = {
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                tracing::info!("stopping: streams end with a cursor, open calls finish");
+                set_health(&health, ServingStatus::NotServing).await;
+                streams_stop.cancel();
+            }
+        };
+        let deadline = async {
+            stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        let served = tokio::select! {
+            served = router.serve_with_incoming_shutdown(incoming, stopping) => served.map_err(Error::from),
+            () = deadline => {
+                tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
+                Ok(())
+            }
+        };
+        // The services are gone, and with them every way into the committer: it ends when it has drained.
+        tasks_stop.cancel();
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::warn!("background work did not end in time");
+        }
+        store.close().await;
+        served
+    }
+}
+
+fn transport(limits: &Limits) -> Server {
+    Server::builder()
+        .timeout(limits.deadline)
+        .max_concurrent_streams(limits.streams_per_connection)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .tcp_keepalive(Some(Duration::from_secs(30)))
+        .http2_max_header_list_size(16 * 1024)
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_local_error_reset_streams(Some(1024))
+}
+
+/// Adds reflection as today's clients ask for it (v1) and as most of them still do (v1alpha).
+fn with_reflection<L>(router: tonic::transport::server::Router<L>) -> tonic::transport::server::Router<L> {
+    use tonic_reflection::server::Builder;
+    let builder = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR_BYTES)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(newer), Ok(older)) => router.add_service(newer).add_service(older),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no reflection");
+            router
+        }
+    }
+}
+
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    for service in ["", "dateline.v1.RecordService", "dateline.v1.EditorialService", "dateline.v1.FeedService"] {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Health tells whether the database answers, for without it nothing does.
+async fn report_health(health: HealthReporter, store: Store, stop: CancellationToken) {
+    let mut known = None;
+    let looking = async {
+        loop {
+            let status = if store.ping().await.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+            if known != Some(status) {
+                set_health(&health, status).await;
+                known = Some(status);
+            }
+            tokio::time::sleep(HEALTH_INTERVAL).await;
+        }
+    };
+    stop.run_until_cancelled(looking).await;
+}
+
+async fn housekeeping(store: Store, stop: CancellationToken) {
+    let tidying = async {
+        loop {
+            if let Err(error) = store.forget_requests().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old answers could not be forgotten");
+            }
+            tokio::time::sleep(HOUSEKEEPING).await;
+        }
+    };
+    stop.run_until_cancelled(tidying).await;
+}
