@@ -1,0 +1,100 @@
+//! The real article, told as 47 sourced records: in by one commit, published as one batch, out on the wire,
+//! and back value for value on every way out.
+
+use dateline::{
+    cli::json,
+    proto::v1::{
+        Bundle, Change, GetRecordRequest, ListRecordsRequest, Origin, PublishRecordsRequest, Record, RecordVersion, State,
+        View, WatchRequest, change, watch_request::Start,
+    },
+};
+
+use crate::rig::{GOLD, PATIENCE, Site, bare, create_all, gold, meta, name, site};
+
+/// Creates and publishes the gold records; answers with what publishing answered.
+pub async fn publish_gold(site: &Site) -> Vec<Record> {
+    let created = site.client.commit(create_all(&gold())).await.unwrap();
+    assert_eq!(created.records.len(), 47);
+    assert_eq!((created.sequence, created.wire_sequence), (47, 0));
+    let versions = created.records.iter().map(version).collect();
+    let request = PublishRecordsRequest { records: versions, ..PublishRecordsRequest::default() };
+    let published = site.client.publish(request).await.unwrap();
+    assert_eq!((published.sequence, published.wire_sequence), (94, 47));
+    published.records
+}
+
+pub fn version(record: &Record) -> RecordVersion {
+    RecordVersion { name: name(record).to_owned(), etag: meta(record).etag }
+}
+
+/// Reads a stream until it has brought `count` changes.
+pub async fn changes(site: &Site, request: WatchRequest, count: usize) -> Vec<Change> {
+    let mut client = site.client.clone();
+    let mut stream = client.feed.watch(request).await.unwrap().into_inner();
+    let mut changes = Vec::new();
+    tokio::time::timeout(PATIENCE, async {
+        while changes.len() < count {
+            changes.extend(stream.message().await.unwrap().unwrap().changes);
+        }
+    })
+    .await
+    .expect("the changes arrive");
+    changes
+}
+
+pub fn from_beginning(view: View) -> WatchRequest {
+    WatchRequest { view: view.into(), filter: None, start: Some(Start::Origin(Origin::Beginning.into())) }
+}
+
+#[test]
+fn the_gold_file_reads_as_a_bundle_and_prints_back_the_same() {
+    let bundle: Bundle = json::read(GOLD).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(GOLD).unwrap();
+    assert_eq!(json::value(&bundle).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn w5_the_gold_records_go_in_as_one_commit_and_come_out_as_one_batch() {
+    let site = site().await;
+    publish_gold(&site).await;
+    let changes = changes(&site, from_beginning(View::Published), 47).await;
+    let sequences: Vec<_> = changes.iter().map(|change| change.sequence).collect();
+    assert_eq!(sequences, (1..=47).collect::<Vec<_>>());
+    assert!(changes.iter().all(|change| change.batch == 47 && change.r#type() == change::Type::Published));
+    assert_eq!(changes.iter().filter(|change| change.last_in_batch).count(), 1);
+    assert!(changes[46].last_in_batch);
+    for (change, sent) in changes.iter().zip(gold()) {
+        let received = change.record.as_ref().unwrap();
+        assert_eq!(bare(received), bare(&sent));
+        assert_eq!(meta(received).sequence, change.sequence);
+        assert_eq!(meta(received).state(), State::Published);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn gold_records_read_back_value_for_value_by_get_and_list() {
+    let site = site().await;
+    publish_gold(&site).await;
+    let mut client = site.client.clone();
+    for sent in gold() {
+        let request = GetRecordRequest { name: name(&sent).to_owned(), ..GetRecordRequest::default() };
+        let read = client.records.get_record(request).await.unwrap().into_inner().record.unwrap();
+        assert_eq!(bare(&read), bare(&sent));
+    }
+    let (mut listed, mut token) = (Vec::new(), String::new());
+    loop {
+        let request = ListRecordsRequest { page_size: 7, page_token: token, ..ListRecordsRequest::default() };
+        let page = client.records.list_records(request).await.unwrap().into_inner();
+        assert!(page.records.len() <= 7);
+        listed.extend(page.records);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let mut expected = gold();
+    expected.sort_by(|left, right| name(left).cmp(name(right)));
+    assert_eq!(listed.iter().map(bare).collect::<Vec<_>>(), expected.iter().map(bare).collect::<Vec<_>>());
+    site.stop().await;
+}

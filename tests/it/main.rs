@@ -1,0 +1,5 @@
+//! One test binary: real server, real Postgres, real client. Names of tests are claims; those that keep a
+//! promise of the contract begin with its number.
+
+mod gold;
+mod rig;

@@ -1,0 +1,188 @@
+//! What tests stand on: one private Postgres for the whole run, a database of its own for each test, and
+//! servers inside the test process.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use dateline::{
+    cli::json,
+    client::Client,
+    proto::v1::{Bundle, CommitRequest, Record, RecordMeta, Write, record::Kind as Body, write},
+    server::{self, Config, Database, Limits, Running},
+    store::{Settings, Store, embedded},
+};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// The seed article as it was received.
+pub const ARTICLE: &str = include_str!("../../seed/article.txt");
+/// The seed article in 47 records.
+pub const GOLD: &str = include_str!("../../seed/gold.json");
+/// Longest that a test waits for a condition that must come true.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The command line program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_dateline");
+
+const TEMPLATE: &str = "dateline_template";
+
+/// URL of a database of the run's cluster, which is started on first use and ends with the process.
+fn cluster_url(database: &str) -> String {
+    static PREFIX: OnceLock<String> = OnceLock::new();
+    let url = PREFIX.get_or_init(|| {
+        let (told, hears) = std::sync::mpsc::channel();
+        // The cluster's tasks need a runtime that outlives every test's own.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let cluster = embedded::Cluster::start(cluster_options()).await.expect("the tests' Postgres starts");
+                prepare_template(&cluster).await;
+                told.send(cluster.url("DATABASE")).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        hears.recv().expect("the tests' Postgres starts")
+    });
+    url.replace("DATABASE", database)
+}
+
+fn cluster_options() -> embedded::Options {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    remove_leftovers(directory);
+    let mut options = embedded::Options::new(directory.join(format!("pg-{}", std::process::id())), PROGRAM);
+    // Nothing here has to survive a power cut, and every test is faster for it.
+    options.durable = false;
+    options.purpose = "cargo test".to_owned();
+    options
+}
+
+/// Clusters of earlier runs, whose process is gone.
+fn remove_leftovers(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("pg-").and_then(|pid| pid.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+async fn prepare_template(cluster: &embedded::Cluster) {
+    cluster.ensure_database(TEMPLATE).await.unwrap();
+    let store = Store::connect(&cluster.url(TEMPLATE), &Settings::default()).await.unwrap();
+    store.close().await;
+}
+
+/// Makes an empty database with the current schema, and a feed of its own.
+pub async fn database() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static MAKING: Mutex<()> = Mutex::const_new(());
+    let url = tokio::task::spawn_blocking(|| cluster_url("postgres")).await.unwrap();
+    let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let one_at_a_time = MAKING.lock().await;
+    let mut admin = PgConnection::connect(&url).await.unwrap();
+    let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+    admin.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
+    drop(one_at_a_time);
+    let url = cluster_url(&name);
+    let mut fresh = PgConnection::connect(&url).await.unwrap();
+    fresh
+        .execute("UPDATE feed SET id = gen_random_uuid(), token_key = sha256(gen_random_uuid()::text::bytea)")
+        .await
+        .unwrap();
+    url
+}
+
+/// A server inside the test process, and a client of it.
+pub struct Site {
+    pub client: Client,
+    pub address: String,
+    pub url: String,
+    running: Option<Running>,
+}
+
+/// How most tests want a server.
+pub fn config(url: &str) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        database: Database::Url(url.to_owned()),
+        metrics: None,
+        store: Settings { readers: 4, ..Settings::default() },
+        limits: Limits::default(),
+        checkpoint_interval: Duration::from_secs(5),
+        shutdown_grace: Duration::from_secs(5),
+    }
+}
+
+/// A server on a database of its own.
+pub async fn site() -> Site {
+    site_on(config(&database().await)).await
+}
+
+/// A server as configured.
+pub async fn site_on(config: Config) -> Site {
+    let url = match &config.database {
+        Database::Url(url) => url.clone(),
+        Database::Embedded(_) => String::new(),
+    };
+    let running = server::start(config, CancellationToken::new()).await.unwrap();
+    let address = running.address.to_string();
+    let client = Client::connect(&address).await.unwrap();
+    Site { client, address, url, running: Some(running) }
+}
+
+impl Site {
+    /// Stops the server gracefully.
+    pub async fn stop(mut self) {
+        self.running.take().unwrap().stop().await.unwrap();
+    }
+
+    /// A connection to the site's database, for looking behind the server's back.
+    pub async fn sql(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.unwrap()
+    }
+}
+
+/// The 47 gold records.
+pub fn gold() -> Vec<Record> {
+    Vec::from(json::read::<Bundle>(GOLD).unwrap())
+}
+
+/// A commit that creates records; the article gets its original.
+pub fn create_all(records: &[Record]) -> CommitRequest {
+    let writes = records.iter().map(|record| {
+        let is_article = matches!(record.kind, Some(Body::Article(_)));
+        let original = if is_article { ARTICLE.as_bytes().to_vec() } else { Vec::new() };
+        Write { action: Some(write::Action::Create(write::Create { record: Some(record.clone()), original })) }
+    });
+    CommitRequest { writes: writes.collect(), ..CommitRequest::default() }
+}
+
+/// The record without what the service adds.
+pub fn bare(record: &Record) -> Record {
+    let mut record = record.clone();
+    record.kind.as_mut().and_then(Body::take_meta);
+    record
+}
+
+pub fn meta(record: &Record) -> RecordMeta {
+    record.kind.as_ref().and_then(Body::meta).cloned().unwrap_or_default()
+}
+
+pub fn name(record: &Record) -> &str {
+    record.kind.as_ref().map(Body::name).unwrap_or_default()
+}
+
+/// A directory that goes with the test.
+pub fn scratch() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = directory.path().to_owned();
+    (directory, path)
+}
