@@ -1,5 +1,8 @@
 //! One test binary: real server, real Postgres, real client. Names of tests are claims; those that keep a
 //! promise of the contract begin with its number.
 
+mod embedded;
+mod feed;
 mod gold;
+mod history;
 mod rig;

@@ -1,0 +1,344 @@
+//! The feed under many hands: two servers on one database, writers that are refused and go away, watchers that
+//! disconnect and resume anywhere. Every run prints its seed.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, atomic::{AtomicBool, Ordering}},
+    time::Duration,
+};
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        Actor, CommitRequest, Evidence, Name, Record, RecordVersion, Relation, TextSpan, View, WatchRequest, Write, actor,
+        change::Type, evidence, name, record::Kind as Body, relation, text_span, watch_request::Start, write,
+    },
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sqlx::Row;
+use tonic::Code;
+
+use crate::{
+    gold::{changes, from_beginning, version},
+    history::{
+        Acknowledged, Watched, assert_acknowledged, assert_dense, assert_nothing_dangling, assert_revisions_follow,
+        assert_same, assert_whole_batches,
+    },
+    rig::{PATIENCE, Site, config, create_all, database, gold, meta, name as name_of, site_on},
+};
+
+const WRITERS: usize = 16;
+const ROUNDS: usize = 25;
+const SHARED: usize = 4;
+
+/// Evidence that quotes the headline of the seed article.
+fn evidence() -> Evidence {
+    Evidence {
+        article: "articles/kazakhstan-confirms-partnership-with-nato-us".into(),
+        article_revision: 1,
+        quote: Some(TextSpan {
+            part: text_span::Part::Headline.into(),
+            start: 0,
+            end: 10,
+            exact: "Kazakhstan".into(),
+        }),
+        modality: evidence::Modality::Asserted.into(),
+        ..Evidence::default()
+    }
+}
+
+/// A small actor that can be published once the seed article is.
+pub fn actor(id: &str) -> Record {
+    let text = format!("Actor {id}");
+    Body::Actor(Actor {
+        name: format!("actors/{id}"),
+        r#type: actor::Type::Organization.into(),
+        display_name: text.clone(),
+        names: vec![Name { text, language_code: "en".into(), r#type: name::Type::Full.into() }],
+        evidence: vec![evidence()],
+        ..Actor::default()
+    })
+    .into()
+}
+
+fn relation(id: &str, subject: &str, object: &str) -> Record {
+    Body::Relation(Relation {
+        name: format!("relations/{id}"),
+        r#type: relation::Type::MemberOf.into(),
+        subject: format!("actors/{subject}"),
+        object: format!("actors/{object}"),
+        evidence: vec![evidence()],
+        ..Relation::default()
+    })
+    .into()
+}
+
+fn renamed(record: &Record, text: &str) -> Record {
+    let mut record = record.clone();
+    if let Some(Body::Actor(actor)) = &mut record.kind {
+        actor.description = text.to_owned();
+    }
+    record
+}
+
+fn create(record: Record) -> Write {
+    Write { action: Some(write::Action::Create(write::Create { record: Some(record), original: Vec::new() })) }
+}
+
+fn update(record: Record) -> Write {
+    Write { action: Some(write::Action::Update(write::Update { record: Some(record), update_mask: None })) }
+}
+
+fn publish(record: &Record) -> Write {
+    Write { action: Some(write::Action::Publish(version(record))) }
+}
+
+fn retract(record: &Record) -> Write {
+    let version = RecordVersion { name: name_of(record).to_owned(), etag: meta(record).etag };
+    Write { action: Some(write::Action::Retract(write::Retract { record: Some(version), note: "withdrawn".into() })) }
+}
+
+fn commit(writes: Vec<Write>) -> CommitRequest {
+    CommitRequest { writes, ..CommitRequest::default() }
+}
+
+/// What all writers were told.
+#[derive(Default)]
+struct Told {
+    acknowledged: Mutex<Vec<Acknowledged>>,
+    /// Names of records of requests that nobody waited for.
+    unknown: Mutex<HashSet<String>>,
+}
+
+impl Told {
+    /// Commits, remembers what was told, and gives the records back if there are any.
+    async fn commit(&self, client: &Client, writes: Vec<Write>) -> Option<Vec<Record>> {
+        match client.clone().editorial.commit(commit(writes)).await {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                let mut acknowledged = self.acknowledged.lock().unwrap();
+                acknowledged.extend(answer.records.iter().map(|record| Acknowledged {
+                    name: name_of(record).to_owned(),
+                    revision: meta(record).revision,
+                    desk_sequence: meta(record).sequence,
+                }));
+                Some(answer.records)
+            }
+            Err(status) => {
+                let expected = [Code::Aborted, Code::AlreadyExists, Code::InvalidArgument, Code::FailedPrecondition];
+                assert!(expected.contains(&status.code()), "{status:?}");
+                None
+            }
+        }
+    }
+
+    /// Sends a request and goes away before the answer, as a client does whose network fails.
+    async fn commit_and_go(&self, client: &Client, record: Record, after: Duration) {
+        self.unknown.lock().unwrap().insert(name_of(&record).to_owned());
+        let mut client = client.clone();
+        let _ = tokio::time::timeout(after, client.editorial.commit(commit(vec![create(record)]))).await;
+    }
+}
+
+/// One writer: makes, edits, publishes and withdraws records of its own, fights over shared ones, sends
+/// nonsense, and goes away in the middle.
+async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Told>, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed ^ number as u64);
+    let mut known = shared.clone();
+    for round in 0..ROUNDS {
+        let id = format!("w{number}-r{round}");
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..3000))).await;
+        match random.random_range(0..7) {
+            0 => drop(told.commit(&client, vec![create(actor(&id))]).await),
+            1 => {
+                let batch = (0..random.random_range(2..9)).map(|part| create(actor(&format!("{id}-{part}")))).collect();
+                told.commit(&client, batch).await;
+            }
+            2 => {
+                let Some(drafts) = told.commit(&client, vec![create(actor(&id))]).await else { continue };
+                let Some(shown) = told.commit(&client, vec![publish(&drafts[0])]).await else { continue };
+                if random.random_bool(0.5) {
+                    told.commit(&client, vec![retract(&shown[0])]).await;
+                }
+            }
+            3 | 4 => {
+                let pick = random.random_range(0..SHARED);
+                let edit = update(renamed(&known[pick], &id));
+                match told.commit(&client, vec![edit, create(actor(&id))]).await {
+                    Some(records) => known[pick] = records[0].clone(),
+                    None => known[pick] = read(&client, name_of(&known[pick])).await,
+                }
+            }
+            5 => {
+                let nonsense = actor("NOT-a-name");
+                assert!(told.commit(&client, vec![create(actor(&id)), create(nonsense)]).await.is_none());
+            }
+            _ => {
+                let after = Duration::from_micros(random.random_range(0..4000));
+                told.commit_and_go(&client, actor(&format!("{id}-gone")), after).await;
+            }
+        }
+    }
+}
+
+async fn read(client: &Client, name: &str) -> Record {
+    use dateline::proto::v1::GetRecordRequest;
+    let request = GetRecordRequest { name: name.to_owned(), view: View::Desk.into(), min_sequence: 0 };
+    client.clone().records.get_record(request).await.unwrap().into_inner().record.unwrap()
+}
+
+/// Follows a feed over both servers, leaving in the middle of things, until it has everything.
+async fn watch(clients: [Client; 2], view: View, finished: Arc<AtomicBool>, head: impl AsyncFn() -> i64, seed: u64) -> Watched {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut request = from_beginning(view);
+    let mut watched = Watched::default();
+    loop {
+        let mut client = clients[random.random_range(0..2)].clone();
+        let mut stream = client.feed.watch(request.clone()).await.unwrap().into_inner();
+        for _ in 0..random.random_range(1..20) {
+            let wait = Duration::from_millis(200);
+            let Ok(response) = tokio::time::timeout(wait, stream.message()).await else { break };
+            let response = response.unwrap().expect("a stream ends only with its server");
+            watched.changes.extend(response.changes);
+            request.start = Some(Start::Cursor(response.cursor));
+        }
+        if finished.load(Ordering::Acquire) && watched.changes.len() as i64 >= head().await {
+            return watched;
+        }
+    }
+}
+
+async fn head(url: &str, view: View) -> i64 {
+    use sqlx::Connection;
+    let mut sql = sqlx::PgConnection::connect(url).await.unwrap();
+    let row = sqlx::query("SELECT desk_head, wire_head FROM feed").fetch_one(&mut sql).await.unwrap();
+    row.get(if view == View::Desk { 0 } else { 1 })
+}
+
+async fn two_sites() -> [Site; 2] {
+    let url = database().await;
+    [site_on(config(&url)).await, site_on(config(&url)).await]
+}
+
+/// Publishes the seed article alone with what it names, so that others can cite it; gives the shared drafts.
+async fn prepare(site: &Site, told: &Told) -> Vec<Record> {
+    let created = site.client.commit(create_all(&gold())).await.unwrap();
+    let publishing = created.records.iter().map(publish).collect();
+    for record in &created.records {
+        told.acknowledged.lock().unwrap().push(Acknowledged {
+            name: name_of(record).to_owned(),
+            revision: 1,
+            desk_sequence: meta(record).sequence,
+        });
+    }
+    told.commit(&site.client, publishing).await.unwrap();
+    let shared = (0..SHARED).map(|number| create(actor(&format!("shared-{number}")))).collect();
+    told.commit(&site.client, shared).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_without_a_gap() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let sites = two_sites().await;
+    let clients = || [sites[0].client.clone(), sites[1].client.clone()];
+    let told = Arc::new(Told::default());
+    let shared = prepare(&sites[0], &told).await;
+    let finished = Arc::new(AtomicBool::new(false));
+    let watchers: Vec<_> = [View::Desk, View::Desk, View::Published, View::Published]
+        .into_iter()
+        .enumerate()
+        .map(|(number, view)| {
+            let (finished, url) = (finished.clone(), sites[0].url.clone());
+            let head = async move || head(&url, view).await;
+            tokio::spawn(watch(clients(), view, finished, head, seed + number as u64))
+        })
+        .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let client = sites[number % 2].client.clone();
+            tokio::spawn(write(number, client, shared.clone(), told.clone(), seed))
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    // Requests that nobody waited for may still be on their way; a commit at each server comes after them.
+    for (number, site) in sites.iter().enumerate() {
+        told.commit(&site.client, vec![create(actor(&format!("last-{number}")))]).await.unwrap();
+    }
+    finished.store(true, Ordering::Release);
+    let mut seen = Vec::new();
+    for watcher in watchers {
+        seen.push(tokio::time::timeout(PATIENCE, watcher).await.expect("every watcher gets everything").unwrap());
+    }
+    let (desk, wire) = (&seen[0], &seen[2]);
+    for watched in &seen {
+        assert_whole_batches(watched);
+    }
+    assert_dense(desk, head(&sites[0].url, View::Desk).await);
+    assert_dense(wire, head(&sites[0].url, View::Published).await);
+    assert_same(desk, &seen[1]);
+    assert_same(wire, &seen[3]);
+    assert_revisions_follow(desk);
+    assert_acknowledged(desk, &told.acknowledged.lock().unwrap(), &told.unknown.lock().unwrap());
+    assert!(wire.changes.iter().all(|change| matches!(change.r#type(), Type::Published | Type::Retracted)));
+    for site in sites {
+        site.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w9_a_reference_that_is_withdrawn_at_the_same_moment_is_never_published() {
+    const PAIRS: usize = 150;
+    let sites = two_sites().await;
+    let told = Told::default();
+    prepare(&sites[0], &told).await;
+    for pair in 0..PAIRS {
+        let (target, other) = (format!("target-{pair}"), format!("other-{pair}"));
+        let drafts = vec![
+            create(actor(&target)),
+            create(actor(&other)),
+            create(relation(&format!("tie-{pair}"), &target, &other)),
+        ];
+        let drafts = told.commit(&sites[0].client, drafts).await.unwrap();
+        let shown = told.commit(&sites[0].client, vec![publish(&drafts[0]), publish(&drafts[1])]).await.unwrap();
+        // One server withdraws what the other is about to refer to.
+        tokio::join!(
+            told.commit(&sites[pair % 2].client, vec![retract(&shown[0])]),
+            told.commit(&sites[(pair + 1) % 2].client, vec![publish(&drafts[2])]),
+        );
+    }
+    let count = head(&sites[0].url, View::Desk).await;
+    let desk = Watched { changes: changes(&sites[0], from_beginning(View::Desk), usize::try_from(count).unwrap()).await };
+    assert_dense(&desk, count);
+    assert_nothing_dangling(&desk, |change| match &change.record.as_ref().unwrap().kind {
+        Some(Body::Relation(relation)) => vec![relation.subject.clone(), relation.object.clone()],
+        _ => Vec::new(),
+    });
+}
+
+#[tokio::test]
+async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused() {
+    let sites = two_sites().await;
+    crate::gold::publish_gold(&sites[0]).await;
+    let mut client = sites[0].client.clone();
+    let mut stream = client.feed.watch(from_beginning(View::Published)).await.unwrap().into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+    assert_eq!(first.checkpoint.unwrap().sequence, 0, "the first response is a checkpoint");
+    let resume = |cursor: &str, view: View| WatchRequest {
+        view: view.into(),
+        filter: None,
+        start: Some(Start::Cursor(cursor.to_owned())),
+    };
+    assert_eq!(changes(&sites[1], resume(&first.cursor, View::Published), 47).await.len(), 47);
+    let stranger = site_on(config(&database().await)).await;
+    for (site, request) in [
+        (&stranger, resume(&first.cursor, View::Published)),
+        (&sites[1], resume(&first.cursor, View::Desk)),
+    ] {
+        let status = site.client.clone().feed.watch(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(dateline::client::Failure::from(status).reason, "CURSOR_FOREIGN");
+    }
+}
