@@ -1,0 +1,23 @@
+# syntax=docker/dockerfile:1
+# Builds from the repository alone. The image holds one program and no shell tools beyond Debian's slim base;
+# it runs as a user of its own and needs a Postgres, which docker-compose.yml starts beside it.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /dateline
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/dateline/target \
+    cargo build --release --locked && cp target/release/dateline /usr/local/bin/dateline && strip /usr/local/bin/dateline
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /var/lib/dateline --create-home dateline
+COPY --from=build /usr/local/bin/dateline /usr/local/bin/dateline
+USER 10001:10001
+ENV DATELINE_LISTEN=0.0.0.0:7400 \
+    DATELINE_INSECURE_LISTEN=true \
+    DATELINE_METRICS_LISTEN=0.0.0.0:7401 \
+    DATELINE_LOG_FORMAT=json
+EXPOSE 7400 7401
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["dateline", "health", "--server", "127.0.0.1:7400"]
+ENTRYPOINT ["dateline"]
+CMD ["serve"]
