@@ -121,6 +121,7 @@ impl Told {
                     name: name_of(record).to_owned(),
                     revision: meta(record).revision,
                     desk_sequence: meta(record).sequence,
+                    batch: answer.sequence,
                 }));
                 Some(answer.records)
             }
@@ -202,7 +203,8 @@ async fn watch(clients: [Client; 2], view: View, finished: Arc<AtomicBool>, head
             watched.changes.extend(response.changes);
             request.start = Some(Start::Cursor(response.cursor));
         }
-        if finished.load(Ordering::Acquire) && watched.changes.len() as i64 >= head().await {
+        let reached = watched.changes.last().map_or(0, |change| change.sequence);
+        if finished.load(Ordering::Acquire) && reached >= head().await {
             return watched;
         }
     }
@@ -229,6 +231,7 @@ async fn prepare(site: &Site, told: &Told) -> Vec<Record> {
             name: name_of(record).to_owned(),
             revision: 1,
             desk_sequence: meta(record).sequence,
+            batch: created.sequence,
         });
     }
     told.commit(&site.client, publishing).await.unwrap();

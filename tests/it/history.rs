@@ -11,6 +11,8 @@ pub struct Acknowledged {
     pub name: String,
     pub revision: i64,
     pub desk_sequence: i64,
+    /// Last desk sequence of what was committed with it.
+    pub batch: i64,
 }
 
 /// What one watcher received, over all its connections.
@@ -51,13 +53,16 @@ pub fn assert_whole_batches(watched: &Watched) {
 /// Invariants 2 and 3: what was acknowledged is there under the sequence that was told, and what is there was
 /// acknowledged, but for requests whose answer nobody waited for.
 pub fn assert_acknowledged(watched: &Watched, acknowledged: &[Acknowledged], unknown: &HashSet<String>) {
-    let mut seen: BTreeMap<(&str, i64), i64> =
-        watched.changes.iter().map(|change| ((change.name.as_str(), change.revision), change.sequence)).collect();
+    let mut seen: BTreeMap<(&str, i64), (i64, i64)> = watched
+        .changes
+        .iter()
+        .map(|change| ((change.name.as_str(), change.revision), (change.sequence, change.batch)))
+        .collect();
     for told in acknowledged {
-        let sequence = seen.remove(&(told.name.as_str(), told.revision));
-        assert_eq!(sequence, Some(told.desk_sequence), "{told:?} is on the feed where it was said to be");
+        let place = seen.remove(&(told.name.as_str(), told.revision));
+        assert_eq!(place, Some((told.desk_sequence, told.batch)), "{told:?} is on the feed where it was said to be");
     }
-    for ((name, revision), sequence) in seen {
+    for ((name, revision), (sequence, _)) in seen {
         assert!(unknown.contains(name), "{name} revision {revision} at {sequence} was acknowledged to nobody");
     }
 }

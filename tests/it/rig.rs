@@ -78,6 +78,12 @@ async fn prepare_template(cluster: &embedded::Cluster) {
     cluster.ensure_database(TEMPLATE).await.unwrap();
     let store = Store::connect(&cluster.url(TEMPLATE), &Settings::default()).await.unwrap();
     store.close().await;
+    // `.ci/sabotage` breaks the database on purpose, to see that tests notice.
+    if let Ok(file) = std::env::var("DATELINE_SABOTAGE") {
+        let sql = std::fs::read_to_string(file).expect("the sabotage can be read");
+        let mut template = PgConnection::connect(&cluster.url(TEMPLATE)).await.unwrap();
+        template.execute(sqlx::AssertSqlSafe(sql)).await.expect("the sabotage works");
+    }
 }
 
 /// Makes an empty database with the current schema, and a feed of its own.
