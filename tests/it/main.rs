@@ -7,3 +7,4 @@ mod feed;
 mod gold;
 mod history;
 mod rig;
+mod streams;
