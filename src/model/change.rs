@@ -126,6 +126,17 @@ pub enum Outcome {
     Unchanged(Name, i64),
 }
 
+impl Outcome {
+    /// The new revision, if there is one.
+    #[must_use]
+    pub fn change(&self) -> Option<&Change> {
+        match self {
+            Outcome::Changed(change) => Some(change),
+            Outcome::Unchanged(..) => None,
+        }
+    }
+}
+
 /// What a request comes to.
 #[derive(Debug, Clone)]
 pub struct Decision {

@@ -92,9 +92,7 @@ struct Writes {
 }
 
 impl Writes {
-    fn push(&mut self, request: i32, change: &Change) -> Result<(), Error> {
-        let document = serde_json::value::to_raw_value(&change.body.to_dynamic())
-            .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))?;
+    fn push(&mut self, request: i32, change: &Change, document: Document) {
         let state = state_column(change.state);
         self.request.push(request);
         self.name.push(change.name.to_string());
@@ -113,12 +111,16 @@ impl Writes {
         self.days.push(change.drawing.days.map(range));
         self.days_before.push(change.days_before.map(range));
         self.search.push(change.drawing.search.clone());
-        self.document.push(Json(document));
+        self.document.push(document);
         self.changed_fields.push(lines(&change.changed_fields));
         self.note.push(change.note.clone());
         self.relinks.push(change.has_new_content || change.change_type == ChangeType::Deleted);
-        Ok(())
     }
+}
+
+fn document(change: &Change) -> Result<Document, Error> {
+    let text = serde_json::value::to_raw_value(&change.body.to_dynamic());
+    text.map(Json).map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }
 
 /// Everything that one call takes, in columns.
@@ -133,7 +135,10 @@ pub(super) struct Group {
 
 impl Group {
     /// Adds a decided request. Its number in the group is the order in which it was added, from 1.
+    /// All of it or, when it fails, nothing.
     pub(super) fn push(&mut self, request: &Request, decision: &Decision) -> Result<(), Error> {
+        let changed = decision.outcomes.iter().filter_map(Outcome::change);
+        let mut documents = changed.map(document).collect::<Result<Vec<_>, _>>()?.into_iter();
         let number = i32::try_from(self.requests.number.len() + 1).unwrap_or(i32::MAX);
         self.requests.number.push(number);
         self.requests.author.push(request.author.clone());
@@ -147,7 +152,9 @@ impl Group {
                 Outcome::Changed(change) => {
                     self.answers.push(number, change.name.as_str(), change.revision);
                     self.push_links(number, change);
-                    self.writes.push(number, change)?;
+                    if let Some(document) = documents.next() {
+                        self.writes.push(number, change, document);
+                    }
                 }
                 Outcome::Unchanged(name, revision) => self.answers.push(number, name.as_str(), *revision),
             }

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -177,10 +178,7 @@ impl Worker {
     /// Decides and appends. On a database error the jobs that are not answered yet come back with it.
     async fn try_group(&mut self, connection: &mut PoolConnection<Postgres>, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
         let now = OffsetDateTime::now_utc();
-        let (world, jobs) = match self.prepare(connection, jobs).await {
-            Ok(prepared) => prepared,
-            Err(failed) => return Err(failed),
-        };
+        let (world, jobs) = self.prepare(connection, jobs, now).await?;
         let mut group = Group::default();
         let mut decided = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -202,7 +200,6 @@ impl Worker {
             Ok(numbers) => numbers,
             Err(error) => return Err((error, to_write.into_iter().map(|(job, _)| job).collect())),
         };
-        self.committed.notify_waiters();
         self.committed.notify_one();
         for (number, (job, decision)) in (1..).zip(to_write) {
             match numbers.get(&number) {
@@ -217,9 +214,9 @@ impl Worker {
     }
 
     /// Answers repeated requests, and reads what the others have to look at.
-    async fn prepare(&mut self, connection: &mut PgConnection, jobs: Vec<Job>) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
+    async fn prepare(&mut self, connection: &mut PgConnection, jobs: Vec<Job>, now: OffsetDateTime) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
-        let found = match requests::find(connection, &asked).await {
+        let found = match requests::find(connection, &asked, now).await {
             Ok(found) => found,
             Err(error) => return Err((error, jobs)),
         };
@@ -292,7 +289,9 @@ impl Company {
 
 fn decide_job(request: &Request, world: &World, now: OffsetDateTime, group: &mut Group) -> Result<Decision, CommitError> {
     let mut mint = || if request.validate_only { Uuid::nil() } else { Uuid::now_v7() };
-    let decision = decide(request, world, now, &mut mint)?;
+    // A decision that panics is a bug, and must cost its own request only: this task writes for everybody.
+    let decided = catch_unwind(AssertUnwindSafe(|| decide(request, world, now, &mut mint)));
+    let decision = decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??;
     if !request.validate_only {
         group.push(request, &decision)?;
     }
@@ -320,10 +319,7 @@ async fn explain(connection: &mut PgConnection, error: CommitError) -> CommitErr
 /// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
 async fn answered(connection: &mut PgConnection, decision: &Decision, numbered: Option<Numbered>) -> Result<Committed, Error> {
     let mut unchanged = VecDeque::from(unchanged_records(connection, decision).await?);
-    let changed = || decision.outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Changed(change) => Some(change),
-        Outcome::Unchanged(..) => None,
-    });
+    let changed = || decision.outcomes.iter().filter_map(Outcome::change);
     // A batch is contiguous, so its numbers follow from the last one.
     let numbers = numbered.unwrap_or(Numbered { desk_sequence: 0, wire_sequence: 0 });
     let (desk_count, wire_count) = (changed().count() as u64, changed().filter(|change| change.is_on_wire()).count() as u64);

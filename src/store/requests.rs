@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -22,10 +23,11 @@ pub(super) struct Remembered {
     wire_sequence: i64,
 }
 
-/// The answers that these requests have already got, by author and id.
+/// The answers that these requests have already got, by author and id. By the same clock as `append`.
 pub(super) async fn find(
     connection: &mut PgConnection,
     requests: &[&Request],
+    now: OffsetDateTime,
 ) -> Result<HashMap<(String, Uuid), Remembered>, Error> {
     let (authors, ids): (Vec<_>, Vec<_>) =
         requests.iter().filter_map(|request| Some((request.author.clone(), request.id?))).unzip();
@@ -36,9 +38,10 @@ pub(super) async fn find(
         r#"SELECT requests.author, requests.id, fingerprint, names, revisions, desk_sequence, wire_sequence
            FROM unnest($1::text[], $2::uuid[]) AS asked (author, id)
            JOIN requests ON requests.author = asked.author AND requests.id = asked.id
-           WHERE accepted_at > now() - interval '24 hours'"#,
+           WHERE accepted_at > $3::timestamptz - interval '24 hours'"#,
         &authors,
         &ids,
+        now,
     )
     .fetch_all(connection)
     .await?;
