@@ -45,7 +45,9 @@ pub fn draw(body: &mut Body, state: State) -> Drawing {
     if let Some(name) = Name::parse(body.name()).filter(|name| name.kind() == crate::proto::v1::Kind::Actor) {
         pen.facet("actor", name.as_str());
     }
-    pen.type_facet(body);
+    if let Some(word) = body.type_word() {
+        pen.facet("type", &word);
+    }
     body.walk(&mut Path::default(), &mut pen);
     Drawing { facets: pen.facets.into_iter().collect(), references: pen.references, days: pen.days, search: pen.search }
 }
@@ -67,16 +69,6 @@ struct Pen {
 impl Pen {
     fn facet(&mut self, dimension: &str, value: &str) {
         self.facets.insert(format!("{dimension}:{value}"));
-    }
-
-    fn type_facet(&mut self, body: &Body) {
-        let name = match body {
-            Body::Article(_) => return,
-            Body::Actor(actor) => actor.r#type().as_str_name(),
-            Body::Relation(relation) => relation.r#type().as_str_name(),
-            Body::Event(event) => event.r#type().as_str_name(),
-        };
-        self.facet("type", &name.trim_start_matches("TYPE_").to_ascii_lowercase());
     }
 
     fn date(&mut self, bounds: Option<Bounds>) {

@@ -86,7 +86,19 @@ impl Body {
         with_body!(self, inner => inner.transcode_to_dynamic())
     }
 
-    /// How many entries of evidence it has; `None` for kinds that are sources themselves.
+    /// Its type, as facets and tables write it: `meeting`, `member_of`; `None` for kinds without types.
+    #[must_use]
+    pub fn type_word(&self) -> Option<String> {
+        let name = match self {
+            Body::Article(_) => return None,
+            Body::Actor(actor) => actor.r#type().as_str_name(),
+            Body::Relation(relation) => relation.r#type().as_str_name(),
+            Body::Event(event) => event.r#type().as_str_name(),
+        };
+        Some(name.trim_start_matches("TYPE_").to_ascii_lowercase())
+    }
+
+    /// Its entries of evidence; `None` for kinds that are sources themselves.
     #[must_use]
     pub fn evidence(&self) -> Option<&[v1::Evidence]> {
         match self {

@@ -101,5 +101,23 @@ fn no_file_outgrows_one_idea() {
 
 #[test]
 fn nothing_unsafe_and_no_panic_in_the_source() {
-    assert_absent("src", &["unsafe ", ".unwrap()", "panic!(", "todo!(", "unimplemented!(", "unbounded_channel"], "errors are answered");
+    for (path, text) in files("src", ".rs").into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with("_tests.rs")) {
+        for word in ["unsafe ", ".unwrap()", "panic!(", "todo!(", "unimplemented!(", "unbounded_channel"] {
+            assert!(!code(&text).contains(word), "{} has {word:?}: errors are answered", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_rpc_is_called_by_some_test() {
+    let tests: String = files("tests/it", ".rs").into_iter().map(|(_, text)| text).collect();
+    for service in dateline::proto::DESCRIPTORS.services().filter(|service| service.package_name() == "dateline.v1") {
+        for method in service.methods() {
+            let name = method.name().chars().fold(String::new(), |name, character| {
+                let parted = if character.is_uppercase() && !name.is_empty() { name + "_" } else { name };
+                parted + &character.to_lowercase().to_string()
+            });
+            assert!(tests.contains(&format!(".{name}(")), "no test calls {}", method.full_name());
+        }
+    }
 }
