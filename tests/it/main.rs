@@ -1,5 +1,7 @@
 //! One test binary: real server, real Postgres, real client. Names of tests are claims; those that keep a
 //! promise of the contract begin with its number.
 
+mod cli;
+mod cli_read;
 mod gold;
 mod rig;
