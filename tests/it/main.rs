@@ -3,5 +3,6 @@
 
 mod cli;
 mod cli_read;
+mod crash;
 mod gold;
 mod rig;
