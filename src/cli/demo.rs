@@ -2,22 +2,33 @@
 //! an article's 47 records are sent as an editor would send them, published, watched on the wire, read back
 //! and compared with what was sent.
 
-use std::{net::SocketAddr, process::ExitCode, time::{Duration, Instant}};
+use std::{
+    fmt::Display,
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    json,
+    DEFAULT_ADDRESS, json,
+    output::say,
     send::{Outgoing, Sender},
-    serve::{EmbeddedArgs, stop_on_signal},
+    serve::{self, ProgramsArgs, stop_on_signal},
     watch,
 };
 use crate::{
     client::{Client, Failure, Watch},
-    proto::v1::{BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest, record::Kind as Body, watch_request::Start},
-    server::{self, Config, Database, Limits, Running},
+    proto::v1::{
+        BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest,
+        record::Kind as Body, watch_request::Start,
+    },
+    server::{Config, Database, Limits, Running},
     store::Settings,
 };
 
@@ -31,19 +42,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// `dateline demo`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to serve on; with --once a free port is taken unless this is given
-    #[arg(long, env = "DATELINE_LISTEN", value_name = "HOST:PORT")]
+    /// Address to serve on; without it 127.0.0.1:7400, and with --once any free port
+    #[arg(long, value_name = "HOST:PORT")]
     listen: Option<SocketAddr>,
     /// Stop after the round trip: exit 0 if what came back is what was sent, 1 with the difference if not
     #[arg(long)]
     once: bool,
+    /// Directory for the records; without it a temporary one, which is removed at the end
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<std::path::PathBuf>,
     #[command(flatten)]
-    embedded: EmbeddedArgs,
+    programs: ProgramsArgs,
 }
 
 /// Runs the demo. Without --data-dir its records live in a temporary directory, which is removed at the end.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    let scratch = Scratch::new(args.embedded.data_dir.clone())?;
+    let scratch = Scratch::new(args.data_dir.clone())?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let running = start(&args, &scratch, &stop).await?;
@@ -52,7 +66,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let code = match told {
         Ok(code) if args.once => code,
         Ok(code) => {
-            say_what_next(&address);
+            say_what_next(&address, &scratch.path);
             stop.cancelled().await;
             step("stopping");
             code
@@ -75,10 +89,16 @@ struct Scratch {
 impl Scratch {
     fn new(wanted: Option<std::path::PathBuf>) -> Result<Self> {
         if let Some(path) = wanted {
-            return Ok(Self { path, temporary: false });
+            return Ok(Self {
+                path,
+                temporary: false,
+            });
         }
         let path = std::env::temp_dir().join(format!("dateline-demo-{}", std::process::id()));
-        Ok(Self { path, temporary: true })
+        Ok(Self {
+            path,
+            temporary: true,
+        })
     }
 }
 
@@ -88,7 +108,10 @@ impl Drop for Scratch {
             && let Err(error) = std::fs::remove_dir_all(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            anstream::eprintln!("{} could not be removed: {error}", self.path.display());
+            say(format_args!(
+                "{} could not be removed: {error}",
+                self.path.display()
+            ));
         }
     }
 }
@@ -96,18 +119,29 @@ impl Drop for Scratch {
 async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Result<Running> {
     let started = Instant::now();
     step("starting a private Postgres and a server");
-    let port = if args.once { 0 } else { 7400 };
+    let listen = match args.listen {
+        Some(address) => address,
+        None if args.once => SocketAddr::from(([127, 0, 0, 1], 0)),
+        None => DEFAULT_ADDRESS.parse()?,
+    };
     let config = Config {
-        listen: args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port))),
-        database: Database::Embedded(args.embedded.options(scratch.path.clone(), "dateline demo")?),
+        listen,
+        database: Database::Embedded(
+            args.programs
+                .options(scratch.path.clone(), "dateline demo")?,
+        ),
         metrics: None,
         store: Settings::default(),
         limits: Limits::default(),
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
     };
-    let running = server::start(config, stop.clone()).await?;
-    detail(&format!("serving gRPC on {} after {:.1} s", running.address, started.elapsed().as_secs_f64()));
+    let running = serve::start(config, stop.clone()).await?;
+    detail(&format!(
+        "serving gRPC on {} after {:.1} s",
+        running.address,
+        started.elapsed().as_secs_f64()
+    ));
     Ok(running)
 }
 
@@ -125,7 +159,10 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
     // The first response is a checkpoint: from here on nothing can be missed.
     wire.next(&mut |_| {}).await?;
 
-    step(&format!("an editor sends one article and what it tells of: {} records, one commit", records.len()));
+    step(&format!(
+        "an editor sends one article and what it tells of: {} records, one commit",
+        records.len()
+    ));
     let mut sender = Sender::new(client.clone());
     let outgoing = records.iter().map(|record| Outgoing {
         record: record.clone(),
@@ -155,19 +192,25 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for difference in &differences {
-        anstream::println!("{difference}");
+        show(difference);
     }
-    anstream::eprintln!("{} differences", differences.len());
+    say(format_args!("{} differences", differences.len()));
     Ok(ExitCode::FAILURE)
 }
 
-async fn arrive(wire: &mut Watch, expected: usize, stop: &CancellationToken) -> Result<Vec<Change>> {
+async fn arrive(
+    wire: &mut Watch,
+    expected: usize,
+    stop: &CancellationToken,
+) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     let arriving = async {
         while changes.len() < expected {
-            let response = wire.next(&mut |reason| anstream::eprintln!("waiting: {reason}")).await?;
+            let response = wire
+                .next(&mut |reason| say(format_args!("waiting: {reason}")))
+                .await?;
             for change in response.changes {
-                anstream::println!("{}", watch::line(&change));
+                show(watch::line(&change));
                 changes.push(change);
             }
         }
@@ -185,16 +228,40 @@ async fn arrive(wire: &mut Watch, expected: usize, stop: &CancellationToken) -> 
 
 /// Compares what was sent with what is read and with what was streamed, but for `meta`.
 async fn compare(client: &Client, sent: &[Record], changes: &[Change]) -> Result<Vec<String>> {
-    let names = sent.iter().filter_map(|record| Some(record.kind.as_ref()?.name().to_owned())).collect();
-    let request = BatchGetRecordsRequest { names, view: View::Published.into(), min_sequence: 0 };
-    let answer = client.records.clone().batch_get_records(request).await.map_err(Failure::from)?.into_inner();
-    let read = answer.records.iter().chain(changes.iter().filter_map(|change| change.record.as_ref()));
-    let mut differences: Vec<_> = answer.missing.iter().map(|name| format!("{name}: was sent, is not there")).collect();
+    let names = sent
+        .iter()
+        .filter_map(|record| Some(record.kind.as_ref()?.name().to_owned()))
+        .collect();
+    let request = BatchGetRecordsRequest {
+        names,
+        view: View::Published.into(),
+        min_sequence: 0,
+    };
+    let answer = client
+        .records
+        .clone()
+        .batch_get_records(request)
+        .await
+        .map_err(Failure::from)?
+        .into_inner();
+    let read = answer
+        .records
+        .iter()
+        .chain(changes.iter().filter_map(|change| change.record.as_ref()));
+    let mut differences: Vec<_> = answer
+        .missing
+        .iter()
+        .map(|name| format!("{name}: was sent, is not there"))
+        .collect();
     for record in read {
         let name = record.kind.as_ref().map(Body::name).unwrap_or_default();
-        let original = sent.iter().find(|sent| sent.kind.as_ref().map(Body::name) == Some(name));
+        let original = sent
+            .iter()
+            .find(|sent| sent.kind.as_ref().map(Body::name) == Some(name));
         if original.is_none_or(|original| bare(original) != bare(record)) {
-            let text = |record: &Record| Ok::<_, serde_json::Error>(serde_json::to_string_pretty(&json::value(record)?)?);
+            let text = |record: &Record| {
+                Ok::<_, serde_json::Error>(serde_json::to_string_pretty(&json::value(record)?)?)
+            };
             differences.push(format!(
                 "{name}:\n- {}\n+ {}",
                 original.map(text).transpose()?.unwrap_or_default(),
@@ -211,27 +278,46 @@ fn bare(record: &Record) -> Vec<u8> {
     record.encode_to_vec()
 }
 
+/// Tells on stdout. The demo goes on when whoever reads it has seen enough.
+fn show(text: impl Display) {
+    drop(writeln!(anstream::stdout(), "{text}"));
+}
+
 fn step(text: &str) {
     let bold = anstyle::Style::new().bold();
-    anstream::println!("\n{bold}{text}{bold:#}");
+    show(format_args!("\n{bold}{text}{bold:#}"));
 }
 
 fn detail(text: &str) {
     let dim = anstyle::Style::new().dimmed();
-    anstream::println!("  {dim}{text}{dim:#}");
+    show(format_args!("  {dim}{text}{dim:#}"));
 }
 
-fn say_what_next(address: &str) {
-    let program = std::env::args().next().unwrap_or_else(|| "dateline".to_owned());
-    let server = if address == "127.0.0.1:7400" { String::new() } else { format!(" --server {address}") };
+fn say_what_next(address: &str, data_dir: &Path) {
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "dateline".to_owned());
+    let server = if address == DEFAULT_ADDRESS {
+        String::new()
+    } else {
+        format!(" --server {address}")
+    };
     step("try, in another terminal");
-    anstream::println!(
+    show(format_args!(
         "  {program} get{server} events/steppe-eagle
   {program} list{server} --kind event --actor actors/nato --from 2021-01-01 --to 2021-12-31
   {program} list{server} --kind actor --type person -o ndjson
   {program} watch{server} --from-beginning --kind relation
   npx --yes @bufbuild/buf@1.75.0 curl --protocol grpc --http2-prior-knowledge -d '{{\"name\": \"actors/nato\"}}' \\
     http://{address}/dateline.v1.RecordService/GetRecord"
-    );
+    ));
+    // Where the path is too long for a socket it lies elsewhere; then there is one suggestion less.
+    let socket = data_dir.join("socket");
+    if socket.join(".s.PGSQL.5432").exists() {
+        let socket = socket.display();
+        show(format_args!(
+            "  psql -h {socket} -U postgres dateline -c 'SELECT name, type, subject, object FROM relations'"
+        ));
+    }
     step("serving until Ctrl-C");
 }

@@ -2,11 +2,15 @@
 
 use clap::ValueEnum;
 
+use crate::client::Failure;
 use crate::proto::v1::{Kind, RecordFilter, State, View, record_filter::TimeRange};
 
-/// Which records. Values of one flag are alternatives; different flags must all hold.
+/// Which records. Flattened last, so that its heading covers nothing else.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Filter")]
+#[group(skip)]
+#[command(
+    next_help_heading = "Filter: values of one option are alternatives, and all options must hold"
+)]
 pub struct Args {
     /// Kind of record
     #[arg(long, value_enum, value_name = "KIND")]
@@ -91,9 +95,17 @@ impl Args {
             latest: self.to.clone().unwrap_or_default(),
         });
         RecordFilter {
-            kinds: self.kind.iter().map(|kind| Kind::from(*kind).into()).collect(),
+            kinds: self
+                .kind
+                .iter()
+                .map(|kind| Kind::from(*kind).into())
+                .collect(),
             types: self.types.clone(),
-            states: self.state.iter().map(|state| State::from(*state).into()).collect(),
+            states: self
+                .state
+                .iter()
+                .map(|state| State::from(*state).into())
+                .collect(),
             actors: self.actor.clone(),
             regions: self.region.clone(),
             topics: self.topic.clone(),
@@ -102,15 +114,46 @@ impl Args {
             time,
         }
     }
+
+    /// Tells a refused filter by its flags: `--region kz`, not `filter.regions[0]`.
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let lists = [
+            ("types", "--type", &self.types),
+            ("actors", "--actor", &self.actor),
+            ("regions", "--region", &self.region),
+            ("topics", "--topic", &self.topic),
+            ("language_codes", "--language", &self.language),
+            ("articles", "--article", &self.article),
+        ];
+        failure.rename(|field| {
+            let path = field.strip_prefix("filter.").unwrap_or(field);
+            let element = path
+                .split_once('[')
+                .and_then(|(list, rest)| Some((list, rest.strip_suffix(']')?)));
+            let given = element.and_then(|(list, index)| {
+                let (_, flag, values) = lists.iter().find(|(name, ..)| *name == list)?;
+                Some(format!(
+                    "{flag} {}",
+                    values.get(index.parse::<usize>().ok()?)?
+                ))
+            });
+            given.unwrap_or_else(|| match path {
+                "time.earliest" => format!("--from {}", self.from.as_deref().unwrap_or_default()),
+                "time.latest" => format!("--to {}", self.to.as_deref().unwrap_or_default()),
+                "cursor" => "--since".to_owned(),
+                _ => field.to_owned(),
+            })
+        })
+    }
 }
 
-/// Whose eyes to read with.
+/// Whose eyes to read with: a reader's, or those of the desk, which sees every record in every state.
+#[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ViewArg {
-    /// What readers see
     #[default]
     Published,
-    /// Every record in every state
     Desk,
 }
 

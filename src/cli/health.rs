@@ -1,9 +1,11 @@
 //! `dateline health`
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use super::{Server, UNAVAILABLE};
 use crate::client::{Client, Failure};
@@ -18,8 +20,20 @@ pub(super) struct Args {
 /// Prints `serving` or `not serving`, with an exit code for scripts.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let client = Client::connect(&args.server.server).await?;
-    let answer = HealthClient::new(client.channel()).check(HealthCheckRequest::default()).await.map_err(Failure::from)?;
+    let answer = HealthClient::new(client.channel())
+        .check(HealthCheckRequest::default())
+        .await
+        .map_err(Failure::from)?;
     let serving = answer.into_inner().status() == ServingStatus::Serving;
-    anstream::println!("{}", if serving { "serving" } else { "not serving: its database is away, or it is stopping" });
-    Ok(if serving { ExitCode::SUCCESS } else { UNAVAILABLE.into() })
+    let told = if serving {
+        "serving"
+    } else {
+        "not serving: its database is away, or it is stopping"
+    };
+    writeln!(anstream::stdout(), "{told}")?;
+    Ok(if serving {
+        ExitCode::SUCCESS
+    } else {
+        UNAVAILABLE.into()
+    })
 }

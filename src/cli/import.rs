@@ -2,7 +2,7 @@
 //! twice, it finds what is there already and does the rest.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::ExitCode,
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Server, json,
+    output::say,
     send::{Outgoing, Report, Sender},
 };
 use crate::{
@@ -35,7 +36,8 @@ pub(super) struct Args {
     /// Publish everything once it is in
     #[arg(long)]
     publish: bool,
-    /// The text of an article as received; it is matched by SHA-256, or goes to the only article
+    /// The text of an article as received; it goes to the article with its SHA-256, or else to the only
+    /// article of a Bundle
     #[arg(long, value_name = "FILE")]
     original: Vec<PathBuf>,
     #[command(flatten)]
@@ -44,16 +46,18 @@ pub(super) struct Args {
 
 /// Sends a file.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    let originals = Originals::read(&args.original)?;
+    let mut originals = Originals::read(&args.original)?;
     let input = Input::open(&args.file)?;
     let bar = progress_bar(input.bytes);
     let client = Client::connect(&args.server.server).await?;
-    let report = import(client, input, &originals, args.publish, &bar).await;
+    let report = import(client, input, &mut originals, args.publish, &bar).await;
     bar.finish_and_clear();
     let report = report?;
-    anstream::eprintln!("{report}");
-    for unused in originals.unused(&report) {
-        anstream::eprintln!("no article matches the original {unused}");
+    say(&report);
+    for unused in originals.unused() {
+        say(format_args!(
+            "no article in the file has the SHA-256 of {unused}; it was not sent"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,7 +78,7 @@ fn progress_bar(bytes: Option<u64>) -> ProgressBar {
 async fn import(
     client: Client,
     mut input: Input,
-    originals: &Originals,
+    originals: &mut Originals,
     publish: bool,
     bar: &ProgressBar,
 ) -> Result<Report> {
@@ -103,26 +107,51 @@ async fn import(
 #[derive(Debug, Default)]
 struct Originals {
     by_hash: HashMap<String, (String, Vec<u8>)>,
+    /// Hashes of those that an article was found for.
+    used: HashSet<String>,
 }
 
 impl Originals {
     fn read(files: &[PathBuf]) -> Result<Self> {
         let mut by_hash = HashMap::new();
         for file in files {
-            let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let hash = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let text =
+                std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let hash = Sha256::digest(&text)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             by_hash.insert(hash, (file.display().to_string(), text));
         }
-        Ok(Self { by_hash })
+        Ok(Self {
+            by_hash,
+            used: HashSet::new(),
+        })
     }
 
-    fn of(&self, record: &Record) -> Vec<u8> {
-        let Some(Body::Article(article)) = &record.kind else { return Vec::new() };
-        self.by_hash.get(&article.original_sha256).map(|(_, text)| text.clone()).unwrap_or_default()
+    /// The original of a record, empty if there is none. The only article takes the only original.
+    fn of(&mut self, record: &Record, is_only_article: bool) -> Vec<u8> {
+        let Some(Body::Article(article)) = &record.kind else {
+            return Vec::new();
+        };
+        let takes_any =
+            is_only_article && article.original_sha256.is_empty() && self.by_hash.len() == 1;
+        let found = self
+            .by_hash
+            .iter()
+            .find(|(hash, _)| takes_any || **hash == article.original_sha256);
+        let Some((hash, (_, text))) = found else {
+            return Vec::new();
+        };
+        self.used.insert(hash.clone());
+        text.clone()
     }
 
-    fn unused<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a str> {
-        self.by_hash.iter().filter(|(hash, _)| !report.originals.contains(*hash)).map(|(_, (file, _))| file.as_str())
+    fn unused(&self) -> impl Iterator<Item = &str> {
+        self.by_hash
+            .iter()
+            .filter(|(hash, _)| !self.used.contains(*hash))
+            .map(|(_, (file, _))| file.as_str())
     }
 }
 
@@ -136,8 +165,15 @@ struct Input {
 }
 
 enum Form {
-    Bundle(std::vec::IntoIter<Record>),
-    Lines { first: Option<String>, rest: Box<dyn BufRead + Send>, line: u64 },
+    Bundle {
+        records: std::vec::IntoIter<Record>,
+        has_one_article: bool,
+    },
+    Lines {
+        first: Option<String>,
+        rest: Box<dyn BufRead + Send>,
+        line: u64,
+    },
 }
 
 impl Input {
@@ -147,7 +183,11 @@ impl Input {
             (Box::new(std::io::stdin()), None)
         } else {
             let opened = std::fs::File::open(file).with_context(context)?;
-            let bytes = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+            let bytes = opened
+                .metadata()
+                .ok()
+                .filter(std::fs::Metadata::is_file)
+                .map(|metadata| metadata.len());
             (Box::new(opened), bytes)
         };
         let mut reader = BufReader::new(reader);
@@ -155,20 +195,41 @@ impl Input {
         while first.trim().is_empty() && reader.read_line(&mut first).with_context(context)? > 0 {}
         let mut read = first.len() as u64;
         if first.trim().is_empty() || is_record_line(&first) {
-            let form = Form::Lines { first: Some(first), rest: Box::new(reader), line: 0 };
+            let form = Form::Lines {
+                first: Some(first),
+                rest: Box::new(reader),
+                line: 0,
+            };
             return Ok(Self { form, bytes, read });
         }
         let mut text = first;
         read += reader.read_to_string(&mut text).with_context(context)? as u64;
-        let bundle: Bundle = json::read(text.trim_start_matches('\u{feff}'))
-            .with_context(|| format!("{} is neither a Bundle nor NDJSON of records", file.display()))?;
-        Ok(Self { form: Form::Bundle(Vec::<Record>::from(bundle).into_iter()), bytes, read })
+        let bundle: Bundle =
+            json::read(text.trim_start_matches('\u{feff}')).with_context(|| {
+                format!(
+                    "{} is neither a Bundle nor NDJSON of records",
+                    file.display()
+                )
+            })?;
+        let has_one_article = bundle.articles.len() == 1;
+        let records = Vec::<Record>::from(bundle).into_iter();
+        Ok(Self {
+            form: Form::Bundle {
+                records,
+                has_one_article,
+            },
+            bytes,
+            read,
+        })
     }
 
-    fn next(&mut self, originals: &Originals) -> Result<Option<Outgoing>> {
-        let (record, place) = match &mut self.form {
-            Form::Bundle(records) => match records.next() {
-                Some(record) => (record, String::new()),
+    fn next(&mut self, originals: &mut Originals) -> Result<Option<Outgoing>> {
+        let (record, place, is_only_article) = match &mut self.form {
+            Form::Bundle {
+                records,
+                has_one_article,
+            } => match records.next() {
+                Some(record) => (record, String::new(), *has_one_article),
                 None => return Ok(None),
             },
             Form::Lines { first, rest, line } => loop {
@@ -183,18 +244,25 @@ impl Input {
                 }
                 let place = format!("line {line}");
                 match json::read::<Record>(&text) {
-                    Ok(record) => break (record, place),
+                    Ok(record) => break (record, place, false),
                     Err(error) => bail!("{place}: {error}"),
                 }
             },
         };
-        let original = originals.of(&record);
-        Ok(Some(Outgoing { record, original, place }))
+        let original = originals.of(&record, is_only_article);
+        Ok(Some(Outgoing {
+            record,
+            original,
+            place,
+        }))
     }
 }
 
 /// A line that is a whole JSON object with the key of a kind is a record; a bundle's first line is not.
 fn is_record_line(line: &str) -> bool {
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line)
-        .is_ok_and(|object| ["article", "actor", "relation", "event"].iter().any(|kind| object.contains_key(*kind)))
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).is_ok_and(|object| {
+        ["article", "actor", "relation", "event"]
+            .iter()
+            .any(|kind| object.contains_key(*kind))
+    })
 }

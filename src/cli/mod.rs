@@ -12,7 +12,7 @@ mod send;
 mod serve;
 mod watch;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tonic::Code;
@@ -25,6 +25,9 @@ const FAILED: u8 = 1;
 const NOT_FOUND: u8 = 3;
 /// Exit code when no server answers.
 const UNAVAILABLE: u8 = 4;
+
+/// Where a server listens and is looked for, unless told otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
 
 const EXIT_CODES: &str = "Exit codes:
   0  done
@@ -43,21 +46,21 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve gRPC; without --database-url, with a private Postgres in --data-dir
+    /// Serve gRPC, on your Postgres or on a private one that needs no setting up
     Serve(serve::Args),
-    /// The whole way of the seed article: in, published, on the wire, compared
+    /// Show it all at work: an article's records sent, published, watched and compared, on a server of its own
     Demo(demo::Args),
-    /// Send records from a file: a Bundle as JSON, or records as NDJSON
+    /// Send the records of a file; run again, it sends what is not there yet
     Import(import::Args),
     /// Read records by name
     Get(read::GetArgs),
-    /// List records, in order of their names
+    /// List records in order of their names
     List(read::ListArgs),
-    /// Follow the feed
+    /// Follow the feed: every change, in order, from a cursor, the beginning or now
     Watch(watch::Args),
-    /// Ask whether the server serves
+    /// Ask whether the server and its database serve
     Health(health::Args),
-    /// Write a completion script for a shell
+    /// Print a completion script for a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
@@ -68,14 +71,17 @@ enum Command {
 #[derive(Debug, Clone, clap::Args)]
 struct Server {
     /// Address of the server
-    #[arg(long, env = "DATELINE_SERVER", default_value = "127.0.0.1:7400", global = true, value_name = "HOST:PORT")]
+    #[arg(long, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     server: String,
 }
 
 /// Reads the command line and runs it.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
@@ -98,7 +104,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watch(args) => watch::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dateline", &mut std::io::stdout());
+            // By way of memory: the generator panics when whoever reads it has seen enough.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dateline", &mut script);
+            std::io::stdout().write_all(&script)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -110,8 +119,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let red = anstyle::Style::new().fg_color(Some(anstyle::AnsiColor::Red.into())).bold();
-    anstream::eprintln!("{red}error:{red:#} {}", chain(error));
+    let red = anstyle::Style::new()
+        .fg_color(Some(anstyle::AnsiColor::Red.into()))
+        .bold();
+    output::say(format_args!("{red}error:{red:#} {}", chain(error)));
     match error.downcast_ref::<Failure>().map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),
@@ -126,6 +137,14 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// The error and its causes, but for causes that the text before them tells already.
 fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |told, cause| match told.as_str() {
+            "" => cause,
+            before if before.ends_with(&cause) => told,
+            before => format!("{before}: {cause}"),
+        })
 }

@@ -1,55 +1,54 @@
 //! What goes to stdout: records and changes as a table, JSON, NDJSON or YAML. Everything else goes to
 //! stderr. Text from records is shown as text: control characters never reach a terminal.
 
-use std::io::Write;
+use std::{borrow::Cow, fmt::Display, io::Write};
 
 use anyhow::Result;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_BORDERS_ONLY};
-use prost_reflect::ReflectMessage;
+use serde::Serialize;
 
 use super::json;
 use crate::proto::v1::{Record, State, record::Kind as Body};
 
-/// How data is printed.
+/// How data is printed: columns for people, one JSON document, one per line, or YAML.
+// The variants carry no docs of their own: clap would stretch every command's help to show them.
+#[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns for people.
     Table,
-    /// One JSON document.
     Json,
-    /// One JSON document per line.
     Ndjson,
-    /// YAML.
     Yaml,
 }
 
-/// Prints messages in a format other than a table. One message is printed bare, several as a list.
+/// Says something on stderr. Nobody there to read it is no reason to fail.
+pub fn say(text: impl Display) {
+    drop(writeln!(anstream::stderr(), "{text}"));
+}
+
+/// Prints documents in a format other than a table. One may be printed bare, several are a list.
 ///
 /// # Errors
 /// When stdout is closed.
-pub fn messages<M: ReflectMessage>(format: Format, messages: &[M], single: bool) -> Result<()> {
-    let mut values = messages.iter().map(json::value).collect::<Result<Vec<_>, _>>()?;
+pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    let whole = match values.pop() {
-        Some(only) if single && values.is_empty() => only,
-        last => {
-            values.extend(last);
-            serde_json::Value::Array(values)
+    match (format, documents) {
+        (Format::Table | Format::Json, [only]) if single => {
+            writeln!(out, "{}", serde_json::to_string_pretty(only)?)?
         }
-    };
-    match format {
-        Format::Table | Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?,
-        Format::Yaml => write!(out, "{}", serde_norway::to_string(&whole)?)?,
-        Format::Ndjson => match whole {
-            serde_json::Value::Array(values) => {
-                for value in values {
-                    writeln!(out, "{value}")?;
-                }
+        (Format::Table | Format::Json, all) => {
+            writeln!(out, "{}", serde_json::to_string_pretty(all)?)?
+        }
+        (Format::Yaml, [only]) if single => write!(out, "{}", serde_norway::to_string(only)?)?,
+        (Format::Yaml, all) => write!(out, "{}", serde_norway::to_string(all)?)?,
+        (Format::Ndjson, all) => {
+            for document in all {
+                writeln!(out, "{}", serde_json::to_string(document)?)?;
             }
-            only => writeln!(out, "{only}")?,
-        },
+        }
     }
+    out.flush()?;
     Ok(())
 }
 
@@ -59,7 +58,11 @@ pub fn messages<M: ReflectMessage>(format: Format, messages: &[M], single: bool)
 /// When stdout is closed.
 pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
     if format != Format::Table {
-        return messages(format, records, single);
+        let all: Vec<_> = records.iter().map(json::document).collect();
+        return documents(format, &all, single);
+    }
+    if records.is_empty() {
+        return Ok(());
     }
     let mut table = Table::new();
     table
@@ -74,14 +77,16 @@ pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
 }
 
 fn row(record: &Record) -> [String; 5] {
-    let Some(body) = &record.kind else { return Default::default() };
+    let Some(body) = &record.kind else {
+        return Default::default();
+    };
     let meta = body.meta().cloned().unwrap_or_default();
     [
         body.name().to_owned(),
         state_word(meta.state()).to_owned(),
         meta.revision.to_string(),
         type_word(body),
-        printable(title(body)),
+        printable(&title(body)),
     ]
 }
 
@@ -103,25 +108,33 @@ pub fn type_word(body: &Body) -> String {
     word.trim_start_matches("TYPE_").to_ascii_lowercase()
 }
 
-/// What a record is called, for a list.
+/// What a record is called, for a list. A relation has no title of its own: it is told by who and what.
 #[must_use]
-pub fn title(body: &Body) -> &str {
+pub fn title(body: &Body) -> Cow<'_, str> {
     match body {
-        Body::Article(article) => &article.headline,
-        Body::Actor(actor) => &actor.display_name,
+        Body::Article(article) => article.headline.as_str().into(),
+        Body::Actor(actor) => actor.display_name.as_str().into(),
         Body::Relation(relation) => {
-            if relation.role_title.is_empty() {
-                &relation.object
-            } else {
-                &relation.role_title
+            let (subject, object) = (&relation.subject, &relation.object);
+            match relation.role_title.as_str() {
+                "" => format!("{subject} → {object}").into(),
+                role => format!("{subject} → {object}, {role}").into(),
             }
         }
-        Body::Event(event) => &event.display_name,
+        Body::Event(event) => event.display_name.as_str().into(),
     }
 }
 
 /// Text without anything that a terminal would act on.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
 }

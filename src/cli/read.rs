@@ -23,11 +23,11 @@ pub(super) struct GetArgs {
     /// Names, such as actors/nato
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// What to look at
+    /// What readers see, or every record in every state
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
     /// How to print
-    #[arg(short, long, value_enum, default_value = "yaml")]
+    #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: Format,
     #[command(flatten)]
     server: Server,
@@ -36,29 +36,41 @@ pub(super) struct GetArgs {
 /// `dateline list`
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    #[command(flatten)]
-    filter: filter::Args,
-    /// What to look at
+    /// What readers see, or every record in every state
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
     /// Stop after this many records
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// How to print
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     output: Format,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    filter: filter::Args,
 }
 
 /// Prints records by name; those that there are not are told on stderr.
 pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
-    let mut client = Client::connect(&args.server.server).await?;
+    let client = Client::connect(&args.server.server).await?;
     let (mut records, mut missing) = (Vec::new(), Vec::new());
     for names in args.names.chunks(NAMES_PER_CALL) {
-        let request =
-            BatchGetRecordsRequest { names: names.to_vec(), view: View::from(args.view).into(), min_sequence: 0 };
-        let answer = client.records.batch_get_records(request).await.map_err(Failure::from)?.into_inner();
+        let request = BatchGetRecordsRequest {
+            names: names.to_vec(),
+            view: View::from(args.view).into(),
+            min_sequence: 0,
+        };
+        let answer = client
+            .batch_get(request)
+            .await
+            .map_err(|status| explain(status.into(), names))?;
         records.extend(answer.records);
         missing.extend(answer.missing);
     }
@@ -66,10 +78,18 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
         output::records(args.output, &records, args.names.len() == 1)?;
     }
     for name in &missing {
-        let hint = if args.view == ViewArg::Published { " published; drafts are shown with --view desk" } else { "" };
-        anstream::eprintln!("there is no record {name}{hint}");
+        output::say(match args.view {
+            ViewArg::Published => {
+                format!("there is no published record {name}; --view desk shows drafts too")
+            }
+            ViewArg::Desk => format!("there is no record {name}"),
+        });
     }
-    Ok(if missing.is_empty() { ExitCode::SUCCESS } else { NOT_FOUND.into() })
+    Ok(if missing.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        NOT_FOUND.into()
+    })
 }
 
 /// Prints records page by page; a table is printed at the end, so that its columns fit all rows.
@@ -84,7 +104,10 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
     };
     let (mut printed, mut kept) = (0, Vec::new());
     while printed + kept.len() < limit {
-        let answer = client.records.list_records(request.clone()).await.map_err(Failure::from)?.into_inner();
+        let answer = client.records.list_records(request.clone()).await;
+        let answer = answer
+            .map_err(|status| args.filter.explain(status.into()))?
+            .into_inner();
         let mut page = answer.records;
         page.truncate(limit - printed - kept.len());
         if args.output == Format::Ndjson {
@@ -103,7 +126,23 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
     }
     if args.output == Format::Table {
         let count = kept.len();
-        anstream::eprintln!("{count} record{}", if count == 1 { "" } else { "s" });
+        output::say(format_args!(
+            "{count} record{}",
+            if count == 1 { "" } else { "s" }
+        ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells a refused name by itself.
+fn explain(failure: Failure, names: &[String]) -> Failure {
+    failure.rename(|field| {
+        let index = field
+            .strip_prefix("names[")
+            .and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
+        index
+            .and_then(|index| names.get(index))
+            .cloned()
+            .unwrap_or_else(|| field.to_owned())
+    })
 }

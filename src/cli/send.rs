@@ -2,7 +2,7 @@
 //! there already and the same is left as it is, so an interrupted run is completed by the next one.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
 };
 
@@ -13,8 +13,8 @@ use crate::{
     client::{Client, Failure},
     model::{drawing::draw, name::Name, request::check_body, walk::Path},
     proto::v1::{
-        BatchGetRecordsRequest, CommitRequest, PublishRecordsRequest, Record, RecordVersion, State, View, Write,
-        record::Kind as Body, write,
+        BatchGetRecordsRequest, CommitRequest, PublishRecordsRequest, Record, RecordVersion, State,
+        View, Write, record::Kind as Body, write,
     },
 };
 
@@ -37,6 +37,20 @@ impl Outgoing {
     pub(super) fn encoded_len(&self) -> usize {
         self.record.encoded_len() + self.original.len() + 16
     }
+
+    /// How its sender finds it: `line 17: actors/nato`.
+    fn known_as(&self) -> String {
+        let name = self
+            .record
+            .kind
+            .as_ref()
+            .map(Body::name)
+            .unwrap_or_default();
+        let parts = [self.place.as_str(), name]
+            .into_iter()
+            .filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(": ")
+    }
 }
 
 /// What became of the records.
@@ -45,8 +59,6 @@ pub(super) struct Report {
     created: usize,
     unchanged: usize,
     published: usize,
-    /// Hashes of the originals that were sent.
-    pub originals: HashSet<String>,
     /// The last sequences that the server answered with.
     pub sequence: i64,
 }
@@ -63,21 +75,42 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} created, {} already there, {} published", self.created, self.unchanged, self.published)
+        write!(
+            out,
+            "{} created, {} already there, {} published",
+            self.created, self.unchanged, self.published
+        )
     }
 }
 
 /// Sends batches and remembers what to publish.
 pub(super) struct Sender {
     client: Client,
-    /// Drafts to publish, with their etags, and what they name.
-    drafts: BTreeMap<Name, (String, Vec<Name>)>,
+    /// Drafts to publish.
+    drafts: Vec<Draft>,
+    /// Records seen so far: the place of the next one.
+    seen: usize,
     pub report: Report,
+}
+
+/// A draft that waits to be published.
+struct Draft {
+    /// Its place among all that was sent: what is published together keeps the order of the file.
+    place: usize,
+    name: Name,
+    etag: String,
+    /// What it refers to.
+    targets: Vec<Name>,
 }
 
 impl Sender {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, drafts: BTreeMap::new(), report: Report::default() }
+        Self {
+            client,
+            drafts: Vec::new(),
+            seen: 0,
+            report: Report::default(),
+        }
     }
 
     /// Creates what is not there yet, in one commit.
@@ -86,18 +119,29 @@ impl Sender {
             return Ok(());
         }
         let known = self.known(&batch).await?;
-        let mut fresh = Vec::with_capacity(batch.len());
+        let (mut fresh, mut places) = (
+            Vec::with_capacity(batch.len()),
+            Vec::with_capacity(batch.len()),
+        );
         for outgoing in batch {
-            match outgoing.record.record_name().and_then(|name| known.get(name.as_str())) {
-                None => fresh.push(outgoing),
+            let place = self.seen;
+            self.seen += 1;
+            match outgoing
+                .record
+                .record_name()
+                .and_then(|name| known.get(name.as_str()))
+            {
+                None => {
+                    fresh.push(outgoing);
+                    places.push(place);
+                }
                 Some(stored) if is_same(&outgoing.record, stored) => {
                     self.report.unchanged += 1;
-                    self.remember(stored, &outgoing.record);
+                    self.remember(place, stored, &outgoing.record);
                 }
-                Some(stored) => bail!(
-                    "{}{} is there already with other content; delete or edit it first",
-                    if outgoing.place.is_empty() { String::new() } else { format!("{}: ", outgoing.place) },
-                    stored.kind.as_ref().map(Body::name).unwrap_or_default()
+                Some(_) => bail!(
+                    "{} is there already with other content; import only adds records and never changes one",
+                    outgoing.known_as()
                 ),
             }
         }
@@ -110,28 +154,38 @@ impl Sender {
                 original: outgoing.original.clone(),
             })),
         });
-        let request = CommitRequest { writes: writes.collect(), omit_content: true, ..CommitRequest::default() };
-        let answer = self.client.commit(request).await.map_err(|status| explain(status.into(), &fresh))?;
+        let request = CommitRequest {
+            writes: writes.collect(),
+            omit_content: true,
+            ..CommitRequest::default()
+        };
+        let answer = self
+            .client
+            .commit(request)
+            .await
+            .map_err(|status| explain(status.into(), &fresh))?;
         self.report.created += answer.records.len();
         self.report.sequence = answer.sequence;
-        for (stored, sent) in answer.records.iter().zip(&fresh) {
-            self.remember(stored, &sent.record);
-            if let (Some(Body::Article(article)), false) = (&sent.record.kind, sent.original.is_empty()) {
-                self.report.originals.insert(article.original_sha256.clone());
-            }
+        for ((stored, sent), place) in answer.records.iter().zip(&fresh).zip(places) {
+            self.remember(place, stored, &sent.record);
         }
         Ok(())
     }
 
     /// Publishes every draft that was sent. What refers to each other goes together, as W9 asks.
     pub(super) async fn publish(&mut self) -> Result<()> {
+        let mut drafts = std::mem::take(&mut self.drafts);
+        drafts.sort_by_key(|draft| draft.place);
+        // A record that the file holds twice is one draft all the same.
+        let mut named = HashSet::new();
+        drafts.retain(|draft| named.insert(draft.name.clone()));
         let mut batch = Vec::new();
-        for component in components(&self.drafts) {
+        for component in components(&drafts) {
             if component.len() > MAX_PUBLISHED {
                 bail!(
                     "{} records refer to each other, and at most {MAX_PUBLISHED} can be published at once; first: {}",
                     component.len(),
-                    component[0]
+                    component[0].name
                 );
             }
             if batch.len() + component.len() > MAX_PUBLISHED {
@@ -142,16 +196,20 @@ impl Sender {
         self.publish_batch(batch).await
     }
 
-    async fn publish_batch(&mut self, names: Vec<Name>) -> Result<()> {
-        if names.is_empty() {
+    async fn publish_batch(&mut self, mut drafts: Vec<&Draft>) -> Result<()> {
+        if drafts.is_empty() {
             return Ok(());
         }
-        let records = names.iter().filter_map(|name| {
-            let (etag, _) = self.drafts.get(name)?;
-            Some(RecordVersion { name: name.to_string(), etag: etag.clone() })
+        drafts.sort_by_key(|draft| draft.place);
+        let records = drafts.iter().map(|draft| RecordVersion {
+            name: draft.name.to_string(),
+            etag: draft.etag.clone(),
         });
-        let request =
-            PublishRecordsRequest { records: records.collect(), omit_content: true, ..PublishRecordsRequest::default() };
+        let request = PublishRecordsRequest {
+            records: records.collect(),
+            omit_content: true,
+            ..PublishRecordsRequest::default()
+        };
         let answer = self.client.publish(request).await.map_err(Failure::from)?;
         self.report.published += answer.records.len();
         self.report.sequence = answer.sequence;
@@ -159,13 +217,23 @@ impl Sender {
     }
 
     async fn known(&mut self, batch: &[Outgoing]) -> Result<HashMap<String, Record>> {
-        let names = batch.iter().filter_map(|outgoing| outgoing.record.record_name()).map(|name| name.to_string());
-        let request =
-            BatchGetRecordsRequest { names: names.collect(), view: View::Desk.into(), min_sequence: 0 };
+        let names = batch
+            .iter()
+            .filter_map(|outgoing| outgoing.record.record_name())
+            .map(|name| name.to_string());
+        let request = BatchGetRecordsRequest {
+            names: names.collect(),
+            view: View::Desk.into(),
+            min_sequence: 0,
+        };
         if request.names.is_empty() {
             return Ok(HashMap::new());
         }
-        let answer = self.client.records.batch_get_records(request).await.map_err(Failure::from)?.into_inner();
+        let answer = self
+            .client
+            .batch_get(request)
+            .await
+            .map_err(Failure::from)?;
         Ok(answer
             .records
             .into_iter()
@@ -173,15 +241,25 @@ impl Sender {
             .collect())
     }
 
-    fn remember(&mut self, stored: &Record, sent: &Record) {
-        let (Some(body), Some(name)) = (&stored.kind, sent.record_name()) else { return };
+    fn remember(&mut self, place: usize, stored: &Record, sent: &Record) {
+        let (Some(body), Some(name)) = (&stored.kind, sent.record_name()) else {
+            return;
+        };
         let Some(meta) = body.meta() else { return };
         if meta.state() == State::Draft
             && let Some(mut body) = sent.kind.clone()
         {
             let references = draw(&mut body, State::Draft).references;
-            let targets = references.into_iter().map(|reference| reference.target).collect();
-            self.drafts.insert(name, (meta.etag.clone(), targets));
+            let targets = references
+                .into_iter()
+                .map(|reference| reference.target)
+                .collect();
+            self.drafts.push(Draft {
+                place,
+                name,
+                etag: meta.etag.clone(),
+                targets,
+            });
         }
     }
 }
@@ -198,23 +276,33 @@ fn is_same(sent: &Record, stored: &Record) -> bool {
     content(sent) == content(stored)
 }
 
-/// Sets of drafts that have to be published together, because they refer to each other.
-fn components(drafts: &BTreeMap<Name, (String, Vec<Name>)>) -> Vec<Vec<Name>> {
-    let mut neighbours: HashMap<&Name, Vec<&Name>> = HashMap::new();
-    for (name, (_, targets)) in drafts {
-        for target in targets.iter().filter(|target| drafts.contains_key(*target)) {
-            neighbours.entry(name).or_default().push(target);
-            neighbours.entry(target).or_default().push(name);
+/// Sets of drafts that have to be published together, because they refer to each other; the set of the
+/// first draft comes first.
+fn components(drafts: &[Draft]) -> Vec<Vec<&Draft>> {
+    let by_name: HashMap<_, _> = drafts
+        .iter()
+        .enumerate()
+        .map(|(index, draft)| (&draft.name, index))
+        .collect();
+    let mut neighbours = vec![Vec::new(); drafts.len()];
+    for (index, draft) in drafts.iter().enumerate() {
+        for target in draft
+            .targets
+            .iter()
+            .filter_map(|target| by_name.get(target))
+        {
+            neighbours[index].push(*target);
+            neighbours[*target].push(index);
         }
     }
     let mut seen = HashSet::new();
     let mut components = Vec::new();
-    for start in drafts.keys() {
+    for start in 0..drafts.len() {
         let (mut component, mut open) = (Vec::new(), vec![start]);
-        while let Some(name) = open.pop() {
-            if seen.insert(name) {
-                component.push(name.clone());
-                open.extend(neighbours.get(name).into_iter().flatten());
+        while let Some(index) = open.pop() {
+            if seen.insert(index) {
+                component.push(&drafts[index]);
+                open.extend(&neighbours[index]);
             }
         }
         if !component.is_empty() {
@@ -227,16 +315,27 @@ fn components(drafts: &BTreeMap<Name, (String, Vec<Name>)>) -> Vec<Vec<Name>> {
 /// Tells the refusal with the places in the file instead of places in our request.
 fn explain(failure: Failure, sent: &[Outgoing]) -> Failure {
     failure.rename(|field| {
-        let Some((index, rest)) = field.strip_prefix("writes[").and_then(|rest| rest.split_once(']')) else {
+        let Some((index, rest)) = field
+            .strip_prefix("writes[")
+            .and_then(|rest| rest.split_once(']'))
+        else {
             return field.to_owned();
         };
-        let Some(outgoing) = index.parse::<usize>().ok().and_then(|index| sent.get(index)) else {
+        let Some(outgoing) = index
+            .parse::<usize>()
+            .ok()
+            .and_then(|index| sent.get(index))
+        else {
             return field.to_owned();
         };
-        let name = outgoing.record.kind.as_ref().map(Body::name).unwrap_or_default();
-        let field = rest.trim_start_matches(".create").trim_start_matches(".record").trim_start_matches('.');
+        let field = rest
+            .trim_start_matches(".create")
+            .trim_start_matches(".record")
+            .trim_start_matches('.');
         let inner = field.split_once('.').map_or(field, |(_, inner)| inner);
-        let parts: Vec<_> = [outgoing.place.as_str(), name, inner].into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join(" ")
+        let parts = [outgoing.known_as(), inner.to_owned()]
+            .into_iter()
+            .filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(": ")
     })
 }

@@ -2,36 +2,56 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::server::{self, Config, Database, Limits};
+use super::DEFAULT_ADDRESS;
+use crate::server::{self, Config, Database, Limits, Running};
 use crate::store::{Settings, embedded};
 
 /// `dateline serve`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address to serve on; port 0 takes a free one
-    #[arg(long, env = "DATELINE_LISTEN", default_value = "127.0.0.1:7400", value_name = "HOST:PORT")]
+    #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     listen: SocketAddr,
     /// Serve without TLS and without accounts on an address that others can reach
     #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
     insecure_listen: bool,
     /// A Postgres to use, such as postgres://user@host/dateline; without it a private one is started
-    #[arg(long, env = "DATELINE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "DATELINE_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     database_url: Option<String>,
+    /// Directory of the private Postgres; without it, dateline in XDG_DATA_HOME or ~/.local/share
+    #[arg(long, env = "DATELINE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     #[command(flatten)]
-    embedded: EmbeddedArgs,
+    programs: ProgramsArgs,
     /// Address for Prometheus metrics, such as 127.0.0.1:7401; none without it
     #[arg(long, env = "DATELINE_METRICS_LISTEN", value_name = "HOST:PORT")]
     metrics_listen: Option<SocketAddr>,
     /// What to log, such as info or dateline=debug,sqlx=warn
-    #[arg(long, env = "DATELINE_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "DATELINE_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     log: String,
     /// How to log
-    #[arg(long, env = "DATELINE_LOG_FORMAT", value_enum, default_value = "human")]
+    #[arg(
+        long,
+        env = "DATELINE_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
     log_format: LogFormat,
     /// Longest silence on a stream, in seconds
     #[arg(long, env = "DATELINE_CHECKPOINT_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
@@ -53,18 +73,20 @@ pub(super) struct Args {
     batch_bytes: usize,
 }
 
-/// How the private Postgres is found and kept.
+/// What the private Postgres is made of.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct EmbeddedArgs {
-    /// Directory of the private Postgres
-    #[arg(long, env = "DATELINE_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Where its server programs come from: auto, npm, or a directory that holds postgres and initdb
-    #[arg(long, env = "DATELINE_POSTGRES", default_value = "auto", value_name = "auto|npm|DIR")]
-    pub postgres: String,
+pub(super) struct ProgramsArgs {
+    /// Where the private Postgres' server programs come from: auto, npm, or a directory that holds postgres and initdb
+    #[arg(
+        long,
+        env = "DATELINE_POSTGRES",
+        default_value = "auto",
+        value_name = "auto|npm|DIR"
+    )]
+    postgres: String,
 }
 
-impl EmbeddedArgs {
+impl ProgramsArgs {
     /// What to start, in a directory.
     pub(super) fn options(&self, data_dir: PathBuf, purpose: &str) -> Result<embedded::Options> {
         let launcher = embedded::this_program().context("cannot tell where this program lies")?;
@@ -91,9 +113,19 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let config = config(&args)?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
-    let running = server::start(config, stop).await?;
-    running.wait().await?;
+    start(config, stop).await?.wait().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts a server; if its address is taken, says what to do about it.
+pub(super) async fn start(config: Config, stop: CancellationToken) -> Result<Running> {
+    server::start(config, stop).await.map_err(|error| match error {
+        server::Error::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => anyhow!(
+            "another process listens on {address}; stop it, or choose another address with --listen \
+             (127.0.0.1:0 takes a free port)"
+        ),
+        other => other.into(),
+    })
 }
 
 fn config(args: &Args) -> Result<Config> {
@@ -110,8 +142,8 @@ fn config(args: &Args) -> Result<Config> {
     let database = match &args.database_url {
         Some(url) => Database::Url(url.clone()),
         None => {
-            let data_dir = args.embedded.data_dir.clone().map_or_else(default_data_dir, Ok)?;
-            Database::Embedded(args.embedded.options(data_dir, "dateline serve")?)
+            let data_dir = args.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+            Database::Embedded(args.programs.options(data_dir, "dateline serve")?)
         }
     };
     let store = Settings {
@@ -119,7 +151,11 @@ fn config(args: &Args) -> Result<Config> {
         readers: args.readers,
         ..Settings::default()
     };
-    let limits = Limits { message_bytes: args.message_bytes, batch_bytes: args.batch_bytes, ..Limits::default() };
+    let limits = Limits {
+        message_bytes: args.message_bytes,
+        batch_bytes: args.batch_bytes,
+        ..Limits::default()
+    };
     Ok(Config {
         listen: args.listen,
         database,
@@ -132,7 +168,11 @@ fn config(args: &Args) -> Result<Config> {
 }
 
 fn default_data_dir() -> Result<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     absolute("XDG_DATA_HOME")
         .or_else(|| Some(absolute("HOME")?.join(".local/share")))
         .map(|data| data.join("dateline"))
@@ -146,7 +186,9 @@ fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
     match format {
         LogFormat::Human => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(layer.with_ansi(colours).with_target(false)).init();
+            registry
+                .with(layer.with_ansi(colours).with_target(false))
+                .init();
         }
         LogFormat::Json => registry.with(layer.json()).init(),
     }

@@ -3,16 +3,20 @@
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
+use prost_reflect::DynamicMessage;
+use serde::Serialize;
 
 use super::{
     Server,
     filter::{self, ViewArg},
     json,
-    output::{Format, printable, title, type_word},
+    output::{Format, printable, say, title, type_word},
 };
 use crate::{
     client::Watch,
-    proto::v1::{Change, Origin, View, WatchRequest, WatchResponse, change::Type, watch_request::Start},
+    proto::v1::{
+        Change, Origin, View, WatchRequest, WatchResponse, change::Type, watch_request::Start,
+    },
 };
 
 /// `dateline watch`
@@ -24,7 +28,7 @@ pub(super) struct Args {
     /// Begin with the first change; without this or --since, with what comes from now on
     #[arg(long)]
     from_beginning: bool,
-    /// Which feed
+    /// The feed of what readers see, or the desk's, of every change
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
     /// Stop after this many changes
@@ -34,15 +38,21 @@ pub(super) struct Args {
     #[arg(long)]
     checkpoints: bool,
     /// How to print; a table here is a line per change
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     output: Format,
     #[command(flatten)]
-    filter: filter::Args,
-    #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    filter: filter::Args,
 }
 
-/// Follows until Ctrl-C, and says then how to go on.
+/// Follows until Ctrl-C or the limit, and says then how to go on.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let start = match &args.since {
         Some(cursor) => Start::Cursor(cursor.clone()),
@@ -54,8 +64,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         filter: Some(args.filter.to_filter()),
         start: Some(start),
     };
-    let mut watch = Watch::open(&args.server.server, request).await?;
-    let mut told = |reason: &str| anstream::eprintln!("waiting for the server: {reason}");
+    let watch = Watch::open(&args.server.server, request).await;
+    let mut watch = watch.map_err(|failure| args.filter.explain(failure))?;
+    let mut told = |reason: &str| say(format_args!("waiting for the server: {reason}"));
     let (mut cursor, mut left) = (String::new(), args.limit.unwrap_or(u64::MAX));
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
@@ -64,11 +75,15 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
             response = watch.next(&mut told) => response?,
             _ = &mut interrupted => break,
         };
+        let all = response.changes.len() as u64 <= left;
         left = print(&args, &response, left)?;
-        cursor = response.cursor;
+        // A response that was cut short is told again from its beginning: rather twice than never.
+        if all {
+            cursor = response.cursor;
+        }
     }
     if args.output == Format::Table && !cursor.is_empty() {
-        anstream::eprintln!("to go on from here: dateline watch --since {cursor}");
+        say(format_args!("to go on from here, add: --since {cursor}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,50 +91,92 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
 /// Prints what came, at most `left` changes; answers how many more are wanted.
 fn print(args: &Args, response: &WatchResponse, left: u64) -> Result<u64> {
     if let Some(checkpoint) = response.checkpoint.as_ref().filter(|_| args.checkpoints) {
-        anstream::eprintln!(
+        say(format_args!(
             "checkpoint: {} of {}, cursor {}",
-            checkpoint.sequence,
-            checkpoint.head_sequence,
-            response.cursor
-        );
+            checkpoint.sequence, checkpoint.head_sequence, response.cursor
+        ));
     }
-    let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(response.changes.len());
+    let wanted = usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .min(response.changes.len());
     let mut out = anstream::stdout().lock();
     for (position, change) in response.changes.iter().take(wanted).enumerate() {
         // Only whole responses can be resumed after, so the cursor stands with the last change of one.
         let cursor = (position + 1 == response.changes.len()).then_some(response.cursor.as_str());
         match args.output {
             Format::Table => writeln!(out, "{}", line(change))?,
-            Format::Ndjson => writeln!(out, "{}", document(change, cursor)?)?,
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&document(change, cursor)?)?)?,
-            Format::Yaml => write!(out, "---\n{}", serde_norway::to_string(&document(change, cursor)?)?)?,
+            Format::Ndjson => writeln!(
+                out,
+                "{}",
+                serde_json::to_string(&Document::new(change, cursor))?
+            )?,
+            Format::Json => writeln!(
+                out,
+                "{}",
+                serde_json::to_string_pretty(&Document::new(change, cursor))?
+            )?,
+            Format::Yaml => write!(
+                out,
+                "---\n{}",
+                serde_norway::to_string(&Document::new(change, cursor))?
+            )?,
         }
     }
     out.flush()?;
     Ok(left - wanted as u64)
 }
 
-fn document(change: &Change, cursor: Option<&str>) -> Result<serde_json::Value> {
-    let mut value = json::value(change)?;
-    if let (Some(cursor), Some(object)) = (cursor, value.as_object_mut()) {
-        object.insert("cursor".to_owned(), cursor.into());
+/// A change as data; the last one of a response carries the cursor to resume after it.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
+    #[serde(flatten)]
+    change: DynamicMessage,
+}
+
+impl<'a> Document<'a> {
+    fn new(change: &Change, cursor: Option<&'a str>) -> Self {
+        Self {
+            cursor,
+            change: json::document(change),
+        }
     }
-    Ok(value)
 }
 
 /// One change as a line: sequence, what happened, name, what it is.
 pub(super) fn line(change: &Change) -> String {
     let style = match change.r#type() {
         Type::Published => anstyle::AnsiColor::Green,
-        Type::Retracted | Type::Merged | Type::Deleted | Type::Purged | Type::Left => anstyle::AnsiColor::Red,
+        Type::Retracted | Type::Merged | Type::Deleted | Type::Purged | Type::Left => {
+            anstyle::AnsiColor::Red
+        }
         _ => anstyle::AnsiColor::Cyan,
     };
     let style = anstyle::Style::new().fg_color(Some(style.into()));
-    let what = change.r#type().as_str_name().trim_start_matches("TYPE_").to_ascii_lowercase();
-    let body = change.record.as_ref().and_then(|record| record.kind.as_ref());
-    let about = body.map(|body| format!("{:<17} {}", type_word(body), title(body))).unwrap_or_default();
-    let about = if change.note.is_empty() { about } else { format!("{about} \"{}\"", change.note) };
-    format!("{:>6}  {style}{what:<9}{style:#}  {:<55}  {}", change.sequence, change.name, printable(&about))
-        .trim_end()
-        .to_owned()
+    let what = change
+        .r#type()
+        .as_str_name()
+        .trim_start_matches("TYPE_")
+        .to_ascii_lowercase();
+    let body = change
+        .record
+        .as_ref()
+        .and_then(|record| record.kind.as_ref());
+    let about = body
+        .map(|body| format!("{:<17} {}", type_word(body), title(body)))
+        .unwrap_or_default();
+    let about = if change.note.is_empty() {
+        about
+    } else {
+        format!("{about} \"{}\"", change.note)
+    };
+    format!(
+        "{:>6}  {style}{what:<9}{style:#}  {:<55}  {}",
+        change.sequence,
+        change.name,
+        printable(&about)
+    )
+    .trim_end()
+    .to_owned()
 }

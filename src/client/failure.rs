@@ -5,6 +5,8 @@ use std::fmt;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::is_broken;
+
 /// A call that failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -28,6 +30,27 @@ impl Failure {
             details: Vec::new(),
         }
     }
+
+    pub(super) fn no_address(server: &str) -> Self {
+        Self {
+            code: Code::InvalidArgument,
+            reason: String::new(),
+            message: format!("{server} is not the address of a server, such as 127.0.0.1:7400"),
+            details: Vec::new(),
+        }
+    }
+
+    /// The connection broke before the answer came.
+    fn lost(status: &Status) -> Self {
+        let cause = std::error::Error::source(status)
+            .map_or_else(|| status.message().to_owned(), innermost);
+        Self {
+            code: Code::Unavailable,
+            reason: String::new(),
+            message: format!("the connection to the server was lost ({cause})"),
+            details: Vec::new(),
+        }
+    }
 }
 
 impl Failure {
@@ -36,7 +59,7 @@ impl Failure {
     pub fn rename(mut self, rename: impl Fn(&str) -> String) -> Self {
         for (about, what) in &mut self.details {
             let renamed = rename(about);
-            if self.message.starts_with(about.as_str()) {
+            if !about.is_empty() && self.message.starts_with(about.as_str()) {
                 self.message = format!("{renamed}: {what}");
             }
             *about = renamed;
@@ -55,18 +78,30 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
+        if is_broken(&status) {
+            return Self::lost(&status);
+        }
         let found = status.get_error_details();
         let mut details = Vec::new();
         if let Some(request) = found.bad_request() {
             let violations = request.field_violations.iter();
-            details.extend(violations.map(|violation| (violation.field.clone(), violation.description.clone())));
+            details.extend(
+                violations
+                    .map(|violation| (violation.field.clone(), violation.description.clone())),
+            );
         }
         if let Some(precondition) = found.precondition_failure() {
             let violations = precondition.violations.iter();
-            details.extend(violations.map(|violation| (violation.subject.clone(), violation.description.clone())));
+            details.extend(
+                violations
+                    .map(|violation| (violation.subject.clone(), violation.description.clone())),
+            );
         }
         let info = found.error_info();
-        if let Some(fields) = info.and_then(|info| info.metadata.get("changed_fields")).filter(|fields| !fields.is_empty()) {
+        if let Some(fields) = info
+            .and_then(|info| info.metadata.get("changed_fields"))
+            .filter(|fields| !fields.is_empty())
+        {
             details.push(("changed since".to_owned(), fields.replace(',', ", ")));
         }
         Self {

@@ -1,10 +1,11 @@
 //! The Rust client: a connection, its services, and what an error means to the caller. Writes that answer
-//! UNAVAILABLE are tried again with the same `request_id`, as the contract asks.
+//! UNAVAILABLE, and writes whose answer was lost with the connection, are tried again with the same
+//! `request_id`, as the contract asks.
 
 mod failure;
 mod watch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tonic::{
     Code, Status,
@@ -14,17 +15,21 @@ use uuid::Uuid;
 
 pub use self::{failure::Failure, watch::Watch};
 use crate::proto::v1::{
-    CommitRequest, CommitResponse, PublishRecordsRequest, PublishRecordsResponse,
+    BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CommitResponse,
+    PublishRecordsRequest, PublishRecordsResponse,
     editorial_service_client::EditorialServiceClient, feed_service_client::FeedServiceClient,
     record_service_client::RecordServiceClient,
 };
 
 /// Largest answer that this client takes: a page or a commit, with room to spare.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// How often a write is tried in all.
-const ATTEMPTS: u32 = 6;
+/// How long a call is tried again while nobody answers: a server that is started anew, or a database that
+/// recovers, is back by then.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Pause before the second try; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A connection to a server; cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,10 +49,14 @@ impl Client {
     /// # Errors
     /// When nothing answers there.
     pub async fn connect(server: &str) -> Result<Self, Failure> {
-        let url = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let url = if server.contains("://") {
+            server.to_owned()
+        } else {
+            format!("http://{server}")
+        };
         let unreachable = |error: tonic::transport::Error| Failure::unreachable(server, &error);
         let channel = Endpoint::from_shared(url)
-            .map_err(unreachable)?
+            .map_err(|_| Failure::no_address(server))?
             .connect_timeout(Duration::from_secs(5))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(30))
@@ -60,9 +69,12 @@ impl Client {
             .await
             .map_err(unreachable)?;
         Ok(Self {
-            records: RecordServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
-            editorial: EditorialServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
-            feed: FeedServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
+            records: RecordServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_ANSWER_BYTES),
+            editorial: EditorialServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_ANSWER_BYTES),
+            feed: FeedServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,
         })
     }
@@ -81,7 +93,32 @@ impl Client {
         name_request(&mut request.request_id);
         retry(|| {
             let (mut editorial, request) = (self.editorial.clone(), request.clone());
-            async move { editorial.commit(request).await.map(tonic::Response::into_inner) }
+            async move {
+                editorial
+                    .commit(request)
+                    .await
+                    .map(tonic::Response::into_inner)
+            }
+        })
+        .await
+    }
+
+    /// Reads records by name, likewise.
+    ///
+    /// # Errors
+    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    pub async fn batch_get(
+        &self,
+        request: BatchGetRecordsRequest,
+    ) -> Result<BatchGetRecordsResponse, Status> {
+        retry(|| {
+            let (mut records, request) = (self.records.clone(), request.clone());
+            async move {
+                records
+                    .batch_get_records(request)
+                    .await
+                    .map(tonic::Response::into_inner)
+            }
         })
         .await
     }
@@ -90,11 +127,19 @@ impl Client {
     ///
     /// # Errors
     /// The server's answer, once it is not UNAVAILABLE or patience is out.
-    pub async fn publish(&self, mut request: PublishRecordsRequest) -> Result<PublishRecordsResponse, Status> {
+    pub async fn publish(
+        &self,
+        mut request: PublishRecordsRequest,
+    ) -> Result<PublishRecordsResponse, Status> {
         name_request(&mut request.request_id);
         retry(|| {
             let (mut editorial, request) = (self.editorial.clone(), request.clone());
-            async move { editorial.publish_records(request).await.map(tonic::Response::into_inner) }
+            async move {
+                editorial
+                    .publish_records(request)
+                    .await
+                    .map(tonic::Response::into_inner)
+            }
         })
         .await
     }
@@ -110,16 +155,33 @@ async fn retry<T, Call>(mut call: impl FnMut() -> Call) -> Result<T, Status>
 where
     Call: Future<Output = Result<T, Status>>,
 {
+    let since = Instant::now();
     let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
+    loop {
         match call().await {
-            Err(status) if status.code() == Code::Unavailable => {
+            Err(status) if is_away(&status) && since.elapsed() + pause < PATIENCE => {
                 tracing::debug!(message = status.message(), "trying again");
                 tokio::time::sleep(pause).await;
-                pause *= 2;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             answer => return answer,
         }
     }
-    call().await
+}
+
+/// Whether the server is away, or the connection to it broke.
+fn is_away(status: &Status) -> bool {
+    status.code() == Code::Unavailable || is_broken(status)
+}
+
+/// Whether the connection broke. The transport has many codes for that; but every error of the server's own
+/// carries details, and these carry none.
+fn is_broken(status: &Status) -> bool {
+    let codes = [
+        Code::Unavailable,
+        Code::Unknown,
+        Code::Cancelled,
+        Code::Internal,
+    ];
+    codes.contains(&status.code()) && status.details().is_empty()
 }

@@ -28,7 +28,12 @@ impl Watch {
     /// # Errors
     /// When the server cannot be reached or refuses the request.
     pub async fn open(server: &str, request: WatchRequest) -> Result<Self, Failure> {
-        let mut watch = Self { server: server.to_owned(), request, stream: None, pause: FIRST_PAUSE };
+        let mut watch = Self {
+            server: server.to_owned(),
+            request,
+            stream: None,
+            pause: FIRST_PAUSE,
+        };
         watch.stream = Some(watch.connect().await?);
         Ok(watch)
     }
@@ -76,10 +81,6 @@ impl Watch {
                 Ok(response)
             }
             Ok(None) => Err(Status::unavailable("the stream ended").into()),
-            // A connection that breaks says so in many ways; each means: ask again from the cursor.
-            Err(status) if matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal) => {
-                Err(Status::unavailable(format!("the connection was lost ({})", status.message())).into())
-            }
             Err(status) => Err(status.into()),
         }
     }

@@ -2,6 +2,9 @@
 //! promise of the contract begin with its number.
 
 mod architecture;
+mod cli;
+mod cli_read;
+mod crash;
 mod embedded;
 mod feed;
 mod gold;

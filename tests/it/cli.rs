@@ -1,0 +1,460 @@
+//! The command line as a user meets it: the real program, run against a real server. Whatever is run, data
+//! goes to stdout, everything else to stderr, and neither holds escape codes when it is not a terminal.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use serde_json::{Map, Value, json};
+use tokio::{io::AsyncWriteExt, process::Command};
+
+use crate::rig::{GOLD, PATIENCE, PROGRAM, scratch, site};
+
+const GOLD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/gold.json");
+const ARTICLE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/article.txt");
+
+/// What a run of the program left.
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The program, about to speak to a server.
+pub fn program(server: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .env("DATELINE_SERVER", server)
+        .kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program to its end.
+pub async fn dateline(server: &str, arguments: &[&str]) -> Done {
+    dateline_reading(server, arguments, "").await
+}
+
+pub async fn dateline_reading(server: &str, arguments: &[&str], input: &str) -> Done {
+    let mut child = program(server, arguments).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // A program that fails early does not read what it is given.
+    let writing = tokio::spawn(async move { drop(stdin.write_all(input.as_bytes()).await) });
+    let output = tokio::time::timeout(PATIENCE * 2, child.wait_with_output())
+        .await
+        .expect("the program ends")
+        .unwrap();
+    writing.await.unwrap();
+    let done = Done {
+        code: output.status.code().expect("no signal ended the program"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(
+        !done.stdout.contains('\u{1b}'),
+        "escape codes on stdout: {}",
+        done.stdout
+    );
+    assert!(
+        !done.stderr.contains('\u{1b}'),
+        "escape codes on stderr: {}",
+        done.stderr
+    );
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    done
+}
+
+impl Done {
+    /// What a run printed that must have gone well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stderr: {}", self.stderr);
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    pub fn lines(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+pub async fn import_gold(server: &str) -> Done {
+    dateline(
+        server,
+        &["import", GOLD_FILE, "--publish", "--original", ARTICLE_FILE],
+    )
+    .await
+    .ok()
+}
+
+/// The gold file as records in proto-JSON, without what the service sets.
+pub fn gold_documents() -> Vec<Value> {
+    let bundle: Map<String, Value> = serde_json::from_str(GOLD).unwrap();
+    let kinds = [
+        ("articles", "article"),
+        ("actors", "actor"),
+        ("relations", "relation"),
+        ("events", "event"),
+    ];
+    let all = kinds.iter().flat_map(|(plural, kind)| {
+        let records = bundle[*plural].as_array().unwrap().clone();
+        records
+            .into_iter()
+            .map(move |record| without_meta(json!({ *kind: record })))
+    });
+    all.collect()
+}
+
+pub fn without_meta(mut record: Value) -> Value {
+    for body in record.as_object_mut().unwrap().values_mut() {
+        body.as_object_mut().unwrap().remove("meta");
+    }
+    record
+}
+
+pub fn name(record: &Value) -> String {
+    let body = record.as_object().unwrap().values().next().unwrap();
+    body["name"].as_str().unwrap().to_owned()
+}
+
+pub fn actor(id: &str) -> String {
+    let names = json!([{ "text": id, "languageCode": "en", "type": "TYPE_FULL" }]);
+    let body = json!({ "name": format!("actors/{id}"), "type": "TYPE_GROUP", "displayName": id, "names": names });
+    json!({ "actor": body }).to_string()
+}
+
+fn write(directory: &Path, file: &str, text: &str) -> String {
+    let path = directory.join(file);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_import_creates_and_publishes_and_a_second_one_finds_everything_there() {
+    let site = site().await;
+    let first = import_gold(&site.address).await;
+    assert_eq!(first.stderr, "47 created, 0 already there, 47 published\n");
+    assert_eq!(first.stdout, "");
+    let second = import_gold(&site.address).await;
+    assert_eq!(second.stderr, "0 created, 47 already there, 0 published\n");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_that_stopped_before_publishing_is_completed_by_the_next() {
+    let site = site().await;
+    dateline(&site.address, &["import", GOLD_FILE]).await.ok();
+    assert_eq!(
+        import_gold(&site.address).await.stderr,
+        "0 created, 47 already there, 47 published\n"
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn import_reads_stdin_as_a_bundle_or_as_ndjson() {
+    let site = site().await;
+    let bundle = dateline_reading(&site.address, &["import", "-"], GOLD)
+        .await
+        .ok();
+    assert_eq!(bundle.stderr, "47 created, 0 already there, 0 published\n");
+    let lines = format!("{}\n\n{}\n", actor("readers"), actor("writers"));
+    let lines = dateline_reading(&site.address, &["import", "-"], &lines)
+        .await
+        .ok();
+    assert_eq!(lines.stderr, "2 created, 0 already there, 0 published\n");
+    let desk = dateline(
+        &site.address,
+        &["get", "--view", "desk", "-o", "ndjson", "actors/writers"],
+    )
+    .await
+    .ok();
+    assert_eq!(
+        without_meta(desk.lines().remove(0)).to_string(),
+        actor("writers")
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn w6_a_bad_file_is_refused_with_its_lines_and_fields_and_nothing_is_written() {
+    let site = site().await;
+    let (_keep, directory) = scratch();
+    let good = actor("good");
+    let nameless = r#"{"actor":{"name":"actors/bad","type":"TYPE_GROUP"}}"#;
+    let cases = [
+        (
+            format!("{good}\n{{\"actor\":{{\"nmae\":\"actors/x\"}}}}\n"),
+            vec!["line 2", "nmae"],
+        ),
+        (format!("{good}\nnot json\n"), vec!["line 2"]),
+        (
+            format!("{good}\n\n{nameless}\n"),
+            vec![
+                "line 3: actors/bad: display_name",
+                "line 3: actors/bad: names",
+            ],
+        ),
+        (
+            r#"{"actors":[{"name":"actors/bad","type":"TYPE_GROUP"}]}"#.to_owned(),
+            vec!["actors/bad: display_name"],
+        ),
+        (
+            r#"{"actors":[{"nmae":"actors/x"}]}"#.to_owned(),
+            vec!["nmae", "line 1"],
+        ),
+        (
+            r#"{"actors":"#.to_owned(),
+            vec!["neither a Bundle nor NDJSON"],
+        ),
+    ];
+    for (text, told) in cases {
+        let file = write(&directory, "bad", &text);
+        let refused = dateline(&site.address, &["import", &file]).await;
+        assert_eq!(refused.code, 1, "{text}");
+        for part in told {
+            assert!(
+                refused.stderr.contains(part),
+                "{part:?} is not told of {text}: {}",
+                refused.stderr
+            );
+        }
+    }
+    let absent = dateline(&site.address, &["import", "/no/such/file"]).await;
+    assert_eq!(absent.code, 1);
+    assert!(
+        absent
+            .stderr
+            .contains("cannot read /no/such/file: No such file"),
+        "{}",
+        absent.stderr
+    );
+    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"])
+        .await
+        .ok();
+    assert_eq!(written.stdout, "");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_never_changes_a_record() {
+    let site = site().await;
+    dateline_reading(&site.address, &["import", "-"], &actor("readers"))
+        .await
+        .ok();
+    let other = actor("readers").replace("TYPE_GROUP", "TYPE_MEDIA");
+    let refused = dateline_reading(&site.address, &["import", "-"], &other).await;
+    assert_eq!(refused.code, 1);
+    let told = "line 1: actors/readers is there already with other content";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_record_is_exit_3_and_what_is_known_is_printed_all_the_same() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    let some = dateline(
+        &site.address,
+        &["get", "-o", "ndjson", "actors/nobody", "actors/nato"],
+    )
+    .await;
+    assert_eq!(some.code, 3);
+    assert_eq!(
+        some.lines().iter().map(name).collect::<Vec<_>>(),
+        ["actors/nato"]
+    );
+    assert_eq!(
+        some.stderr,
+        "there is no published record actors/nobody; --view desk shows drafts too\n"
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_argument_is_told_as_it_was_typed() {
+    let site = site().await;
+    let cases: [(&[&str], &str); 4] = [
+        (&["get", "nato"], "error: nato: "),
+        (
+            &["list", "--region", "KZ", "--region", "kz"],
+            "error: --region kz: ",
+        ),
+        (
+            &["list", "--from", "2021-13-01"],
+            "error: --from 2021-13-01: ",
+        ),
+        (&["watch", "--since", "yesterday"], "[INVALID_CURSOR]"),
+    ];
+    for (arguments, told) in cases {
+        let refused = dateline(&site.address, arguments).await;
+        assert_eq!(
+            (refused.code, refused.stdout.as_str()),
+            (1, ""),
+            "{arguments:?}"
+        );
+        assert!(
+            refused.stderr.contains(told),
+            "{arguments:?}: {}",
+            refused.stderr
+        );
+    }
+    let address = dateline("not an address", &["health"]).await;
+    assert_eq!(address.code, 1);
+    assert!(
+        address
+            .stderr
+            .contains("not an address is not the address of a server"),
+        "{}",
+        address.stderr
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_server_it_is_exit_4_and_the_message_says_how_to_start_one() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    for arguments in [
+        &["health"][..],
+        &["list"],
+        &["get", "actors/nato"],
+        &["watch"],
+        &["import", GOLD_FILE],
+    ] {
+        let failed = dateline(&free, arguments).await;
+        assert_eq!(
+            (failed.code, failed.stdout.as_str()),
+            (4, ""),
+            "{arguments:?}"
+        );
+        assert!(
+            failed
+                .stderr
+                .contains(&format!("no server answers at {free}")),
+            "{}",
+            failed.stderr
+        );
+        assert!(
+            failed.stderr.contains("`dateline serve`"),
+            "{}",
+            failed.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn health_tells_scripts_and_people() {
+    let site = site().await;
+    let serving = dateline(&site.address, &["health"]).await.ok();
+    assert_eq!(
+        (serving.stdout.as_str(), serving.stderr.as_str()),
+        ("serving\n", "")
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn help_of_every_command_fits_a_terminal() {
+    for command in [
+        "",
+        "serve",
+        "demo",
+        "import",
+        "get",
+        "list",
+        "watch",
+        "health",
+        "completions",
+    ] {
+        let arguments: Vec<_> = [command, "--help"]
+            .into_iter()
+            .filter(|word| !word.is_empty())
+            .collect();
+        let help = dateline("", &arguments).await.ok();
+        assert!(help.stdout.contains("Usage: dateline"), "{}", help.stdout);
+        let widest = help
+            .stdout
+            .lines()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap();
+        assert!(widest <= 100, "{command}: {widest} columns");
+    }
+    assert!(
+        dateline("", &["completions", "bash"])
+            .await
+            .ok()
+            .stdout
+            .contains("complete -F _dateline")
+    );
+    assert_eq!(dateline("", &["list", "--no-such-flag"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn who_closes_the_pipe_early_is_not_complained_to() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    for arguments in [
+        &["list", "-o", "ndjson"][..],
+        &["list"],
+        &["completions", "bash"],
+        &["health"],
+    ] {
+        let mut child = program(&site.address, arguments).spawn().unwrap();
+        // Closed before a line is read: the first write meets it, however small it is.
+        drop(child.stdout.take());
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !stderr.contains("error") && !stderr.contains("panicked"),
+            "{arguments:?}: {stderr}"
+        );
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn the_demo_shows_the_article_first_compares_and_leaves_nothing_behind() {
+    let (_keep, directory) = scratch();
+    let mut demo = program("", &["demo", "--once"]);
+    demo.env("TMPDIR", &directory);
+    let output = tokio::time::timeout(PATIENCE + Duration::from_secs(60), demo.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{stdout}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let first = stdout
+        .lines()
+        .find(|line| line.contains("  published  "))
+        .unwrap();
+    assert!(first.contains("articles/kazakhstan-confirms"), "{first}");
+    assert!(
+        stdout.contains("all 47 are equal, value for value"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains('\u{1b}'));
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}

@@ -1,0 +1,403 @@
+//! `dateline serve` as a process of its own, killed in the middle of work, and stopped as an operator stops
+//! it. Everything acknowledged is there afterwards, once, and the feed has neither gap nor repeat.
+
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use dateline::{
+    cli::json,
+    client::{Client, Failure},
+    proto::v1::{Change, Origin, Record, View, WatchRequest, change::Type, watch_request::Start},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    task::JoinHandle,
+};
+use tonic::{Code, Streaming};
+
+use crate::{
+    cli::{Done, dateline, program},
+    rig::{PROGRAM, create_all, name, scratch},
+};
+
+/// Longest wait for a process, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Records of one import: several commits, so that there is a middle.
+const RECORDS: usize = 4000;
+
+/// A server in a process of its own.
+struct Server {
+    process: Child,
+    address: String,
+    /// What it has said.
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    async fn start(data_dir: &Path, listen: &str) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["serve", "--listen", listen, "--data-dir"])
+            .arg(data_dir)
+            .kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let serving = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                writeln!(log.lock().unwrap(), "{line}").unwrap();
+                if let Some((_, address)) = line.split_once("serving address=") {
+                    return address.trim().to_owned();
+                }
+            }
+            panic!("the server ended: {}", log.lock().unwrap());
+        };
+        let address = tokio::time::timeout(PATIENCE, serving)
+            .await
+            .expect("the server serves");
+        let kept = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                writeln!(kept.lock().unwrap(), "{line}").unwrap();
+            }
+        });
+        Self {
+            process,
+            address,
+            log,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(pid(self.process.id().expect("it runs")), signal).unwrap();
+    }
+
+    /// Waits for the end; the exit code, if it was no signal.
+    async fn end(mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("the server did not end: {}", self.log.lock().unwrap()))
+            .unwrap()
+            .code()
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(id.try_into().unwrap())
+}
+
+/// Small drafts as NDJSON; the kind of file that is imported in many commits.
+fn drafts(prefix: &str) -> String {
+    (0..RECORDS).fold(String::new(), |mut text, number| {
+        writeln!(text, "{}", draft_json(&format!("{prefix}-{number}"))).unwrap();
+        text
+    })
+}
+
+fn draft_json(id: &str) -> String {
+    let names = format!(r#"[{{"text":"{id}","languageCode":"en","type":"TYPE_FULL"}}]"#);
+    format!(
+        r#"{{"actor":{{"name":"actors/{id}","type":"TYPE_GROUP","displayName":"{id}","names":{names}}}}}"#
+    )
+}
+
+fn draft(id: &str) -> Record {
+    json::read(&draft_json(id)).unwrap()
+}
+
+fn desk(start: Start) -> WatchRequest {
+    WatchRequest {
+        view: View::Desk.into(),
+        filter: None,
+        start: Some(start),
+    }
+}
+
+async fn watch(address: &str, start: Start) -> Streaming<dateline::proto::v1::WatchResponse> {
+    let mut client = Client::connect(address).await.unwrap();
+    client.feed.watch(desk(start)).await.unwrap().into_inner()
+}
+
+/// The desk feed from its beginning, until it has brought what `enough` asks for.
+async fn feed_until(address: &str, enough: impl Fn(&[Change]) -> bool) -> Vec<Change> {
+    let mut stream = watch(address, Start::Origin(Origin::Beginning.into())).await;
+    let mut changes = Vec::new();
+    tokio::time::timeout(PATIENCE, async {
+        while !enough(&changes) {
+            changes.extend(
+                stream
+                    .message()
+                    .await
+                    .unwrap()
+                    .expect("the stream goes on")
+                    .changes,
+            );
+        }
+    })
+    .await
+    .expect("the changes arrive");
+    changes
+}
+
+/// The whole desk feed: what there is when the first checkpoint after it says that this is the head.
+async fn whole_feed(address: &str) -> Vec<Change> {
+    let mut stream = watch(address, Start::Origin(Origin::Beginning.into())).await;
+    let mut changes: Vec<Change> = Vec::new();
+    let reading = async {
+        loop {
+            let response = stream.message().await.unwrap().expect("the stream goes on");
+            changes.extend(response.changes);
+            let head = response
+                .checkpoint
+                .map(|checkpoint| (checkpoint.sequence, checkpoint.head_sequence));
+            if let Some((sequence, head)) = head
+                && sequence == head
+                && changes.last().is_some_and(|last| last.sequence == head)
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("the feed comes to its head");
+    changes
+}
+
+/// An editor who makes one draft after the other and remembers what was acknowledged, until nobody answers.
+fn editor(address: &str, prefix: &'static str) -> JoinHandle<Vec<String>> {
+    let address = address.to_owned();
+    tokio::spawn(async move {
+        let mut acknowledged = Vec::new();
+        let Ok(client) = Client::connect(&address).await else {
+            return acknowledged;
+        };
+        for number in 0.. {
+            let record = draft(&format!("{prefix}-{number}"));
+            // Not by way of the client's retries: what counts is the answer to this one call.
+            let mut editorial = client.editorial.clone();
+            match editorial
+                .commit(create_all(std::slice::from_ref(&record)))
+                .await
+            {
+                Ok(_) => acknowledged.push(name(&record).to_owned()),
+                Err(_) => break,
+            }
+        }
+        acknowledged
+    })
+}
+
+fn count(changes: &[Change], prefix: &str) -> usize {
+    changes
+        .iter()
+        .filter(|change| change.name.starts_with(prefix))
+        .count()
+}
+
+async fn import(address: &str, file: &Path) -> Done {
+    dateline(address, &["import", file.to_str().unwrap()]).await
+}
+
+/// Runs an import that `kill` is done to once it is under way, and then as often as a user would have to.
+async fn import_through(address: &str, file: &Path, prefix: &str, kill: impl AsyncFnOnce()) {
+    let importing = program(address, &["import", file.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    let before = feed_until(address, |changes| count(changes, prefix) > 0).await;
+    assert!(
+        count(&before, prefix) < RECORDS,
+        "there is a middle to be killed in"
+    );
+    kill().await;
+    let output = tokio::time::timeout(PATIENCE, importing.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    // Either it came through by trying again, or it says that the server was away.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{stderr}");
+    let again = import(address, file).await.ok();
+    let numbers = again
+        .stderr
+        .split(|character: char| !character.is_ascii_digit());
+    let told: usize = numbers
+        .filter_map(|number| number.parse::<usize>().ok())
+        .sum();
+    assert_eq!(told, RECORDS, "created and already there: {}", again.stderr);
+    assert_eq!(
+        import(address, file).await.ok().stderr,
+        format!("0 created, {RECORDS} already there, 0 published\n")
+    );
+}
+
+fn write(directory: &Path, prefix: &str) -> PathBuf {
+    let file = directory.join(format!("{prefix}.ndjson"));
+    std::fs::write(&file, drafts(prefix)).unwrap();
+    file
+}
+
+fn postmaster(data_dir: &Path) -> Pid {
+    let text = std::fs::read_to_string(data_dir.join("cluster/postmaster.pid")).unwrap();
+    pid(text.lines().next().unwrap().trim().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w1_w4_f1_kill_the_server_then_postgres_amid_an_import_and_nothing_is_lost_or_twice() {
+    let (_keep, directory) = scratch();
+    let data_dir = directory.join("data");
+    let mut server = Server::start(&data_dir, "127.0.0.1:0").await;
+    let address = server.address.clone();
+
+    let editing = editor(&address, "first");
+    import_through(
+        &address,
+        &write(&directory, "one"),
+        "actors/one-",
+        async || {
+            server.signal(Signal::SIGKILL);
+            server.process.wait().await.unwrap();
+            server = Server::start(&data_dir, &address).await;
+        },
+    )
+    .await;
+    let mut acknowledged = editing.await.unwrap();
+
+    let editing = editor(&address, "second");
+    import_through(
+        &address,
+        &write(&directory, "two"),
+        "actors/two-",
+        async || {
+            kill(postmaster(&data_dir), Signal::SIGKILL).unwrap();
+        },
+    )
+    .await;
+    acknowledged.extend(editing.await.unwrap());
+    assert!(
+        !acknowledged.is_empty(),
+        "somebody was answered before the kills"
+    );
+
+    let changes = whole_feed(&address).await;
+    let sequences: Vec<_> = changes.iter().map(|change| change.sequence).collect();
+    assert_eq!(sequences, (1..=changes.len() as i64).collect::<Vec<_>>());
+    assert!(
+        changes
+            .iter()
+            .all(|change| change.r#type() == Type::Created && change.revision == 1)
+    );
+    let names: HashSet<_> = changes.iter().map(|change| change.name.as_str()).collect();
+    assert_eq!(names.len(), changes.len(), "every record is there once");
+    assert_eq!(
+        (
+            count(&changes, "actors/one-"),
+            count(&changes, "actors/two-")
+        ),
+        (RECORDS, RECORDS)
+    );
+    for name in &acknowledged {
+        assert!(
+            names.contains(name.as_str()),
+            "{name} was acknowledged, and is lost"
+        );
+    }
+    let listed = dateline(&address, &["list", "--view", "desk", "-o", "ndjson"])
+        .await
+        .ok();
+    assert_eq!(listed.stdout.lines().count(), changes.len());
+
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.end().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
+    let (_keep, directory) = scratch();
+    let server = Server::start(&directory, "127.0.0.1:0").await;
+    let client = Client::connect(&server.address).await.unwrap();
+    client.commit(create_all(&[draft("before")])).await.unwrap();
+    let mut stream = watch(&server.address, Start::Origin(Origin::Beginning.into())).await;
+    let (mut changes, mut last) = (Vec::new(), None);
+    while changes.is_empty() {
+        changes.extend(stream.message().await.unwrap().unwrap().changes);
+    }
+    server.signal(Signal::SIGTERM);
+    let status = loop {
+        match stream.message().await {
+            Ok(Some(response)) => last = Some(response),
+            Ok(None) => panic!("the stream ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(Failure::from(status).reason, "SHUTTING_DOWN");
+    let last = last.expect("a last checkpoint");
+    assert_eq!(last.checkpoint.expect("a last checkpoint").sequence, 1);
+    drop((client, stream));
+    assert_eq!(server.end().await, Some(0));
+
+    let server = Server::start(&directory, "127.0.0.1:0").await;
+    let client = Client::connect(&server.address).await.unwrap();
+    client.commit(create_all(&[draft("after")])).await.unwrap();
+    let mut stream = watch(&server.address, Start::Cursor(last.cursor)).await;
+    let mut changes = Vec::new();
+    while changes.is_empty() {
+        changes.extend(stream.message().await.unwrap().unwrap().changes);
+    }
+    let seen: Vec<_> = changes
+        .iter()
+        .map(|change| (change.sequence, change.name.as_str()))
+        .collect();
+    assert_eq!(seen, [(2, "actors/after")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_is_told_that_the_data_directory_is_in_use() {
+    let (_keep, directory) = scratch();
+    let server = Server::start(&directory, "127.0.0.1:0").await;
+    let second = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "off",
+        "--data-dir",
+        directory.to_str().unwrap(),
+    ];
+    let refused = dateline("", &second).await;
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains(directory.to_str().unwrap()),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused
+            .stderr
+            .contains(&server.process.id().unwrap().to_string()),
+        "{}",
+        refused.stderr
+    );
+    let taken = dateline("", &["serve", "--listen", &server.address, "--log", "off"]).await;
+    assert_eq!(taken.code, 1);
+    let told = format!("error: another process listens on {}", server.address);
+    assert!(taken.stderr.starts_with(&told), "{}", taken.stderr);
+    assert!(taken.stderr.contains("--listen"), "{}", taken.stderr);
+    dateline(&server.address, &["health"]).await.ok();
+}
