@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use prost_reflect::DescriptorPool;
 
 /// Messages and clients of `dateline.v1`.
-#[allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all)]
+#[allow(clippy::all, clippy::pedantic, missing_docs, unused_qualifications, rustdoc::all)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/dateline.v1.rs"));
 }

@@ -99,13 +99,7 @@ pub fn state_word(state: State) -> String {
 /// `meeting`, `member_of` …; `article` for articles.
 #[must_use]
 pub fn type_word(body: &Body) -> String {
-    let word = match body {
-        Body::Article(_) => return "article".to_owned(),
-        Body::Actor(actor) => actor.r#type().as_str_name(),
-        Body::Relation(relation) => relation.r#type().as_str_name(),
-        Body::Event(event) => event.r#type().as_str_name(),
-    };
-    word.trim_start_matches("TYPE_").to_ascii_lowercase()
+    body.type_word().unwrap_or_else(|| "article".to_owned())
 }
 
 /// What a record is called, for a list. A relation has no title of its own: it is told by who and what.
