@@ -316,7 +316,7 @@ fn say_what_next(address: &str, data_dir: &Path) {
     if socket.join(".s.PGSQL.5432").exists() {
         let socket = socket.display();
         show(format_args!(
-            "  psql -h {socket} -U postgres dateline -c 'SELECT name, type, subject, object FROM relations'"
+            "  psql -h {socket} -U postgres dateline -c 'TABLE relations'"
         ));
     }
     step("serving until Ctrl-C");

@@ -1,3 +1,5 @@
+//! The fetched archive as it may come: whole, cut, altered, with links that lead out of it.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
