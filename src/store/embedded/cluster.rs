@@ -14,19 +14,22 @@ use super::server::{Recipe, Server};
 use super::{Options, database, identity, initialise, log, programs, residents, socket};
 
 /// A run shorter than this was no success: the next start waits.
-const GOOD_RUN: Duration = Duration::from_secs(60);
+const GOOD_RUN: Duration = Duration::from_mins(1);
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How often the size of the server's log is looked at.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How the server fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It takes connections.
-    Running { pid: u32 },
+    Running {
+        /// The postmaster.
+        pid: u32,
+    },
     /// It has died and is being started again.
     Restarting,
     /// It has been stopped, and the directory is free.
@@ -50,9 +53,7 @@ impl Cluster {
     /// Finds or fetches the programs, makes the cluster when it is absent, clears away what an earlier
     /// owner left, and returns when the server takes connections.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let (path, purpose) = (options.data_dir.clone(), options.purpose.clone());
-        let directory =
-            tokio::task::spawn_blocking(move || Directory::claim(&path, &purpose)).await??;
+        let directory = Directory::claim(&options.data_dir, &options.purpose).await?;
         let programs = programs::choose(&options, &directory).await?;
         residents::clear(&directory).await?;
         let executable =
@@ -103,6 +104,7 @@ impl Cluster {
         socket::url(&self.socket_dir, database)
     }
 
+    /// What [`Options::data_dir`] names, with links resolved.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
@@ -112,6 +114,7 @@ impl Cluster {
         &self.socket_dir
     }
 
+    /// Of the server, which is also that of the cluster's files.
     pub fn major_version(&self) -> u32 {
         self.major
     }

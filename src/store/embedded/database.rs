@@ -43,7 +43,9 @@ pub async fn ensure_database(url: &str, name: &str) -> Result<(), Error> {
 }
 
 fn is_there_already(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| THERE_ALREADY.contains(&code.as_ref()))
 }
 

@@ -40,6 +40,9 @@ const NEGLIGIBLE: [&str; 2] = ["lost+found", ".DS_Store"];
 /// open, and an initdb.
 const AFTERLIFE: Duration = Duration::from_secs(5);
 
+/// Between two looks at something that will pass.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A data directory that is ours and locked. The lock goes when this does.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -51,6 +54,7 @@ pub(super) struct Directory {
 /// Who holds a data directory, as written in its lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Holder {
+    /// Its process.
     pub pid: u32,
     /// In words: `dateline serve`.
     pub purpose: String,
@@ -66,7 +70,7 @@ impl fmt::Display for Holder {
 
 impl Directory {
     /// Makes the directory when it is absent, makes sure that it is ours, and locks it.
-    pub(super) fn claim(path: &Path, purpose: &str) -> Result<Self, Error> {
+    pub(super) async fn claim(path: &Path, purpose: &str) -> Result<Self, Error> {
         let root = make(path)?;
         refuse_foreign(&root)?;
         let mut lock = OpenOptions::new()
@@ -77,7 +81,7 @@ impl Directory {
             .mode(0o600)
             .open(root.join(LOCK))
             .map_err(Error::io("open the lock of", &root))?;
-        acquire(&lock, &root)?;
+        acquire(&lock, &root).await?;
         let tag = tag(&root)?;
         let holder = Holder {
             pid: std::process::id(),
@@ -148,8 +152,7 @@ impl Directory {
         let prefix = format!("{CLUSTER}.new-");
         for name in names(&self.root)? {
             if name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
-                let path = self.root.join(name);
-                tokio::task::spawn_blocking(move || remove_stubbornly(&path)).await?;
+                remove_stubbornly(self.root.join(name)).await?;
             }
         }
         Ok(())
@@ -177,7 +180,7 @@ fn make(path: &Path) -> Result<PathBuf, Error> {
     }
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(Error::io("create", &path)(error))?
+            return Err(Error::io("create", &path)(error));
         }
         Ok(()) | Err(_) => {}
     }
@@ -211,18 +214,21 @@ fn names(directory: &Path) -> Result<Vec<OsString>, Error> {
 }
 
 /// An initdb whose owner was killed ends by itself, and until then it puts new files where we remove.
-fn remove_stubbornly(path: &Path) {
+async fn remove_stubbornly(path: PathBuf) -> Result<(), Error> {
     let since = Instant::now();
-    while let Err(error) = fs::remove_dir_all(path) {
-        if error.kind() == ErrorKind::NotFound {
-            return;
+    loop {
+        let doomed = path.clone();
+        match tokio::task::spawn_blocking(move || fs::remove_dir_all(doomed)).await? {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                if since.elapsed() > AFTERLIFE {
+                    let path = path.display();
+                    tracing::warn!(%path, %error, "could not remove a half-made cluster");
+                    return Ok(());
+                }
+            }
+            Ok(()) | Err(_) => return Ok(()),
         }
-        if since.elapsed() > AFTERLIFE {
-            let path = path.display();
-            tracing::warn!(%path, %error, "could not remove a half-made cluster");
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -249,7 +255,7 @@ fn refuse_foreign(root: &Path) -> Result<(), Error> {
     })
 }
 
-fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
+async fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
     let since = Instant::now();
     loop {
         match lock.try_lock() {
@@ -267,7 +273,7 @@ fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
                 return Err(Error::InUse { dir, holder });
             }
             None if late => return Err(Error::InUseBySomebody { dir }),
-            _ => std::thread::sleep(Duration::from_millis(20)),
+            _ => tokio::time::sleep(PAUSE).await,
         }
     }
 }
@@ -282,10 +288,9 @@ fn write_holder(lock: &mut File, holder: &Holder) -> std::io::Result<()> {
 fn tag(root: &Path) -> Result<String, Error> {
     let metadata = fs::metadata(root).map_err(Error::io("look at", root))?;
     let digest = Sha256::digest(format!("{}:{}", metadata.dev(), metadata.ino()));
-    let hex: String = digest
+    let start = digest
         .iter()
         .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(format!("dateline-{hex}"))
+        .fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Ok(format!("dateline-{start:016x}"))
 }

@@ -13,7 +13,7 @@ const INSTALL: &str = "On Debian or Ubuntu: `apt-get install postgresql`; on mac
 
 /// Why there is no private Postgres. Nothing here is a mistake in a request: all of it is about the machine.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
+#[expect(missing_docs, reason = "each message says it in full")]
 pub enum Error {
     #[error(
         "the data directory {} is in use by {holder}; to share its database, pass --database-url '{}'",

@@ -34,12 +34,12 @@ pub(super) const KERNEL_TELLS: bool = cfg!(target_os = "linux");
 /// enter a user namespace. On success it does not return, because the process has become the server.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    (arguments.next()? == SUBCOMMAND).then(|| run(arguments.collect()))
+    (arguments.next()? == SUBCOMMAND).then(|| run(&arguments.collect::<Vec<_>>()))
 }
 
 /// The keeper's work, given what follows [`SUBCOMMAND`].
-pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let outcome = match arguments.as_slice() {
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    let outcome = match arguments {
         [mode, pid] if mode == WATCH => parse(pid).and_then(stop_after_owner),
         [identity, parent, directory, separator, program, rest @ ..] if separator == "--" => {
             become_program(identity, parent, directory, program, rest).map(|never| match never {})

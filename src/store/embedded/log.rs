@@ -80,7 +80,10 @@ mod tests {
         let log = dir.path().join("postgres.log");
         fs::write(&log, "old\n").unwrap();
         let from = length(&log);
-        assert_eq!(tail(&log, from), "(nothing was written to it; is the disk full?)");
+        assert_eq!(
+            tail(&log, from),
+            "(nothing was written to it; is the disk full?)"
+        );
         fs::write(&log, "old\nnew \u{1b}[31mred\n").unwrap();
         assert_eq!(tail(&log, from), "new [31mred");
     }
@@ -103,7 +106,7 @@ mod tests {
         let log = dir.path().join("postgres.log");
         let mut writer = open(&log).unwrap();
         writer
-            .write_all(&vec![b'x'; LARGEST_BYTES as usize + 1])
+            .write_all(&vec![b'x'; usize::try_from(LARGEST_BYTES).unwrap() + 1])
             .unwrap();
         keep_small(&log).unwrap();
         writer.write_all(b"after").unwrap();

@@ -50,6 +50,7 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The `dateline` executable, which starts the server programs through [`keeper`].
     pub launcher: PathBuf,
+    /// Where to look for the server programs.
     pub programs: ProgramsFrom,
     /// `false` gives up crash safety for speed: for tests only.
     pub durable: bool,
@@ -103,10 +104,22 @@ pub fn this_program() -> std::io::Result<PathBuf> {
 /// The user's cache directory. Root's own is usually closed to the account that Postgres may have to run as,
 /// so root uses the system's.
 fn default_cache_dir() -> PathBuf {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let caches = if cfg!(target_os = "macos") {
+        "Library/Caches"
+    } else {
+        ".cache"
+    };
     absolute("XDG_CACHE_HOME")
-        .or_else(|| nix::unistd::geteuid().is_root().then(|| PathBuf::from("/var/cache")))
+        .or_else(|| {
+            nix::unistd::geteuid()
+                .is_root()
+                .then(|| PathBuf::from("/var/cache"))
+        })
         .or_else(|| absolute("HOME").map(|home| home.join(caches)))
         .unwrap_or_else(std::env::temp_dir)
         .join("dateline")

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A fast shutdown, and how long it gets; then an immediate one.
 const STOP: [(Signal, Duration); 2] = [
-    (Signal::SIGINT, Duration::from_secs(60)),
+    (Signal::SIGINT, Duration::from_mins(1)),
     (Signal::SIGQUIT, Duration::from_secs(6)),
 ];
 
