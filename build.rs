@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
     let mut compiler = protox::Compiler::new(["proto", "third_party"])?;
-    compiler.include_source_info(true).include_imports(true).open_files(SCHEMAS)?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(SCHEMAS)?;
     // The encoded form keeps extension options; the `prost_types` form silently drops them, and with them
     // every rule.
     let encoded = compiler.encode_file_descriptor_set();
@@ -35,8 +38,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut messages = prost_build::Config::new();
     messages.btree_map(["."]).enable_type_names();
-    for message in pool.all_messages().filter(|message| message.package_name() == PACKAGE) {
-        messages.type_attribute(message.full_name(), "#[derive(::prost_reflect::ReflectMessage)]");
+    for message in pool
+        .all_messages()
+        .filter(|message| message.package_name() == PACKAGE)
+    {
+        messages.type_attribute(
+            message.full_name(),
+            "#[derive(::prost_reflect::ReflectMessage)]",
+        );
         messages.type_attribute(
             message.full_name(),
             format!(
@@ -46,10 +55,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     // Records differ in size by nature; boxing the large arm would only add a hop to every access.
-    messages.type_attribute(".dateline.v1.Record.kind", "#[allow(clippy::large_enum_variant)]");
-    messages.type_attribute(".dateline.v1.Write.action", "#[allow(clippy::large_enum_variant)]");
+    messages.type_attribute(
+        ".dateline.v1.Record.kind",
+        "#[allow(clippy::large_enum_variant)]",
+    );
+    messages.type_attribute(
+        ".dateline.v1.Write.action",
+        "#[allow(clippy::large_enum_variant)]",
+    );
     // Servers come from `services`, whose codec sends ready bytes; only the clients are typed throughout.
-    tonic_prost_build::configure().build_server(false).compile_fds_with_config(files.clone(), messages)?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .compile_fds_with_config(files.clone(), messages)?;
     services::generate(&files, PACKAGE)?;
     Ok(())
 }

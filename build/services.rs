@@ -13,7 +13,9 @@ pub fn generate(files: &FileDescriptorSet, package: &str) -> Result<(), Box<dyn 
         .filter(|file| file.package() == package)
         .flat_map(|file| &file.service)
         .map(|service| {
-            let mut builder = tonic_build::manual::Service::builder().name(service.name()).package(package);
+            let mut builder = tonic_build::manual::Service::builder()
+                .name(service.name())
+                .package(package);
             for method in &service.method {
                 builder = builder.method(rpc(method, package));
             }
@@ -22,11 +24,17 @@ pub fn generate(files: &FileDescriptorSet, package: &str) -> Result<(), Box<dyn 
         .collect();
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?).join("servers");
     std::fs::create_dir_all(&out)?;
-    tonic_build::manual::Builder::new().build_client(false).out_dir(out).compile(&services);
+    tonic_build::manual::Builder::new()
+        .build_client(false)
+        .out_dir(out)
+        .compile(&services);
     Ok(())
 }
 
-fn rpc(method: &prost_reflect::prost_types::MethodDescriptorProto, package: &str) -> tonic_build::manual::Method {
+fn rpc(
+    method: &prost_reflect::prost_types::MethodDescriptorProto,
+    package: &str,
+) -> tonic_build::manual::Method {
     let rust_type = |proto: &str| {
         let name = proto.trim_start_matches(&format!(".{package}."));
         format!("crate::proto::v1::{name}")
@@ -35,7 +43,10 @@ fn rpc(method: &prost_reflect::prost_types::MethodDescriptorProto, package: &str
         .name(method.name().to_snake_case())
         .route_name(method.name())
         .input_type(rust_type(method.input_type()))
-        .output_type(format!("crate::server::codec::Ready<{}>", rust_type(method.output_type())))
+        .output_type(format!(
+            "crate::server::codec::Ready<{}>",
+            rust_type(method.output_type())
+        ))
         .codec_path("crate::server::codec::ReadyCodec");
     if method.server_streaming() {
         builder = builder.server_streaming();

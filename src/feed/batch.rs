@@ -58,24 +58,40 @@ impl Batch {
     /// Cuts a page of the log into the batches that a view sees. The page holds whole batches.
     #[must_use]
     pub fn cut(entries: &[LogEntry], view: View) -> Vec<Batch> {
-        let placed: Vec<_> = entries.iter().filter_map(|entry| Some((entry, entry.place(view)?))).collect();
+        let placed: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| Some((entry, entry.place(view)?)))
+            .collect();
         placed
             .chunk_by(|(_, (_, batch)), (_, (_, next))| batch == next)
             .map(|chunk| {
                 let last = chunk.last().map_or(0, |(_, (sequence, _))| *sequence);
-                Self::new(last, chunk.iter().map(|(entry, place)| Entry::new(entry, *place, view)).collect())
+                Self::new(
+                    last,
+                    chunk
+                        .iter()
+                        .map(|(entry, place)| Entry::new(entry, *place, view))
+                        .collect(),
+                )
             })
             .collect()
     }
 
     fn new(last: u64, entries: Vec<Entry>) -> Self {
-        let framed: usize = entries.iter().map(|entry| delimited_len(CHANGES_FIELD, entry.body.len())).sum();
+        let framed: usize = entries
+            .iter()
+            .map(|entry| delimited_len(CHANGES_FIELD, entry.body.len()))
+            .sum();
         let mut ready = BytesMut::with_capacity(framed + LAST_IN_BATCH.len());
         let end = entries.len();
         for (position, entry) in entries.iter().enumerate() {
             frame(&entry.body, position + 1 == end, &mut ready);
         }
-        Self { last, ready: ready.freeze(), entries }
+        Self {
+            last,
+            ready: ready.freeze(),
+            entries,
+        }
     }
 
     /// Bytes that this batch holds in memory, about.
@@ -93,7 +109,10 @@ impl Batch {
     /// The whole batch at once, if a stream at `after` wants all of it.
     #[must_use]
     pub fn whole(&self, after: u64, filter: &Filter) -> Option<Bytes> {
-        let begins_after = self.entries.first().is_some_and(|entry| entry.sequence > after);
+        let begins_after = self
+            .entries
+            .first()
+            .is_some_and(|entry| entry.sequence > after);
         (filter.is_empty() && begins_after).then(|| self.ready.clone())
     }
 
@@ -111,9 +130,14 @@ impl Batch {
             .into_iter()
             .enumerate()
             .map(|(position, (sequence, body))| {
-                let mut bytes = BytesMut::with_capacity(delimited_len(CHANGES_FIELD, body.len()) + LAST_IN_BATCH.len());
+                let mut bytes = BytesMut::with_capacity(
+                    delimited_len(CHANGES_FIELD, body.len()) + LAST_IN_BATCH.len(),
+                );
                 frame(body, position + 1 == end, &mut bytes);
-                Framed { sequence, bytes: bytes.freeze() }
+                Framed {
+                    sequence,
+                    bytes: bytes.freeze(),
+                }
             })
             .collect()
     }
@@ -142,8 +166,16 @@ impl Entry {
             batch: batch.cast_signed(),
             ..Change::default()
         };
-        let may_leave = was_shown && (entry.facets != entry.facets_before || entry.days != entry.days_before);
-        let left = may_leave.then(|| Change { r#type: ChangeType::Left.into(), ..about.clone() }.encode_to_vec().into());
+        let may_leave =
+            was_shown && (entry.facets != entry.facets_before || entry.days != entry.days_before);
+        let left = may_leave.then(|| {
+            Change {
+                r#type: ChangeType::Left.into(),
+                ..about.clone()
+            }
+            .encode_to_vec()
+            .into()
+        });
         Self {
             sequence,
             change_type: entry.change_type,
@@ -165,7 +197,10 @@ impl Entry {
             return None;
         }
         match self.change_type {
-            ChangeType::Retracted | ChangeType::Merged | ChangeType::Deleted | ChangeType::Purged => Some(&self.body),
+            ChangeType::Retracted
+            | ChangeType::Merged
+            | ChangeType::Deleted
+            | ChangeType::Purged => Some(&self.body),
             _ => self.left.as_ref(),
         }
     }
@@ -173,7 +208,11 @@ impl Entry {
 
 /// The change with its record, from ready parts.
 fn body(about: Change, entry: &LogEntry, view: View) -> Bytes {
-    let change = Change { note: entry.note.clone(), changed_fields: entry.changed_fields.clone(), ..about };
+    let change = Change {
+        note: entry.note.clone(),
+        changed_fields: entry.changed_fields.clone(),
+        ..about
+    };
     let mut out = BytesMut::from(change.encode_to_vec().as_slice());
     let gone = matches!(entry.change_type, ChangeType::Deleted | ChangeType::Purged);
     if let Some(record) = entry.record.encoded(view).filter(|_| !gone) {

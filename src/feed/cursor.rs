@@ -41,15 +41,22 @@ impl Cursor {
     /// or to a history that this database did not take.
     pub fn from_text(text: &str, feed: &FeedIdentity, view: View) -> Result<Self, Error> {
         let (version, token) = split(text).ok_or(Error::InvalidCursor)?;
-        let payload: [u8; PAYLOAD_BYTES] = token.payload().try_into().map_err(|_| Error::InvalidCursor)?;
+        let payload: [u8; PAYLOAD_BYTES] = token
+            .payload()
+            .try_into()
+            .map_err(|_| Error::InvalidCursor)?;
         let id = Uuid::from_slice(&payload[..16]).map_err(|_| Error::InvalidCursor)?;
         if version != VERSION || !token.is_sealed_with(&key(id)) {
             return Err(Error::InvalidCursor);
         }
-        if id != feed.id || number(&payload[17..25]) != feed.epoch || payload[16] != view_byte(view) {
+        if id != feed.id || number(&payload[17..25]) != feed.epoch || payload[16] != view_byte(view)
+        {
             return Err(Error::ForeignCursor);
         }
-        Ok(Self { view, sequence: number(&payload[25..]) })
+        Ok(Self {
+            view,
+            sequence: number(&payload[25..]),
+        })
     }
 }
 
@@ -66,7 +73,9 @@ fn view_byte(view: View) -> u8 {
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -74,20 +83,48 @@ mod tests {
     use super::*;
 
     fn feed(id: u128, epoch: u64) -> FeedIdentity {
-        FeedIdentity { id: Uuid::from_u128(id), epoch, token_key: [0; 32] }
+        FeedIdentity {
+            id: Uuid::from_u128(id),
+            epoch,
+            token_key: [0; 32],
+        }
     }
 
     #[test]
     fn f4_a_cursor_reads_back_and_f6_a_foreign_one_is_told() {
         let ours = feed(1, 1);
-        let cursor = Cursor { view: View::Published, sequence: u64::MAX };
+        let cursor = Cursor {
+            view: View::Published,
+            sequence: u64::MAX,
+        };
         let text = cursor.to_text(&ours);
-        assert_eq!(Cursor::from_text(&text, &ours, View::Published).unwrap(), cursor);
-        for (other, view) in [(feed(2, 1), View::Published), (feed(1, 2), View::Published), (feed(1, 1), View::Desk)] {
-            assert!(matches!(Cursor::from_text(&text, &other, view), Err(Error::ForeignCursor)));
+        assert_eq!(
+            Cursor::from_text(&text, &ours, View::Published).unwrap(),
+            cursor
+        );
+        for (other, view) in [
+            (feed(2, 1), View::Published),
+            (feed(1, 2), View::Published),
+            (feed(1, 1), View::Desk),
+        ] {
+            assert!(matches!(
+                Cursor::from_text(&text, &other, view),
+                Err(Error::ForeignCursor)
+            ));
         }
-        for noise in ["", "x", &text[1..], "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            assert!(matches!(Cursor::from_text(noise, &ours, View::Published), Err(Error::InvalidCursor)), "{noise}");
+        for noise in [
+            "",
+            "x",
+            &text[1..],
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(
+                matches!(
+                    Cursor::from_text(noise, &ours, View::Published),
+                    Err(Error::InvalidCursor)
+                ),
+                "{noise}"
+            );
         }
     }
 }

@@ -15,11 +15,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::ring::Ring;
 pub use self::{
     cursor::Cursor,
     subscription::{Checkpoint, Item, Subscription},
 };
-use self::ring::Ring;
 use crate::{
     model::filter::Filter,
     store::{self, FeedIdentity, LogEntry, Store, View},
@@ -32,10 +32,14 @@ const MAX_AHEAD: u64 = 1_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not a cursor.
-    #[error("this is not a cursor that came with a response; store cursors as they are, and give them back whole")]
+    #[error(
+        "this is not a cursor that came with a response; store cursors as they are, and give them back whole"
+    )]
     InvalidCursor,
     /// A cursor of another feed, or of a history that this database did not take.
-    #[error("this cursor belongs to another feed, to the other view, or to a history that this database did not take")]
+    #[error(
+        "this cursor belongs to another feed, to the other view, or to a history that this database did not take"
+    )]
     ForeignCursor,
     /// A cursor ahead of the head.
     #[error("this cursor stands at {cursor}, but the feed's head is {head}")]
@@ -104,7 +108,9 @@ impl Feed {
             wire: Ring::new(wire),
             checkpoint_interval,
         };
-        let feed = Self { shared: Arc::new(shared) };
+        let feed = Self {
+            shared: Arc::new(shared),
+        };
         Ok((feed.clone(), tail::run(feed, store, committed, stop)))
     }
 
@@ -124,7 +130,13 @@ impl Feed {
             Start::Beginning => 0,
             Start::Cursor(text) => self.resume(&text, view).await?,
         };
-        Ok(Subscription::new(self.clone(), view, filter, position, stop))
+        Ok(Subscription::new(
+            self.clone(),
+            view,
+            filter,
+            position,
+            stop,
+        ))
     }
 
     /// Waits until a sequence can be read (W7).
@@ -137,11 +149,18 @@ impl Feed {
         }
         let head = self.newest(view).await?;
         if sequence > head + MAX_AHEAD {
-            return Err(Error::SequenceTooFar { asked: sequence, head });
+            return Err(Error::SequenceTooFar {
+                asked: sequence,
+                head,
+            });
         }
         if head < sequence {
             // The ring lives as long as this feed, so there is always somebody to tell of a new head.
-            let _ = self.ring(view).watch().wait_for(|head| *head >= sequence).await;
+            let _ = self
+                .ring(view)
+                .watch()
+                .wait_for(|head| *head >= sequence)
+                .await;
         }
         Ok(())
     }
@@ -152,7 +171,10 @@ impl Feed {
             // The cursor may come from another server, whose commit has not been heard of here yet.
             let head = self.newest(view).await?;
             if sequence > head {
-                return Err(Error::CursorInFuture { cursor: sequence, head });
+                return Err(Error::CursorInFuture {
+                    cursor: sequence,
+                    head,
+                });
             }
         }
         Ok(sequence)

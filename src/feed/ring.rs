@@ -41,13 +41,22 @@ impl Ring {
     /// A ring that begins after the head.
     #[must_use]
     pub fn new(head: u64) -> Self {
-        let kept = Kept { floor: head, batches: VecDeque::new(), bytes: 0 };
-        Self { kept: RwLock::new(kept), head: watch::Sender::new(head) }
+        let kept = Kept {
+            floor: head,
+            batches: VecDeque::new(),
+            bytes: 0,
+        };
+        Self {
+            kept: RwLock::new(kept),
+            head: watch::Sender::new(head),
+        }
     }
 
     /// Adds the batches that follow the head, and wakes who waits for them.
     pub fn push(&self, batches: Vec<Batch>) {
-        let Some(last) = batches.last().map(|batch| batch.last) else { return };
+        let Some(last) = batches.last().map(|batch| batch.last) else {
+            return;
+        };
         // A panic while the lock was held would have been a panic between two plain assignments.
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for batch in batches {

@@ -67,7 +67,13 @@ struct Message {
 }
 
 impl Subscription {
-    pub(super) fn new(feed: Feed, view: View, filter: Filter, position: u64, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        feed: Feed,
+        view: View,
+        filter: Filter,
+        position: u64,
+        stop: CancellationToken,
+    ) -> Self {
         let head = feed.ring(view).watch();
         let interval = feed.checkpoint_interval();
         Self {
@@ -96,7 +102,10 @@ impl Subscription {
             }
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = Instant::now() + self.interval;
-                return Ok(Some(Item::Changes(message.pieces, self.cursor(message.last))));
+                return Ok(Some(Item::Changes(
+                    message.pieces,
+                    self.cursor(message.last),
+                )));
             }
             if self.stop.is_cancelled() {
                 self.stopped = true;
@@ -119,10 +128,15 @@ impl Subscription {
             Found::Behind => {
                 metrics::counter!("dateline_watch_log_pages").increment(1);
                 let entries = self.feed.log_after(self.view, self.position).await?;
-                Batch::cut(&entries, self.view).into_iter().map(Arc::new).collect()
+                Batch::cut(&entries, self.view)
+                    .into_iter()
+                    .map(Arc::new)
+                    .collect()
             }
         };
-        let Some(last) = batches.last().map(|batch| batch.last) else { return Ok(false) };
+        let Some(last) = batches.last().map(|batch| batch.last) else {
+            return Ok(false);
+        };
         self.fill(&batches);
         self.position = last;
         Ok(true)
@@ -141,7 +155,10 @@ impl Subscription {
     fn fill(&mut self, batches: &[Arc<Batch>]) {
         let mut message = Message::default();
         for batch in batches {
-            if let Some(whole) = batch.whole(self.position, &self.filter).filter(|whole| whole.len() <= MESSAGE_BYTES) {
+            if let Some(whole) = batch
+                .whole(self.position, &self.filter)
+                .filter(|whole| whole.len() <= MESSAGE_BYTES)
+            {
                 self.add(&mut message, vec![whole], batch.last);
                 continue;
             }
@@ -151,7 +168,11 @@ impl Subscription {
                 self.send(&mut message);
                 self.split(changes, batch.last);
             } else if !changes.is_empty() {
-                self.add(&mut message, changes.into_iter().map(|change| change.bytes).collect(), batch.last);
+                self.add(
+                    &mut message,
+                    changes.into_iter().map(|change| change.bytes).collect(),
+                    batch.last,
+                );
             }
         }
         self.send(&mut message);
@@ -188,10 +209,18 @@ impl Subscription {
         self.checkpoint_at = Instant::now() + self.interval;
         let head_sequence = self.feed.ring(self.view).head().max(self.position);
         let cursor = self.cursor(self.position);
-        Item::Checkpoint(Checkpoint { sequence: self.position, head_sequence, cursor })
+        Item::Checkpoint(Checkpoint {
+            sequence: self.position,
+            head_sequence,
+            cursor,
+        })
     }
 
     fn cursor(&self, sequence: u64) -> String {
-        Cursor { view: self.view, sequence }.to_text(self.feed.identity())
+        Cursor {
+            view: self.view,
+            sequence,
+        }
+        .to_text(self.feed.identity())
     }
 }

@@ -20,8 +20,13 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: Cancell
     let mut last = feed.ring(View::Desk).head();
     stop.run_until_cancelled(async {
         loop {
-            let Err(error) = follow(&feed, &store, &committed, &mut last).await else { continue };
-            tracing::warn!(error = &error as &dyn std::error::Error, "the tail lost the database; it goes on at {last}");
+            let Err(error) = follow(&feed, &store, &committed, &mut last).await else {
+                continue;
+            };
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the tail lost the database; it goes on at {last}"
+            );
             metrics::counter!("dateline_tail_reconnects").increment(1);
             tokio::time::sleep(PAUSE).await;
         }
@@ -30,7 +35,12 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: Cancell
 }
 
 /// Listens first and reads then, so that no commit falls between the two.
-async fn follow(feed: &Feed, store: &Store, committed: &Notify, last: &mut u64) -> Result<(), Error> {
+async fn follow(
+    feed: &Feed,
+    store: &Store,
+    committed: &Notify,
+    last: &mut u64,
+) -> Result<(), Error> {
     let mut wake: Wake = store.listen().await?;
     loop {
         catch_up(feed, store, last).await?;
@@ -42,7 +52,9 @@ async fn follow(feed: &Feed, store: &Store, committed: &Notify, last: &mut u64) 
 async fn catch_up(feed: &Feed, store: &Store, last: &mut u64) -> Result<(), Error> {
     loop {
         let entries = store.log_after(View::Desk, *last).await?;
-        let Some(newest) = entries.last() else { return Ok(()) };
+        let Some(newest) = entries.last() else {
+            return Ok(());
+        };
         let newest = newest.record.desk_sequence;
         for view in [View::Desk, View::Published] {
             feed.ring(view).push(Batch::cut(&entries, view));

@@ -17,7 +17,8 @@ use super::{
     walk::Path,
 };
 use crate::proto::v1::{
-    Correction, Kind, RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
+    Correction, Kind, RecordMeta, State, change::Type as ChangeType, correction,
+    record::Kind as Body,
 };
 
 /// The newest revision of a record, as stored.
@@ -159,7 +160,12 @@ pub fn decide(
     let mut violations = Vec::new();
     let mut outcomes = Vec::with_capacity(request.writes.len());
     for (index, write) in request.writes.iter().enumerate() {
-        let step = Step { index, name: &write.name, head: world.heads.get(&write.name), now };
+        let step = Step {
+            index,
+            name: &write.name,
+            head: world.heads.get(&write.name),
+            now,
+        };
         match step.decide(write, mint) {
             Ok(outcome) => outcomes.push(outcome),
             Err(Refusal::Invalid(more)) => violations.extend(more),
@@ -172,7 +178,15 @@ pub fn decide(
     let mut read_set: Vec<_> = request
         .writes
         .iter()
-        .map(|write| (write.name.clone(), world.heads.get(&write.name).map_or(0, |head| head.standing.revision)))
+        .map(|write| {
+            (
+                write.name.clone(),
+                world
+                    .heads
+                    .get(&write.name)
+                    .map_or(0, |head| head.standing.revision),
+            )
+        })
         .collect();
     read_set.extend(check_publishing(&outcomes, world)?);
     Ok(Decision { outcomes, read_set })
@@ -199,19 +213,31 @@ impl Step<'_> {
 
     fn create(&self, body: &Body, uid: Uuid) -> Result<Outcome, Refusal> {
         if self.head.is_some() {
-            return Err(Refusal::NameTaken { name: self.name.clone() });
+            return Err(Refusal::NameTaken {
+                name: self.name.clone(),
+            });
         }
         let meta = RecordMeta {
             uid: uid.to_string(),
             create_time: Some(timestamp(self.now)),
             ..RecordMeta::default()
         };
-        Ok(Outcome::Changed(self.change(ChangeType::Created, State::Draft, body.clone(), meta, Vec::new())))
+        Ok(Outcome::Changed(self.change(
+            ChangeType::Created,
+            State::Draft,
+            body.clone(),
+            meta,
+            Vec::new(),
+        )))
     }
 
     fn update(&self, body: &Body, paths: &[String], etag: &str) -> Result<Outcome, Refusal> {
         let head = self.current(etag)?;
-        self.need(head, &[State::Draft], "a published record changes only by Correct, Retract or Merge")?;
+        self.need(
+            head,
+            &[State::Draft],
+            "a published record changes only by Correct, Retract or Merge",
+        )?;
         let before = self.stored_body(head)?;
         let at = format!("writes[{}].update.update_mask", self.index);
         let mut merged = mask::apply(&before, body, paths, &at).map_err(Refusal::Invalid)?;
@@ -222,33 +248,69 @@ impl Step<'_> {
         }
         let changed = mask::changed_fields(&before, &merged);
         if changed.is_empty() {
-            return Ok(Outcome::Unchanged(self.name.clone(), head.standing.revision));
+            return Ok(Outcome::Unchanged(
+                self.name.clone(),
+                head.standing.revision,
+            ));
         }
-        Ok(Outcome::Changed(self.change(ChangeType::Updated, State::Draft, merged, head.meta.clone(), changed)))
+        Ok(Outcome::Changed(self.change(
+            ChangeType::Updated,
+            State::Draft,
+            merged,
+            head.meta.clone(),
+            changed,
+        )))
     }
 
     fn delete(&self, etag: &str) -> Result<Outcome, Refusal> {
         let head = self.current(etag)?;
-        self.need(head, &[State::Draft], "only drafts can be deleted; a published record can be retracted")?;
+        self.need(
+            head,
+            &[State::Draft],
+            "only drafts can be deleted; a published record can be retracted",
+        )?;
         let body = self.stored_body(head)?;
-        Ok(Outcome::Changed(self.change(ChangeType::Deleted, State::Draft, body, head.meta.clone(), Vec::new())))
+        Ok(Outcome::Changed(self.change(
+            ChangeType::Deleted,
+            State::Draft,
+            body,
+            head.meta.clone(),
+            Vec::new(),
+        )))
     }
 
     fn publish(&self, etag: &str) -> Result<Outcome, Refusal> {
         let head = self.current(etag)?;
         if head.standing.state == State::Published {
-            return Ok(Outcome::Unchanged(self.name.clone(), head.standing.revision));
+            return Ok(Outcome::Unchanged(
+                self.name.clone(),
+                head.standing.revision,
+            ));
         }
-        self.need(head, &[State::Draft, State::InReview], "only drafts can be published")?;
+        self.need(
+            head,
+            &[State::Draft, State::InReview],
+            "only drafts can be published",
+        )?;
         let mut meta = head.meta.clone();
         meta.publish_time = Some(timestamp(self.now));
         let body = self.stored_body(head)?;
-        Ok(Outcome::Changed(self.change(ChangeType::Published, State::Published, body, meta, Vec::new())))
+        Ok(Outcome::Changed(self.change(
+            ChangeType::Published,
+            State::Published,
+            body,
+            meta,
+            Vec::new(),
+        )))
     }
 
     fn retract(&self, etag: &str, note: &str) -> Result<Outcome, Refusal> {
         let head = self.current(etag)?;
-        self.need(head, &[State::Published], "only published records can be retracted; a draft can be deleted")?;
+        self.need(
+            head,
+            &[State::Published],
+            "only published records can be retracted; a draft can be deleted",
+        )?;
         let mut meta = head.meta.clone();
         meta.corrections.push(Correction {
             kind: correction::Kind::Retraction.into(),
@@ -258,7 +320,13 @@ impl Step<'_> {
             changed_fields: Vec::new(),
         });
         let body = self.stored_body(head)?;
-        let mut change = self.change(ChangeType::Retracted, State::Retracted, body, meta, Vec::new());
+        let mut change = self.change(
+            ChangeType::Retracted,
+            State::Retracted,
+            body,
+            meta,
+            Vec::new(),
+        );
         change.note = note.to_owned();
         Ok(Outcome::Changed(change))
     }
@@ -268,7 +336,9 @@ impl Step<'_> {
         let head = self
             .head
             .filter(|head| !head.standing.deleted)
-            .ok_or_else(|| Refusal::NotFound { name: self.name.clone() })?;
+            .ok_or_else(|| Refusal::NotFound {
+                name: self.name.clone(),
+            })?;
         if head.meta.etag == etag {
             return Ok(head);
         }
@@ -284,13 +354,19 @@ impl Step<'_> {
         if states.contains(&head.standing.state) {
             return Ok(());
         }
-        Err(Refusal::WrongState { name: self.name.clone(), state: head.standing.state, instead })
+        Err(Refusal::WrongState {
+            name: self.name.clone(),
+            state: head.standing.state,
+            instead,
+        })
     }
 
     fn stored_body(&self, head: &Head) -> Result<Body, Refusal> {
         match Body::decode(self.name.kind(), &head.content) {
             Ok(Some(body)) => Ok(body),
-            Ok(None) | Err(_) => Err(Refusal::Corrupt { name: self.name.clone() }),
+            Ok(None) | Err(_) => Err(Refusal::Corrupt {
+                name: self.name.clone(),
+            }),
         }
     }
 
@@ -331,7 +407,10 @@ impl Step<'_> {
             content,
             meta,
             drawing: draw(&mut body, state),
-            facets_before: self.head.map(|head| head.facets.clone()).unwrap_or_default(),
+            facets_before: self
+                .head
+                .map(|head| head.facets.clone())
+                .unwrap_or_default(),
             days_before: self.head.and_then(|head| head.days),
             changed_fields,
             note: String::new(),
@@ -356,7 +435,9 @@ fn check_publishing(outcomes: &[Outcome], world: &World) -> Result<Vec<(Name, i6
     let published: HashMap<&Name, &Change> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
-            Outcome::Changed(change) if change.change_type == ChangeType::Published => Some((&change.name, change)),
+            Outcome::Changed(change) if change.change_type == ChangeType::Published => {
+                Some((&change.name, change))
+            }
             Outcome::Changed(_) | Outcome::Unchanged(..) => None,
         })
         .collect();
@@ -372,20 +453,36 @@ fn check_publishing(outcomes: &[Outcome], world: &World) -> Result<Vec<(Name, i6
         if change.body.evidence().is_some_and(<[_]>::is_empty) {
             without_evidence.push(change.name.clone());
         }
-        for reference in change.drawing.references.iter().filter(|reference| !published.contains_key(&reference.target)) {
+        for reference in change
+            .drawing
+            .references
+            .iter()
+            .filter(|reference| !published.contains_key(&reference.target))
+        {
             let standing = world.standings.get(&reference.target);
-            read_set.push((reference.target.clone(), standing.map_or(0, |standing| standing.revision)));
-            let is_published = standing.is_some_and(|standing| matches!(standing.state, State::Published | State::Merged));
+            read_set.push((
+                reference.target.clone(),
+                standing.map_or(0, |standing| standing.revision),
+            ));
+            let is_published = standing
+                .is_some_and(|standing| matches!(standing.state, State::Published | State::Merged));
             if !is_published || withdrawn(&reference.target) {
-                unresolved.push(Unresolved { source: change.name.clone(), reference: reference.clone() });
+                unresolved.push(Unresolved {
+                    source: change.name.clone(),
+                    reference: reference.clone(),
+                });
             }
         }
     }
     if !without_evidence.is_empty() {
-        return Err(Refusal::MissingEvidence { names: without_evidence });
+        return Err(Refusal::MissingEvidence {
+            names: without_evidence,
+        });
     }
     if !unresolved.is_empty() {
-        return Err(Refusal::UnresolvedReferences { references: unresolved });
+        return Err(Refusal::UnresolvedReferences {
+            references: unresolved,
+        });
     }
     Ok(read_set)
 }
@@ -393,7 +490,10 @@ fn check_publishing(outcomes: &[Outcome], world: &World) -> Result<Vec<(Name, i6
 /// The instant as protobuf writes it.
 #[must_use]
 pub fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: at.unix_timestamp(), nanos: i32::try_from(at.nanosecond()).unwrap_or(0) }
+    prost_types::Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: i32::try_from(at.nanosecond()).unwrap_or(0),
+    }
 }
 
 impl Change {

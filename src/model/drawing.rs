@@ -42,20 +42,30 @@ pub fn draw(body: &mut Body, state: State) -> Drawing {
     let mut pen = Pen::default();
     pen.facet("kind", collection(body.kind()).trim_end_matches('s'));
     pen.facet("state", &state_facet(state));
-    if let Some(name) = Name::parse(body.name()).filter(|name| name.kind() == crate::proto::v1::Kind::Actor) {
+    if let Some(name) =
+        Name::parse(body.name()).filter(|name| name.kind() == crate::proto::v1::Kind::Actor)
+    {
         pen.facet("actor", name.as_str());
     }
     if let Some(word) = body.type_word() {
         pen.facet("type", &word);
     }
     body.walk(&mut Path::default(), &mut pen);
-    Drawing { facets: pen.facets.into_iter().collect(), references: pen.references, days: pen.days, search: pen.search }
+    Drawing {
+        facets: pen.facets.into_iter().collect(),
+        references: pen.references,
+        days: pen.days,
+        search: pen.search,
+    }
 }
 
 /// `draft`, `in_review` … as facets and tables write it.
 #[must_use]
 pub fn state_facet(state: State) -> String {
-    state.as_str_name().trim_start_matches("STATE_").to_ascii_lowercase()
+    state
+        .as_str_name()
+        .trim_start_matches("STATE_")
+        .to_ascii_lowercase()
 }
 
 #[derive(Default)]
@@ -83,7 +93,10 @@ impl Pen {
             && rules.pattern.is_none()
             && rules.refers_to.is_empty()
             && !rules.output_only
-            && !matches!(at.top(), Some("body" | "evidence" | "mentions" | "name" | "codes" | "external_ids"));
+            && !matches!(
+                at.top(),
+                Some("body" | "evidence" | "mentions" | "name" | "codes" | "external_ids")
+            );
         if for_people && !value.is_empty() {
             let key = text::search_key(value);
             if self.search.len() + key.len() < MAX_SEARCH_BYTES {
@@ -119,7 +132,10 @@ impl Visitor for Pen {
             if rules.facet == collection(target.kind()).trim_end_matches('s') {
                 self.facet(rules.facet, target.as_str());
             }
-            self.references.insert(Reference { target, field: at.template() });
+            self.references.insert(Reference {
+                target,
+                field: at.template(),
+            });
         } else if !rules.facet.is_empty() {
             self.facet(rules.facet, value);
         }
@@ -129,7 +145,8 @@ impl Visitor for Pen {
 
 fn date_days(date: Option<&FuzzyDate>) -> Option<Bounds> {
     // Records are validated before anything is drawn from them; a date without use has no days.
-    date.filter(|date| !date.edtf.is_empty()).and_then(|date| edtf::parse(&date.edtf).ok())
+    date.filter(|date| !date.edtf.is_empty())
+        .and_then(|date| edtf::parse(&date.edtf).ok())
 }
 
 /// The days that the source attests: from the first day stated to the last, open at the end while it is
@@ -139,5 +156,14 @@ fn period_days(period: &Period) -> Option<Bounds> {
         .into_iter()
         .filter_map(|date| date_days(date.as_ref()))
         .reduce(Bounds::hull);
-    stated.map(|days| if period.ongoing { Bounds { latest: None, ..days } } else { days })
+    stated.map(|days| {
+        if period.ongoing {
+            Bounds {
+                latest: None,
+                ..days
+            }
+        } else {
+            days
+        }
+    })
 }

@@ -4,11 +4,7 @@
 use time::{Date, macros::format_description};
 
 use super::{
-    drawing::state_facet,
-    edtf::Bounds,
-    name::collection,
-    validate::validate,
-    violation::Violation,
+    drawing::state_facet, edtf::Bounds, name::collection, validate::validate, violation::Violation,
     walk::Path,
 };
 use crate::proto::v1::{RecordFilter, record_filter::TimeRange};
@@ -30,19 +26,30 @@ impl Filter {
     /// # Errors
     /// Every violation, under the path `filter`.
     pub fn new(filter: Option<&RecordFilter>) -> Result<Self, Vec<Violation>> {
-        let Some(filter) = filter else { return Ok(Self::default()) };
+        let Some(filter) = filter else {
+            return Ok(Self::default());
+        };
         let mut filter = filter.clone();
         let mut at = Path::default();
         at.enter("filter");
         let mut violations = validate(&mut filter, &mut at);
-        let days = filter.time.as_ref().map(days).transpose().unwrap_or_else(|violation| {
-            violations.push(violation);
-            None
-        });
+        let days = filter
+            .time
+            .as_ref()
+            .map(days)
+            .transpose()
+            .unwrap_or_else(|violation| {
+                violations.push(violation);
+                None
+            });
         if !violations.is_empty() {
             return Err(violations);
         }
-        Ok(Self { dimensions: dimensions(&filter), days, by_state: !filter.states.is_empty() })
+        Ok(Self {
+            dimensions: dimensions(&filter),
+            days,
+            by_state: !filter.states.is_empty(),
+        })
     }
 
     /// Whether everything passes.
@@ -54,17 +61,37 @@ impl Filter {
     /// Whether a record with these facets and days passes.
     #[must_use]
     pub fn matches(&self, facets: &[String], days: Option<Bounds>) -> bool {
-        self.dimensions.iter().all(|dimension| dimension.iter().any(|facet| facets.binary_search(facet).is_ok()))
-            && self.days.is_none_or(|range| days.is_some_and(|days| days.overlaps(range)))
+        self.dimensions.iter().all(|dimension| {
+            dimension
+                .iter()
+                .any(|facet| facets.binary_search(facet).is_ok())
+        }) && self
+            .days
+            .is_none_or(|range| days.is_some_and(|days| days.overlaps(range)))
     }
 }
 
 fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {
-    let plain = |dimension: &str, values: &[String]| values.iter().map(|value| format!("{dimension}:{value}")).collect();
+    let plain = |dimension: &str, values: &[String]| {
+        values
+            .iter()
+            .map(|value| format!("{dimension}:{value}"))
+            .collect()
+    };
     [
-        filter.kinds().map(|kind| format!("kind:{}", collection(kind).trim_end_matches('s'))).collect(),
-        filter.types.iter().map(|name| format!("type:{}", name.to_ascii_lowercase())).collect(),
-        filter.states().map(|state| format!("state:{}", state_facet(state))).collect(),
+        filter
+            .kinds()
+            .map(|kind| format!("kind:{}", collection(kind).trim_end_matches('s')))
+            .collect(),
+        filter
+            .types
+            .iter()
+            .map(|name| format!("type:{}", name.to_ascii_lowercase()))
+            .collect(),
+        filter
+            .states()
+            .map(|state| format!("state:{}", state_facet(state)))
+            .collect(),
         plain("actor", &filter.actors),
         plain("region", &filter.regions),
         plain("topic", &filter.topics),
@@ -77,11 +104,15 @@ fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {
 }
 
 fn days(range: &TimeRange) -> Result<Bounds, Violation> {
-    let bounds = Bounds { earliest: day("earliest", &range.earliest)?, latest: day("latest", &range.latest)? };
+    let bounds = Bounds {
+        earliest: day("earliest", &range.earliest)?,
+        latest: day("latest", &range.latest)?,
+    };
     match (bounds.earliest, bounds.latest) {
-        (Some(earliest), Some(latest)) if latest < earliest => {
-            Err(Violation::new("filter.time", "ends before it begins; exchange earliest and latest"))
-        }
+        (Some(earliest), Some(latest)) if latest < earliest => Err(Violation::new(
+            "filter.time",
+            "ends before it begins; exchange earliest and latest",
+        )),
         _ => Ok(bounds),
     }
 }
@@ -92,5 +123,10 @@ fn day(field: &str, text: &str) -> Result<Option<Date>, Violation> {
     }
     Date::parse(text, format_description!("[year]-[month]-[day]"))
         .map(Some)
-        .map_err(|_| Violation::new(format!("filter.time.{field}"), "is not a day of the calendar, like 2021-06-01"))
+        .map_err(|_| {
+            Violation::new(
+                format!("filter.time.{field}"),
+                "is not a day of the calendar, like 2021-06-01",
+            )
+        })
 }

@@ -16,18 +16,34 @@ const OWNED: [&str; 2] = ["name", "meta"];
 ///
 /// # Errors
 /// A violation for each path that does not exist or that the service owns, under `at`.
-pub fn apply(base: &Body, update: &Body, paths: &[String], at: &str) -> Result<Body, Vec<Violation>> {
+pub fn apply(
+    base: &Body,
+    update: &Body,
+    paths: &[String],
+    at: &str,
+) -> Result<Body, Vec<Violation>> {
     let (mut merged, source) = (base.to_dynamic(), update.to_dynamic());
     let mut violations = Vec::new();
     if paths.len() > MAX_PATHS {
-        return Err(vec![Violation::new(at, format!("has {} paths; at most {MAX_PATHS} are allowed", paths.len()))]);
+        return Err(vec![Violation::new(
+            at,
+            format!("has {} paths; at most {MAX_PATHS} are allowed", paths.len()),
+        )]);
     }
     if paths.is_empty() || paths == ["*"] {
-        for field in source.descriptor().fields().filter(|field| !is_owned(field)) {
+        for field in source
+            .descriptor()
+            .fields()
+            .filter(|field| !is_owned(field))
+        {
             copy(&mut merged, &source, &[field.name()]);
         }
     }
-    for (index, path) in paths.iter().enumerate().filter(|(_, path)| *path != "*" || paths.len() > 1) {
+    for (index, path) in paths
+        .iter()
+        .enumerate()
+        .filter(|(_, path)| *path != "*" || paths.len() > 1)
+    {
         let steps: Vec<_> = path.split('.').collect();
         match check(&source.descriptor(), &steps) {
             Ok(()) => copy(&mut merged, &source, &steps),
@@ -55,7 +71,11 @@ fn is_owned(field: &prost_reflect::FieldDescriptor) -> bool {
         rules.is_some_and(|rules| {
             rules
                 .as_message()
-                .and_then(|rules| rules.get_field_by_name("output_only").map(|only| only.as_bool() == Some(true)))
+                .and_then(|rules| {
+                    rules
+                        .get_field_by_name("output_only")
+                        .map(|only| only.as_bool() == Some(true))
+                })
                 .unwrap_or(false)
         })
     }
@@ -65,17 +85,29 @@ fn check(message: &MessageDescriptor, steps: &[&str]) -> Result<(), String> {
     let mut message = message.clone();
     for (depth, step) in steps.iter().enumerate() {
         let Some(field) = message.get_field_by_name(step) else {
-            return Err(format!("there is no field {:?} in {}", clip(step), message.name()));
+            return Err(format!(
+                "there is no field {:?} in {}",
+                clip(step),
+                message.name()
+            ));
         };
         if is_owned(&field) {
-            return Err(format!("{} is set by the service and cannot be updated", field.name()));
+            return Err(format!(
+                "{} is set by the service and cannot be updated",
+                field.name()
+            ));
         }
         if depth + 1 == steps.len() {
             return Ok(());
         }
         match field.kind() {
             Kind::Message(inner) if !field.is_list() => message = inner,
-            _ => return Err(format!("{} has no fields of its own; a list is replaced whole", field.name())),
+            _ => {
+                return Err(format!(
+                    "{} has no fields of its own; a list is replaced whole",
+                    field.name()
+                ));
+            }
         }
     }
     Ok(())
@@ -91,21 +123,29 @@ fn copy(target: &mut DynamicMessage, source: &DynamicMessage, steps: &[&str]) {
     let [step, rest @ ..] = steps else { return };
     if rest.is_empty() {
         if source.has_field_by_name(step) {
-            target.set_field_by_name(step, source.get_field_by_name(step).map_or_else(
-                || prost_reflect::Value::Bool(false),
-                std::borrow::Cow::into_owned,
-            ));
+            target.set_field_by_name(
+                step,
+                source.get_field_by_name(step).map_or_else(
+                    || prost_reflect::Value::Bool(false),
+                    std::borrow::Cow::into_owned,
+                ),
+            );
         } else {
             target.clear_field_by_name(step);
         }
         return;
     }
     let inner = source.get_field_by_name(step);
-    let Some(inner) = inner.as_ref().and_then(|value| value.as_message()) else { return };
+    let Some(inner) = inner.as_ref().and_then(|value| value.as_message()) else {
+        return;
+    };
     if !source.has_field_by_name(step) && !target.has_field_by_name(step) {
         return;
     }
-    if let Some(target) = target.get_field_by_name_mut(step).and_then(prost_reflect::Value::as_message_mut) {
+    if let Some(target) = target
+        .get_field_by_name_mut(step)
+        .and_then(prost_reflect::Value::as_message_mut)
+    {
         copy(target, inner, rest);
     }
 }

@@ -27,7 +27,10 @@ impl Name {
     /// The kind that the collection stands for.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.0.split_once('/').and_then(|(collection, _)| kind_of_collection(collection)).unwrap_or(Kind::Unspecified)
+        self.0
+            .split_once('/')
+            .and_then(|(collection, _)| kind_of_collection(collection))
+            .unwrap_or(Kind::Unspecified)
     }
 
     /// As it is written.
@@ -73,7 +76,9 @@ fn is_id(id: &str) -> bool {
     bytes.len() <= MAX_ID_BYTES
         && bytes.first().is_some_and(u8::is_ascii_lowercase)
         && bytes.last().is_some_and(|last| *last != b'-')
-        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
 }
 
 #[cfg(test)]
@@ -82,13 +87,29 @@ mod tests {
 
     #[test]
     fn a_name_is_a_known_collection_and_a_slug() {
-        for good in ["actors/nato", "events/x", "articles/a1-b2", &format!("relations/{}", "a".repeat(63))] {
+        for good in [
+            "actors/nato",
+            "events/x",
+            "articles/a1-b2",
+            &format!("relations/{}", "a".repeat(63)),
+        ] {
             assert!(Name::parse(good).is_some(), "{good}");
         }
         let long = format!("actors/{}", "a".repeat(64));
         for bad in [
-            "", "actors", "actors/", "actors/A", "actors/a_b", "actors/-a", "actors/a-", "actors/a/b", "../actors/a", "actors/а",
-            "actors/1a", "places/a", &long,
+            "",
+            "actors",
+            "actors/",
+            "actors/A",
+            "actors/a_b",
+            "actors/-a",
+            "actors/a-",
+            "actors/a/b",
+            "../actors/a",
+            "actors/а",
+            "actors/1a",
+            "places/a",
+            &long,
         ] {
             assert!(Name::parse(bad).is_none(), "{bad}");
         }

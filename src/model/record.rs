@@ -136,7 +136,12 @@ impl From<v1::Bundle> for Vec<Record> {
         let actors = bundle.actors.into_iter().map(Body::Actor);
         let relations = bundle.relations.into_iter().map(Body::Relation);
         let events = bundle.events.into_iter().map(Body::Event);
-        articles.chain(actors).chain(relations).chain(events).map(Record::from).collect()
+        articles
+            .chain(actors)
+            .chain(relations)
+            .chain(events)
+            .map(Record::from)
+            .collect()
     }
 }
 
@@ -189,9 +194,17 @@ mod tests {
 
     #[test]
     fn stored_parts_concatenate_to_the_record_that_prost_would_encode() {
-        let mut actor = v1::Actor { name: "actors/nato".into(), display_name: "NATO".into(), ..Default::default() };
+        let mut actor = v1::Actor {
+            name: "actors/nato".into(),
+            display_name: "NATO".into(),
+            ..Default::default()
+        };
         let content = actor.encode_to_vec();
-        let mut meta = RecordMeta { uid: "u".into(), revision: 3, ..Default::default() };
+        let mut meta = RecordMeta {
+            uid: "u".into(),
+            revision: 3,
+            ..Default::default()
+        };
         let stored_meta = meta.encode_to_vec();
         meta.sequence = 900;
         actor.meta = Some(meta);
@@ -201,7 +214,9 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_name_and_meta_where_the_envelope_expects_them() {
-        let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record").unwrap();
+        let record = DESCRIPTORS
+            .get_message_by_name("dateline.v1.Record")
+            .unwrap();
         for kind in KINDS {
             let field = record.get_field(record_field(kind)).unwrap();
             let message = field.kind().as_message().unwrap().clone();

@@ -14,7 +14,9 @@ use super::{
     violation::Violation,
     walk::Path,
 };
-use crate::proto::v1::{CommitRequest, Record, RecordVersion, record::Kind as Body, write::Action as Sent};
+use crate::proto::v1::{
+    CommitRequest, Record, RecordVersion, record::Kind as Body, write::Action as Sent,
+};
 
 /// Longest etag that is looked at, in bytes.
 const MAX_ETAG_BYTES: usize = 128;
@@ -93,11 +95,21 @@ impl Request {
         let validate_only = commit.validate_only;
         let mut writes = Vec::with_capacity(commit.writes.len());
         for (index, (write, etag)) in commit.writes.into_iter().zip(metas).enumerate() {
-            writes.extend(write.action.and_then(|action| read_action(action, etag, index, &mut violations)));
+            writes.extend(
+                write
+                    .action
+                    .and_then(|action| read_action(action, etag, index, &mut violations)),
+            );
         }
         refuse_repeats(&writes, &mut violations);
         if violations.is_empty() {
-            Ok(Self { id, fingerprint, author, writes, validate_only })
+            Ok(Self {
+                id,
+                fingerprint,
+                author,
+                writes,
+                validate_only,
+            })
         } else {
             Err(violations)
         }
@@ -111,24 +123,42 @@ fn take_etag(write: &mut crate::proto::v1::Write) -> String {
         Some(Sent::Update(update)) => update.record.as_mut(),
         Some(Sent::Delete(_) | Sent::Publish(_) | Sent::Retract(_)) | None => None,
     };
-    record.and_then(|record| record.kind.as_mut()).and_then(Body::take_meta).map(|meta| meta.etag).unwrap_or_default()
+    record
+        .and_then(|record| record.kind.as_mut())
+        .and_then(Body::take_meta)
+        .map(|meta| meta.etag)
+        .unwrap_or_default()
 }
 
 fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<Uuid> {
     if text.is_empty() {
         return None;
     }
-    let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil() && text.len() == 36);
+    let id = Uuid::try_parse(text)
+        .ok()
+        .filter(|id| !id.is_nil() && text.len() == 36);
     if id.is_none() {
-        violations.push(Violation::new("request_id", "must be a UUID, like 0755f1cf-eb93-728c-bfc4-65fa001ae9ed"));
+        violations.push(Violation::new(
+            "request_id",
+            "must be a UUID, like 0755f1cf-eb93-728c-bfc4-65fa001ae9ed",
+        ));
     }
     id
 }
 
-fn read_action(action: Sent, etag: String, index: usize, violations: &mut Vec<Violation>) -> Option<Write> {
+fn read_action(
+    action: Sent,
+    etag: String,
+    index: usize,
+    violations: &mut Vec<Violation>,
+) -> Option<Write> {
     let mut versioned = |version: Option<RecordVersion>, field: &str| {
         let version = version?;
-        check_etag(&version.etag, format!("writes[{index}].{field}.etag"), violations);
+        check_etag(
+            &version.etag,
+            format!("writes[{index}].{field}.etag"),
+            violations,
+        );
         Some((Name::parse(&version.name)?, version.etag))
     };
     Some(match action {
@@ -139,26 +169,50 @@ fn read_action(action: Sent, etag: String, index: usize, violations: &mut Vec<Vi
             {
                 article.original_sha256 = hex(&Sha256::digest(&create.original));
             }
-            Write { name, action: Action::Create { body } }
+            Write {
+                name,
+                action: Action::Create { body },
+            }
         }
         Sent::Update(update) => {
             let (name, body) = read_record(update.record, index, "update", violations)?;
-            let field = format!("writes[{index}].update.record.{}.meta.etag", kind_field(&body));
+            let field = format!(
+                "writes[{index}].update.record.{}.meta.etag",
+                kind_field(&body)
+            );
             check_etag(&etag, field, violations);
-            let paths = update.update_mask.map(|mask| mask.paths).unwrap_or_default();
-            Write { name, action: Action::Update { body, paths, etag } }
+            let paths = update
+                .update_mask
+                .map(|mask| mask.paths)
+                .unwrap_or_default();
+            Write {
+                name,
+                action: Action::Update { body, paths, etag },
+            }
         }
         Sent::Delete(version) => {
             let (name, etag) = versioned(Some(version), "delete")?;
-            Write { name, action: Action::Delete { etag } }
+            Write {
+                name,
+                action: Action::Delete { etag },
+            }
         }
         Sent::Publish(version) => {
             let (name, etag) = versioned(Some(version), "publish")?;
-            Write { name, action: Action::Publish { etag } }
+            Write {
+                name,
+                action: Action::Publish { etag },
+            }
         }
         Sent::Retract(retract) => {
             let (name, etag) = versioned(retract.record, "retract.record")?;
-            Write { name, action: Action::Retract { etag, note: retract.note } }
+            Write {
+                name,
+                action: Action::Retract {
+                    etag,
+                    note: retract.note,
+                },
+            }
         }
     })
 }
@@ -172,7 +226,10 @@ fn read_record(
     let record = record?;
     let Some(body) = &record.kind else {
         if action == "update" {
-            violations.push(Violation::new(format!("writes[{index}].update.record"), "record is empty: set one of its kinds"));
+            violations.push(Violation::new(
+                format!("writes[{index}].update.record"),
+                "record is empty: set one of its kinds",
+            ));
         }
         return None;
     };
@@ -181,7 +238,10 @@ fn read_record(
         None => {
             if action == "update" {
                 let field = format!("writes[{index}].update.record.{}.name", kind_field(body));
-                violations.push(Violation::new(field, "is not a name of this kind of record"));
+                violations.push(Violation::new(
+                    field,
+                    "is not a name of this kind of record",
+                ));
             }
             None
         }
@@ -196,9 +256,18 @@ pub fn kind_field(body: &Body) -> &'static str {
 
 fn check_etag(etag: &str, field: String, violations: &mut Vec<Violation>) {
     if etag.is_empty() {
-        violations.push(Violation::new(field, "must be the etag that was read: no change without knowing what is changed"));
+        violations.push(Violation::new(
+            field,
+            "must be the etag that was read: no change without knowing what is changed",
+        ));
     } else if etag.len() > MAX_ETAG_BYTES {
-        violations.push(Violation::new(field, format!("is {} bytes long; no etag is longer than {MAX_ETAG_BYTES}", etag.len())));
+        violations.push(Violation::new(
+            field,
+            format!(
+                "is {} bytes long; no etag is longer than {MAX_ETAG_BYTES}",
+                etag.len()
+            ),
+        ));
     }
 }
 
@@ -206,7 +275,10 @@ fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
     let mut seen = HashMap::new();
     for (index, write) in writes.iter().enumerate() {
         if let Some(first) = seen.insert(&write.name, index) {
-            let what = format!("{} is also changed by writes[{first}]; one change of a record per request", write.name);
+            let what = format!(
+                "{} is also changed by writes[{first}]; one change of a record per request",
+                write.name
+            );
             violations.push(Violation::new(format!("writes[{index}]"), what));
         }
     }

@@ -65,11 +65,20 @@ mod tests {
         for bit in 0..whole.len() * 8 {
             let mut forged = whole.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(!split(&URL_SAFE_NO_PAD.encode(forged)).unwrap().1.is_sealed_with(&key), "bit {bit}");
+            assert!(
+                !split(&URL_SAFE_NO_PAD.encode(forged))
+                    .unwrap()
+                    .1
+                    .is_sealed_with(&key),
+                "bit {bit}"
+            );
         }
         for length in 0..whole.len() {
             let cut = split(&URL_SAFE_NO_PAD.encode(&whole[..length]));
-            assert!(cut.is_none_or(|(_, token)| !token.is_sealed_with(&key)), "{length} bytes");
+            assert!(
+                cut.is_none_or(|(_, token)| !token.is_sealed_with(&key)),
+                "{length} bytes"
+            );
         }
     }
 }

@@ -51,7 +51,10 @@ impl Validation {
         {
             let length = value.chars().count();
             if length > max {
-                self.add(at, format!("is {length} characters long; at most {max} are allowed"));
+                self.add(
+                    at,
+                    format!("is {length} characters long; at most {max} are allowed"),
+                );
             }
         }
         if let Some(min) = rules.min_len {
@@ -71,10 +74,22 @@ impl Validation {
         }
         let collections = rules.refers_to.join(" or ");
         match Name::parse(value) {
-            Some(_) if value.split('/').next().is_some_and(|collection| rules.refers_to.contains(&collection)) => {}
-            Some(_) => self.add(at, format!("refers to another kind of record; a name in {collections} is needed here")),
-            None if value.is_empty() => self.add(at, format!("must name a record in {collections}")),
-            None => self.add(at, format!("is not a name in {collections}: {PATTERN_IN_WORDS}")),
+            Some(_)
+                if value
+                    .split('/')
+                    .next()
+                    .is_some_and(|collection| rules.refers_to.contains(&collection)) => {}
+            Some(_) => self.add(
+                at,
+                format!("refers to another kind of record; a name in {collections} is needed here"),
+            ),
+            None if value.is_empty() => {
+                self.add(at, format!("must name a record in {collections}"))
+            }
+            None => self.add(
+                at,
+                format!("is not a name in {collections}: {PATTERN_IN_WORDS}"),
+            ),
         }
     }
 }
@@ -101,7 +116,11 @@ impl Visitor for Validation {
         if let std::borrow::Cow::Owned(normalized) = text::normalize(value) {
             *value = normalized;
         }
-        let shape = if rules.prose { text::Shape::Prose } else { text::Shape::Line };
+        let shape = if rules.prose {
+            text::Shape::Prose
+        } else {
+            text::Shape::Line
+        };
         if let Err(error) = text::check(value, shape) {
             self.add(at, error.to_string());
             return;
@@ -146,15 +165,24 @@ impl Visitor for Validation {
 
     fn timestamp(&mut self, at: &Path, value: &mut prost_types::Timestamp) {
         if !is_timestamp(value) {
-            self.add(at, "must lie in the years 0001 to 9999, with 0 to 999,999,999 nanoseconds");
+            self.add(
+                at,
+                "must lie in the years 0001 to 9999, with 0 to 999,999,999 nanoseconds",
+            );
         }
     }
 
     fn list(&mut self, at: &Path, rules: &Rules, length: usize) {
         if let Some(most) = rules.max_items.filter(|most| length > *most) {
-            self.add(at, format!("has {length} entries; at most {most} are allowed"));
+            self.add(
+                at,
+                format!("has {length} entries; at most {most} are allowed"),
+            );
         } else if let Some(least) = rules.min_items.filter(|least| length < *least) {
-            self.add(at, format!("has {length} entries; at least {least} are needed"));
+            self.add(
+                at,
+                format!("has {length} entries; at least {least} are needed"),
+            );
         }
     }
 
@@ -166,7 +194,11 @@ impl Visitor for Validation {
 
     fn absent(&mut self, at: &Path, oneof: &'static str, required: bool) {
         if required {
-            let what = if oneof == "kind" { "record is empty: set one of its kinds".to_owned() } else { format!("set one {oneof}") };
+            let what = if oneof == "kind" {
+                "record is empty: set one of its kinds".to_owned()
+            } else {
+                format!("set one {oneof}")
+            };
             self.add(at, what);
         }
     }
@@ -180,8 +212,13 @@ impl Validation {
             return;
         }
         match edtf::parse(&date.edtf) {
-            Ok(bounds) => (date.earliest, date.latest) = (edtf::iso(bounds.earliest), edtf::iso(bounds.latest)),
-            Err(error) => self.violations.push(Violation::new(format!("{at}.edtf"), error.to_string())),
+            Ok(bounds) => {
+                (date.earliest, date.latest) =
+                    (edtf::iso(bounds.earliest), edtf::iso(bounds.latest))
+            }
+            Err(error) => self
+                .violations
+                .push(Violation::new(format!("{at}.edtf"), error.to_string())),
         }
     }
 }
@@ -199,7 +236,9 @@ thread_local! {
 
 fn matches(pattern: &'static str, value: &str) -> bool {
     PATTERNS.with_borrow_mut(|patterns| {
-        let regex = patterns.entry(pattern).or_insert_with(|| Regex::new(pattern).ok());
+        let regex = patterns
+            .entry(pattern)
+            .or_insert_with(|| Regex::new(pattern).ok());
         regex.as_ref().is_some_and(|regex| regex.is_match(value))
     })
 }
@@ -207,16 +246,26 @@ fn matches(pattern: &'static str, value: &str) -> bool {
 /// What a value has to look like, for people.
 fn pattern_in_words(pattern: &str) -> String {
     if let Some(collections) = pattern.strip_suffix("/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$") {
-        let collections = collections.trim_start_matches('^').trim_matches(['(', ')']).replace('|', ", ");
+        let collections = collections
+            .trim_start_matches('^')
+            .trim_matches(['(', ')'])
+            .replace('|', ", ");
         return format!("must be a name in {collections}: {PATTERN_IN_WORDS}");
     }
     match pattern {
         "^([A-Z]{2})?$" => "must be an ISO 3166-1 code of two capital letters, like KZ".into(),
         "^([A-Z]{2}-[A-Z0-9]{1,3})?$" => "must be an ISO 3166-2 code, like US-FL".into(),
-        "^[A-Z]{2}(-[A-Z0-9]{1,3})?$" => "must be an ISO 3166-1 or 3166-2 code, like KZ or US-FL".into(),
+        "^[A-Z]{2}(-[A-Z0-9]{1,3})?$" => {
+            "must be an ISO 3166-1 or 3166-2 code, like KZ or US-FL".into()
+        }
         "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" => "must be a day, like 2021-06-01".into(),
-        "^[0-9X/.?~%-]{0,24}$" => "must be an EDTF date of at most 24 characters from 0-9 X / . ? ~ % -".into(),
-        "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$" => format!("must be a slug: {}", PATTERN_IN_WORDS.replace(" after the slash", "")),
+        "^[0-9X/.?~%-]{0,24}$" => {
+            "must be an EDTF date of at most 24 characters from 0-9 X / . ? ~ % -".into()
+        }
+        "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$" => format!(
+            "must be a slug: {}",
+            PATTERN_IN_WORDS.replace(" after the slash", "")
+        ),
         other => format!("must match the pattern {other}"),
     }
 }
@@ -226,17 +275,26 @@ fn format_violation(format: Format, value: &str) -> Option<&'static str> {
         return None;
     }
     match format {
-        Format::Url if !is_web_url(value) => {
-            Some("must be an absolute http or https URL without user name or password, like https://example.org/story")
+        Format::Url if !is_web_url(value) => Some(
+            "must be an absolute http or https URL without user name or password, like https://example.org/story",
+        ),
+        Format::Language if !is_language_tag(value) => {
+            Some("must be a BCP-47 language tag, like en, kk-Cyrl or ru-Latn")
         }
-        Format::Language if !is_language_tag(value) => Some("must be a BCP-47 language tag, like en, kk-Cyrl or ru-Latn"),
-        Format::Unspecified | Format::Url | Format::Language | Format::Region | Format::Subdivision => None,
+        Format::Unspecified
+        | Format::Url
+        | Format::Language
+        | Format::Region
+        | Format::Subdivision => None,
     }
 }
 
 fn is_web_url(value: &str) -> bool {
     value.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(|host| !host.as_str().contains('@'))
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri
+                .authority()
+                .is_some_and(|host| !host.as_str().contains('@'))
     })
 }
 
@@ -244,9 +302,15 @@ fn is_web_url(value: &str) -> bool {
 /// or 3 letters (or `x` for private use).
 fn is_language_tag(value: &str) -> bool {
     let mut subtags = value.split('-');
-    let Some(language) = subtags.next() else { return false };
-    let is_language = (2..=3).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let Some(language) = subtags.next() else {
+        return false;
+    };
+    let is_language = (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_alphabetic());
     let private = language.eq_ignore_ascii_case("x") && value.len() > 2;
     (is_language || private)
-        && subtags.all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && subtags.all(|subtag| {
+            (1..=8).contains(&subtag.len())
+                && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
 }

@@ -12,6 +12,9 @@ pub struct Violation {
 impl Violation {
     /// A violation at a path.
     pub fn new(field: impl ToString, description: impl Into<String>) -> Self {
-        Self { field: field.to_string(), description: description.into() }
+        Self {
+            field: field.to_string(),
+            description: description.into(),
+        }
     }
 }

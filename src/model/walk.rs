@@ -42,7 +42,10 @@ impl Path {
     /// How many fields deep this is: 0 at the root, 1 in one of its fields.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.steps.iter().filter(|step| matches!(step, Step::Field(_))).count()
+        self.steps
+            .iter()
+            .filter(|step| matches!(step, Step::Field(_)))
+            .count()
     }
 
     /// The field of the root under which this lies.

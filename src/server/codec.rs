@@ -29,7 +29,10 @@ impl<T> Ready<T> {
     /// Takes pieces that, one after the other, are an encoded `T`.
     #[must_use]
     pub fn from_pieces(pieces: Vec<Bytes>) -> Self {
-        Self { pieces, message: PhantomData }
+        Self {
+            pieces,
+            message: PhantomData,
+        }
     }
 }
 

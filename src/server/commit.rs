@@ -28,15 +28,23 @@ pub async fn commit(
     rename: impl Fn(&str) -> String,
 ) -> Result<Committed, Status> {
     let renamed = |violations: &[Violation]| {
-        let violations: Vec<_> =
-            violations.iter().map(|violation| Violation::new(rename(&violation.field), &violation.description)).collect();
+        let violations: Vec<_> = violations
+            .iter()
+            .map(|violation| Violation::new(rename(&violation.field), &violation.description))
+            .collect();
         status::invalid(Reason::InvalidRecord, &violations)
     };
-    let request = Request::new(request, LOCAL_AUTHOR.to_owned()).map_err(|violations| renamed(&violations))?;
-    committer.commit(request).await.map_err(|error| match &error {
-        crate::store::CommitError::Refused(crate::model::refusal::Refusal::Invalid(violations)) => renamed(violations),
-        error => status::commit(error),
-    })
+    let request = Request::new(request, LOCAL_AUTHOR.to_owned())
+        .map_err(|violations| renamed(&violations))?;
+    committer
+        .commit(request)
+        .await
+        .map_err(|error| match &error {
+            crate::store::CommitError::Refused(crate::model::refusal::Refusal::Invalid(
+                violations,
+            )) => renamed(violations),
+            error => status::commit(error),
+        })
 }
 
 /// The response to a write of one record: `record = 1`, `sequence = 2`.
@@ -59,7 +67,10 @@ pub fn many<T>(committed: &Committed, omit_content: bool) -> Ready<T> {
     for record in &committed.records {
         pieces.message(1, answer(record, omit_content));
     }
-    pieces.fields(integers(&[(2, committed.desk_sequence), (3, committed.wire_sequence)]));
+    pieces.fields(integers(&[
+        (2, committed.desk_sequence),
+        (3, committed.wire_sequence),
+    ]));
     pieces.finish()
 }
 

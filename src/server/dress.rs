@@ -60,7 +60,9 @@ where
         let started = Instant::now();
         let inner = self.inner.clone();
         Box::pin(async move {
-            let answer = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request)).catch_unwind().await;
+            let answer = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request))
+                .catch_unwind()
+                .await;
             let response = match answer {
                 Ok(Ok(response)) => dressed(response),
                 Ok(Err(error)) => status_of_error(&error.to_string()).into_http(),
@@ -74,7 +76,9 @@ where
 
 /// Replaces an answer that has a gRPC error but no details of ours.
 fn dressed(response: Response<Body>) -> Response<Body> {
-    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    let Some(status) = Status::from_header_map(response.headers()) else {
+        return response;
+    };
     if status.code() == Code::Ok || response.headers().contains_key(DETAILS) {
         return response;
     }
@@ -90,16 +94,30 @@ fn stock(status: &Status) -> Status {
             status::plain(Code::ResourceExhausted, Reason::MessageTooLarge, message)
         }
         Code::Unimplemented if text.contains("ncoding") || text.contains("ompress") => {
-            status::plain(Code::Unimplemented, Reason::UnsupportedEncoding, "messages are taken uncompressed")
+            status::plain(
+                Code::Unimplemented,
+                Reason::UnsupportedEncoding,
+                "messages are taken uncompressed",
+            )
         }
-        Code::Unimplemented => status::plain(Code::Unimplemented, Reason::UnknownMethod, "there is no such method"),
-        Code::Cancelled | Code::DeadlineExceeded => {
-            status::plain(Code::DeadlineExceeded, Reason::DeadlineExceeded, "the deadline passed before the answer was ready")
-        }
+        Code::Unimplemented => status::plain(
+            Code::Unimplemented,
+            Reason::UnknownMethod,
+            "there is no such method",
+        ),
+        Code::Cancelled | Code::DeadlineExceeded => status::plain(
+            Code::DeadlineExceeded,
+            Reason::DeadlineExceeded,
+            "the deadline passed before the answer was ready",
+        ),
         // What tonic calls internal on the way in is a message that is not framed as gRPC wants it.
         Code::Internal | Code::InvalidArgument => {
             tracing::debug!(text, "a request that the framework refused");
-            status::plain(Code::InvalidArgument, Reason::UndecodableMessage, "the message is not framed as gRPC wants it")
+            status::plain(
+                Code::InvalidArgument,
+                Reason::UndecodableMessage,
+                "the message is not framed as gRPC wants it",
+            )
         }
         Code::Unavailable => status::unavailable(Reason::StoreUnavailable, "try again"),
         code => status::plain(code, Reason::InvalidRequest, text),
@@ -121,7 +139,9 @@ struct Panic(String);
 
 fn panicked(panic: &(dyn Any + Send)) -> Status {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
     metrics::counter!("dateline_panics").increment(1);
     status::internal(&Panic(text))
 }
@@ -129,7 +149,14 @@ fn panicked(panic: &(dyn Any + Send)) -> Status {
 fn count(method: &str, response: &Response<Body>, started: Instant) {
     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
     // The path is the client's: only those that we serve may become a label.
-    let method = if code == Code::Unimplemented { "unknown" } else { method }.trim_start_matches('/').to_owned();
+    let method = if code == Code::Unimplemented {
+        "unknown"
+    } else {
+        method
+    }
+    .trim_start_matches('/')
+    .to_owned();
     metrics::counter!("dateline_requests", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
-    metrics::histogram!("dateline_request_seconds", "method" => method).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("dateline_request_seconds", "method" => method)
+        .record(started.elapsed().as_secs_f64());
 }

@@ -10,8 +10,8 @@ use crate::{
     proto::{
         servers::editorial_service_server::EditorialService,
         v1::{
-            CommitRequest, CommitResponse, PublishRecordsRequest, PublishRecordsResponse, RecordVersion,
-            RetractRecordsRequest, RetractRecordsResponse, Write, write,
+            CommitRequest, CommitResponse, PublishRecordsRequest, PublishRecordsResponse,
+            RecordVersion, RetractRecordsRequest, RetractRecordsResponse, Write, write,
         },
     },
     store::Committer,
@@ -24,18 +24,31 @@ pub struct Editorial {
     pub committer: Committer,
 }
 
-fn writes(records: Vec<RecordVersion>, action: impl Fn(RecordVersion) -> write::Action) -> Vec<Write> {
-    records.into_iter().map(|record| Write { action: Some(action(record)) }).collect()
+fn writes(
+    records: Vec<RecordVersion>,
+    action: impl Fn(RecordVersion) -> write::Action,
+) -> Vec<Write> {
+    records
+        .into_iter()
+        .map(|record| Write {
+            action: Some(action(record)),
+        })
+        .collect()
 }
 
 /// `writes[3].publish.name` → `records[3].name`.
 fn of_records(action: &'static str) -> impl Fn(&str) -> String {
     move |field| {
-        let Some(rest) = field.strip_prefix("writes") else { return field.to_owned() };
+        let Some(rest) = field.strip_prefix("writes") else {
+            return field.to_owned();
+        };
         match rest.split_once(&format!(".{action}")) {
             // A note is given once for all records.
             Some((_, ".note")) => "note".to_owned(),
-            Some((index, inner)) => format!("records{index}{}", inner.strip_prefix(".record").unwrap_or(inner)),
+            Some((index, inner)) => format!(
+                "records{index}{}",
+                inner.strip_prefix(".record").unwrap_or(inner)
+            ),
             None => format!("records{rest}"),
         }
     }
@@ -43,7 +56,10 @@ fn of_records(action: &'static str) -> impl Fn(&str) -> String {
 
 #[tonic::async_trait]
 impl EditorialService for Editorial {
-    async fn commit(&self, request: Request<CommitRequest>) -> Result<Response<Ready<CommitResponse>>, Status> {
+    async fn commit(
+        &self,
+        request: Request<CommitRequest>,
+    ) -> Result<Response<Ready<CommitResponse>>, Status> {
         let request = request.into_inner();
         let omit_content = request.omit_content;
         let committed = commit(&self.committer, request, str::to_owned).await?;
@@ -54,9 +70,19 @@ impl EditorialService for Editorial {
         &self,
         request: Request<PublishRecordsRequest>,
     ) -> Result<Response<Ready<PublishRecordsResponse>>, Status> {
-        let PublishRecordsRequest { records, request_id, validate_only, omit_content } = request.into_inner();
+        let PublishRecordsRequest {
+            records,
+            request_id,
+            validate_only,
+            omit_content,
+        } = request.into_inner();
         let writes = writes(records, write::Action::Publish);
-        let request = CommitRequest { writes, request_id, validate_only, omit_content };
+        let request = CommitRequest {
+            writes,
+            request_id,
+            validate_only,
+            omit_content,
+        };
         let committed = commit(&self.committer, request, of_records("publish")).await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
@@ -65,11 +91,25 @@ impl EditorialService for Editorial {
         &self,
         request: Request<RetractRecordsRequest>,
     ) -> Result<Response<Ready<RetractRecordsResponse>>, Status> {
-        let RetractRecordsRequest { records, note, request_id, validate_only, omit_content } = request.into_inner();
+        let RetractRecordsRequest {
+            records,
+            note,
+            request_id,
+            validate_only,
+            omit_content,
+        } = request.into_inner();
         let writes = writes(records, |record| {
-            write::Action::Retract(write::Retract { record: Some(record), note: note.clone() })
+            write::Action::Retract(write::Retract {
+                record: Some(record),
+                note: note.clone(),
+            })
         });
-        let request = CommitRequest { writes, request_id, validate_only, omit_content };
+        let request = CommitRequest {
+            writes,
+            request_id,
+            validate_only,
+            omit_content,
+        };
         let committed = commit(&self.committer, request, of_records("retract")).await?;
         Ok(Response::new(many(&committed, omit_content)))
     }

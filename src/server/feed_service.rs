@@ -42,23 +42,36 @@ impl FeedService for Feeds {
         let view = view(request.view());
         let start = match request.start {
             Some(watch_request::Start::Cursor(cursor)) => Start::Cursor(cursor),
-            Some(watch_request::Start::Origin(origin)) if origin == Origin::Beginning as i32 => Start::Beginning,
+            Some(watch_request::Start::Origin(origin)) if origin == Origin::Beginning as i32 => {
+                Start::Beginning
+            }
             Some(watch_request::Start::Origin(_)) | None => Start::Now,
         };
-        let subscription = self.feed.subscribe(view, wanted, start, self.stop.child_token()).await;
-        Ok(Response::new(Box::pin(responses(subscription.map_err(|error| status::feed(&error))?))))
+        let subscription = self
+            .feed
+            .subscribe(view, wanted, start, self.stop.child_token())
+            .await;
+        Ok(Response::new(Box::pin(responses(
+            subscription.map_err(|error| status::feed(&error))?,
+        ))))
     }
 }
 
-fn responses(subscription: Subscription) -> impl Stream<Item = Result<Ready<WatchResponse>, Status>> + Send {
+fn responses(
+    subscription: Subscription,
+) -> impl Stream<Item = Result<Ready<WatchResponse>, Status>> + Send {
     let open = OpenStream::new(subscription);
     stream::unfold(Some(open), |open| async move {
         let mut open = open?;
         match open.subscription.next().await {
             Ok(Some(item)) => Some((Ok(response(item)), Some(open))),
             Ok(None) => {
-                let message = "the server is shutting down; resume from the last cursor, here or elsewhere";
-                Some((Err(status::unavailable(Reason::ShuttingDown, message)), None))
+                let message =
+                    "the server is shutting down; resume from the last cursor, here or elsewhere";
+                Some((
+                    Err(status::unavailable(Reason::ShuttingDown, message)),
+                    None,
+                ))
             }
             Err(error) => Some((Err(ended(&error)), None)),
         }

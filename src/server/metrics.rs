@@ -12,7 +12,10 @@ use super::run::Error;
 /// # Errors
 /// When the address cannot be had, or metrics are served already.
 pub fn serve(address: SocketAddr) -> Result<(), Error> {
-    PrometheusBuilder::new().with_http_listener(address).install().map_err(|error| Error::Metrics(error.to_string()))?;
+    PrometheusBuilder::new()
+        .with_http_listener(address)
+        .install()
+        .map_err(|error| Error::Metrics(error.to_string()))?;
     describe();
     tracing::info!(%address, "serving metrics");
     Ok(())
@@ -20,13 +23,32 @@ pub fn serve(address: SocketAddr) -> Result<(), Error> {
 
 fn describe() {
     metrics::describe_counter!("dateline_requests", "Calls, by method and gRPC code");
-    metrics::describe_histogram!("dateline_request_seconds", metrics::Unit::Seconds, "Time to the first byte of the answer");
+    metrics::describe_histogram!(
+        "dateline_request_seconds",
+        metrics::Unit::Seconds,
+        "Time to the first byte of the answer"
+    );
     metrics::describe_counter!("dateline_panics", "Handlers that panicked; each is a bug");
     metrics::describe_gauge!("dateline_watch_streams", "Open streams");
-    metrics::describe_counter!("dateline_watch_messages", "Messages with changes sent on streams");
-    metrics::describe_counter!("dateline_watch_log_pages", "Pages that streams read from the log, being too far behind for memory");
-    metrics::describe_counter!("dateline_tail_reconnects", "Times the tail lost the database");
+    metrics::describe_counter!(
+        "dateline_watch_messages",
+        "Messages with changes sent on streams"
+    );
+    metrics::describe_counter!(
+        "dateline_watch_log_pages",
+        "Pages that streams read from the log, being too far behind for memory"
+    );
+    metrics::describe_counter!(
+        "dateline_tail_reconnects",
+        "Times the tail lost the database"
+    );
     metrics::describe_gauge!("dateline_head_sequence", "Newest sequence, by feed");
-    metrics::describe_histogram!("dateline_commit_group_requests", "Requests committed together");
-    metrics::describe_counter!("dateline_commit_decided_again", "Requests decided again, because what they looked at had moved");
+    metrics::describe_histogram!(
+        "dateline_commit_group_requests",
+        "Requests committed together"
+    );
+    metrics::describe_counter!(
+        "dateline_commit_decided_again",
+        "Requests decided again, because what they looked at had moved"
+    );
 }

@@ -23,7 +23,12 @@ pub fn write(feed: &FeedIdentity, filter: Option<&RecordFilter>, view: View, las
 
 /// The name after which the page begins; `None` if the token was not made here for this question.
 #[must_use]
-pub fn read(feed: &FeedIdentity, filter: Option<&RecordFilter>, view: View, token: &str) -> Option<String> {
+pub fn read(
+    feed: &FeedIdentity,
+    filter: Option<&RecordFilter>,
+    view: View,
+    token: &str,
+) -> Option<String> {
     let (version, token) = split(token)?;
     if version != VERSION || !token.is_sealed_with(&feed.token_key) {
         return None;

@@ -32,17 +32,27 @@ pub fn view(view: v1::View) -> View {
 ///
 /// # Errors
 /// INVALID_ARGUMENT with all violations.
-#[expect(clippy::result_large_err, reason = "a status is what the caller answers with")]
+#[expect(
+    clippy::result_large_err,
+    reason = "a status is what the caller answers with"
+)]
 pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Status> {
     let violations = validate(request, &mut Path::default());
-    if violations.is_empty() { Ok(()) } else { Err(status::invalid(reason, &violations)) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(status::invalid(reason, &violations))
+    }
 }
 
 /// Checks a filter.
 ///
 /// # Errors
 /// INVALID_ARGUMENT with all violations.
-#[expect(clippy::result_large_err, reason = "a status is what the caller answers with")]
+#[expect(
+    clippy::result_large_err,
+    reason = "a status is what the caller answers with"
+)]
 pub fn filter(filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
     Filter::new(filter).map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))
 }
@@ -53,7 +63,10 @@ pub fn filter(filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
 /// INVALID_ARGUMENT if it is out of reach.
 pub async fn wait_for(feed: &Feed, view: View, min_sequence: i64) -> Result<(), tonic::Status> {
     match u64::try_from(min_sequence) {
-        Ok(sequence) if sequence > 0 => feed.wait_for(view, sequence).await.map_err(|error| status::feed(&error)),
+        Ok(sequence) if sequence > 0 => feed
+            .wait_for(view, sequence)
+            .await
+            .map_err(|error| status::feed(&error)),
         _ => Ok(()),
     }
 }

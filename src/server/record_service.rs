@@ -16,9 +16,10 @@ use crate::{
     proto::{
         servers::record_service_server::RecordService,
         v1::{
-            BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CreateRecordRequest, CreateRecordResponse,
-            DeleteRecordRequest, DeleteRecordResponse, GetRecordRequest, GetRecordResponse, ListRecordsRequest,
-            ListRecordsResponse, RecordVersion, UpdateRecordRequest, UpdateRecordResponse, Write, write,
+            BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CreateRecordRequest,
+            CreateRecordResponse, DeleteRecordRequest, DeleteRecordResponse, GetRecordRequest,
+            GetRecordResponse, ListRecordsRequest, ListRecordsResponse, RecordVersion,
+            UpdateRecordRequest, UpdateRecordResponse, Write, write,
         },
     },
     store::{Committer, Store},
@@ -43,14 +44,28 @@ pub struct Records {
 /// `writes[0].create.record.actor.names[1]` → `record.actor.names[1]`.
 fn of_one(action: &'static str) -> impl Fn(&str) -> String {
     move |field| {
-        let inner = field.strip_prefix("writes[0]").unwrap_or(field).trim_start_matches('.');
-        inner.strip_prefix(action).unwrap_or(inner).trim_start_matches('.').to_owned()
+        let inner = field
+            .strip_prefix("writes[0]")
+            .unwrap_or(field)
+            .trim_start_matches('.');
+        inner
+            .strip_prefix(action)
+            .unwrap_or(inner)
+            .trim_start_matches('.')
+            .to_owned()
     }
 }
 
 fn single(action: write::Action, request_id: String, validate_only: bool) -> CommitRequest {
-    let writes = vec![Write { action: Some(action) }];
-    CommitRequest { writes, request_id, validate_only, omit_content: false }
+    let writes = vec![Write {
+        action: Some(action),
+    }];
+    CommitRequest {
+        writes,
+        request_id,
+        validate_only,
+        omit_content: false,
+    }
 }
 
 #[tonic::async_trait]
@@ -60,17 +75,31 @@ impl RecordService for Records {
         request: Request<CreateRecordRequest>,
     ) -> Result<Response<Ready<CreateRecordResponse>>, Status> {
         let request = request.into_inner();
-        let create = write::Action::Create(write::Create { record: request.record, original: request.original });
+        let create = write::Action::Create(write::Create {
+            record: request.record,
+            original: request.original,
+        });
         let request = single(create, request.request_id, request.validate_only);
-        Ok(Response::new(one(&commit(&self.committer, request, of_one("create")).await?)))
+        Ok(Response::new(one(&commit(
+            &self.committer,
+            request,
+            of_one("create"),
+        )
+        .await?)))
     }
 
-    async fn get_record(&self, request: Request<GetRecordRequest>) -> Result<Response<Ready<GetRecordResponse>>, Status> {
+    async fn get_record(
+        &self,
+        request: Request<GetRecordRequest>,
+    ) -> Result<Response<Ready<GetRecordResponse>>, Status> {
         let mut request = request.into_inner();
         check(&mut request, Reason::InvalidRequest)?;
         let view = view(request.view());
         wait_for(&self.feed, view, request.min_sequence).await?;
-        let found = self.store.get_records(std::slice::from_ref(&request.name), view).await;
+        let found = self
+            .store
+            .get_records(std::slice::from_ref(&request.name), view)
+            .await;
         let found = found.map_err(|error| status::store(&error))?;
         let bytes = found.first().and_then(|record| record.encoded(view));
         let mut pieces = Pieces::default();
@@ -88,7 +117,11 @@ impl RecordService for Records {
         wait_for(&self.feed, view, request.min_sequence).await?;
         let mut asked = HashSet::new();
         request.names.retain(|name| asked.insert(name.clone()));
-        let found = self.store.get_records(&request.names, view).await.map_err(|error| status::store(&error))?;
+        let found = self
+            .store
+            .get_records(&request.names, view)
+            .await
+            .map_err(|error| status::store(&error))?;
         let mut found: HashMap<_, _> = found
             .iter()
             .filter_map(|record| Some((record.name.to_string(), record.encoded(view)?)))
@@ -112,19 +145,28 @@ impl RecordService for Records {
         let wanted = filter(request.filter.as_ref())?;
         check(&mut request, Reason::InvalidRequest)?;
         let view = view(request.view());
-        let size = if request.page_size == 0 { DEFAULT_PAGE } else { request.page_size.min(MAX_PAGE) };
+        let size = if request.page_size == 0 {
+            DEFAULT_PAGE
+        } else {
+            request.page_size.min(MAX_PAGE)
+        };
         let identity = self.feed.identity();
         let after = if request.page_token.is_empty() {
             String::new()
         } else {
-            page_token::read(identity, request.filter.as_ref(), view, &request.page_token).ok_or_else(|| {
-                let what = "is not a token of an earlier page with the same filter and view";
-                status::invalid_field(Reason::InvalidPageToken, "page_token", what)
-            })?
+            page_token::read(identity, request.filter.as_ref(), view, &request.page_token)
+                .ok_or_else(|| {
+                    let what = "is not a token of an earlier page with the same filter and view";
+                    status::invalid_field(Reason::InvalidPageToken, "page_token", what)
+                })?
         };
         wait_for(&self.feed, view, request.min_sequence).await?;
         let limit = usize::try_from(size).unwrap_or_default();
-        let page = self.store.list_records(&wanted, view, &after, limit).await.map_err(|error| status::store(&error))?;
+        let page = self
+            .store
+            .list_records(&wanted, view, &after, limit)
+            .await
+            .map_err(|error| status::store(&error))?;
         let mut pieces = Pieces::default();
         for record in &page.records {
             if let Some(bytes) = record.encoded(view) {
@@ -132,7 +174,10 @@ impl RecordService for Records {
             }
         }
         if let Some(last) = page.records.last().filter(|_| page.has_more) {
-            pieces.string(2, &page_token::write(identity, request.filter.as_ref(), view, last.name.as_str()));
+            pieces.string(
+                2,
+                &page_token::write(identity, request.filter.as_ref(), view, last.name.as_str()),
+            );
         }
         pieces.fields(integers(&[(3, limit as u64)]));
         Ok(Response::new(pieces.finish()))
@@ -143,9 +188,17 @@ impl RecordService for Records {
         request: Request<UpdateRecordRequest>,
     ) -> Result<Response<Ready<UpdateRecordResponse>>, Status> {
         let request = request.into_inner();
-        let update = write::Action::Update(write::Update { record: request.record, update_mask: request.update_mask });
+        let update = write::Action::Update(write::Update {
+            record: request.record,
+            update_mask: request.update_mask,
+        });
         let request = single(update, request.request_id, request.validate_only);
-        Ok(Response::new(one(&commit(&self.committer, request, of_one("update")).await?)))
+        Ok(Response::new(one(&commit(
+            &self.committer,
+            request,
+            of_one("update"),
+        )
+        .await?)))
     }
 
     async fn delete_record(
@@ -153,9 +206,14 @@ impl RecordService for Records {
         request: Request<DeleteRecordRequest>,
     ) -> Result<Response<Ready<DeleteRecordResponse>>, Status> {
         let request = request.into_inner();
-        let delete = write::Action::Delete(RecordVersion { name: request.name, etag: request.etag });
+        let delete = write::Action::Delete(RecordVersion {
+            name: request.name,
+            etag: request.etag,
+        });
         let request = single(delete, request.request_id, request.validate_only);
         let committed = commit(&self.committer, request, of_one("delete")).await?;
-        Ok(Response::new(Ready::from(&DeleteRecordResponse { sequence: committed.desk_sequence.cast_signed() })))
+        Ok(Response::new(Ready::from(&DeleteRecordResponse {
+            sequence: committed.desk_sequence.cast_signed(),
+        })))
     }
 }

@@ -21,8 +21,8 @@ use crate::{
     proto::{
         DESCRIPTOR_BYTES,
         servers::{
-            editorial_service_server::EditorialServiceServer, feed_service_server::FeedServiceServer,
-            record_service_server::RecordServiceServer,
+            editorial_service_server::EditorialServiceServer,
+            feed_service_server::FeedServiceServer, record_service_server::RecordServiceServer,
         },
     },
     store::{self, Committer, Store, embedded},
@@ -102,8 +102,14 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     // The address first: two servers on one port should not fight over a database before they notice.
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|source| Error::Listen { address: config.listen, source })?;
-    let address = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
+        .map_err(|source| Error::Listen {
+            address: config.listen,
+            source,
+        })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen {
+        address: config.listen,
+        source,
+    })?;
     if let Some(metrics) = config.metrics {
         super::metrics::serve(metrics)?;
     }
@@ -124,7 +130,11 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
             served
         }
     });
-    Ok(Running { address, stop, serving })
+    Ok(Running {
+        address,
+        stop,
+        serving,
+    })
 }
 
 async fn open_database(database: Database) -> Result<(Option<embedded::Cluster>, String), Error> {
@@ -140,7 +150,11 @@ async fn open_database(database: Database) -> Result<(Option<embedded::Cluster>,
 }
 
 /// A database that is away may come; one that refuses us will not change its mind.
-async fn connect(url: &str, settings: &store::Settings, stop: &CancellationToken) -> Result<Store, Error> {
+async fn connect(
+    url: &str,
+    settings: &store::Settings,
+    stop: &CancellationToken,
+) -> Result<Store, Error> {
     let mut pause = Duration::from_millis(100);
     loop {
         match Store::connect(url, settings).await {
@@ -165,17 +179,33 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(store: Store, checkpoint_interval: Duration, stop: &CancellationToken) -> Result<Self, Error> {
+    async fn start(
+        store: Store,
+        checkpoint_interval: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
         let committed = Arc::new(Notify::new());
         let tasks = TaskTracker::new();
         let tasks_stop = CancellationToken::new();
         let (committer, writing) = Committer::new(store.clone(), committed.clone());
         tasks.spawn(writing);
-        let opened = Feed::open(store.clone(), committed, checkpoint_interval, tasks_stop.clone()).await;
+        let opened = Feed::open(
+            store.clone(),
+            committed,
+            checkpoint_interval,
+            tasks_stop.clone(),
+        )
+        .await;
         let (feed, tail) = opened.inspect_err(|_| stop.cancel())?;
         tasks.spawn(tail);
         tasks.spawn(housekeeping(store.clone(), tasks_stop.clone()));
-        Ok(Self { store, committer, feed, tasks, tasks_stop })
+        Ok(Self {
+            store,
+            committer,
+            feed,
+            tasks,
+            tasks_stop,
+        })
     }
 
     async fn serve(
@@ -185,15 +215,33 @@ impl Parts {
         grace: Duration,
         stop: CancellationToken,
     ) -> Result<(), Error> {
-        let Self { store, committer, feed, tasks, tasks_stop } = self;
+        let Self {
+            store,
+            committer,
+            feed,
+            tasks,
+            tasks_stop,
+        } = self;
         let (health, health_service) = tonic_health::server::health_reporter();
-        tasks.spawn(report_health(health.clone(), store.clone(), tasks_stop.clone()));
+        tasks.spawn(report_health(
+            health.clone(),
+            store.clone(),
+            tasks_stop.clone(),
+        ));
         let streams_stop = CancellationToken::new();
-        let records = RecordServiceServer::new(Records { store: store.clone(), committer: committer.clone(), feed: feed.clone() })
-            .max_decoding_message_size(limits.message_bytes);
-        let editorial = EditorialServiceServer::new(Editorial { committer }).max_decoding_message_size(limits.batch_bytes);
-        let feeds = FeedServiceServer::new(Feeds { feed, stop: streams_stop.clone() })
-            .max_decoding_message_size(limits.message_bytes);
+        let records = RecordServiceServer::new(Records {
+            store: store.clone(),
+            committer: committer.clone(),
+            feed: feed.clone(),
+        })
+        .max_decoding_message_size(limits.message_bytes);
+        let editorial = EditorialServiceServer::new(Editorial { committer })
+            .max_decoding_message_size(limits.batch_bytes);
+        let feeds = FeedServiceServer::new(Feeds {
+            feed,
+            stop: streams_stop.clone(),
+        })
+        .max_decoding_message_size(limits.message_bytes);
         let router = transport(limits)
             .layer(DressLayer)
             .add_service(health_service)
@@ -248,7 +296,9 @@ fn transport(limits: &Limits) -> Server {
 }
 
 /// Adds reflection as today's clients ask for it (v1) and as most of them still do (v1alpha).
-fn with_reflection<L>(router: tonic::transport::server::Router<L>) -> tonic::transport::server::Router<L> {
+fn with_reflection<L>(
+    router: tonic::transport::server::Router<L>,
+) -> tonic::transport::server::Router<L> {
     use tonic_reflection::server::Builder;
     let builder = || {
         Builder::configure()
@@ -265,7 +315,12 @@ fn with_reflection<L>(router: tonic::transport::server::Router<L>) -> tonic::tra
 }
 
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    for service in ["", "dateline.v1.RecordService", "dateline.v1.EditorialService", "dateline.v1.FeedService"] {
+    for service in [
+        "",
+        "dateline.v1.RecordService",
+        "dateline.v1.EditorialService",
+        "dateline.v1.FeedService",
+    ] {
         health.set_service_status(service, status).await;
     }
 }
@@ -275,7 +330,11 @@ async fn report_health(health: HealthReporter, store: Store, stop: CancellationT
     let mut known = None;
     let looking = async {
         loop {
-            let status = if store.ping().await.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+            let status = if store.ping().await.is_ok() {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
             if known != Some(status) {
                 set_health(&health, status).await;
                 known = Some(status);
@@ -290,7 +349,10 @@ async fn housekeeping(store: Store, stop: CancellationToken) {
     let tidying = async {
         loop {
             if let Err(error) = store.forget_requests().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "old answers could not be forgotten");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old answers could not be forgotten"
+                );
             }
             tokio::time::sleep(HOUSEKEEPING).await;
         }

@@ -102,7 +102,10 @@ fn with(
 }
 
 fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, String> {
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 /// INVALID_ARGUMENT with every violation (W6).
@@ -111,14 +114,25 @@ pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
     let message = match violations {
         [only] if only.field.is_empty() => only.description.clone(),
         [only] => format!("{}: {}", only.field, only.description),
-        [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.description, rest.len()),
+        [first, rest @ ..] => format!(
+            "{}: {} (and {} more)",
+            first.field,
+            first.description,
+            rest.len()
+        ),
         [] => "the request is not valid".to_owned(),
     };
-    with(Code::InvalidArgument, reason, message, HashMap::new(), |details| {
-        for violation in violations {
-            details.add_bad_request_violation(&violation.field, &violation.description);
-        }
-    })
+    with(
+        Code::InvalidArgument,
+        reason,
+        message,
+        HashMap::new(),
+        |details| {
+            for violation in violations {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+        },
+    )
 }
 
 /// INVALID_ARGUMENT for one field.
@@ -136,7 +150,12 @@ pub fn not_found(name: &str) -> Status {
         format!("there is no record {name}"),
         metadata([("name", name.to_owned())]),
         |details| {
-            details.set_resource_info("dateline.v1.Record", name, "", "no such record, or not visible in this view");
+            details.set_resource_info(
+                "dateline.v1.Record",
+                name,
+                "",
+                "no such record, or not visible in this view",
+            );
         },
     )
 }
@@ -152,9 +171,15 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
 /// UNAVAILABLE: try again, with the same `request_id` if it was a write.
 #[must_use]
 pub fn unavailable(reason: Reason, message: &str) -> Status {
-    with(Code::Unavailable, reason, message, HashMap::new(), |details| {
-        details.set_retry_info(Some(RETRY_AFTER));
-    })
+    with(
+        Code::Unavailable,
+        reason,
+        message,
+        HashMap::new(),
+        |details| {
+            details.set_retry_info(Some(RETRY_AFTER));
+        },
+    )
 }
 
 /// INTERNAL, with an id under which the log tells what happened.
@@ -162,7 +187,13 @@ pub fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
     let id = Uuid::now_v7().to_string();
     tracing::error!(error, %id, "internal error");
     let message = format!("something went wrong on our side; please report it with the id {id}");
-    with(Code::Internal, Reason::Internal, message, metadata([("id", id)]), |_| {})
+    with(
+        Code::Internal,
+        Reason::Internal,
+        message,
+        metadata([("id", id)]),
+        |_| {},
+    )
 }
 
 /// What a refusal is called in `PreconditionFailure`.
@@ -173,9 +204,20 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::NotFound { name } => not_found(name.as_str()),
         Refusal::NameTaken { name } => {
             let about = metadata([("name", name.to_string())]);
-            with(Code::AlreadyExists, Reason::NameTaken, message, about, |_| {})
+            with(
+                Code::AlreadyExists,
+                Reason::NameTaken,
+                message,
+                about,
+                |_| {},
+            )
         }
-        Refusal::EtagMismatch { name, current, changed_fields, .. } => {
+        Refusal::EtagMismatch {
+            name,
+            current,
+            changed_fields,
+            ..
+        } => {
             let about = metadata([
                 ("name", name.to_string()),
                 ("etag", current.clone()),
@@ -184,28 +226,62 @@ fn refused(refusal: &Refusal) -> Status {
             with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
         }
         Refusal::WrongState { name, state, .. } => {
-            let about = metadata([("name", name.to_string()), ("state", state.as_str_name().to_owned())]);
-            with(Code::FailedPrecondition, Reason::WrongState, message, about, |_| {})
+            let about = metadata([
+                ("name", name.to_string()),
+                ("state", state.as_str_name().to_owned()),
+            ]);
+            with(
+                Code::FailedPrecondition,
+                Reason::WrongState,
+                message,
+                about,
+                |_| {},
+            )
         }
-        Refusal::UnresolvedReferences { references } => {
-            with(Code::FailedPrecondition, Reason::UnresolvedReferences, message, HashMap::new(), |details| {
+        Refusal::UnresolvedReferences { references } => with(
+            Code::FailedPrecondition,
+            Reason::UnresolvedReferences,
+            message,
+            HashMap::new(),
+            |details| {
                 for unresolved in references {
-                    let what = format!("{} names {}", unresolved.reference.field, unresolved.reference.target);
-                    details.add_precondition_failure_violation("UNRESOLVED_REFERENCE", unresolved.source.as_str(), what);
+                    let what = format!(
+                        "{} names {}",
+                        unresolved.reference.field, unresolved.reference.target
+                    );
+                    details.add_precondition_failure_violation(
+                        "UNRESOLVED_REFERENCE",
+                        unresolved.source.as_str(),
+                        what,
+                    );
                 }
-            })
-        }
-        Refusal::MissingEvidence { names } => {
-            with(Code::FailedPrecondition, Reason::MissingEvidence, message, HashMap::new(), |details| {
+            },
+        ),
+        Refusal::MissingEvidence { names } => with(
+            Code::FailedPrecondition,
+            Reason::MissingEvidence,
+            message,
+            HashMap::new(),
+            |details| {
                 for name in names {
                     let what = "quote an article as evidence, or leave the record out of the batch";
-                    details.add_precondition_failure_violation("MISSING_EVIDENCE", name.as_str(), what);
+                    details.add_precondition_failure_violation(
+                        "MISSING_EVIDENCE",
+                        name.as_str(),
+                        what,
+                    );
                 }
-            })
-        }
-        Refusal::RequestIdReused => with(Code::InvalidArgument, Reason::RequestIdReused, message, HashMap::new(), |details| {
-            details.add_bad_request_violation("request_id", "take a new id for a new request");
-        }),
+            },
+        ),
+        Refusal::RequestIdReused => with(
+            Code::InvalidArgument,
+            Reason::RequestIdReused,
+            message,
+            HashMap::new(),
+            |details| {
+                details.add_bad_request_violation("request_id", "take a new id for a new request");
+            },
+        ),
         Refusal::Corrupt { .. } => internal(refusal),
     }
 }
@@ -215,18 +291,38 @@ fn refused(refusal: &Refusal) -> Status {
 pub fn store(error: &store::Error) -> Status {
     match error {
         store::Error::Unavailable(_) | store::Error::Raced(_) => {
-            tracing::warn!(error = error as &dyn std::error::Error, "the store is unavailable");
-            unavailable(Reason::StoreUnavailable, "the database cannot be reached; try again, a write with the same request_id")
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the store is unavailable"
+            );
+            unavailable(
+                Reason::StoreUnavailable,
+                "the database cannot be reached; try again, a write with the same request_id",
+            )
         }
-        store::Error::TimedOut(_) => {
-            plain(Code::DeadlineExceeded, Reason::DeadlineExceeded, "the database took too long; nothing was changed")
-        }
+        store::Error::TimedOut(_) => plain(
+            Code::DeadlineExceeded,
+            Reason::DeadlineExceeded,
+            "the database took too long; nothing was changed",
+        ),
         store::Error::DiskFull(_) => {
-            tracing::error!(error = error as &dyn std::error::Error, "the database's disk is full");
-            plain(Code::ResourceExhausted, Reason::DiskFull, "the database's disk is full; reads and streams go on")
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "the database's disk is full"
+            );
+            plain(
+                Code::ResourceExhausted,
+                Reason::DiskFull,
+                "the database's disk is full; reads and streams go on",
+            )
         }
-        store::Error::ShuttingDown => unavailable(Reason::ShuttingDown, "the server is shutting down; try another, or again later"),
-        store::Error::Database(_) | store::Error::Corrupt(_) | store::Error::Schema(_) => internal(error),
+        store::Error::ShuttingDown => unavailable(
+            Reason::ShuttingDown,
+            "the server is shutting down; try another, or again later",
+        ),
+        store::Error::Database(_) | store::Error::Corrupt(_) | store::Error::Schema(_) => {
+            internal(error)
+        }
     }
 }
 
@@ -251,11 +347,22 @@ pub fn feed(error: &feed::Error) -> Status {
             format!("{message}; begin anew, with ORIGIN_BEGINNING or a fresh copy"),
         ),
         feed::Error::CursorInFuture { cursor, head } => {
-            let about = metadata([("sequence", cursor.to_string()), ("head_sequence", head.to_string())]);
+            let about = metadata([
+                ("sequence", cursor.to_string()),
+                ("head_sequence", head.to_string()),
+            ]);
             let message = format!("{message}; check where the cursor came from");
-            with(Code::OutOfRange, Reason::CursorInFuture, message, about, |_| {})
+            with(
+                Code::OutOfRange,
+                Reason::CursorInFuture,
+                message,
+                about,
+                |_| {},
+            )
         }
-        feed::Error::SequenceTooFar { .. } => invalid_field(Reason::InvalidRequest, "min_sequence", &message),
+        feed::Error::SequenceTooFar { .. } => {
+            invalid_field(Reason::InvalidRequest, "min_sequence", &message)
+        }
         feed::Error::Store(error) => store(error),
     }
 }

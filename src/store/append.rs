@@ -100,9 +100,15 @@ impl Writes {
         self.kind.push(kind_column(change.kind()).to_owned());
         self.change_type.push(type_column(change.change_type));
         self.revision.push(change.revision);
-        self.head_state.push(if change.change_type == ChangeType::Deleted { DELETED.to_owned() } else { state.clone() });
+        self.head_state
+            .push(if change.change_type == ChangeType::Deleted {
+                DELETED.to_owned()
+            } else {
+                state.clone()
+            });
         self.state.push(state);
-        self.state_before.push(change.state_before.map(state_column));
+        self.state_before
+            .push(change.state_before.map(state_column));
         self.on_wire.push(change.is_on_wire());
         self.content.push(change.content.clone());
         self.meta.push(change.meta_bytes());
@@ -114,13 +120,15 @@ impl Writes {
         self.document.push(document);
         self.changed_fields.push(lines(&change.changed_fields));
         self.note.push(change.note.clone());
-        self.relinks.push(change.has_new_content || change.change_type == ChangeType::Deleted);
+        self.relinks
+            .push(change.has_new_content || change.change_type == ChangeType::Deleted);
     }
 }
 
 fn document(change: &Change) -> Result<Document, Error> {
     let text = serde_json::value::to_raw_value(&change.body.to_dynamic());
-    text.map(Json).map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
+    text.map(Json)
+        .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }
 
 /// Everything that one call takes, in columns.
@@ -138,7 +146,10 @@ impl Group {
     /// All of it or, when it fails, nothing.
     pub(super) fn push(&mut self, request: &Request, decision: &Decision) -> Result<(), Error> {
         let changed = decision.outcomes.iter().filter_map(Outcome::change);
-        let mut documents = changed.map(document).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let mut documents = changed
+            .map(document)
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter();
         let number = i32::try_from(self.requests.number.len() + 1).unwrap_or(i32::MAX);
         self.requests.number.push(number);
         self.requests.author.push(request.author.clone());
@@ -150,13 +161,16 @@ impl Group {
         for outcome in &decision.outcomes {
             match outcome {
                 Outcome::Changed(change) => {
-                    self.answers.push(number, change.name.as_str(), change.revision);
+                    self.answers
+                        .push(number, change.name.as_str(), change.revision);
                     self.push_links(number, change);
                     if let Some(document) = documents.next() {
                         self.writes.push(number, change, document);
                     }
                 }
-                Outcome::Unchanged(name, revision) => self.answers.push(number, name.as_str(), *revision),
+                Outcome::Unchanged(name, revision) => {
+                    self.answers.push(number, name.as_str(), *revision)
+                }
             }
         }
         Ok(())
@@ -181,7 +195,13 @@ impl Group {
         connection: &mut PgConnection,
         at: OffsetDateTime,
     ) -> Result<HashMap<i32, Numbered>, Error> {
-        let Group { requests, looked, writes, links, answers } = self;
+        let Group {
+            requests,
+            looked,
+            writes,
+            links,
+            answers,
+        } = self;
         let rows = sqlx::query!(
             r#"SELECT request AS "request!", desk_sequence AS "desk_sequence!", wire_sequence AS "wire_sequence!"
                FROM append(
@@ -228,8 +248,10 @@ impl Group {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let numbered =
-                    Numbered { desk_sequence: sequence(row.desk_sequence)?, wire_sequence: sequence(row.wire_sequence)? };
+                let numbered = Numbered {
+                    desk_sequence: sequence(row.desk_sequence)?,
+                    wire_sequence: sequence(row.wire_sequence)?,
+                };
                 Ok((row.request, numbered))
             })
             .collect()

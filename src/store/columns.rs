@@ -22,7 +22,8 @@ pub(super) fn state_column(state: State) -> String {
 }
 
 pub(super) fn state(column: &str) -> Result<State, Error> {
-    State::from_str_name(&format!("STATE_{}", column.to_ascii_uppercase())).ok_or_else(|| unknown("state", column))
+    State::from_str_name(&format!("STATE_{}", column.to_ascii_uppercase()))
+        .ok_or_else(|| unknown("state", column))
 }
 
 pub(super) fn kind_column(kind: Kind) -> &'static str {
@@ -30,15 +31,22 @@ pub(super) fn kind_column(kind: Kind) -> &'static str {
 }
 
 pub(super) fn kind(column: &str) -> Result<Kind, Error> {
-    KINDS.into_iter().find(|kind| kind_column(*kind) == column).ok_or_else(|| unknown("kind", column))
+    KINDS
+        .into_iter()
+        .find(|kind| kind_column(*kind) == column)
+        .ok_or_else(|| unknown("kind", column))
 }
 
 pub(super) fn type_column(change_type: change::Type) -> String {
-    change_type.as_str_name().trim_start_matches("TYPE_").to_ascii_lowercase()
+    change_type
+        .as_str_name()
+        .trim_start_matches("TYPE_")
+        .to_ascii_lowercase()
 }
 
 pub(super) fn change_type(column: &str) -> Result<change::Type, Error> {
-    change::Type::from_str_name(&format!("TYPE_{}", column.to_ascii_uppercase())).ok_or_else(|| unknown("type", column))
+    change::Type::from_str_name(&format!("TYPE_{}", column.to_ascii_uppercase()))
+        .ok_or_else(|| unknown("type", column))
 }
 
 pub(super) fn name(column: &str) -> Result<Name, Error> {
@@ -57,7 +65,10 @@ fn unknown(column: &str, value: &str) -> Error {
 pub(super) fn range(days: Bounds) -> PgRange<Date> {
     let bound = |day: Option<Date>| day.map_or(Bound::Unbounded, Bound::Included);
     // Postgres keeps the day after the last one, and the day after the last day of all cannot be read back.
-    PgRange { start: bound(days.earliest), end: bound(days.latest.filter(|day| *day < Date::MAX)) }
+    PgRange {
+        start: bound(days.earliest),
+        end: bound(days.latest.filter(|day| *day < Date::MAX)),
+    }
 }
 
 pub(super) fn days(range: PgRange<Date>) -> Bounds {
@@ -67,5 +78,8 @@ pub(super) fn days(range: PgRange<Date>) -> Bounds {
         Bound::Excluded(day) => excluded(day),
         Bound::Unbounded => None,
     };
-    Bounds { earliest: day(range.start, Date::next_day), latest: day(range.end, Date::previous_day) }
+    Bounds {
+        earliest: day(range.start, Date::next_day),
+        latest: day(range.end, Date::previous_day),
+    }
 }

@@ -86,7 +86,12 @@ impl Committer {
     #[must_use]
     pub fn new(store: Store, committed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let worker = Worker { store, waiting, set_aside: VecDeque::new(), committed };
+        let worker = Worker {
+            store,
+            waiting,
+            set_aside: VecDeque::new(),
+            committed,
+        };
         (Self { queue }, worker.run())
     }
 
@@ -96,8 +101,15 @@ impl Committer {
     /// When it was refused, or the store could not do it.
     pub async fn commit(&self, request: Request) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let job = Job { request, answer, attempt: 1 };
-        self.queue.send(job).await.map_err(|_| Error::ShuttingDown)?;
+        let job = Job {
+            request,
+            answer,
+            attempt: 1,
+        };
+        self.queue
+            .send(job)
+            .await
+            .map_err(|_| Error::ShuttingDown)?;
         answered.await.map_err(|_| Error::ShuttingDown)?
     }
 }
@@ -142,14 +154,20 @@ impl Worker {
             Ok(connection) => connection,
             Err(error) => {
                 let error = Error::from(error);
-                tracing::warn!(error = &error as &dyn std::error::Error, "no connection to commit with");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no connection to commit with"
+                );
                 return fail_all(jobs);
             }
         };
         match self.try_group(&mut connection, jobs).await {
             Ok(()) => {}
             Err((error, jobs)) if is_rolled_back(&error) && jobs.len() > 1 => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a group failed; committing one by one");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a group failed; committing one by one"
+                );
                 for job in jobs {
                     if let Err((error, jobs)) = self.try_group(&mut connection, vec![job]).await {
                         self.settle(error, jobs);
@@ -166,7 +184,10 @@ impl Worker {
         let mut error = Some(error);
         for job in jobs {
             if is_race && job.attempt < ATTEMPTS {
-                self.set_aside.push_back(Job { attempt: job.attempt + 1, ..job });
+                self.set_aside.push_back(Job {
+                    attempt: job.attempt + 1,
+                    ..job
+                });
             } else {
                 let error = error.take().unwrap_or_else(away);
                 tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
@@ -176,7 +197,11 @@ impl Worker {
     }
 
     /// Decides and appends. On a database error the jobs that are not answered yet come back with it.
-    async fn try_group(&mut self, connection: &mut PoolConnection<Postgres>, jobs: Vec<Job>) -> Result<(), (Error, Vec<Job>)> {
+    async fn try_group(
+        &mut self,
+        connection: &mut PoolConnection<Postgres>,
+        jobs: Vec<Job>,
+    ) -> Result<(), (Error, Vec<Job>)> {
         let now = OffsetDateTime::now_utc();
         let (world, jobs) = self.prepare(connection, jobs, now).await?;
         let mut group = Group::default();
@@ -187,8 +212,9 @@ impl Worker {
                 Err(error) => answer(job.answer, Err(explain(connection, error).await)),
             }
         }
-        let (to_write, to_show): (Vec<_>, Vec<_>) =
-            decided.into_iter().partition(|(job, _)| !job.request.validate_only);
+        let (to_write, to_show): (Vec<_>, Vec<_>) = decided
+            .into_iter()
+            .partition(|(job, _)| !job.request.validate_only);
         for (job, decision) in to_show {
             let shown = answered(connection, &decision, None).await;
             answer(job.answer, shown.map_err(CommitError::from));
@@ -214,7 +240,12 @@ impl Worker {
     }
 
     /// Answers repeated requests, and reads what the others have to look at.
-    async fn prepare(&mut self, connection: &mut PgConnection, jobs: Vec<Job>, now: OffsetDateTime) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
+    async fn prepare(
+        &mut self,
+        connection: &mut PgConnection,
+        jobs: Vec<Job>,
+        now: OffsetDateTime,
+    ) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
         let found = match requests::find(connection, &asked, now).await {
             Ok(found) => found,
@@ -222,7 +253,10 @@ impl Worker {
         };
         let mut fresh = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let before = job.request.id.and_then(|id| found.get(&(job.request.author.clone(), id)));
+            let before = job
+                .request
+                .id
+                .and_then(|id| found.get(&(job.request.author.clone(), id)));
             match before {
                 None => fresh.push(job),
                 Some(before) if before.fingerprint != job.request.fingerprint => {
@@ -244,9 +278,15 @@ impl Worker {
     fn decide_again(&mut self, job: Job) {
         metrics::counter!("dateline_commit_decided_again").increment(1);
         if job.attempt < ATTEMPTS {
-            self.set_aside.push_back(Job { attempt: job.attempt + 1, ..job });
+            self.set_aside.push_back(Job {
+                attempt: job.attempt + 1,
+                ..job
+            });
         } else {
-            answer(job.answer, Err(Error::Raced(sqlx::Error::RowNotFound).into()));
+            answer(
+                job.answer,
+                Err(Error::Raced(sqlx::Error::RowNotFound).into()),
+            );
         }
     }
 }
@@ -271,24 +311,40 @@ impl Company {
     /// Takes a job in, or gives it back if it has to wait for the next group.
     fn take(&mut self, job: Job) -> Option<Job> {
         let request = &job.request;
-        let any = |wanted: fn(&Action) -> bool| request.writes.iter().any(|write| wanted(&write.action));
+        let any =
+            |wanted: fn(&Action) -> bool| request.writes.iter().any(|write| wanted(&write.action));
         let publishes = self.publishes || any(|action| matches!(action, Action::Publish { .. }));
         let withdraws = self.withdraws || any(|action| matches!(action, Action::Retract { .. }));
         let fits = self.jobs.is_empty() || self.writes + request.writes.len() <= GROUP_WRITES;
-        let apart = request.writes.iter().all(|write| !self.changed.contains(&write.name));
+        let apart = request
+            .writes
+            .iter()
+            .all(|write| !self.changed.contains(&write.name));
         if !fits || !self.has_room() || !apart || publishes && withdraws && !self.jobs.is_empty() {
             return Some(job);
         }
         (self.publishes, self.withdraws) = (publishes, withdraws);
         self.writes += request.writes.len();
-        self.changed.extend(request.writes.iter().map(|write| write.name.clone()));
+        self.changed
+            .extend(request.writes.iter().map(|write| write.name.clone()));
         self.jobs.push(job);
         None
     }
 }
 
-fn decide_job(request: &Request, world: &World, now: OffsetDateTime, group: &mut Group) -> Result<Decision, CommitError> {
-    let mut mint = || if request.validate_only { Uuid::nil() } else { Uuid::now_v7() };
+fn decide_job(
+    request: &Request,
+    world: &World,
+    now: OffsetDateTime,
+    group: &mut Group,
+) -> Result<Decision, CommitError> {
+    let mut mint = || {
+        if request.validate_only {
+            Uuid::nil()
+        } else {
+            Uuid::now_v7()
+        }
+    };
     // A decision that panics is a bug, and must cost its own request only: this task writes for everybody.
     let decided = catch_unwind(AssertUnwindSafe(|| decide(request, world, now, &mut mint)));
     let decision = decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??;
@@ -301,7 +357,11 @@ fn decide_job(request: &Request, world: &World, now: OffsetDateTime, group: &mut
 /// Whether the statement that failed has certainly changed nothing.
 fn is_rolled_back(error: &Error) -> bool {
     match error {
-        Error::TimedOut(_) | Error::DiskFull(_) | Error::Raced(_) | Error::Database(_) | Error::Corrupt(_) => true,
+        Error::TimedOut(_)
+        | Error::DiskFull(_)
+        | Error::Raced(_)
+        | Error::Database(_)
+        | Error::Corrupt(_) => true,
         // The connection may have died after the commit and before the answer.
         Error::Unavailable(_) | Error::Schema(_) | Error::ShuttingDown => false,
     }
@@ -309,20 +369,44 @@ fn is_rolled_back(error: &Error) -> bool {
 
 /// Adds what only the log knows: which fields have changed since the caller read the record (W3).
 async fn explain(connection: &mut PgConnection, error: CommitError) -> CommitError {
-    let CommitError::Refused(Refusal::EtagMismatch { name, current, seen: Some(seen), .. }) = error else { return error };
+    let CommitError::Refused(Refusal::EtagMismatch {
+        name,
+        current,
+        seen: Some(seen),
+        ..
+    }) = error
+    else {
+        return error;
+    };
     match changed_since(connection, name.as_str(), seen).await {
-        Ok(changed_fields) => Refusal::EtagMismatch { name, current, seen: Some(seen), changed_fields }.into(),
+        Ok(changed_fields) => Refusal::EtagMismatch {
+            name,
+            current,
+            seen: Some(seen),
+            changed_fields,
+        }
+        .into(),
         Err(error) => error.into(),
     }
 }
 
 /// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
-async fn answered(connection: &mut PgConnection, decision: &Decision, numbered: Option<Numbered>) -> Result<Committed, Error> {
+async fn answered(
+    connection: &mut PgConnection,
+    decision: &Decision,
+    numbered: Option<Numbered>,
+) -> Result<Committed, Error> {
     let mut unchanged = VecDeque::from(unchanged_records(connection, decision).await?);
     let changed = || decision.outcomes.iter().filter_map(Outcome::change);
     // A batch is contiguous, so its numbers follow from the last one.
-    let numbers = numbered.unwrap_or(Numbered { desk_sequence: 0, wire_sequence: 0 });
-    let (desk_count, wire_count) = (changed().count() as u64, changed().filter(|change| change.is_on_wire()).count() as u64);
+    let numbers = numbered.unwrap_or(Numbered {
+        desk_sequence: 0,
+        wire_sequence: 0,
+    });
+    let (desk_count, wire_count) = (
+        changed().count() as u64,
+        changed().filter(|change| change.is_on_wire()).count() as u64,
+    );
     let mut desk = numbers.desk_sequence.saturating_sub(desk_count);
     let mut wire = numbers.wire_sequence.saturating_sub(wire_count);
     let step = u64::from(numbered.is_some());
@@ -338,10 +422,17 @@ async fn answered(connection: &mut PgConnection, decision: &Decision, numbered: 
             Outcome::Unchanged(..) => records.extend(unchanged.pop_front()),
         }
     }
-    Ok(Committed { records, desk_sequence: numbers.desk_sequence, wire_sequence: numbers.wire_sequence })
+    Ok(Committed {
+        records,
+        desk_sequence: numbers.desk_sequence,
+        wire_sequence: numbers.wire_sequence,
+    })
 }
 
-async fn unchanged_records(connection: &mut PgConnection, decision: &Decision) -> Result<Vec<StoredRecord>, Error> {
+async fn unchanged_records(
+    connection: &mut PgConnection,
+    decision: &Decision,
+) -> Result<Vec<StoredRecord>, Error> {
     let (names, numbers): (Vec<_>, Vec<_>) = decision
         .outcomes
         .iter()
@@ -350,7 +441,11 @@ async fn unchanged_records(connection: &mut PgConnection, decision: &Decision) -
             Outcome::Changed(_) => None,
         })
         .unzip();
-    if names.is_empty() { Ok(Vec::new()) } else { revisions(connection, &names, &numbers).await }
+    if names.is_empty() {
+        Ok(Vec::new())
+    } else {
+        revisions(connection, &names, &numbers).await
+    }
 }
 
 fn away() -> Error {
@@ -369,7 +464,18 @@ fn answer(to: oneshot::Sender<Answer>, with: Answer) {
 }
 
 impl StoredRecord {
-    fn from_change(change: &crate::model::change::Change, desk_sequence: u64, wire_sequence: Option<u64>) -> Self {
-        Self::new(change.name.clone(), change.state, desk_sequence, wire_sequence, change.content.clone(), change.meta_bytes())
+    fn from_change(
+        change: &crate::model::change::Change,
+        desk_sequence: u64,
+        wire_sequence: Option<u64>,
+    ) -> Self {
+        Self::new(
+            change.name.clone(),
+            change.state,
+            desk_sequence,
+            wire_sequence,
+            change.content.clone(),
+            change.meta_bytes(),
+        )
     }
 }

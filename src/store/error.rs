@@ -35,12 +35,17 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
-                let lost_race = code == "23505" && database.constraint().is_some_and(|name| RACES.contains(&name));
+                let lost_race = code == "23505"
+                    && database
+                        .constraint()
+                        .is_some_and(|name| RACES.contains(&name));
                 from_sqlstate(&code, lost_race, error)
             }
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Error::Unavailable(error)
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Error::Unavailable(error),
             // What is left are mistakes in our own statements.
             _ => Error::Database(error),
         }
@@ -48,7 +53,11 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Constraints that a second writer can run into although the read set was checked.
-const RACES: [&str; 3] = ["records_pkey", "records_uid_key", "changes_name_revision_key"];
+const RACES: [&str; 3] = [
+    "records_pkey",
+    "records_uid_key",
+    "changes_name_revision_key",
+];
 
 fn from_sqlstate(code: &str, lost_race: bool, error: sqlx::Error) -> Error {
     match code {

@@ -29,10 +29,19 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn list_records(&self, filter: &Filter, view: View, after: &str, limit: usize) -> Result<Page, Error> {
+    pub async fn list_records(
+        &self,
+        filter: &Filter,
+        view: View,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page, Error> {
         let mut query = select(filter, view, after, limit);
         let mut rows = query.build_query_as::<Columns>().fetch(&self.readers);
-        let mut page = Page { records: Vec::new(), has_more: false };
+        let mut page = Page {
+            records: Vec::new(),
+            has_more: false,
+        };
         let mut bytes = 0;
         while let Some(row) = rows.try_next().await? {
             let record = StoredRecord::try_from(row)?;
@@ -65,7 +74,9 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
         query.push(" AND records.state NOT IN ('retracted', 'merged')");
     }
     for dimension in &filter.dimensions {
-        query.push(" AND records.facets && ").push_bind(dimension.clone());
+        query
+            .push(" AND records.facets && ")
+            .push_bind(dimension.clone());
     }
     if let Some(days) = filter.days {
         query.push(" AND records.days && ").push_bind(range(days));

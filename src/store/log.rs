@@ -91,7 +91,12 @@ impl TryFrom<Row> for LogEntry {
             revision: row.revision,
             desk_batch: sequence(row.desk_batch)?,
             wire_batch: row.wire_batch.map(sequence).transpose()?,
-            was_visible: row.state_before.as_deref().map(state).transpose()?.is_some_and(is_visible),
+            was_visible: row
+                .state_before
+                .as_deref()
+                .map(state)
+                .transpose()?
+                .is_some_and(is_visible),
             facets: row.facets,
             facets_before: row.facets_before,
             days: row.days.map(days),
@@ -151,10 +156,17 @@ impl Store {
             View::Desk => page_after!(self, after, "desk_sequence", "desk_batch"),
             View::Published => page_after!(self, after, "wire_sequence", "wire_batch"),
         };
-        let mut entries = rows.into_iter().map(LogEntry::try_from).collect::<Result<Vec<_>, _>>()?;
+        let mut entries = rows
+            .into_iter()
+            .map(LogEntry::try_from)
+            .collect::<Result<Vec<_>, _>>()?;
         let whole = entries
             .iter()
-            .rposition(|entry| entry.place(view).is_some_and(|(sequence, batch)| sequence == batch))
+            .rposition(|entry| {
+                entry
+                    .place(view)
+                    .is_some_and(|(sequence, batch)| sequence == batch)
+            })
             .map_or(0, |last| last + 1);
         entries.truncate(whole);
         Ok(entries)
@@ -165,7 +177,9 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn heads(&self) -> Result<(u64, u64), Error> {
-        let row = sqlx::query!("SELECT desk_head, wire_head FROM feed").fetch_one(&self.feed).await?;
+        let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
+            .fetch_one(&self.feed)
+            .await?;
         Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
     }
 }

@@ -45,7 +45,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { statement_timeout: Duration::from_secs(10), readers: 16, acquire_timeout: Duration::from_secs(2) }
+        Self {
+            statement_timeout: Duration::from_secs(10),
+            readers: 16,
+            acquire_timeout: Duration::from_secs(2),
+        }
     }
 }
 
@@ -76,17 +80,24 @@ impl Store {
     /// When the database is away, refuses us, or has a schema of a newer version.
     pub async fn connect(url: &str, settings: &Settings) -> Result<Self, Error> {
         let timeout = settings.statement_timeout.as_millis().to_string();
-        let options = PgConnectOptions::from_str(url)?.application_name("dateline").options([
-            ("statement_timeout", timeout.as_str()),
-            ("lock_timeout", timeout.as_str()),
-            ("idle_in_transaction_session_timeout", "10s"),
-            // Whatever the database's default is: acknowledged means durable (W1).
-            ("synchronous_commit", "on"),
-        ]);
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("dateline")
+            .options([
+                ("statement_timeout", timeout.as_str()),
+                ("lock_timeout", timeout.as_str()),
+                ("idle_in_transaction_session_timeout", "10s"),
+                // Whatever the database's default is: acknowledged means durable (W1).
+                ("synchronous_commit", "on"),
+            ]);
         // The first connection is made on its own, so that a wrong password is told at once and in full.
         let mut first = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options).await?;
-        sqlx::query("SET statement_timeout = 0").execute(&mut first).await?;
-        sqlx::migrate!().run(&mut first).await.map_err(Error::Schema)?;
+        sqlx::query("SET statement_timeout = 0")
+            .execute(&mut first)
+            .await?;
+        sqlx::migrate!()
+            .run(&mut first)
+            .await
+            .map_err(Error::Schema)?;
         drop(first);
         let pool = |size| {
             PgPoolOptions::new()
@@ -97,7 +108,12 @@ impl Store {
                 .max_lifetime(Duration::from_secs(30 * 60))
                 .connect_lazy_with(options.clone())
         };
-        Ok(Self { readers: pool(settings.readers), feed: pool(4), writer: pool(2), options })
+        Ok(Self {
+            readers: pool(settings.readers),
+            feed: pool(4),
+            writer: pool(2),
+            options,
+        })
     }
 
     /// Which feed this is.
@@ -105,11 +121,16 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn identity(&self) -> Result<FeedIdentity, Error> {
-        let row = sqlx::query!("SELECT id, epoch, token_key FROM feed").fetch_one(&self.feed).await?;
+        let row = sqlx::query!("SELECT id, epoch, token_key FROM feed")
+            .fetch_one(&self.feed)
+            .await?;
         Ok(FeedIdentity {
             id: row.id,
             epoch: columns::sequence(row.epoch)?,
-            token_key: row.token_key.try_into().map_err(|_| Error::Corrupt("feed.token_key".into()))?,
+            token_key: row
+                .token_key
+                .try_into()
+                .map_err(|_| Error::Corrupt("feed.token_key".into()))?,
         })
     }
 

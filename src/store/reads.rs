@@ -10,7 +10,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn get_records(&self, names: &[String], view: View) -> Result<Vec<StoredRecord>, Error> {
+    pub async fn get_records(
+        &self,
+        names: &[String],
+        view: View,
+    ) -> Result<Vec<StoredRecord>, Error> {
         let rows = sqlx::query_as!(
             Columns,
             r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,

@@ -29,8 +29,10 @@ pub(super) async fn find(
     requests: &[&Request],
     now: OffsetDateTime,
 ) -> Result<HashMap<(String, Uuid), Remembered>, Error> {
-    let (authors, ids): (Vec<_>, Vec<_>) =
-        requests.iter().filter_map(|request| Some((request.author.clone(), request.id?))).unzip();
+    let (authors, ids): (Vec<_>, Vec<_>) = requests
+        .iter()
+        .filter_map(|request| Some((request.author.clone(), request.id?)))
+        .unzip();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -117,9 +119,10 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn forget_requests(&self) -> Result<u64, Error> {
-        let done = sqlx::query!("DELETE FROM requests WHERE accepted_at < now() - interval '24 hours'")
-            .execute(&self.feed)
-            .await?;
+        let done =
+            sqlx::query!("DELETE FROM requests WHERE accepted_at < now() - interval '24 hours'")
+                .execute(&self.feed)
+                .await?;
         Ok(done.rows_affected())
     }
 }

@@ -78,7 +78,15 @@ impl StoredRecord {
         content: Vec<u8>,
         meta: Vec<u8>,
     ) -> Self {
-        Self { kind: name.kind(), name, state, desk_sequence, wire_sequence, content, meta }
+        Self {
+            kind: name.kind(),
+            name,
+            state,
+            desk_sequence,
+            wire_sequence,
+            content,
+            meta,
+        }
     }
 
     /// The encoded `Record` for a view; `None` if the view does not show it. The one place where what
@@ -86,12 +94,22 @@ impl StoredRecord {
     #[must_use]
     pub fn encoded(&self, view: View) -> Option<Bytes> {
         match view {
-            View::Desk => Some(record_bytes(self.kind, &self.content, &self.meta, self.desk_sequence)),
+            View::Desk => Some(record_bytes(
+                self.kind,
+                &self.content,
+                &self.meta,
+                self.desk_sequence,
+            )),
             View::Published if !is_visible(self.state) => None,
             View::Published => {
                 let sequence = self.wire_sequence?;
                 Some(if is_tombstone(self.state) {
-                    record_bytes(self.kind, &name_only(self.name.as_str()), &self.meta, sequence)
+                    record_bytes(
+                        self.kind,
+                        &name_only(self.name.as_str()),
+                        &self.meta,
+                        sequence,
+                    )
                 } else {
                     record_bytes(self.kind, &self.content, &self.meta, sequence)
                 })
@@ -102,7 +120,12 @@ impl StoredRecord {
     /// The encoded `Record` with its name and meta only, as editors see it.
     #[must_use]
     pub fn encoded_without_content(&self) -> Bytes {
-        record_bytes(self.kind, &name_only(self.name.as_str()), &self.meta, self.desk_sequence)
+        record_bytes(
+            self.kind,
+            &name_only(self.name.as_str()),
+            &self.meta,
+            self.desk_sequence,
+        )
     }
 
     /// Bytes of content and meta, about what the encoded record takes.

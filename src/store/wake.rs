@@ -24,7 +24,10 @@ impl Store {
     /// When the database cannot be reached.
     pub async fn listen(&self) -> Result<Wake, Error> {
         // A pool of its own: the connection is held for good, and must not come from one that others wait for.
-        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(self.options.clone()).await?;
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with(self.options.clone())
+            .await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.ignore_pool_close_event(true);
         listener.listen(CHANNEL).await?;

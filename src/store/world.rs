@@ -18,7 +18,10 @@ use crate::{
 };
 
 /// Reads what these requests have to look at.
-pub(super) async fn read(connection: &mut PgConnection, requests: &[&Request]) -> Result<World, Error> {
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    requests: &[&Request],
+) -> Result<World, Error> {
     let writes = || requests.iter().flat_map(|request| &request.writes);
     let touched: Vec<String> = writes().map(|write| write.name.to_string()).collect();
     let published: Vec<String> = writes()
@@ -31,12 +34,17 @@ pub(super) async fn read(connection: &mut PgConnection, requests: &[&Request]) -
         world.heads.insert(name, head);
     }
     if !published.is_empty() {
-        world.standings.extend(standings_of_targets(connection, &published).await?);
+        world
+            .standings
+            .extend(standings_of_targets(connection, &published).await?);
     }
     Ok(world)
 }
 
-async fn heads(connection: &mut PgConnection, names: &[String]) -> Result<Vec<(Name, Head)>, Error> {
+async fn heads(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<Vec<(Name, Head)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT records.name, records.state, records.revision, changes.state AS logged_state, changes.content,
                   changes.meta, changes.facets, changes.days
@@ -77,13 +85,24 @@ async fn standings_of_targets(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let logged = if row.state == DELETED { "draft" } else { &row.state };
-            Ok((name(&row.name)?, standing(&row.state, logged, row.revision)?))
+            let logged = if row.state == DELETED {
+                "draft"
+            } else {
+                &row.state
+            };
+            Ok((
+                name(&row.name)?,
+                standing(&row.state, logged, row.revision)?,
+            ))
         })
         .collect()
 }
 
 fn standing(head_state: &str, logged_state: &str, revision: i64) -> Result<Standing, Error> {
     let state: State = state(logged_state)?;
-    Ok(Standing { state, deleted: head_state == DELETED, revision })
+    Ok(Standing {
+        state,
+        deleted: head_state == DELETED,
+        revision,
+    })
 }

@@ -14,7 +14,11 @@ fn files(root: &str, ending: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     while let Some(path) = open.pop() {
         if path.is_dir() {
-            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            open.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         } else if path.to_string_lossy().ends_with(ending) {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path, text));
@@ -28,29 +32,73 @@ fn files(root: &str, ending: &str) -> Vec<(PathBuf, String)> {
 /// Code without comments and without the unit tests at the end, in which anything may be used.
 fn code(text: &str) -> String {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn assert_absent(root: &str, words: &[&str], why: &str) {
     for (path, text) in files(root, ".rs") {
         for word in words {
-            assert!(!code(&text).contains(word), "{} has {word:?}: {why}", path.display());
+            assert!(
+                !code(&text).contains(word),
+                "{} has {word:?}: {why}",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn dependencies_point_one_way() {
-    assert_absent("src/model", &["crate::store", "crate::feed", "crate::server", "crate::client", "crate::cli"], "model is below all");
-    assert_absent("src/store", &["crate::feed", "crate::server", "crate::client", "crate::cli"], "store knows only the model");
-    assert_absent("src/feed", &["crate::server", "crate::client", "crate::cli"], "feed knows store and model");
-    assert_absent("src/server", &["crate::client", "crate::cli"], "the server has no clients of its own");
-    assert_absent("src/client", &["crate::server", "crate::store", "crate::feed", "crate::cli"], "a client speaks gRPC only");
+    assert_absent(
+        "src/model",
+        &[
+            "crate::store",
+            "crate::feed",
+            "crate::server",
+            "crate::client",
+            "crate::cli",
+        ],
+        "model is below all",
+    );
+    assert_absent(
+        "src/store",
+        &[
+            "crate::feed",
+            "crate::server",
+            "crate::client",
+            "crate::cli",
+        ],
+        "store knows only the model",
+    );
+    assert_absent(
+        "src/feed",
+        &["crate::server", "crate::client", "crate::cli"],
+        "feed knows store and model",
+    );
+    assert_absent(
+        "src/server",
+        &["crate::client", "crate::cli"],
+        "the server has no clients of its own",
+    );
+    assert_absent(
+        "src/client",
+        &["crate::server", "crate::store", "crate::feed", "crate::cli"],
+        "a client speaks gRPC only",
+    );
 }
 
 #[test]
 fn only_the_store_knows_sql() {
-    for room in ["src/model", "src/feed", "src/server", "src/client", "src/cli"] {
+    for room in [
+        "src/model",
+        "src/feed",
+        "src/server",
+        "src/client",
+        "src/cli",
+    ] {
         assert_absent(room, &["sqlx", "SELECT ", "INSERT "], "SQL lives in store");
     }
 }
@@ -58,8 +106,14 @@ fn only_the_store_knows_sql() {
 #[test]
 fn the_command_line_touches_the_store_only_to_set_a_server_up() {
     for (path, text) in files("src/cli", ".rs") {
-        let settings_only = code(&text).replace("store::{Settings, embedded}", "").replace("store::Settings", "");
-        assert!(!settings_only.contains("store::"), "{} reaches into the store", path.display());
+        let settings_only = code(&text)
+            .replace("store::{Settings, embedded}", "")
+            .replace("store::Settings", "");
+        assert!(
+            !settings_only.contains("store::"),
+            "{} reaches into the store",
+            path.display()
+        );
     }
 }
 
@@ -67,7 +121,17 @@ fn the_command_line_touches_the_store_only_to_set_a_server_up() {
 fn the_model_is_pure() {
     assert_absent(
         "src/model",
-        &["async ", "tokio", "std::fs", "std::net", "SystemTime", "now_utc", "now_v7", "Instant", "rand"],
+        &[
+            "async ",
+            "tokio",
+            "std::fs",
+            "std::net",
+            "SystemTime",
+            "now_utc",
+            "now_v7",
+            "Instant",
+            "rand",
+        ],
         "no I/O, no async, no clock, no randomness in the model",
     );
 }
@@ -83,8 +147,16 @@ fn the_store_never_sees_a_grpc_status() {
 fn kinds_are_named_where_the_envelope_is_and_nowhere_copied() {
     for (path, text) in files("src", ".rs") {
         let arms = code(&text).matches("Body::Relation(").count();
-        let allowed = if path.ends_with("model/record.rs") { 8 } else { 1 };
-        assert!(arms <= allowed, "{} treats kinds apart {arms} times", path.display());
+        let allowed = if path.ends_with("model/record.rs") {
+            8
+        } else {
+            1
+        };
+        assert!(
+            arms <= allowed,
+            "{} treats kinds apart {arms} times",
+            path.display()
+        );
     }
 }
 
@@ -94,30 +166,65 @@ fn no_file_outgrows_one_idea() {
         for (path, text) in files(root, ".rs") {
             let lines = text.lines().count();
             assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
-            assert!(text.starts_with("//!"), "{} says what it owns", path.display());
+            assert!(
+                text.starts_with("//!"),
+                "{} says what it owns",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn nothing_unsafe_and_no_panic_in_the_source() {
-    for (path, text) in files("src", ".rs").into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with("_tests.rs")) {
-        for word in ["unsafe ", ".unwrap()", "panic!(", "todo!(", "unimplemented!(", "unbounded_channel"] {
-            assert!(!code(&text).contains(word), "{} has {word:?}: errors are answered", path.display());
+    for (path, text) in files("src", ".rs")
+        .into_iter()
+        .filter(|(path, _)| !path.to_string_lossy().ends_with("_tests.rs"))
+    {
+        for word in [
+            "unsafe ",
+            ".unwrap()",
+            "panic!(",
+            "todo!(",
+            "unimplemented!(",
+            "unbounded_channel",
+        ] {
+            assert!(
+                !code(&text).contains(word),
+                "{} has {word:?}: errors are answered",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn every_rpc_is_called_by_some_test() {
-    let tests: String = files("tests/it", ".rs").into_iter().map(|(_, text)| text).collect();
-    for service in dateline::proto::DESCRIPTORS.services().filter(|service| service.package_name() == "dateline.v1") {
+    let tests: String = files("tests/it", ".rs")
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    for service in dateline::proto::DESCRIPTORS
+        .services()
+        .filter(|service| service.package_name() == "dateline.v1")
+    {
         for method in service.methods() {
-            let name = method.name().chars().fold(String::new(), |name, character| {
-                let parted = if character.is_uppercase() && !name.is_empty() { name + "_" } else { name };
-                parted + &character.to_lowercase().to_string()
-            });
-            assert!(tests.contains(&format!(".{name}(")), "no test calls {}", method.full_name());
+            let name = method
+                .name()
+                .chars()
+                .fold(String::new(), |name, character| {
+                    let parted = if character.is_uppercase() && !name.is_empty() {
+                        name + "_"
+                    } else {
+                        name
+                    };
+                    parted + &character.to_lowercase().to_string()
+                });
+            assert!(
+                tests.contains(&format!(".{name}(")),
+                "no test calls {}",
+                method.full_name()
+            );
         }
     }
 }

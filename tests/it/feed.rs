@@ -3,15 +3,19 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use dateline::{
     client::Client,
     proto::v1::{
-        Actor, CommitRequest, Evidence, Name, Record, RecordVersion, Relation, TextSpan, View, WatchRequest, Write, actor,
-        change::Type, evidence, name, record::Kind as Body, relation, text_span, watch_request::Start, write,
+        Actor, CommitRequest, Evidence, Name, Record, RecordVersion, Relation, TextSpan, View,
+        WatchRequest, Write, actor, change::Type, evidence, name, record::Kind as Body, relation,
+        text_span, watch_request::Start, write,
     },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -21,8 +25,8 @@ use tonic::Code;
 use crate::{
     gold::{changes, from_beginning, version},
     history::{
-        Acknowledged, Watched, assert_acknowledged, assert_dense, assert_nothing_dangling, assert_revisions_follow,
-        assert_same, assert_whole_batches,
+        Acknowledged, Watched, assert_acknowledged, assert_dense, assert_nothing_dangling,
+        assert_revisions_follow, assert_same, assert_whole_batches,
     },
     rig::{PATIENCE, Site, config, create_all, database, gold, meta, name as name_of, site_on},
 };
@@ -54,7 +58,11 @@ pub fn actor(id: &str) -> Record {
         name: format!("actors/{id}"),
         r#type: actor::Type::Organization.into(),
         display_name: text.clone(),
-        names: vec![Name { text, language_code: "en".into(), r#type: name::Type::Full.into() }],
+        names: vec![Name {
+            text,
+            language_code: "en".into(),
+            r#type: name::Type::Full.into(),
+        }],
         evidence: vec![evidence()],
         ..Actor::default()
     })
@@ -82,24 +90,47 @@ fn renamed(record: &Record, text: &str) -> Record {
 }
 
 fn create(record: Record) -> Write {
-    Write { action: Some(write::Action::Create(write::Create { record: Some(record), original: Vec::new() })) }
+    Write {
+        action: Some(write::Action::Create(write::Create {
+            record: Some(record),
+            original: Vec::new(),
+        })),
+    }
 }
 
 fn update(record: Record) -> Write {
-    Write { action: Some(write::Action::Update(write::Update { record: Some(record), update_mask: None })) }
+    Write {
+        action: Some(write::Action::Update(write::Update {
+            record: Some(record),
+            update_mask: None,
+        })),
+    }
 }
 
 fn publish(record: &Record) -> Write {
-    Write { action: Some(write::Action::Publish(version(record))) }
+    Write {
+        action: Some(write::Action::Publish(version(record))),
+    }
 }
 
 fn retract(record: &Record) -> Write {
-    let version = RecordVersion { name: name_of(record).to_owned(), etag: meta(record).etag };
-    Write { action: Some(write::Action::Retract(write::Retract { record: Some(version), note: "withdrawn".into() })) }
+    let version = RecordVersion {
+        name: name_of(record).to_owned(),
+        etag: meta(record).etag,
+    };
+    Write {
+        action: Some(write::Action::Retract(write::Retract {
+            record: Some(version),
+            note: "withdrawn".into(),
+        })),
+    }
 }
 
 fn commit(writes: Vec<Write>) -> CommitRequest {
-    CommitRequest { writes, ..CommitRequest::default() }
+    CommitRequest {
+        writes,
+        ..CommitRequest::default()
+    }
 }
 
 /// What all writers were told.
@@ -126,7 +157,12 @@ impl Told {
                 Some(answer.records)
             }
             Err(status) => {
-                let expected = [Code::Aborted, Code::AlreadyExists, Code::InvalidArgument, Code::FailedPrecondition];
+                let expected = [
+                    Code::Aborted,
+                    Code::AlreadyExists,
+                    Code::InvalidArgument,
+                    Code::FailedPrecondition,
+                ];
                 assert!(expected.contains(&status.code()), "{status:?}");
                 None
             }
@@ -135,9 +171,13 @@ impl Told {
 
     /// Sends a request and goes away before the answer, as a client does whose network fails.
     async fn commit_and_go(&self, client: &Client, record: Record, after: Duration) {
-        self.unknown.lock().unwrap().insert(name_of(&record).to_owned());
+        self.unknown
+            .lock()
+            .unwrap()
+            .insert(name_of(&record).to_owned());
         let mut client = client.clone();
-        let _ = tokio::time::timeout(after, client.editorial.commit(commit(vec![create(record)]))).await;
+        let _ = tokio::time::timeout(after, client.editorial.commit(commit(vec![create(record)])))
+            .await;
     }
 }
 
@@ -152,12 +192,18 @@ async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Tol
         match random.random_range(0..7) {
             0 => drop(told.commit(&client, vec![create(actor(&id))]).await),
             1 => {
-                let batch = (0..random.random_range(2..9)).map(|part| create(actor(&format!("{id}-{part}")))).collect();
+                let batch = (0..random.random_range(2..9))
+                    .map(|part| create(actor(&format!("{id}-{part}"))))
+                    .collect();
                 told.commit(&client, batch).await;
             }
             2 => {
-                let Some(drafts) = told.commit(&client, vec![create(actor(&id))]).await else { continue };
-                let Some(shown) = told.commit(&client, vec![publish(&drafts[0])]).await else { continue };
+                let Some(drafts) = told.commit(&client, vec![create(actor(&id))]).await else {
+                    continue;
+                };
+                let Some(shown) = told.commit(&client, vec![publish(&drafts[0])]).await else {
+                    continue;
+                };
                 if random.random_bool(0.5) {
                     told.commit(&client, vec![retract(&shown[0])]).await;
                 }
@@ -172,11 +218,16 @@ async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Tol
             }
             5 => {
                 let nonsense = actor("NOT-a-name");
-                assert!(told.commit(&client, vec![create(actor(&id)), create(nonsense)]).await.is_none());
+                assert!(
+                    told.commit(&client, vec![create(actor(&id)), create(nonsense)])
+                        .await
+                        .is_none()
+                );
             }
             _ => {
                 let after = Duration::from_micros(random.random_range(0..4000));
-                told.commit_and_go(&client, actor(&format!("{id}-gone")), after).await;
+                told.commit_and_go(&client, actor(&format!("{id}-gone")), after)
+                    .await;
             }
         }
     }
@@ -184,22 +235,49 @@ async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Tol
 
 async fn read(client: &Client, name: &str) -> Record {
     use dateline::proto::v1::GetRecordRequest;
-    let request = GetRecordRequest { name: name.to_owned(), view: View::Desk.into(), min_sequence: 0 };
-    client.clone().records.get_record(request).await.unwrap().into_inner().record.unwrap()
+    let request = GetRecordRequest {
+        name: name.to_owned(),
+        view: View::Desk.into(),
+        min_sequence: 0,
+    };
+    client
+        .clone()
+        .records
+        .get_record(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .record
+        .unwrap()
 }
 
 /// Follows a feed over both servers, leaving in the middle of things, until it has everything.
-async fn watch(clients: [Client; 2], view: View, finished: Arc<AtomicBool>, head: impl AsyncFn() -> i64, seed: u64) -> Watched {
+async fn watch(
+    clients: [Client; 2],
+    view: View,
+    finished: Arc<AtomicBool>,
+    head: impl AsyncFn() -> i64,
+    seed: u64,
+) -> Watched {
     let mut random = StdRng::seed_from_u64(seed);
     let mut request = from_beginning(view);
     let mut watched = Watched::default();
     loop {
         let mut client = clients[random.random_range(0..2)].clone();
-        let mut stream = client.feed.watch(request.clone()).await.unwrap().into_inner();
+        let mut stream = client
+            .feed
+            .watch(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         for _ in 0..random.random_range(1..20) {
             let wait = Duration::from_millis(200);
-            let Ok(response) = tokio::time::timeout(wait, stream.message()).await else { break };
-            let response = response.unwrap().expect("a stream ends only with its server");
+            let Ok(response) = tokio::time::timeout(wait, stream.message()).await else {
+                break;
+            };
+            let response = response
+                .unwrap()
+                .expect("a stream ends only with its server");
             watched.changes.extend(response.changes);
             request.start = Some(Start::Cursor(response.cursor));
         }
@@ -213,7 +291,10 @@ async fn watch(clients: [Client; 2], view: View, finished: Arc<AtomicBool>, head
 async fn head(url: &str, view: View) -> i64 {
     use sqlx::Connection;
     let mut sql = sqlx::PgConnection::connect(url).await.unwrap();
-    let row = sqlx::query("SELECT desk_head, wire_head FROM feed").fetch_one(&mut sql).await.unwrap();
+    let row = sqlx::query("SELECT desk_head, wire_head FROM feed")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
     row.get(if view == View::Desk { 0 } else { 1 })
 }
 
@@ -235,7 +316,9 @@ async fn prepare(site: &Site, told: &Told) -> Vec<Record> {
         });
     }
     told.commit(&site.client, publishing).await.unwrap();
-    let shared = (0..SHARED).map(|number| create(actor(&format!("shared-{number}")))).collect();
+    let shared = (0..SHARED)
+        .map(|number| create(actor(&format!("shared-{number}"))))
+        .collect();
     told.commit(&site.client, shared).await.unwrap()
 }
 
@@ -268,12 +351,19 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
     }
     // Requests that nobody waited for may still be on their way; a commit at each server comes after them.
     for (number, site) in sites.iter().enumerate() {
-        told.commit(&site.client, vec![create(actor(&format!("last-{number}")))]).await.unwrap();
+        told.commit(&site.client, vec![create(actor(&format!("last-{number}")))])
+            .await
+            .unwrap();
     }
     finished.store(true, Ordering::Release);
     let mut seen = Vec::new();
     for watcher in watchers {
-        seen.push(tokio::time::timeout(PATIENCE, watcher).await.expect("every watcher gets everything").unwrap());
+        seen.push(
+            tokio::time::timeout(PATIENCE, watcher)
+                .await
+                .expect("every watcher gets everything")
+                .unwrap(),
+        );
     }
     let (desk, wire) = (&seen[0], &seen[2]);
     for watched in &seen {
@@ -284,8 +374,16 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
     assert_same(desk, &seen[1]);
     assert_same(wire, &seen[3]);
     assert_revisions_follow(desk);
-    assert_acknowledged(desk, &told.acknowledged.lock().unwrap(), &told.unknown.lock().unwrap());
-    assert!(wire.changes.iter().all(|change| matches!(change.r#type(), Type::Published | Type::Retracted)));
+    assert_acknowledged(
+        desk,
+        &told.acknowledged.lock().unwrap(),
+        &told.unknown.lock().unwrap(),
+    );
+    assert!(
+        wire.changes
+            .iter()
+            .all(|change| matches!(change.r#type(), Type::Published | Type::Retracted))
+    );
     for site in sites {
         site.stop().await;
     }
@@ -297,7 +395,13 @@ async fn race(sites: &[Site; 2], told: &Told, number: usize) {
     let tie = relation(&format!("tie-{number}"), &target, &other);
     let drafts = vec![create(actor(&target)), create(actor(&other)), create(tie)];
     let drafts = told.commit(&sites[0].client, drafts).await.unwrap();
-    let shown = told.commit(&sites[0].client, vec![publish(&drafts[0]), publish(&drafts[1])]).await.unwrap();
+    let shown = told
+        .commit(
+            &sites[0].client,
+            vec![publish(&drafts[0]), publish(&drafts[1])],
+        )
+        .await
+        .unwrap();
     tokio::join!(
         told.commit(&sites[number % 2].client, vec![retract(&shown[0])]),
         told.commit(&sites[(number + 1) % 2].client, vec![publish(&drafts[2])]),
@@ -316,11 +420,22 @@ async fn w9_a_reference_that_is_withdrawn_at_the_same_moment_is_never_published(
         futures_util::future::join_all(pairs).await;
     }
     let count = head(&sites[0].url, View::Desk).await;
-    let desk = Watched { changes: changes(&sites[0], from_beginning(View::Desk), usize::try_from(count).unwrap()).await };
+    let desk = Watched {
+        changes: changes(
+            &sites[0],
+            from_beginning(View::Desk),
+            usize::try_from(count).unwrap(),
+        )
+        .await,
+    };
     assert_dense(&desk, count);
-    assert_nothing_dangling(&desk, |change| match &change.record.as_ref().unwrap().kind {
-        Some(Body::Relation(relation)) => vec![relation.subject.clone(), relation.object.clone()],
-        _ => Vec::new(),
+    assert_nothing_dangling(&desk, |change| {
+        match &change.record.as_ref().unwrap().kind {
+            Some(Body::Relation(relation)) => {
+                vec![relation.subject.clone(), relation.object.clone()]
+            }
+            _ => Vec::new(),
+        }
     });
 }
 
@@ -329,15 +444,29 @@ async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused()
     let sites = two_sites().await;
     crate::gold::publish_gold(&sites[0]).await;
     let mut client = sites[0].client.clone();
-    let mut stream = client.feed.watch(from_beginning(View::Published)).await.unwrap().into_inner();
+    let mut stream = client
+        .feed
+        .watch(from_beginning(View::Published))
+        .await
+        .unwrap()
+        .into_inner();
     let first = stream.message().await.unwrap().unwrap();
-    assert_eq!(first.checkpoint.unwrap().sequence, 0, "the first response is a checkpoint");
+    assert_eq!(
+        first.checkpoint.unwrap().sequence,
+        0,
+        "the first response is a checkpoint"
+    );
     let resume = |cursor: &str, view: View| WatchRequest {
         view: view.into(),
         filter: None,
         start: Some(Start::Cursor(cursor.to_owned())),
     };
-    assert_eq!(changes(&sites[1], resume(&first.cursor, View::Published), 47).await.len(), 47);
+    assert_eq!(
+        changes(&sites[1], resume(&first.cursor, View::Published), 47)
+            .await
+            .len(),
+        47
+    );
     let stranger = site_on(config(&database().await)).await;
     for (site, request) in [
         (&stranger, resume(&first.cursor, View::Published)),
@@ -345,6 +474,9 @@ async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused()
     ] {
         let status = site.client.clone().feed.watch(request).await.unwrap_err();
         assert_eq!(status.code(), Code::FailedPrecondition);
-        assert_eq!(dateline::client::Failure::from(status).reason, "CURSOR_FOREIGN");
+        assert_eq!(
+            dateline::client::Failure::from(status).reason,
+            "CURSOR_FOREIGN"
+        );
     }
 }

@@ -4,8 +4,8 @@
 use dateline::{
     cli::json,
     proto::v1::{
-        Bundle, Change, GetRecordRequest, ListRecordsRequest, Origin, PublishRecordsRequest, Record, RecordVersion, State,
-        View, WatchRequest, change, watch_request::Start,
+        Bundle, Change, GetRecordRequest, ListRecordsRequest, Origin, PublishRecordsRequest,
+        Record, RecordVersion, State, View, WatchRequest, change, watch_request::Start,
     },
 };
 
@@ -17,14 +17,20 @@ pub async fn publish_gold(site: &Site) -> Vec<Record> {
     assert_eq!(created.records.len(), 47);
     assert_eq!((created.sequence, created.wire_sequence), (47, 0));
     let versions = created.records.iter().map(version).collect();
-    let request = PublishRecordsRequest { records: versions, ..PublishRecordsRequest::default() };
+    let request = PublishRecordsRequest {
+        records: versions,
+        ..PublishRecordsRequest::default()
+    };
     let published = site.client.publish(request).await.unwrap();
     assert_eq!((published.sequence, published.wire_sequence), (94, 47));
     published.records
 }
 
 pub fn version(record: &Record) -> RecordVersion {
-    RecordVersion { name: name(record).to_owned(), etag: meta(record).etag }
+    RecordVersion {
+        name: name(record).to_owned(),
+        etag: meta(record).etag,
+    }
 }
 
 /// Reads a stream until it has brought `count` changes.
@@ -43,7 +49,11 @@ pub async fn changes(site: &Site, request: WatchRequest, count: usize) -> Vec<Ch
 }
 
 pub fn from_beginning(view: View) -> WatchRequest {
-    WatchRequest { view: view.into(), filter: None, start: Some(Start::Origin(Origin::Beginning.into())) }
+    WatchRequest {
+        view: view.into(),
+        filter: None,
+        start: Some(Start::Origin(Origin::Beginning.into())),
+    }
 }
 
 #[test]
@@ -60,8 +70,15 @@ async fn w5_the_gold_records_go_in_as_one_commit_and_come_out_as_one_batch() {
     let changes = changes(&site, from_beginning(View::Published), 47).await;
     let sequences: Vec<_> = changes.iter().map(|change| change.sequence).collect();
     assert_eq!(sequences, (1..=47).collect::<Vec<_>>());
-    assert!(changes.iter().all(|change| change.batch == 47 && change.r#type() == change::Type::Published));
-    assert_eq!(changes.iter().filter(|change| change.last_in_batch).count(), 1);
+    assert!(
+        changes
+            .iter()
+            .all(|change| change.batch == 47 && change.r#type() == change::Type::Published)
+    );
+    assert_eq!(
+        changes.iter().filter(|change| change.last_in_batch).count(),
+        1
+    );
     assert!(changes[46].last_in_batch);
     for (change, sent) in changes.iter().zip(gold()) {
         let received = change.record.as_ref().unwrap();
@@ -78,14 +95,33 @@ async fn gold_records_read_back_value_for_value_by_get_and_list() {
     publish_gold(&site).await;
     let mut client = site.client.clone();
     for sent in gold() {
-        let request = GetRecordRequest { name: name(&sent).to_owned(), ..GetRecordRequest::default() };
-        let read = client.records.get_record(request).await.unwrap().into_inner().record.unwrap();
+        let request = GetRecordRequest {
+            name: name(&sent).to_owned(),
+            ..GetRecordRequest::default()
+        };
+        let read = client
+            .records
+            .get_record(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .record
+            .unwrap();
         assert_eq!(bare(&read), bare(&sent));
     }
     let (mut listed, mut token) = (Vec::new(), String::new());
     loop {
-        let request = ListRecordsRequest { page_size: 7, page_token: token, ..ListRecordsRequest::default() };
-        let page = client.records.list_records(request).await.unwrap().into_inner();
+        let request = ListRecordsRequest {
+            page_size: 7,
+            page_token: token,
+            ..ListRecordsRequest::default()
+        };
+        let page = client
+            .records
+            .list_records(request)
+            .await
+            .unwrap()
+            .into_inner();
         assert!(page.records.len() <= 7);
         listed.extend(page.records);
         token = page.next_page_token;
@@ -95,6 +131,9 @@ async fn gold_records_read_back_value_for_value_by_get_and_list() {
     }
     let mut expected = gold();
     expected.sort_by(|left, right| name(left).cmp(name(right)));
-    assert_eq!(listed.iter().map(bare).collect::<Vec<_>>(), expected.iter().map(bare).collect::<Vec<_>>());
+    assert_eq!(
+        listed.iter().map(bare).collect::<Vec<_>>(),
+        expected.iter().map(bare).collect::<Vec<_>>()
+    );
     site.stop().await;
 }

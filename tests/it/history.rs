@@ -23,8 +23,16 @@ pub struct Watched {
 
 /// F1, F2: dense from 1, ascending, each once.
 pub fn assert_dense(watched: &Watched, head: i64) {
-    let sequences: Vec<_> = watched.changes.iter().map(|change| change.sequence).collect();
-    assert_eq!(sequences, (1..=head).collect::<Vec<_>>(), "every sequence once, in order, none skipped");
+    let sequences: Vec<_> = watched
+        .changes
+        .iter()
+        .map(|change| change.sequence)
+        .collect();
+    assert_eq!(
+        sequences,
+        (1..=head).collect::<Vec<_>>(),
+        "every sequence once, in order, none skipped"
+    );
 }
 
 /// F1: revisions of a record follow each other.
@@ -32,18 +40,41 @@ pub fn assert_revisions_follow(watched: &Watched) {
     let mut newest: HashMap<&str, i64> = HashMap::new();
     for change in &watched.changes {
         let before = newest.insert(&change.name, change.revision).unwrap_or(0);
-        assert_eq!(change.revision, before + 1, "{} at {}", change.name, change.sequence);
+        assert_eq!(
+            change.revision,
+            before + 1,
+            "{} at {}",
+            change.name,
+            change.sequence
+        );
     }
 }
 
 /// F3: batches are contiguous, and exactly their last change is marked.
 pub fn assert_whole_batches(watched: &Watched) {
     let mut closed = HashSet::new();
-    for (change, next) in watched.changes.iter().zip(watched.changes.iter().skip(1).map(Some).chain([None])) {
-        assert!(!closed.contains(&change.batch), "batch {} goes on after its end", change.batch);
+    for (change, next) in watched
+        .changes
+        .iter()
+        .zip(watched.changes.iter().skip(1).map(Some).chain([None]))
+    {
+        assert!(
+            !closed.contains(&change.batch),
+            "batch {} goes on after its end",
+            change.batch
+        );
         let ends = next.is_none_or(|next| next.batch != change.batch);
-        assert_eq!(change.last_in_batch, ends, "the mark at {}", change.sequence);
-        assert_eq!(change.sequence == change.batch, ends, "the number of batch {}", change.batch);
+        assert_eq!(
+            change.last_in_batch, ends,
+            "the mark at {}",
+            change.sequence
+        );
+        assert_eq!(
+            change.sequence == change.batch,
+            ends,
+            "the number of batch {}",
+            change.batch
+        );
         if ends {
             closed.insert(change.batch);
         }
@@ -52,30 +83,52 @@ pub fn assert_whole_batches(watched: &Watched) {
 
 /// Invariants 2 and 3: what was acknowledged is there under the sequence that was told, and what is there was
 /// acknowledged, but for requests whose answer nobody waited for.
-pub fn assert_acknowledged(watched: &Watched, acknowledged: &[Acknowledged], unknown: &HashSet<String>) {
+pub fn assert_acknowledged(
+    watched: &Watched,
+    acknowledged: &[Acknowledged],
+    unknown: &HashSet<String>,
+) {
     let mut seen: BTreeMap<(&str, i64), (i64, i64)> = watched
         .changes
         .iter()
-        .map(|change| ((change.name.as_str(), change.revision), (change.sequence, change.batch)))
+        .map(|change| {
+            (
+                (change.name.as_str(), change.revision),
+                (change.sequence, change.batch),
+            )
+        })
         .collect();
     for told in acknowledged {
         let place = seen.remove(&(told.name.as_str(), told.revision));
-        assert_eq!(place, Some((told.desk_sequence, told.batch)), "{told:?} is on the feed where it was said to be");
+        assert_eq!(
+            place,
+            Some((told.desk_sequence, told.batch)),
+            "{told:?} is on the feed where it was said to be"
+        );
     }
     for ((name, revision), (sequence, _)) in seen {
-        assert!(unknown.contains(name), "{name} revision {revision} at {sequence} was acknowledged to nobody");
+        assert!(
+            unknown.contains(name),
+            "{name} revision {revision} at {sequence} was acknowledged to nobody"
+        );
     }
 }
 
 /// Invariant 10: two streams of one feed saw the same.
 pub fn assert_same(left: &Watched, right: &Watched) {
-    assert_eq!(left.changes, right.changes, "the same change under the same sequence");
+    assert_eq!(
+        left.changes, right.changes,
+        "the same change under the same sequence"
+    );
 }
 
 /// W9, invariant 27: whenever something was published, what it refers to was published before or with it.
 pub fn assert_nothing_dangling(desk: &Watched, references: impl Fn(&Change) -> Vec<String>) {
     let mut published: HashSet<&str> = HashSet::new();
-    for batch in desk.changes.chunk_by(|left, right| left.batch == right.batch) {
+    for batch in desk
+        .changes
+        .chunk_by(|left, right| left.batch == right.batch)
+    {
         for change in batch {
             match change.r#type() {
                 Type::Published => published.insert(&change.name),
@@ -83,9 +136,17 @@ pub fn assert_nothing_dangling(desk: &Watched, references: impl Fn(&Change) -> V
                 _ => false,
             };
         }
-        for change in batch.iter().filter(|change| change.r#type() == Type::Published) {
+        for change in batch
+            .iter()
+            .filter(|change| change.r#type() == Type::Published)
+        {
             for target in references(change) {
-                assert!(published.contains(target.as_str()), "{} at {} names {target}", change.name, change.sequence);
+                assert!(
+                    published.contains(target.as_str()),
+                    "{} at {} names {target}",
+                    change.name,
+                    change.sequence
+                );
             }
         }
     }

@@ -40,9 +40,15 @@ fn cluster_url(database: &str) -> String {
         let (told, hears) = std::sync::mpsc::channel();
         // The cluster's tasks need a runtime that outlives every test's own.
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
-                let cluster = embedded::Cluster::start(cluster_options()).await.expect("the tests' Postgres starts");
+                let cluster = embedded::Cluster::start(cluster_options())
+                    .await
+                    .expect("the tests' Postgres starts");
                 prepare_template(&cluster).await;
                 told.send(cluster.url("DATABASE")).unwrap();
                 std::future::pending::<()>().await;
@@ -56,7 +62,10 @@ fn cluster_url(database: &str) -> String {
 fn cluster_options() -> embedded::Options {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     remove_leftovers(directory);
-    let mut options = embedded::Options::new(directory.join(format!("pg-{}", std::process::id())), PROGRAM);
+    let mut options = embedded::Options::new(
+        directory.join(format!("pg-{}", std::process::id())),
+        PROGRAM,
+    );
     // Nothing here has to survive a power cut, and every test is faster for it.
     options.durable = false;
     options.purpose = "cargo test".to_owned();
@@ -67,7 +76,9 @@ fn cluster_options() -> embedded::Options {
 fn remove_leftovers(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("pg-").and_then(|pid| pid.parse::<u32>().ok());
+        let owner = name
+            .strip_prefix("pg-")
+            .and_then(|pid| pid.parse::<u32>().ok());
         if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
@@ -76,13 +87,18 @@ fn remove_leftovers(directory: &Path) {
 
 async fn prepare_template(cluster: &embedded::Cluster) {
     cluster.ensure_database(TEMPLATE).await.unwrap();
-    let store = Store::connect(&cluster.url(TEMPLATE), &Settings::default()).await.unwrap();
+    let store = Store::connect(&cluster.url(TEMPLATE), &Settings::default())
+        .await
+        .unwrap();
     store.close().await;
     // `.ci/sabotage` breaks the database on purpose, to see that tests notice.
     if let Ok(file) = std::env::var("DATELINE_SABOTAGE") {
         let sql = std::fs::read_to_string(file).expect("the sabotage can be read");
         let mut template = PgConnection::connect(&cluster.url(TEMPLATE)).await.unwrap();
-        template.execute(sqlx::AssertSqlSafe(sql)).await.expect("the sabotage works");
+        template
+            .execute(sqlx::AssertSqlSafe(sql))
+            .await
+            .expect("the sabotage works");
     }
 }
 
@@ -90,7 +106,9 @@ async fn prepare_template(cluster: &embedded::Cluster) {
 pub async fn database() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     static MAKING: Mutex<()> = Mutex::const_new(());
-    let url = tokio::task::spawn_blocking(|| cluster_url("postgres")).await.unwrap();
+    let url = tokio::task::spawn_blocking(|| cluster_url("postgres"))
+        .await
+        .unwrap();
     let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let one_at_a_time = MAKING.lock().await;
     let mut admin = PgConnection::connect(&url).await.unwrap();
@@ -120,7 +138,10 @@ pub fn config(url: &str) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         database: Database::Url(url.to_owned()),
         metrics: None,
-        store: Settings { readers: 4, ..Settings::default() },
+        store: Settings {
+            readers: 4,
+            ..Settings::default()
+        },
         limits: Limits::default(),
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
@@ -138,10 +159,17 @@ pub async fn site_on(config: Config) -> Site {
         Database::Url(url) => url.clone(),
         Database::Embedded(_) => String::new(),
     };
-    let running = server::start(config, CancellationToken::new()).await.unwrap();
+    let running = server::start(config, CancellationToken::new())
+        .await
+        .unwrap();
     let address = running.address.to_string();
     let client = Client::connect(&address).await.unwrap();
-    Site { client, address, url, running: Some(running) }
+    Site {
+        client,
+        address,
+        url,
+        running: Some(running),
+    }
 }
 
 impl Site {
@@ -165,10 +193,22 @@ pub fn gold() -> Vec<Record> {
 pub fn create_all(records: &[Record]) -> CommitRequest {
     let writes = records.iter().map(|record| {
         let is_article = matches!(record.kind, Some(Body::Article(_)));
-        let original = if is_article { ARTICLE.as_bytes().to_vec() } else { Vec::new() };
-        Write { action: Some(write::Action::Create(write::Create { record: Some(record.clone()), original })) }
+        let original = if is_article {
+            ARTICLE.as_bytes().to_vec()
+        } else {
+            Vec::new()
+        };
+        Write {
+            action: Some(write::Action::Create(write::Create {
+                record: Some(record.clone()),
+                original,
+            })),
+        }
     });
-    CommitRequest { writes: writes.collect(), ..CommitRequest::default() }
+    CommitRequest {
+        writes: writes.collect(),
+        ..CommitRequest::default()
+    }
 }
 
 /// The record without what the service adds.
@@ -179,7 +219,12 @@ pub fn bare(record: &Record) -> Record {
 }
 
 pub fn meta(record: &Record) -> RecordMeta {
-    record.kind.as_ref().and_then(Body::meta).cloned().unwrap_or_default()
+    record
+        .kind
+        .as_ref()
+        .and_then(Body::meta)
+        .cloned()
+        .unwrap_or_default()
 }
 
 pub fn name(record: &Record) -> &str {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use dateline::{
     proto::v1::{
-        Kind, Origin, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest, View, WatchRequest,
-        WatchResponse, change::Type, record::Kind as Body, watch_request::Start,
+        Kind, Origin, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest,
+        View, WatchRequest, WatchResponse, change::Type, record::Kind as Body,
+        watch_request::Start,
     },
     server::Config,
 };
@@ -18,28 +19,51 @@ use crate::{
 };
 
 async fn open(site: &Site, request: WatchRequest) -> Streaming<WatchResponse> {
-    site.client.clone().feed.watch(request).await.unwrap().into_inner()
+    site.client
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner()
 }
 
 async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
-    tokio::time::timeout(PATIENCE, stream.message()).await.expect("a response comes").unwrap().expect("the stream goes on")
+    tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("a response comes")
+        .unwrap()
+        .expect("the stream goes on")
 }
 
 fn filtered(view: View, filter: RecordFilter) -> WatchRequest {
-    WatchRequest { filter: Some(filter), ..from_beginning(view) }
+    WatchRequest {
+        filter: Some(filter),
+        ..from_beginning(view)
+    }
 }
 
 #[tokio::test]
 async fn a_stream_by_kind_gets_that_kind_and_the_last_of_a_batch_is_marked() {
     let site = site().await;
     publish_gold(&site).await;
-    let filter = RecordFilter { kinds: vec![Kind::Event.into()], ..RecordFilter::default() };
+    let filter = RecordFilter {
+        kinds: vec![Kind::Event.into()],
+        ..RecordFilter::default()
+    };
     let events = changes(&site, filtered(View::Published, filter), 11).await;
     assert!(events.iter().all(|change| change.kind() == Kind::Event));
-    assert!(events.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
+    assert!(
+        events
+            .windows(2)
+            .all(|pair| pair[0].sequence < pair[1].sequence)
+    );
     let marks: Vec<_> = events.iter().map(|change| change.last_in_batch).collect();
     assert_eq!(marks.iter().filter(|mark| **mark).count(), 1);
-    assert!(marks[10], "the last event is the last of the batch on this stream");
+    assert!(
+        marks[10],
+        "the last event is the last of the batch on this stream"
+    );
 }
 
 #[tokio::test]
@@ -53,9 +77,21 @@ async fn filters_are_or_within_and_and_between_dimensions() {
         ..RecordFilter::default()
     };
     let mut client = site.client.clone();
-    let request = dateline::proto::v1::ListRecordsRequest { filter: Some(filter.clone()), ..Default::default() };
-    let listed = client.records.list_records(request).await.unwrap().into_inner().records;
-    let listed: Vec<_> = listed.iter().map(|record| name(record).to_owned()).collect();
+    let request = dateline::proto::v1::ListRecordsRequest {
+        filter: Some(filter.clone()),
+        ..Default::default()
+    };
+    let listed = client
+        .records
+        .list_records(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .records;
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|record| name(record).to_owned())
+        .collect();
     assert_eq!(
         listed,
         [
@@ -64,24 +100,48 @@ async fn filters_are_or_within_and_and_between_dimensions() {
             "events/kazakhstan-nato-centcom-meetings-summer-2021",
         ]
     );
-    let mut streamed: Vec<_> =
-        changes(&site, filtered(View::Published, filter), 3).await.into_iter().map(|change| change.name).collect();
+    let mut streamed: Vec<_> = changes(&site, filtered(View::Published, filter), 3)
+        .await
+        .into_iter()
+        .map(|change| change.name)
+        .collect();
     streamed.sort();
-    assert_eq!(streamed, listed, "a stream and a list answer the same question alike");
+    assert_eq!(
+        streamed, listed,
+        "a stream and a list answer the same question alike"
+    );
 }
 
 #[tokio::test]
 async fn f7_a_record_that_stops_matching_is_announced_by_name_only() {
     let site = site().await;
     let mut client = site.client.clone();
-    let created = client.editorial.commit(create_all(&[actor("mover")])).await.unwrap().into_inner();
+    let created = client
+        .editorial
+        .commit(create_all(&[actor("mover")]))
+        .await
+        .unwrap()
+        .into_inner();
     let mut moved = created.records[0].clone();
     if let Some(Body::Actor(actor)) = &mut moved.kind {
         actor.region_code = "KZ".into();
     }
-    let in_kazakhstan = RecordFilter { regions: vec!["KZ".into()], ..RecordFilter::default() };
-    let update = |record: Record| UpdateRecordRequest { record: Some(record), ..UpdateRecordRequest::default() };
-    let updated = client.records.update_record(update(moved)).await.unwrap().into_inner().record.unwrap();
+    let in_kazakhstan = RecordFilter {
+        regions: vec!["KZ".into()],
+        ..RecordFilter::default()
+    };
+    let update = |record: Record| UpdateRecordRequest {
+        record: Some(record),
+        ..UpdateRecordRequest::default()
+    };
+    let updated = client
+        .records
+        .update_record(update(moved))
+        .await
+        .unwrap()
+        .into_inner()
+        .record
+        .unwrap();
     let mut away = updated.clone();
     if let Some(Body::Actor(actor)) = &mut away.kind {
         actor.region_code = "DE".into();
@@ -89,22 +149,36 @@ async fn f7_a_record_that_stops_matching_is_announced_by_name_only() {
     client.records.update_record(update(away)).await.unwrap();
     let seen = changes(&site, filtered(View::Desk, in_kazakhstan), 2).await;
     assert_eq!(seen[0].r#type(), Type::Updated);
-    assert_eq!((seen[0].sequence, bare(seen[0].record.as_ref().unwrap())), (2, bare(&updated)));
+    assert_eq!(
+        (seen[0].sequence, bare(seen[0].record.as_ref().unwrap())),
+        (2, bare(&updated))
+    );
     assert_eq!(seen[1].r#type(), Type::Left);
-    assert_eq!((seen[1].sequence, seen[1].name.as_str(), &seen[1].record), (3, "actors/mover", &None));
+    assert_eq!(
+        (seen[1].sequence, seen[1].name.as_str(), &seen[1].record),
+        (3, "actors/mover", &None)
+    );
 }
 
 #[tokio::test]
 async fn f7_f10_a_retraction_always_arrives_and_brings_no_content() {
     let site = site().await;
     let published = publish_gold(&site).await;
-    let event = published.iter().find(|record| name(record) == "events/steppe-eagle").unwrap();
+    let event = published
+        .iter()
+        .find(|record| name(record) == "events/steppe-eagle")
+        .unwrap();
     let request = RetractRecordsRequest {
         records: vec![version(event)],
         note: "it was another exercise".into(),
         ..RetractRecordsRequest::default()
     };
-    site.client.clone().editorial.retract_records(request).await.unwrap();
+    site.client
+        .clone()
+        .editorial
+        .retract_records(request)
+        .await
+        .unwrap();
     let only_published = RecordFilter {
         states: vec![State::Published.into()],
         types: vec!["exercise".into()],
@@ -112,18 +186,38 @@ async fn f7_f10_a_retraction_always_arrives_and_brings_no_content() {
     };
     let seen = changes(&site, filtered(View::Published, only_published), 3).await;
     let last = &seen[2];
-    assert_eq!((last.r#type(), last.sequence, last.note.as_str()), (Type::Retracted, 48, "it was another exercise"));
-    let Some(Body::Event(tombstone)) = last.record.clone().unwrap().kind else { panic!("an event") };
-    assert_eq!(meta(last.record.as_ref().unwrap()).state(), State::Retracted);
-    assert_eq!(meta(last.record.as_ref().unwrap()).corrections[0].note, "it was another exercise");
-    assert_eq!((tombstone.display_name.as_str(), tombstone.evidence.len()), ("", 0));
+    assert_eq!(
+        (last.r#type(), last.sequence, last.note.as_str()),
+        (Type::Retracted, 48, "it was another exercise")
+    );
+    let Some(Body::Event(tombstone)) = last.record.clone().unwrap().kind else {
+        panic!("an event")
+    };
+    assert_eq!(
+        meta(last.record.as_ref().unwrap()).state(),
+        State::Retracted
+    );
+    assert_eq!(
+        meta(last.record.as_ref().unwrap()).corrections[0].note,
+        "it was another exercise"
+    );
+    assert_eq!(
+        (tombstone.display_name.as_str(), tombstone.evidence.len()),
+        ("", 0)
+    );
 }
 
 #[tokio::test]
 async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves_on() {
-    let config = Config { checkpoint_interval: Duration::from_millis(50), ..config(&database().await) };
+    let config = Config {
+        checkpoint_interval: Duration::from_millis(50),
+        ..config(&database().await)
+    };
     let site = site_on(config).await;
-    let filter = RecordFilter { regions: vec!["ZZ".into()], ..RecordFilter::default() };
+    let filter = RecordFilter {
+        regions: vec!["ZZ".into()],
+        ..RecordFilter::default()
+    };
     let mut stream = open(&site, filtered(View::Published, filter)).await;
     assert_eq!(next(&mut stream).await.checkpoint.unwrap().sequence, 0);
     publish_gold(&site).await;
@@ -137,7 +231,10 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
             break response.cursor;
         }
     };
-    let request = WatchRequest { start: Some(Start::Cursor(reached)), ..from_beginning(View::Published) };
+    let request = WatchRequest {
+        start: Some(Start::Cursor(reached)),
+        ..from_beginning(View::Published)
+    };
     let mut resumed = open(&site, request).await;
     assert_eq!(next(&mut resumed).await.checkpoint.unwrap().sequence, 47);
 }
@@ -145,10 +242,21 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
 #[tokio::test]
 async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
     let site = site().await;
-    let mut wire = open(&site, WatchRequest { start: Some(Start::Origin(Origin::Now.into())), ..from_beginning(View::Published) }).await;
+    let mut wire = open(
+        &site,
+        WatchRequest {
+            start: Some(Start::Origin(Origin::Now.into())),
+            ..from_beginning(View::Published)
+        },
+    )
+    .await;
     next(&mut wire).await;
     let mut client = site.client.clone();
-    client.editorial.commit(create_all(&[actor("zz-draft-one"), actor("zz-draft-two")])).await.unwrap();
+    client
+        .editorial
+        .commit(create_all(&[actor("zz-draft-one"), actor("zz-draft-two")]))
+        .await
+        .unwrap();
     let published = publish_gold_after(&site, 2).await;
     let mut sequences = Vec::new();
     while sequences.len() < published {
@@ -164,21 +272,45 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
         min_sequence: 0,
     };
     assert!(client.records.get_record(unseen(View::Desk)).await.is_ok());
-    let hidden = client.records.get_record(unseen(View::Published)).await.unwrap_err();
+    let hidden = client
+        .records
+        .get_record(unseen(View::Published))
+        .await
+        .unwrap_err();
     let mut unknown = unseen(View::Published);
     unknown.name = "actors/nothing-here".into();
     let unknown = client.records.get_record(unknown).await.unwrap_err();
     assert_eq!(hidden.code(), unknown.code());
-    assert_eq!(hidden.message().replace("zz-draft-one", "x"), unknown.message().replace("nothing-here", "x"));
-    assert_eq!(hidden.details().len() - 3 * "zz-draft-one".len(), unknown.details().len() - 3 * "nothing-here".len());
+    assert_eq!(
+        hidden.message().replace("zz-draft-one", "x"),
+        unknown.message().replace("nothing-here", "x")
+    );
+    assert_eq!(
+        hidden.details().len() - 3 * "zz-draft-one".len(),
+        unknown.details().len() - 3 * "nothing-here".len()
+    );
     let request = dateline::proto::v1::ListRecordsRequest::default();
-    let listed = client.records.list_records(request).await.unwrap().into_inner().records;
-    assert!(listed.iter().all(|record| !name(record).contains("zz-draft")));
+    let listed = client
+        .records
+        .list_records(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .records;
+    assert!(
+        listed
+            .iter()
+            .all(|record| !name(record).contains("zz-draft"))
+    );
 }
 
 /// Publishes the gold records on a feed that has `before` changes; answers how many.
 async fn publish_gold_after(site: &Site, before: i64) -> usize {
-    let created = site.client.commit(create_all(&crate::rig::gold())).await.unwrap();
+    let created = site
+        .client
+        .commit(create_all(&crate::rig::gold()))
+        .await
+        .unwrap();
     assert_eq!(created.sequence, before + 47);
     let request = dateline::proto::v1::PublishRecordsRequest {
         records: created.records.iter().map(version).collect(),
@@ -196,19 +328,33 @@ async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else(
             let mut record = actor(&format!("large-{number}"));
             if let Some(Body::Actor(actor)) = &mut record.kind {
                 let name = actor.names[0].clone();
-                actor.names = (0..100).map(|_| dateline::proto::v1::Name { text: "x".repeat(290), ..name.clone() }).collect();
+                actor.names = (0..100)
+                    .map(|_| dateline::proto::v1::Name {
+                        text: "x".repeat(290),
+                        ..name.clone()
+                    })
+                    .collect();
             }
             record
         })
         .collect();
-    client.editorial.commit(create_all(&[actor("before")])).await.unwrap();
+    client
+        .editorial
+        .commit(create_all(&[actor("before")]))
+        .await
+        .unwrap();
     client.editorial.commit(create_all(&large)).await.unwrap();
-    client.editorial.commit(create_all(&[actor("after")])).await.unwrap();
+    client
+        .editorial
+        .commit(create_all(&[actor("after")]))
+        .await
+        .unwrap();
     let mut stream = open(&site, from_beginning(View::Desk)).await;
     let (mut seen, mut parts) = (0, 0);
     while seen < 42 {
         let response = next(&mut stream).await;
-        let batches: std::collections::BTreeSet<_> = response.changes.iter().map(|change| change.batch).collect();
+        let batches: std::collections::BTreeSet<_> =
+            response.changes.iter().map(|change| change.batch).collect();
         if batches.contains(&41) {
             assert_eq!(batches.len(), 1, "a part of a batch stands alone");
             parts += 1;
@@ -225,10 +371,13 @@ async fn what_is_stored_today_is_read_by_every_later_version() {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         let payload = directory.join(format!("{}.binpb", kind.to_lowercase()));
         let expected = directory.join(format!("{}.json", kind.to_lowercase()));
-        let descriptor = DESCRIPTORS.get_message_by_name(&format!("dateline.v1.{kind}")).unwrap();
+        let descriptor = DESCRIPTORS
+            .get_message_by_name(&format!("dateline.v1.{kind}"))
+            .unwrap();
         let bytes = std::fs::read(&payload).unwrap();
         let message = prost_reflect::DynamicMessage::decode(descriptor, bytes.as_slice()).unwrap();
-        let expected: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
+        let expected: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
         assert_eq!(json::value(&message).unwrap(), expected, "{kind}");
         assert!(message.unknown_fields().next().is_none());
     }
