@@ -242,7 +242,7 @@ impl Step<'_> {
         let at = format!("writes[{}].update.update_mask", self.index);
         let mut merged = mask::apply(&before, body, paths, &at).map_err(Refusal::Invalid)?;
         let mut at = self.path("update", &merged);
-        let violations = check_body(&mut merged, &mut at);
+        let violations = check_body(&mut merged, &mut at).violations;
         if !violations.is_empty() {
             return Err(Refusal::Invalid(violations));
         }

@@ -11,7 +11,7 @@ use prost::Message;
 use super::{
     name::Name,
     validate::{Validation, validate},
-    violation::Violation,
+    violation::{Findings, Violation},
     walk::Path,
 };
 use crate::proto::v1::{
@@ -291,8 +291,8 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Checks a merged draft as if it were new; paths begin at `at`.
 #[must_use]
-pub fn check_body(body: &mut Body, at: &mut Path) -> Vec<Violation> {
+pub fn check_body(body: &mut Body, at: &mut Path) -> Findings {
     let mut validation = Validation::default();
     body.walk(at, &mut validation);
-    validation.into_violations()
+    validation.into_findings()
 }

@@ -10,7 +10,7 @@ use super::{
     edtf,
     name::{Name, PATTERN_IN_WORDS},
     text,
-    violation::Violation,
+    violation::{Findings, Violation, Warning},
     walk::{Format, Node, Path, Rules, Visitor, Walk},
 };
 use crate::proto::v1::FuzzyDate;
@@ -22,25 +22,40 @@ const MAX_VIOLATIONS: usize = 100;
 pub fn validate(message: &mut impl Walk, at: &mut Path) -> Vec<Violation> {
     let mut validation = Validation::default();
     message.walk(at, &mut validation);
-    validation.violations
+    validation.findings.violations
 }
 
 /// A visitor that collects violations and normalises what it visits.
 #[derive(Debug, Default)]
 pub struct Validation {
-    violations: Vec<Violation>,
+    findings: Findings,
 }
 
 impl Validation {
-    /// Everything that was wrong.
+    /// Everything that was found.
     #[must_use]
-    pub fn into_violations(self) -> Vec<Violation> {
-        self.violations
+    pub fn into_findings(self) -> Findings {
+        self.findings
+    }
+
+    /// Adds what only looks wrong.
+    pub fn warn(&mut self, at: &Path, reason: &'static str, description: impl Into<String>) {
+        if self.findings.warnings.len() < MAX_VIOLATIONS {
+            let (field, description) = (at.to_string(), description.into());
+            self.findings.warnings.push(Warning {
+                field,
+                reason,
+                description,
+                records: Vec::new(),
+            });
+        }
     }
 
     fn add(&mut self, at: &Path, description: impl Into<String>) {
-        if self.violations.len() < MAX_VIOLATIONS {
-            self.violations.push(Violation::new(at, description));
+        if self.findings.violations.len() < MAX_VIOLATIONS {
+            self.findings
+                .violations
+                .push(Violation::new(at, description));
         }
     }
 
@@ -217,6 +232,7 @@ impl Validation {
                     (edtf::iso(bounds.earliest), edtf::iso(bounds.latest))
             }
             Err(error) => self
+                .findings
                 .violations
                 .push(Violation::new(format!("{at}.edtf"), error.to_string())),
         }

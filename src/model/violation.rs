@@ -1,4 +1,4 @@
-//! What is wrong with a request, in words for the person who has to put it right.
+//! What is wrong with a request, or looks wrong, in words for the person who has to put it right.
 
 /// One thing that is wrong, at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,4 +17,26 @@ impl Violation {
             description: description.into(),
         }
     }
+}
+
+/// Something that a person should look at, although it may be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Path from the root of the request, like that of a violation.
+    pub field: String,
+    /// For programs: `DANGLING_REFERENCE`, `SIMILAR_RECORD` … A reason never changes its meaning.
+    pub reason: &'static str,
+    /// What looks wrong, and what could be done.
+    pub description: String,
+    /// Names of the records that it is about, if any.
+    pub records: Vec<String>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What is wrong: with any of these, nothing is written (W6).
+    pub violations: Vec<Violation>,
+    /// What only looks wrong.
+    pub warnings: Vec<Warning>,
 }

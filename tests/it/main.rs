@@ -1,6 +1,15 @@
 //! One test binary: real server, real Postgres, real client. Names of tests are claims; those that keep a
 //! promise of the contract begin with its number.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    reason = "a test that meets what it does not expect has to fail, and says so by panicking"
+)]
+
 mod architecture;
 mod cli;
 mod cli_read;
