@@ -65,11 +65,10 @@ fn rust_path(message: &MessageDescriptor) -> String {
         .map(str::to_owned)
         .collect();
     let last = parts.pop().unwrap_or_default();
-    let modules: String = parts
-        .iter()
-        .map(|part| format!("{}::", part.to_snake_case()))
-        .collect();
-    format!("v1::{modules}{last}")
+    let mut path = vec!["v1".to_owned()];
+    path.extend(parts.iter().map(|part| part.to_snake_case()));
+    path.push(last);
+    path.join("::")
 }
 
 fn rust_field(name: &str) -> String {
@@ -134,7 +133,7 @@ impl SnakeCasePath for String {
     /// `v1::Record` → `v1::record`: the module in which prost puts what is nested.
     fn to_snake_case_path(&self) -> String {
         self.split("::")
-            .map(|part| part.to_snake_case())
+            .map(ToSnakeCase::to_snake_case)
             .collect::<Vec<_>>()
             .join("::")
     }

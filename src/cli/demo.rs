@@ -57,7 +57,7 @@ pub(super) struct Args {
 
 /// Runs the demo. Without --data-dir its records live in a temporary directory, which is removed at the end.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    let scratch = Scratch::new(args.data_dir.clone())?;
+    let scratch = Scratch::new(args.data_dir.clone());
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let running = start(&args, &scratch, &stop).await?;
@@ -87,18 +87,18 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(wanted: Option<std::path::PathBuf>) -> Result<Self> {
+    fn new(wanted: Option<std::path::PathBuf>) -> Self {
         if let Some(path) = wanted {
-            return Ok(Self {
+            return Self {
                 path,
                 temporary: false,
-            });
+            };
         }
         let path = std::env::temp_dir().join(format!("dateline-demo-{}", std::process::id()));
-        Ok(Self {
+        Self {
             path,
             temporary: true,
-        })
+        }
     }
 }
 
@@ -259,9 +259,7 @@ async fn compare(client: &Client, sent: &[Record], changes: &[Change]) -> Result
             .iter()
             .find(|sent| sent.kind.as_ref().map(Body::name) == Some(name));
         if original.is_none_or(|original| bare(original) != bare(record)) {
-            let text = |record: &Record| {
-                Ok::<_, serde_json::Error>(serde_json::to_string_pretty(&json::value(record)?)?)
-            };
+            let text = |record: &Record| serde_json::to_string_pretty(&json::value(record)?);
             differences.push(format!(
                 "{name}:\n- {}\n+ {}",
                 original.map(text).transpose()?.unwrap_or_default(),

@@ -15,7 +15,7 @@ pub struct Args {
     /// Kind of record
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Vec<KindArg>,
-    /// Type in lower case, such as person, member_of or meeting
+    /// Type in lower case, such as person, `member_of` or meeting
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
     /// Editorial state

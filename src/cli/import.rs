@@ -117,10 +117,7 @@ impl Originals {
         for file in files {
             let text =
                 std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let hash = Sha256::digest(&text)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let hash = hex::encode(Sha256::digest(&text));
             by_hash.insert(hash, (file.display().to_string(), text));
         }
         Ok(Self {

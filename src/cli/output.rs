@@ -35,10 +35,10 @@ pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) ->
     let mut out = anstream::stdout().lock();
     match (format, documents) {
         (Format::Table | Format::Json, [only]) if single => {
-            writeln!(out, "{}", serde_json::to_string_pretty(only)?)?
+            writeln!(out, "{}", serde_json::to_string_pretty(only)?)?;
         }
         (Format::Table | Format::Json, all) => {
-            writeln!(out, "{}", serde_json::to_string_pretty(all)?)?
+            writeln!(out, "{}", serde_json::to_string_pretty(all)?)?;
         }
         (Format::Yaml, [only]) if single => write!(out, "{}", serde_norway::to_string(only)?)?,
         (Format::Yaml, all) => write!(out, "{}", serde_norway::to_string(all)?)?,
@@ -83,7 +83,7 @@ fn row(record: &Record) -> [String; 5] {
     let meta = body.meta().cloned().unwrap_or_default();
     [
         body.name().to_owned(),
-        state_word(meta.state()).to_owned(),
+        state_word(meta.state()).clone(),
         meta.revision.to_string(),
         type_word(body),
         printable(&title(body)),

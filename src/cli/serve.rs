@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Serve without TLS and without accounts on an address that others can reach
     #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
     insecure_listen: bool,
-    /// A Postgres to use, such as postgres://user@host/dateline; without it a private one is started
+    /// A Postgres to use, such as <postgres://user@host/dateline>; without it a private one is started
     #[arg(
         long,
         env = "DATELINE_DATABASE_URL",
@@ -28,7 +28,7 @@ pub(super) struct Args {
         value_name = "URL"
     )]
     database_url: Option<String>,
-    /// Directory of the private Postgres; without it, dateline in XDG_DATA_HOME or ~/.local/share
+    /// Directory of the private Postgres; without it, dateline in `XDG_DATA_HOME` or ~/.local/share
     #[arg(long, env = "DATELINE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -139,12 +139,11 @@ fn config(args: &Args) -> Result<Config> {
         }
         tracing::warn!(address = %args.listen, "serving without TLS and accounts to whoever can connect");
     }
-    let database = match &args.database_url {
-        Some(url) => Database::Url(url.clone()),
-        None => {
-            let data_dir = args.data_dir.clone().map_or_else(default_data_dir, Ok)?;
-            Database::Embedded(args.programs.options(data_dir, "dateline serve")?)
-        }
+    let database = if let Some(url) = &args.database_url {
+        Database::Url(url.clone())
+    } else {
+        let data_dir = args.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        Database::Embedded(args.programs.options(data_dir, "dateline serve")?)
     };
     let store = Settings {
         statement_timeout: Duration::from_secs(args.statement_seconds),

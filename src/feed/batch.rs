@@ -96,14 +96,8 @@ impl Batch {
 
     /// Bytes that this batch holds in memory, about.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         2 * self.ready.len() + self.entries.len() * size_of::<Entry>()
-    }
-
-    /// Never: a batch has at least one change.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// The whole batch at once, if a stream at `after` wants all of it.

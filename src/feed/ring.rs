@@ -60,12 +60,12 @@ impl Ring {
         // A panic while the lock was held would have been a panic between two plain assignments.
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for batch in batches {
-            kept.bytes += batch.len();
+            kept.bytes += batch.bytes();
             kept.batches.push_back(Arc::new(batch));
         }
         while kept.bytes > KEPT_BYTES && kept.batches.len() > 1 {
             if let Some(oldest) = kept.batches.pop_front() {
-                kept.bytes -= oldest.len();
+                kept.bytes -= oldest.bytes();
                 kept.floor = oldest.last;
             }
         }
@@ -87,7 +87,7 @@ impl Ring {
             .range(start..)
             .take_while(|batch| {
                 let fits = bytes < budget;
-                bytes += batch.len();
+                bytes += batch.bytes();
                 fits
             })
             .cloned()

@@ -11,7 +11,9 @@ const ALPHABET: &str = "0123456789X-/.?~%";
 /// The first and last day something may fall on, both inclusive; `None` is unbounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
+    /// First possible day; `None` is unbounded.
     pub earliest: Option<Date>,
+    /// Last possible day; `None` is unbounded.
     pub latest: Option<Date>,
 }
 
@@ -33,6 +35,7 @@ impl Bounds {
     }
 
     /// The narrowest bounds that cover both.
+    #[must_use]
     pub fn hull(self, other: Self) -> Self {
         let earliest = self.earliest.zip(other.earliest).map(|(a, b)| a.min(b));
         let latest = self.latest.zip(other.latest).map(|(a, b)| a.max(b));
@@ -48,6 +51,7 @@ pub fn iso(bound: Option<Date>) -> String {
 /// Why an expression is refused; the text says what would be right. It is safe to show: what it
 /// repeats of the input is short and escaped. `position` counts code points from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what each means")]
 pub enum Error {
     #[error("an empty date says nothing; leave it out, or put the source's words in `text`")]
     Empty,
@@ -185,7 +189,7 @@ fn date((year, number, day): (i32, u8, u8)) -> Result<Date, Error> {
 mod tests {
     use super::*;
     use edtf::level_1::{Edtf, Precision, Terminal};
-    use proptest::{array::uniform3, prelude::*};
+    use proptest::prelude::*;
 
     /// Inputs parted by `|`, then a part of the days or of the answer.
     const CASES: &str = "\
@@ -243,8 +247,9 @@ Y17000 => with four digits, 0001–9999
     fn oracle(edtf: &str) -> Option<(i32, u32, u32)> {
         let (from, until) = match Edtf::parse(edtf).ok()? {
             Edtf::Interval(from, until) => (from, until),
-            Edtf::Date(date) | Edtf::IntervalFrom(date, Terminal::Open) => (date, date),
-            Edtf::IntervalTo(Terminal::Open, date) => (date, date),
+            Edtf::Date(date)
+            | Edtf::IntervalFrom(date, Terminal::Open)
+            | Edtf::IntervalTo(Terminal::Open, date) => (date, date),
             _ => return None,
         };
         let [from, until] = [from, until].map(|date| match date.precision() {
@@ -273,8 +278,9 @@ Y17000 => with four digits, 0001–9999
                     prop_assert_eq!((year, month, day.day().into()), first);
                     prop_assert!(latest.is_none_or(|latest| day <= latest));
                 }
-                (Err(Error::Reversed(_) | Error::Year(_)), _) | (Err(_), None) => {}
-                (Ok(Bounds { earliest: None, .. }), Some(_)) => {}
+                (Err(Error::Reversed(_) | Error::Year(_)), _)
+                | (Err(_), None)
+                | (Ok(Bounds { earliest: None, .. }), Some(_)) => {}
                 (ours, theirs) => prop_assert!(false, "{edtf}: {ours:?}, {theirs:?}"),
             }
         }

@@ -167,7 +167,7 @@ fn read_action(
             if let Body::Article(article) = &mut body
                 && !create.original.is_empty()
             {
-                article.original_sha256 = hex(&Sha256::digest(&create.original));
+                article.original_sha256 = hex::encode(Sha256::digest(&create.original));
             }
             Write {
                 name,
@@ -233,18 +233,17 @@ fn read_record(
         }
         return None;
     };
-    match record.record_name() {
-        Some(name) => Some((name, record.kind?)),
-        None => {
-            if action == "update" {
-                let field = format!("writes[{index}].update.record.{}.name", kind_field(body));
-                violations.push(Violation::new(
-                    field,
-                    "is not a name of this kind of record",
-                ));
-            }
-            None
+    if let Some(name) = record.record_name() {
+        Some((name, record.kind?))
+    } else {
+        if action == "update" {
+            let field = format!("writes[{index}].update.record.{}.name", kind_field(body));
+            violations.push(Violation::new(
+                field,
+                "is not a name of this kind of record",
+            ));
         }
+        None
     }
 }
 
@@ -282,11 +281,6 @@ fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
             violations.push(Violation::new(format!("writes[{index}]"), what));
         }
     }
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checks a merged draft as if it were new; paths begin at `at`.

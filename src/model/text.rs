@@ -27,6 +27,7 @@ pub enum Shape {
 
 /// Why a text is refused. What it repeats of the text is escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what each means")]
 pub enum Error {
     #[error("contains a null character at position {position}")]
     Null { position: usize },
@@ -100,7 +101,7 @@ pub fn is_blank(text: &str) -> bool {
         .all(|it| it.is_whitespace() || it.is_control() || is_ignorable(it) || it == '\u{2800}')
 }
 
-/// Unicode's Default_Ignorable_Code_Point, which is stable by policy: joiners, zero-width spaces,
+/// Unicode's `Default_Ignorable_Code_Point`, which is stable by policy: joiners, zero-width spaces,
 /// direction marks, variation selectors, fillers and tags.
 fn is_ignorable(found: char) -> bool {
     matches!(found,

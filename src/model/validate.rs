@@ -99,7 +99,7 @@ impl Validation {
                 format!("refers to another kind of record; a name in {collections} is needed here"),
             ),
             None if value.is_empty() => {
-                self.add(at, format!("must name a record in {collections}"))
+                self.add(at, format!("must name a record in {collections}"));
             }
             None => self.add(
                 at,
@@ -229,7 +229,7 @@ impl Validation {
         match edtf::parse(&date.edtf) {
             Ok(bounds) => {
                 (date.earliest, date.latest) =
-                    (edtf::iso(bounds.earliest), edtf::iso(bounds.latest))
+                    (edtf::iso(bounds.earliest), edtf::iso(bounds.latest));
             }
             Err(error) => self
                 .findings

@@ -11,7 +11,7 @@ pub struct Violation {
 
 impl Violation {
     /// A violation at a path.
-    pub fn new(field: impl ToString, description: impl Into<String>) -> Self {
+    pub fn new(field: impl std::fmt::Display, description: impl Into<String>) -> Self {
         Self {
             field: field.to_string(),
             description: description.into(),

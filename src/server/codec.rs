@@ -92,7 +92,7 @@ impl<T> Encoder for ReadyEncoder<T> {
     }
 }
 
-/// Decodes a request, or refuses it as INVALID_ARGUMENT.
+/// Decodes a request, or refuses it as `INVALID_ARGUMENT`.
 #[derive(Debug)]
 pub struct RequestDecoder<Request>(PhantomData<fn() -> Request>);
 

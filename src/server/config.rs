@@ -51,7 +51,7 @@ impl Default for Limits {
         Self {
             message_bytes: 2 * 1024 * 1024,
             batch_bytes: 4 * 1024 * 1024,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             streams_per_connection: 256,
         }
     }

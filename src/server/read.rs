@@ -31,11 +31,7 @@ pub fn view(view: v1::View) -> View {
 /// Checks a request by the rules of the schema.
 ///
 /// # Errors
-/// INVALID_ARGUMENT with all violations.
-#[expect(
-    clippy::result_large_err,
-    reason = "a status is what the caller answers with"
-)]
+/// `INVALID_ARGUMENT` with all violations.
 pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Status> {
     let violations = validate(request, &mut Path::default());
     if violations.is_empty() {
@@ -48,11 +44,7 @@ pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Statu
 /// Checks a filter.
 ///
 /// # Errors
-/// INVALID_ARGUMENT with all violations.
-#[expect(
-    clippy::result_large_err,
-    reason = "a status is what the caller answers with"
-)]
+/// `INVALID_ARGUMENT` with all violations.
 pub fn filter(filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
     Filter::new(filter).map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))
 }
@@ -60,7 +52,7 @@ pub fn filter(filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
 /// Waits for the sequence that a read asks for (W7).
 ///
 /// # Errors
-/// INVALID_ARGUMENT if it is out of reach.
+/// `INVALID_ARGUMENT` if it is out of reach.
 pub async fn wait_for(feed: &Feed, view: View, min_sequence: i64) -> Result<(), tonic::Status> {
     match u64::try_from(min_sequence) {
         Ok(sequence) if sequence > 0 => feed

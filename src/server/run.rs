@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How often old answers to request ids are forgotten.
-const HOUSEKEEPING: Duration = Duration::from_secs(600);
+const HOUSEKEEPING: Duration = Duration::from_mins(10);
 /// How often health looks at the database.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -108,7 +108,7 @@ fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, Str
         .collect()
 }
 
-/// INVALID_ARGUMENT with every violation (W6).
+/// `INVALID_ARGUMENT` with every violation (W6).
 #[must_use]
 pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
     let message = match violations {
@@ -135,13 +135,13 @@ pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
     )
 }
 
-/// INVALID_ARGUMENT for one field.
+/// `INVALID_ARGUMENT` for one field.
 #[must_use]
 pub fn invalid_field(reason: Reason, field: &str, description: &str) -> Status {
     invalid(reason, &[Violation::new(field, description)])
 }
 
-/// NOT_FOUND: the same for what there is not and what the caller may not see (F10).
+/// `NOT_FOUND`: the same for what there is not and what the caller may not see (F10).
 #[must_use]
 pub fn not_found(name: &str) -> Status {
     with(

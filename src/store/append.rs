@@ -169,7 +169,7 @@ impl Group {
                     }
                 }
                 Outcome::Unchanged(name, revision) => {
-                    self.answers.push(number, name.as_str(), *revision)
+                    self.answers.push(number, name.as_str(), *revision);
                 }
             }
         }

@@ -83,7 +83,6 @@ pub struct Committer {
 
 impl Committer {
     /// Makes a committer and the task that has to be run for it. `committed` is told after every commit.
-    #[must_use]
     pub fn new(store: Store, committed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let worker = Worker {

@@ -105,7 +105,7 @@ impl Store {
                 .acquire_timeout(settings.acquire_timeout)
                 // A ping per acquire doubles the cost of a read; a dead connection answers with an error anyway.
                 .test_before_acquire(false)
-                .max_lifetime(Duration::from_secs(30 * 60))
+                .max_lifetime(Duration::from_mins(30))
                 .connect_lazy_with(options.clone())
         };
         Ok(Self {

@@ -435,7 +435,7 @@ async fn the_demo_shows_the_article_first_compares_and_leaves_nothing_behind() {
     let (_keep, directory) = scratch();
     let mut demo = program("", &["demo", "--once"]);
     demo.env("TMPDIR", &directory);
-    let output = tokio::time::timeout(PATIENCE + Duration::from_secs(60), demo.output())
+    let output = tokio::time::timeout(PATIENCE + Duration::from_mins(1), demo.output())
         .await
         .unwrap()
         .unwrap();

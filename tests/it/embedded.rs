@@ -28,7 +28,7 @@ const OWNED: &str = "DATELINE_TEST_OWNED_DIRECTORY";
 const END: Duration = Duration::from_secs(5);
 
 /// How soon it must be back after it was killed itself, on a machine that is busy with other tests.
-const COMEBACK: Duration = Duration::from_secs(60);
+const COMEBACK: Duration = Duration::from_mins(1);
 
 fn options(dir: impl Into<PathBuf>) -> Options {
     Options {

@@ -295,7 +295,7 @@ async fn head(url: &str, view: View) -> i64 {
         .fetch_one(&mut sql)
         .await
         .unwrap();
-    row.get(if view == View::Desk { 0 } else { 1 })
+    row.get(usize::from(view != View::Desk))
 }
 
 async fn two_sites() -> [Site; 2] {

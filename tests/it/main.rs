@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::wildcard_enum_match_arm,
     clippy::print_stdout,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking"
 )]

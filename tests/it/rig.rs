@@ -177,11 +177,6 @@ impl Site {
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await.unwrap();
     }
-
-    /// A connection to the site's database, for looking behind the server's back.
-    pub async fn sql(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.unwrap()
-    }
 }
 
 /// The 47 gold records.

@@ -224,7 +224,7 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
     let reached = loop {
         let response = next(&mut stream).await;
         assert!(response.changes.is_empty(), "nothing matches");
-        let checkpoint = response.checkpoint.clone().unwrap();
+        let checkpoint = response.checkpoint.unwrap();
         assert!(checkpoint.time.is_some());
         if checkpoint.sequence == 47 {
             assert_eq!(checkpoint.head_sequence, 47);
