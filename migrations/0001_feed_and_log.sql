@@ -18,7 +18,8 @@ CREATE TABLE feed (
 );
 INSERT INTO feed DEFAULT VALUES;
 
--- The log: every change there ever was, and the source of truth. Rows are never updated, but for a purge.
+-- The log: every change there ever was, and the source of truth. Rows are never updated, but for a purge, which
+-- blanks what they say and leaves that they were (W11).
 CREATE TABLE changes (
     desk_sequence bigint NOT NULL,
     -- Last desk sequence of the batch: what was committed together.
@@ -44,6 +45,8 @@ CREATE TABLE changes (
     days_before daterange,
     changed_fields text[] NOT NULL,
     note text NOT NULL,
+    -- The record that took this one's place, on the change that merged it.
+    merged_into text COLLATE "C",
     author text NOT NULL,
     accepted_at timestamptz NOT NULL,
     CONSTRAINT changes_pkey PRIMARY KEY (desk_sequence),

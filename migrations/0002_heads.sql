@@ -14,6 +14,14 @@ CREATE TABLE records (
     facets text[] NOT NULL,
     -- The days on which it may have held or happened; null if it has none.
     days daterange,
+    -- Hashes of what it is called, as it looks to a reader: who shares one may be the same.
+    keys bigint[] NOT NULL,
+    -- Articles: SHA-256 of the text as it was received, so that nothing is taken in twice.
+    original_sha256 text,
+    -- The record that took its place.
+    merged_into text COLLATE "C",
+    -- Hidden until then.
+    embargo_at timestamptz,
     -- Folded words, a line each.
     search text NOT NULL,
     -- The content as proto-JSON, for people.
@@ -24,6 +32,11 @@ CREATE TABLE records (
 );
 CREATE INDEX records_facets_idx ON records USING gin (facets);
 CREATE INDEX records_days_idx ON records USING gist (days);
+-- Looked into before each write, so nothing may pile up in front of it.
+CREATE INDEX records_keys_idx ON records USING gin (keys) WITH (fastupdate = off);
+CREATE UNIQUE INDEX records_original_sha256_key ON records (original_sha256) WHERE original_sha256 IS NOT NULL;
+CREATE INDEX records_merged_into_idx ON records (merged_into) WHERE merged_into IS NOT NULL;
+CREATE INDEX records_embargo_at_idx ON records (embargo_at) WHERE state = 'embargoed';
 
 -- Who names whom, and in which field: for references at publication, and for looking up who cites a record.
 CREATE TABLE links (
@@ -45,6 +58,8 @@ CREATE TABLE requests (
     revisions bigint[] NOT NULL,
     desk_sequence bigint NOT NULL,
     wire_sequence bigint NOT NULL,
+    -- What looked wrong; an encoded CommitResponse with nothing else in it.
+    warnings bytea NOT NULL,
     accepted_at timestamptz NOT NULL,
     CONSTRAINT requests_pkey PRIMARY KEY (author, id)
 );

@@ -4,20 +4,24 @@
 -- Arrays come in columns: one entry per request, per record that a request looked at, per write, per link,
 -- and per answer. `*_request` says to which request an entry belongs. Text of several lines stands for a list.
 --
--- Left out, and to be decided again by the caller: requests that looked at a head which has moved since, and
--- requests whose id has been answered meanwhile. The others are written, in their order.
+-- Left out, and to be decided again by the caller: requests that looked at a head which has moved since, requests
+-- that counted on an article having no other records that cite it, and requests whose id has been answered
+-- meanwhile. The others are written, in their order.
 --
 -- Heads are found by name, always through the primary key: a plan made while the tables were empty must not
 -- scan them once they are large.
 CREATE FUNCTION append(
     request_number int[], request_author text[], request_id uuid[], request_fingerprint bytea[],
+    request_warnings bytea[],
     read_request int[], read_name text[], read_revision bigint[],
+    cited_request int[], cited_name text[], cited_count bigint[],
     write_request int[], write_name text[], write_uid uuid[], write_kind text[], write_type text[],
     write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[],
     write_on_wire boolean[], write_content bytea[], write_meta bytea[],
     write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[],
     write_search text[], write_document jsonb[], write_changed_fields text[], write_note text[],
-    write_relinks boolean[],
+    write_relinks boolean[], write_keys text[], write_original_sha256 text[], write_merged_into text[],
+    write_embargo_at timestamptz[],
     link_request int[], link_source text[], link_target text[], link_field text[],
     answer_request int[], answer_name text[], answer_revision bigint[],
     at timestamptz
@@ -45,6 +49,14 @@ BEGIN
         LEFT JOIN records ON records.name = looked.name
         WHERE coalesce(records.revision, 0) <> looked.revision
         UNION ALL
+        SELECT cited.request
+        FROM unnest(cited_request, cited_name, cited_count) AS cited (request, name, count)
+        WHERE cited.count <> (
+            SELECT count(*)
+            FROM links
+            JOIN records ON records.name = links.source
+            WHERE links.target = cited.name AND links.field = 'evidence.article' AND records.state = 'published')
+        UNION ALL
         SELECT asked.number
         FROM unnest(request_number, request_author, request_id) AS asked (number, author, id)
         JOIN requests ON requests.author = asked.author AND requests.id = asked.id
@@ -64,39 +76,53 @@ BEGIN
         FROM unnest(
             write_request, write_name, write_kind, write_type, write_revision, write_state, write_state_before,
             write_on_wire, write_content, write_meta, write_facets, write_facets_before,
-            write_days, write_days_before, write_changed_fields, write_note
+            write_days, write_days_before, write_changed_fields, write_note, write_merged_into
         ) WITH ORDINALITY AS written (
             request, name, kind, type, revision, state, state_before,
             on_wire, content, meta, facets, facets_before,
-            days, days_before, changed_fields, note, place)
+            days, days_before, changed_fields, note, merged_into, place)
         WHERE request = ANY (kept)
         WINDOW by_order AS (ORDER BY place)
     )
     INSERT INTO changes (
         desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
-        content, meta, facets, facets_before, days, days_before, changed_fields, note, author, accepted_at)
+        content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, author,
+        accepted_at)
     SELECT
         numbered.desk_sequence, max(numbered.desk_sequence) OVER of_request,
         numbered.wire_sequence, CASE WHEN on_wire THEN max(numbered.wire_sequence) OVER of_request END,
         type, name, kind, revision, state, state_before,
         content, meta, string_to_array(facets, E'\n'), string_to_array(facets_before, E'\n'),
-        days, days_before, string_to_array(changed_fields, E'\n'), note, request_author[request], at
+        days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at
     FROM numbered
     WINDOW of_request AS (PARTITION BY request);
     GET DIAGNOSTICS desk_count = ROW_COUNT;
 
+    -- An erasure by law reaches back: what earlier revisions said is gone, that they were stays.
+    UPDATE changes SET
+        content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
+        changed_fields = '{}', note = ''
+    FROM unnest(write_request, write_name, write_revision, write_type, write_content)
+        AS erased (request, name, revision, type, content)
+    WHERE erased.request = ANY (kept) AND erased.type = 'purged'
+        AND changes.name = erased.name AND changes.revision < erased.revision;
+
     -- What was just numbered, found by its place in the log: the writes of kept requests, in order.
     INSERT INTO records AS known (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, search, document)
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, search, document, keys,
+        original_sha256, merged_into, embargo_at)
     SELECT
         written.name, written.uid, written.kind, written.state, written.revision,
-        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.search, written.document
+        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.search, written.document,
+        string_to_array(written.keys, ' ')::bigint[], written.original_sha256, written.merged_into, written.embargo_at
     FROM (
         SELECT *, head.desk_head + row_number() OVER (ORDER BY place) AS desk_sequence
         FROM unnest(
             write_request, write_name, write_uid, write_kind, write_head_state, write_revision, write_search,
-            write_document
-        ) WITH ORDINALITY AS listed (request, name, uid, kind, state, revision, search, document, place)
+            write_document, write_keys, write_original_sha256, write_merged_into, write_embargo_at
+        ) WITH ORDINALITY AS listed (
+            request, name, uid, kind, state, revision, search, document, keys, original_sha256, merged_into,
+            embargo_at, place)
         WHERE request = ANY (kept)
     ) AS written
     JOIN changes ON changes.desk_sequence = written.desk_sequence
@@ -108,7 +134,11 @@ BEGIN
         facets = excluded.facets,
         days = excluded.days,
         search = excluded.search,
-        document = excluded.document;
+        document = excluded.document,
+        keys = excluded.keys,
+        original_sha256 = excluded.original_sha256,
+        merged_into = excluded.merged_into,
+        embargo_at = excluded.embargo_at;
 
     DELETE FROM links
     USING unnest(write_request, write_name, write_revision, write_relinks) AS written (request, name, revision, relinks)
@@ -140,10 +170,11 @@ BEGIN
         GROUP BY answered.request
     ), remembered AS (
         INSERT INTO requests (
-            author, id, fingerprint, names, revisions, desk_sequence, wire_sequence, accepted_at)
+            author, id, fingerprint, names, revisions, desk_sequence, wire_sequence, warnings, accepted_at)
         SELECT
             request_author[told.request], request_id[told.request], request_fingerprint[told.request],
-            told.names, told.revisions, told.desk_sequence, told.wire_sequence, at
+            told.names, told.revisions, told.desk_sequence, told.wire_sequence,
+            request_warnings[told.request], at
         FROM told
         WHERE request_id[told.request] IS NOT NULL
         ON CONFLICT (author, id) DO UPDATE SET
@@ -152,6 +183,7 @@ BEGIN
             revisions = excluded.revisions,
             desk_sequence = excluded.desk_sequence,
             wire_sequence = excluded.wire_sequence,
+            warnings = excluded.warnings,
             accepted_at = excluded.accepted_at
     )
     SELECT told.request, told.desk_sequence, told.wire_sequence FROM told;

@@ -99,7 +99,7 @@ impl From<Status> for Failure {
         }
         let info = found.error_info();
         if let Some(fields) = info
-            .and_then(|info| info.metadata.get("changed_fields"))
+            .and_then(|info| info.metadata.get("changed_paths"))
             .filter(|fields| !fields.is_empty())
         {
             details.push(("changed since".to_owned(), fields.replace(',', ", ")));

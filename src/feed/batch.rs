@@ -181,9 +181,10 @@ impl Entry {
         }
     }
 
-    /// The change, or that the record left, or nothing (F7).
+    /// The change, or that the record left, or nothing (F7). That a content was erased is told to everybody: the
+    /// log no longer knows who had it.
     fn for_filter(&self, filter: &Filter) -> Option<&Bytes> {
-        if filter.matches(&self.facets, self.days) {
+        if self.change_type == ChangeType::Purged || filter.matches(&self.facets, self.days) {
             return Some(&self.body);
         }
         let (facets, days) = self.before.as_ref()?;
@@ -204,6 +205,7 @@ impl Entry {
 fn body(about: Change, entry: &LogEntry, view: View) -> Bytes {
     let change = Change {
         note: entry.note.clone(),
+        merged_into: entry.merged_into.clone().unwrap_or_default(),
         changed_fields: entry.changed_fields.clone(),
         ..about
     };

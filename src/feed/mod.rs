@@ -181,7 +181,10 @@ impl Feed {
     }
 
     /// The newest sequence in the database, which the tail may not have reached.
-    async fn newest(&self, view: View) -> Result<u64, store::Error> {
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn newest(&self, view: View) -> Result<u64, store::Error> {
         let (desk, wire) = self.shared.store.heads().await?;
         Ok(match view {
             View::Desk => desk,

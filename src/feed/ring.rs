@@ -73,6 +73,16 @@ impl Ring {
         self.head.send_replace(last);
     }
 
+    /// Forgets everything up to the head: what the log no longer says must not come from here either (W11).
+    pub fn forget(&self) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = kept.batches.back().map(|batch| batch.last) {
+            kept.floor = newest;
+        }
+        kept.batches.clear();
+        kept.bytes = 0;
+    }
+
     /// The batches after a sequence, up to about `budget` bytes.
     #[must_use]
     pub fn after(&self, sequence: u64, budget: usize) -> Found {

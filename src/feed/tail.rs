@@ -8,7 +8,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Feed, batch::Batch};
-use crate::store::{Error, Store, View, Wake};
+use crate::{
+    proto::v1::change::Type as ChangeType,
+    store::{Error, Store, View, Wake},
+};
 
 /// How long a lost wake-up can go unnoticed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(2);
@@ -56,7 +59,13 @@ async fn catch_up(feed: &Feed, store: &Store, last: &mut u64) -> Result<(), Erro
             return Ok(());
         };
         let newest = newest.record.desk_sequence;
+        let erases = entries
+            .iter()
+            .any(|entry| entry.change_type == ChangeType::Purged);
         for view in [View::Desk, View::Published] {
+            if erases {
+                feed.ring(view).forget();
+            }
             feed.ring(view).push(Batch::cut(&entries, view));
         }
         *last = newest;

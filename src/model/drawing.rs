@@ -25,6 +25,45 @@ pub struct Drawing {
     pub days: Option<Bounds>,
     /// Folded words to search in, a line each.
     pub search: String,
+    /// Sorted hashes of what it is called, as it looks to a reader: two records that share one may be the same.
+    pub keys: Vec<i64>,
+}
+
+impl Drawing {
+    /// The same drawing of the record in another state.
+    #[must_use]
+    pub fn in_state(&self, state: State) -> Self {
+        let mut drawing = self.clone();
+        drawing.facets.retain(|facet| !facet.starts_with(STATE));
+        drawing
+            .facets
+            .push(format!("{STATE}{}", state_facet(state)));
+        drawing.facets.sort_unstable();
+        drawing
+    }
+}
+
+/// How the facet of the state begins.
+const STATE: &str = "state:";
+
+/// Hashes of what a record is called. Kind and type are part of it; letters that look alike are one.
+fn keys(body: &Body) -> Vec<i64> {
+    let class = format!(
+        "{}:{}:",
+        collection(body.kind()),
+        body.type_word().unwrap_or_default()
+    );
+    let keys = body.called().into_iter().filter(|name| !name.is_empty());
+    let keys: BTreeSet<_> = keys
+        .map(|name| {
+            let looks: String = unicode_security::skeleton(&text::search_key(&name)).collect();
+            let hash = blake3::hash(format!("{class}{looks}").as_bytes());
+            let mut first = [0; 8];
+            first.copy_from_slice(&hash.as_bytes()[..8]);
+            i64::from_be_bytes(first)
+        })
+        .collect();
+    keys.into_iter().collect()
 }
 
 /// One record naming another.
@@ -56,6 +95,7 @@ pub fn draw(body: &mut Body, state: State) -> Drawing {
         references: pen.references,
         days: pen.days,
         search: pen.search,
+        keys: keys(body),
     }
 }
 

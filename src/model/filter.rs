@@ -9,6 +9,9 @@ use super::{
 };
 use crate::proto::v1::{RecordFilter, record_filter::TimeRange};
 
+/// How facets of actors begin.
+const ACTOR: &str = "actor:";
+
 /// A checked filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -50,6 +53,18 @@ impl Filter {
             days,
             by_state: !filter.states.is_empty(),
         })
+    }
+
+    /// The same filter with other actors; nothing changes if it does not ask for any.
+    #[must_use]
+    pub fn with_actors(mut self, names: &[String]) -> Self {
+        let facets = || names.iter().map(|name| format!("{ACTOR}{name}"));
+        let asked = self.dimensions.iter_mut();
+        let actors = asked.filter(|facets| facets.iter().all(|facet| facet.starts_with(ACTOR)));
+        for dimension in actors {
+            *dimension = facets().collect();
+        }
+        self
     }
 
     /// Whether everything passes.

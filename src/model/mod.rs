@@ -2,16 +2,28 @@
 //! those come in as arguments.
 
 pub mod change;
+pub mod decide;
+pub mod diff;
 pub mod drawing;
 pub mod edtf;
 pub mod filter;
+pub mod look;
 pub mod mask;
 pub mod name;
+mod next;
+mod publishing;
+mod reader;
 pub mod record;
 pub mod refusal;
 pub mod request;
+pub mod rules;
 pub mod seal;
+mod sources;
+mod step;
 pub mod text;
 pub mod validate;
 pub mod violation;
 pub mod walk;
+mod warnings;
+mod withdrawal;
+pub mod world;

@@ -109,6 +109,28 @@ impl Body {
         }
     }
 
+    /// What it is called, for finding another record that is about the same; nothing for articles, whose
+    /// original text tells it better.
+    #[must_use]
+    pub fn called(&self) -> Vec<String> {
+        use v1::name::Type;
+        match self {
+            Body::Article(_) => Vec::new(),
+            Body::Actor(actor) => {
+                let identifying = [Type::Full, Type::Short, Type::Acronym, Type::Former];
+                let names = actor.names.iter();
+                let names = names.filter(|name| identifying.contains(&name.r#type()));
+                let mut called: Vec<_> = names.map(|name| name.text.clone()).collect();
+                called.push(actor.display_name.clone());
+                called
+            }
+            Body::Relation(tie) => {
+                vec![format!("{} {} {}", tie.subject, tie.object, tie.role_title)]
+            }
+            Body::Event(event) => vec![event.display_name.clone()],
+        }
+    }
+
     /// Walks the message of the kind, with paths from its root.
     pub fn walk(&mut self, at: &mut Path, visitor: &mut dyn Visitor) {
         with_body!(self, inner => inner.walk(at, visitor));

@@ -31,8 +31,26 @@ pub enum Refusal {
         current: String,
         /// The revision that the sent etag stands for, if it is one of this record.
         seen: Option<i64>,
-        /// Top-level fields changed since then; the store knows them.
-        changed_fields: Vec<String>,
+        /// Paths changed since then; the store knows them.
+        changed_paths: Vec<String>,
+    },
+    /// An article with the same original text is there already.
+    #[error("the same text was submitted before, as {existing}")]
+    DuplicateOriginal {
+        /// The article that has it.
+        existing: Name,
+    },
+    /// Something would lose its only source.
+    #[error("{} would be left without a source; withdraw them too, with cascade", plural(records.len(), "published record"))]
+    OnlyEvidence {
+        /// All of them, with the article that each of them cites.
+        records: Vec<(Name, Name)>,
+    },
+    /// Events would be part of themselves.
+    #[error("{} would be part of itself: {}", names[0], circle(names))]
+    PartOfItself {
+        /// The way around, from an event back to before itself.
+        names: Vec<Name>,
     },
     /// The record's state does not allow the change.
     #[error("{name} is {}: {instead}", state_in_words(*state))]
@@ -88,4 +106,13 @@ fn plural(count: usize, noun: &str) -> String {
     } else {
         format!("{count} {noun}s")
     }
+}
+
+fn circle(names: &[Name]) -> String {
+    let way: Vec<_> = names
+        .iter()
+        .chain(names.first())
+        .map(Name::as_str)
+        .collect();
+    way.join(" → ")
 }

@@ -3,23 +3,22 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use prost::Message;
-
 use super::{
+    drawing::Drawing,
     name::Name,
-    validate::{Validation, validate},
-    violation::{Findings, Violation},
-    walk::Path,
+    reader::Reader,
+    validate::Validation,
+    violation::{Findings, Violation, Warning},
+    walk::{Path, Walk},
 };
 use crate::proto::v1::{
-    CommitRequest, Record, RecordVersion, record::Kind as Body, write::Action as Sent,
+    self, CommitRequest, correction, record::Kind as Body, write::Action as Sent,
 };
-
-/// Longest etag that is looked at, in bytes.
-const MAX_ETAG_BYTES: usize = 128;
 
 /// Several writes that happen together or not at all (W5).
 #[derive(Debug, Clone)]
@@ -32,8 +31,12 @@ pub struct Request {
     pub author: String,
     /// In the order of the request.
     pub writes: Vec<Write>,
+    /// Records that have to stand where the caller saw them: name, and etag or nothing for "not there".
+    pub preconditions: Vec<(Name, String)>,
     /// Check all, write nothing.
     pub validate_only: bool,
+    /// What looked wrong in the request itself.
+    pub warnings: Vec<Warning>,
 }
 
 /// One change of one record.
@@ -41,6 +44,10 @@ pub struct Request {
 pub struct Write {
     /// The record.
     pub name: Name,
+    /// As read; empty for a new record.
+    pub etag: String,
+    /// For readers, or for the author; empty if there is none.
+    pub note: String,
     /// What is to happen to it.
     pub action: Action,
 }
@@ -53,6 +60,8 @@ pub enum Action {
     Create {
         /// Without meta, normalised and valid.
         body: Body,
+        /// What is drawn from it as a draft.
+        drawing: Drawing,
     },
     /// Edit the draft.
     Update {
@@ -60,68 +69,169 @@ pub enum Action {
         body: Body,
         /// The mask.
         paths: Vec<String>,
-        /// As read.
-        etag: String,
     },
     /// Delete the draft.
-    Delete {
-        /// As read.
-        etag: String,
-    },
+    Delete,
+    /// Hand it in.
+    Submit,
+    /// Make it a draft again.
+    SendBack,
     /// Show it to readers.
     Publish {
-        /// As read.
-        etag: String,
+        /// Not before then.
+        embargo: Option<OffsetDateTime>,
+    },
+    /// Change it in front of readers.
+    Correct {
+        /// As in `Update`.
+        body: Body,
+        /// The mask.
+        paths: Vec<String>,
+        /// Whether something was wrong, or something is new.
+        kind: correction::Kind,
     },
     /// Withdraw it.
     Retract {
-        /// As read.
-        etag: String,
-        /// What readers are told.
-        note: String,
+        /// With what nothing else supports.
+        cascade: bool,
+    },
+    /// Make it a tombstone that points at another record.
+    Merge {
+        /// The other record.
+        into: Name,
+        /// Its etag, as read.
+        into_etag: String,
+    },
+    /// Undo that.
+    Unmerge,
+    /// Take the content of an older revision again.
+    Restore {
+        /// Which one.
+        revision: i64,
+    },
+    /// Erase its content.
+    Purge {
+        /// Withdraw what nothing else supports.
+        cascade: bool,
     },
 }
 
+impl Action {
+    /// The arm of `Write.action` that it came from.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Action::Create { .. } => "create",
+            Action::Update { .. } => "update",
+            Action::Delete => "delete",
+            Action::Submit => "submit",
+            Action::SendBack => "send_back",
+            Action::Publish { .. } => "publish",
+            Action::Correct { .. } => "correct",
+            Action::Retract { .. } => "retract",
+            Action::Merge { .. } => "merge",
+            Action::Unmerge => "unmerge",
+            Action::Restore { .. } => "restore",
+            Action::Purge { .. } => "purge",
+        }
+    }
+
+    /// Whether it counts on other records to stay published.
+    #[must_use]
+    pub fn relies_on_others(&self) -> bool {
+        matches!(
+            self,
+            Action::Publish { .. }
+                | Action::Correct { .. }
+                | Action::Restore { .. }
+                | Action::Unmerge
+        )
+    }
+
+    /// Whether it takes away what others may count on.
+    #[must_use]
+    pub fn withdraws(&self) -> bool {
+        matches!(
+            self,
+            Action::Retract { .. } | Action::Merge { .. } | Action::Purge { .. }
+        )
+    }
+
+    /// Whether it may change records that the request does not name.
+    #[must_use]
+    pub fn reaches_further(&self) -> bool {
+        matches!(
+            self,
+            Action::Retract { cascade: true } | Action::Purge { cascade: true } | Action::Unmerge
+        )
+    }
+}
+
+impl Write {
+    /// Every record that it says it changes.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        let other = match &self.action {
+            Action::Merge { into, .. } => Some(into),
+            _ => None,
+        };
+        std::iter::once(&self.name).chain(other)
+    }
+}
+
 impl Request {
-    /// Checks a request, all of it at once.
+    /// Checks a request, all of it at once. `now` decides whether an embargo is in reach.
     ///
     /// # Errors
     /// Every violation (W6), with paths from the root of `CommitRequest`.
-    pub fn new(mut commit: CommitRequest, author: String) -> Result<Self, Vec<Violation>> {
+    pub fn new(
+        mut commit: CommitRequest,
+        author: String,
+        now: OffsetDateTime,
+    ) -> Result<Self, Vec<Violation>> {
         let fingerprint = Sha256::digest(commit.encode_to_vec()).into();
-        let metas: Vec<_> = commit.writes.iter_mut().map(take_etag).collect();
-        let mut violations = validate(&mut commit, &mut Path::default());
+        let etags: Vec<_> = commit.writes.iter_mut().map(take_etag).collect();
+        let mut validation = Validation::default();
+        commit.walk(&mut Path::default(), &mut validation);
+        let Findings {
+            mut violations,
+            warnings,
+        } = validation.into_findings();
         let id = request_id(&commit.request_id, &mut violations);
-        let validate_only = commit.validate_only;
         let mut writes = Vec::with_capacity(commit.writes.len());
-        for (index, (write, etag)) in commit.writes.into_iter().zip(metas).enumerate() {
-            writes.extend(
-                write
-                    .action
-                    .and_then(|action| read_action(action, etag, index, &mut violations)),
-            );
+        for (index, (write, etag)) in commit.writes.into_iter().zip(etags).enumerate() {
+            let mut reader = Reader {
+                index,
+                now,
+                violations: &mut violations,
+            };
+            writes.extend(write.action.and_then(|action| reader.read(action, etag)));
         }
         refuse_repeats(&writes, &mut violations);
-        if violations.is_empty() {
-            Ok(Self {
-                id,
-                fingerprint,
-                author,
-                writes,
-                validate_only,
-            })
-        } else {
-            Err(violations)
+        if !violations.is_empty() {
+            return Err(violations);
         }
+        let preconditions = commit.preconditions.into_iter();
+        let preconditions =
+            preconditions.filter_map(|version| Some((Name::parse(&version.name)?, version.etag)));
+        Ok(Self {
+            id,
+            fingerprint,
+            author,
+            preconditions: preconditions.collect(),
+            writes,
+            validate_only: commit.validate_only,
+            warnings,
+        })
     }
 }
 
 /// Takes the meta of a sent record out before it is checked: all of it but the etag is the service's own.
-fn take_etag(write: &mut crate::proto::v1::Write) -> String {
+fn take_etag(write: &mut v1::Write) -> String {
     let record = match &mut write.action {
         Some(Sent::Create(create)) => create.record.as_mut(),
         Some(Sent::Update(update)) => update.record.as_mut(),
-        Some(Sent::Delete(_) | Sent::Publish(_) | Sent::Retract(_)) | None => None,
+        Some(Sent::Correct(correct)) => correct.record.as_mut(),
+        _ => None,
     };
     record
         .and_then(|record| record.kind.as_mut())
@@ -146,144 +256,27 @@ fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<Uuid> {
     id
 }
 
-fn read_action(
-    action: Sent,
-    etag: String,
-    index: usize,
-    violations: &mut Vec<Violation>,
-) -> Option<Write> {
-    let mut versioned = |version: Option<RecordVersion>, field: &str| {
-        let version = version?;
-        check_etag(
-            &version.etag,
-            format!("writes[{index}].{field}.etag"),
-            violations,
-        );
-        Some((Name::parse(&version.name)?, version.etag))
-    };
-    Some(match action {
-        Sent::Create(create) => {
-            let (name, mut body) = read_record(create.record, index, "create", violations)?;
-            if let Body::Article(article) = &mut body
-                && !create.original.is_empty()
-            {
-                article.original_sha256 = hex::encode(Sha256::digest(&create.original));
-            }
-            Write {
-                name,
-                action: Action::Create { body },
-            }
-        }
-        Sent::Update(update) => {
-            let (name, body) = read_record(update.record, index, "update", violations)?;
-            let field = format!(
-                "writes[{index}].update.record.{}.meta.etag",
-                kind_field(&body)
-            );
-            check_etag(&etag, field, violations);
-            let paths = update
-                .update_mask
-                .map(|mask| mask.paths)
-                .unwrap_or_default();
-            Write {
-                name,
-                action: Action::Update { body, paths, etag },
-            }
-        }
-        Sent::Delete(version) => {
-            let (name, etag) = versioned(Some(version), "delete")?;
-            Write {
-                name,
-                action: Action::Delete { etag },
-            }
-        }
-        Sent::Publish(version) => {
-            let (name, etag) = versioned(Some(version), "publish")?;
-            Write {
-                name,
-                action: Action::Publish { etag },
-            }
-        }
-        Sent::Retract(retract) => {
-            let (name, etag) = versioned(retract.record, "retract.record")?;
-            Write {
-                name,
-                action: Action::Retract {
-                    etag,
-                    note: retract.note,
-                },
-            }
-        }
-    })
-}
-
-fn read_record(
-    record: Option<Record>,
-    index: usize,
-    action: &str,
-    violations: &mut Vec<Violation>,
-) -> Option<(Name, Body)> {
-    let record = record?;
-    let Some(body) = &record.kind else {
-        if action == "update" {
-            violations.push(Violation::new(
-                format!("writes[{index}].update.record"),
-                "record is empty: set one of its kinds",
-            ));
-        }
-        return None;
-    };
-    if let Some(name) = record.record_name() {
-        Some((name, record.kind?))
-    } else {
-        if action == "update" {
-            let field = format!("writes[{index}].update.record.{}.name", kind_field(body));
-            violations.push(Violation::new(
-                field,
-                "is not a name of this kind of record",
-            ));
-        }
-        None
-    }
-}
-
 /// The field of `Record` in which a body stands: `event`.
 #[must_use]
 pub fn kind_field(body: &Body) -> &'static str {
     super::name::collection(body.kind()).trim_end_matches('s')
 }
 
-fn check_etag(etag: &str, field: String, violations: &mut Vec<Violation>) {
-    if etag.is_empty() {
-        violations.push(Violation::new(
-            field,
-            "must be the etag that was read: no change without knowing what is changed",
-        ));
-    } else if etag.len() > MAX_ETAG_BYTES {
-        violations.push(Violation::new(
-            field,
-            format!(
-                "is {} bytes long; no etag is longer than {MAX_ETAG_BYTES}",
-                etag.len()
-            ),
-        ));
-    }
-}
-
 fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
     let mut seen = HashMap::new();
     for (index, write) in writes.iter().enumerate() {
-        if let Some(first) = seen.insert(&write.name, index) {
-            let what = format!(
-                "{} is also changed by writes[{first}]; one change of a record per request",
-                write.name
-            );
-            violations.push(Violation::new(format!("writes[{index}]"), what));
+        for name in write.names() {
+            if let Some(first) = seen.insert(name, index) {
+                let what = format!(
+                    "{name} is also changed by writes[{first}]; one change of a record per request"
+                );
+                violations.push(Violation::new(format!("writes[{index}]"), what));
+            }
         }
     }
 }
 
-/// Checks a merged draft as if it were new; paths begin at `at`.
+/// Checks a merged record as if it were new; paths begin at `at`.
 #[must_use]
 pub fn check_body(body: &mut Body, at: &mut Path) -> Findings {
     let mut validation = Validation::default();

@@ -114,7 +114,7 @@ impl Visitor for Validation {
         match node {
             Node::FuzzyDate(date) => self.date(at, date),
             // Only some fields of an update may be there; the record is checked once they are merged.
-            Node::Record(_) if at.is_under("update") => return false,
+            Node::Record(_) if at.is_under("update") || at.is_under("correct") => return false,
             _ => {}
         }
         true

@@ -2,6 +2,8 @@
 //! violations are told as the client wrote them, not as the `Commit` that we made of its request.
 
 use bytes::Bytes;
+use prost::Message;
+use time::OffsetDateTime;
 use tonic::Status;
 
 use super::{
@@ -10,15 +12,15 @@ use super::{
     status::{self, Reason},
 };
 use crate::{
-    model::{request::Request, violation::Violation},
+    model::{refusal::Refusal, request::Request, violation::Violation},
     proto::v1::CommitRequest,
-    store::{Committed, Committer, StoredRecord, View},
+    store::{CommitError, Committed, Committer, StoredRecord, View},
 };
 
 /// Who writes, while the service runs without accounts.
 const LOCAL_AUTHOR: &str = "local";
 
-/// Commits, and tells violations under the paths that `rename` gives.
+/// Commits, and tells violations and warnings under the paths that `rename` gives.
 ///
 /// # Errors
 /// Whatever the contract says of the refusal.
@@ -28,49 +30,57 @@ pub async fn commit(
     rename: impl Fn(&str) -> String,
 ) -> Result<Committed, Status> {
     let renamed = |violations: &[Violation]| {
-        let violations: Vec<_> = violations
+        let renamed = violations
             .iter()
-            .map(|violation| Violation::new(rename(&violation.field), &violation.description))
-            .collect();
-        status::invalid(Reason::InvalidRecord, &violations)
+            .map(|violation| Violation::new(rename(&violation.field), &violation.description));
+        status::invalid(Reason::InvalidRecord, &renamed.collect::<Vec<_>>())
     };
-    let request = Request::new(request, LOCAL_AUTHOR.to_owned())
+    let now = OffsetDateTime::now_utc();
+    let request = Request::new(request, LOCAL_AUTHOR.to_owned(), now)
         .map_err(|violations| renamed(&violations))?;
-    committer
-        .commit(request)
-        .await
-        .map_err(|error| match &error {
-            crate::store::CommitError::Refused(crate::model::refusal::Refusal::Invalid(
-                violations,
-            )) => renamed(violations),
-            error => status::commit(error),
-        })
+    match committer.commit(request).await {
+        Ok(mut committed) => {
+            for warning in &mut committed.warnings {
+                warning.field = rename(&warning.field);
+            }
+            Ok(committed)
+        }
+        Err(CommitError::Refused(Refusal::Invalid(violations))) => Err(renamed(&violations)),
+        Err(error) => Err(status::commit(&error)),
+    }
 }
 
-/// The response to a write of one record: `record = 1`, `sequence = 2`.
+/// The response to a write of one record: `record = 1`, `sequence = 2`, `wire_sequence = 3` where there is
+/// one, `warnings = 4`.
 #[must_use]
 pub fn one<T>(committed: &Committed) -> Ready<T> {
     let mut pieces = Pieces::default();
-    for record in &committed.records {
-        if let Some(bytes) = record.encoded(View::Desk) {
-            pieces.message(1, bytes);
-        }
+    if let Some(bytes) = committed
+        .records
+        .first()
+        .and_then(|record| record.encoded(View::Desk))
+    {
+        pieces.message(1, bytes);
     }
-    pieces.fields(integers(&[(2, committed.desk_sequence)]));
-    pieces.finish()
+    finish(pieces, committed)
 }
 
-/// The response to a write of many: `records = 1`, `sequence = 2`, `wire_sequence = 3`.
+/// The response to a write of many: `records = 1`, and the rest as with one.
 #[must_use]
 pub fn many<T>(committed: &Committed, omit_content: bool) -> Ready<T> {
     let mut pieces = Pieces::default();
     for record in &committed.records {
         pieces.message(1, answer(record, omit_content));
     }
-    pieces.fields(integers(&[
-        (2, committed.desk_sequence),
-        (3, committed.wire_sequence),
-    ]));
+    finish(pieces, committed)
+}
+
+fn finish<T>(mut pieces: Pieces, committed: &Committed) -> Ready<T> {
+    let numbers = [(2, committed.desk_sequence), (3, committed.wire_sequence)];
+    pieces.fields(integers(&numbers));
+    for warning in &committed.warnings {
+        pieces.message(4, warning.encode_to_vec().into());
+    }
     pieces.finish()
 }
 

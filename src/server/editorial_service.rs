@@ -1,20 +1,26 @@
-//! `EditorialService`: many writes at once, and the moves from one state to the next.
+//! `EditorialService`: many writes at once, and the moves from one state to the next. Every call is a commit
+//! of one or more writes of one sort; nothing here knows what they do.
 
 use tonic::{Request, Response, Status};
 
 use super::{
     codec::Ready,
-    commit::{commit, many},
+    commit::{commit, many, one},
 };
 use crate::{
     proto::{
         servers::editorial_service_server::EditorialService,
         v1::{
-            CommitRequest, CommitResponse, PublishRecordsRequest, PublishRecordsResponse,
-            RecordVersion, RetractRecordsRequest, RetractRecordsResponse, Write, write,
+            CommitRequest, CommitResponse, CorrectRecordRequest, CorrectRecordResponse,
+            MergeRecordRequest, MergeRecordResponse, PublishRecordsRequest, PublishRecordsResponse,
+            PurgeRecordRequest, PurgeRecordResponse, RecordVersion, RestoreRecordRequest,
+            RestoreRecordResponse, RetractRecordsRequest, RetractRecordsResponse,
+            SendBackRecordsRequest, SendBackRecordsResponse, SubmitRecordsRequest,
+            SubmitRecordsResponse, UnmergeRecordRequest, UnmergeRecordResponse, Write, write,
+            write::Action,
         },
     },
-    store::Committer,
+    store::{Committed, Committer},
 };
 
 /// Commits, and what is made of a commit.
@@ -24,33 +30,68 @@ pub struct Editorial {
     pub committer: Committer,
 }
 
-fn writes(
-    records: Vec<RecordVersion>,
-    action: impl Fn(RecordVersion) -> write::Action,
-) -> Vec<Write> {
-    records
-        .into_iter()
-        .map(|record| Write {
-            action: Some(action(record)),
-        })
-        .collect()
+/// A commit that a call comes to.
+macro_rules! commit_of {
+    ($request:expr, $writes:expr) => {
+        CommitRequest {
+            writes: $writes,
+            request_id: $request.request_id,
+            validate_only: $request.validate_only,
+            ..CommitRequest::default()
+        }
+    };
 }
 
-/// `writes[3].publish.name` → `records[3].name`.
+/// The same write of each record.
+fn each(
+    records: Vec<RecordVersion>,
+    action: impl Fn(Option<RecordVersion>) -> Action,
+) -> Vec<Write> {
+    let writes = records.into_iter().map(|record| Write {
+        action: Some(action(Some(record))),
+    });
+    writes.collect()
+}
+
+fn only(action: Action) -> Vec<Write> {
+    vec![Write {
+        action: Some(action),
+    }]
+}
+
+/// `writes[3].publish.record.name` → `records[3].name`. What is given once for all keeps its name.
 fn of_records(action: &'static str) -> impl Fn(&str) -> String {
     move |field| {
         let Some(rest) = field.strip_prefix("writes") else {
             return field.to_owned();
         };
         match rest.split_once(&format!(".{action}")) {
-            // A note is given once for all records.
-            Some((_, ".note")) => "note".to_owned(),
-            Some((index, inner)) => format!(
-                "records{index}{}",
-                inner.strip_prefix(".record").unwrap_or(inner)
-            ),
             None => format!("records{rest}"),
+            Some((index, inner)) => match inner.strip_prefix(".record") {
+                Some(inner) => format!("records{index}{inner}"),
+                None => inner.trim_start_matches('.').to_owned(),
+            },
         }
+    }
+}
+
+/// `writes[0].correct.record.actor.names[1]` → `record.actor.names[1]`.
+pub(super) fn of_one(action: &'static str) -> impl Fn(&str) -> String {
+    move |field| {
+        let inner = field.strip_prefix("writes[0]").unwrap_or(field);
+        let inner = inner.trim_start_matches('.');
+        let inner = inner.strip_prefix(action).unwrap_or(inner);
+        inner.trim_start_matches('.').to_owned()
+    }
+}
+
+impl Editorial {
+    async fn commit_writes(
+        &self,
+        request: CommitRequest,
+        rename: impl Fn(&str) -> String,
+    ) -> Result<Committed, Status> {
+        commit(&self.committer, request, rename).await
     }
 }
 
@@ -62,7 +103,36 @@ impl EditorialService for Editorial {
     ) -> Result<Response<Ready<CommitResponse>>, Status> {
         let request = request.into_inner();
         let omit_content = request.omit_content;
-        let committed = commit(&self.committer, request, str::to_owned).await?;
+        let committed = self.commit_writes(request, str::to_owned).await?;
+        Ok(Response::new(many(&committed, omit_content)))
+    }
+
+    async fn submit_records(
+        &self,
+        request: Request<SubmitRecordsRequest>,
+    ) -> Result<Response<Ready<SubmitRecordsResponse>>, Status> {
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let writes = each(request.records, |record| {
+            Action::Submit(write::Submit { record })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_records("submit")).await?;
+        Ok(Response::new(many(&committed, omit_content)))
+    }
+
+    async fn send_back_records(
+        &self,
+        request: Request<SendBackRecordsRequest>,
+    ) -> Result<Response<Ready<SendBackRecordsResponse>>, Status> {
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let writes = each(request.records, |record| {
+            let note = request.note.clone();
+            Action::SendBack(write::SendBack { record, note })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_records("send_back")).await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -70,47 +140,113 @@ impl EditorialService for Editorial {
         &self,
         request: Request<PublishRecordsRequest>,
     ) -> Result<Response<Ready<PublishRecordsResponse>>, Status> {
-        let PublishRecordsRequest {
-            records,
-            request_id,
-            validate_only,
-            omit_content,
-        } = request.into_inner();
-        let writes = writes(records, write::Action::Publish);
-        let request = CommitRequest {
-            writes,
-            request_id,
-            validate_only,
-            omit_content,
-        };
-        let committed = commit(&self.committer, request, of_records("publish")).await?;
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let embargo_time = request.embargo_time;
+        let writes = each(request.records, |record| {
+            Action::Publish(write::Publish {
+                record,
+                embargo_time,
+            })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_records("publish")).await?;
         Ok(Response::new(many(&committed, omit_content)))
+    }
+
+    async fn correct_record(
+        &self,
+        request: Request<CorrectRecordRequest>,
+    ) -> Result<Response<Ready<CorrectRecordResponse>>, Status> {
+        let request = request.into_inner();
+        let writes = only(Action::Correct(write::Correct {
+            record: request.record,
+            update_mask: request.update_mask,
+            note: request.note,
+            kind: request.kind,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_one("correct")).await?;
+        Ok(Response::new(one(&committed)))
     }
 
     async fn retract_records(
         &self,
         request: Request<RetractRecordsRequest>,
     ) -> Result<Response<Ready<RetractRecordsResponse>>, Status> {
-        let RetractRecordsRequest {
-            records,
-            note,
-            request_id,
-            validate_only,
-            omit_content,
-        } = request.into_inner();
-        let writes = writes(records, |record| {
-            write::Action::Retract(write::Retract {
-                record: Some(record),
-                note: note.clone(),
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let writes = each(request.records, |record| {
+            Action::Retract(write::Retract {
+                record,
+                note: request.note.clone(),
+                cascade: request.cascade,
             })
         });
-        let request = CommitRequest {
-            writes,
-            request_id,
-            validate_only,
-            omit_content,
-        };
-        let committed = commit(&self.committer, request, of_records("retract")).await?;
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_records("retract")).await?;
+        Ok(Response::new(many(&committed, omit_content)))
+    }
+
+    async fn merge_record(
+        &self,
+        request: Request<MergeRecordRequest>,
+    ) -> Result<Response<Ready<MergeRecordResponse>>, Status> {
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let writes = only(Action::Merge(write::Merge {
+            record: request.record,
+            into: request.into,
+            note: request.note,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_one("merge")).await?;
+        Ok(Response::new(many(&committed, omit_content)))
+    }
+
+    async fn unmerge_record(
+        &self,
+        request: Request<UnmergeRecordRequest>,
+    ) -> Result<Response<Ready<UnmergeRecordResponse>>, Status> {
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let writes = only(Action::Unmerge(write::Unmerge {
+            record: request.record,
+            note: request.note,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_one("unmerge")).await?;
+        Ok(Response::new(many(&committed, omit_content)))
+    }
+
+    async fn restore_record(
+        &self,
+        request: Request<RestoreRecordRequest>,
+    ) -> Result<Response<Ready<RestoreRecordResponse>>, Status> {
+        let request = request.into_inner();
+        let writes = only(Action::Restore(write::Restore {
+            record: request.record,
+            revision: request.revision,
+            note: request.note,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_one("restore")).await?;
+        Ok(Response::new(one(&committed)))
+    }
+
+    async fn purge_record(
+        &self,
+        request: Request<PurgeRecordRequest>,
+    ) -> Result<Response<Ready<PurgeRecordResponse>>, Status> {
+        let request = request.into_inner();
+        let omit_content = request.omit_content;
+        let writes = only(Action::Purge(write::Purge {
+            record: request.record,
+            note: request.note,
+            cascade: request.cascade,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self.commit_writes(request, of_one("purge")).await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         servers::feed_service_server::FeedService,
         v1::{Checkpoint, Origin, WatchRequest, WatchResponse, watch_request},
     },
+    store::Store,
 };
 
 /// Streams of the feeds.
@@ -25,6 +26,8 @@ use crate::{
 pub struct Feeds {
     /// What is streamed.
     pub feed: Feed,
+    /// Who was merged into whom.
+    pub store: Store,
     /// Ends every stream.
     pub stop: CancellationToken,
 }
@@ -37,7 +40,7 @@ impl FeedService for Feeds {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Responses>, Status> {
         let mut request = request.into_inner();
-        let wanted = filter(request.filter.as_ref())?;
+        let wanted = filter(&self.store, request.filter.as_ref()).await?;
         check(&mut request, Reason::InvalidRequest)?;
         let view = view(request.view());
         let start = match request.start {

@@ -7,12 +7,14 @@ pub mod config;
 mod dress;
 mod editorial_service;
 mod feed_service;
+mod history;
 mod metrics;
 mod page_token;
 mod read;
 mod record_service;
 pub mod run;
 pub mod status;
+mod sweeper;
 
 pub use self::{
     config::{Config, Database, Limits},

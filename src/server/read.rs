@@ -16,8 +16,13 @@ use crate::{
         walk::{Path, Walk},
     },
     proto::v1::{self, RecordFilter},
-    store::View,
+    store::{Store, View},
 };
+
+/// Page size when the client does not say.
+const DEFAULT_PAGE: u16 = 50;
+/// Largest page.
+const MAX_PAGE: u16 = 1000;
 
 /// The view that a request asks for.
 #[must_use]
@@ -41,12 +46,33 @@ pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Statu
     }
 }
 
-/// Checks a filter.
+/// Checks a filter. Whoever asks for an actor asks for what was merged into it too.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` with all violations.
-pub fn filter(filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
-    Filter::new(filter).map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))
+/// INVALID_ARGUMENT with all violations, or the store's error.
+pub async fn filter(store: &Store, filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
+    let checked = Filter::new(filter);
+    let checked =
+        checked.map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))?;
+    match filter {
+        Some(filter) if !filter.actors.is_empty() => {
+            let all = store.with_merged(&filter.actors).await;
+            let all = all.map_err(|error| status::store(&error))?;
+            Ok(checked.with_actors(&all))
+        }
+        _ => Ok(checked),
+    }
+}
+
+/// Records of a page, of which the client asks for so many.
+#[must_use]
+pub fn page_size(asked: i32) -> u16 {
+    match u16::try_from(asked) {
+        Ok(0) => DEFAULT_PAGE,
+        Ok(size) => size.min(MAX_PAGE),
+        // A negative one has been refused.
+        Err(_) => MAX_PAGE,
+    }
 }
 
 /// Waits for the sequence that a read asks for (W7).

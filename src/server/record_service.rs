@@ -7,8 +7,9 @@ use tonic::{Request, Response, Status};
 use super::{
     codec::Ready,
     commit::{commit, integers, one},
-    page_token,
-    read::{Pieces, check, filter, view, wait_for},
+    editorial_service::of_one,
+    page_token::Question,
+    read::{Pieces, check, filter, page_size, view, wait_for},
     status::{self, Reason},
 };
 use crate::{
@@ -17,18 +18,14 @@ use crate::{
         servers::record_service_server::RecordService,
         v1::{
             BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CreateRecordRequest,
-            CreateRecordResponse, DeleteRecordRequest, DeleteRecordResponse, GetRecordRequest,
-            GetRecordResponse, ListRecordsRequest, ListRecordsResponse, RecordVersion,
+            CreateRecordResponse, DeleteRecordRequest, DeleteRecordResponse, DiffRevisionsRequest,
+            DiffRevisionsResponse, GetRecordRequest, GetRecordResponse, ListRecordsRequest,
+            ListRecordsResponse, ListRevisionsRequest, ListRevisionsResponse, RecordVersion,
             UpdateRecordRequest, UpdateRecordResponse, Write, write,
         },
     },
     store::{Committer, Store},
 };
-
-/// Page size when the client does not say.
-const DEFAULT_PAGE: i32 = 50;
-/// Largest page.
-const MAX_PAGE: i32 = 1000;
 
 /// Reads, and the edits of single drafts.
 #[derive(Debug, Clone)]
@@ -41,30 +38,14 @@ pub struct Records {
     pub feed: Feed,
 }
 
-/// `writes[0].create.record.actor.names[1]` → `record.actor.names[1]`.
-fn of_one(action: &'static str) -> impl Fn(&str) -> String {
-    move |field| {
-        let inner = field
-            .strip_prefix("writes[0]")
-            .unwrap_or(field)
-            .trim_start_matches('.');
-        inner
-            .strip_prefix(action)
-            .unwrap_or(inner)
-            .trim_start_matches('.')
-            .to_owned()
-    }
-}
-
 fn single(action: write::Action, request_id: String, validate_only: bool) -> CommitRequest {
-    let writes = vec![Write {
-        action: Some(action),
-    }];
     CommitRequest {
-        writes,
+        writes: vec![Write {
+            action: Some(action),
+        }],
         request_id,
         validate_only,
-        omit_content: false,
+        ..CommitRequest::default()
     }
 }
 
@@ -96,14 +77,13 @@ impl RecordService for Records {
         check(&mut request, Reason::InvalidRequest)?;
         let view = view(request.view());
         wait_for(&self.feed, view, request.min_sequence).await?;
-        let found = self
-            .store
-            .get_records(std::slice::from_ref(&request.name), view)
-            .await;
-        let found = found.map_err(|error| status::store(&error))?;
-        let bytes = found.first().and_then(|record| record.encoded(view));
+        let found = self.find(&request, view).await?;
+        let record = found.record.encoded(view);
         let mut pieces = Pieces::default();
-        pieces.message(1, bytes.ok_or_else(|| status::not_found(&request.name))?);
+        pieces.message(1, record.ok_or_else(|| status::not_found(&request.name))?);
+        if found.is_redirected {
+            pieces.string(2, &request.name);
+        }
         Ok(Response::new(pieces.finish()))
     }
 
@@ -142,26 +122,19 @@ impl RecordService for Records {
         request: Request<ListRecordsRequest>,
     ) -> Result<Response<Ready<ListRecordsResponse>>, Status> {
         let mut request = request.into_inner();
-        let wanted = filter(request.filter.as_ref())?;
+        let wanted = filter(&self.store, request.filter.as_ref()).await?;
         check(&mut request, Reason::InvalidRequest)?;
         let view = view(request.view());
-        let size = if request.page_size == 0 {
-            DEFAULT_PAGE
-        } else {
-            request.page_size.min(MAX_PAGE)
-        };
+        let size = page_size(request.page_size);
+        let question = Question::of(&ListRecordsRequest {
+            filter: request.filter.clone(),
+            view: request.view,
+            ..ListRecordsRequest::default()
+        });
         let identity = self.feed.identity();
-        let after = if request.page_token.is_empty() {
-            String::new()
-        } else {
-            page_token::read(identity, request.filter.as_ref(), view, &request.page_token)
-                .ok_or_else(|| {
-                    let what = "is not a token of an earlier page with the same filter and view";
-                    status::invalid_field(Reason::InvalidPageToken, "page_token", what)
-                })?
-        };
+        let after = question.read(identity, &request.page_token)?;
         wait_for(&self.feed, view, request.min_sequence).await?;
-        let limit = usize::try_from(size).unwrap_or_default();
+        let limit = usize::from(size);
         let page = self
             .store
             .list_records(&wanted, view, &after, limit)
@@ -174,10 +147,7 @@ impl RecordService for Records {
             }
         }
         if let Some(last) = page.records.last().filter(|_| page.has_more) {
-            pieces.string(
-                2,
-                &page_token::write(identity, request.filter.as_ref(), view, last.name.as_str()),
-            );
+            pieces.string(2, &question.write(identity, last.name.as_str()));
         }
         pieces.fields(integers(&[(3, limit as u64)]));
         Ok(Response::new(pieces.finish()))
@@ -215,5 +185,21 @@ impl RecordService for Records {
         Ok(Response::new(Ready::from(&DeleteRecordResponse {
             sequence: committed.desk_sequence.cast_signed(),
         })))
+    }
+
+    async fn list_revisions(
+        &self,
+        request: Request<ListRevisionsRequest>,
+    ) -> Result<Response<Ready<ListRevisionsResponse>>, Status> {
+        let response = self.revisions(request.into_inner()).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn diff_revisions(
+        &self,
+        request: Request<DiffRevisionsRequest>,
+    ) -> Result<Response<Ready<DiffRevisionsResponse>>, Status> {
+        let response = self.differences(request.into_inner()).await?;
+        Ok(Response::new(Ready::from(&response)))
     }
 }

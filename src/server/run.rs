@@ -15,6 +15,7 @@ use super::{
     editorial_service::Editorial,
     feed_service::Feeds,
     record_service::Records,
+    sweeper,
 };
 use crate::{
     feed::Feed,
@@ -198,6 +199,11 @@ impl Parts {
         .await;
         let (feed, tail) = opened.inspect_err(|_| stop.cancel())?;
         tasks.spawn(tail);
+        tasks.spawn(sweeper::run(
+            store.clone(),
+            committer.clone(),
+            tasks_stop.clone(),
+        ));
         tasks.spawn(housekeeping(store.clone(), tasks_stop.clone()));
         Ok(Self {
             store,
@@ -239,6 +245,7 @@ impl Parts {
             .max_decoding_message_size(limits.batch_bytes);
         let feeds = FeedServiceServer::new(Feeds {
             feed,
+            store: store.clone(),
             stop: streams_stop.clone(),
         })
         .max_decoding_message_size(limits.message_bytes);

@@ -35,6 +35,9 @@ pub enum Reason {
     WrongState,
     UnresolvedReferences,
     MissingEvidence,
+    OnlyEvidence,
+    PartOfItself,
+    DuplicateOriginal,
     RequestIdReused,
     CursorForeign,
     CursorInFuture,
@@ -66,6 +69,9 @@ impl Reason {
             Reason::WrongState => "WRONG_STATE",
             Reason::UnresolvedReferences => "UNRESOLVED_REFERENCES",
             Reason::MissingEvidence => "MISSING_EVIDENCE",
+            Reason::OnlyEvidence => "ONLY_EVIDENCE",
+            Reason::PartOfItself => "PART_OF_ITSELF",
+            Reason::DuplicateOriginal => "DUPLICATE_ORIGINAL",
             Reason::RequestIdReused => "REQUEST_ID_REUSED",
             Reason::CursorForeign => "CURSOR_FOREIGN",
             Reason::CursorInFuture => "CURSOR_IN_FUTURE",
@@ -196,7 +202,27 @@ pub fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
     )
 }
 
-/// What a refusal is called in `PreconditionFailure`.
+/// FAILED_PRECONDITION with the records that stand in the way: subject and what is the matter.
+fn precondition<'a>(
+    reason: Reason,
+    message: String,
+    violations: impl Iterator<Item = (&'a str, String)>,
+) -> Status {
+    let nothing = HashMap::new();
+    with(
+        Code::FailedPrecondition,
+        reason,
+        message,
+        nothing,
+        |details| {
+            for (subject, what) in violations {
+                details.add_precondition_failure_violation(reason.as_str(), subject, what);
+            }
+        },
+    )
+}
+
+/// What a refusal is to a client.
 fn refused(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
@@ -215,13 +241,13 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::EtagMismatch {
             name,
             current,
-            changed_fields,
+            changed_paths,
             ..
         } => {
             let about = metadata([
                 ("name", name.to_string()),
                 ("etag", current.clone()),
-                ("changed_fields", changed_fields.join(",")),
+                ("changed_paths", changed_paths.join(",")),
             ]);
             with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
         }
@@ -238,41 +264,47 @@ fn refused(refusal: &Refusal) -> Status {
                 |_| {},
             )
         }
-        Refusal::UnresolvedReferences { references } => with(
-            Code::FailedPrecondition,
-            Reason::UnresolvedReferences,
-            message,
-            HashMap::new(),
-            |details| {
-                for unresolved in references {
-                    let what = format!(
-                        "{} names {}",
-                        unresolved.reference.field, unresolved.reference.target
-                    );
-                    details.add_precondition_failure_violation(
-                        "UNRESOLVED_REFERENCE",
-                        unresolved.source.as_str(),
-                        what,
-                    );
-                }
-            },
-        ),
-        Refusal::MissingEvidence { names } => with(
-            Code::FailedPrecondition,
-            Reason::MissingEvidence,
-            message,
-            HashMap::new(),
-            |details| {
-                for name in names {
-                    let what = "quote an article as evidence, or leave the record out of the batch";
-                    details.add_precondition_failure_violation(
-                        "MISSING_EVIDENCE",
-                        name.as_str(),
-                        what,
-                    );
-                }
-            },
-        ),
+        Refusal::UnresolvedReferences { references } => {
+            let violations = references.iter().map(|unresolved| {
+                let reference = &unresolved.reference;
+                let what = format!("{} names {}", reference.field, reference.target);
+                (unresolved.source.as_str(), what)
+            });
+            precondition(Reason::UnresolvedReferences, message, violations)
+        }
+        Refusal::MissingEvidence { names } => {
+            let what = "quote an article as evidence, or leave the record out of the batch";
+            let violations = names.iter().map(|name| (name.as_str(), what.to_owned()));
+            precondition(Reason::MissingEvidence, message, violations)
+        }
+        Refusal::DuplicateOriginal { existing } => {
+            let about = metadata([("name", existing.to_string())]);
+            with(
+                Code::AlreadyExists,
+                Reason::DuplicateOriginal,
+                message,
+                about,
+                |_| {},
+            )
+        }
+        Refusal::OnlyEvidence { records } => {
+            let violations = records.iter().map(|(record, article)| {
+                (
+                    record.as_str(),
+                    format!("cites no other published article than {article}"),
+                )
+            });
+            precondition(Reason::OnlyEvidence, message, violations)
+        }
+        Refusal::PartOfItself { names } => {
+            let violations = names.iter().map(|name| {
+                (
+                    name.as_str(),
+                    "is on the way around; unlink one of them".to_owned(),
+                )
+            });
+            precondition(Reason::PartOfItself, message, violations)
+        }
         Refusal::RequestIdReused => with(
             Code::InvalidArgument,
             Reason::RequestIdReused,

@@ -6,7 +6,7 @@
 //! request can hold the feed's lock: it is taken and released inside one statement.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -18,24 +18,20 @@ use uuid::Uuid;
 
 use super::{
     Error, Store,
-    append::{Group, Numbered},
-    requests::{self, changed_since, revisions},
+    answers::{answered, explain},
+    company::Company,
+    group::Group,
+    requests,
     stored::StoredRecord,
     world,
 };
-use crate::model::{
-    change::{Decision, Outcome, World, decide},
-    name::Name,
-    refusal::Refusal,
-    request::{Action, Request},
+use crate::{
+    model::{change::Decision, decide::decide, refusal::Refusal, request::Request, world::World},
+    proto::v1::Warning,
 };
 
 /// Requests that may wait; past that, callers wait to be let in.
 const QUEUE: usize = 1024;
-/// Most requests of a group.
-const GROUP_REQUESTS: usize = 256;
-/// Most writes of a group: bounds how long others wait for the feed's lock.
-const GROUP_WRITES: usize = 1000;
 /// How often a request is decided again because what it looked at has moved.
 const ATTEMPTS: u32 = 20;
 
@@ -48,6 +44,8 @@ pub struct Committed {
     pub desk_sequence: u64,
     /// Last wire sequence of the batch; 0 if readers see nothing of it.
     pub wire_sequence: u64,
+    /// What looks wrong although it was stored.
+    pub warnings: Vec<Warning>,
 }
 
 /// Why a request did not commit.
@@ -69,8 +67,9 @@ impl From<sqlx::Error> for CommitError {
 
 type Answer = Result<Committed, CommitError>;
 
-struct Job {
-    request: Request,
+/// A request that waits for its answer.
+pub(super) struct Job {
+    pub request: Request,
     answer: oneshot::Sender<Answer>,
     attempt: u32,
 }
@@ -290,47 +289,6 @@ impl Worker {
     }
 }
 
-/// Requests that can be committed together.
-#[derive(Default)]
-struct Company {
-    jobs: Vec<Job>,
-    writes: usize,
-    changed: HashSet<Name>,
-    /// Something of the group publishes, and so counts on records that it does not name to stay published.
-    publishes: bool,
-    /// Something of the group withdraws a published record.
-    withdraws: bool,
-}
-
-impl Company {
-    fn has_room(&self) -> bool {
-        self.jobs.len() < GROUP_REQUESTS && self.writes < GROUP_WRITES
-    }
-
-    /// Takes a job in, or gives it back if it has to wait for the next group.
-    fn take(&mut self, job: Job) -> Option<Job> {
-        let request = &job.request;
-        let any =
-            |wanted: fn(&Action) -> bool| request.writes.iter().any(|write| wanted(&write.action));
-        let publishes = self.publishes || any(|action| matches!(action, Action::Publish { .. }));
-        let withdraws = self.withdraws || any(|action| matches!(action, Action::Retract { .. }));
-        let fits = self.jobs.is_empty() || self.writes + request.writes.len() <= GROUP_WRITES;
-        let apart = request
-            .writes
-            .iter()
-            .all(|write| !self.changed.contains(&write.name));
-        if !fits || !self.has_room() || !apart || publishes && withdraws && !self.jobs.is_empty() {
-            return Some(job);
-        }
-        (self.publishes, self.withdraws) = (publishes, withdraws);
-        self.writes += request.writes.len();
-        self.changed
-            .extend(request.writes.iter().map(|write| write.name.clone()));
-        self.jobs.push(job);
-        None
-    }
-}
-
 fn decide_job(
     request: &Request,
     world: &World,
@@ -366,87 +324,6 @@ fn is_rolled_back(error: &Error) -> bool {
     }
 }
 
-/// Adds what only the log knows: which fields have changed since the caller read the record (W3).
-async fn explain(connection: &mut PgConnection, error: CommitError) -> CommitError {
-    let CommitError::Refused(Refusal::EtagMismatch {
-        name,
-        current,
-        seen: Some(seen),
-        ..
-    }) = error
-    else {
-        return error;
-    };
-    match changed_since(connection, name.as_str(), seen).await {
-        Ok(changed_fields) => Refusal::EtagMismatch {
-            name,
-            current,
-            seen: Some(seen),
-            changed_fields,
-        }
-        .into(),
-        Err(error) => error.into(),
-    }
-}
-
-/// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
-async fn answered(
-    connection: &mut PgConnection,
-    decision: &Decision,
-    numbered: Option<Numbered>,
-) -> Result<Committed, Error> {
-    let mut unchanged = VecDeque::from(unchanged_records(connection, decision).await?);
-    let changed = || decision.outcomes.iter().filter_map(Outcome::change);
-    // A batch is contiguous, so its numbers follow from the last one.
-    let numbers = numbered.unwrap_or(Numbered {
-        desk_sequence: 0,
-        wire_sequence: 0,
-    });
-    let (desk_count, wire_count) = (
-        changed().count() as u64,
-        changed().filter(|change| change.is_on_wire()).count() as u64,
-    );
-    let mut desk = numbers.desk_sequence.saturating_sub(desk_count);
-    let mut wire = numbers.wire_sequence.saturating_sub(wire_count);
-    let step = u64::from(numbered.is_some());
-    let mut records = Vec::with_capacity(decision.outcomes.len());
-    for outcome in &decision.outcomes {
-        match outcome {
-            Outcome::Changed(change) => {
-                desk += step;
-                wire += step * u64::from(change.is_on_wire());
-                let wire_sequence = change.is_on_wire().then_some(wire);
-                records.push(StoredRecord::from_change(change, desk, wire_sequence));
-            }
-            Outcome::Unchanged(..) => records.extend(unchanged.pop_front()),
-        }
-    }
-    Ok(Committed {
-        records,
-        desk_sequence: numbers.desk_sequence,
-        wire_sequence: numbers.wire_sequence,
-    })
-}
-
-async fn unchanged_records(
-    connection: &mut PgConnection,
-    decision: &Decision,
-) -> Result<Vec<StoredRecord>, Error> {
-    let (names, numbers): (Vec<_>, Vec<_>) = decision
-        .outcomes
-        .iter()
-        .filter_map(|outcome| match outcome {
-            Outcome::Unchanged(name, revision) => Some((name.to_string(), *revision)),
-            Outcome::Changed(_) => None,
-        })
-        .unzip();
-    if names.is_empty() {
-        Ok(Vec::new())
-    } else {
-        revisions(connection, &names, &numbers).await
-    }
-}
-
 fn away() -> Error {
     Error::Unavailable(sqlx::Error::PoolTimedOut)
 }
@@ -460,21 +337,4 @@ fn fail_all(jobs: Vec<Job>) {
 /// A caller that has gone away does not want its answer; what was committed stays committed.
 fn answer(to: oneshot::Sender<Answer>, with: Answer) {
     drop(to.send(with));
-}
-
-impl StoredRecord {
-    fn from_change(
-        change: &crate::model::change::Change,
-        desk_sequence: u64,
-        wire_sequence: Option<u64>,
-    ) -> Self {
-        Self::new(
-            change.name.clone(),
-            change.state,
-            desk_sequence,
-            wire_sequence,
-            change.content.clone(),
-            change.meta_bytes(),
-        )
-    }
 }

@@ -53,7 +53,8 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Constraints that a second writer can run into although the read set was checked.
-const RACES: [&str; 3] = [
+const RACES: [&str; 4] = [
+    "records_original_sha256_key",
     "records_pkey",
     "records_uid_key",
     "changes_name_revision_key",

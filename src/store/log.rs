@@ -45,6 +45,8 @@ pub struct LogEntry {
     pub changed_fields: Vec<String>,
     /// Public note.
     pub note: String,
+    /// The record that took this one's place, if this change merged it.
+    pub merged_into: Option<String>,
     /// When the service accepted it.
     pub accepted_at: OffsetDateTime,
 }
@@ -79,6 +81,7 @@ struct Row {
     days_before: Option<sqlx::postgres::types::PgRange<time::Date>>,
     changed_fields: Vec<String>,
     note: String,
+    merged_into: Option<String>,
     accepted_at: OffsetDateTime,
 }
 
@@ -103,6 +106,7 @@ impl TryFrom<Row> for LogEntry {
             days_before: row.days_before.map(days),
             changed_fields: row.changed_fields,
             note: row.note,
+            merged_into: row.merged_into,
             accepted_at: row.accepted_at,
             record: Columns {
                 name: row.name,
@@ -125,7 +129,7 @@ macro_rules! page_after {
             Row,
             r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
                       state_before, content, meta, facets, facets_before, days, days_before, changed_fields, note,
-                      accepted_at
+                      merged_into, accepted_at
                FROM (
                    SELECT *, sum(octet_length(content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
                    FROM changes

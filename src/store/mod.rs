@@ -2,11 +2,15 @@
 //!
 //! Nothing above sees a driver error, a row or a statement; nothing in here sees a gRPC status.
 
+mod answers;
 mod append;
 mod columns;
 mod committer;
+mod company;
 pub mod embedded;
 mod error;
+mod group;
+mod history;
 mod list;
 mod log;
 mod reads;
@@ -26,6 +30,7 @@ use uuid::Uuid;
 pub use self::{
     committer::{CommitError, Committed, Committer},
     error::Error,
+    history::{Due, RevisionEntry},
     list::Page,
     log::LogEntry,
     stored::{StoredRecord, View},

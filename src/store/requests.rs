@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,7 +13,10 @@ use super::{
     committer::Committed,
     stored::{Columns, StoredRecord},
 };
-use crate::model::request::Request;
+use crate::{
+    model::{request::Request, violation::Warning},
+    proto::v1,
+};
 
 /// The answer that a request got before.
 pub(super) struct Remembered {
@@ -21,6 +25,7 @@ pub(super) struct Remembered {
     pub revisions: Vec<i64>,
     desk_sequence: i64,
     wire_sequence: i64,
+    warnings: Vec<u8>,
 }
 
 /// The answers that these requests have already got, by author and id. By the same clock as `append`.
@@ -37,7 +42,8 @@ pub(super) async fn find(
         return Ok(HashMap::new());
     }
     let rows = sqlx::query!(
-        r#"SELECT requests.author, requests.id, fingerprint, names, revisions, desk_sequence, wire_sequence
+        r#"SELECT requests.author, requests.id, fingerprint, names, revisions, desk_sequence, wire_sequence,
+                  warnings
            FROM unnest($1::text[], $2::uuid[]) AS asked (author, id)
            JOIN requests ON requests.author = asked.author AND requests.id = asked.id
            WHERE accepted_at > $3::timestamptz - interval '24 hours'"#,
@@ -56,6 +62,7 @@ pub(super) async fn find(
                 revisions: row.revisions,
                 desk_sequence: row.desk_sequence,
                 wire_sequence: row.wire_sequence,
+                warnings: row.warnings,
             };
             ((row.author, row.id), remembered)
         })
@@ -69,6 +76,7 @@ impl Remembered {
             records: revisions(connection, &self.names, &self.revisions).await?,
             desk_sequence: sequence(self.desk_sequence)?,
             wire_sequence: sequence(self.wire_sequence)?,
+            warnings: read_warnings(&self.warnings)?,
         })
     }
 }
@@ -94,23 +102,31 @@ pub(super) async fn revisions(
     rows.into_iter().map(StoredRecord::try_from).collect()
 }
 
-/// Top-level fields of a record that changed after a revision.
-pub(super) async fn changed_since(
-    connection: &mut PgConnection,
-    name: &str,
-    revision: i64,
-) -> Result<Vec<String>, Error> {
-    let fields = sqlx::query_scalar!(
-        r#"SELECT DISTINCT field AS "field!"
-           FROM changes, unnest(changed_fields) AS field
-           WHERE name = $1 AND revision > $2
-           ORDER BY 1"#,
-        name,
-        revision,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(fields)
+/// Warnings, as an answer carries them.
+pub(super) fn told(warnings: &[Warning]) -> Vec<v1::Warning> {
+    let told = warnings.iter().map(|warning| v1::Warning {
+        field: warning.field.clone(),
+        reason: warning.reason.to_owned(),
+        description: warning.description.clone(),
+        records: warning.records.clone(),
+    });
+    told.collect()
+}
+
+/// Warnings as they are remembered.
+pub(super) fn warnings_bytes(warnings: &[Warning]) -> Vec<u8> {
+    let warnings = told(warnings);
+    let answer = v1::CommitResponse {
+        warnings,
+        ..v1::CommitResponse::default()
+    };
+    answer.encode_to_vec()
+}
+
+fn read_warnings(bytes: &[u8]) -> Result<Vec<v1::Warning>, Error> {
+    v1::CommitResponse::decode(bytes)
+        .map(|answer| answer.warnings)
+        .map_err(|error| Error::Corrupt(format!("remembered warnings: {error}")))
 }
 
 impl Store {

@@ -1,44 +1,82 @@
-//! What a decision looks at: the heads that a group of requests names, and the standing of what the records
-//! to be published refer to. Read in one statement each, with no lock held; `append` notices if it moved.
+//! What a decision looks at, read as `model::look` asks: round by round, in one statement for each sort of
+//! thing, with no lock held. `append` notices if any of it moved.
 
 use prost::Message;
 use sqlx::PgConnection;
 
 use super::{
     Error,
-    columns::{DELETED, days, name, state},
+    columns::{DELETED, days, kind, name, state},
 };
 use crate::{
     model::{
-        change::{Head, Standing, World},
+        look,
         name::Name,
-        request::{Action, Request},
+        request::Request,
+        world::{Head, Look, Standing, World},
     },
-    proto::v1::{RecordMeta, State},
+    proto::v1::{RecordMeta, State, record::Kind as Body},
 };
+
+/// Most rounds: no decision looks further than from an event to what it is part of, one by one.
+const MAX_ROUNDS: usize = 70;
 
 /// Reads what these requests have to look at.
 pub(super) async fn read(
     connection: &mut PgConnection,
     requests: &[&Request],
 ) -> Result<World, Error> {
-    let writes = || requests.iter().flat_map(|request| &request.writes);
-    let touched: Vec<String> = writes().map(|write| write.name.to_string()).collect();
-    let published: Vec<String> = writes()
-        .filter(|write| matches!(write.action, Action::Publish { .. }))
-        .map(|write| write.name.to_string())
-        .collect();
     let mut world = World::default();
-    for (name, head) in heads(connection, &touched).await? {
-        world.standings.insert(name.clone(), head.standing);
-        world.heads.insert(name, head);
-    }
-    if !published.is_empty() {
-        world
-            .standings
-            .extend(standings_of_targets(connection, &published).await?);
+    for _ in 0..MAX_ROUNDS {
+        let wanted = look::next(requests, &world);
+        if wanted.is_empty() {
+            break;
+        }
+        fill(connection, &mut world, &wanted).await?;
+        world.looked.add(wanted);
     }
     Ok(world)
+}
+
+async fn fill(
+    connection: &mut PgConnection,
+    world: &mut World,
+    wanted: &Look,
+) -> Result<(), Error> {
+    if !wanted.heads.is_empty() {
+        let names: Vec<_> = wanted.heads.iter().map(ToString::to_string).collect();
+        for (name, head) in heads(connection, &names).await? {
+            world.standings.insert(name.clone(), head.standing.clone());
+            world.heads.insert(name, head);
+        }
+    }
+    if !wanted.standings.is_empty() {
+        let names: Vec<_> = wanted.standings.iter().map(ToString::to_string).collect();
+        world.standings.extend(standings(connection, &names).await?);
+    }
+    if !wanted.revisions.is_empty() {
+        let pins: Vec<_> = wanted.revisions.iter().collect();
+        world.revisions.extend(revisions(connection, &pins).await?);
+    }
+    if !wanted.keys.is_empty() {
+        let keys: Vec<_> = wanted.keys.iter().copied().collect();
+        for (key, name) in alike(connection, &keys).await? {
+            world.alike.entry(key).or_default().push(name);
+        }
+    }
+    if !wanted.originals.is_empty() {
+        let hashes: Vec<_> = wanted.originals.iter().cloned().collect();
+        world
+            .originals
+            .extend(originals(connection, &hashes).await?);
+    }
+    if !wanted.citing.is_empty() {
+        let names: Vec<_> = wanted.citing.iter().map(ToString::to_string).collect();
+        for (article, source) in citing(connection, &names).await? {
+            world.citing.entry(article).or_default().push(source);
+        }
+    }
+    Ok(())
 }
 
 async fn heads(
@@ -46,8 +84,8 @@ async fn heads(
     names: &[String],
 ) -> Result<Vec<(Name, Head)>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT records.name, records.state, records.revision, changes.state AS logged_state, changes.content,
-                  changes.meta, changes.facets, changes.days
+        r#"SELECT records.name, records.kind, records.state, records.revision, records.merged_into,
+                  changes.state AS logged_state, changes.content, changes.meta, changes.facets, changes.days
            FROM unnest($1::text[]) AS wanted (name)
            JOIN records ON records.name = wanted.name
            JOIN changes ON changes.desk_sequence = records.desk_sequence"#,
@@ -55,54 +93,133 @@ async fn heads(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let head = Head {
-                standing: standing(&row.state, &row.logged_state, row.revision)?,
-                meta: RecordMeta::decode(row.meta.as_slice())
-                    .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?,
-                content: row.content,
-                facets: row.facets,
-                days: row.days.map(days),
-            };
-            Ok((name(&row.name)?, head))
-        })
-        .collect()
+    let mut heads = Vec::with_capacity(rows.len());
+    for row in rows {
+        let meta = RecordMeta::decode(row.meta.as_slice())
+            .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?;
+        let standing = Standing {
+            state: state(&row.logged_state)?,
+            deleted: row.state == DELETED,
+            revision: row.revision,
+            merged_into: row.merged_into.as_deref().map(name).transpose()?,
+        };
+        let body = body(&row.name, &row.kind, &row.content)?;
+        let days = row.days.map(days);
+        let head = Head::new(standing, row.content, body, meta, row.facets, days);
+        heads.push((name(&row.name)?, head));
+    }
+    Ok(heads)
 }
 
-async fn standings_of_targets(
+/// The message in stored content.
+pub(super) fn body(name: &str, kind_column: &str, content: &[u8]) -> Result<Body, Error> {
+    match Body::decode(kind(kind_column)?, content) {
+        Ok(Some(body)) => Ok(body),
+        Ok(None) => Err(Error::Corrupt(format!("{name} is of no kind"))),
+        Err(error) => Err(Error::Corrupt(format!("content of {name}: {error}"))),
+    }
+}
+
+async fn standings(
     connection: &mut PgConnection,
-    sources: &[String],
+    names: &[String],
 ) -> Result<Vec<(Name, Standing)>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT records.name, records.state, records.revision
-           FROM links
-           JOIN records ON records.name = links.target
-           WHERE links.source = ANY ($1)"#,
-        sources,
+        r#"SELECT records.name, records.state, records.revision, records.merged_into
+           FROM unnest($1::text[]) AS wanted (name)
+           JOIN records ON records.name = wanted.name"#,
+        names,
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let logged = if row.state == DELETED {
-                "draft"
+    let mut standings = Vec::with_capacity(rows.len());
+    for row in rows {
+        let deleted = row.state == DELETED;
+        let standing = Standing {
+            state: if deleted {
+                State::Draft
             } else {
-                &row.state
-            };
-            Ok((
-                name(&row.name)?,
-                standing(&row.state, logged, row.revision)?,
-            ))
-        })
-        .collect()
+                state(&row.state)?
+            },
+            deleted,
+            revision: row.revision,
+            merged_into: row.merged_into.as_deref().map(name).transpose()?,
+        };
+        standings.push((name(&row.name)?, standing));
+    }
+    Ok(standings)
 }
 
-fn standing(head_state: &str, logged_state: &str, revision: i64) -> Result<Standing, Error> {
-    let state: State = state(logged_state)?;
-    Ok(Standing {
-        state,
-        deleted: head_state == DELETED,
-        revision,
-    })
+async fn revisions(
+    connection: &mut PgConnection,
+    pins: &[&(Name, i64)],
+) -> Result<Vec<((Name, i64), Body)>, Error> {
+    let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
+    let numbers: Vec<_> = pins.iter().map(|(_, revision)| *revision).collect();
+    let rows = sqlx::query!(
+        r#"SELECT changes.name, changes.kind, changes.revision, changes.content
+           FROM unnest($1::text[], $2::bigint[]) AS wanted (name, revision)
+           JOIN changes ON changes.name = wanted.name AND changes.revision = wanted.revision"#,
+        &names,
+        &numbers,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let body = body(&row.name, &row.kind, &row.content)?;
+        Ok(((name(&row.name)?, row.revision), body))
+    });
+    rows.collect()
+}
+
+async fn alike(connection: &mut PgConnection, keys: &[i64]) -> Result<Vec<(i64, Name)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT records.name, key AS "key!"
+           FROM records, unnest(keys) AS key
+           WHERE keys && $1 AND key = ANY ($1)
+               AND state IN ('draft', 'in_review', 'embargoed', 'published')"#,
+        keys,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| Ok((row.key, name(&row.name)?)));
+    rows.collect()
+}
+
+async fn originals(
+    connection: &mut PgConnection,
+    hashes: &[String],
+) -> Result<Vec<(String, Name)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT name, original_sha256 AS "original_sha256!"
+           FROM records
+           WHERE original_sha256 = ANY ($1)"#,
+        hashes,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows
+        .into_iter()
+        .map(|row| Ok((row.original_sha256, name(&row.name)?)));
+    rows.collect()
+}
+
+/// The same question as `append` asks again under the lock.
+async fn citing(
+    connection: &mut PgConnection,
+    articles: &[String],
+) -> Result<Vec<(Name, Name)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT links.target, links.source
+           FROM links
+           JOIN records ON records.name = links.source
+           WHERE links.target = ANY ($1) AND links.field = 'evidence.article' AND records.state = 'published'"#,
+        articles,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows
+        .into_iter()
+        .map(|row| Ok((name(&row.target)?, name(&row.source)?)));
+    rows.collect()
 }

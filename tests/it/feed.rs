@@ -109,7 +109,10 @@ fn update(record: Record) -> Write {
 
 fn publish(record: &Record) -> Write {
     Write {
-        action: Some(write::Action::Publish(version(record))),
+        action: Some(write::Action::Publish(write::Publish {
+            record: Some(version(record)),
+            embargo_time: None,
+        })),
     }
 }
 
@@ -122,6 +125,7 @@ fn retract(record: &Record) -> Write {
         action: Some(write::Action::Retract(write::Retract {
             record: Some(version),
             note: "withdrawn".into(),
+            cascade: false,
         })),
     }
 }
@@ -239,6 +243,7 @@ async fn read(client: &Client, name: &str) -> Record {
         name: name.to_owned(),
         view: View::Desk.into(),
         min_sequence: 0,
+        ..GetRecordRequest::default()
     };
     client
         .clone()

@@ -270,6 +270,7 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
         name: "actors/zz-draft-one".into(),
         view: view.into(),
         min_sequence: 0,
+        ..Default::default()
     };
     assert!(client.records.get_record(unseen(View::Desk)).await.is_ok());
     let hidden = client

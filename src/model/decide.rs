@@ -1,0 +1,198 @@
+//! Whether a request is done, and what it comes to: each write against its own record, then all of them
+//! together against what they refer to and what refers to them. The one place where a decision is made.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    change::{Change, Decision, Outcome, Seen},
+    name::Name,
+    publishing::Publishing,
+    refusal::Refusal,
+    request::{Request, Write},
+    sources, step,
+    step::{Step, Stepped},
+    violation::{Violation, Warning},
+    warnings,
+    withdrawal::Withdrawal,
+    world::World,
+};
+
+/// Most warnings of an answer.
+const MAX_WARNINGS: usize = 100;
+
+/// Decides a request. `mint` makes uids for new records.
+///
+/// # Errors
+/// A refusal; then nothing may be written (W2).
+pub fn decide(
+    request: &Request,
+    world: &World,
+    now: OffsetDateTime,
+    mint: &mut dyn FnMut() -> Uuid,
+) -> Result<Decision, Refusal> {
+    let mut seen = check_preconditions(request, world)?;
+    let mut plan = Plan::of(request, world, now, mint)?;
+    let violations = sources::check(&plan, world);
+    if !violations.is_empty() {
+        return Err(Refusal::Invalid(violations));
+    }
+    Publishing::of(&plan, world).check(&mut seen)?;
+    let cascaded = Withdrawal::of(&plan, request, world, now).check(&mut seen)?;
+    warnings::add(&mut plan, world);
+    plan.warnings.truncate(MAX_WARNINGS);
+    let names = request.writes.iter().flat_map(Write::names);
+    let looked_at = names.map(|name| (name.clone(), world.revision(name)));
+    seen.revisions.extend(looked_at);
+    let others = plan.others.into_iter().chain(cascaded);
+    seen.revisions.extend(
+        others
+            .clone()
+            .map(|change| (change.name, change.revision - 1)),
+    );
+    plan.outcomes.extend(others.map(Outcome::Changed));
+    Ok(Decision {
+        outcomes: plan.outcomes,
+        seen,
+        warnings: plan.warnings,
+    })
+}
+
+/// Records that are not written stand where the caller saw them.
+fn check_preconditions(request: &Request, world: &World) -> Result<Seen, Refusal> {
+    let mut seen = Seen::default();
+    for (name, etag) in &request.preconditions {
+        match world.head(name) {
+            None if etag.is_empty() => {}
+            Some(head) if etag.is_empty() => {
+                return Err(Refusal::EtagMismatch {
+                    name: name.clone(),
+                    current: head.meta.etag.clone(),
+                    seen: None,
+                    changed_paths: Vec::new(),
+                });
+            }
+            _ => drop(step::current(world, name, etag)?),
+        }
+        seen.revisions.push((name.clone(), world.revision(name)));
+    }
+    Ok(seen)
+}
+
+/// What the writes of a request come to, one by one.
+pub(super) struct Plan<'a> {
+    /// In the order of the writes.
+    pub writes: &'a [Write],
+    /// One for each write.
+    pub outcomes: Vec<Outcome>,
+    /// What changes with them.
+    pub others: Vec<Change>,
+    /// What looks wrong.
+    pub warnings: Vec<Warning>,
+    /// Where the new revision of each record is.
+    by_name: HashMap<Name, Place>,
+    /// The outcomes whose records read alike, by key.
+    by_key: HashMap<i64, Vec<usize>>,
+}
+
+/// Where a change stands in a plan.
+#[derive(Clone, Copy)]
+enum Place {
+    Outcome(usize),
+    Other(usize),
+}
+
+impl<'a> Plan<'a> {
+    fn of(
+        request: &'a Request,
+        world: &World,
+        now: OffsetDateTime,
+        mint: &mut dyn FnMut() -> Uuid,
+    ) -> Result<Self, Refusal> {
+        let mut violations = Vec::new();
+        let mut plan = Plan {
+            writes: &request.writes,
+            outcomes: Vec::with_capacity(request.writes.len()),
+            others: Vec::new(),
+            warnings: request.warnings.clone(),
+            by_name: HashMap::new(),
+            by_key: HashMap::new(),
+        };
+        for (index, write) in request.writes.iter().enumerate() {
+            let step = Step {
+                index,
+                write,
+                world,
+                now,
+            };
+            match step.take(mint) {
+                Ok(stepped) => plan.add(stepped),
+                Err(Refusal::Invalid(more)) => violations.extend(more),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        violations.extend(plan.overlaps());
+        if violations.is_empty() {
+            Ok(plan)
+        } else {
+            Err(Refusal::Invalid(violations))
+        }
+    }
+
+    fn add(&mut self, stepped: Stepped) {
+        if let Some(change) = stepped.outcome.change() {
+            let place = self.outcomes.len();
+            self.by_name
+                .insert(change.name.clone(), Place::Outcome(place));
+            for key in &change.drawing.keys {
+                self.by_key.entry(*key).or_default().push(place);
+            }
+        }
+        self.outcomes.push(stepped.outcome);
+        if let Some(other) = stepped.other {
+            let place = Place::Other(self.others.len());
+            self.by_name.insert(other.name.clone(), place);
+            self.others.push(other);
+        }
+        self.warnings.extend(stepped.warnings);
+    }
+
+    /// Records that would get two revisions at once, because one write changes them along with its own.
+    fn overlaps(&self) -> Vec<Violation> {
+        let mut seen: HashMap<&Name, usize> = HashMap::new();
+        let written = self.writes.iter().map(|write| &write.name);
+        let others = self.others.iter().map(|change| &change.name);
+        for name in written.chain(others) {
+            *seen.entry(name).or_default() += 1;
+        }
+        let twice = seen.into_iter().filter(|(_, count)| *count > 1);
+        twice
+            .map(|(name, _)| {
+                let what = format!("{name} would change twice; one change of a record per request");
+                Violation::new("writes", what)
+            })
+            .collect()
+    }
+
+    /// Every new revision of the batch, with the write that it belongs to.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (usize, &Change)> {
+        let changes = self.outcomes.iter().enumerate();
+        changes.filter_map(|(index, outcome)| Some((index, outcome.change()?)))
+    }
+
+    /// The new revision of a record in the batch.
+    pub(super) fn change_of(&self, name: &Name) -> Option<&Change> {
+        match *self.by_name.get(name)? {
+            Place::Outcome(place) => self.outcomes[place].change(),
+            Place::Other(place) => self.others.get(place),
+        }
+    }
+
+    /// Records of the batch that share a key.
+    pub(super) fn alike(&self, key: i64) -> impl Iterator<Item = &Name> {
+        let places = self.by_key.get(&key).into_iter().flatten();
+        places.filter_map(|place| Some(&self.outcomes[*place].change()?.name))
+    }
+}

@@ -1,0 +1,115 @@
+//! What has to be looked at before a request can be decided. The store asks, reads, and asks again, until
+//! there is nothing more: what one round finds tells what the next one needs. Knows no SQL.
+
+use super::{
+    drawing::Drawing,
+    name::Name,
+    publishing::part_of,
+    request::{Action, Request, Write},
+    withdrawal::supporting,
+    world::{Look, World},
+};
+use crate::proto::v1::{Kind, record::Kind as Body};
+
+/// What these requests need and what was not looked at yet; empty when they can be decided.
+#[must_use]
+pub fn next(requests: &[&Request], world: &World) -> Look {
+    let mut look = Look::default();
+    for request in requests {
+        let conditions = request.preconditions.iter();
+        look.heads.extend(conditions.map(|(name, _)| name.clone()));
+        for write in &request.writes {
+            look.heads.extend(write.names().cloned());
+            add(write, world, &mut look);
+        }
+    }
+    look.minus(&world.looked)
+}
+
+fn add(write: &Write, world: &World, look: &mut Look) {
+    let head = world.head(&write.name);
+    let stored = head.map(|head| (&head.body, head.drawing()));
+    match &write.action {
+        Action::Create { body, drawing } => {
+            if let Body::Article(article) = body
+                && !article.original_sha256.is_empty()
+            {
+                look.originals.insert(article.original_sha256.clone());
+            }
+            look.keys.extend(&drawing.keys);
+            content(body, drawing, world, look);
+        }
+        Action::Update { body, .. } | Action::Correct { body, .. } => {
+            // Some fields come from here and some from what is stored; a few looks too many do no harm.
+            let drawing = super::drawing::draw(&mut body.clone(), crate::proto::v1::State::Draft);
+            look.keys.extend(&drawing.keys);
+            content(body, &drawing, world, look);
+            if let Some((body, drawing)) = stored {
+                content(body, drawing, world, look);
+            }
+        }
+        Action::Publish { .. } => {
+            if let Some((body, drawing)) = stored {
+                content(body, drawing, world, look);
+                // An embargo may rest on another embargo, whose end only the head tells.
+                let targets = drawing.references.iter().map(|reference| &reference.target);
+                let hidden = targets.filter(|target| {
+                    let standing = world.standings.get(*target);
+                    standing.is_some_and(|standing| !standing.resolves() && !standing.deleted)
+                });
+                look.heads.extend(hidden.cloned());
+            }
+        }
+        Action::Restore { revision } => {
+            let wanted = (write.name.clone(), *revision);
+            if let Some(body) = world.revisions.get(&wanted) {
+                let drawing =
+                    super::drawing::draw(&mut body.clone(), crate::proto::v1::State::Draft);
+                content(body, &drawing, world, look);
+            }
+            look.revisions.insert(wanted);
+        }
+        Action::Retract { .. } | Action::Purge { .. } => dependents(&write.name, world, look),
+        Action::Unmerge => {
+            if let Some((body, drawing)) = stored {
+                content(body, drawing, world, look);
+            }
+            let into = head.and_then(|head| Name::parse(&head.meta.merged_into));
+            look.heads.extend(into);
+        }
+        Action::Delete | Action::SendBack | Action::Submit | Action::Merge { .. } => {}
+    }
+}
+
+/// What a content refers to, quotes, and is part of.
+fn content(body: &Body, drawing: &Drawing, world: &World, look: &mut Look) {
+    let targets = drawing.references.iter().map(|reference| &reference.target);
+    look.standings.extend(targets.cloned());
+    for entry in body.evidence().unwrap_or_default() {
+        if let Some(article) = Name::parse(&entry.article) {
+            look.revisions.insert((article, entry.article_revision));
+        }
+    }
+    let mut open: Vec<_> = part_of(body).collect();
+    while let Some(event) = open.pop() {
+        if look.heads.insert(event.clone())
+            && let Some(head) = world.head(&event)
+        {
+            open.extend(part_of(&head.body));
+        }
+    }
+}
+
+/// Who cites an article, and what else they cite.
+fn dependents(article: &Name, world: &World, look: &mut Look) {
+    if article.kind() != Kind::Article {
+        return;
+    }
+    look.citing.insert(article.clone());
+    for name in world.citing.get(article).into_iter().flatten() {
+        look.heads.insert(name.clone());
+        if let Some(head) = world.head(name) {
+            look.standings.extend(supporting(&head.body));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The making of a record's next revision: its number, etag, times and what is kept of the one before. Which
+//! revision may follow is not asked here.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    change::{Change, timestamp},
+    drawing::Drawing,
+    name::Name,
+    world::Head,
+};
+use crate::proto::v1::{
+    Correction, RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
+};
+
+/// The making of a record's next revision.
+pub(super) struct Next<'a> {
+    pub name: &'a Name,
+    pub now: OffsetDateTime,
+    pub note: &'a str,
+}
+
+impl Next<'_> {
+    /// The same content in another state.
+    pub(super) fn moved(
+        &self,
+        head: &Head,
+        change_type: ChangeType,
+        state: State,
+        meta: RecordMeta,
+    ) -> Change {
+        let drawing = head.drawing().in_state(state);
+        self.revision(
+            Some(head),
+            change_type,
+            state,
+            head.body.clone(),
+            drawing,
+            meta,
+        )
+    }
+
+    /// The tombstone of a published record.
+    pub(super) fn retraction(&self, head: &Head) -> Change {
+        let mut meta = head.meta.clone();
+        meta.corrections
+            .push(self.correction(head, correction::Kind::Retraction, &[]));
+        self.moved(head, ChangeType::Retracted, State::Retracted, meta)
+    }
+
+    pub(super) fn correction(
+        &self,
+        head: &Head,
+        kind: correction::Kind,
+        changed: &[String],
+    ) -> Correction {
+        Correction {
+            kind: kind.into(),
+            revision: head.standing.revision + 1,
+            time: Some(timestamp(self.now)),
+            note: self.note.to_owned(),
+            changed_fields: changed.to_vec(),
+        }
+    }
+
+    /// The next revision, with its bookkeeping.
+    pub(super) fn revision(
+        &self,
+        head: Option<&Head>,
+        change_type: ChangeType,
+        state: State,
+        body: Body,
+        drawing: Drawing,
+        mut meta: RecordMeta,
+    ) -> Change {
+        let revision = head.map_or(0, |head| head.standing.revision) + 1;
+        meta.revision = revision;
+        meta.state = state.into();
+        meta.etag = etag(revision, &meta.uid);
+        meta.update_time = Some(timestamp(self.now));
+        let content = body.to_content();
+        Change {
+            name: self.name.clone(),
+            uid: Uuid::try_parse(&meta.uid).unwrap_or(Uuid::nil()),
+            change_type,
+            revision,
+            state,
+            state_before: head.map(|head| head.standing.state),
+            has_new_content: head.is_none_or(|head| head.content != content),
+            content,
+            meta,
+            drawing,
+            facets_before: head.map(|head| head.facets.clone()).unwrap_or_default(),
+            days_before: head.and_then(|head| head.days),
+            changed_fields: Vec::new(),
+            note: self.note.to_owned(),
+            body,
+        }
+    }
+}
+
+/// The etag of a revision: opaque to clients, and never the same for two records.
+fn etag(revision: i64, uid: &str) -> String {
+    format!("{revision}-{}", uid.rsplit('-').next().unwrap_or_default())
+}
+
+/// The revision that an etag of this record stands for.
+pub(super) fn revision_of_etag(text: &str, uid: &str) -> Option<i64> {
+    let revision = text.split('-').next()?.parse().ok()?;
+    (etag(revision, uid) == text).then_some(revision)
+}

@@ -1,0 +1,182 @@
+//! What becomes visible must stand by itself (W9): every record it refers to is published before or with it,
+//! every fact has a source, and no event is part of itself.
+
+use std::collections::HashMap;
+
+use super::{
+    change::{Change, Seen, is_tombstone},
+    decide::Plan,
+    name::Name,
+    refusal::{Refusal, Unresolved},
+    world::World,
+};
+use crate::proto::v1::{
+    State, change::Type as ChangeType, event_link, evidence::Modality, record::Kind as Body,
+};
+
+/// Longest chain of events that are part of each other.
+const MAX_DEPTH: usize = 64;
+
+/// What a batch makes visible, and what it takes away.
+pub(super) struct Publishing<'a> {
+    world: &'a World,
+    /// Records that the batch leaves in a state that counts: published, or about to be.
+    shown: HashMap<&'a Name, &'a Change>,
+    /// New revisions of the batch that readers see, or will.
+    checked: Vec<&'a Change>,
+    /// Everything that changes.
+    changes: HashMap<&'a Name, &'a Change>,
+}
+
+impl<'a> Publishing<'a> {
+    pub(super) fn of(plan: &'a Plan<'_>, world: &'a World) -> Self {
+        let all: Vec<_> = plan
+            .changes()
+            .map(|(_, change)| change)
+            .chain(&plan.others)
+            .collect();
+        let shown = all.iter().filter(|change| will_show(change));
+        let checked = all
+            .iter()
+            .filter(|change| will_show(change) && needs_check(change));
+        Self {
+            world,
+            shown: shown.map(|change| (&change.name, *change)).collect(),
+            checked: checked.copied().collect(),
+            changes: all.iter().map(|change| (&change.name, *change)).collect(),
+        }
+    }
+
+    /// Checks the batch, and notes down what it rests on.
+    pub(super) fn check(&self, seen: &mut Seen) -> Result<(), Refusal> {
+        let without = self.checked.iter().filter(|change| !has_evidence(change));
+        let names: Vec<_> = without.map(|change| change.name.clone()).collect();
+        if !names.is_empty() {
+            return Err(Refusal::MissingEvidence { names });
+        }
+        let references = self.unresolved(seen);
+        if !references.is_empty() {
+            return Err(Refusal::UnresolvedReferences { references });
+        }
+        for change in &self.checked {
+            self.check_part_of(change, seen)?;
+        }
+        Ok(())
+    }
+
+    fn unresolved(&self, seen: &mut Seen) -> Vec<Unresolved> {
+        let mut unresolved = Vec::new();
+        for change in &self.checked {
+            for reference in &change.drawing.references {
+                if !self.resolves(change, &reference.target, seen) {
+                    unresolved.push(Unresolved {
+                        source: change.name.clone(),
+                        reference: reference.clone(),
+                    });
+                }
+            }
+        }
+        unresolved
+    }
+
+    /// Whether a record will be there for readers as soon as `change` is.
+    fn resolves(&self, change: &Change, target: &Name, seen: &mut Seen) -> bool {
+        if let Some(with_it) = self.shown.get(target) {
+            return with_it.state == State::Published || opens_no_later(with_it, change);
+        }
+        if self
+            .changes
+            .get(target)
+            .is_some_and(|change| is_tombstone(change.state))
+        {
+            // A merge in the same batch leaves a redirect; a retraction leaves nothing to rely on.
+            return self.changes[target].state == State::Merged;
+        }
+        seen.revisions
+            .push((target.clone(), self.world.revision(target)));
+        let Some(standing) = self.world.standings.get(target) else {
+            return false;
+        };
+        let hidden_as_long = standing.state == State::Embargoed
+            && self.world.head(target).is_some_and(|head| {
+                change.state == State::Embargoed
+                    && later_or_same(change.meta.embargo_time, head.meta.embargo_time)
+            });
+        standing.resolves() || hidden_as_long
+    }
+
+    /// Follows PART_OF upwards, through the batch and the store.
+    fn check_part_of(&self, change: &Change, seen: &mut Seen) -> Result<(), Refusal> {
+        let mut way = vec![change.name.clone()];
+        let mut open: Vec<_> = part_of(&change.body).map(|name| (1, name)).collect();
+        while let Some((depth, name)) = open.pop() {
+            way.truncate(depth);
+            if name == change.name {
+                return Err(Refusal::PartOfItself { names: way });
+            }
+            if depth >= MAX_DEPTH {
+                continue;
+            }
+            way.push(name.clone());
+            let body = match self.changes.get(&name) {
+                Some(change) => Some(&change.body),
+                None => {
+                    seen.revisions
+                        .push((name.clone(), self.world.revision(&name)));
+                    self.world.head(&name).map(|head| &head.body)
+                }
+            };
+            let further = body.into_iter().flat_map(part_of);
+            open.extend(further.map(|name| (depth + 1, name)));
+        }
+        Ok(())
+    }
+}
+
+/// The events that an event says it is part of.
+pub(super) fn part_of(body: &Body) -> impl Iterator<Item = Name> {
+    let links = match body {
+        Body::Event(event) => event.links.as_slice(),
+        _ => &[],
+    };
+    let part_of = links
+        .iter()
+        .filter(|link| link.r#type() == event_link::Type::PartOf);
+    part_of.filter_map(|link| Name::parse(&link.event))
+}
+
+fn will_show(change: &Change) -> bool {
+    matches!(change.state, State::Published | State::Embargoed)
+}
+
+/// The other side of a merge says nothing new.
+fn needs_check(change: &Change) -> bool {
+    change.has_new_content
+        || matches!(
+            change.change_type,
+            ChangeType::Published | ChangeType::Embargoed | ChangeType::Unmerged
+        )
+}
+
+fn has_evidence(change: &Change) -> bool {
+    change.body.evidence().is_none_or(|entries| {
+        entries
+            .iter()
+            .any(|entry| entry.modality() != Modality::Contradicts)
+    })
+}
+
+fn opens_no_later(target: &Change, change: &Change) -> bool {
+    change.state == State::Embargoed
+        && later_or_same(change.meta.embargo_time, target.meta.embargo_time)
+}
+
+/// Whether one embargo ends with the other or after it.
+fn later_or_same(
+    one: Option<prost_types::Timestamp>,
+    other: Option<prost_types::Timestamp>,
+) -> bool {
+    let instant =
+        |time: Option<prost_types::Timestamp>| time.map(|time| (time.seconds, time.nanos));
+    instant(one) >= instant(other)
+}

@@ -1,0 +1,2 @@
+//! Rules of one record.
+pub mod quote;

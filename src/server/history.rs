@@ -1,0 +1,180 @@
+//! Reads of the past: a record at a revision or a sequence, where a merged name leads, its revisions, and in
+//! what two of them differ.
+
+use tonic::Status;
+
+use super::{
+    page_token::Question,
+    read::{check, page_size, view},
+    record_service::Records,
+    status::{self, Reason},
+};
+use crate::{
+    model::{change::timestamp, diff::diff},
+    proto::v1::{
+        DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
+        ListRevisionsResponse, Revision, State,
+    },
+    store::{RevisionEntry, StoredRecord, View},
+};
+
+/// A record, and whether it answers for another name.
+pub(super) struct Found {
+    pub record: StoredRecord,
+    pub is_redirected: bool,
+}
+
+impl From<StoredRecord> for Found {
+    fn from(record: StoredRecord) -> Self {
+        Self {
+            record,
+            is_redirected: false,
+        }
+    }
+}
+
+impl Records {
+    /// The record that a request asks for.
+    pub(super) async fn find(
+        &self,
+        request: &GetRecordRequest,
+        view: View,
+    ) -> Result<Found, Status> {
+        let name = request.name.as_str();
+        let missing = || status::not_found(name);
+        match (request.revision, request.as_of) {
+            (Some(_), Some(_)) => {
+                let what = "cannot be given together with revision: one or the other says which";
+                Err(status::invalid_field(Reason::InvalidRequest, "as_of", what))
+            }
+            (Some(revision), None) => {
+                let found = self.store.find_revision(name, revision, view).await;
+                let found = found.map_err(|error| status::store(&error))?;
+                found.map(Found::from).ok_or_else(missing)
+            }
+            (None, Some(sequence)) => {
+                self.check_sequence(view, sequence).await?;
+                let sequence = sequence.cast_unsigned();
+                let found = self.store.find_record_as_of(name, sequence, view).await;
+                let found = found.map_err(|error| status::store(&error))?;
+                found.map(Found::from).ok_or_else(missing)
+            }
+            (None, None) => {
+                let found = self.newest(name, view).await?.ok_or_else(missing)?;
+                if found.state == State::Merged && !request.no_redirect {
+                    self.follow(found, view).await
+                } else {
+                    Ok(found.into())
+                }
+            }
+        }
+    }
+
+    async fn newest(&self, name: &str, view: View) -> Result<Option<StoredRecord>, Status> {
+        let found = self.store.get_records(&[name.to_owned()], view).await;
+        let found = found.map_err(|error| status::store(&error))?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The record that took a merged one's place.
+    async fn follow(&self, merged: StoredRecord, view: View) -> Result<Found, Status> {
+        let winner = self.store.find_winner(merged.name.as_str()).await;
+        let winner = winner.map_err(|error| status::store(&error))?;
+        let there = match winner {
+            Some(winner) => self.newest(&winner, view).await?,
+            None => None,
+        };
+        Ok(match there {
+            Some(record) => Found {
+                record,
+                is_redirected: true,
+            },
+            None => merged.into(),
+        })
+    }
+
+    async fn check_sequence(&self, view: View, sequence: i64) -> Result<(), Status> {
+        let head = self.feed.newest(view).await;
+        let head = head.map_err(|error| status::store(&error))?;
+        if sequence.cast_unsigned() > head {
+            let what = format!("is ahead of the feed, whose head is {head}");
+            return Err(status::invalid_field(
+                Reason::InvalidRequest,
+                "as_of",
+                &what,
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn revisions(
+        &self,
+        mut request: ListRevisionsRequest,
+    ) -> Result<ListRevisionsResponse, Status> {
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = view(request.view());
+        let size = page_size(request.page_size);
+        let question = Question::of(&ListRevisionsRequest {
+            name: request.name.clone(),
+            view: request.view,
+            ..ListRevisionsRequest::default()
+        });
+        let identity = self.feed.identity();
+        let after = question.read(identity, &request.page_token)?;
+        let before = after.parse().unwrap_or(i64::MAX);
+        let limit = i64::from(size) + 1;
+        let found = self
+            .store
+            .list_revisions(&request.name, view, before, limit)
+            .await;
+        let mut found = found.map_err(|error| status::store(&error))?;
+        if found.is_empty() && after.is_empty() {
+            return Err(status::not_found(&request.name));
+        }
+        let has_more = found.len() > usize::from(size);
+        found.truncate(usize::from(size));
+        let last = found.last().filter(|_| has_more);
+        let next_page_token = last.map(|last| question.write(identity, &last.revision.to_string()));
+        Ok(ListRevisionsResponse {
+            revisions: found
+                .into_iter()
+                .map(|entry| revision(entry, view))
+                .collect(),
+            next_page_token: next_page_token.unwrap_or_default(),
+        })
+    }
+
+    pub(super) async fn differences(
+        &self,
+        mut request: DiffRevisionsRequest,
+    ) -> Result<DiffRevisionsResponse, Status> {
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = view(request.view());
+        let name = request.name.as_str();
+        let mut contents = Vec::with_capacity(2);
+        for revision in [request.from_revision, request.to_revision] {
+            let found = self.store.find_content(name, revision, view).await;
+            let found = found.map_err(|error| status::store(&error))?;
+            contents.push(found.ok_or_else(|| status::not_found(name))?);
+        }
+        let differences = diff(&contents[0], &contents[1]);
+        Ok(DiffRevisionsResponse { differences })
+    }
+}
+
+/// Readers are not told who works at the desk.
+fn revision(entry: RevisionEntry, view: View) -> Revision {
+    Revision {
+        revision: entry.revision,
+        r#type: entry.change_type.into(),
+        state: entry.state.into(),
+        time: Some(timestamp(entry.accepted_at)),
+        author: match view {
+            View::Desk => entry.author,
+            View::Published => String::new(),
+        },
+        note: entry.note,
+        changed_fields: entry.changed_fields,
+        sequence: entry.sequence.cast_signed(),
+    }
+}

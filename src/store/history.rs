@@ -1,0 +1,256 @@
+//! What records were: revisions by number, by sequence, as a list; and where a merged name leads. Also the
+//! embargoes that are due, which are history about to be made.
+
+use prost::Message;
+use time::OffsetDateTime;
+
+use super::{
+    Error, Store,
+    columns::{change_type, name, sequence, state},
+    stored::{Columns, StoredRecord, View},
+    world::body,
+};
+use crate::{
+    model::name::Name,
+    proto::v1::{RecordMeta, State, change, record::Kind as Body},
+};
+
+/// Longest chain of merges that is followed.
+const MAX_MERGES: i32 = 64;
+
+/// One revision, without its content.
+#[derive(Debug, Clone)]
+pub struct RevisionEntry {
+    /// The record's own count.
+    pub revision: i64,
+    /// What made it.
+    pub change_type: change::Type,
+    /// State after it.
+    pub state: State,
+    /// When the service accepted it.
+    pub accepted_at: OffsetDateTime,
+    /// Who made it.
+    pub author: String,
+    /// Public note.
+    pub note: String,
+    /// Top-level fields that changed.
+    pub changed_fields: Vec<String>,
+    /// Its number in the view's feed.
+    pub sequence: u64,
+}
+
+/// A record whose embargo has ended.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// The record.
+    pub name: Name,
+    /// As it is now.
+    pub etag: String,
+}
+
+impl Store {
+    /// One revision of a record, if the view ever showed it.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_revision(
+        &self,
+        name: &str,
+        revision: i64,
+        view: View,
+    ) -> Result<Option<StoredRecord>, Error> {
+        let row = sqlx::query_as!(
+            Columns,
+            r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta
+               FROM changes
+               WHERE name = $1 AND revision = $2 AND type <> 'deleted' AND ($3 OR wire_sequence IS NOT NULL)"#,
+            name,
+            revision,
+            view == View::Desk,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(StoredRecord::try_from).transpose()
+    }
+
+    /// The record as it was at a sequence of the view's feed, if it was there.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_record_as_of(
+        &self,
+        name: &str,
+        at: u64,
+        view: View,
+    ) -> Result<Option<StoredRecord>, Error> {
+        let at = i64::try_from(at).unwrap_or(i64::MAX);
+        let row = sqlx::query!(
+            r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta, type
+               FROM changes
+               WHERE name = $1
+                   AND CASE WHEN $3 THEN desk_sequence <= $2 ELSE wire_sequence <= $2 END
+               ORDER BY revision DESC
+               LIMIT 1"#,
+            name,
+            at,
+            view == View::Desk,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        let there = row
+            .filter(|row| row.r#type != "deleted")
+            .map(|row| Columns {
+                name: row.name,
+                kind: row.kind,
+                state: row.state,
+                desk_sequence: row.desk_sequence,
+                wire_sequence: row.wire_sequence,
+                content: row.content,
+                meta: row.meta,
+            });
+        there.map(StoredRecord::try_from).transpose()
+    }
+
+    /// At most `limit` revisions of a record below `before`, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list_revisions(
+        &self,
+        name: &str,
+        view: View,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<RevisionEntry>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence, wire_sequence
+               FROM changes
+               WHERE name = $1 AND revision < $2 AND ($3 OR wire_sequence IS NOT NULL)
+               ORDER BY revision DESC
+               LIMIT $4"#,
+            name,
+            before,
+            view == View::Desk,
+            limit,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let rows = rows.into_iter().map(|row| {
+            let number = match view {
+                View::Desk => row.desk_sequence,
+                View::Published => row.wire_sequence.unwrap_or_default(),
+            };
+            Ok(RevisionEntry {
+                revision: row.revision,
+                change_type: change_type(&row.r#type)?,
+                state: state(&row.state)?,
+                accepted_at: row.accepted_at,
+                author: row.author,
+                note: row.note,
+                changed_fields: row.changed_fields,
+                sequence: sequence(number)?,
+            })
+        });
+        rows.collect()
+    }
+
+    /// The record that took the place of a merged one, however often that was merged on.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_winner(&self, name: &str) -> Result<Option<String>, Error> {
+        let winner = sqlx::query_scalar!(
+            r#"WITH RECURSIVE way (name, merged_into, depth) AS (
+                   SELECT name, merged_into, 0 FROM records WHERE name = $1
+                   UNION ALL
+                   SELECT records.name, records.merged_into, depth + 1
+                   FROM way
+                   JOIN records ON records.name = way.merged_into
+                   WHERE depth < $2
+               )
+               SELECT name AS "name!" FROM way WHERE merged_into IS NULL AND depth > 0"#,
+            name,
+            MAX_MERGES,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(winner)
+    }
+
+    /// These names, and those of records that were merged into them.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn with_merged(&self, names: &[String]) -> Result<Vec<String>, Error> {
+        let all = sqlx::query_scalar!(
+            r#"WITH RECURSIVE way (name, depth) AS (
+                   SELECT name COLLATE "C", 0 FROM unnest($1::text[]) AS asked (name)
+                   UNION
+                   SELECT records.name, depth + 1
+                   FROM way
+                   JOIN records ON records.merged_into = way.name
+                   WHERE depth < $2
+               )
+               SELECT DISTINCT name AS "name!" FROM way ORDER BY 1"#,
+            names,
+            MAX_MERGES,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(all)
+    }
+
+    /// The content of a revision, with access to fields, if the view ever showed it.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or the content is damaged.
+    pub async fn find_content(
+        &self,
+        name: &str,
+        revision: i64,
+        view: View,
+    ) -> Result<Option<Body>, Error> {
+        let row = sqlx::query!(
+            r#"SELECT kind, content
+               FROM changes
+               WHERE name = $1 AND revision = $2 AND ($3 OR wire_sequence IS NOT NULL)
+                   AND ($3 OR state NOT IN ('retracted', 'merged'))"#,
+            name,
+            revision,
+            view == View::Desk,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| body(name, &row.kind, &row.content))
+            .transpose()
+    }
+
+    /// Records whose embargo ends at or before `now`, at most `limit`, in the order in which it ends.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn due_embargoes(&self, now: OffsetDateTime, limit: i64) -> Result<Vec<Due>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT records.name, changes.meta
+               FROM records
+               JOIN changes ON changes.desk_sequence = records.desk_sequence
+               WHERE records.state = 'embargoed' AND records.embargo_at <= $1
+               ORDER BY records.embargo_at, records.name
+               LIMIT $2"#,
+            now,
+            limit,
+        )
+        .fetch_all(&self.feed)
+        .await?;
+        let rows = rows.into_iter().map(|row| {
+            let meta = RecordMeta::decode(row.meta.as_slice())
+                .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?;
+            let name = name(&row.name)?;
+            Ok(Due {
+                name,
+                etag: meta.etag,
+            })
+        });
+        rows.collect()
+    }
+}
