@@ -10,6 +10,7 @@ pub mod name;
 pub mod record;
 pub mod refusal;
 pub mod request;
+pub mod rules;
 pub mod seal;
 pub mod text;
 pub mod validate;
