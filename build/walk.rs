@@ -121,7 +121,8 @@ fn walk_impl(message: &MessageDescriptor, extensions: &Extensions) -> Result<Str
     let (path, node) = (rust_path(message), node_name(message));
     Ok(format!(
         "impl Walk for {path} {{\n    fn walk(&mut self, at: &mut Path, visitor: &mut dyn Visitor) {{\n        \
-         if !visitor.message(at, Node::{node}(self)) {{ return; }}\n{body}    }}\n}}\n"
+         if !visitor.message(at, Node::{node}(self)) {{ return; }}\n{body}        \
+         visitor.left(at, Node::{node}(self));\n    }}\n}}\n"
     ))
 }
 

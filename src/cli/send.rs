@@ -11,7 +11,7 @@ use prost::Message;
 
 use crate::{
     client::{Client, Failure},
-    model::{drawing::draw, name::Name, request::check_body, walk::Path},
+    model::{drawing::draw, name::Name, validate::validate, walk::Path},
     proto::v1::{
         BatchGetRecordsRequest, CommitRequest, PublishRecordsRequest, Record, RecordVersion, State,
         View, Write, record::Kind as Body, write,
@@ -267,11 +267,11 @@ impl Sender {
 /// Whether a stored record says what the sent one says, but for what the service sets.
 fn is_same(sent: &Record, stored: &Record) -> bool {
     let content = |record: &Record| {
-        let mut body = record.kind.clone()?;
-        body.take_meta();
+        let mut record = record.clone();
+        record.kind.as_mut()?.take_meta();
         // The service stores the normalised form; violations are its business too.
-        drop(check_body(&mut body, &mut Path::default()));
-        Some(body)
+        drop(validate(&mut record, &mut Path::default()));
+        record.kind
     };
     content(sent) == content(stored)
 }

@@ -1,13 +1,24 @@
 //! One filter for lists, streams and exports: OR within a dimension, AND between them, over facets and
 //! days. SQL asks the same question with array overlap (`store::list`).
 
-use time::{Date, macros::format_description};
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use time::Date;
 
 use super::{
-    drawing::state_facet, edtf::Bounds, name::collection, validate::validate, violation::Violation,
-    walk::Path,
+    drawing::state_facet,
+    edtf::{self, Bounds},
+    name::collection,
+    rules::codes,
+    text::shown,
+    validate::validate,
+    violation::Violation,
+    walk::{Format, Path},
 };
-use crate::proto::v1::{RecordFilter, record_filter::TimeRange};
+use crate::proto::{
+    DESCRIPTORS,
+    v1::{RecordFilter, record_filter::TimeRange},
+};
 
 /// How facets of actors begin.
 const ACTOR: &str = "actor:";
@@ -36,15 +47,13 @@ impl Filter {
         let mut at = Path::default();
         at.enter("filter");
         let mut violations = validate(&mut filter, &mut at);
+        if violations.is_empty() {
+            check_words(&mut filter, &mut violations);
+        }
         let days = filter
             .time
             .as_ref()
-            .map(days)
-            .transpose()
-            .unwrap_or_else(|violation| {
-                violations.push(violation);
-                None
-            });
+            .map(|range| days(range, &mut violations));
         if !violations.is_empty() {
             return Err(violations);
         }
@@ -118,30 +127,168 @@ fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {
     .collect()
 }
 
-fn days(range: &TimeRange) -> Result<Bounds, Violation> {
-    let bounds = Bounds {
-        earliest: day("earliest", &range.earliest)?,
-        latest: day("latest", &range.latest)?,
+/// Words from lists that are not ours or not in the filter's own schema. A filter by a word that no record
+/// can have would let nothing through, and look like an answer.
+fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
+    let mut add = |list: &str, index: usize, description: String| {
+        violations.push(Violation::new(
+            format!("filter.{list}[{index}]"),
+            description,
+        ));
     };
-    match (bounds.earliest, bounds.latest) {
-        (Some(earliest), Some(latest)) if latest < earliest => Err(Violation::new(
-            "filter.time",
-            "ends before it begins; exchange earliest and latest",
-        )),
-        _ => Ok(bounds),
+    for (index, word) in filter.types.iter().enumerate() {
+        if !TYPES.contains(&word.to_ascii_lowercase()) {
+            let what = format!(
+                "{} is no type of an actor, relation or event; write one in lower case, like person, \
+                 member_of or meeting",
+                shown(word)
+            );
+            add("types", index, what);
+        }
+    }
+    for (index, code) in filter.regions.iter().enumerate() {
+        if let Err(what) = codes::region_or_subdivision(code) {
+            add("regions", index, what);
+        }
+    }
+    for (index, tag) in filter.language_codes.iter_mut().enumerate() {
+        match codes::check(Format::Language, tag) {
+            Ok(()) => *tag = codes::usual_case(tag),
+            Err(what) => add("language_codes", index, what),
+        }
     }
 }
 
-fn day(field: &str, text: &str) -> Result<Option<Date>, Violation> {
+/// Every type of every kind, as facets write it: read from the schema, so that a new one is known.
+static TYPES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record");
+    let kinds = record
+        .into_iter()
+        .flat_map(|record| record.fields().collect::<Vec<_>>());
+    let kinds = kinds.filter_map(|field| field.kind().as_message().cloned());
+    kinds
+        .flat_map(|kind| {
+            kind.child_enums()
+                .filter(|inner| inner.name() == "Type")
+                .collect::<Vec<_>>()
+        })
+        .flat_map(|types| types.values().collect::<Vec<_>>())
+        .filter(|value| value.number() != 0)
+        .map(|value| {
+            value
+                .name()
+                .trim_start_matches("TYPE_")
+                .to_ascii_lowercase()
+        })
+        .collect()
+});
+
+fn days(range: &TimeRange, violations: &mut Vec<Violation>) -> Bounds {
+    let mut day = |field: &str, text: &str| {
+        read_day(text).unwrap_or_else(|what| {
+            let field = format!("filter.time.{field}");
+            if !violations.iter().any(|known| known.field == field) {
+                violations.push(Violation::new(field, what));
+            }
+            None
+        })
+    };
+    let bounds = Bounds::new(
+        day("earliest", &range.earliest),
+        day("latest", &range.latest),
+    );
+    if bounds.ends_before(bounds) {
+        let what = "ends before it begins; exchange earliest and latest";
+        violations.push(Violation::new("filter.time", what));
+    }
+    bounds
+}
+
+/// A day, written as an EDTF date is; `None` for no bound.
+fn read_day(text: &str) -> Result<Option<Date>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    Date::parse(text, format_description!("[year]-[month]-[day]"))
-        .map(Some)
-        .map_err(|_| {
-            Violation::new(
-                format!("filter.time.{field}"),
-                "is not a day of the calendar, like 2021-06-01",
-            )
-        })
+    edtf::parse(text)
+        .map(|bounds| bounds.earliest)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violations(filter: &RecordFilter) -> Vec<(String, String)> {
+        let violations = Filter::new(Some(filter)).unwrap_err();
+        violations
+            .into_iter()
+            .map(|violation| (violation.field, violation.description))
+            .collect()
+    }
+
+    #[test]
+    fn r6_a_filter_by_what_no_record_can_have_is_refused() {
+        let filter = RecordFilter {
+            types: vec!["person".into(), "meetng".into(), String::new()],
+            regions: vec!["KZ".into(), "US-FL".into(), "XK".into()],
+            ..RecordFilter::default()
+        };
+        assert_eq!(violations(&filter).len(), 1, "an empty value is told first");
+        let filter = RecordFilter {
+            types: vec!["MEMBER_OF".into(), "meetng".into()],
+            regions: vec!["UK".into(), "ZZ".into(), "US-XX".into(), "KZ".into()],
+            language_codes: vec!["en".into(), "english".into()],
+            ..RecordFilter::default()
+        };
+        let fields: Vec<_> = violations(&filter)
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect();
+        let expected = [
+            "types[1]",
+            "regions[0]",
+            "regions[1]",
+            "regions[2]",
+            "language_codes[1]",
+        ];
+        assert_eq!(fields, expected.map(|field| format!("filter.{field}")));
+    }
+
+    #[test]
+    fn r6_a_range_is_of_days_of_the_calendar_and_not_inverted() {
+        for (earliest, latest, field, words) in [
+            ("2021-02-30", "", "filter.time.earliest", "use 01–28"),
+            ("", "June 2021", "filter.time.latest", "must be a day"),
+            ("0000-01-01", "", "filter.time.earliest", "0001–9999"),
+            (
+                "2021-02-01",
+                "2021-01-31",
+                "filter.time",
+                "exchange earliest and latest",
+            ),
+        ] {
+            let time = Some(TimeRange {
+                earliest: earliest.into(),
+                latest: latest.into(),
+            });
+            let filter = RecordFilter {
+                time,
+                ..RecordFilter::default()
+            };
+            let found = violations(&filter);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].0, field);
+            assert!(found[0].1.contains(words), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn d10_tags_are_compared_in_their_usual_case() {
+        let filter = RecordFilter {
+            language_codes: vec!["EN-us".into()],
+            ..RecordFilter::default()
+        };
+        let filter = Filter::new(Some(&filter)).unwrap();
+        assert!(filter.matches(&["lang:en-US".to_owned()], None));
+    }
 }

@@ -279,7 +279,7 @@ fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
 /// Checks a merged record as if it were new; paths begin at `at`.
 #[must_use]
 pub fn check_body(body: &mut Body, at: &mut Path) -> Findings {
-    let mut validation = Validation::default();
+    let mut validation = Validation::of_stored();
     body.walk(at, &mut validation);
     validation.into_findings()
 }

@@ -170,6 +170,33 @@ fn extend(exact: &[char], borders: &[usize], mut matched: usize, found: char) ->
     matched + 1
 }
 
+/// Most characters of a text that an answer repeats.
+const MAX_SHOWN: usize = 64;
+
+/// A text for an answer to repeat: in quotation marks, escaped, and cut to 64 characters with an ellipsis.
+/// Escapes count, and are never cut in two.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::from('"');
+    let mut room = MAX_SHOWN;
+    for character in text.chars() {
+        let escaped = character.escape_debug();
+        let plain = matches!(character, '\'') || is_combining_mark(character);
+        let length = if plain { 1 } else { escaped.len() };
+        if length > room {
+            shown.push('…');
+            break;
+        }
+        room -= length;
+        if plain {
+            shown.push(character);
+        } else {
+            shown.extend(escaped);
+        }
+    }
+    shown.push('"');
+    shown
+}
+
 /// What two texts share that a reader would take for the same name: NFKC, without case, joiners and
 /// other ignorable characters, each run of white space one space, none at the ends. For search and
 /// warnings, never for identity; up to eleven times as many bytes as the text. Letters of different

@@ -1,22 +1,19 @@
 //! Checks every field of a message by the rules of the schema, and brings it into the stored form on the
-//! way: text in NFC with LF line ends, date bounds computed, fields that the service owns left empty.
-//! All violations are collected (W6). Knows nothing of other records.
+//! way: text in NFC with LF line ends, date bounds computed, fields that the service owns left empty. What
+//! fields have to do with each other is for `rules`, asked as the walk leaves each message. All violations are
+//! collected (W6). Knows nothing of other records.
 
 use std::{cell::RefCell, collections::HashMap};
 
 use regex::Regex;
 
 use super::{
-    edtf,
     name::{Name, PATTERN_IN_WORDS},
+    rules::{self, Report, codes},
     text,
-    violation::{Findings, Violation, Warning},
+    violation::{Findings, Violation},
     walk::{Format, Node, Path, Rules, Visitor, Walk},
 };
-use crate::proto::v1::FuzzyDate;
-
-/// Most violations that an answer lists: past that, the sender has other worries than the rest.
-const MAX_VIOLATIONS: usize = 100;
 
 /// Checks and normalises a message; `at` is the path under which its fields are reported.
 pub fn validate(message: &mut impl Walk, at: &mut Path) -> Vec<Violation> {
@@ -25,105 +22,49 @@ pub fn validate(message: &mut impl Walk, at: &mut Path) -> Vec<Violation> {
     validation.findings.violations
 }
 
-/// A visitor that collects violations and normalises what it visits.
+/// A visitor that collects violations and normalises what it visits. By default it is for what a client sent.
 #[derive(Debug, Default)]
 pub struct Validation {
     findings: Findings,
+    keeps_owned: bool,
 }
 
 impl Validation {
+    /// For a record that is made of stored content: what the service set in it stays.
+    #[must_use]
+    pub fn of_stored() -> Self {
+        Self {
+            keeps_owned: true,
+            ..Self::default()
+        }
+    }
+
     /// Everything that was found.
     #[must_use]
     pub fn into_findings(self) -> Findings {
         self.findings
     }
 
-    /// Adds what only looks wrong.
-    pub fn warn(&mut self, at: &Path, reason: &'static str, description: impl Into<String>) {
-        if self.findings.warnings.len() < MAX_VIOLATIONS {
-            let (field, description) = (at.to_string(), description.into());
-            self.findings.warnings.push(Warning {
-                field,
-                reason,
-                description,
-                records: Vec::new(),
-            });
-        }
-    }
-
     fn add(&mut self, at: &Path, description: impl Into<String>) {
-        if self.findings.violations.len() < MAX_VIOLATIONS {
-            self.findings
-                .violations
-                .push(Violation::new(at, description));
-        }
-    }
-
-    fn check_lengths(&mut self, at: &Path, rules: &Rules, value: &str) {
-        // Bytes bound code points from above, so most strings need no count.
-        if let Some(max) = rules.max_len
-            && value.len() > max
-        {
-            let length = value.chars().count();
-            if length > max {
-                self.add(
-                    at,
-                    format!("is {length} characters long; at most {max} are allowed"),
-                );
-            }
-        }
-        if let Some(min) = rules.min_len {
-            if value.is_empty() {
-                self.add(at, "must not be empty");
-            } else if text::is_blank(value) {
-                self.add(at, "must not be blank");
-            } else if value.len() < 4 * min && value.chars().count() < min {
-                self.add(at, format!("must have at least {min} characters"));
-            }
-        }
-    }
-
-    fn check_reference(&mut self, at: &Path, rules: &Rules, value: &str) {
-        if rules.refers_to.is_empty() || value.is_empty() && rules.pattern.is_none() {
-            return;
-        }
-        let collections = rules.refers_to.join(" or ");
-        match Name::parse(value) {
-            Some(_)
-                if value
-                    .split('/')
-                    .next()
-                    .is_some_and(|collection| rules.refers_to.contains(&collection)) => {}
-            Some(_) => self.add(
-                at,
-                format!("refers to another kind of record; a name in {collections} is needed here"),
-            ),
-            None if value.is_empty() => {
-                self.add(at, format!("must name a record in {collections}"));
-            }
-            None => self.add(
-                at,
-                format!("is not a name in {collections}: {PATTERN_IN_WORDS}"),
-            ),
-        }
+        self.findings.refuse(at.to_string(), description);
     }
 }
 
 impl Visitor for Validation {
     fn message(&mut self, at: &Path, node: Node<'_>) -> bool {
-        match node {
-            Node::FuzzyDate(date) => self.date(at, date),
-            // Only some fields of an update may be there; the record is checked once they are merged.
-            Node::Record(_) if at.is_under("update") || at.is_under("correct") => return false,
-            _ => {}
-        }
-        true
+        // Only some fields of an edit may be there; the record is checked once they are merged.
+        let is_edit = at.is_under("update") || at.is_under("correct");
+        !(matches!(node, Node::Record(_)) && is_edit)
+    }
+
+    fn left(&mut self, at: &Path, node: Node<'_>) {
+        rules::check(node, &mut Report::new(at, &mut self.findings));
     }
 
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
         if rules.output_only {
-            // `earliest` and `latest` were just computed; whatever else a client sent is dropped (AIP-203).
-            if !matches!(at.last(), Some("earliest" | "latest")) {
+            // Whatever a client sends for it is dropped (AIP-203).
+            if !self.keeps_owned {
                 value.clear();
             }
             return;
@@ -131,42 +72,31 @@ impl Visitor for Validation {
         if let std::borrow::Cow::Owned(normalized) = text::normalize(value) {
             *value = normalized;
         }
-        let shape = if rules.prose {
-            text::Shape::Prose
-        } else {
-            text::Shape::Line
-        };
-        if let Err(error) = text::check(value, shape) {
-            self.add(at, error.to_string());
-            return;
-        }
-        self.check_lengths(at, rules, value);
-        if rules.refers_to.is_empty() {
-            if let Some(pattern) = rules.pattern
-                && !matches(pattern, value)
-            {
-                self.add(at, pattern_in_words(pattern));
-            }
-        } else {
-            self.check_reference(at, rules, value);
-        }
-        if let Some(description) = format_violation(rules.format, value) {
+        if let Some(description) = string_violation(rules, value) {
             self.add(at, description);
+        } else if rules.format == Format::Language {
+            *value = codes::usual_case(value);
         }
     }
 
     fn integer(&mut self, at: &Path, rules: &Rules, value: i64) {
         // Bounds in the schema are small whole numbers, which a double holds exactly.
-        self.number(at, rules, value as f64);
+        if let Some(least) = rules.at_least.filter(|least| (value as f64) < *least) {
+            self.add(at, format!("is {value}; must be at least {least}"));
+        } else if let Some(most) = rules.at_most.filter(|most| value as f64 > *most) {
+            self.add(at, format!("is {value}; must be at most {most}"));
+        }
     }
 
     fn number(&mut self, at: &Path, rules: &Rules, value: f64) {
         if !value.is_finite() {
             self.add(at, "must be a finite number");
+        } else if value == 0.0 && value.is_sign_negative() {
+            self.add(at, "is minus zero; write 0");
         } else if let Some(least) = rules.at_least.filter(|least| value < *least) {
-            self.add(at, format!("is {value}; must be at least {least}"));
+            self.add(at, format!("is {value:?}; must be at least {least}"));
         } else if let Some(most) = rules.at_most.filter(|most| value > *most) {
-            self.add(at, format!("is {value}; must be at most {most}"));
+            self.add(at, format!("is {value:?}; must be at most {most}"));
         }
     }
 
@@ -219,24 +149,66 @@ impl Visitor for Validation {
     }
 }
 
-impl Validation {
-    /// The bounds are computed here and nowhere accepted (domain rule 5).
-    fn date(&mut self, at: &Path, date: &mut FuzzyDate) {
-        (date.earliest, date.latest) = (String::new(), String::new());
-        if date.edtf.is_empty() {
-            return;
-        }
-        match edtf::parse(&date.edtf) {
-            Ok(bounds) => {
-                (date.earliest, date.latest) =
-                    (edtf::iso(bounds.earliest), edtf::iso(bounds.latest));
-            }
-            Err(error) => self
-                .findings
-                .violations
-                .push(Violation::new(format!("{at}.edtf"), error.to_string())),
+/// The first thing that is wrong with a normalised string; the rest can wait until that is put right.
+fn string_violation(rules: &Rules, value: &str) -> Option<String> {
+    let shape = if rules.prose {
+        text::Shape::Prose
+    } else {
+        text::Shape::Line
+    };
+    let unfit = || text::check(value, shape).err();
+    unfit()
+        .map(|error| error.to_string())
+        .or_else(|| length_violation(rules, value))
+        .or_else(|| codes::check(rules.format, value).err())
+        .or_else(|| reference_violation(rules, value))
+        .or_else(|| pattern_violation(rules, value))
+}
+
+fn length_violation(rules: &Rules, value: &str) -> Option<String> {
+    // Bytes bound code points from above, so most strings need no count.
+    if let Some(max) = rules.max_len.filter(|max| value.len() > *max) {
+        let length = value.chars().count();
+        if length > max {
+            return Some(format!(
+                "is {length} characters long; at most {max} are allowed"
+            ));
         }
     }
+    let min = rules.min_len?;
+    if value.is_empty() {
+        Some("must not be empty".to_owned())
+    } else if text::is_blank(value) {
+        Some("must not be blank".to_owned())
+    } else if value.len() < 4 * min && value.chars().count() < min {
+        Some(format!("must have at least {min} characters"))
+    } else {
+        None
+    }
+}
+
+fn reference_violation(rules: &Rules, value: &str) -> Option<String> {
+    if rules.refers_to.is_empty() || value.is_empty() && rules.pattern.is_none() {
+        return None;
+    }
+    let collections = rules.refers_to.join(" or ");
+    let collection = value.split('/').next().unwrap_or_default();
+    match Name::parse(value) {
+        Some(_) if rules.refers_to.contains(&collection) => None,
+        Some(_) => Some(format!(
+            "refers to another kind of record; a name in {collections} is needed here"
+        )),
+        None if value.is_empty() => Some(format!("must name a record in {collections}")),
+        None => Some(format!(
+            "is not a name in {collections}: {PATTERN_IN_WORDS}"
+        )),
+    }
+}
+
+fn pattern_violation(rules: &Rules, value: &str) -> Option<String> {
+    // A reference has been read as one.
+    let pattern = rules.pattern.filter(|_| rules.refers_to.is_empty())?;
+    (!matches(pattern, value)).then(|| pattern_in_words(pattern))
 }
 
 fn is_timestamp(value: &prost_types::Timestamp) -> bool {
@@ -269,64 +241,25 @@ fn pattern_in_words(pattern: &str) -> String {
         return format!("must be a name in {collections}: {PATTERN_IN_WORDS}");
     }
     match pattern {
-        "^([A-Z]{2})?$" => "must be an ISO 3166-1 code of two capital letters, like KZ".into(),
-        "^([A-Z]{2}-[A-Z0-9]{1,3})?$" => "must be an ISO 3166-2 code, like US-FL".into(),
         "^[A-Z]{2}(-[A-Z0-9]{1,3})?$" => {
             "must be an ISO 3166-1 or 3166-2 code, like KZ or US-FL".into()
         }
         "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" => "must be a day, like 2021-06-01".into(),
-        "^[0-9X/.?~%-]{0,24}$" => {
-            "must be an EDTF date of at most 24 characters from 0-9 X / . ? ~ % -".into()
-        }
         "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$" => format!(
             "must be a slug: {}",
             PATTERN_IN_WORDS.replace(" after the slash", "")
         ),
+        "^[a-z][a-z0-9.-]*:[A-Za-z0-9._-]+$" | "^([a-z][a-z0-9.-]*:[A-Za-z0-9._-]+)?$" => {
+            "must be a scheme and a code with a colon between, like medtop:20000638".into()
+        }
+        "^[a-z][a-z0-9.-]{0,31}$" => "must be a scheme of at most 32 lower-case letters, digits, dots \
+                                      and hyphens, like wikidata"
+            .into(),
+        _ if pattern.starts_with("^[a-z][a-z_]*(\\[") => {
+            "must be a path of fields, like period.start, with the key of a list's element in brackets, \
+             like participants[actors/nato]"
+                .into()
+        }
         other => format!("must match the pattern {other}"),
     }
-}
-
-fn format_violation(format: Format, value: &str) -> Option<&'static str> {
-    if value.is_empty() {
-        return None;
-    }
-    match format {
-        Format::Url if !is_web_url(value) => Some(
-            "must be an absolute http or https URL without user name or password, like https://example.org/story",
-        ),
-        Format::Language if !is_language_tag(value) => {
-            Some("must be a BCP-47 language tag, like en, kk-Cyrl or ru-Latn")
-        }
-        Format::Unspecified
-        | Format::Url
-        | Format::Language
-        | Format::Region
-        | Format::Subdivision => None,
-    }
-}
-
-fn is_web_url(value: &str) -> bool {
-    value.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri
-                .authority()
-                .is_some_and(|host| !host.as_str().contains('@'))
-    })
-}
-
-/// Shape of RFC 5646 tags, without the registry: subtags of 1 to 8 letters and digits, the first of them 2
-/// or 3 letters (or `x` for private use).
-fn is_language_tag(value: &str) -> bool {
-    let mut subtags = value.split('-');
-    let Some(language) = subtags.next() else {
-        return false;
-    };
-    let is_language = (2..=3).contains(&language.len())
-        && language.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let private = language.eq_ignore_ascii_case("x") && value.len() > 2;
-    (is_language || private)
-        && subtags.all(|subtag| {
-            (1..=8).contains(&subtag.len())
-                && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        })
 }

@@ -32,6 +32,10 @@ pub struct Warning {
     pub records: Vec<String>,
 }
 
+/// Most violations that an answer lists: past that, the sender has other worries than the rest. As many
+/// warnings.
+const MAX_FINDINGS: usize = 100;
+
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
@@ -39,4 +43,36 @@ pub struct Findings {
     pub violations: Vec<Violation>,
     /// What only looks wrong.
     pub warnings: Vec<Warning>,
+}
+
+impl Findings {
+    /// Adds what is wrong.
+    pub fn refuse(&mut self, field: impl std::fmt::Display, description: impl Into<String>) {
+        if !self.is_full() {
+            self.violations.push(Violation::new(field, description));
+        }
+    }
+
+    /// Adds what only looks wrong.
+    pub fn warn(
+        &mut self,
+        field: impl std::fmt::Display,
+        reason: &'static str,
+        description: impl Into<String>,
+    ) {
+        if self.warnings.len() < MAX_FINDINGS {
+            self.warnings.push(Warning {
+                field: field.to_string(),
+                reason,
+                description: description.into(),
+                records: Vec::new(),
+            });
+        }
+    }
+
+    /// Whether no more violations are listed, so that none need be looked for.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.violations.len() >= MAX_FINDINGS
+    }
 }

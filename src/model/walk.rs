@@ -66,6 +66,28 @@ impl Path {
         self.fields().any(|name| name == field)
     }
 
+    /// The path of something inside: `participants[3]` and `role` are `participants[3].role`.
+    #[must_use]
+    pub fn child(&self, inner: &str) -> String {
+        match (self.steps.is_empty(), inner) {
+            (true, _) => inner.to_owned(),
+            (false, "") => self.to_string(),
+            (false, _) => format!("{self}.{inner}"),
+        }
+    }
+
+    /// The list of which this is an element: `participants` of `participants[3]`.
+    #[must_use]
+    pub fn list(&self) -> Option<String> {
+        match self.steps.split_last() {
+            Some((Step::Index(_), list)) => {
+                let steps = list.to_vec();
+                Some(Self { steps }.to_string())
+            }
+            _ => None,
+        }
+    }
+
     /// Without indexes, for where a reference stands in every record of a kind: `evidence.article`.
     #[must_use]
     pub fn template(&self) -> String {
@@ -106,6 +128,8 @@ pub enum Format {
     Subdivision,
     /// An absolute http or https URL without credentials.
     Url,
+    /// A date of the EDTF profile.
+    Edtf,
 }
 
 /// The rules of one field, read from the schema at build time: `buf.validate` and `dateline.v1.field`.
@@ -173,6 +197,8 @@ pub trait Visitor {
     fn message(&mut self, _at: &Path, _node: Node<'_>) -> bool {
         true
     }
+    /// The same message after its fields, unless they were not visited.
+    fn left(&mut self, _at: &Path, _node: Node<'_>) {}
     /// A string.
     fn string(&mut self, _at: &Path, _rules: &Rules, _value: &mut String) {}
     /// An integer of any width.

@@ -215,7 +215,7 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
     };
     let site = site_on(config).await;
     let filter = RecordFilter {
-        regions: vec!["ZZ".into()],
+        regions: vec!["IS".into()],
         ..RecordFilter::default()
     };
     let mut stream = open(&site, filtered(View::Published, filter)).await;

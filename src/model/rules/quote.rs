@@ -1,10 +1,27 @@
 //! Whether a quote stands where it says: the check of an article's own mentions, and of evidence against the
 //! revision of the article that it pins.
 
+use super::Report;
 use crate::{
     model::text,
-    proto::v1::{TextSpan, text_span::Part},
+    proto::v1::{Article, TextSpan, text_span::Part},
 };
+
+/// Checks the spans of an article against its own text.
+pub(super) fn mentions(article: &Article, report: &mut Report<'_>) {
+    for (index, mention) in article.mentions.iter().enumerate() {
+        // Looking for where a quote might be instead takes time, and the answer is full.
+        if report.findings.is_full() {
+            return;
+        }
+        if let Some(span) = &mention.span
+            && part(span, &article.headline, &article.body).is_some()
+        {
+            let checked = check_quote(span, &article.headline, &article.body);
+            report.require(&format!("mentions[{index}].span"), checked);
+        }
+    }
+}
 
 /// Whether the text of an article has the quote at its offsets. All three have to be normalised
 /// (`text::normalize`), as stored records are.
@@ -28,7 +45,7 @@ pub fn check_quote(span: &TextSpan, headline: &str, body: &str) -> Result<(), St
     let what = match found {
         Some(found) => format!(
             "the {name} has {} from {start} to {end}, not this quote",
-            found
+            text::shown(found)
         ),
         None if start < 0 || start >= end => format!(
             "starts at {start} and ends at {end}; the start must be at least 0, and the end, which is \
