@@ -13,6 +13,7 @@ mod read;
 mod record_service;
 pub mod run;
 pub mod status;
+mod weigh;
 
 pub use self::{
     config::{Config, Database, Limits},
