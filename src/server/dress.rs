@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Version, header::CONTENT_TYPE};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
@@ -56,6 +56,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Answer {
+        if let Some(status) = not_grpc(&request) {
+            return Box::pin(std::future::ready(Ok(told_in_plain_text(status))));
+        }
         let method = request.uri().path().to_owned();
         let started = Instant::now();
         let inner = self.inner.clone();
@@ -72,6 +75,27 @@ where
             Ok(response)
         })
     }
+}
+
+/// What a browser or a probe that lost its way is answered with; `None` for gRPC.
+fn not_grpc(request: &Request<Body>) -> Option<StatusCode> {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if request.version() < Version::HTTP_2 {
+        Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
+    } else {
+        (!is_grpc).then_some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    }
+}
+
+fn told_in_plain_text(status: StatusCode) -> Response<Body> {
+    const TEXT: &str =
+        "This port speaks gRPC: HTTP/2 and content-type application/grpc. Try `dateline health`.\n";
+    let mut response = Response::new(Body::new(TEXT.to_owned()));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 /// Replaces an answer that has a gRPC error but no details of ours.

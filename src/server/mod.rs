@@ -15,6 +15,7 @@ mod record_service;
 pub mod run;
 pub mod status;
 mod sweeper;
+mod weigh;
 
 pub use self::{
     config::{Config, Database, Limits},

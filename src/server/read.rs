@@ -39,11 +39,14 @@ pub fn view(view: v1::View) -> View {
 /// `INVALID_ARGUMENT` with all violations.
 pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Status> {
     let violations = validate(request, &mut Path::default());
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(status::invalid(reason, &violations))
-    }
+    // What cannot even be looked at is no page token and no cursor, like one that was not made here.
+    let reason = match violations.first().map(|violation| violation.field.as_str()) {
+        None => return Ok(()),
+        Some("page_token") => Reason::InvalidPageToken,
+        Some("cursor") => Reason::InvalidCursor,
+        Some(_) => reason,
+    };
+    Err(status::invalid(reason, &violations))
 }
 
 /// Checks a filter. Whoever asks for an actor asks for what was merged into it too.

@@ -291,6 +291,8 @@ impl Parts {
 fn transport(limits: &Limits) -> Server {
     Server::builder()
         .timeout(limits.deadline)
+        // Only so that who comes with HTTP/1 is told where they are: `dress` answers them.
+        .accept_http1(true)
         .max_concurrent_streams(limits.streams_per_connection)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024)
