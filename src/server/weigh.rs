@@ -75,13 +75,11 @@ impl Scale {
             // A list that grows one by one has up to twice the room that it needs.
             self.weight += 2 * element_bytes(field);
         }
-        match field.kind() {
-            Kind::Message(inner) => self.add(&inner, value, depth + 1),
-            _ => {
-                self.weight += value.len();
-                Some(())
-            }
+        if let Kind::Message(inner) = field.kind() {
+            return self.add(&inner, value, depth + 1);
         }
+        self.weight += value.len();
+        Some(())
     }
 }
 
