@@ -4,6 +4,7 @@
 pub mod codec;
 mod commit;
 pub mod config;
+mod deadline;
 mod dress;
 mod editorial_service;
 mod feed_service;

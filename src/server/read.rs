@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     codec::Ready,
+    deadline,
     status::{self, Reason},
 };
 use crate::{
@@ -81,13 +82,18 @@ pub fn page_size(asked: i32) -> u16 {
 /// Waits for the sequence that a read asks for (W7).
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if it is out of reach.
+/// `INVALID_ARGUMENT` if it is out of reach; UNAVAILABLE if it does not come before the deadline.
 pub async fn wait_for(feed: &Feed, view: View, min_sequence: i64) -> Result<(), tonic::Status> {
     match u64::try_from(min_sequence) {
-        Ok(sequence) if sequence > 0 => feed
-            .wait_for(view, sequence)
-            .await
-            .map_err(|error| status::feed(&error)),
+        Ok(sequence) if sequence > 0 => {
+            match deadline::in_time(feed.wait_for(view, sequence)).await {
+                Some(reached) => reached.map_err(|error| status::feed(&error)),
+                None => Err(status::unavailable(
+                    Reason::StoreUnavailable,
+                    "min_sequence did not come before the deadline; try again, or at another replica",
+                )),
+            }
+        }
         _ => Ok(()),
     }
 }

@@ -6,9 +6,13 @@ use dateline::proto::v1::{
     BatchGetRecordsRequest, GetRecordRequest, Kind, ListRecordsRequest, Origin, RecordFilter, View,
     WatchRequest, record_filter::TimeRange, watch_request::Start,
 };
+use prost::Message;
 use tonic::{Code, Request};
 
-use super::{Answer, Row, Sent, answer, assert_contract, gold_site, invalid, prove};
+use super::{
+    Answer, Row, Sent, answer, assert_answer, assert_contract, gold_site, invalid, prove,
+    raw::{GET, Wire, frame, request},
+};
 use crate::{
     gold::from_beginning,
     rig::{Site, site},
@@ -409,22 +413,21 @@ async fn r11_a_sequence_out_of_reach_is_refused_and_one_within_is_waited_for() {
     )
     .await;
     // A little ahead is waited for, at most until the deadline.
-    let mut request = Request::new(get(48));
-    request.set_timeout(Duration::from_millis(300));
+    let wire = Wire::connect(&site).await;
+    let message = get(48).encode_to_vec();
+    let headers = [("grpc-timeout", "300m")];
     let started = Instant::now();
-    let mut records = site.client.records.clone();
-    let status = records.get_record(request).await.unwrap_err();
-    assert!(
-        started.elapsed() >= Duration::from_millis(250),
-        "{status:?}"
+    let reply = wire
+        .ask(request(&site, GET, &headers), frame(&message))
+        .await
+        .unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(250));
+    let late = answer(
+        Code::Unavailable,
+        "STORE_UNAVAILABLE",
+        "did not come before the deadline",
     );
-    assert!(
-        matches!(
-            status.code(),
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
-        ),
-        "{status:?}"
-    );
+    assert_answer("R11", &reply.status(), &late);
     site.stop().await;
 }
 
