@@ -292,3 +292,28 @@ async fn n4_a_name_that_is_not_seen_answers_byte_for_byte_like_one_that_is_not_t
     assert_eq!(renamed(&details), String::from_utf8_lossy(absent.details()));
     site.stop().await;
 }
+
+#[tokio::test]
+async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
+    let site = gold_site().await;
+    let quote = json!({"part": "PART_HEADLINE", "start": 0, "end": 10, "exact": "Kyrgyzstan"});
+    for (id, fields) in [
+        ("misquotes", json!({"quote": quote})),
+        ("from-nowhere", json!({"articleRevision": "7"})),
+    ] {
+        let name = format!("actors/{id}");
+        let fields = super::with(json!({"name": name}), evidence(fields));
+        let made = make(&site, &actor(fields)).await;
+        let request = PublishRecordsRequest {
+            records: vec![RecordVersion {
+                name,
+                etag: meta(&made).etag,
+            }],
+            ..PublishRecordsRequest::default()
+        };
+        let mut editorial = site.client.editorial.clone();
+        let status = editorial.publish_records(request).await.unwrap_err();
+        super::assert_contract("D7", &status);
+    }
+    site.stop().await;
+}
