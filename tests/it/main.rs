@@ -17,5 +17,6 @@ mod embedded;
 mod feed;
 mod gold;
 mod history;
+mod life;
 mod rig;
 mod streams;
