@@ -4,7 +4,7 @@
 pub mod codec;
 mod commit;
 pub mod config;
-mod dress;
+pub mod dress;
 mod editorial_service;
 mod feed_service;
 mod metrics;

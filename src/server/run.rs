@@ -281,7 +281,9 @@ impl Parts {
     }
 }
 
-fn transport(limits: &Limits) -> Server {
+/// HTTP/2 as every server of ours speaks it.
+#[must_use]
+pub fn transport(limits: &Limits) -> Server {
     Server::builder()
         .timeout(limits.deadline)
         .max_concurrent_streams(limits.streams_per_connection)
