@@ -96,7 +96,7 @@ impl Reads {
             self.answer_bytes
         );
         let sides = ["GetRecord", "constant answer", "SELECT"];
-        let comparison = Comparison::new(title, "calls/s", &sides);
+        let comparison = Comparison::new(title, "calls/s", &sides).in_turn();
         let requests = || self.requests(callers, calls);
         let measure = async |side, _| match side {
             0 => rate(calls, call_all(&ours, GET, requests())).await,

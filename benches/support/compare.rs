@@ -40,7 +40,8 @@ impl Form {
 pub struct Comparison {
     title: String,
     unit: &'static str,
-    sides: Vec<(&'static str, Vec<f64>)>,
+    sides: Vec<Side>,
+    in_turn: bool,
     load: String,
 }
 
@@ -51,7 +52,16 @@ impl Comparison {
             title: title.into(),
             unit,
             sides: sides.iter().map(|side| (*side, Vec::new())).collect(),
+            in_turn: false,
             load: load(),
+        }
+    }
+
+    /// Ours does what the limits do, one after the other: that is a limit as well.
+    pub fn in_turn(self) -> Self {
+        Self {
+            in_turn: true,
+            ..self
         }
     }
 
@@ -84,11 +94,19 @@ impl Comparison {
     fn print(&self) {
         let rounds = self.sides[0].1.len();
         println!("\n{} ({rounds} rounds)", self.title);
-        let (ours, rates) = &self.sides[0];
-        for (limit, limits) in &self.sides[1..] {
-            let ratios = rates.iter().zip(limits).map(|(ours, limit)| ours / limit);
-            let Spread { median, low, high } = Spread::of(ratios.collect());
-            println!("  {ours} / {limit:<34} {median:>9.3}   ({low:.3} to {high:.3})");
+        let (ours, limits) = (&self.sides[0], &self.sides[1..]);
+        for limit in limits {
+            print_ratio(ours, limit);
+        }
+        if self.in_turn {
+            let seconds = |round: usize| {
+                limits
+                    .iter()
+                    .map(|(_, rates)| 1.0 / rates[round])
+                    .sum::<f64>()
+            };
+            let rates = (0..rounds).map(|round| 1.0 / seconds(round)).collect();
+            print_ratio(ours, &("these, one after the other", rates));
         }
         for (side, rates) in &self.sides {
             let Spread { median, low, high } = Spread::of(rates.clone());
@@ -97,6 +115,18 @@ impl Comparison {
         }
         println!("  load average before {}, after {}", self.load, load());
     }
+}
+
+type Side = (&'static str, Vec<f64>);
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a benchmark's result is what it prints"
+)]
+fn print_ratio((ours, rates): &Side, (limit, limits): &Side) {
+    let ratios = rates.iter().zip(limits).map(|(ours, limit)| ours / limit);
+    let Spread { median, low, high } = Spread::of(ratios.collect());
+    println!("  {ours} / {limit:<34} {median:>9.3}   ({low:.3} to {high:.3})");
 }
 
 /// Median, least and most.

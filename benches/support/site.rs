@@ -14,6 +14,7 @@ use dateline::{
     server::{self, Config, Database, Limits, Running},
     store::{Settings, embedded},
 };
+use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 const ARTICLE: &str = include_str!("../../seed/article.txt");
@@ -44,6 +45,7 @@ impl Site {
         cluster.ensure_database(embedded::DATABASE).await?;
         let url = cluster.url(embedded::DATABASE);
         let running = server::start(config(&url), CancellationToken::new()).await?;
+        try_out(&url).await?;
         let address = running.address.to_string();
         let client = Client::connect(&address).await?;
         publish(&client, gold()?).await?;
@@ -63,6 +65,19 @@ impl Site {
         self.cluster.stop().await?;
         Ok(())
     }
+}
+
+/// Changes the database as `DATELINE_BENCH_SQL` says: to see what another index or another `append` would be
+/// worth before it becomes a migration.
+async fn try_out(url: &str) -> Result<()> {
+    if let Ok(file) = std::env::var("DATELINE_BENCH_SQL") {
+        let sql = std::fs::read_to_string(file)?;
+        let mut connection = PgConnection::connect(url).await?;
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        statements.execute(&mut connection).await?;
+        connection.close().await?;
+    }
+    Ok(())
 }
 
 fn config(url: &str) -> Config {
