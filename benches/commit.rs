@@ -44,10 +44,10 @@ async fn main() -> Result<()> {
         records: Records::new(&gold()?, BYTES)?,
         next: 0,
     };
-    for (clients, short, full) in [(1, 200, 1000), (16, 1600, 6400), (64, 3200, 12_800)] {
+    for (clients, short, full) in [(1, 200, 600), (16, 1600, 3200), (64, 3200, 6400)] {
         let count = form.pick(short, full);
         writes
-            .compare(&site, clients, count, form.pick(3, 7))
+            .compare(&site, clients, count, form.pick(3, 5))
             .await?;
     }
     site.stop().await
