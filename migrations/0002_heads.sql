@@ -30,6 +30,9 @@ CREATE TABLE records (
     CONSTRAINT records_uid_key UNIQUE (uid),
     CONSTRAINT records_revision_from_1 CHECK (revision >= 1)
 );
+-- Written under the feed's lock, and read by few: not the time to compress anything.
+ALTER TABLE records ALTER COLUMN document SET STORAGE EXTERNAL;
+ALTER TABLE records ALTER COLUMN search SET STORAGE EXTERNAL;
 CREATE INDEX records_facets_idx ON records USING gin (facets);
 CREATE INDEX records_days_idx ON records USING gist (days);
 -- Looked into before each write, so nothing may pile up in front of it.

@@ -27,6 +27,7 @@ CREATE FUNCTION append(
     at timestamptz
 ) RETURNS TABLE (request int, desk_sequence bigint, wire_sequence bigint)
 LANGUAGE plpgsql
+SET jit = off
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off

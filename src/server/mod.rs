@@ -5,7 +5,7 @@ pub mod codec;
 mod commit;
 pub mod config;
 mod deadline;
-mod dress;
+pub mod dress;
 mod editorial_service;
 mod feed_service;
 mod history;

@@ -290,7 +290,9 @@ impl Parts {
     }
 }
 
-fn transport(limits: &Limits) -> Server {
+/// HTTP/2 as every server of ours speaks it.
+#[must_use]
+pub fn transport(limits: &Limits) -> Server {
     Server::builder()
         // Only so that who comes with HTTP/1 is told where they are: `dress` answers them.
         .accept_http1(true)

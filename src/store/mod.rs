@@ -93,6 +93,9 @@ impl Store {
                 ("idle_in_transaction_session_timeout", "10s"),
                 // Whatever the database's default is: acknowledged means durable (W1).
                 ("synchronous_commit", "on"),
+                // Statements here are short and many; compiling them costs more than running them, and `append`'s
+                // planner settings make Postgres before 18 think that they are dear.
+                ("jit", "off"),
             ]);
         // The first connection is made on its own, so that a wrong password is told at once and in full.
         let mut first = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options).await?;
@@ -104,7 +107,15 @@ impl Store {
             .await
             .map_err(Error::Schema)?;
         drop(first);
-        let pool = |size| {
+        // The writer looks things up by key, whatever is known of the tables' sizes: a plan made while they were
+        // empty must not scan them once they are large, and none is worth making twice.
+        let keyed = options.clone().options([
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+        ]);
+        let pool = |size, options: &PgConnectOptions| {
             PgPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(settings.acquire_timeout)
@@ -114,9 +125,9 @@ impl Store {
                 .connect_lazy_with(options.clone())
         };
         Ok(Self {
-            readers: pool(settings.readers),
-            feed: pool(4),
-            writer: pool(2),
+            readers: pool(settings.readers, &options),
+            feed: pool(4, &options),
+            writer: pool(2, &keyed),
             options,
         })
     }

@@ -1,0 +1,158 @@
+//! Reading one record by name, against an answer that is ready through the same server stack, and against
+//! the same `SELECT` from a pool like the server's.
+
+mod support;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use dateline::proto::v1::{GetRecordRequest, View};
+use prost::Message;
+use sqlx::{
+    Executor, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::task::JoinSet;
+
+use support::{
+    compare::{Comparison, Form, rate},
+    constant::{Constant, UNARY},
+    raw::{Raw, all, call_all},
+    records::Records,
+    site::{Site, gold, publish},
+};
+
+const GET: &str = "/dateline.v1.RecordService/GetRecord";
+/// Records in the database, so that an index has something to find.
+const RECORDS: usize = 5000;
+/// Statement of `Store::get_records`.
+const SELECT: &str = "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence,
+           changes.wire_sequence, changes.content, changes.meta
+    FROM records
+    JOIN changes ON changes.desk_sequence = records.desk_sequence
+    WHERE records.name = ANY ($1)
+        AND records.state <> 'deleted'
+        AND ($2 OR records.state IN ('published', 'retracted', 'merged'))";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let form = Form::chosen();
+    let site = Site::start().await?;
+    let records = Records::new(&gold()?, 2000)?;
+    for first in (0..RECORDS).step_by(500) {
+        publish(
+            &site.client,
+            (first..first + 500).map(|n| records.nth(n)).collect(),
+        )
+        .await?;
+    }
+    let mut names = Vec::new();
+    for number in 0..RECORDS {
+        let name = records
+            .nth(number)
+            .record_name()
+            .context("a record has a name")?;
+        names.push(name.to_string());
+    }
+    let reads = Reads::new(&site, names).await?;
+    for callers in [1, 16] {
+        reads.compare(form, callers).await?;
+    }
+    reads.pool.close().await;
+    site.stop().await
+}
+
+struct Reads {
+    names: Vec<String>,
+    address: String,
+    constant: String,
+    pool: PgPool,
+    answer_bytes: usize,
+}
+
+impl Reads {
+    async fn new(site: &Site, names: Vec<String>) -> Result<Self> {
+        let pool = pool(&site.url).await?;
+        let first = request(&names[0]);
+        let answer_bytes = Raw::connect(&site.address).await?.call(GET, first).await?;
+        let constant = Constant {
+            answer: vec![0; answer_bytes].into(),
+            messages: 1,
+        };
+        Ok(Self {
+            names,
+            address: site.address.clone(),
+            constant: constant.serve().await?,
+            pool,
+            answer_bytes,
+        })
+    }
+
+    async fn compare(&self, form: Form, callers: usize) -> Result<()> {
+        let ours = Raw::connect_all(&self.address, callers).await?;
+        let limit = Raw::connect_all(&self.constant, callers).await?;
+        let calls = form.pick(100, 2000) * callers.min(8);
+        let title = format!(
+            "get, {callers} callers, answers of {} bytes",
+            self.answer_bytes
+        );
+        let sides = ["GetRecord", "constant answer", "SELECT"];
+        let comparison = Comparison::new(title, "calls/s", &sides).in_turn();
+        let requests = || self.requests(callers, calls);
+        let measure = async |side, _| match side {
+            0 => rate(calls, call_all(&ours, GET, requests())).await,
+            1 => rate(calls, call_all(&limit, UNARY, requests())).await,
+            _ => rate(calls, self.select(callers, calls)).await,
+        };
+        measure(0, 0).await?;
+        comparison.run(form.pick(3, 9), measure).await
+    }
+
+    /// Names that each caller asks for.
+    fn names(&self, callers: usize, calls: usize) -> impl Iterator<Item = Vec<String>> {
+        let names = self.names.iter().cycle();
+        (0..callers).map(move |caller| {
+            let names = names.clone().skip(caller * 7).step_by(13);
+            names.take(calls / callers).cloned().collect()
+        })
+    }
+
+    fn requests(&self, callers: usize, calls: usize) -> impl Iterator<Item = Vec<Bytes>> {
+        self.names(callers, calls)
+            .map(|names| names.iter().map(|name| request(name)).collect())
+    }
+
+    async fn select(&self, callers: usize, calls: usize) -> Result<()> {
+        let mut tasks = JoinSet::new();
+        for names in self.names(callers, calls) {
+            let pool = self.pool.clone();
+            tasks.spawn(async move {
+                for name in names {
+                    let query = sqlx::query(SELECT).bind(vec![name]).bind(false);
+                    pool.fetch_one(query).await?;
+                }
+                Ok(())
+            });
+        }
+        all(tasks).await
+    }
+}
+
+fn request(name: &str) -> Bytes {
+    let request = GetRecordRequest {
+        name: name.to_owned(),
+        view: View::Published.into(),
+        ..GetRecordRequest::default()
+    };
+    request.encode_to_vec().into()
+}
+
+/// A pool with the settings of the server's readers.
+async fn pool(url: &str) -> Result<PgPool> {
+    let options: PgConnectOptions = url.parse()?;
+    let settings = dateline::store::Settings::default();
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.readers)
+        .test_before_acquire(false)
+        .connect_with(options);
+    Ok(pool.await?)
+}

@@ -1,0 +1,109 @@
+//! The limit of the transport: a service that answers with bytes it holds already, through the codec, the
+//! HTTP/2 settings and the outermost layer of our own server. Whatever ours takes beyond it is ours.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use anyhow::Result;
+use bytes::Bytes;
+use dateline::{
+    proto::v1::{GetRecordRequest, GetRecordResponse, WatchRequest, WatchResponse},
+    server::{
+        Limits,
+        codec::{Ready, ReadyCodec},
+        dress::DressLayer,
+        run::transport,
+    },
+};
+use futures_util::stream;
+use tokio::net::TcpListener;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    server::{Grpc, NamedService},
+    transport::server::TcpIncoming,
+};
+use tower::service_fn;
+
+/// Answers one call with `answer`.
+pub const UNARY: &str = "/bench.Constant/Unary";
+/// Answers one call with `answer`, `messages` times.
+pub const STREAM: &str = "/bench.Constant/Stream";
+
+/// What is answered, whatever is asked.
+#[derive(Clone)]
+pub struct Constant {
+    /// One message.
+    pub answer: Bytes,
+    /// Messages of a stream.
+    pub messages: usize,
+}
+
+impl Constant {
+    /// Serves, until the process ends. Answers the address.
+    pub async fn serve(self) -> Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let limits = Limits::default();
+        let serving = transport(&limits)
+            .layer(DressLayer {
+                deadline: limits.deadline,
+            })
+            .add_service(self)
+            .serve_with_incoming(incoming);
+        tokio::spawn(serving);
+        Ok(address)
+    }
+
+    fn ready<T>(&self) -> Ready<T> {
+        Ready::from_pieces(vec![self.answer.clone()])
+    }
+
+    async fn unary(self, request: http::Request<Body>) -> http::Response<Body> {
+        let codec = ReadyCodec::<Ready<GetRecordResponse>, GetRecordRequest>::default();
+        let answer = service_fn(|_: Request<GetRecordRequest>| {
+            let answer = Response::new(self.ready());
+            async move { Ok::<_, Status>(answer) }
+        });
+        Grpc::new(codec).unary(answer, request).await
+    }
+
+    async fn stream(self, request: http::Request<Body>) -> http::Response<Body> {
+        let codec = ReadyCodec::<Ready<WatchResponse>, WatchRequest>::default();
+        let answer = service_fn(|_: Request<WatchRequest>| {
+            let constant = self.clone();
+            let messages = (0..self.messages).map(move |_| Ok(constant.ready()));
+            async move { Ok::<_, Status>(Response::new(stream::iter(messages))) }
+        });
+        Grpc::new(codec).server_streaming(answer, request).await
+    }
+}
+
+impl NamedService for Constant {
+    const NAME: &'static str = "bench.Constant";
+}
+
+impl tower::Service<http::Request<Body>> for Constant {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let constant = self.clone();
+        Box::pin(async move {
+            Ok(if request.uri().path() == UNARY {
+                constant.unary(request).await
+            } else {
+                constant.stream(request).await
+            })
+        })
+    }
+}

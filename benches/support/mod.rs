@@ -1,0 +1,9 @@
+//! What the benchmarks stand on.
+
+#![allow(dead_code, reason = "each benchmark uses its part of this")]
+
+pub mod compare;
+pub mod constant;
+pub mod raw;
+pub mod records;
+pub mod site;

@@ -1,0 +1,147 @@
+//! Where a benchmark runs: a private Postgres that keeps what it acknowledges (fsync on), a server on it in
+//! this process, and the gold article with its records, published. Knows nothing of what is measured.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use dateline::{
+    cli::json,
+    client::Client,
+    proto::v1::{
+        Bundle, CommitRequest, CommitResponse, PublishRecordsRequest, Record, RecordVersion, Write,
+        record::Kind as Body, write,
+    },
+    server::{self, Config, Database, Limits, Running},
+    store::{Settings, embedded},
+};
+use sqlx::{Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+const ARTICLE: &str = include_str!("../../seed/article.txt");
+const GOLD: &str = include_str!("../../seed/gold.json");
+
+/// A server on a cluster of its own.
+pub struct Site {
+    /// Of the server.
+    pub address: String,
+    /// Of the database.
+    pub url: String,
+    /// Of the server.
+    pub client: Client,
+    cluster: embedded::Cluster,
+    running: Running,
+    _directory: tempfile::TempDir,
+}
+
+impl Site {
+    /// Starts everything, and publishes the gold records.
+    pub async fn start() -> Result<Self> {
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let directory = tempfile::tempdir_in(scratch)?;
+        let mut options =
+            embedded::Options::new(directory.path().join("pg"), env!("CARGO_BIN_EXE_dateline"));
+        options.purpose = "cargo bench".to_owned();
+        let cluster = embedded::Cluster::start(options).await?;
+        cluster.ensure_database(embedded::DATABASE).await?;
+        let url = cluster.url(embedded::DATABASE);
+        let running = server::start(config(&url), CancellationToken::new()).await?;
+        try_out(&url).await?;
+        let address = running.address.to_string();
+        let client = Client::connect(&address).await?;
+        publish(&client, gold()?).await?;
+        Ok(Self {
+            address,
+            url,
+            client,
+            cluster,
+            running,
+            _directory: directory,
+        })
+    }
+
+    /// Stops the server, then its database.
+    pub async fn stop(self) -> Result<()> {
+        self.running.stop().await?;
+        self.cluster.stop().await?;
+        Ok(())
+    }
+}
+
+/// Changes the database as `DATELINE_BENCH_SQL` says: to see what another index or another `append` would be
+/// worth before it becomes a migration.
+async fn try_out(url: &str) -> Result<()> {
+    if let Ok(file) = std::env::var("DATELINE_BENCH_SQL") {
+        let sql = std::fs::read_to_string(file)?;
+        let mut connection = PgConnection::connect(url).await?;
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        statements.execute(&mut connection).await?;
+        connection.close().await?;
+    }
+    Ok(())
+}
+
+fn config(url: &str) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        database: Database::Url(url.to_owned()),
+        metrics: None,
+        store: Settings::default(),
+        limits: Limits::default(),
+        checkpoint_interval: Duration::from_secs(5),
+        shutdown_grace: Duration::from_secs(5),
+    }
+}
+
+/// The gold records: an article, and what it tells of.
+pub fn gold() -> Result<Vec<Record>> {
+    Ok(Vec::from(json::read::<Bundle>(GOLD)?))
+}
+
+/// A commit that makes drafts of these records.
+pub fn creation(records: impl IntoIterator<Item = Record>) -> CommitRequest {
+    let writes = records.into_iter().map(|record| {
+        let is_article = matches!(record.kind, Some(Body::Article(_)));
+        let original = if is_article {
+            ARTICLE.into()
+        } else {
+            Vec::new()
+        };
+        let create = write::Create {
+            record: Some(record),
+            original,
+        };
+        Write {
+            action: Some(write::Action::Create(create)),
+        }
+    });
+    CommitRequest {
+        writes: writes.collect(),
+        omit_content: true,
+        ..CommitRequest::default()
+    }
+}
+
+/// Creates records in one commit, and publishes them in another.
+pub async fn publish(client: &Client, records: Vec<Record>) -> Result<()> {
+    let created: CommitResponse = client.commit(creation(records)).await?;
+    let versions = created.records.iter().map(version);
+    let request = PublishRecordsRequest {
+        records: versions.collect::<Result<_>>()?,
+        omit_content: true,
+        ..PublishRecordsRequest::default()
+    };
+    client.publish(request).await?;
+    Ok(())
+}
+
+fn version(record: &Record) -> Result<RecordVersion> {
+    let body = record.kind.as_ref().context("a record has a kind")?;
+    Ok(RecordVersion {
+        name: body.name().to_owned(),
+        etag: body
+            .meta()
+            .context("a stored record has meta")?
+            .etag
+            .clone(),
+    })
+}
