@@ -14,6 +14,7 @@ mod cli;
 mod cli_read;
 mod crash;
 mod embedded;
+mod examples;
 mod feed;
 mod gold;
 mod history;
