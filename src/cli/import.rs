@@ -169,6 +169,8 @@ enum Form {
     Lines {
         first: Option<String>,
         rest: Box<dyn BufRead + Send>,
+        /// For messages; empty for stdin.
+        file: String,
         line: u64,
     },
 }
@@ -188,14 +190,25 @@ impl Input {
             (Box::new(opened), bytes)
         };
         let mut reader = BufReader::new(reader);
-        let mut first = String::new();
-        while first.trim().is_empty() && reader.read_line(&mut first).with_context(context)? > 0 {}
-        let mut read = first.len() as u64;
-        if first.trim().is_empty() || is_record_line(&first) {
+        let (mut first, mut read, mut line) = (String::new(), 0, 0);
+        while is_empty(&first) {
+            first.clear();
+            match reader.read_line(&mut first).with_context(context)? {
+                0 => break,
+                length => (read, line) = (read + length as u64, line + 1),
+            }
+        }
+        if is_empty(&first) || is_record_line(&first) {
             let form = Form::Lines {
                 first: Some(first),
                 rest: Box::new(reader),
-                line: 0,
+                file: if file.as_os_str() == "-" {
+                    String::new()
+                } else {
+                    format!("{}: ", file.display())
+                },
+                // The first line is counted once more when it is taken.
+                line: u64::max(line, 1) - 1,
             };
             return Ok(Self { form, bytes, read });
         }
@@ -229,20 +242,28 @@ impl Input {
                 Some(record) => (record, String::new(), *has_one_article),
                 None => return Ok(None),
             },
-            Form::Lines { first, rest, line } => loop {
+            Form::Lines {
+                first,
+                rest,
+                file,
+                line,
+            } => loop {
+                let place = format!("line {}", *line + 1);
                 let mut text = first.take().unwrap_or_default();
-                if text.is_empty() && rest.read_line(&mut text)? == 0 {
-                    return Ok(None);
+                if text.is_empty() {
+                    let read = rest.read_line(&mut text);
+                    if read.with_context(|| format!("{file}{place}"))? == 0 {
+                        return Ok(None);
+                    }
+                    self.read += text.len() as u64;
                 }
                 *line += 1;
-                self.read += text.len() as u64;
-                if text.trim().is_empty() {
+                if is_empty(&text) {
                     continue;
                 }
-                let place = format!("line {line}");
-                match json::read::<Record>(&text) {
+                match json::read::<Record>(without_mark(&text)) {
                     Ok(record) => break (record, place, false),
-                    Err(error) => bail!("{place}: {error}"),
+                    Err(error) => bail!("{file}{place}{}", json::in_line(&error)),
                 }
             },
         };
@@ -255,11 +276,21 @@ impl Input {
     }
 }
 
+/// A line without the mark that some editors begin a file with.
+fn without_mark(line: &str) -> &str {
+    line.trim_start_matches('\u{feff}')
+}
+
+fn is_empty(line: &str) -> bool {
+    without_mark(line).trim().is_empty()
+}
+
 /// A line that is a whole JSON object with the key of a kind is a record; a bundle's first line is not.
 fn is_record_line(line: &str) -> bool {
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).is_ok_and(|object| {
-        ["article", "actor", "relation", "event"]
-            .iter()
-            .any(|kind| object.contains_key(*kind))
-    })
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(without_mark(line))
+        .is_ok_and(|object| {
+            ["article", "actor", "relation", "event"]
+                .iter()
+                .any(|kind| object.contains_key(*kind))
+        })
 }

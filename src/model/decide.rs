@@ -53,6 +53,8 @@ pub fn decide(
             .map(|change| (change.name, change.revision - 1)),
     );
     plan.outcomes.extend(others.map(Outcome::Changed));
+    seen.revisions.sort_unstable();
+    seen.revisions.dedup();
     Ok(Decision {
         outcomes: plan.outcomes,
         seen,

@@ -118,13 +118,12 @@ impl<'a> Publishing<'a> {
                 continue;
             }
             way.push(name.clone());
-            let body = match self.changes.get(&name) {
-                Some(change) => Some(&change.body),
-                None => {
-                    seen.revisions
-                        .push((name.clone(), self.world.revision(&name)));
-                    self.world.head(&name).map(|head| &head.body)
-                }
+            let body = if let Some(change) = self.changes.get(&name) {
+                Some(&change.body)
+            } else {
+                seen.revisions
+                    .push((name.clone(), self.world.revision(&name)));
+                self.world.head(&name).map(|head| &head.body)
             };
             let further = body.into_iter().flat_map(part_of);
             open.extend(further.map(|name| (depth + 1, name)));

@@ -327,7 +327,9 @@ impl Step<'_> {
 
     /// Nothing of the content is left, and nothing of what was said about it (W11).
     fn purge(&self) -> Result<Stepped> {
-        let head = self.current()?;
+        // Of a deleted draft too: its revisions are still there.
+        let stored = self.world.heads.get(&self.write.name);
+        let head = is_current(stored, &self.write.name, &self.write.etag)?;
         let state = match head.standing.state {
             State::Published => State::Retracted,
             state => state,
@@ -404,9 +406,11 @@ impl Step<'_> {
 
 /// The head, if it is there and is the one that the caller read (W3).
 pub(super) fn current<'a>(world: &'a World, name: &Name, etag: &str) -> Result<&'a Head> {
-    let head = world
-        .head(name)
-        .ok_or_else(|| Refusal::NotFound { name: name.clone() })?;
+    is_current(world.head(name), name, etag)
+}
+
+fn is_current<'a>(head: Option<&'a Head>, name: &Name, etag: &str) -> Result<&'a Head> {
+    let head = head.ok_or_else(|| Refusal::NotFound { name: name.clone() })?;
     if head.meta.etag == etag {
         return Ok(head);
     }

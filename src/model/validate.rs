@@ -94,9 +94,9 @@ impl Visitor for Validation {
         } else if value == 0.0 && value.is_sign_negative() {
             self.add(at, "is minus zero; write 0");
         } else if let Some(least) = rules.at_least.filter(|least| value < *least) {
-            self.add(at, format!("is {value:?}; must be at least {least}"));
+            self.add(at, format!("is {}; must be at least {least}", plain(value)));
         } else if let Some(most) = rules.at_most.filter(|most| value > *most) {
-            self.add(at, format!("is {value:?}; must be at most {most}"));
+            self.add(at, format!("is {}; must be at most {most}", plain(value)));
         }
     }
 
@@ -209,6 +209,15 @@ fn pattern_violation(rules: &Rules, value: &str) -> Option<String> {
     // A reference has been read as one.
     let pattern = rules.pattern.filter(|_| rules.refers_to.is_empty())?;
     (!matches(pattern, value)).then(|| pattern_in_words(pattern))
+}
+
+/// A number as people write it, and not with three hundred digits.
+fn plain(value: f64) -> String {
+    if value.abs() < 1e16 {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
 }
 
 fn is_timestamp(value: &prost_types::Timestamp) -> bool {

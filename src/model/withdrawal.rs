@@ -64,11 +64,14 @@ impl<'a> Withdrawal<'a> {
                 continue;
             };
             let write = self.articles[article];
-            match (&write.action, self.world.head(name)) {
-                (
-                    Action::Retract { cascade: true } | Action::Purge { cascade: true },
-                    Some(head),
-                ) => {
+            let cascades = matches!(
+                write.action,
+                Action::Retract { cascade: true } | Action::Purge { cascade: true }
+            );
+            // What the batch changes otherwise cannot be withdrawn by it too.
+            let untouched = self.plan.change_of(name).is_none();
+            match self.world.head(name).filter(|_| cascades && untouched) {
+                Some(head) => {
                     let next = Next {
                         name,
                         now: self.now,
@@ -76,7 +79,7 @@ impl<'a> Withdrawal<'a> {
                     };
                     tombstones.push(next.retraction(head));
                 }
-                _ => bereft.push((name.clone(), article.clone())),
+                None => bereft.push((name.clone(), article.clone())),
             }
         }
         if bereft.is_empty() {
@@ -95,16 +98,15 @@ impl<'a> Withdrawal<'a> {
         };
         let mut lost = None;
         for source in supporting(body) {
-            match self.articles.get_key_value(&source) {
-                Some((article, _)) => lost = lost.or(Some(*article)),
-                None => {
-                    seen.revisions
-                        .push((source.clone(), self.world.revision(&source)));
-                    let standing = self.world.standings.get(&source);
-                    if standing.is_some_and(|standing| standing.state == State::Published) {
-                        return None;
-                    }
-                }
+            if let Some((article, _)) = self.articles.get_key_value(&source) {
+                lost = lost.or(Some(*article));
+                continue;
+            }
+            seen.revisions
+                .push((source.clone(), self.world.revision(&source)));
+            let standing = self.world.standings.get(&source);
+            if standing.is_some_and(|standing| standing.state == State::Published) {
+                return None;
             }
         }
         lost

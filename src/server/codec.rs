@@ -8,12 +8,13 @@ use std::marker::PhantomData;
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
+use prost_reflect::ReflectMessage;
 use tonic::{
     Status,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::status;
+use super::{status, weigh};
 
 /// How many bytes of ready messages tonic gathers before it hands them to HTTP/2.
 const YIELD_BYTES: usize = 64 * 1024;
@@ -55,7 +56,7 @@ impl<Answer, Request> Default for ReadyCodec<Answer, Request> {
 impl<T, Request> Codec for ReadyCodec<Ready<T>, Request>
 where
     T: 'static,
-    Request: Message + Default + 'static,
+    Request: Message + Default + ReflectMessage + 'static,
 {
     type Encode = Ready<T>;
     type Decode = Request;
@@ -96,18 +97,21 @@ impl<T> Encoder for ReadyEncoder<T> {
 #[derive(Debug)]
 pub struct RequestDecoder<Request>(PhantomData<fn() -> Request>);
 
-impl<Request: Message + Default> Decoder for RequestDecoder<Request> {
+impl<Request: Message + Default + ReflectMessage> Decoder for RequestDecoder<Request> {
     type Item = Request;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Request>, Status> {
-        match Request::decode(&mut *buffer) {
-            Ok(request) => Ok(Some(request)),
-            Err(error) => {
-                // What is left of the message is of no use, and must not be read as the next one.
-                buffer.advance(buffer.remaining());
-                Err(status::undecodable(&error))
+        let refusal = if weigh::is_bloated(&Request::default().descriptor(), buffer.chunk()) {
+            status::bloated()
+        } else {
+            match Request::decode(&mut *buffer) {
+                Ok(request) => return Ok(Some(request)),
+                Err(error) => status::undecodable(&error),
             }
-        }
+        };
+        // What is left of the message is of no use, and must not be read as the next one.
+        buffer.advance(buffer.remaining());
+        Err(refusal)
     }
 }

@@ -8,27 +8,36 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Version, header::CONTENT_TYPE};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use super::status::{self, Reason};
+use super::{
+    deadline,
+    status::{self, Reason},
+};
 
 const DETAILS: &str = "grpc-status-details-bin";
 
 /// Makes [`Dress`].
 #[derive(Debug, Clone, Copy)]
-pub struct DressLayer;
+pub struct DressLayer {
+    /// Longest that a call may take until its answer begins.
+    pub deadline: Duration,
+}
 
 impl<S> Layer<S> for DressLayer {
     type Service = Dress<S>;
 
     fn layer(&self, inner: S) -> Dress<S> {
-        Dress { inner }
+        Dress {
+            inner,
+            deadline: self.deadline,
+        }
     }
 }
 
@@ -36,6 +45,7 @@ impl<S> Layer<S> for DressLayer {
 #[derive(Debug, Clone)]
 pub struct Dress<S> {
     inner: S,
+    deadline: Duration,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -56,22 +66,46 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Answer {
+        if let Some(status) = not_grpc(&request) {
+            return Box::pin(std::future::ready(Ok(told_in_plain_text(status))));
+        }
         let method = request.uri().path().to_owned();
         let started = Instant::now();
+        let time = deadline::of(request.headers(), self.deadline);
         let inner = self.inner.clone();
         Box::pin(async move {
-            let answer = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request))
-                .catch_unwind()
-                .await;
-            let response = match answer {
-                Ok(Ok(response)) => dressed(response),
-                Ok(Err(error)) => status_of_error(&error.to_string()).into_http(),
-                Err(panic) => panicked(panic.as_ref()).into_http(),
+            let call = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request)).catch_unwind();
+            let response = match deadline::within(time, call).await {
+                Ok(Ok(Ok(response))) => dressed(response),
+                Ok(Ok(Err(error))) => failed(&error.to_string()).into_http(),
+                Ok(Err(panic)) => panicked(panic.as_ref()).into_http(),
+                Err(late) => late.into_http(),
             };
             count(&method, &response, started);
             Ok(response)
         })
     }
+}
+
+/// What a browser or a probe that lost its way is answered with; `None` for gRPC.
+fn not_grpc(request: &Request<Body>) -> Option<StatusCode> {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if request.version() < Version::HTTP_2 {
+        Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
+    } else {
+        (!is_grpc).then_some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    }
+}
+
+fn told_in_plain_text(status: StatusCode) -> Response<Body> {
+    const TEXT: &str =
+        "This port speaks gRPC: HTTP/2 and content-type application/grpc. Try `dateline health`.\n";
+    let mut response = Response::new(Body::new(TEXT.to_owned()));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 /// Replaces an answer that has a gRPC error but no details of ours.
@@ -124,13 +158,9 @@ fn stock(status: &Status) -> Status {
     }
 }
 
-fn status_of_error(text: &str) -> Status {
-    if text.to_ascii_lowercase().contains("timeout") {
-        stock(&Status::deadline_exceeded(text))
-    } else {
-        tracing::error!(text, "a layer failed");
-        status::plain(Code::Unavailable, Reason::StoreUnavailable, "try again")
-    }
+fn failed(text: &str) -> Status {
+    tracing::error!(text, "a layer failed");
+    status::plain(Code::Unavailable, Reason::StoreUnavailable, "try again")
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -176,5 +176,6 @@ fn revision(entry: RevisionEntry, view: View) -> Revision {
         note: entry.note,
         changed_fields: entry.changed_fields,
         sequence: entry.sequence.cast_signed(),
+        etag: entry.etag,
     }
 }

@@ -4,6 +4,7 @@
 pub mod codec;
 mod commit;
 pub mod config;
+mod deadline;
 mod dress;
 mod editorial_service;
 mod feed_service;
@@ -15,6 +16,7 @@ mod record_service;
 pub mod run;
 pub mod status;
 mod sweeper;
+mod weigh;
 
 pub use self::{
     config::{Config, Database, Limits},

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     codec::Ready,
+    deadline,
     status::{self, Reason},
 };
 use crate::{
@@ -39,11 +40,14 @@ pub fn view(view: v1::View) -> View {
 /// `INVALID_ARGUMENT` with all violations.
 pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Status> {
     let violations = validate(request, &mut Path::default());
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(status::invalid(reason, &violations))
-    }
+    // What cannot even be looked at is no page token and no cursor, like one that was not made here.
+    let reason = match violations.first().map(|violation| violation.field.as_str()) {
+        None => return Ok(()),
+        Some("page_token") => Reason::InvalidPageToken,
+        Some("cursor") => Reason::InvalidCursor,
+        Some(_) => reason,
+    };
+    Err(status::invalid(reason, &violations))
 }
 
 /// Checks a filter. Whoever asks for an actor asks for what was merged into it too.
@@ -78,13 +82,18 @@ pub fn page_size(asked: i32) -> u16 {
 /// Waits for the sequence that a read asks for (W7).
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if it is out of reach.
+/// `INVALID_ARGUMENT` if it is out of reach; UNAVAILABLE if it does not come before the deadline.
 pub async fn wait_for(feed: &Feed, view: View, min_sequence: i64) -> Result<(), tonic::Status> {
     match u64::try_from(min_sequence) {
-        Ok(sequence) if sequence > 0 => feed
-            .wait_for(view, sequence)
-            .await
-            .map_err(|error| status::feed(&error)),
+        Ok(sequence) if sequence > 0 => {
+            match deadline::in_time(feed.wait_for(view, sequence)).await {
+                Some(reached) => reached.map_err(|error| status::feed(&error)),
+                None => Err(status::unavailable(
+                    Reason::StoreUnavailable,
+                    "min_sequence did not come before the deadline; try again, or at another replica",
+                )),
+            }
+        }
         _ => Ok(()),
     }
 }

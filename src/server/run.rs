@@ -250,7 +250,9 @@ impl Parts {
         })
         .max_decoding_message_size(limits.message_bytes);
         let router = transport(limits)
-            .layer(DressLayer)
+            .layer(DressLayer {
+                deadline: limits.deadline,
+            })
             .add_service(health_service)
             .add_service(records)
             .add_service(editorial)
@@ -290,7 +292,8 @@ impl Parts {
 
 fn transport(limits: &Limits) -> Server {
     Server::builder()
-        .timeout(limits.deadline)
+        // Only so that who comes with HTTP/1 is told where they are: `dress` answers them.
+        .accept_http1(true)
         .max_concurrent_streams(limits.streams_per_connection)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024)

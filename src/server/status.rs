@@ -174,6 +174,13 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
     plain(Code::InvalidArgument, Reason::UndecodableMessage, message)
 }
 
+/// A message with far more elements than any request may have.
+#[must_use]
+pub fn bloated() -> Status {
+    let message = "the message has far more entries than any request may have; send fewer at once";
+    plain(Code::InvalidArgument, Reason::InvalidRequest, message)
+}
+
 /// UNAVAILABLE: try again, with the same `request_id` if it was a write.
 #[must_use]
 pub fn unavailable(reason: Reason, message: &str) -> Status {

@@ -37,6 +37,14 @@ pub struct RevisionEntry {
     pub changed_fields: Vec<String>,
     /// Its number in the view's feed.
     pub sequence: u64,
+    /// As it was; empty once it is erased.
+    pub etag: String,
+}
+
+fn etag(name: &str, meta: &[u8]) -> Result<String, Error> {
+    RecordMeta::decode(meta)
+        .map(|meta| meta.etag)
+        .map_err(|error| Error::Corrupt(format!("meta of {name}: {error}")))
 }
 
 /// A record whose embargo has ended.
@@ -63,7 +71,8 @@ impl Store {
             Columns,
             r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta
                FROM changes
-               WHERE name = $1 AND revision = $2 AND type <> 'deleted' AND ($3 OR wire_sequence IS NOT NULL)"#,
+               WHERE name = $1 AND revision = $2 AND type <> 'deleted'
+                   AND ($3 OR wire_sequence IS NOT NULL)"#,
             name,
             revision,
             view == View::Desk,
@@ -123,7 +132,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<RevisionEntry>, Error> {
         let rows = sqlx::query!(
-            r#"SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence, wire_sequence
+            r#"SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence, wire_sequence,
+                      meta
                FROM changes
                WHERE name = $1 AND revision < $2 AND ($3 OR wire_sequence IS NOT NULL)
                ORDER BY revision DESC
@@ -149,6 +159,7 @@ impl Store {
                 note: row.note,
                 changed_fields: row.changed_fields,
                 sequence: sequence(number)?,
+                etag: etag(name, &row.meta)?,
             })
         });
         rows.collect()
@@ -243,13 +254,9 @@ impl Store {
         .fetch_all(&self.feed)
         .await?;
         let rows = rows.into_iter().map(|row| {
-            let meta = RecordMeta::decode(row.meta.as_slice())
-                .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?;
+            let etag = etag(&row.name, &row.meta)?;
             let name = name(&row.name)?;
-            Ok(Due {
-                name,
-                etag: meta.etag,
-            })
+            Ok(Due { name, etag })
         });
         rows.collect()
     }

@@ -6,10 +6,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test that meets what it does not expect has to fail, and says so by panicking"
+    clippy::too_many_lines,
+    clippy::format_collect,
+    reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"
 )]
 
 mod architecture;
+mod bad_input;
 mod cli;
 mod cli_read;
 mod crash;

@@ -9,7 +9,7 @@ fn d12_coordinates_are_a_pair_on_the_globe_and_of_a_point() {
     accepted(&place(json!({"latitude": -90, "longitude": 180})));
     accepted(&place(json!({"latitude": 0.0, "longitude": 0.0})));
     for (latitude, words) in [
-        (json!(91), "is 91.0; must be at most 90"),
+        (json!(91), "is 91; must be at most 90"),
         (json!("NaN"), "must be a finite number"),
         (json!("-Infinity"), "must be a finite number"),
         (json!(-0.0), "is minus zero; write 0"),

@@ -1,0 +1,98 @@
+//! How long a call may take: as long as its client waits (`grpc-timeout`), and never longer than the server
+//! allows. The framework has a timer of its own for this, whose answer is CANCELLED without details; ours
+//! fires a moment before it.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Status};
+
+use super::status::{self, Reason};
+
+/// How much earlier the answer has to be ready, so that it is ours and is still in time.
+const MARGIN: Duration = Duration::from_millis(5);
+
+tokio::task_local! {
+    static DEADLINE: Instant;
+}
+
+/// Runs a call up to its deadline.
+///
+/// # Errors
+/// `DEADLINE_EXCEEDED`; what the call had begun and not committed is dropped.
+pub async fn within<T>(time: Duration, call: impl Future<Output = T>) -> Result<T, Status> {
+    let deadline = Instant::now() + time;
+    let exceeded = || {
+        let message = "the deadline passed before the answer was ready";
+        status::plain(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+    };
+    if time.is_zero() {
+        // A call that is done at once would be answered all the same, and a write done.
+        return Err(exceeded());
+    }
+    DEADLINE
+        .scope(deadline, timeout_at(deadline, call))
+        .await
+        .map_err(|_| exceeded())
+}
+
+/// Waits for something inside a call; `None` if it does not come in time to answer.
+pub async fn in_time<T>(awaited: impl Future<Output = T>) -> Option<T> {
+    match DEADLINE.try_with(|deadline| *deadline) {
+        Ok(deadline) => timeout_at(deadline - MARGIN, awaited).await.ok(),
+        Err(_) => Some(awaited.await),
+    }
+}
+
+/// The time that a call has, by its headers and the server's limit.
+#[must_use]
+pub fn of(headers: &HeaderMap, limit: Duration) -> Duration {
+    let asked = headers
+        .get("grpc-timeout")
+        .and_then(|value| parse(value.to_str().ok()?));
+    asked.map_or(limit, |asked| asked.saturating_sub(MARGIN).min(limit))
+}
+
+/// At most eight digits and a unit, as gRPC writes it; what is not is ignored.
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let is_number = (1..=8).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());
+    let count: u64 = is_number.then(|| digits.parse().ok())??;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r12_a_timeout_is_capped_and_one_that_is_none_is_ignored() {
+        let limit = Duration::from_mins(1);
+        for (text, expected) in [
+            ("0n", Duration::ZERO),
+            ("1m", Duration::ZERO),
+            ("2S", Duration::from_millis(1995)),
+            ("99999999H", limit),
+            ("999999999S", limit),
+            ("-1S", limit),
+            ("1", limit),
+            ("S", limit),
+            ("", limit),
+            ("1é", limit),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", http::HeaderValue::from_str(text).unwrap());
+            assert_eq!(of(&headers, limit), expected, "{text}");
+        }
+        assert_eq!(of(&HeaderMap::new(), limit), limit);
+    }
+}

@@ -1,0 +1,124 @@
+//! F rows: files for import. What is wrong is told with file, line and field, and nothing is written; the rows
+//! about Bundles are in `cli`.
+
+use crate::{
+    cli::{Done, actor, dateline},
+    rig::{Site, scratch, site},
+};
+
+async fn import(site: &Site, bytes: &[u8]) -> Done {
+    let (_keep, directory) = scratch();
+    let file = directory.join("records.ndjson");
+    std::fs::write(&file, bytes).unwrap();
+    dateline(&site.address, &["import", file.to_str().unwrap()]).await
+}
+
+#[tokio::test]
+async fn f1_a_file_that_cannot_be_read_is_told_by_file_line_and_field() {
+    let site = site().await;
+    let good = actor("good");
+    let before: String = (1..17)
+        .map(|line| actor(&format!("good-{line}")) + "\n")
+        .collect();
+    let on_line_17 = |bad: &str| format!("{before}{bad}");
+    let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16 = [b"\xff\xfe".to_vec(), utf16].concat();
+    let doubled = good.replace("{\"actor\":{", "{\"actor\":{\"type\":\"TYPE_GROUP\",");
+    let text = |text: String| text.into_bytes();
+    let mut untold = Vec::new();
+    for (id, bytes, told) in [
+        (
+            "F1 no JSON",
+            text(on_line_17("not json")),
+            &["line 17", "column 2"][..],
+        ),
+        (
+            "F1 cut",
+            text(on_line_17(&good[..40])),
+            &["line 17", "column"],
+        ),
+        (
+            "F1 unknown field",
+            text(on_line_17(r#"{"actor":{"nmae":"actors/x"}}"#)),
+            &["line 17", "nmae"],
+        ),
+        (
+            "F1 unknown kind",
+            text(on_line_17(r#"{"aktor":{}}"#)),
+            &["line 17", "aktor"],
+        ),
+        (
+            "F1 wrong type",
+            text(on_line_17(r#"{"actor":{"name":7}}"#)),
+            &["line 17", "column"],
+        ),
+        (
+            "F1 unknown enum",
+            text(on_line_17(&good.replace("TYPE_GROUP", "TYPE_GOAT"))),
+            &["line 17", "TYPE_GOAT"],
+        ),
+        (
+            "F1 duplicate key",
+            text(on_line_17(&doubled)),
+            &["line 17", "type"],
+        ),
+        (
+            "T4 lone surrogate",
+            text(on_line_17(&good.replace("TYPE_GROUP", "\\ud800"))),
+            &["line 17", "escape"],
+        ),
+        ("F1 UTF-16", utf16, &["UTF-8"]),
+        (
+            "F1 gzip",
+            b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\x48".to_vec(),
+            &["UTF-8"],
+        ),
+        (
+            "F1 invalid UTF-8",
+            text(on_line_17(""))
+                .into_iter()
+                .chain(*b"{\"actor\":{\"name\":\"\xff\"}}")
+                .collect(),
+            &["line 17", "UTF-8"],
+        ),
+        (
+            "F1 rule",
+            text(on_line_17(&good.replace("actors/good", "actors/A"))),
+            &["line 17", "name", "lower-case"],
+        ),
+    ] {
+        let refused = import(&site, &bytes).await;
+        let missing: Vec<_> = told
+            .iter()
+            .filter(|part| !refused.stderr.contains(**part))
+            .collect();
+        if refused.code != 1
+            || !missing.is_empty()
+            || (id != "F1 rule" && !refused.stderr.contains("records.ndjson"))
+        {
+            untold.push(format!(
+                "{id} (exit {}) lacks {missing:?}: {}",
+                refused.code, refused.stderr
+            ));
+        }
+    }
+    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
+    assert_eq!(written.stdout, "", "nothing is written");
+    assert!(untold.is_empty(), "{}", untold.join("\n"));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn f1_an_empty_file_is_no_records_and_the_last_line_needs_no_end() {
+    let site = site().await;
+    for empty in [&b""[..], b"\n\n", b"\xef\xbb\xbf"] {
+        let done = import(&site, empty).await.ok();
+        assert_eq!(done.stderr, "0 created, 0 already there, 0 published\n");
+    }
+    let one = import(&site, actor("one").as_bytes()).await.ok();
+    assert_eq!(one.stderr, "1 created, 0 already there, 0 published\n");
+    let marked = format!("\u{feff}{}\r\n{}\r\n", actor("one"), actor("two"));
+    let two = import(&site, marked.as_bytes()).await.ok();
+    assert_eq!(two.stderr, "1 created, 1 already there, 0 published\n");
+    site.stop().await;
+}

@@ -1,0 +1,187 @@
+//! H rows about messages: what is no gRPC frame, no protobuf, or another message than it says.
+
+use bytes::Bytes;
+use dateline::proto::v1::ListRecordsResponse;
+use prost::Message;
+use tonic::Code;
+
+use super::{
+    Answer, answer, assert_answer, assert_serves, gold_site, heads, invalid,
+    raw::{COMMIT, CREATE, GET, LIST, Wire, frame, framed, request},
+};
+use crate::rig::Site;
+
+struct Bytewise {
+    id: &'static str,
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: Bytes,
+    answer: Answer,
+}
+
+async fn prove(site: &Site, rows: Vec<Bytewise>) {
+    let before = heads(site).await;
+    for row in rows {
+        // A connection for each, so that none is helped or hurt by the one before.
+        let wire = Wire::connect(site).await;
+        let reply = wire
+            .ask(request(site, row.path, row.headers), row.body)
+            .await;
+        let reply = reply.unwrap_or_else(|error| panic!("{}: {error}", row.id));
+        assert_answer(row.id, &reply.status(), &row.answer);
+        assert_eq!(heads(site).await, before, "{} wrote something", row.id);
+    }
+    assert_serves(site).await;
+}
+
+fn undecodable(words: &str) -> Answer {
+    answer(Code::InvalidArgument, "UNDECODABLE_MESSAGE", words)
+}
+
+fn row(id: &'static str, path: &'static str, body: Bytes, answer: Answer) -> Bytewise {
+    Bytewise {
+        id,
+        path,
+        headers: &[],
+        body,
+        answer,
+    }
+}
+
+#[tokio::test]
+async fn h2_bytes_that_are_no_message_are_refused_in_fixed_words() {
+    let site = gold_site().await;
+    let garbage: Vec<u8> = (0..4096_u32).map(|it| (it * 7919 % 251) as u8).collect();
+    let mut rows = Vec::new();
+    for (id, message) in [
+        ("T3", b"\x0a\x01\xff".to_vec()),
+        ("#36", b"\x0a\x02\xc0\x80".to_vec()),
+        ("#36", b"\x0a\x03\xed\xa0\x80".to_vec()),
+        ("#6", b"\x0a\x10a".to_vec()),
+        (
+            "#7",
+            b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01".to_vec(),
+        ),
+        ("#7", b"\x00\x00".to_vec()),
+        ("#7", b"\x08\x01".to_vec()),
+        ("#8", [0x7b].repeat(200)),
+        ("H2", [0x7b].repeat(1_000_000)),
+        ("H2", garbage),
+    ] {
+        rows.push(row(
+            id,
+            GET,
+            frame(&message),
+            undecodable("the message cannot be decoded"),
+        ));
+    }
+    prove(&site, rows).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h1_frames_that_lie_are_refused_before_anything_is_gathered() {
+    let site = gold_site().await;
+    let unframed = || undecodable("not framed as gRPC wants it");
+    let too_large = || {
+        answer(
+            Code::ResourceExhausted,
+            "MESSAGE_TOO_LARGE",
+            "send less at once",
+        )
+    };
+    let get = b"\x0a\x0bactors/nato";
+    prove(
+        &site,
+        vec![
+            row("H1", GET, framed(0, u32::MAX, &[0; 10]), too_large()),
+            row(
+                "#5",
+                COMMIT,
+                frame(&vec![0; 4 * 1024 * 1024 + 1]),
+                too_large(),
+            ),
+            row("H1", GET, framed(1, 13, get), unframed()),
+            row("#12", COMMIT, framed(1, 13, get), unframed()),
+            row("H1", GET, framed(7, 13, get), unframed()),
+            row("H2", GET, framed(0, 100, get), unframed()),
+            row("H2", GET, Bytes::from_static(b"\0\0"), unframed()),
+            row("H2", GET, Bytes::new(), unframed()),
+        ],
+    )
+    .await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h1_compressed_messages_are_not_taken() {
+    let site = gold_site().await;
+    let encoded = |headers| Bytewise {
+        id: "#11",
+        path: GET,
+        headers,
+        body: framed(1, 10, &[0; 10]),
+        answer: answer(Code::Unimplemented, "UNSUPPORTED_ENCODING", "uncompressed"),
+    };
+    prove(
+        &site,
+        vec![
+            encoded(&[("grpc-encoding", "gzip")]),
+            encoded(&[("grpc-encoding", "zstd")]),
+            encoded(&[("grpc-encoding", "deflate")]),
+            encoded(&[("grpc-encoding", "nonsense")]),
+        ],
+    )
+    .await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_empty_elements_is_refused_before_it_is_decoded() {
+    let site = gold_site().await;
+    let flood = [0x0a, 0x00].repeat(2_000_000);
+    let before = resident_bytes();
+    let refusal = answer(Code::InvalidArgument, "INVALID_REQUEST", "far more entries");
+    prove(&site, vec![row("#9", COMMIT, frame(&flood), refusal)]).await;
+    let grown = resident_bytes().saturating_sub(before);
+    // Decoded, it would be about 2 GB. Other tests of this process take some, too.
+    assert!(grown < 500 * 1024 * 1024, "grew by {grown} bytes");
+    site.stop().await;
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+#[tokio::test]
+async fn n3_a_kind_of_a_newer_client_is_an_empty_record_here() {
+    let site = gold_site().await;
+    let newer = row(
+        "N3",
+        CREATE,
+        frame(b"\x0a\x02\x4a\x00"),
+        invalid("INVALID_RECORD", "record", "record is empty"),
+    );
+    prove(&site, vec![newer]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_fields_are_ignored_and_numbers_cut_as_protobuf_says() {
+    let site = gold_site().await;
+    let wire = Wire::connect(&site).await;
+    // #17: fields 1000 to 1003, each again and again; #18: a page size of 2^40, which is 0, which is 50.
+    let unknown = b"\xc2\x3e\x01a\xc8\x3e\x01".repeat(1000);
+    let sent = [&unknown[..], b"\x18\x80\x80\x80\x80\x80\x20"].concat();
+    let reply = wire
+        .ask(request(&site, LIST, &[]), frame(&sent))
+        .await
+        .unwrap();
+    assert_eq!(reply.status().code(), Code::Ok);
+    let page = ListRecordsResponse::decode(&reply.body[5..]).unwrap();
+    assert_eq!(page.page_size, 50);
+    site.stop().await;
+}

@@ -1,0 +1,104 @@
+//! HTTP/2 without a gRPC client, for what none would send: own headers, own frames, own bytes.
+
+use bytes::{Bytes, BytesMut};
+use h2::client::{ResponseFuture, SendRequest};
+use http::{HeaderMap, Request, StatusCode};
+use tokio::net::TcpStream;
+use tonic::Status;
+
+use crate::rig::{PATIENCE, Site};
+
+pub const GET: &str = "/dateline.v1.RecordService/GetRecord";
+pub const LIST: &str = "/dateline.v1.RecordService/ListRecords";
+pub const CREATE: &str = "/dateline.v1.RecordService/CreateRecord";
+pub const COMMIT: &str = "/dateline.v1.EditorialService/Commit";
+
+/// One connection.
+pub struct Wire {
+    pub sender: SendRequest<Bytes>,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Reply {
+    pub http: StatusCode,
+    pub headers: HeaderMap,
+    pub trailers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The gRPC status, be it in the headers or after the body.
+    pub fn status(&self) -> Status {
+        let told = [&self.headers, &self.trailers]
+            .into_iter()
+            .find_map(Status::from_header_map);
+        told.unwrap_or_else(|| panic!("no status: {self:?}"))
+    }
+}
+
+/// A message as gRPC frames it, not compressed.
+pub fn frame(message: &[u8]) -> Bytes {
+    framed(0, u32::try_from(message.len()).unwrap(), message)
+}
+
+/// A frame that says what it likes.
+pub fn framed(flag: u8, length: u32, message: &[u8]) -> Bytes {
+    let mut frame = vec![flag];
+    frame.extend(length.to_be_bytes());
+    frame.extend(message);
+    frame.into()
+}
+
+/// A gRPC request.
+pub fn request(site: &Site, path: &str, headers: &[(&str, &str)]) -> Request<()> {
+    let mut builder = Request::post(format!("http://{}{path}", site.address));
+    let usual = [("content-type", "application/grpc"), ("te", "trailers")];
+    for (name, value) in usual.iter().chain(headers) {
+        let all = builder.headers_mut().unwrap();
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        all.insert(name, value.parse().unwrap());
+    }
+    builder.body(()).unwrap()
+}
+
+impl Wire {
+    pub async fn connect(site: &Site) -> Self {
+        let stream = TcpStream::connect(&site.address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self { sender }
+    }
+
+    /// Sends a request with a body, and waits for the answer.
+    pub async fn ask(&self, request: Request<()>, body: Bytes) -> Result<Reply, h2::Error> {
+        let asking = async {
+            let mut sender = self.sender.clone().ready().await?;
+            let (answer, mut stream) = sender.send_request(request, false)?;
+            // An answer may come, and the stream end, before all is sent.
+            let _ = stream.send_data(body, true);
+            whole(answer).await
+        };
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .expect("an answer")
+    }
+}
+
+/// Reads an answer to its end.
+pub async fn whole(answer: ResponseFuture) -> Result<Reply, h2::Error> {
+    let (head, mut stream) = answer.await?.into_parts();
+    let mut body = BytesMut::new();
+    while let Some(data) = stream.data().await {
+        let data = data?;
+        let _ = stream.flow_control().release_capacity(data.len());
+        body.extend_from_slice(&data);
+    }
+    let trailers = stream.trailers().await?.unwrap_or_default();
+    Ok(Reply {
+        http: head.status,
+        headers: head.headers,
+        trailers,
+        body: body.freeze(),
+    })
+}

@@ -1,0 +1,504 @@
+//! R rows that write: etags, masks, request ids, batches, states.
+
+use dateline::{
+    cli::json,
+    proto::v1::{
+        CommitRequest, CreateRecordRequest, DeleteRecordRequest, PublishRecordsRequest, Record,
+        RecordVersion, RetractRecordsRequest, UpdateRecordRequest, Write, record::Kind as Body,
+        write,
+    },
+};
+use prost_types::FieldMask;
+use serde_json::json;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::{
+    Row, Sent, actor, answer, evidence, gold_site, heads, invalid, names::make, prove, record,
+};
+use crate::rig::{Site, meta, name};
+
+/// A record with another etag.
+fn with_etag(record: &Record, etag: &str) -> Record {
+    let mut record = record.clone();
+    let kind = record.kind.as_mut().unwrap();
+    let mut meta = kind.take_meta().unwrap_or_default();
+    meta.etag = etag.to_owned();
+    match kind {
+        Body::Actor(actor) => actor.meta = Some(meta),
+        Body::Article(article) => article.meta = Some(meta),
+        Body::Event(event) => event.meta = Some(meta),
+        Body::Relation(relation) => relation.meta = Some(meta),
+    }
+    record
+}
+
+fn update(record: &Record, paths: &[&str]) -> Sent {
+    let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    Sent::Update(UpdateRecordRequest {
+        record: Some(record.clone()),
+        update_mask: Some(FieldMask { paths }),
+        ..UpdateRecordRequest::default()
+    })
+}
+
+fn delete(name: &str, etag: &str) -> Sent {
+    Sent::Delete(DeleteRecordRequest {
+        name: name.to_owned(),
+        etag: etag.to_owned(),
+        ..DeleteRecordRequest::default()
+    })
+}
+
+fn version(record: &Record, etag: &str) -> RecordVersion {
+    RecordVersion {
+        name: name(record).to_owned(),
+        etag: etag.to_owned(),
+    }
+}
+
+fn publish(version: RecordVersion) -> Sent {
+    Sent::Publish(PublishRecordsRequest {
+        records: vec![version],
+        ..PublishRecordsRequest::default()
+    })
+}
+
+fn retract(version: RecordVersion, note: &str) -> Sent {
+    Sent::Retract(RetractRecordsRequest {
+        records: vec![version],
+        note: note.to_owned(),
+        ..RetractRecordsRequest::default()
+    })
+}
+
+/// A draft at its second revision, a neighbour, and a published record.
+struct Records {
+    first: Record,
+    draft: Record,
+    other: Record,
+    published: Record,
+}
+
+async fn records(site: &Site) -> Records {
+    let first = make(site, &actor(json!({"name": "actors/draft"}))).await;
+    let mut next = first.clone();
+    if let Some(Body::Actor(actor)) = &mut next.kind {
+        actor.purpose = "To be changed".to_owned();
+    }
+    let mut client = site.client.records.clone();
+    let request = UpdateRecordRequest {
+        record: Some(next),
+        ..UpdateRecordRequest::default()
+    };
+    let draft = client.update_record(request).await.unwrap().into_inner();
+    let other = make(site, &actor(json!({"name": "actors/other"}))).await;
+    let request = dateline::proto::v1::GetRecordRequest {
+        name: "actors/nato".to_owned(),
+        view: dateline::proto::v1::View::Desk.into(),
+        ..Default::default()
+    };
+    let published = client.get_record(request).await.unwrap().into_inner();
+    Records {
+        first,
+        draft: draft.record.unwrap(),
+        other,
+        published: published.record.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn r1_no_change_without_the_etag_that_was_read() {
+    let site = gold_site().await;
+    let Records {
+        first,
+        draft,
+        other,
+        ..
+    } = records(&site).await;
+    let stale = meta(&first).etag;
+    let foreign = meta(&other).etag;
+    let mismatch = || {
+        answer(
+            Code::Aborted,
+            "ETAG_MISMATCH",
+            "actors/draft has changed since it was read",
+        )
+    };
+    let needed = "must be the etag that was read";
+    let row = |id, sent, answer| Row { id, sent, answer };
+    let long = "e".repeat(1_000_000);
+    let etag = "record.actor.meta.etag";
+    prove(
+        &site,
+        vec![
+            row(
+                "R1",
+                update(&with_etag(&draft, ""), &[]),
+                invalid("INVALID_RECORD", etag, needed),
+            ),
+            row(
+                "R1",
+                delete("actors/draft", ""),
+                invalid("INVALID_RECORD", "etag", needed),
+            ),
+            row(
+                "#84",
+                publish(version(&draft, "")),
+                invalid("INVALID_RECORD", "records[0].etag", needed),
+            ),
+            row(
+                "#84",
+                retract(version(&draft, ""), "wrong"),
+                invalid("INVALID_RECORD", "records[0].etag", needed),
+            ),
+            row("R1", update(&with_etag(&draft, &stale), &[]), mismatch()),
+            row("R1", delete("actors/draft", &stale), mismatch()),
+            row("R1", publish(version(&draft, &stale)), mismatch()),
+            row("R1", delete("actors/draft", &foreign), mismatch()),
+            row(
+                "R1",
+                delete("actors/draft", &long),
+                invalid("INVALID_RECORD", "etag", "is 1000000 bytes long"),
+            ),
+            row("#86", delete("actors/draft", "W/\"1\""), mismatch()),
+            row(
+                "#35",
+                delete("actors/draft", "\0"),
+                invalid("INVALID_RECORD", "etag", "null character"),
+            ),
+            row(
+                "#97",
+                delete("actors/draft", "\"9223372036854775808\""),
+                mismatch(),
+            ),
+        ],
+    )
+    .await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn r1_a_stale_etag_is_answered_with_the_current_one_and_what_changed() {
+    let site = gold_site().await;
+    let Records { first, draft, .. } = records(&site).await;
+    let mut records = site.client.records.clone();
+    let request = DeleteRecordRequest {
+        name: "actors/draft".to_owned(),
+        etag: meta(&first).etag,
+        ..DeleteRecordRequest::default()
+    };
+    let status = records.delete_record(request).await.unwrap_err();
+    let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+    assert_eq!(info.metadata["etag"], meta(&draft).etag);
+    assert_eq!(info.metadata["changed_paths"], "purpose");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn r2_a_mask_names_fields_that_there_are_and_that_clients_set() {
+    let site = gold_site().await;
+    let Records { draft, .. } = records(&site).await;
+    let mut rows = Vec::new();
+    for (id, path, words) in [
+        ("R2", "nope", "there is no field \"nope\" in Actor"),
+        ("R2", "meta.uid", "meta is set by the service"),
+        ("#87", "name", "name is set by the service"),
+        (
+            "R2",
+            "headquarters.nope",
+            "there is no field \"nope\" in Place",
+        ),
+        (
+            "R2",
+            "display_name.x",
+            "display_name has no fields of its own",
+        ),
+        (
+            "R2",
+            "evidence[0]",
+            "there is no field \"evidence[0]\" in Actor",
+        ),
+        ("R2", "names.text", "a list is replaced whole"),
+        ("#35", "\0", "there is no field"),
+        ("R2", "", "there is no field"),
+        (
+            "#87",
+            "active.start.earliest",
+            "earliest is set by the service",
+        ),
+    ] {
+        rows.push(Row {
+            id,
+            sent: update(&draft, &["purpose", path]),
+            answer: invalid("INVALID_RECORD", "update_mask.paths[1]", words),
+        });
+    }
+    rows.push(Row {
+        id: "R2",
+        sent: update(&draft, &vec!["purpose"; 10_000]),
+        answer: invalid(
+            "INVALID_RECORD",
+            "update_mask",
+            "has 10000 paths; at most 256",
+        ),
+    });
+    let long = format!("{}a", "a.".repeat(1000));
+    rows.push(Row {
+        id: "#72",
+        sent: update(&draft, &[&long]),
+        answer: invalid(
+            "INVALID_RECORD",
+            "update_mask.paths[0]",
+            "there is no field \"a\"",
+        ),
+    });
+    // A draft is checked as it would be after the update, with paths as the client wrote them.
+    let mut worse = draft.clone();
+    if let Some(Body::Actor(actor)) = &mut worse.kind {
+        actor.region_code = "UK".to_owned();
+    }
+    rows.push(Row {
+        id: "D11",
+        sent: update(&worse, &["region_code"]),
+        answer: invalid("INVALID_RECORD", "record.actor.region_code", "write GB"),
+    });
+    prove(&site, rows).await;
+    // `*`, nothing and a path twice are fine, and change nothing here.
+    let before = heads(&site).await;
+    for paths in [&["*"][..], &[], &["purpose", "purpose"]] {
+        update(&draft, paths).send(&site).await.unwrap();
+    }
+    assert_eq!(heads(&site).await, before, "#89");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn r7_a_request_id_is_a_uuid_of_one_request() {
+    let site = gold_site().await;
+    let create = |id: &str, fields| {
+        Sent::Create(CreateRecordRequest {
+            record: Some(record(&actor(fields))),
+            request_id: id.to_owned(),
+            ..CreateRecordRequest::default()
+        })
+    };
+    let used = Uuid::now_v7().to_string();
+    create(&used, json!({})).send(&site).await.unwrap();
+    let before = heads(&site).await;
+    create(&used, json!({})).send(&site).await.unwrap();
+    assert_eq!(heads(&site).await, before, "R7: the first answer again");
+    let long = "a".repeat(10_000);
+    let no_ids = ["not-a-uuid", "00000000-0000-0000-0000-000000000000", &long];
+    let mut rows: Vec<_> = no_ids
+        .into_iter()
+        .map(|id| Row {
+            id: "R7",
+            sent: create(id, json!({"name": "actors/new"})),
+            answer: invalid("INVALID_RECORD", "request_id", "must be a UUID"),
+        })
+        .collect();
+    rows.push(Row {
+        id: "#35",
+        sent: create("\0", json!({"name": "actors/new"})),
+        answer: invalid("INVALID_RECORD", "request_id", "null character"),
+    });
+    rows.push(Row {
+        id: "#46",
+        sent: create(&used, json!({"name": "actors/new"})),
+        answer: invalid("REQUEST_ID_REUSED", "request_id", "take a new id"),
+    });
+    prove(&site, rows).await;
+    site.stop().await;
+}
+
+fn creates(count: usize, bad: Option<usize>) -> Vec<Write> {
+    let Some(Body::Actor(many)) = record(&actor(json!({}))).kind else {
+        panic!("an actor is one")
+    };
+    let create = |index| {
+        let mut actor = many.clone();
+        actor.name = format!("actors/many-{index}");
+        if bad == Some(index) {
+            actor.region_code = "UK".to_owned();
+        }
+        Write {
+            action: Some(write::Action::Create(write::Create {
+                record: Some(Body::Actor(actor).into()),
+                original: Vec::new(),
+            })),
+        }
+    };
+    (0..count).map(create).collect()
+}
+
+#[tokio::test]
+async fn r8_a_batch_is_bounded_and_one_bad_write_is_told_by_its_index() {
+    let site = gold_site().await;
+    let commit = |writes| {
+        Sent::Commit(CommitRequest {
+            writes,
+            ..CommitRequest::default()
+        })
+    };
+    let row = |id, sent, answer| Row { id, sent, answer };
+    let mut stale = creates(2, None);
+    stale.push(Write {
+        action: Some(write::Action::Delete(RecordVersion {
+            name: "actors/draft".to_owned(),
+            etag: "\"9\"".to_owned(),
+        })),
+    });
+    let nobody = answer(
+        Code::NotFound,
+        "RECORD_NOT_FOUND",
+        "there is no record actors/draft",
+    );
+    prove(
+        &site,
+        vec![
+            row(
+                "R8",
+                commit(Vec::new()),
+                invalid("INVALID_RECORD", "writes", "has 0 entries; at least 1"),
+            ),
+            row(
+                "R8",
+                commit(vec![Write::default()]),
+                invalid("INVALID_RECORD", "writes[0]", "set one action"),
+            ),
+            row(
+                "#64",
+                commit(creates(1001, None)),
+                invalid("INVALID_RECORD", "writes", "has 1001 entries; at most 1000"),
+            ),
+            row(
+                "R8",
+                commit(creates(100_000, None)),
+                answer(
+                    Code::ResourceExhausted,
+                    "MESSAGE_TOO_LARGE",
+                    "send less at once",
+                ),
+            ),
+            row(
+                "R8",
+                commit(creates(1000, Some(713))),
+                invalid(
+                    "INVALID_RECORD",
+                    "writes[713].create.record.actor.region_code",
+                    "write GB",
+                ),
+            ),
+            row("#65", commit(stale), nobody),
+        ],
+    )
+    .await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
+    let site = gold_site().await;
+    let Records {
+        draft, published, ..
+    } = records(&site).await;
+    let wrong = |words: &str| answer(Code::FailedPrecondition, "WRONG_STATE", words);
+    let etag = |record: &Record| meta(record).etag;
+    let mut changed = published.clone();
+    if let Some(Body::Actor(actor)) = &mut changed.kind {
+        actor.purpose = "Another".to_owned();
+    }
+    let row = |id, sent, answer| Row { id, sent, answer };
+    let nato = "actors/nato";
+    prove(
+        &site,
+        vec![
+            row(
+                "R9",
+                update(&changed, &[]),
+                wrong("actors/nato is published: a published record changes only by Correct"),
+            ),
+            row(
+                "R9",
+                delete(nato, &etag(&published)),
+                wrong("only drafts can be deleted"),
+            ),
+            row(
+                "R9",
+                retract(version(&draft, &etag(&draft)), "wrong"),
+                wrong("actors/draft is draft"),
+            ),
+            row(
+                "R9",
+                retract(version(&published, &etag(&published)), " "),
+                invalid("INVALID_RECORD", "note", "must not be blank"),
+            ),
+            row(
+                "#35",
+                retract(version(&published, &etag(&published)), "a\0"),
+                invalid("INVALID_RECORD", "note", "null character"),
+            ),
+            row(
+                "#92",
+                publish(version(&draft, &etag(&draft))),
+                answer(
+                    Code::FailedPrecondition,
+                    "MISSING_EVIDENCE",
+                    "1 record of the batch have no evidence",
+                ),
+            ),
+            row(
+                "#64",
+                Sent::Publish(PublishRecordsRequest::default()),
+                invalid("INVALID_RECORD", "records", "at least 1"),
+            ),
+        ],
+    )
+    .await;
+    // #92: publishing twice is no error and no change.
+    let before = heads(&site).await;
+    publish(version(&published, &etag(&published)))
+        .send(&site)
+        .await
+        .unwrap();
+    assert_eq!(heads(&site).await, before);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn w6_validate_only_gives_the_same_answers_and_writes_nothing() {
+    let site = gold_site().await;
+    let bad = actor(super::with(
+        json!({"regionCode": "UK"}),
+        evidence(json!({"supports": ["x"]})),
+    ));
+    let mut records = site.client.records.clone();
+    let mut ask = async |validate_only| {
+        let request = CreateRecordRequest {
+            record: Some(record(&bad)),
+            validate_only,
+            ..CreateRecordRequest::default()
+        };
+        let status = records.create_record(request).await.unwrap_err();
+        let told = tonic_types::StatusExt::get_details_bad_request(&status).unwrap();
+        told.field_violations
+    };
+    let told = ask(true).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    let unvalidated = ask(false).await;
+    assert_eq!(format!("{told:?}"), format!("{unvalidated:?}"));
+    let before = heads(&site).await;
+    let request = CreateRecordRequest {
+        record: Some(record(&actor(json!({})))),
+        validate_only: true,
+        ..CreateRecordRequest::default()
+    };
+    let answer = records.create_record(request).await.unwrap().into_inner();
+    assert_eq!(
+        json::value(&answer).unwrap()["record"]["actor"]["displayName"],
+        "Ann"
+    );
+    assert_eq!(heads(&site).await, before);
+    site.stop().await;
+}

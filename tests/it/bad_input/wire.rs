@@ -1,0 +1,244 @@
+//! H rows about connections: paths, methods, headers, versions, and who behaves badly on one of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dateline::{proto::v1::View, server::Config};
+use http::StatusCode;
+use prost::Message;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tonic::Code;
+
+use super::{
+    answer, assert_answer, assert_serves, gold_site,
+    raw::{GET, LIST, Wire, frame, request, whole},
+};
+use crate::{
+    gold::{from_beginning, publish_gold},
+    rig::{PATIENCE, Site, config, database, site_on},
+};
+
+const NATO: &[u8] = b"\x0a\x0bactors/nato";
+
+#[tokio::test]
+async fn h3_an_unknown_method_or_service_is_told_and_none_is_listed() {
+    let site = gold_site().await;
+    let wire = Wire::connect(&site).await;
+    for path in [
+        "/",
+        "/dateline.v1.RecordService/DropRecords",
+        "/dateline.v1.RecordService",
+        "/dateline.v2.RecordService/GetRecord",
+        "/../../etc/passwd",
+    ] {
+        let reply = wire
+            .ask(request(&site, path, &[]), frame(NATO))
+            .await
+            .unwrap();
+        let expected = answer(
+            Code::Unimplemented,
+            "UNKNOWN_METHOD",
+            "there is no such method",
+        );
+        assert_answer("H3", &reply.status(), &expected);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h3_who_speaks_no_grpc_is_told_that_this_port_does() {
+    let site = gold_site().await;
+    let wire = Wire::connect(&site).await;
+    let json = request(&site, GET, &[("content-type", "application/json")]);
+    let mut get = request(&site, "/", &[]);
+    *get.method_mut() = http::Method::GET;
+    get.headers_mut().remove("content-type");
+    for request in [json, get] {
+        let reply = wire.ask(request, Bytes::from_static(b"{}")).await.unwrap();
+        assert_eq!(reply.http, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert!(
+            reply.body.starts_with(b"This port speaks gRPC"),
+            "{reply:?}"
+        );
+    }
+    let told = said(
+        &site,
+        b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(told.starts_with("HTTP/1.1 505"), "{told}");
+    assert!(told.contains("This port speaks gRPC"), "{told}");
+    assert_serves(&site).await;
+    site.stop().await;
+}
+
+/// What the server says to raw bytes before it closes.
+async fn said(site: &Site, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(&site.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut told = Vec::new();
+    let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut told));
+    // A reset is a way to close, too.
+    let _ = reading.await.expect("the connection is closed");
+    String::from_utf8_lossy(&told).into_owned()
+}
+
+#[tokio::test]
+async fn h6_bytes_that_are_no_http_are_closed_and_hurt_nobody() {
+    let site = gold_site().await;
+    let tls_hello = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03hello hello hello hello hello";
+    let noise: Vec<u8> = (0..10_000_u32).map(|it| (it * 7919 % 253) as u8).collect();
+    for bytes in [&tls_hello[..], &noise, b"SSH-2.0-OpenSSH_9\r\n\r\n"] {
+        let told = said(&site, bytes).await;
+        assert!(!told.contains("panic") && told.len() < 1000, "{told}");
+    }
+    assert_serves(&site).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h4_metadata_is_bounded_and_means_nothing_that_was_not_agreed() {
+    let site = gold_site().await;
+    for bytes in [32 * 1024, 100 * 1024, 1024 * 1024] {
+        let wire = Wire::connect(&site).await;
+        let big = "a".repeat(bytes);
+        let answer = wire
+            .ask(request(&site, GET, &[("x-big", &big)]), frame(NATO))
+            .await;
+        if let Ok(reply) = answer {
+            assert_eq!(
+                reply.http,
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "{bytes}"
+            );
+        }
+    }
+    // There are no accounts yet; whatever claims to be one changes nothing.
+    let wire = Wire::connect(&site).await;
+    let mut twice = request(
+        &site,
+        GET,
+        &[("x-role", "admin"), ("x-forwarded-user", "root")],
+    );
+    for value in [&b"Bearer \xff\xfe"[..], b"Basic !!!"] {
+        let value = http::HeaderValue::from_bytes(value).unwrap();
+        twice.headers_mut().append("authorization", value);
+    }
+    let reply = wire
+        .ask(twice, frame(b"\x0a\x0dactors/nobody"))
+        .await
+        .unwrap();
+    assert_eq!(reply.status().code(), Code::NotFound);
+    assert_serves(&site).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn r12_a_timeout_that_is_none_is_ignored_and_one_of_nothing_has_passed() {
+    let site = gold_site().await;
+    let wire = Wire::connect(&site).await;
+    for timeout in ["99999999H", "garbage", "-1S", "1"] {
+        let headers = [("grpc-timeout", timeout)];
+        let reply = wire
+            .ask(request(&site, GET, &headers), frame(NATO))
+            .await
+            .unwrap();
+        assert_eq!(reply.status().code(), Code::Ok, "#14: {timeout}");
+    }
+    let reply = wire
+        .ask(request(&site, LIST, &[("grpc-timeout", "0n")]), frame(b""))
+        .await
+        .unwrap();
+    let passed = answer(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the deadline passed",
+    );
+    assert_answer("#14", &reply.status(), &passed);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h5_a_request_that_never_ends_runs_into_the_servers_own_deadline() {
+    let mut config: Config = config(&database().await);
+    config.limits.deadline = Duration::from_secs(5);
+    let site = site_on(config).await;
+    publish_gold(&site).await;
+    let wire = Wire::connect(&site).await;
+    let mut sender = wire.sender.clone().ready().await.unwrap();
+    let (reply, mut stream) = sender
+        .send_request(request(&site, GET, &[]), false)
+        .unwrap();
+    stream.send_data(frame(NATO).slice(..7), false).unwrap();
+    let reply = tokio::time::timeout(PATIENCE, whole(reply))
+        .await
+        .unwrap()
+        .unwrap();
+    let passed = answer(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the deadline passed",
+    );
+    assert_answer("#15", &reply.status(), &passed);
+    assert_serves(&site).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h5_opening_and_resetting_in_a_loop_ends_that_connection_only() {
+    let site = gold_site().await;
+    let wire = Wire::connect(&site).await;
+    let mut was_cut = false;
+    for _ in 0..10_000 {
+        let Ok(mut sender) = wire.sender.clone().ready().await else {
+            was_cut = true;
+            break;
+        };
+        match sender.send_request(request(&site, LIST, &[]), false) {
+            Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),
+            Err(_) => was_cut = true,
+        }
+        if was_cut {
+            break;
+        }
+    }
+    assert_serves(&site).await;
+    println!("the connection that reset 10,000 calls was cut: {was_cut}");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn h5_streams_past_the_limit_of_a_connection_wait_and_others_are_served() {
+    let mut config: Config = config(&database().await);
+    config.limits.streams_per_connection = 8;
+    let site = site_on(config).await;
+    publish_gold(&site).await;
+    let wire = Wire::connect(&site).await;
+    // The server's settings come with its first answer.
+    wire.ask(request(&site, GET, &[]), frame(NATO))
+        .await
+        .unwrap();
+    let watch = frame(&from_beginning(View::Published).encode_to_vec());
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let mut sender = wire.sender.clone().ready().await.unwrap();
+        let path = "/dateline.v1.FeedService/Watch";
+        let (answer, mut stream) = sender
+            .send_request(request(&site, path, &[]), false)
+            .unwrap();
+        stream.send_data(watch.clone(), true).unwrap();
+        open.push(answer.await.unwrap());
+    }
+    let ninth = wire.ask(request(&site, GET, &[]), frame(NATO));
+    let ninth = tokio::time::timeout(Duration::from_millis(300), ninth).await;
+    assert!(ninth.is_err(), "the ninth waits: {ninth:?}");
+    assert_serves(&site).await;
+    drop(open);
+    wire.ask(request(&site, GET, &[]), frame(NATO))
+        .await
+        .unwrap();
+    site.stop().await;
+}
