@@ -132,3 +132,9 @@ pub fn printable(text: &str) -> String {
         })
         .collect()
 }
+
+/// The same of a text of several lines, which stay lines.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
