@@ -197,7 +197,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     let red = anstyle::Style::new()
         .fg_color(Some(anstyle::AnsiColor::Red.into()))
         .bold();
-    output::say(format_args!("{red}error:{red:#} {}", output::lines(&chain(error))));
+    output::say(format_args!(
+        "{red}error:{red:#} {}",
+        output::lines(&chain(error))
+    ));
     match error.downcast_ref::<Failure>().map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),

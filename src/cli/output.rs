@@ -136,5 +136,8 @@ pub fn printable(text: &str) -> String {
 /// The same of a text of several lines, which stay lines.
 #[must_use]
 pub fn lines(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+    text.split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

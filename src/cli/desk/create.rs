@@ -54,10 +54,20 @@ struct ArticleArgs {
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
     /// Where it was published
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "URL")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "URL"
+    )]
     source_url: String,
     /// Who published it, such as actors/kazinform
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME"
+    )]
     publisher: String,
     #[command(flatten)]
     making: Making,
@@ -105,13 +115,13 @@ async fn create(record: Record, original: Vec<u8>, making: &Making) -> Result<Ex
 
 fn read_record(file: &Path, kind: Option<Kind>) -> Result<Record> {
     let text = String::from_utf8(read_bytes(file)?)
-        .with_context(|| format!("{} is not UTF-8", file.display()))?;
-    document::read(&text, kind).with_context(|| file.display().to_string())
+        .with_context(|| format!("{} is not UTF-8", shown(file)))?;
+    document::read(&text, kind).with_context(|| shown(file))
 }
 
 fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {
     let mut article = article_text::read(original, args.language.as_deref())
-        .with_context(|| args.file.display().to_string())?;
+        .with_context(|| shown(&args.file))?;
     if let Some(name) = &args.name {
         article.name = name.clone();
     }
@@ -134,5 +144,13 @@ fn read_bytes(file: &Path) -> Result<Vec<u8>> {
             std::fs::read(file)
         }
     };
-    read().with_context(|| format!("cannot read {}", file.display()))
+    read().with_context(|| format!("cannot read {}", shown(file)))
+}
+
+fn shown(file: &Path) -> String {
+    if file.as_os_str() == "-" {
+        "stdin".to_owned()
+    } else {
+        file.display().to_string()
+    }
 }

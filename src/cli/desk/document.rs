@@ -149,9 +149,14 @@ pub(super) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
     } else {
         kind.or_else(|| keys.kind_by_name())
     };
-    let advice = || keys.advice();
     match bare {
-        None => read_message::<Record>(&body).with_context(advice),
+        None => {
+            let read = read_message::<Record>(&body);
+            match keys.advice() {
+                Some(advice) => read.context(advice),
+                None => read,
+            }
+        }
         Some(kind) => {
             let descriptor = descriptor(kind).context("there is no such kind of record")?;
             let message = read_dynamic(&body, descriptor)?;
@@ -236,14 +241,14 @@ impl Keys {
         self.keys.iter().any(|found| found == key)
     }
 
-    /// What to do about a text that is no record.
-    fn advice(&self) -> &'static str {
+    /// What to do about a text that is no record, if it can be told by its keys.
+    fn advice(&self) -> Option<&'static str> {
         if KINDS.iter().any(|kind| self.has(collection(*kind))) {
-            "this is a bundle of records, which `dateline import` sends"
-        } else if self.is_envelope() {
-            "this is no record"
+            Some("this is a bundle of records, which `dateline import` sends")
+        } else if self.is_envelope() || self.keys.is_empty() {
+            None
         } else {
-            "this is no record; it begins with its kind, such as `actor:`, unless --kind says it"
+            Some("this is no record: it begins with its kind, such as `actor:`, or --kind says it")
         }
     }
 }

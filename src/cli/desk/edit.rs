@@ -187,8 +187,7 @@ impl Session {
     /// Sends a text that was written before.
     async fn resume(&self, file: &std::path::Path) -> Result<ExitCode> {
         let shown = file.display();
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
         let revision = document::base_revision(&text).with_context(|| {
             format!(
                 "{shown} does not say what it was made from; write `# revision: N` at its top, N being the \
@@ -219,7 +218,9 @@ impl Session {
         let answer = self.desk.client.get(request).await.map_err(Failure::from);
         let answer =
             answer.with_context(|| format!("revision {revision} of {}", self.args.name))?;
-        answer.record.context("the server answered without a record")
+        answer
+            .record
+            .context("the server answered without a record")
     }
 
     /// Lets a person edit until the text is sent, unchanged or given up.
@@ -259,7 +260,9 @@ impl Session {
             if is_conflict {
                 self.tell_both_sides(&rework, &edited).await?;
             } else if std::io::stdin().is_terminal()
-                && ask("Open the editor again? [y/N] ")?.trim().eq_ignore_ascii_case("y")
+                && ask("Open the editor again? [y/N] ")?
+                    .trim()
+                    .eq_ignore_ascii_case("y")
             {
                 continue;
             }

@@ -22,7 +22,8 @@ impl Draft {
         let stem = name.replace('/', "-");
         let id = std::process::id();
         for attempt in 0..100 {
-            let path = std::env::temp_dir().join(format!("dateline-{stem}-{id}-{attempt}.{ending}"));
+            let path =
+                std::env::temp_dir().join(format!("dateline-{stem}-{id}-{attempt}.{ending}"));
             let opened = OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -45,7 +46,10 @@ impl Draft {
                 }
             }
         }
-        bail!("there are too many kept texts of {name} in {}", std::env::temp_dir().display())
+        bail!(
+            "there are too many kept texts of {name} in {}",
+            std::env::temp_dir().display()
+        )
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -143,6 +143,9 @@ mod tests {
             after_json: evil,
         }]);
         assert!(!plain(&found).chars().any(|c| c.is_control() && c != '\n'));
-        assert!(!found.contains("\u{1b}]") && !found.contains("\u{1b}[2J"), "{found:?}");
+        assert!(
+            !found.contains("\u{1b}]") && !found.contains("\u{1b}[2J"),
+            "{found:?}"
+        );
     }
 }

@@ -27,7 +27,12 @@ pub(in crate::cli) struct NamesArgs {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct SendBackArgs {
     /// For the authors: what is missing
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     note: String,
     #[command(flatten)]
     names: NamesArgs,
@@ -69,7 +74,12 @@ pub(in crate::cli) struct MergeArgs {
     #[arg(long, value_name = "NAME")]
     into: String,
     /// For readers: why they are the same
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     note: String,
     #[command(flatten)]
     act: Act,
@@ -82,7 +92,12 @@ pub(in crate::cli) struct UnmergeArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// For readers: why they are not the same
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     note: String,
     #[command(flatten)]
     act: Act,
@@ -98,7 +113,12 @@ pub(in crate::cli) struct RestoreArgs {
     #[arg(value_name = "REVISION")]
     revision: i64,
     /// For readers: why; needed if the record is published
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     note: String,
     #[command(flatten)]
     act: Act,
@@ -225,12 +245,7 @@ pub(in crate::cli) async fn purge(args: PurgeArgs) -> Result<ExitCode> {
         cascade: args.cascade,
     });
     let done = desk.commit(vec![(args.name, action)], true).await?;
-    print(
-        args.act.output,
-        &done,
-        desk.dry_run,
-        Some(("purged", 1)),
-    )?;
+    print(args.act.output, &done, desk.dry_run, Some(("purged", 1)))?;
     Ok(ExitCode::SUCCESS)
 }
 

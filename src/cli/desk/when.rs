@@ -37,11 +37,24 @@ mod tests {
 
     #[test]
     fn a_time_is_rfc_3339_or_so_long_from_now() {
-        assert_eq!(parse("2026-08-01T06:00:00Z").unwrap().seconds, 1_785_564_000);
+        assert_eq!(
+            parse("2026-08-01T06:00:00Z").unwrap().seconds,
+            1_785_564_000
+        );
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         let days = parse("+3d").unwrap().seconds - now;
         assert!((259_200..259_210).contains(&days), "{days}");
-        for bad in ["", "+", "+2", "+2w", "+-2h", "tomorrow", "2026-08-01", "+99999999999d", "+é"] {
+        for bad in [
+            "",
+            "+",
+            "+2",
+            "+2w",
+            "+-2h",
+            "tomorrow",
+            "2026-08-01",
+            "+99999999999d",
+            "+é",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
