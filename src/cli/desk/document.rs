@@ -122,9 +122,9 @@ impl Header {
 
 /// The header that says which record a text is.
 pub(super) fn header(name: &str, meta: &RecordMeta, state: &str, advice: &str) -> String {
-    let advice: String = advice.lines().map(|line| format!("# {line}\n")).collect();
+    let advice = advice.replace('\n', "\n# ");
     format!(
-        "# name: {name}\n# state: {state}\n# revision: {}\n# etag: {}\n#\n{advice}",
+        "# name: {name}\n# state: {state}\n# revision: {}\n# etag: {}\n#\n# {advice}\n",
         meta.revision, meta.etag
     )
 }

@@ -145,7 +145,11 @@ pub(in crate::cli) struct PurgeArgs {
 
 /// Hands drafts in for review.
 pub(in crate::cli) async fn submit(args: NamesArgs) -> Result<ExitCode> {
-    let action = |record| Action::Submit(write::Submit { record });
+    let action = |record| {
+        Action::Submit(write::Submit {
+            record: Some(record),
+        })
+    };
     each(&args, None, action).await
 }
 
@@ -153,7 +157,10 @@ pub(in crate::cli) async fn submit(args: NamesArgs) -> Result<ExitCode> {
 pub(in crate::cli) async fn send_back(args: SendBackArgs) -> Result<ExitCode> {
     let action = |record| {
         let note = args.note.clone();
-        Action::SendBack(write::SendBack { record, note })
+        Action::SendBack(write::SendBack {
+            record: Some(record),
+            note,
+        })
     };
     each(&args.names, None, action).await
 }
@@ -162,7 +169,7 @@ pub(in crate::cli) async fn send_back(args: SendBackArgs) -> Result<ExitCode> {
 pub(in crate::cli) async fn publish(args: PublishArgs) -> Result<ExitCode> {
     let action = |record| {
         Action::Publish(write::Publish {
-            record,
+            record: Some(record),
             embargo_time: args.at,
         })
     };
@@ -178,7 +185,7 @@ pub(in crate::cli) async fn publish(args: PublishArgs) -> Result<ExitCode> {
 pub(in crate::cli) async fn retract(args: RetractArgs) -> Result<ExitCode> {
     let action = |record| {
         Action::Retract(write::Retract {
-            record,
+            record: Some(record),
             note: args.note.clone(),
             cascade: args.cascade,
         })
@@ -188,8 +195,7 @@ pub(in crate::cli) async fn retract(args: RetractArgs) -> Result<ExitCode> {
 
 /// Deletes drafts.
 pub(in crate::cli) async fn delete(args: NamesArgs) -> Result<ExitCode> {
-    let action = |record: Option<RecordVersion>| Action::Delete(record.unwrap_or_default());
-    each(&args, Some("deleted"), action).await
+    each(&args, Some("deleted"), Action::Delete).await
 }
 
 /// Makes one record of two.
@@ -199,8 +205,8 @@ pub(in crate::cli) async fn merge(args: MergeArgs) -> Result<ExitCode> {
     let records = [desk.read_one(&args.name).await?];
     let action = |record| {
         Action::Merge(write::Merge {
-            record,
-            into: version(&into),
+            record: Some(record),
+            into: Some(version(&into)),
             note: args.note.clone(),
         })
     };
@@ -211,7 +217,10 @@ pub(in crate::cli) async fn merge(args: MergeArgs) -> Result<ExitCode> {
 pub(in crate::cli) async fn unmerge(args: UnmergeArgs) -> Result<ExitCode> {
     let action = |record| {
         let note = args.note.clone();
-        Action::Unmerge(write::Unmerge { record, note })
+        Action::Unmerge(write::Unmerge {
+            record: Some(record),
+            note,
+        })
     };
     one(&args.name, &args.act, action).await
 }
@@ -220,7 +229,7 @@ pub(in crate::cli) async fn unmerge(args: UnmergeArgs) -> Result<ExitCode> {
 pub(in crate::cli) async fn restore(args: RestoreArgs) -> Result<ExitCode> {
     let action = |record| {
         Action::Restore(write::Restore {
-            record,
+            record: Some(record),
             revision: args.revision,
             note: args.note.clone(),
         })
@@ -252,18 +261,14 @@ pub(in crate::cli) async fn purge(args: PurgeArgs) -> Result<ExitCode> {
 async fn each(
     args: &NamesArgs,
     state: Option<&str>,
-    action: impl Fn(Option<RecordVersion>) -> Action,
+    action: impl Fn(RecordVersion) -> Action,
 ) -> Result<ExitCode> {
     let desk = Desk::open(&args.act.reach).await?;
     let records = desk.read(&unique(&args.names)).await?;
     carry_out(&desk, &args.act, &records, state, action).await
 }
 
-async fn one(
-    name: &str,
-    act: &Act,
-    action: impl Fn(Option<RecordVersion>) -> Action,
-) -> Result<ExitCode> {
+async fn one(name: &str, act: &Act, action: impl Fn(RecordVersion) -> Action) -> Result<ExitCode> {
     let desk = Desk::open(&act.reach).await?;
     let records = [desk.read_one(name).await?];
     carry_out(&desk, act, &records, None, action).await
@@ -275,7 +280,7 @@ async fn carry_out(
     act: &Act,
     records: &[Record],
     state: Option<&str>,
-    action: impl Fn(Option<RecordVersion>) -> Action,
+    action: impl Fn(RecordVersion) -> Action,
 ) -> Result<ExitCode> {
     let writes = records
         .iter()
@@ -293,11 +298,11 @@ fn unique(names: &[String]) -> Vec<String> {
     names.cloned().collect()
 }
 
-fn version(record: &Record) -> Option<RecordVersion> {
-    Some(RecordVersion {
+fn version(record: &Record) -> RecordVersion {
+    RecordVersion {
         name: name_of(record),
         etag: meta_of(record).etag,
-    })
+    }
 }
 
 /// The newest etag of a record, even if it is a deleted draft: those can be erased too.
