@@ -90,10 +90,14 @@ enum Purpose {
 }
 
 impl Purpose {
-    fn word(&self) -> &'static str {
+    /// The command that goes on; a note is in the text itself.
+    fn command(&self, name: &str) -> String {
         match self {
-            Purpose::Edit => "edit",
-            Purpose::Correct { .. } => "correct",
+            Purpose::Edit => format!("dateline edit {name}"),
+            Purpose::Correct { kind, .. } if *kind == correction::Kind::Update => {
+                format!("dateline correct {name} --kind update")
+            }
+            Purpose::Correct { .. } => format!("dateline correct {name}"),
         }
     }
 
@@ -275,9 +279,9 @@ impl Session {
     fn keep(&self, draft: &mut Draft) {
         draft.keep();
         let path = draft.path().display();
-        let (word, name) = (self.purpose.word(), &self.args.name);
+        let command = self.purpose.command(&self.args.name);
         say(format_args!(
-            "your text is kept in {path}; to go on with it:\n  dateline {word} {name} --from {path}"
+            "your text is kept in {path}; to go on with it:\n  {command} --from {path}"
         ));
     }
 

@@ -3,7 +3,7 @@
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
-use comfy_table::{ContentArrangement, Table, presets::UTF8_BORDERS_ONLY};
+use comfy_table::Table;
 
 use super::show;
 use crate::{
@@ -160,11 +160,8 @@ async fn revisions(
 }
 
 fn table(revisions: &[Revision]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["REV", "WHAT", "STATE", "WHEN", "WHO", "CHANGED", "NOTE"]);
+    let header = ["REV", "WHAT", "STATE", "WHEN", "WHO", "CHANGED", "NOTE"];
+    let mut table = output::table(&header);
     for revision in revisions {
         let what = revision.r#type().as_str_name().trim_start_matches("TYPE_");
         table.add_row([

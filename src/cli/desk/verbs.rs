@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 
 use super::{Act, Desk, company, editor, meta_of, name_of, print, when};
 use crate::{
-    cli::output::say,
+    cli::{self, output::say},
     client::Failure,
     proto::v1::{ListRevisionsRequest, Record, RecordVersion, View, write, write::Action},
 };
@@ -174,11 +174,23 @@ pub(in crate::cli) async fn publish(args: PublishArgs) -> Result<ExitCode> {
         })
     };
     if !args.with_references {
-        return each(&args.names, None, action).await;
+        let done = each(&args.names, None, action).await;
+        return done.or_else(advise_references);
     }
     let desk = Desk::open(&args.names.act.reach).await?;
     let records = company::with_references(&desk, &unique(&args.names.names)).await?;
     carry_out(&desk, &args.names.act, &records, None, action).await
+}
+
+/// Says what publishes what is missing.
+fn advise_references(error: anyhow::Error) -> Result<ExitCode> {
+    let failure = error.downcast_ref::<Failure>();
+    if failure.is_none_or(|failure| failure.reason != "UNRESOLVED_REFERENCES") {
+        return Err(error);
+    }
+    let code = cli::failed(&error);
+    say("to publish with them every draft and record in review that they refer to, add: --with-references");
+    Ok(code)
 }
 
 /// Withdraws published records.
