@@ -83,6 +83,12 @@ fn check_preconditions(request: &Request, world: &World) -> Result<Seen, Refusal
     Ok(seen)
 }
 
+/// What is said of a record that one write changes along with its own, and another write too.
+pub(super) fn changes_twice(name: &Name) -> Violation {
+    let what = format!("{name} would change twice; one change of a record per request");
+    Violation::new("writes", what)
+}
+
 /// What the writes of a request come to, one by one.
 pub(super) struct Plan<'a> {
     /// In the order of the writes.
@@ -170,12 +176,7 @@ impl<'a> Plan<'a> {
             *seen.entry(name).or_default() += 1;
         }
         let twice = seen.into_iter().filter(|(_, count)| *count > 1);
-        twice
-            .map(|(name, _)| {
-                let what = format!("{name} would change twice; one change of a record per request");
-                Violation::new("writes", what)
-            })
-            .collect()
+        twice.map(|(name, _)| changes_twice(name)).collect()
     }
 
     /// Every new revision of the batch, with the write that it belongs to.

@@ -90,7 +90,11 @@ impl Step<'_> {
             });
         }
         let meta = RecordMeta {
-            uid: uid.to_string(),
+            uid: if uid.is_nil() {
+                String::new()
+            } else {
+                uid.to_string()
+            },
             create_time: Some(timestamp(self.now)),
             ..RecordMeta::default()
         };

@@ -272,3 +272,63 @@ fn pattern_in_words(pattern: &str) -> String {
         other => format!("must match the pattern {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d16_a_timestamp_lies_in_the_years_that_there_are() {
+        for (seconds, nanos, fits) in [
+            (-62_135_596_800, 0, true),
+            (253_402_300_799, 999_999_999, true),
+            (-62_135_596_801, 0, false),
+            (253_402_300_800, 0, false),
+            (i64::MAX, 0, false),
+            (0, -1, false),
+            (0, i32::MAX, false),
+        ] {
+            let mut value = prost_types::Timestamp { seconds, nanos };
+            let mut validation = Validation::default();
+            validation.timestamp(&Path::default(), &mut value);
+            let found = validation.into_findings();
+            assert_eq!(found.violations.is_empty(), fits, "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn d15_an_enum_that_must_be_set_is_set_to_a_value_that_there_is() {
+        let rules = Rules {
+            defined: &[0, 1],
+            defined_only: true,
+            not_zero: true,
+            ..Rules::NONE
+        };
+        for (value, words) in [
+            (0, "must be set"),
+            (9999, "has no value 9999"),
+            (-1, "no value -1"),
+        ] {
+            let mut validation = Validation::default();
+            validation.enumeration(&Path::default(), &rules, value);
+            let found = validation.into_findings().violations;
+            assert!(found[0].description.contains(words), "{value}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn n12_what_the_service_sets_is_dropped_from_a_request_and_kept_in_a_record() {
+        let rules = Rules {
+            output_only: true,
+            ..Rules::NONE
+        };
+        for (mut validation, kept) in [
+            (Validation::default(), ""),
+            (Validation::of_stored(), "hash"),
+        ] {
+            let mut value = "hash".to_owned();
+            validation.string(&Path::default(), &rules, &mut value);
+            assert_eq!(value, kept);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{
     change::{Change, Seen, is_tombstone},
-    decide::Plan,
+    decide::{Plan, changes_twice},
     name::Name,
     next::Next,
     refusal::Refusal,
@@ -56,7 +56,7 @@ impl<'a> Withdrawal<'a> {
             seen.citing.push(((*article).clone(), count));
             citing.extend(cited_by);
         }
-        let (mut tombstones, mut bereft) = (Vec::new(), Vec::new());
+        let (mut tombstones, mut bereft, mut twice) = (Vec::new(), Vec::new(), Vec::new());
         for name in citing {
             seen.revisions
                 .push((name.clone(), self.world.revision(name)));
@@ -64,14 +64,12 @@ impl<'a> Withdrawal<'a> {
                 continue;
             };
             let write = self.articles[article];
-            let cascades = matches!(
-                write.action,
-                Action::Retract { cascade: true } | Action::Purge { cascade: true }
-            );
-            // What the batch changes otherwise cannot be withdrawn by it too.
-            let untouched = self.plan.change_of(name).is_none();
-            match self.world.head(name).filter(|_| cascades && untouched) {
-                Some(head) => {
+            match (&write.action, self.world.head(name)) {
+                (
+                    Action::Retract { cascade: true } | Action::Purge { cascade: true },
+                    Some(head),
+                ) => {
+                    twice.extend(self.plan.change_of(name).map(|_| changes_twice(name)));
                     let next = Next {
                         name,
                         now: self.now,
@@ -79,13 +77,15 @@ impl<'a> Withdrawal<'a> {
                     };
                     tombstones.push(next.retraction(head));
                 }
-                None => bereft.push((name.clone(), article.clone())),
+                _ => bereft.push((name.clone(), article.clone())),
             }
         }
-        if bereft.is_empty() {
-            Ok(tombstones)
-        } else {
+        if !bereft.is_empty() {
             Err(Refusal::OnlyEvidence { records: bereft })
+        } else if !twice.is_empty() {
+            Err(Refusal::Invalid(twice))
+        } else {
+            Ok(tombstones)
         }
     }
 

@@ -6,7 +6,7 @@
 //! request can hold the feed's lock: it is taken and released inside one statement.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -26,7 +26,14 @@ use super::{
     world,
 };
 use crate::{
-    model::{change::Decision, decide::decide, refusal::Refusal, request::Request, world::World},
+    model::{
+        change::{Decision, Outcome},
+        decide::decide,
+        name::Name,
+        refusal::Refusal,
+        request::Request,
+        world::World,
+    },
     proto::v1::Warning,
 };
 
@@ -204,9 +211,15 @@ impl Worker {
         let (world, jobs) = self.prepare(connection, jobs, now).await?;
         let mut group = Group::default();
         let mut decided = Vec::with_capacity(jobs.len());
+        let mut changed = HashSet::new();
         for job in jobs {
-            match decide_job(&job.request, &world, now, &mut group) {
-                Ok(decision) => decided.push((job, decision)),
+            match decide_job(&job.request, &world, now) {
+                // It has seen what an earlier one of the group is about to change.
+                Ok(decision) if rests_on(&decision, &changed) => self.set_aside.push_back(job),
+                Ok(decision) => match join(&mut group, &mut changed, &job.request, &decision) {
+                    Ok(()) => decided.push((job, decision)),
+                    Err(error) => answer(job.answer, Err(error.into())),
+                },
                 Err(error) => answer(job.answer, Err(explain(connection, error).await)),
             }
         }
@@ -293,7 +306,6 @@ fn decide_job(
     request: &Request,
     world: &World,
     now: OffsetDateTime,
-    group: &mut Group,
 ) -> Result<Decision, CommitError> {
     let mut mint = || {
         if request.validate_only {
@@ -304,11 +316,29 @@ fn decide_job(
     };
     // A decision that panics is a bug, and must cost its own request only: this task writes for everybody.
     let decided = catch_unwind(AssertUnwindSafe(|| decide(request, world, now, &mut mint)));
-    let decision = decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??;
-    if !request.validate_only {
-        group.push(request, &decision)?;
+    Ok(decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??)
+}
+
+/// Whether a decision looked at a record that has another revision by the time it is written.
+fn rests_on(decision: &Decision, changed: &HashSet<Name>) -> bool {
+    let mut seen = decision.seen.revisions.iter();
+    seen.any(|(name, _)| changed.contains(name))
+}
+
+/// Takes a decision into the group; all of it or, when it fails, nothing.
+fn join(
+    group: &mut Group,
+    changed: &mut HashSet<Name>,
+    request: &Request,
+    decision: &Decision,
+) -> Result<(), Error> {
+    if request.validate_only {
+        return Ok(());
     }
-    Ok(decision)
+    group.push(request, decision)?;
+    let changes = decision.outcomes.iter().filter_map(Outcome::change);
+    changed.extend(changes.map(|change| change.name.clone()));
+    Ok(())
 }
 
 /// Whether the statement that failed has certainly changed nothing.

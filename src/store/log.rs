@@ -13,7 +13,7 @@ use crate::{
     proto::v1::change,
 };
 
-/// Most rows of a page; no batch is larger.
+/// Most rows of a page, unless its first batch alone is larger: a merge changes two records, a cascade many.
 const PAGE_ROWS: i64 = 1000;
 /// Content bytes after which a page ends, unless its first batch alone is larger.
 const PAGE_BYTES: i64 = 4 * 1024 * 1024;
@@ -135,7 +135,8 @@ macro_rules! page_after {
                    FROM changes
                    WHERE "# + $sequence + r#" > $1
                    ORDER BY "# + $sequence + r#"
-                   LIMIT $2
+                   LIMIT greatest($2, (
+                       SELECT "# + $batch + r#" - $1 FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1))
                ) AS page
                WHERE bytes <= $3 OR "# + $batch + r#" = (
                    SELECT "# + $batch + r#" FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1)

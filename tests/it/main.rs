@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::large_futures,
     clippy::too_many_lines,
     clippy::format_collect,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"
@@ -24,5 +25,6 @@ mod examples;
 mod feed;
 mod gold;
 mod history;
+mod life;
 mod rig;
 mod streams;

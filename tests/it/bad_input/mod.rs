@@ -8,6 +8,7 @@
 //! and D.2, D.8 to D.11 as a whole. F rows that are here are those of files for import.
 
 mod accepted;
+mod batches;
 mod files;
 mod framing;
 mod names;

@@ -292,3 +292,64 @@ async fn n4_a_name_that_is_not_seen_answers_byte_for_byte_like_one_that_is_not_t
     assert_eq!(renamed(&details), String::from_utf8_lossy(absent.details()));
     site.stop().await;
 }
+
+#[tokio::test]
+async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
+    let site = gold_site().await;
+    let quote = json!({"part": "PART_HEADLINE", "start": 0, "end": 10, "exact": "Kyrgyzstan"});
+    let citing = |id: &str, article: &str, fields: Value| {
+        let mut entry = evidence(fields);
+        entry["evidence"][0]["article"] = json!(article);
+        actor(super::with(json!({"name": format!("actors/{id}")}), entry))
+    };
+    let cases = [
+        ("misquotes", json!({"quote": quote}), "evidence[0].quote"),
+        (
+            "from-nowhere",
+            json!({"articleRevision": "7"}),
+            "evidence[0].article_revision",
+        ),
+    ];
+    let mut records = site.client.records.clone();
+    for (id, fields, field) in &cases {
+        // What is there can be looked at when it is typed …
+        let there = "articles/kazakhstan-confirms-partnership-with-nato-us";
+        let request = CreateRecordRequest {
+            record: Some(record(&citing(id, there, fields.clone()))),
+            ..CreateRecordRequest::default()
+        };
+        let status = records.create_record(request).await.unwrap_err();
+        super::assert_contract("D7", &status);
+        assert!(status.message().contains(field), "{}", status.message());
+        // … and what is not there yet, when it is published.
+        make(&site, &citing(id, "articles/late", fields.clone())).await;
+    }
+    let late = json!({"article": {"name": "articles/late", "headline": "Kazakhstan", "languageCode": "en"}});
+    make(&site, &late).await;
+    for (id, _, field) in &cases {
+        let versions =
+            [format!("actors/{id}"), "articles/late".to_owned()].map(|name| RecordVersion {
+                etag: String::new(),
+                name,
+            });
+        let mut request = PublishRecordsRequest {
+            records: versions.to_vec(),
+            ..PublishRecordsRequest::default()
+        };
+        for version in &mut request.records {
+            let ask = GetRecordRequest {
+                name: version.name.clone(),
+                view: View::Desk.into(),
+                ..GetRecordRequest::default()
+            };
+            let found = records.get_record(ask).await.unwrap().into_inner();
+            version.etag = meta(&found.record.unwrap()).etag;
+        }
+        let mut editorial = site.client.editorial.clone();
+        let status = editorial.publish_records(request).await.unwrap_err();
+        super::assert_contract("D7", &status);
+        let field = format!("records[0].{field}");
+        assert!(status.message().contains(&field), "{}", status.message());
+    }
+    site.stop().await;
+}

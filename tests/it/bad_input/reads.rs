@@ -126,63 +126,72 @@ async fn r4_a_page_token_is_good_for_its_own_question_only() {
     site.stop().await;
 }
 
-fn filters() -> Vec<(&'static str, RecordFilter, &'static str, &'static str)> {
-    let base = RecordFilter::default;
-    let time = |earliest: &str, latest: &str| RecordFilter {
-        time: Some(TimeRange {
-            earliest: earliest.to_owned(),
-            latest: latest.to_owned(),
-        }),
-        ..base()
-    };
-    let many = |count: usize| vec!["actors/nato".to_owned(); count];
-    let of = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+type Case = (&'static str, RecordFilter, &'static str, &'static str);
+
+fn of(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+/// A filter in which one list is set.
+fn by(set: impl FnOnce(&mut RecordFilter)) -> RecordFilter {
+    let mut filter = RecordFilter::default();
+    set(&mut filter);
+    filter
+}
+
+fn lists() -> Vec<Case> {
+    let actors = |values: &[&str]| by(|filter| filter.actors = of(values));
+    let regions = |values: &[&str]| by(|filter| filter.regions = of(values));
+    let topics = |values: &[&str]| by(|filter| filter.topics = of(values));
+    let types = |values: &[&str]| by(|filter| filter.types = of(values));
+    let needed = "must be a name in actors";
     vec![
         (
             "R6",
-            RecordFilter {
-                actors: many(10_000),
-                ..base()
-            },
+            actors(&["actors/nato"; 10_000]),
             "actors",
             "has 10000 entries; at most 100",
         ),
         (
             "#102",
-            RecordFilter {
-                actors: many(10_001),
-                ..base()
-            },
+            actors(&["actors/nato"; 10_001]),
             "actors",
             "has 10001 entries",
         ),
+        ("R6", actors(&[""]), "actors[0]", needed),
+        ("R6", actors(&["events/x"]), "actors[0]", needed),
         (
             "R6",
-            RecordFilter {
-                regions: of(&["ZZ"]),
-                ..base()
-            },
+            regions(&["ZZ"]),
             "regions[0]",
             "is not an ISO 3166-1 code",
         ),
+        ("R6", regions(&["KZ", "UK"]), "regions[1]", "write GB"),
         (
             "R6",
-            RecordFilter {
-                regions: of(&["KZ", "UK"]),
-                ..base()
-            },
-            "regions[1]",
-            "write GB",
-        ),
-        (
-            "R6",
-            RecordFilter {
-                regions: of(&["US-ZZ"]),
-                ..base()
-            },
+            regions(&["US-ZZ"]),
             "regions[0]",
             "is not an ISO 3166-2 code",
         ),
+        ("R6", topics(&[""]), "topics[0]", "must not be empty"),
+        ("#35", topics(&["a\0"]), "topics[0]", "null character"),
+        ("R6", types(&[""]), "types[0]", "must not be empty"),
+        (
+            "R6",
+            types(&["meetng"]),
+            "types[0]",
+            "is no type of an actor",
+        ),
+    ]
+}
+
+fn others() -> Vec<Case> {
+    let time = |earliest: &str, latest: &str| {
+        let (earliest, latest) = (earliest.to_owned(), latest.to_owned());
+        by(|filter| filter.time = Some(TimeRange { earliest, latest }))
+    };
+    let tags = by(|filter| filter.language_codes = of(&["english"]));
+    vec![
         (
             "R6",
             time("2021-02-01", "2021-01-01"),
@@ -191,84 +200,16 @@ fn filters() -> Vec<(&'static str, RecordFilter, &'static str, &'static str)> {
         ),
         ("R6", time("2021-02-30", ""), "time.earliest", "use 01–28"),
         ("D4", time("", "0000-01-01"), "time.latest", "use 0001–9999"),
-        (
-            "R6",
-            RecordFilter {
-                topics: of(&[""]),
-                ..base()
-            },
-            "topics[0]",
-            "must not be empty",
-        ),
-        (
-            "R6",
-            RecordFilter {
-                types: of(&[""]),
-                ..base()
-            },
-            "types[0]",
-            "must not be empty",
-        ),
-        (
-            "R6",
-            RecordFilter {
-                types: of(&["meetng"]),
-                ..base()
-            },
-            "types[0]",
-            "is no type of an actor",
-        ),
-        (
-            "R6",
-            RecordFilter {
-                actors: of(&[""]),
-                ..base()
-            },
-            "actors[0]",
-            "must be a name in actors",
-        ),
-        (
-            "R6",
-            RecordFilter {
-                actors: of(&["events/x"]),
-                ..base()
-            },
-            "actors[0]",
-            "must be a name in actors",
-        ),
-        (
-            "D10",
-            RecordFilter {
-                language_codes: of(&["english"]),
-                ..base()
-            },
-            "language_codes[0]",
-            "BCP-47",
-        ),
-        (
-            "#35",
-            RecordFilter {
-                topics: of(&["a\0"]),
-                ..base()
-            },
-            "topics[0]",
-            "null character",
-        ),
+        ("D10", tags, "language_codes[0]", "BCP-47"),
         (
             "#102",
-            RecordFilter {
-                kinds: vec![99],
-                ..base()
-            },
+            by(|filter| filter.kinds = vec![99]),
             "kinds[0]",
             "has no value 99",
         ),
         (
             "#102",
-            RecordFilter {
-                states: vec![0],
-                ..base()
-            },
+            by(|filter| filter.states = vec![0]),
             "states[0]",
             "must be set",
         ),
@@ -279,7 +220,7 @@ fn filters() -> Vec<(&'static str, RecordFilter, &'static str, &'static str)> {
 async fn r6_a_filter_that_can_let_nothing_through_is_refused_by_list_and_stream_alike() {
     let site = gold_site().await;
     let mut rows = Vec::new();
-    for (id, filter, field, words) in filters() {
+    for (id, filter, field, words) in lists().into_iter().chain(others()) {
         let field = format!("filter.{field}");
         let watch = WatchRequest {
             filter: Some(filter.clone()),

@@ -1,21 +1,15 @@
 //! R rows that write: etags, masks, request ids, batches, states.
 
-use dateline::{
-    cli::json,
-    proto::v1::{
-        CommitRequest, CreateRecordRequest, DeleteRecordRequest, PublishRecordsRequest, Record,
-        RecordVersion, RetractRecordsRequest, UpdateRecordRequest, Write, record::Kind as Body,
-        write,
-    },
+use dateline::proto::v1::{
+    CreateRecordRequest, DeleteRecordRequest, PublishRecordsRequest, Record, RecordVersion,
+    RetractRecordsRequest, UpdateRecordRequest, record::Kind as Body,
 };
 use prost_types::FieldMask;
 use serde_json::json;
 use tonic::Code;
 use uuid::Uuid;
 
-use super::{
-    Row, Sent, actor, answer, evidence, gold_site, heads, invalid, names::make, prove, record,
-};
+use super::{Row, Sent, actor, answer, gold_site, heads, invalid, names::make, prove, record};
 use crate::rig::{Site, meta, name};
 
 /// A record with another etag.
@@ -312,91 +306,6 @@ async fn r7_a_request_id_is_a_uuid_of_one_request() {
     site.stop().await;
 }
 
-fn creates(count: usize, bad: Option<usize>) -> Vec<Write> {
-    let Some(Body::Actor(many)) = record(&actor(json!({}))).kind else {
-        panic!("an actor is one")
-    };
-    let create = |index| {
-        let mut actor = many.clone();
-        actor.name = format!("actors/many-{index}");
-        if bad == Some(index) {
-            actor.region_code = "UK".to_owned();
-        }
-        Write {
-            action: Some(write::Action::Create(write::Create {
-                record: Some(Body::Actor(actor).into()),
-                original: Vec::new(),
-            })),
-        }
-    };
-    (0..count).map(create).collect()
-}
-
-#[tokio::test]
-async fn r8_a_batch_is_bounded_and_one_bad_write_is_told_by_its_index() {
-    let site = gold_site().await;
-    let commit = |writes| {
-        Sent::Commit(CommitRequest {
-            writes,
-            ..CommitRequest::default()
-        })
-    };
-    let row = |id, sent, answer| Row { id, sent, answer };
-    let mut stale = creates(2, None);
-    stale.push(Write {
-        action: Some(write::Action::Delete(RecordVersion {
-            name: "actors/draft".to_owned(),
-            etag: "\"9\"".to_owned(),
-        })),
-    });
-    let nobody = answer(
-        Code::NotFound,
-        "RECORD_NOT_FOUND",
-        "there is no record actors/draft",
-    );
-    prove(
-        &site,
-        vec![
-            row(
-                "R8",
-                commit(Vec::new()),
-                invalid("INVALID_RECORD", "writes", "has 0 entries; at least 1"),
-            ),
-            row(
-                "R8",
-                commit(vec![Write::default()]),
-                invalid("INVALID_RECORD", "writes[0]", "set one action"),
-            ),
-            row(
-                "#64",
-                commit(creates(1001, None)),
-                invalid("INVALID_RECORD", "writes", "has 1001 entries; at most 1000"),
-            ),
-            row(
-                "R8",
-                commit(creates(100_000, None)),
-                answer(
-                    Code::ResourceExhausted,
-                    "MESSAGE_TOO_LARGE",
-                    "send less at once",
-                ),
-            ),
-            row(
-                "R8",
-                commit(creates(1000, Some(713))),
-                invalid(
-                    "INVALID_RECORD",
-                    "writes[713].create.record.actor.region_code",
-                    "write GB",
-                ),
-            ),
-            row("#65", commit(stale), nobody),
-        ],
-    )
-    .await;
-    site.stop().await;
-}
-
 #[tokio::test]
 async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
     let site = gold_site().await;
@@ -462,43 +371,6 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
         .send(&site)
         .await
         .unwrap();
-    assert_eq!(heads(&site).await, before);
-    site.stop().await;
-}
-
-#[tokio::test]
-async fn w6_validate_only_gives_the_same_answers_and_writes_nothing() {
-    let site = gold_site().await;
-    let bad = actor(super::with(
-        json!({"regionCode": "UK"}),
-        evidence(json!({"supports": ["x"]})),
-    ));
-    let mut records = site.client.records.clone();
-    let mut ask = async |validate_only| {
-        let request = CreateRecordRequest {
-            record: Some(record(&bad)),
-            validate_only,
-            ..CreateRecordRequest::default()
-        };
-        let status = records.create_record(request).await.unwrap_err();
-        let told = tonic_types::StatusExt::get_details_bad_request(&status).unwrap();
-        told.field_violations
-    };
-    let told = ask(true).await;
-    assert_eq!(told.len(), 2, "{told:?}");
-    let unvalidated = ask(false).await;
-    assert_eq!(format!("{told:?}"), format!("{unvalidated:?}"));
-    let before = heads(&site).await;
-    let request = CreateRecordRequest {
-        record: Some(record(&actor(json!({})))),
-        validate_only: true,
-        ..CreateRecordRequest::default()
-    };
-    let answer = records.create_record(request).await.unwrap().into_inner();
-    assert_eq!(
-        json::value(&answer).unwrap()["record"]["actor"]["displayName"],
-        "Ann"
-    );
     assert_eq!(heads(&site).await, before);
     site.stop().await;
 }

@@ -1,0 +1,521 @@
+//! What an editor's hands do: small records of every kind, one word per write, and answers that can be compared.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        Actor, Article, CommitRequest, CommitResponse, Event, Evidence, GetRecordRequest,
+        GetRecordResponse, Kind, Name, Participant, Record, RecordVersion, Relation, State,
+        TextSpan, View, Write, actor, correction, event, evidence, name, participant,
+        record::Kind as Body, relation, text_span, write,
+    },
+};
+use prost_types::{FieldMask, Timestamp};
+use sqlx::{Connection, PgConnection, Row};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::{
+    gold::version,
+    rig::{PATIENCE, Site, config, database, meta, name as name_of, site, site_on},
+};
+
+/// The kinds, for suites that run for all of them.
+pub const KINDS: [Kind; 4] = [Kind::Article, Kind::Actor, Kind::Relation, Kind::Event];
+/// Headline of every test article, which evidence quotes.
+pub const HEADLINE: &str = "Quoted words, and others";
+/// The published article of [`base`].
+pub const SOURCE: &str = "articles/source";
+
+/// A refusal, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub code: Code,
+    pub reason: String,
+    pub message: String,
+    /// Metadata of the `ErrorInfo`.
+    pub about: BTreeMap<String, String>,
+    /// Violations: field or subject, and what is wrong with it.
+    pub violations: Vec<(String, String)>,
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details
+            .error_info()
+            .unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
+        assert_eq!(info.domain, "dateline");
+        let fields = details.bad_request().into_iter();
+        let fields = fields.flat_map(|request| &request.field_violations);
+        let fields = fields.map(|it| (it.field.clone(), it.description.clone()));
+        let subjects = details.precondition_failure().into_iter();
+        let subjects = subjects.flat_map(|failure| &failure.violations);
+        let subjects = subjects.map(|it| (it.subject.clone(), it.description.clone()));
+        Self {
+            code: status.code(),
+            reason: info.reason.clone(),
+            message: status.message().to_owned(),
+            about: info.metadata.clone().into_iter().collect(),
+            violations: fields.chain(subjects).collect(),
+        }
+    }
+}
+
+impl Refused {
+    /// Asserts code and reason.
+    #[track_caller]
+    pub fn is(&self, code: Code, reason: &str) -> &Self {
+        assert_eq!(
+            (self.code, self.reason.as_str()),
+            (code, reason),
+            "{self:?}"
+        );
+        self
+    }
+
+    /// The fields or subjects of the violations.
+    pub fn fields(&self) -> Vec<&str> {
+        let fields = self.violations.iter();
+        fields.map(|(field, _)| field.as_str()).collect()
+    }
+}
+
+/// A server with the published article [`SOURCE`] and the published actors `one` and `two`: desk 6, wire 3.
+pub async fn base() -> Site {
+    let site = site().await;
+    lay_base(&site.client).await;
+    site
+}
+
+/// Two servers on one database with the same.
+pub async fn two_bases() -> [Site; 2] {
+    let url = database().await;
+    let sites = [site_on(config(&url)).await, site_on(config(&url)).await];
+    lay_base(&sites[0].client).await;
+    sites
+}
+
+async fn lay_base(client: &Client) {
+    let drafts = make(client, &[article("source"), actor("one"), actor("two")]).await;
+    show(client, &drafts).await;
+}
+
+/// Evidence that quotes the headline of an article at its first revision.
+pub fn quoting(article: &str) -> Evidence {
+    Evidence {
+        article: article.to_owned(),
+        article_revision: 1,
+        quote: Some(TextSpan {
+            part: text_span::Part::Headline.into(),
+            start: 0,
+            end: 12,
+            exact: "Quoted words".into(),
+        }),
+        modality: evidence::Modality::Asserted.into(),
+        ..Evidence::default()
+    }
+}
+
+pub fn article(id: &str) -> Record {
+    Body::Article(Article {
+        name: format!("articles/{id}"),
+        headline: HEADLINE.into(),
+        body: format!("The text of {id}."),
+        language_code: "en".into(),
+        ..Article::default()
+    })
+    .into()
+}
+
+pub fn actor(id: &str) -> Record {
+    let text = format!("Actor {id}");
+    Body::Actor(Actor {
+        name: format!("actors/{id}"),
+        r#type: actor::Type::Organization.into(),
+        display_name: text.clone(),
+        names: vec![Name {
+            text,
+            language_code: "en".into(),
+            r#type: name::Type::Full.into(),
+        }],
+        evidence: vec![quoting(SOURCE)],
+        ..Actor::default()
+    })
+    .into()
+}
+
+pub fn relation(id: &str) -> Record {
+    Body::Relation(Relation {
+        name: format!("relations/{id}"),
+        r#type: relation::Type::HoldsPosition.into(),
+        subject: "actors/one".into(),
+        object: "actors/two".into(),
+        role_title: format!("Holder of {id}"),
+        evidence: vec![quoting(SOURCE)],
+        ..Relation::default()
+    })
+    .into()
+}
+
+pub fn event(id: &str) -> Record {
+    Body::Event(Event {
+        name: format!("events/{id}"),
+        r#type: event::Type::Meeting.into(),
+        form: event::Form::Single.into(),
+        status: event::Status::Occurred.into(),
+        display_name: format!("Event {id}"),
+        participants: vec![Participant {
+            actor: "actors/one".into(),
+            role: participant::Role::Host.into(),
+            ..Participant::default()
+        }],
+        evidence: vec![quoting(SOURCE)],
+        ..Event::default()
+    })
+    .into()
+}
+
+pub fn of_kind(kind: Kind, id: &str) -> Record {
+    match kind {
+        Kind::Unspecified => panic!("no kind"),
+        Kind::Article => article(id),
+        Kind::Actor => actor(id),
+        Kind::Relation => relation(id),
+        Kind::Event => event(id),
+    }
+}
+
+/// The free text of a record, whatever it is called in its kind.
+pub fn text_field(record: &Record) -> &'static str {
+    match record.kind.as_ref().unwrap() {
+        Body::Article(_) | Body::Event(_) => "summary",
+        Body::Actor(_) => "description",
+        Body::Relation(_) => "role_title",
+    }
+}
+
+pub fn text(record: &Record) -> &str {
+    match record.kind.as_ref().unwrap() {
+        Body::Article(article) => &article.summary,
+        Body::Event(event) => &event.summary,
+        Body::Actor(actor) => &actor.description,
+        Body::Relation(relation) => &relation.role_title,
+    }
+}
+
+/// The record with another free text, and the etag as it was read.
+pub fn saying(record: &Record, text: &str) -> Record {
+    let mut record = record.clone();
+    match record.kind.as_mut().unwrap() {
+        Body::Article(article) => article.summary = text.to_owned(),
+        Body::Event(event) => event.summary = text.to_owned(),
+        Body::Actor(actor) => actor.description = text.to_owned(),
+        Body::Relation(relation) => relation.role_title = text.to_owned(),
+    }
+    record
+}
+
+/// The record with other evidence.
+pub fn citing(record: &Record, entries: Vec<Evidence>) -> Record {
+    let mut record = record.clone();
+    match record.kind.as_mut().unwrap() {
+        Body::Article(_) => panic!("articles cite nothing"),
+        Body::Event(event) => event.evidence = entries,
+        Body::Actor(actor) => actor.evidence = entries,
+        Body::Relation(relation) => relation.evidence = entries,
+    }
+    record
+}
+
+pub fn as_actor(record: &mut Record) -> &mut Actor {
+    match record.kind.as_mut() {
+        Some(Body::Actor(actor)) => actor,
+        other => panic!("no actor: {other:?}"),
+    }
+}
+
+pub fn as_event(record: &mut Record) -> &mut Event {
+    match record.kind.as_mut() {
+        Some(Body::Event(event)) => event,
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+fn of(action: write::Action) -> Write {
+    Write {
+        action: Some(action),
+    }
+}
+
+pub fn create(record: &Record) -> Write {
+    let record = Some(record.clone());
+    let original = Vec::new();
+    of(write::Action::Create(write::Create { record, original }))
+}
+
+pub fn create_from(record: &Record, original: &str) -> Write {
+    of(write::Action::Create(write::Create {
+        record: Some(record.clone()),
+        original: original.as_bytes().to_vec(),
+    }))
+}
+
+pub fn mask(paths: &[&str]) -> Option<FieldMask> {
+    let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+    (!paths.is_empty()).then_some(FieldMask { paths })
+}
+
+pub fn update(record: &Record, paths: &[&str]) -> Write {
+    of(write::Action::Update(write::Update {
+        record: Some(record.clone()),
+        update_mask: mask(paths),
+    }))
+}
+
+pub fn delete(record: &Record) -> Write {
+    of(write::Action::Delete(version(record)))
+}
+
+pub fn submit(record: &Record) -> Write {
+    let record = Some(version(record));
+    of(write::Action::Submit(write::Submit { record }))
+}
+
+pub fn send_back(record: &Record, note: &str) -> Write {
+    of(write::Action::SendBack(write::SendBack {
+        record: Some(version(record)),
+        note: note.to_owned(),
+    }))
+}
+
+pub fn publish(record: &Record) -> Write {
+    publish_at(record, None)
+}
+
+pub fn publish_at(record: &Record, embargo_time: Option<Timestamp>) -> Write {
+    of(write::Action::Publish(write::Publish {
+        record: Some(version(record)),
+        embargo_time,
+    }))
+}
+
+pub fn correct(record: &Record, paths: &[&str], note: &str) -> Write {
+    of(write::Action::Correct(write::Correct {
+        record: Some(record.clone()),
+        update_mask: mask(paths),
+        note: note.to_owned(),
+        kind: correction::Kind::Correction.into(),
+    }))
+}
+
+pub fn retract(record: &Record, note: &str, cascade: bool) -> Write {
+    of(write::Action::Retract(write::Retract {
+        record: Some(version(record)),
+        note: note.to_owned(),
+        cascade,
+    }))
+}
+
+pub fn merge(record: &Record, into: &Record) -> Write {
+    of(write::Action::Merge(write::Merge {
+        record: Some(version(record)),
+        into: Some(version(into)),
+        note: "the same".into(),
+    }))
+}
+
+pub fn unmerge(record: &Record) -> Write {
+    of(write::Action::Unmerge(write::Unmerge {
+        record: Some(version(record)),
+        note: "not the same".into(),
+    }))
+}
+
+pub fn restore(record: &Record, revision: i64, note: &str) -> Write {
+    of(write::Action::Restore(write::Restore {
+        record: Some(version(record)),
+        revision,
+        note: note.to_owned(),
+    }))
+}
+
+pub fn purge(record: &Record, cascade: bool) -> Write {
+    of(write::Action::Purge(write::Purge {
+        record: Some(version(record)),
+        note: "by order".into(),
+        cascade,
+    }))
+}
+
+pub fn commit_of(writes: Vec<Write>) -> CommitRequest {
+    CommitRequest {
+        writes,
+        ..CommitRequest::default()
+    }
+}
+
+/// Sends a request as it is, once.
+pub async fn send(client: &Client, request: CommitRequest) -> Result<CommitResponse, Refused> {
+    let answer = client.clone().editorial.commit(request).await;
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(Refused::from)
+}
+
+/// Writes that must be accepted.
+#[track_caller]
+pub fn done(client: &Client, writes: Vec<Write>) -> impl Future<Output = CommitResponse> + use<> {
+    let (client, at) = (client.clone(), std::panic::Location::caller());
+    async move {
+        let answer = send(&client, commit_of(writes)).await;
+        answer.unwrap_or_else(|refused| panic!("at {at}: {refused:?}"))
+    }
+}
+
+/// One write that must be accepted; its record.
+#[track_caller]
+pub fn one(client: &Client, write: Write) -> impl Future<Output = Record> + use<> {
+    let answer = done(client, vec![write]);
+    async move { answer.await.records.swap_remove(0) }
+}
+
+/// Writes that must be refused.
+#[track_caller]
+pub fn refused(client: &Client, writes: Vec<Write>) -> impl Future<Output = Refused> + use<> {
+    let (client, at) = (client.clone(), std::panic::Location::caller());
+    async move {
+        match send(&client, commit_of(writes)).await {
+            Err(refused) => refused,
+            Ok(answer) => panic!("at {at}: accepted, as {answer:?}"),
+        }
+    }
+}
+
+/// Drafts of records, in one commit.
+#[track_caller]
+pub fn make(client: &Client, records: &[Record]) -> impl Future<Output = Vec<Record>> + use<> {
+    let answer = done(client, records.iter().map(create).collect());
+    async move { answer.await.records }
+}
+
+/// Publishes records, in one commit.
+#[track_caller]
+pub fn show(client: &Client, records: &[Record]) -> impl Future<Output = Vec<Record>> + use<> {
+    let answer = done(client, records.iter().map(publish).collect());
+    async move { answer.await.records }
+}
+
+/// A published record.
+#[track_caller]
+pub fn shown(client: &Client, record: &Record) -> impl Future<Output = Record> + use<> {
+    let (drafts, client) = (make(client, std::slice::from_ref(record)), client.clone());
+    async move { show(&client, &drafts.await).await.swap_remove(0) }
+}
+
+pub fn get_request(name: &str, view: View) -> GetRecordRequest {
+    GetRecordRequest {
+        name: name.to_owned(),
+        view: view.into(),
+        ..GetRecordRequest::default()
+    }
+}
+
+pub async fn get(client: &Client, request: GetRecordRequest) -> Result<GetRecordResponse, Refused> {
+    let answer = client.clone().records.get_record(request).await;
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(Refused::from)
+}
+
+/// A record as a view has it now, without following a merge.
+pub async fn look(client: &Client, name: &str, view: View) -> Option<Record> {
+    let request = GetRecordRequest {
+        no_redirect: true,
+        ..get_request(name, view)
+    };
+    match get(client, request).await {
+        Ok(answer) => answer.record,
+        Err(refused) => {
+            refused.is(Code::NotFound, "RECORD_NOT_FOUND");
+            None
+        }
+    }
+}
+
+/// A record that must be on the desk.
+pub async fn on_desk(client: &Client, name: &str) -> Record {
+    look(client, name, View::Desk).await.unwrap()
+}
+
+pub fn state(record: &Record) -> State {
+    meta(record).state()
+}
+
+pub fn names(records: &[Record]) -> Vec<&str> {
+    records.iter().map(name_of).collect()
+}
+
+/// The heads of the desk and the wire.
+pub async fn heads(url: &str) -> (i64, i64) {
+    let mut sql = PgConnection::connect(url).await.unwrap();
+    let row = sqlx::query("SELECT desk_head, wire_head FROM feed");
+    let row = row.fetch_one(&mut sql).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// Everything in the database, table by table, as text; bytes are in hexadecimal.
+pub async fn dump(url: &str) -> HashMap<String, String> {
+    let mut sql = PgConnection::connect(url).await.unwrap();
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<String> = sqlx::query_scalar(tables)
+        .fetch_all(&mut sql)
+        .await
+        .unwrap();
+    assert!(tables.len() >= 5, "{tables:?}");
+    let mut dump = HashMap::new();
+    for table in tables {
+        let rows = format!("SELECT row_to_json(t)::text FROM {table} t");
+        let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(rows))
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+        dump.insert(table, rows.join("\n"));
+    }
+    dump
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until<Check: AsyncFnMut() -> bool>(
+    what: &'static str,
+    mut check: Check,
+) -> impl Future<Output = ()> {
+    let at = std::panic::Location::caller();
+    async move {
+        let waiting = async {
+            while !check().await {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited.unwrap_or_else(|_| panic!("at {at}: waited in vain until {what}"));
+    }
+}
+
+/// Now, and so many milliseconds.
+pub fn in_ms(ms: i64) -> Timestamp {
+    let at = time::OffsetDateTime::now_utc() + time::Duration::milliseconds(ms);
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: at.nanosecond().cast_signed(),
+    }
+}
+
+pub fn named(name: &str, etag: &str) -> RecordVersion {
+    RecordVersion {
+        name: name.to_owned(),
+        etag: etag.to_owned(),
+    }
+}

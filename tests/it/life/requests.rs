@@ -1,0 +1,241 @@
+//! W4, W6 and W7: requests that come twice, requests that only ask, and reads that follow a write.
+
+use dateline::{
+    client::Client,
+    proto::v1::{CommitRequest, CommitResponse, GetRecordRequest, View},
+};
+use futures_util::future::join_all;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::hands::*;
+use crate::rig::{Site, config, meta, name, site_on};
+
+fn with_id(request: CommitRequest) -> CommitRequest {
+    CommitRequest {
+        request_id: Uuid::now_v7().to_string(),
+        ..request
+    }
+}
+
+/// A commit with warnings, so that these are compared too.
+fn telling(id: &str) -> CommitRequest {
+    let stranger = citing(&actor(id), vec![quoting(&format!("articles/nowhere-{id}"))]);
+    with_id(commit_of(vec![create(&stranger), create(&event(id))]))
+}
+
+async fn first(client: &Client, request: &CommitRequest) -> CommitResponse {
+    let answer = send(client, request.clone()).await.unwrap();
+    let reasons: Vec<_> = answer
+        .warnings
+        .iter()
+        .map(|it| it.reason.as_str())
+        .collect();
+    assert_eq!(reasons, ["DANGLING_REFERENCE"]);
+    answer
+}
+
+#[tokio::test]
+async fn w4_a_repeated_request_gets_the_first_answer_though_the_world_moved_on() {
+    let sites = two_bases().await;
+    let request = telling("again");
+    let answer = first(&sites[0].client, &request).await;
+    let moved = update(&saying(&answer.records[1], "moved on"), &[]);
+    let moved = one(&sites[1].client, moved).await;
+    done(&sites[0].client, vec![delete(&answer.records[0])]).await;
+    let before = heads(&sites[0].url).await;
+    for site in &sites {
+        assert_eq!(send(&site.client, request.clone()).await.unwrap(), answer);
+    }
+    let other = CommitRequest {
+        omit_content: true,
+        ..request.clone()
+    };
+    for site in &sites {
+        let refused = send(&site.client, other.clone()).await.unwrap_err();
+        refused.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+        assert_eq!(refused.fields(), ["request_id"]);
+    }
+    assert_eq!(heads(&sites[0].url).await, before);
+    assert_eq!(on_desk(&sites[0].client, name(&moved)).await, moved);
+    let [one, two] = sites;
+    one.stop().await;
+    two.stop().await;
+    let again = site_on(config(&{ crate::rig::database().await })).await;
+    let strange = send(&again.client, request).await.unwrap();
+    assert_eq!(
+        strange.records.len(),
+        2,
+        "another database knows nothing of it"
+    );
+}
+
+#[tokio::test]
+async fn w4_a_restarted_server_remembers() {
+    let site = base().await;
+    let request = telling("kept");
+    let answer = first(&site.client, &request).await;
+    let url = site.url.clone();
+    site.stop().await;
+    let site = site_on(config(&url)).await;
+    assert_eq!(send(&site.client, request).await.unwrap(), answer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w4_fifty_at_once_on_two_servers_are_one_write_with_one_answer() {
+    let sites = two_bases().await;
+    for round in 0..10 {
+        let request = telling(&format!("storm-{round}"));
+        let before = heads(&sites[0].url).await;
+        let all = (0..50).map(|n| send(&sites[n % 2].client, request.clone()));
+        let answers = join_all(all).await;
+        let first = answers[0].clone().unwrap();
+        for answer in answers {
+            assert_eq!(answer.unwrap(), first);
+        }
+        assert_eq!(heads(&sites[0].url).await, (before.0 + 2, before.1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w4_one_id_for_two_bodies_at_once_serves_one_of_them() {
+    let sites = two_bases().await;
+    for round in 0..20 {
+        let id = Uuid::now_v7().to_string();
+        let all = (0..4).map(|n| {
+            let request = CommitRequest {
+                request_id: id.clone(),
+                ..commit_of(vec![create(&actor(&format!("r{round}-{n}")))])
+            };
+            send(&sites[n % 2].client, request)
+        });
+        let answers = join_all(all).await;
+        let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(accepted, 1, "{answers:?}");
+        for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            refused.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+        }
+    }
+    assert_eq!(heads(&sites[0].url).await, (6 + 20, 3));
+}
+
+#[tokio::test]
+async fn w4_a_refused_request_may_come_again_under_its_id() {
+    let site = base().await;
+    let stranger = with_id(commit_of(vec![create(&article("late"))]));
+    let late = citing(&actor("needs-late"), vec![quoting("articles/late")]);
+    let draft = make(&site.client, &[late]).await.swap_remove(0);
+    let request = with_id(commit_of(vec![publish(&draft)]));
+    let refused = send(&site.client, request.clone()).await.unwrap_err();
+    refused.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
+    let made = send(&site.client, stranger).await.unwrap();
+    show(&site.client, &made.records).await;
+    let answer = send(&site.client, request).await.unwrap();
+    assert_eq!(names(&answer.records), ["actors/needs-late"]);
+}
+
+#[tokio::test]
+async fn w4_an_id_that_is_no_uuid_is_refused() {
+    let site = base().await;
+    for id in [
+        "x",
+        "00000000-0000-0000-0000-000000000000",
+        "{0755f1cf-eb93-728c-bfc4-65fa001ae9ed}",
+    ] {
+        let request = CommitRequest {
+            request_id: id.into(),
+            ..commit_of(vec![create(&actor("a"))])
+        };
+        let refused = send(&site.client, request).await.unwrap_err();
+        refused.is(Code::InvalidArgument, "INVALID_RECORD");
+        assert_eq!(refused.fields(), ["request_id"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w7_the_other_server_shows_what_was_written_here() {
+    let sites = two_bases().await;
+    for round in 0..50 {
+        let here = &sites[round % 2].client;
+        let there = &sites[(round + 1) % 2].client;
+        let drafts = make(here, &[actor(&format!("seen-{round}"))]).await;
+        let answer = done(here, vec![publish(&drafts[0])]).await;
+        for (view, min_sequence) in [
+            (View::Desk, answer.sequence),
+            (View::Published, answer.wire_sequence),
+        ] {
+            let request = GetRecordRequest {
+                min_sequence,
+                ..get_request(name(&drafts[0]), view)
+            };
+            let read = get(there, request).await.unwrap().record.unwrap();
+            assert_eq!(meta(&read).sequence, min_sequence);
+            assert_eq!(meta(&read).revision, 2);
+        }
+    }
+}
+
+/// Everything that a commit can be asked, each allowed here and now, and none of them done.
+async fn ask(site: &Site) -> Vec<(&'static str, CommitRequest)> {
+    let client = &site.client;
+    let draft = make(client, &[actor("draft")]).await.swap_remove(0);
+    let review = make(client, &[actor("review")]).await.swap_remove(0);
+    let review = one(client, submit(&review)).await;
+    let public = shown(client, &actor("public")).await;
+    let public = one(client, correct(&saying(&public, "x"), &[], "x")).await;
+    let twin = shown(client, &actor("twin")).await;
+    let merged = shown(client, &actor("merged")).await;
+    let into = shown(client, &actor("into")).await;
+    let merged = one(client, merge(&merged, &into)).await;
+    let source = shown(client, &article("other")).await;
+    let cited = citing(&actor("cited"), vec![quoting("articles/other")]);
+    shown(client, &cited).await;
+    let writes = vec![
+        ("create", create(&actor("new"))),
+        ("update", update(&saying(&draft, "y"), &[])),
+        ("delete", delete(&draft)),
+        ("submit", submit(&draft)),
+        ("send_back", send_back(&review, "")),
+        ("publish", publish(&draft)),
+        ("embargo", publish_at(&draft, Some(in_ms(100_000)))),
+        ("correct", correct(&saying(&public, "y"), &[], "y")),
+        ("retract", retract(&source, "y", true)),
+        ("merge", merge(&twin, &public)),
+        ("unmerge", unmerge(&merged)),
+        ("restore", restore(&public, 1, "y")),
+        ("purge", purge(&source, true)),
+    ];
+    let writes = writes.into_iter();
+    writes
+        .map(|(word, write)| (word, commit_of(vec![write])))
+        .collect()
+}
+
+#[tokio::test]
+async fn w6_validate_only_answers_as_the_write_would_and_writes_nothing() {
+    let site = base().await;
+    let asked = ask(&site).await;
+    let before = (heads(&site.url).await, dump(&site.url).await);
+    for (word, request) in &asked {
+        let request = CommitRequest {
+            validate_only: true,
+            request_id: Uuid::now_v7().to_string(),
+            ..request.clone()
+        };
+        let answer = send(&site.client, request)
+            .await
+            .unwrap_or_else(|it| panic!("{word}: {it:?}"));
+        assert_eq!((answer.sequence, answer.wire_sequence), (0, 0), "{word}");
+        assert!(!answer.records.is_empty(), "{word}");
+        let first = meta(&answer.records[0]);
+        assert_eq!(first.sequence, 0, "{word}");
+        assert_eq!(first.uid.is_empty(), *word == "create", "{word}: {first:?}");
+    }
+    assert_eq!((heads(&site.url).await, dump(&site.url).await), before);
+    let bad = CommitRequest {
+        validate_only: true,
+        ..commit_of(vec![create(&actor("draft"))])
+    };
+    let refused = send(&site.client, bad).await.unwrap_err();
+    refused.is(Code::AlreadyExists, "NAME_TAKEN");
+}
