@@ -76,6 +76,7 @@ async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
         "{}",
         alone.stderr
     );
+    assert!(alone.stderr.ends_with("add: --with-references\n"));
     // What the article tells of cites it; what these refer to comes with them.
     let citing = ["list", "--view", "desk", "--article", STORY, "-o", "ndjson"];
     let citing = run(&site, &citing).await.ok();

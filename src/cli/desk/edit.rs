@@ -256,6 +256,8 @@ impl Session {
                     }
                     return Ok(code);
                 }
+                // It was sent; only nobody was there to read so.
+                Err(error) if cli::is_closed_pipe(&error) => return Err(error),
                 Err(error) => error,
             };
             draft.keep();

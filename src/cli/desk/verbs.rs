@@ -189,7 +189,9 @@ fn advise_references(error: anyhow::Error) -> Result<ExitCode> {
         return Err(error);
     }
     let code = cli::failed(&error);
-    say("to publish with them every draft and record in review that they refer to, add: --with-references");
+    say(
+        "to publish with them every draft and record in review that they refer to, add: --with-references",
+    );
     Ok(code)
 }
 
