@@ -4,7 +4,9 @@
 use std::{collections::HashSet, fmt};
 
 use prost::Message;
-use prost_reflect::{DeserializeOptions, DynamicMessage, ReflectMessage, SerializeOptions};
+use prost_reflect::{
+    DeserializeOptions, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
+};
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -14,13 +16,32 @@ use serde_json::Value;
 /// # Errors
 /// What is wrong, with line and column.
 pub fn read<M: ReflectMessage + Message + Default>(text: &str) -> Result<M, serde_json::Error> {
-    serde_json::from_str::<UniqueKeys>(text)?;
+    let message = read_dynamic(text, M::default().descriptor())?;
+    message.transcode_to().map_err(de::Error::custom)
+}
+
+/// The same, of a message that is known by its descriptor only.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn read_dynamic(
+    text: &str,
+    descriptor: MessageDescriptor,
+) -> Result<DynamicMessage, serde_json::Error> {
+    check_keys(&mut serde_json::Deserializer::from_str(text))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let message =
-        DynamicMessage::deserialize_with_options(M::default().descriptor(), &mut json, &options)?;
+    let message = DynamicMessage::deserialize_with_options(descriptor, &mut json, &options)?;
     json.end()?;
-    message.transcode_to().map_err(de::Error::custom)
+    Ok(message)
+}
+
+/// Looks for keys that stand twice in one object.
+///
+/// # Errors
+/// The key and, as far as the deserializer knows it, its place; or what else cannot be read.
+pub fn check_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    UniqueKeys::deserialize(deserializer).map(drop)
 }
 
 /// An error in a text of one line, to follow the number of that line.

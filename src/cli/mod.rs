@@ -1,14 +1,15 @@
 //! The commands people type. Data goes to stdout, everything else to stderr; exit codes are documented in
 //! the help. Clients of the server like any other: they never touch the store.
 
-#[allow(dead_code, reason = "the command that reads a text is not wired yet")]
 mod article_text;
 mod demo;
+mod desk;
 mod filter;
 mod health;
 mod import;
 pub mod json;
 mod output;
+mod place;
 mod read;
 mod send;
 mod serve;
@@ -54,6 +55,64 @@ enum Command {
     Demo(demo::Args),
     /// Send the records of a file; run again, it sends what is not there yet
     Import(import::Args),
+    /// Make a draft of a record in a file, or of the plain text of an article
+    #[command(after_help = "Examples:
+  dateline create nato.yaml
+  dateline create article story.txt --language en")]
+    Create(desk::CreateArgs),
+    /// Change a draft in your editor
+    #[command(after_help = "Example:
+  EDITOR=nano dateline edit actors/nato")]
+    Edit(desk::EditArgs),
+    /// Hand drafts in for review
+    #[command(after_help = "Example:
+  dateline submit events/steppe-eagle actors/nato")]
+    Submit(desk::NamesArgs),
+    /// Send records in review or under embargo back to their authors, as drafts
+    #[command(after_help = "Example:
+  dateline send-back events/steppe-eagle --note 'who says that it recurs?'")]
+    SendBack(desk::SendBackArgs),
+    /// Publish records together, now or at a time
+    #[command(after_help = "Examples:
+  dateline publish articles/some-story --with-references
+  dateline publish articles/some-story --at 2026-08-01T06:00:00Z")]
+    Publish(desk::PublishArgs),
+    /// Change a published record in your editor, and tell readers why
+    #[command(after_help = "Example:
+  dateline correct actors/nato --note 'The name was misspelt.'")]
+    Correct(desk::CorrectArgs),
+    /// Withdraw published records; their names answer for ever
+    #[command(after_help = "Example:
+  dateline retract articles/some-story --cascade --note 'The meeting did not take place.'")]
+    Retract(desk::RetractArgs),
+    /// Make one of two published records that are about the same
+    #[command(after_help = "Example:
+  dateline merge actors/n-a-t-o --into actors/nato --note 'The same organization.'")]
+    Merge(desk::MergeArgs),
+    /// Undo a merge
+    #[command(after_help = "Example:
+  dateline unmerge actors/n-a-t-o --note 'Another organization after all.'")]
+    Unmerge(desk::UnmergeArgs),
+    /// Make the content of an older revision the newest
+    #[command(after_help = "Example:
+  dateline restore actors/nato 2 --note 'Revision 3 was mistaken.'")]
+    Restore(desk::RestoreArgs),
+    /// Delete drafts; their names are never used again
+    #[command(after_help = "Example:
+  dateline delete actors/nobody")]
+    Delete(desk::NamesArgs),
+    /// Erase the content of a record from all of its revisions, as the law may ask
+    #[command(after_help = "Example:
+  dateline purge actors/jane-doe --note 'Court order 12/2026.'")]
+    Purge(desk::PurgeArgs),
+    /// Compare two revisions of a record, field by field
+    #[command(after_help = "Example:
+  dateline diff actors/nato 2 5")]
+    Diff(desk::DiffArgs),
+    /// List the revisions of a record, newest first
+    #[command(after_help = "Example:
+  dateline history actors/nato")]
+    History(desk::HistoryArgs),
     /// Read records by name
     Get(read::GetArgs),
     /// List records in order of their names
@@ -101,6 +160,20 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::Create(args) => desk::create(args).await,
+        Command::Edit(args) => desk::edit(args).await,
+        Command::Submit(args) => desk::submit(args).await,
+        Command::SendBack(args) => desk::send_back(args).await,
+        Command::Publish(args) => desk::publish(args).await,
+        Command::Correct(args) => desk::correct(args).await,
+        Command::Retract(args) => desk::retract(args).await,
+        Command::Merge(args) => desk::merge(args).await,
+        Command::Unmerge(args) => desk::unmerge(args).await,
+        Command::Restore(args) => desk::restore(args).await,
+        Command::Delete(args) => desk::delete(args).await,
+        Command::Purge(args) => desk::purge(args).await,
+        Command::Diff(args) => desk::diff(args).await,
+        Command::History(args) => desk::history(args).await,
         Command::Get(args) => read::get(args).await,
         Command::List(args) => read::list(args).await,
         Command::Watch(args) => watch::run(args).await,
@@ -124,7 +197,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     let red = anstyle::Style::new()
         .fg_color(Some(anstyle::AnsiColor::Red.into()))
         .bold();
-    output::say(format_args!("{red}error:{red:#} {}", chain(error)));
+    output::say(format_args!(
+        "{red}error:{red:#} {}",
+        output::lines(&chain(error))
+    ));
     match error.downcast_ref::<Failure>().map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Display, io::Write};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets::UTF8_BORDERS_ONLY};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 
 use super::json;
@@ -64,16 +64,31 @@ pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
+    let mut table = table(&["NAME", "STATE", "REV", "TYPE", "TITLE"]);
+    for record in records {
+        table.add_row(row(record));
+    }
+    // A name that is broken in two cannot be copied.
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    writeln!(anstream::stdout().lock(), "{table}")?;
+    Ok(())
+}
+
+/// An empty table that fits the terminal, if there is one; what is no terminal gets lines of any length.
+pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["NAME", "STATE", "REV", "TYPE", "TITLE"]);
-    for record in records {
-        table.add_row(row(record));
+        .set_header(header.iter().copied());
+    if let Some((terminal_size::Width(width), _)) =
+        terminal_size::terminal_size_of(std::io::stdout())
+    {
+        table.set_width(width);
     }
-    writeln!(anstream::stdout().lock(), "{table}")?;
-    Ok(())
+    table
 }
 
 fn row(record: &Record) -> [String; 5] {
@@ -131,4 +146,13 @@ pub fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// The same of a text of several lines, which stay lines.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    text.split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

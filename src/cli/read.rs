@@ -8,9 +8,10 @@ use super::{
     NOT_FOUND, Server,
     filter::{self, ViewArg},
     output::{self, Format},
+    place,
 };
 use crate::{
-    client::{Client, Failure},
+    client::Client,
     proto::v1::{BatchGetRecordsRequest, ListRecordsRequest, View},
 };
 
@@ -70,7 +71,7 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
         let answer = client
             .batch_get(request)
             .await
-            .map_err(|status| explain(status.into(), names))?;
+            .map_err(|status| place::by_name(status.into(), names))?;
         records.extend(answer.records);
         missing.extend(answer.missing);
     }
@@ -132,17 +133,4 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tells a refused name by itself.
-fn explain(failure: Failure, names: &[String]) -> Failure {
-    failure.rename(|field| {
-        let index = field
-            .strip_prefix("names[")
-            .and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
-        index
-            .and_then(|index| names.get(index))
-            .cloned()
-            .unwrap_or_else(|| field.to_owned())
-    })
 }

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Result, bail};
 use prost::Message;
 
+use super::place;
 use crate::{
     client::{Client, Failure},
     model::{drawing::draw, name::Name, validate::validate, walk::Path},
@@ -314,28 +315,5 @@ fn components(drafts: &[Draft]) -> Vec<Vec<&Draft>> {
 
 /// Tells the refusal with the places in the file instead of places in our request.
 fn explain(failure: Failure, sent: &[Outgoing]) -> Failure {
-    failure.rename(|field| {
-        let Some((index, rest)) = field
-            .strip_prefix("writes[")
-            .and_then(|rest| rest.split_once(']'))
-        else {
-            return field.to_owned();
-        };
-        let Some(outgoing) = index
-            .parse::<usize>()
-            .ok()
-            .and_then(|index| sent.get(index))
-        else {
-            return field.to_owned();
-        };
-        let field = rest
-            .trim_start_matches(".create")
-            .trim_start_matches(".record")
-            .trim_start_matches('.');
-        let inner = field.split_once('.').map_or(field, |(_, inner)| inner);
-        let parts = [outgoing.known_as(), inner.to_owned()]
-            .into_iter()
-            .filter(|part| !part.is_empty());
-        parts.collect::<Vec<_>>().join(": ")
-    })
+    failure.rename(|field| place::told(field, |index| sent.get(index).map(Outgoing::known_as)))
 }

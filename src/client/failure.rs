@@ -31,6 +31,17 @@ impl Failure {
         }
     }
 
+    /// Names that nothing answers to, found out before the server was asked to do anything with them.
+    #[must_use]
+    pub fn no_records(names: &[String]) -> Self {
+        Self {
+            code: Code::NotFound,
+            reason: "RECORD_NOT_FOUND".to_owned(),
+            message: format!("there is no record {}", names.join(", ")),
+            details: Vec::new(),
+        }
+    }
+
     pub(super) fn no_address(server: &str) -> Self {
         Self {
             code: Code::InvalidArgument,

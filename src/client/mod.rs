@@ -8,7 +8,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use tonic::{
-    Code, Status,
+    Code, Response, Status,
     transport::{Channel, Endpoint},
 };
 use uuid::Uuid;
@@ -16,7 +16,8 @@ use uuid::Uuid;
 pub use self::{failure::Failure, watch::Watch};
 use crate::proto::v1::{
     BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CommitResponse,
-    PublishRecordsRequest, PublishRecordsResponse,
+    DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, GetRecordResponse,
+    ListRevisionsRequest, ListRevisionsResponse, PublishRecordsRequest, PublishRecordsResponse,
     editorial_service_client::EditorialServiceClient, feed_service_client::FeedServiceClient,
     record_service_client::RecordServiceClient,
 };
@@ -85,40 +86,16 @@ impl Client {
         self.channel.clone()
     }
 
-    /// Commits, again and again while the server is away. Gives the request an id if it has none.
+    /// Commits, again and again while the server is away. Gives the request an id if it has none. Every move
+    /// of a record is a write of a commit, so this is the way of all of them.
     ///
     /// # Errors
     /// The server's answer, once it is not UNAVAILABLE or patience is out.
     pub async fn commit(&self, mut request: CommitRequest) -> Result<CommitResponse, Status> {
         name_request(&mut request.request_id);
-        retry(|| {
-            let (mut editorial, request) = (self.editorial.clone(), request.clone());
-            async move {
-                editorial
-                    .commit(request)
-                    .await
-                    .map(tonic::Response::into_inner)
-            }
-        })
-        .await
-    }
-
-    /// Reads records by name, likewise.
-    ///
-    /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
-    pub async fn batch_get(
-        &self,
-        request: BatchGetRecordsRequest,
-    ) -> Result<BatchGetRecordsResponse, Status> {
-        retry(|| {
-            let (mut records, request) = (self.records.clone(), request.clone());
-            async move {
-                records
-                    .batch_get_records(request)
-                    .await
-                    .map(tonic::Response::into_inner)
-            }
+        retry(request, |request| {
+            let mut editorial = self.editorial.clone();
+            async move { editorial.commit(request).await }
         })
         .await
     }
@@ -132,14 +109,66 @@ impl Client {
         mut request: PublishRecordsRequest,
     ) -> Result<PublishRecordsResponse, Status> {
         name_request(&mut request.request_id);
-        retry(|| {
-            let (mut editorial, request) = (self.editorial.clone(), request.clone());
-            async move {
-                editorial
-                    .publish_records(request)
-                    .await
-                    .map(tonic::Response::into_inner)
-            }
+        retry(request, |request| {
+            let mut editorial = self.editorial.clone();
+            async move { editorial.publish_records(request).await }
+        })
+        .await
+    }
+
+    /// Reads records by name, likewise.
+    ///
+    /// # Errors
+    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    pub async fn batch_get(
+        &self,
+        request: BatchGetRecordsRequest,
+    ) -> Result<BatchGetRecordsResponse, Status> {
+        retry(request, |request| {
+            let mut records = self.records.clone();
+            async move { records.batch_get_records(request).await }
+        })
+        .await
+    }
+
+    /// Reads one record, likewise.
+    ///
+    /// # Errors
+    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    pub async fn get(&self, request: GetRecordRequest) -> Result<GetRecordResponse, Status> {
+        retry(request, |request| {
+            let mut records = self.records.clone();
+            async move { records.get_record(request).await }
+        })
+        .await
+    }
+
+    /// Reads a page of a record's revisions, likewise.
+    ///
+    /// # Errors
+    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    pub async fn revisions(
+        &self,
+        request: ListRevisionsRequest,
+    ) -> Result<ListRevisionsResponse, Status> {
+        retry(request, |request| {
+            let mut records = self.records.clone();
+            async move { records.list_revisions(request).await }
+        })
+        .await
+    }
+
+    /// Compares two revisions, likewise.
+    ///
+    /// # Errors
+    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    pub async fn diff(
+        &self,
+        request: DiffRevisionsRequest,
+    ) -> Result<DiffRevisionsResponse, Status> {
+        retry(request, |request| {
+            let mut records = self.records.clone();
+            async move { records.diff_revisions(request).await }
         })
         .await
     }
@@ -151,20 +180,25 @@ fn name_request(id: &mut String) {
     }
 }
 
-async fn retry<T, Call>(mut call: impl FnMut() -> Call) -> Result<T, Status>
+/// Calls until the server is there: with the same request each time, so with the same `request_id`.
+async fn retry<Request, Answer, Call>(
+    request: Request,
+    call: impl Fn(Request) -> Call,
+) -> Result<Answer, Status>
 where
-    Call: Future<Output = Result<T, Status>>,
+    Request: Clone,
+    Call: Future<Output = Result<Response<Answer>, Status>>,
 {
     let since = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        match call().await {
+        match call(request.clone()).await {
             Err(status) if is_away(&status) && since.elapsed() + pause < PATIENCE => {
                 tracing::debug!(message = status.message(), "trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            answer => return answer,
+            answer => return answer.map(Response::into_inner),
         }
     }
 }
