@@ -97,8 +97,14 @@ impl Store {
         )
         .fetch_optional(&self.readers)
         .await?;
+        // Of an erased draft nothing is there either; an erased record that readers knew left a tombstone.
+        let is_there = |change: &str, state: &str| match change {
+            "deleted" => false,
+            "purged" => matches!(state, "retracted" | "merged"),
+            _ => true,
+        };
         let there = row
-            .filter(|row| row.r#type != "deleted")
+            .filter(|row| is_there(&row.r#type, &row.state))
             .map(|row| Columns {
                 name: row.name,
                 kind: row.kind,
