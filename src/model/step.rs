@@ -182,7 +182,33 @@ impl Step<'_> {
         let head = self.current()?;
         let instead = "only drafts can be deleted; a published record can be retracted";
         self.need(head, &[State::Draft], instead)?;
-        Ok(self.moved(head, ChangeType::Deleted, State::Draft).into())
+        let meta = head.meta.clone();
+        Ok(self
+            .emptied(head, ChangeType::Deleted, State::Draft, meta)?
+            .into())
+    }
+
+    /// A revision of which only name and meta are left, and nothing that it could be found by.
+    fn emptied(
+        &self,
+        head: &Head,
+        change_type: ChangeType,
+        state: State,
+        meta: RecordMeta,
+    ) -> Result<Change> {
+        let kind = self.write.name.kind();
+        let emptied = Body::decode(kind, &name_only(self.write.name.as_str()))
+            .ok()
+            .flatten();
+        let mut body = emptied.ok_or_else(|| Refusal::Corrupt {
+            name: self.write.name.clone(),
+        })?;
+        let drawing = Drawing {
+            keys: Vec::new(),
+            ..draw(&mut body, state)
+        };
+        let next = self.next();
+        Ok(next.revision(Some(head), change_type, state, body, drawing, meta))
     }
 
     fn submit(&self) -> Result<Stepped> {
@@ -336,17 +362,6 @@ impl Step<'_> {
             State::Published => State::Retracted,
             state => state,
         };
-        let kind = self.write.name.kind();
-        let erased = Body::decode(kind, &name_only(self.write.name.as_str()))
-            .ok()
-            .flatten();
-        let mut body = erased.ok_or_else(|| Refusal::Corrupt {
-            name: self.write.name.clone(),
-        })?;
-        let drawing = Drawing {
-            keys: Vec::new(),
-            ..draw(&mut body, state)
-        };
         let mut meta = head.meta.clone();
         for correction in &mut meta.corrections {
             correction.note = "erased".to_owned();
@@ -357,8 +372,7 @@ impl Step<'_> {
                     .correction(head, correction::Kind::Retraction, &[]),
             );
         }
-        let next = self.next();
-        let mut change = next.revision(Some(head), ChangeType::Purged, state, body, drawing, meta);
+        let mut change = self.emptied(head, ChangeType::Purged, state, meta)?;
         change.facets_before = Vec::new();
         change.days_before = None;
         Ok(change.into())
