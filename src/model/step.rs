@@ -355,11 +355,15 @@ impl Step<'_> {
         })
     }
 
-    /// Nothing of the content is left, and nothing of what was said about it (W11).
+    /// Nothing of the content is left, and nothing of what was said about it (W11). Of a deleted draft there are
+    /// still the revisions before.
     fn purge(&self) -> Result<Stepped> {
-        let head = self.current()?;
+        let there = self.world.heads.get(&self.write.name);
+        let head = as_read(&self.write.name, there, &self.write.etag)?;
         let state = match head.standing.state {
             State::Published => State::Retracted,
+            // There is nothing any more whose time could come.
+            State::Embargoed => State::Draft,
             state => state,
         };
         let mut meta = head.meta.clone();
@@ -422,9 +426,11 @@ impl Step<'_> {
 
 /// The head, if it is there and is the one that the caller read (W3).
 pub(super) fn current<'a>(world: &'a World, name: &Name, etag: &str) -> Result<&'a Head> {
-    let head = world
-        .head(name)
-        .ok_or_else(|| Refusal::NotFound { name: name.clone() })?;
+    as_read(name, world.head(name), etag)
+}
+
+fn as_read<'a>(name: &Name, head: Option<&'a Head>, etag: &str) -> Result<&'a Head> {
+    let head = head.ok_or_else(|| Refusal::NotFound { name: name.clone() })?;
     if head.meta.etag == etag {
         return Ok(head);
     }
