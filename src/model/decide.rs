@@ -19,6 +19,7 @@ use super::{
     withdrawal::Withdrawal,
     world::World,
 };
+use crate::proto::v1::{change::Type as ChangeType, record::Kind as Body};
 
 /// Most warnings of an answer.
 const MAX_WARNINGS: usize = 100;
@@ -103,6 +104,8 @@ pub(super) struct Plan<'a> {
     by_name: HashMap<Name, Place>,
     /// The outcomes whose records read alike, by key.
     by_key: HashMap<i64, Vec<usize>>,
+    /// New articles, by the hash of the text that they came from.
+    by_original: HashMap<String, Name>,
 }
 
 /// Where a change stands in a plan.
@@ -127,6 +130,7 @@ impl<'a> Plan<'a> {
             warnings: request.warnings.clone(),
             by_name: HashMap::new(),
             by_key: HashMap::new(),
+            by_original: HashMap::new(),
         };
         for (index, write) in request.writes.iter().enumerate() {
             let step = Step {
@@ -136,7 +140,10 @@ impl<'a> Plan<'a> {
                 now,
             };
             match step.take(mint) {
-                Ok(stepped) => plan.add(stepped),
+                Ok(stepped) => {
+                    plan.check_original(&stepped)?;
+                    plan.add(stepped);
+                }
                 Err(Refusal::Invalid(more)) => violations.extend(more),
                 Err(refusal) => return Err(refusal),
             }
@@ -146,6 +153,25 @@ impl<'a> Plan<'a> {
             Ok(plan)
         } else {
             Err(Refusal::Invalid(violations))
+        }
+    }
+
+    /// The same text twice in one request.
+    fn check_original(&mut self, stepped: &Stepped) -> Result<(), Refusal> {
+        let Some(change) = stepped.outcome.change() else {
+            return Ok(());
+        };
+        let (ChangeType::Created, Body::Article(article)) = (change.change_type, &change.body)
+        else {
+            return Ok(());
+        };
+        if article.original_sha256.is_empty() {
+            return Ok(());
+        }
+        let hash = article.original_sha256.clone();
+        match self.by_original.insert(hash, change.name.clone()) {
+            None => Ok(()),
+            Some(existing) => Err(Refusal::DuplicateOriginal { existing }),
         }
     }
 

@@ -128,7 +128,11 @@ fn keyed(list: &[Value]) -> Keyed<'_> {
     };
     for (place, value) in list.iter().enumerate() {
         let key = key(value).filter(|key| !keyed.by_key.contains_key(key));
-        let key = key.unwrap_or_else(|| place.to_string());
+        let mut key = key.unwrap_or_else(|| place.to_string());
+        while keyed.by_key.contains_key(&key) {
+            // Another element is called what this one's place is.
+            key.push('\'');
+        }
         keyed.keys_in_order.push(key.clone());
         keyed.by_key.insert(key, value);
     }

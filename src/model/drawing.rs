@@ -46,7 +46,8 @@ impl Drawing {
 /// How the facet of the state begins.
 const STATE: &str = "state:";
 
-/// Hashes of what a record is called. Kind and type are part of it; letters that look alike are one.
+/// Hashes of what a record is called. Kind and type are part of it, spaces are not; letters that look alike
+/// are one.
 fn keys(body: &Body) -> Vec<i64> {
     let class = format!(
         "{}:{}:",
@@ -56,7 +57,8 @@ fn keys(body: &Body) -> Vec<i64> {
     let keys = body.called().into_iter().filter(|name| !name.is_empty());
     let keys: BTreeSet<_> = keys
         .map(|name| {
-            let looks: String = unicode_security::skeleton(&text::search_key(&name)).collect();
+            let joined = text::search_key(&name).replace(' ', "");
+            let looks: String = unicode_security::skeleton(&joined).collect();
             let hash = blake3::hash(format!("{class}{looks}").as_bytes());
             let mut first = [0; 8];
             first.copy_from_slice(&hash.as_bytes()[..8]);

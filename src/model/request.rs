@@ -274,22 +274,6 @@ fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
             }
         }
     }
-    let mut originals = HashMap::new();
-    for (index, write) in writes.iter().enumerate() {
-        if let Action::Create {
-            body: Body::Article(article),
-            ..
-        } = &write.action
-            && !article.original_sha256.is_empty()
-            && let Some(first) = originals.insert(&article.original_sha256, index)
-        {
-            let what = format!("is the same text as that of writes[{first}]");
-            violations.push(Violation::new(
-                format!("writes[{index}].create.original"),
-                what,
-            ));
-        }
-    }
 }
 
 /// Checks a merged record as if it were new; paths begin at `at`.

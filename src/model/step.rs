@@ -182,7 +182,33 @@ impl Step<'_> {
         let head = self.current()?;
         let instead = "only drafts can be deleted; a published record can be retracted";
         self.need(head, &[State::Draft], instead)?;
-        Ok(self.moved(head, ChangeType::Deleted, State::Draft).into())
+        let meta = head.meta.clone();
+        Ok(self
+            .emptied(head, ChangeType::Deleted, State::Draft, meta)?
+            .into())
+    }
+
+    /// A revision of which only name and meta are left, and nothing that it could be found by.
+    fn emptied(
+        &self,
+        head: &Head,
+        change_type: ChangeType,
+        state: State,
+        meta: RecordMeta,
+    ) -> Result<Change> {
+        let kind = self.write.name.kind();
+        let emptied = Body::decode(kind, &name_only(self.write.name.as_str()))
+            .ok()
+            .flatten();
+        let mut body = emptied.ok_or_else(|| Refusal::Corrupt {
+            name: self.write.name.clone(),
+        })?;
+        let drawing = Drawing {
+            keys: Vec::new(),
+            ..draw(&mut body, state)
+        };
+        let next = self.next();
+        Ok(next.revision(Some(head), change_type, state, body, drawing, meta))
     }
 
     fn submit(&self) -> Result<Stepped> {
@@ -329,25 +355,16 @@ impl Step<'_> {
         })
     }
 
-    /// Nothing of the content is left, and nothing of what was said about it (W11).
+    /// Nothing of the content is left, and nothing of what was said about it (W11). Of a deleted draft there are
+    /// still the revisions before.
     fn purge(&self) -> Result<Stepped> {
-        // Of a deleted draft too: its revisions are still there.
-        let stored = self.world.heads.get(&self.write.name);
-        let head = is_current(stored, &self.write.name, &self.write.etag)?;
+        let there = self.world.heads.get(&self.write.name);
+        let head = as_read(&self.write.name, there, &self.write.etag)?;
         let state = match head.standing.state {
             State::Published => State::Retracted,
+            // There is nothing any more whose time could come.
+            State::Embargoed => State::Draft,
             state => state,
-        };
-        let kind = self.write.name.kind();
-        let erased = Body::decode(kind, &name_only(self.write.name.as_str()))
-            .ok()
-            .flatten();
-        let mut body = erased.ok_or_else(|| Refusal::Corrupt {
-            name: self.write.name.clone(),
-        })?;
-        let drawing = Drawing {
-            keys: Vec::new(),
-            ..draw(&mut body, state)
         };
         let mut meta = head.meta.clone();
         for correction in &mut meta.corrections {
@@ -359,8 +376,7 @@ impl Step<'_> {
                     .correction(head, correction::Kind::Retraction, &[]),
             );
         }
-        let next = self.next();
-        let mut change = next.revision(Some(head), ChangeType::Purged, state, body, drawing, meta);
+        let mut change = self.emptied(head, ChangeType::Purged, state, meta)?;
         change.facets_before = Vec::new();
         change.days_before = None;
         Ok(change.into())
@@ -410,10 +426,10 @@ impl Step<'_> {
 
 /// The head, if it is there and is the one that the caller read (W3).
 pub(super) fn current<'a>(world: &'a World, name: &Name, etag: &str) -> Result<&'a Head> {
-    is_current(world.head(name), name, etag)
+    as_read(name, world.head(name), etag)
 }
 
-fn is_current<'a>(head: Option<&'a Head>, name: &Name, etag: &str) -> Result<&'a Head> {
+fn as_read<'a>(name: &Name, head: Option<&'a Head>, etag: &str) -> Result<&'a Head> {
     let head = head.ok_or_else(|| Refusal::NotFound { name: name.clone() })?;
     if head.meta.etag == etag {
         return Ok(head);

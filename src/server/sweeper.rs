@@ -17,12 +17,14 @@ use crate::{
 
 /// How often the sweeper looks. A record is out within a second of its time.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Most records of one sweep, and so of one batch.
+/// Most records of one sweep, and so of one batch, unless more are due at one moment.
 const BATCH: i64 = 1000;
 /// Who publishes, in the log.
 const AUTHOR: &str = "embargo";
-/// Sweeps that leave out a record which could not be published: it is told now and then, not all the time.
-const PATIENCE: u32 = 240;
+/// Sweeps that leave out a record which could not be published.
+const PATIENCE: u32 = 4;
+/// Sweeps in which it is told once.
+const SILENCE: u32 = 240;
 
 /// Sweeps until `stop`.
 pub async fn run(store: Store, committer: Committer, stop: CancellationToken) {
@@ -30,6 +32,7 @@ pub async fn run(store: Store, committer: Committer, stop: CancellationToken) {
         store,
         committer,
         stuck: HashSet::new(),
+        told: HashSet::new(),
         sweeps: 0,
     };
     let sweeping = async {
@@ -44,24 +47,26 @@ pub async fn run(store: Store, committer: Committer, stop: CancellationToken) {
 struct Sweeper {
     store: Store,
     committer: Committer,
-    /// What could not be published although its time has come.
-    stuck: HashSet<Name>,
+    /// Revisions that could not be published although their time has come. Another revision may be another matter.
+    stuck: HashSet<(Name, i64)>,
+    /// Those of which the log has been told.
+    told: HashSet<(Name, i64)>,
     sweeps: u32,
 }
 
 impl Sweeper {
     async fn sweep(&mut self) {
-        self.sweeps += 1;
-        if self.sweeps >= PATIENCE {
-            self.sweeps = 0;
+        self.sweeps = self.sweeps.wrapping_add(1);
+        if self.sweeps.is_multiple_of(PATIENCE) {
             self.stuck.clear();
         }
+        if self.sweeps.is_multiple_of(SILENCE) {
+            self.told.clear();
+        }
         let now = OffsetDateTime::now_utc();
-        match self.store.due_embargoes(now, BATCH).await {
-            Ok(mut due) => {
-                due.retain(|record| !self.stuck.contains(&record.name));
-                self.publish(due).await;
-            }
+        let stuck: Vec<_> = self.stuck.iter().cloned().collect();
+        match self.store.due_embargoes(now, &stuck, BATCH).await {
+            Ok(due) => self.publish(due).await,
             Err(error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -86,18 +91,28 @@ impl Sweeper {
                 );
                 return;
             }
-            for name in &in_the_way {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(%name, error, "its embargo has ended, but it cannot be published; send it back, or publish what it needs");
-                metrics::counter!("dateline_embargo_stuck").increment(1);
+            let (left_out, rest): (Vec<_>, Vec<_>) = due
+                .into_iter()
+                .partition(|record| in_the_way.contains(&record.name));
+            due = rest;
+            if left_out.is_empty() {
+                return;
             }
-            due.retain(|record| !in_the_way.contains(&record.name));
-            // Somebody else's change is no reason to leave a record alone for long.
-            if !matches!(
+            // Somebody else's change is no reason to leave a record alone, or to speak of it.
+            if matches!(
                 error,
                 CommitError::Refused(Refusal::EtagMismatch { .. } | Refusal::NotFound { .. })
             ) {
-                self.stuck.extend(in_the_way);
+                continue;
+            }
+            for record in left_out {
+                let revision = (record.name, record.revision);
+                if self.told.insert(revision.clone()) {
+                    let (name, error) = (&revision.0, &error as &dyn std::error::Error);
+                    tracing::error!(%name, error, "its embargo has ended, but it cannot be published; send it back, or publish what it needs");
+                    metrics::counter!("dateline_embargo_stuck").increment(1);
+                }
+                self.stuck.insert(revision);
             }
         }
     }

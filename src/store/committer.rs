@@ -207,7 +207,8 @@ impl Worker {
         connection: &mut PoolConnection<Postgres>,
         jobs: Vec<Job>,
     ) -> Result<(), (Error, Vec<Job>)> {
-        let now = OffsetDateTime::now_utc();
+        // As exact as the log keeps it, so that a record and its change tell the same time.
+        let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         let (world, jobs) = self.prepare(connection, jobs, now).await?;
         let mut group = Group::default();
         let mut decided = Vec::with_capacity(jobs.len());

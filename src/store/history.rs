@@ -54,6 +54,8 @@ pub struct Due {
     pub name: Name,
     /// As it is now.
     pub etag: String,
+    /// The record's own count.
+    pub revision: i64,
 }
 
 impl Store {
@@ -71,8 +73,7 @@ impl Store {
             Columns,
             r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta
                FROM changes
-               WHERE name = $1 AND revision = $2 AND type <> 'deleted'
-                   AND ($3 OR wire_sequence IS NOT NULL)"#,
+               WHERE name = $1 AND revision = $2 AND ($3 OR wire_sequence IS NOT NULL)"#,
             name,
             revision,
             view == View::Desk,
@@ -106,8 +107,14 @@ impl Store {
         )
         .fetch_optional(&self.readers)
         .await?;
+        // Of an erased draft nothing is there either; an erased record that readers knew left a tombstone.
+        let is_there = |change: &str, state: &str| match change {
+            "deleted" => false,
+            "purged" => matches!(state, "retracted" | "merged"),
+            _ => true,
+        };
         let there = row
-            .filter(|row| row.r#type != "deleted")
+            .filter(|row| is_there(&row.r#type, &row.state))
             .map(|row| Columns {
                 name: row.name,
                 kind: row.kind,
@@ -236,19 +243,35 @@ impl Store {
             .transpose()
     }
 
-    /// Records whose embargo ends at or before `now`, at most `limit`, in the order in which it ends.
+    /// Records whose embargo ends at or before `now`, but for these revisions, in the order in which it ends. About
+    /// `limit` of them: what ends at one moment is not parted, for it may have been meant to come out together (W5).
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn due_embargoes(&self, now: OffsetDateTime, limit: i64) -> Result<Vec<Due>, Error> {
+    pub async fn due_embargoes(
+        &self,
+        now: OffsetDateTime,
+        but: &[(Name, i64)],
+        limit: i64,
+    ) -> Result<Vec<Due>, Error> {
+        let (names, revisions): (Vec<_>, Vec<_>) = but
+            .iter()
+            .map(|(name, revision)| (name.to_string(), *revision))
+            .unzip();
         let rows = sqlx::query!(
-            r#"SELECT records.name, changes.meta
+            r#"SELECT records.name, records.revision, changes.meta
                FROM records
                JOIN changes ON changes.desk_sequence = records.desk_sequence
                WHERE records.state = 'embargoed' AND records.embargo_at <= $1
-               ORDER BY records.embargo_at, records.name
-               LIMIT $2"#,
+                   AND NOT EXISTS (
+                       SELECT 1
+                       FROM unnest($2::text[], $3::bigint[]) AS but (name, revision)
+                       WHERE but.name = records.name AND but.revision = records.revision)
+               ORDER BY records.embargo_at
+               FETCH FIRST $4 ROWS WITH TIES"#,
             now,
+            &names,
+            &revisions,
             limit,
         )
         .fetch_all(&self.feed)
@@ -256,7 +279,11 @@ impl Store {
         let rows = rows.into_iter().map(|row| {
             let etag = etag(&row.name, &row.meta)?;
             let name = name(&row.name)?;
-            Ok(Due { name, etag })
+            Ok(Due {
+                name,
+                etag,
+                revision: row.revision,
+            })
         });
         rows.collect()
     }

@@ -1,6 +1,8 @@
 //! `dateline serve` as a process of its own, killed in the middle of work, and stopped as an operator stops
 //! it. Everything acknowledged is there afterwards, once, and the feed has neither gap nor repeat.
 
+mod campaign;
+
 use std::{
     collections::HashSet,
     fmt::Write,

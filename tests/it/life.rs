@@ -2,6 +2,15 @@
 //! refused, and what is left of it in the past. What holds for every kind is one function, run for all four.
 
 mod edits;
+mod embargo;
 mod groups;
 mod hands;
+mod masks;
+mod merges;
+mod names;
+mod past;
+mod purge;
+mod records;
+mod references;
 mod requests;
+mod withdrawal;

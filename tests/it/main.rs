@@ -6,7 +6,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::cast_possible_wrap,
     clippy::large_futures,
+    clippy::unnecessary_wraps,
     clippy::too_many_lines,
     clippy::format_collect,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"

@@ -1,0 +1,257 @@
+//! Kill -9 of the server and of Postgres in turn, under 16 writers who try again until they know: what was
+//! acknowledged is there once, what was refused is not there at all. `docs/campaigns.md` tells of the long form.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        Article, CommitRequest, CommitResponse, Record, Write, record::Kind as Body, write,
+    },
+};
+use nix::sys::signal::{Signal, kill};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::{PATIENCE, Server, postmaster, whole_feed};
+use crate::{
+    gold::version,
+    history::{
+        Acknowledged, Watched, assert_acknowledged, assert_dense, assert_revisions_follow,
+        assert_whole_batches,
+    },
+    rig::{create_all, meta, name, scratch},
+};
+
+const WRITERS: usize = 16;
+/// Kills in the form that CI runs.
+const KILLS: usize = 4;
+/// Answers between two kills: something is always under way.
+const ANSWERS: usize = 150;
+
+/// What the writers were told.
+#[derive(Default)]
+struct Told {
+    acknowledged: Mutex<Vec<Acknowledged>>,
+    refused: Mutex<HashSet<String>>,
+    stop: AtomicBool,
+}
+
+fn article(id: &str, body: &str) -> Record {
+    Body::Article(Article {
+        name: format!("articles/{id}"),
+        headline: format!("Headline of {id}"),
+        body: body.to_owned(),
+        language_code: "en".into(),
+        ..Article::default()
+    })
+    .into()
+}
+
+fn create(record: &Record) -> Write {
+    Write {
+        action: Some(write::Action::Create(write::Create {
+            record: Some(record.clone()),
+            original: Vec::new(),
+        })),
+    }
+}
+
+fn update(record: &Record, body: String) -> Write {
+    let mut record = record.clone();
+    if let Some(Body::Article(article)) = &mut record.kind {
+        article.body = body;
+    }
+    Write {
+        action: Some(write::Action::Update(write::Update {
+            record: Some(record),
+            update_mask: None,
+        })),
+    }
+}
+
+fn publish(record: &Record) -> Write {
+    Write {
+        action: Some(write::Action::Publish(write::Publish {
+            record: Some(version(record)),
+            embargo_time: None,
+        })),
+    }
+}
+
+fn retract(record: &Record) -> Write {
+    Write {
+        action: Some(write::Action::Retract(write::Retract {
+            record: Some(version(record)),
+            note: "withdrawn".into(),
+            cascade: false,
+        })),
+    }
+}
+
+impl Told {
+    /// Sends a request under one id until there is an answer that is one.
+    async fn send(&self, client: &Client, writes: Vec<Write>) -> Result<CommitResponse, Status> {
+        let request = CommitRequest {
+            writes,
+            request_id: Uuid::now_v7().to_string(),
+            ..CommitRequest::default()
+        };
+        loop {
+            match client.commit(request.clone()).await {
+                Err(status)
+                    if status.code() == Code::Unavailable || status.details().is_empty() =>
+                {
+                    println!("no answer yet: {}", status.message());
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn commit(&self, client: &Client, writes: Vec<Write>) -> Vec<Record> {
+        let answer = self.send(client, writes).await;
+        let answer =
+            answer.unwrap_or_else(|status| panic!("a good request was refused: {status:?}"));
+        let told = answer.records.iter().map(|record| Acknowledged {
+            name: name(record).to_owned(),
+            revision: meta(record).revision,
+            desk_sequence: meta(record).sequence,
+            batch: answer.sequence,
+        });
+        self.acknowledged.lock().unwrap().extend(told);
+        answer.records
+    }
+
+    fn count(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    async fn until(&self, count: usize) {
+        let growing = async {
+            while self.count() < count {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let grown = tokio::time::timeout(PATIENCE, growing).await;
+        grown.unwrap_or_else(|_| panic!("{} answers of {count} came", self.count()));
+    }
+
+    /// What writers were told, against what is on the feed.
+    fn compare(&self, desk: &Watched, kills: usize) {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        assert_eq!(acknowledged.len(), desk.changes.len(), "each once");
+        assert_acknowledged(desk, &acknowledged, &HashSet::new());
+        let refused = self.refused.lock().unwrap();
+        let kept = desk
+            .changes
+            .iter()
+            .find(|change| refused.contains(&change.name));
+        assert!(kept.is_none(), "{kept:?} was refused");
+        println!(
+            "{kills} kills, {} changes acknowledged, {} requests refused",
+            acknowledged.len(),
+            refused.len()
+        );
+    }
+}
+
+async fn write(number: usize, address: String, told: Arc<Told>, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed ^ number as u64);
+    let client = Client::connect(&address).await.unwrap();
+    for round in 0.. {
+        if told.stop.load(Ordering::Acquire) {
+            return;
+        }
+        let id = format!("w{number}-r{round}");
+        match random.random_range(0..4) {
+            0 => drop(
+                told.commit(&client, vec![create(&article(&id, "alone"))])
+                    .await,
+            ),
+            1 => {
+                let parts = (0..random.random_range(2..6)).map(|part| format!("{id}-{part}"));
+                let batch = parts.map(|id| create(&article(&id, "of a batch")));
+                told.commit(&client, batch.collect()).await;
+            }
+            2 => {
+                let made = told
+                    .commit(&client, vec![create(&article(&id, "made"))])
+                    .await;
+                let edited = update(&made[0], format!("edited in {round}"));
+                let edited = told.commit(&client, vec![edited]).await;
+                let public = told.commit(&client, vec![publish(&edited[0])]).await;
+                told.commit(&client, vec![retract(&public[0])]).await;
+            }
+            _ => {
+                let good = article(&format!("{id}-refused"), "with a bad neighbour");
+                told.refused.lock().unwrap().insert(name(&good).to_owned());
+                let writes = vec![create(&good), create(&article("NO-NAME", ""))];
+                let status = told.send(&client, writes).await.unwrap_err();
+                assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_nothing_refused() {
+    let kills = std::env::var("DATELINE_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let seed = rand::random();
+    println!("seed {seed}");
+    let (_keep, directory) = scratch();
+    let data_dir = directory.join("data");
+    let mut server = Server::start(&data_dir, "127.0.0.1:0").await;
+    let address = server.address.clone();
+    let told = Arc::new(Told::default());
+    // One that is there before all and stays as it is.
+    let first = Client::connect(&address).await.unwrap();
+    let answer = first
+        .commit(create_all(&[article("first", "")]))
+        .await
+        .unwrap();
+    told.acknowledged.lock().unwrap().push(Acknowledged {
+        name: "articles/first".into(),
+        revision: 1,
+        desk_sequence: 1,
+        batch: answer.sequence,
+    });
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| tokio::spawn(write(number, address.clone(), told.clone(), seed)))
+        .collect();
+    for number in 0..kills {
+        told.until(told.count() + ANSWERS).await;
+        let before = told.count();
+        if number % 2 == 0 {
+            server.signal(Signal::SIGKILL);
+            server.process.wait().await.unwrap();
+            server = Server::start(&data_dir, &address).await;
+        } else {
+            kill(postmaster(&data_dir), Signal::SIGKILL).unwrap();
+        }
+        // Everybody who was in the middle goes on.
+        told.until(before + WRITERS).await;
+    }
+    told.stop.store(true, Ordering::Release);
+    for writer in writers {
+        let ended = tokio::time::timeout(PATIENCE, writer).await;
+        ended.expect("every writer is answered").unwrap();
+    }
+    let desk = Watched {
+        changes: whole_feed(&address).await,
+    };
+    let head = i64::try_from(desk.changes.len()).unwrap();
+    assert_dense(&desk, head);
+    assert_whole_batches(&desk);
+    assert_revisions_follow(&desk);
+    told.compare(&desk, kills);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.end().await, Some(0));
+}

@@ -1,0 +1,312 @@
+//! W11: revisions are listed, read, compared and restored; what was at a sequence is what the feed had told by then.
+
+use std::collections::BTreeMap;
+
+use dateline::proto::v1::{
+    Change, DiffRevisionsRequest, GetRecordRequest, Kind, ListRevisionsRequest,
+    ListRevisionsResponse, Record, RestoreRecordRequest, State, View, change::Type,
+};
+use tonic::Code;
+
+use super::hands::*;
+use crate::{
+    gold::{changes, from_beginning, version},
+    rig::{Site, bare, meta, name},
+};
+
+async fn revisions(
+    site: &Site,
+    request: ListRevisionsRequest,
+) -> Result<ListRevisionsResponse, Refused> {
+    let answer = site.client.clone().records.list_revisions(request).await;
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(Refused::from)
+}
+
+fn list(name: &str, view: View) -> ListRevisionsRequest {
+    ListRevisionsRequest {
+        name: name.to_owned(),
+        view: view.into(),
+        ..ListRevisionsRequest::default()
+    }
+}
+
+fn at_revision(name: &str, view: View, revision: i64) -> GetRecordRequest {
+    GetRecordRequest {
+        revision: Some(revision),
+        ..get_request(name, view)
+    }
+}
+
+fn as_of(name: &str, view: View, sequence: i64) -> GetRecordRequest {
+    GetRecordRequest {
+        as_of: Some(sequence),
+        ..get_request(name, view)
+    }
+}
+
+async fn diff(
+    site: &Site,
+    name: &str,
+    view: View,
+    from: i64,
+    to: i64,
+) -> Result<Vec<(String, String, String)>, Refused> {
+    let request = DiffRevisionsRequest {
+        name: name.to_owned(),
+        view: view.into(),
+        from_revision: from,
+        to_revision: to,
+    };
+    let answer = site.client.clone().records.diff_revisions(request).await;
+    let differences = answer
+        .map_err(Refused::from)?
+        .into_inner()
+        .differences
+        .into_iter();
+    Ok(differences
+        .map(|it| (it.path, it.before_json, it.after_json))
+        .collect())
+}
+
+async fn every_revision_stays(site: &Site, kind: Kind) {
+    let client = &site.client;
+    let first = make(client, &[of_kind(kind, "lived")]).await.swap_remove(0);
+    let second = one(client, update(&saying(&first, "second"), &[])).await;
+    let third = one(client, submit(&second)).await;
+    let fourth = one(client, publish(&third)).await;
+    let fifth = one(client, correct(&saying(&fourth, "fifth"), &[], "better")).await;
+    let field = text_field(&first);
+    let told: Vec<_> = [&first, &second, &third, &fourth, &fifth]
+        .into_iter()
+        .cloned()
+        .collect();
+    for (revision, told) in (1..).zip(&told) {
+        let read = get(client, at_revision(name(told), View::Desk, revision))
+            .await
+            .unwrap();
+        assert_eq!(read.record.as_ref(), Some(told));
+    }
+    let listed = revisions(site, list(name(&first), View::Desk))
+        .await
+        .unwrap()
+        .revisions;
+    let types: Vec<_> = listed
+        .iter()
+        .map(|it| (it.revision, it.r#type(), it.state()))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            (5, Type::Corrected, State::Published),
+            (4, Type::Published, State::Published),
+            (3, Type::Submitted, State::InReview),
+            (2, Type::Updated, State::Draft),
+            (1, Type::Created, State::Draft),
+        ]
+    );
+    assert_eq!(
+        (listed[0].note.as_str(), &listed[0].changed_fields),
+        ("better", &vec![field.to_owned()])
+    );
+    assert!(
+        listed
+            .iter()
+            .all(|it| it.author == "local" && it.time.is_some())
+    );
+    let sequences: Vec<_> = told
+        .iter()
+        .rev()
+        .map(|record| meta(record).sequence)
+        .collect();
+    assert_eq!(
+        listed.iter().map(|it| it.sequence).collect::<Vec<_>>(),
+        sequences
+    );
+    // Page by page it is the same.
+    let (mut paged, mut token) = (Vec::new(), String::new());
+    loop {
+        let request = ListRevisionsRequest {
+            page_size: 2,
+            page_token: token,
+            ..list(name(&first), View::Desk)
+        };
+        let page = revisions(site, request).await.unwrap();
+        assert!(page.revisions.len() <= 2);
+        paged.extend(page.revisions);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(paged, listed);
+    // Readers see what was published, and nobody's name.
+    let seen = revisions(site, list(name(&first), View::Published))
+        .await
+        .unwrap()
+        .revisions;
+    assert_eq!(
+        seen.iter().map(|it| it.revision).collect::<Vec<_>>(),
+        [5, 4]
+    );
+    assert!(seen.iter().all(|it| it.author.is_empty()));
+    for hidden in [1, 3, 6] {
+        let answer = get(client, at_revision(name(&first), View::Published, hidden))
+            .await
+            .unwrap_err();
+        answer.is(Code::NotFound, "RECORD_NOT_FOUND");
+        let answer = diff(site, name(&first), View::Published, hidden, 5)
+            .await
+            .unwrap_err();
+        answer.is(Code::NotFound, "RECORD_NOT_FOUND");
+    }
+    let told = diff(site, name(&first), View::Published, 4, 5)
+        .await
+        .unwrap();
+    assert_eq!(
+        told,
+        [(
+            field.to_owned(),
+            "\"second\"".to_owned(),
+            "\"fifth\"".to_owned()
+        )]
+    );
+    assert!(
+        diff(site, name(&first), View::Desk, 2, 4)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // Restored, it is a new revision, with a note for readers.
+    let answer = refused(client, vec![restore(&fifth, 2, "")]).await;
+    answer.is(Code::InvalidArgument, "INVALID_RECORD");
+    assert_eq!(answer.fields(), ["writes[0].restore.note"]);
+    let answer = refused(client, vec![restore(&fifth, 9, "back")]).await;
+    answer.is(Code::InvalidArgument, "INVALID_RECORD");
+    assert!(
+        answer.violations[0].1.contains("there are 1 to 5"),
+        "{answer:?}"
+    );
+    let request = RestoreRecordRequest {
+        record: Some(version(&fifth)),
+        revision: 2,
+        note: "the old wording was right".into(),
+        ..RestoreRecordRequest::default()
+    };
+    let answer = client
+        .clone()
+        .editorial
+        .restore_record(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let restored = answer.record.unwrap();
+    assert_eq!(bare(&restored), bare(&second));
+    assert_eq!(
+        (meta(&restored).revision, state(&restored)),
+        (6, State::Published)
+    );
+    let last = meta(&restored).corrections.pop().unwrap();
+    assert_eq!(
+        (last.note.as_str(), last.changed_fields),
+        ("the old wording was right", vec![field.to_owned()])
+    );
+    let seen = look(client, name(&first), View::Published).await.unwrap();
+    assert_eq!(bare(&seen), bare(&second));
+}
+
+#[tokio::test]
+async fn w11_every_revision_is_listed_read_compared_and_restored() {
+    let site = base().await;
+    for kind in KINDS {
+        every_revision_stays(&site, kind).await;
+    }
+    let answer = revisions(&site, list("actors/nobody", View::Desk))
+        .await
+        .unwrap_err();
+    answer.is(Code::NotFound, "RECORD_NOT_FOUND");
+    let both = GetRecordRequest {
+        as_of: Some(1),
+        ..at_revision(SOURCE, View::Desk, 1)
+    };
+    let answer = get(&site.client, both).await.unwrap_err();
+    assert_eq!(
+        answer.is(Code::InvalidArgument, "INVALID_REQUEST").fields(),
+        ["as_of"]
+    );
+    let ahead = get(&site.client, as_of(SOURCE, View::Published, 1000))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        ahead.is(Code::InvalidArgument, "INVALID_REQUEST").fields(),
+        ["as_of"]
+    );
+}
+
+/// A life with everything in it, for a kind.
+async fn live(site: &Site, kind: Kind) {
+    let client = &site.client;
+    let drafts = make(
+        client,
+        &["a", "b", "c", "d", "e"].map(|id| of_kind(kind, id)),
+    )
+    .await;
+    let edited = one(client, update(&saying(&drafts[0], "x"), &[])).await;
+    done(client, vec![delete(&drafts[1])]).await;
+    one(client, purge(&drafts[4], false)).await;
+    let public = show(client, &[edited, drafts[2].clone(), drafts[3].clone()]).await;
+    let first = one(client, correct(&saying(&public[0], "y"), &[], "y")).await;
+    let first = one(client, restore(&first, 2, "z")).await;
+    one(client, retract(&public[1], "no", false)).await;
+    if kind != Kind::Article {
+        let merged = one(client, merge(&public[2], &first)).await;
+        one(client, unmerge(&merged)).await;
+    }
+}
+
+/// What a consumer holds who applied every change so far.
+fn fold(copy: &mut BTreeMap<String, Record>, change: &Change) {
+    match (change.r#type(), &change.record) {
+        (Type::Deleted | Type::Left, _) | (Type::Purged, None) => drop(copy.remove(&change.name)),
+        (_, Some(record)) => drop(copy.insert(change.name.clone(), record.clone())),
+        (other, None) => panic!("{other:?} without a record"),
+    }
+}
+
+#[tokio::test]
+async fn w11_f1_what_was_at_a_sequence_is_the_fold_of_the_feed_up_to_it() {
+    let site = base().await;
+    for kind in KINDS {
+        live(&site, kind).await;
+    }
+    let (desk, wire) = heads(&site.url).await;
+    for (view, head) in [(View::Desk, desk), (View::Published, wire)] {
+        let all = changes(&site, from_beginning(view), usize::try_from(head).unwrap()).await;
+        let everyone: std::collections::BTreeSet<_> =
+            all.iter().map(|it| it.name.clone()).collect();
+        let mut copy = BTreeMap::new();
+        for change in &all {
+            fold(&mut copy, change);
+            for name in &everyone {
+                let read = match get(&site.client, as_of(name, view, change.sequence)).await {
+                    Ok(answer) => answer.record,
+                    Err(refused) => {
+                        refused.is(Code::NotFound, "RECORD_NOT_FOUND");
+                        None
+                    }
+                };
+                assert_eq!(
+                    read.as_ref(),
+                    copy.get(name),
+                    "{name} at {view:?} {}",
+                    change.sequence
+                );
+            }
+        }
+        for name in &everyone {
+            let now = look(&site.client, name, view).await;
+            assert_eq!(now.as_ref(), copy.get(name), "{name} now, {view:?}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! W11's one exception: content that is erased by law is nowhere any more, and that it was erased stays.
+
+use dateline::proto::v1::{
+    Change, CommitRequest, CommitResponse, DiffRevisionsRequest, GetRecordRequest, Kind,
+    ListRevisionsRequest, PurgeRecordRequest, Record, RecordFilter, State, View, WatchRequest,
+    change::Type,
+};
+use prost::Message;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::hands::*;
+use crate::{
+    gold::{changes, from_beginning, version},
+    rig::{Site, meta, name},
+};
+
+/// What must not be found anywhere afterwards.
+const CANARY: &str = "zanzibarquince";
+
+fn hexadecimal(text: &str) -> String {
+    hex::encode(text.as_bytes())
+}
+
+/// Where a database still has the canary: as text, or in bytes.
+async fn traces(site: &Site) -> Vec<String> {
+    let dump = dump(&site.url).await;
+    let found = dump.into_iter().filter(|(_, rows)| {
+        rows.to_lowercase().contains(CANARY) || rows.contains(&hexadecimal(CANARY))
+    });
+    found.map(|(table, _)| table).collect()
+}
+
+fn says_canary(message: &impl Message) -> bool {
+    let bytes = message.encode_to_vec();
+    String::from_utf8_lossy(&bytes)
+        .to_lowercase()
+        .contains(CANARY)
+}
+
+/// A life in which every revision, every note and one request with an id tell the canary.
+async fn live(site: &Site, kind: Kind) -> (Record, CommitRequest, CommitResponse) {
+    let client = &site.client;
+    let mut record = saying(&of_kind(kind, "erased"), CANARY);
+    if kind == Kind::Actor {
+        as_actor(&mut record).names[0].text = format!("Mr {CANARY}");
+        as_actor(&mut record).display_name = format!("Mr {CANARY}");
+    }
+    let request = CommitRequest {
+        request_id: Uuid::now_v7().to_string(),
+        ..commit_of(vec![create(&record)])
+    };
+    let answer = send(client, request.clone()).await.unwrap();
+    let draft = answer.records[0].clone();
+    let draft = one(
+        client,
+        update(&saying(&draft, &format!("{CANARY} again")), &[]),
+    )
+    .await;
+    let review = one(client, submit(&draft)).await;
+    let back = one(client, send_back(&review, &format!("is it {CANARY}?"))).await;
+    let public = one(client, publish(&back)).await;
+    let corrected = saying(&public, &format!("not {CANARY}"));
+    let public = one(client, correct(&corrected, &[], &format!("it is {CANARY}"))).await;
+    (public, request, answer)
+}
+
+/// Everything that a stream brings, from its beginning.
+async fn stream(
+    site: &Site,
+    view: View,
+    filter: Option<RecordFilter>,
+    count: usize,
+) -> Vec<Change> {
+    let request = WatchRequest {
+        filter,
+        ..from_beginning(view)
+    };
+    changes(site, request, count).await
+}
+
+async fn nothing_is_left(sites: &[Site; 2], kind: Kind) {
+    let client = &sites[0].client;
+    let (public, created, first_answer) = live(&sites[0], kind).await;
+    let name = name(&public);
+    let (desk, wire) = heads(&sites[0].url).await;
+    // Both servers have it in memory.
+    for site in sites {
+        let seen = stream(site, View::Desk, None, usize::try_from(desk).unwrap()).await;
+        assert!(
+            seen.iter().any(says_canary),
+            "there is something to be erased"
+        );
+    }
+    assert!(!traces(&sites[0]).await.is_empty());
+    let purge = PurgeRecordRequest {
+        record: Some(version(&public)),
+        note: "court order 7".into(),
+        request_id: Uuid::now_v7().to_string(),
+        ..PurgeRecordRequest::default()
+    };
+    let mut editorial = client.clone().editorial;
+    let first = editorial
+        .purge_record(purge.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!says_canary(&first));
+    assert_eq!((first.sequence, first.wire_sequence), (desk + 1, wire + 1));
+    let again = sites[1]
+        .client
+        .clone()
+        .editorial
+        .purge_record(purge)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(again, first);
+    assert_eq!(traces(&sites[0]).await, Vec::<String>::new());
+    for site in sites {
+        for (view, head) in [(View::Desk, desk + 1), (View::Published, wire + 1)] {
+            let seen = stream(site, view, None, usize::try_from(head).unwrap()).await;
+            assert!(!seen.iter().any(says_canary), "{view:?}");
+            let last = seen.last().unwrap();
+            assert_eq!((last.r#type(), last.name.as_str()), (Type::Purged, name));
+            assert_eq!((last.note.as_str(), &last.record), ("court order 7", &None));
+            let elsewhere = RecordFilter {
+                regions: vec!["IS".into()],
+                ..RecordFilter::default()
+            };
+            let told = stream(site, view, Some(elsewhere), 1).await;
+            let told: Vec<_> = told
+                .iter()
+                .filter(|it| it.r#type() == Type::Purged)
+                .collect();
+            assert!(!told.is_empty() && told.iter().all(|it| it.record.is_none()));
+        }
+        for view in [View::Desk, View::Published] {
+            let tombstone = look(&site.client, name, view).await.unwrap();
+            assert_eq!(state(&tombstone), State::Retracted);
+            assert!(!says_canary(&tombstone));
+            assert_eq!(meta(&tombstone).uid, meta(&public).uid);
+            assert_eq!(
+                meta(&tombstone).corrections.last().unwrap().note,
+                "court order 7"
+            );
+            for revision in 1..=7 {
+                let request = GetRecordRequest {
+                    revision: Some(revision),
+                    ..get_request(name, view)
+                };
+                assert!(
+                    get(&site.client, request)
+                        .await
+                        .is_ok_and(|it| !says_canary(&it))
+                        || view == View::Published && revision < 5
+                );
+            }
+            for at in [desk - 3, desk, desk + 1]
+                .map(|at| at.min(if view == View::Desk { at } else { wire + 1 }))
+            {
+                let request = GetRecordRequest {
+                    as_of: Some(at),
+                    ..get_request(name, view)
+                };
+                if let Ok(answer) = get(&site.client, request).await {
+                    assert!(!says_canary(&answer));
+                }
+            }
+            let request = ListRevisionsRequest {
+                name: name.to_owned(),
+                view: view.into(),
+                ..ListRevisionsRequest::default()
+            };
+            let listed = site
+                .client
+                .clone()
+                .records
+                .list_revisions(request)
+                .await
+                .unwrap()
+                .into_inner();
+            assert!(!says_canary(&listed));
+            let newest = &listed.revisions[0];
+            assert_eq!(
+                (newest.r#type(), newest.note.as_str()),
+                (Type::Purged, "court order 7")
+            );
+            assert!(newest.time.is_some());
+            assert_eq!(
+                newest.author,
+                if view == View::Desk { "local" } else { "" },
+                "who did it stays"
+            );
+        }
+        let request = DiffRevisionsRequest {
+            name: name.to_owned(),
+            view: View::Desk.into(),
+            from_revision: 1,
+            to_revision: 6,
+        };
+        let answer = site
+            .client
+            .clone()
+            .records
+            .diff_revisions(request)
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(answer.differences.is_empty());
+        // The first request still gets an answer, of what is left.
+        let replayed = send(&site.client, created.clone()).await.unwrap();
+        assert_eq!(
+            (replayed.sequence, names(&replayed.records)),
+            (first_answer.sequence, vec![name])
+        );
+        assert!(!says_canary(&replayed));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w11_erased_content_is_in_no_table_no_stream_and_no_answer() {
+    for kind in KINDS {
+        nothing_is_left(&two_bases().await, kind).await;
+    }
+}
+
+async fn a_draft_is_erased(site: &Site, kind: Kind) {
+    let client = &site.client;
+    let record = saying(&of_kind(kind, "draft"), CANARY);
+    let draft = make(client, std::slice::from_ref(&record))
+        .await
+        .swap_remove(0);
+    let (desk, wire) = heads(&site.url).await;
+    let answer = done(client, vec![purge(&draft, false)]).await;
+    assert_eq!((answer.sequence, answer.wire_sequence), (desk + 1, 0));
+    assert!(!says_canary(&answer));
+    assert_eq!(look(client, name(&draft), View::Desk).await, None);
+    assert_eq!(heads(&site.url).await.1, wire, "readers hear nothing");
+    assert_eq!(traces(site).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn w11_a_draft_and_an_embargoed_record_are_erased_without_a_word_to_readers() {
+    let site = base().await;
+    for kind in KINDS {
+        a_draft_is_erased(&site, kind).await;
+        let record = saying(&of_kind(kind, "secret"), CANARY);
+        let draft = make(&site.client, &[record]).await.swap_remove(0);
+        let secret = one(&site.client, publish_at(&draft, Some(in_ms(700)))).await;
+        one(&site.client, purge(&secret, false)).await;
+        assert_eq!(look(&site.client, name(&secret), View::Desk).await, None);
+    }
+    assert_eq!(traces(&site).await, Vec::<String>::new());
+    // Their time comes, and nothing happens.
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    assert_eq!(heads(&site.url).await.1, 3);
+}
+
+#[tokio::test]
+async fn w11_a_deleted_draft_can_be_erased_too() {
+    let site = base().await;
+    for kind in KINDS {
+        let record = saying(&of_kind(kind, "deleted"), CANARY);
+        let draft = make(&site.client, &[record]).await.swap_remove(0);
+        let gone = done(&site.client, vec![delete(&draft)])
+            .await
+            .records
+            .swap_remove(0);
+        // Whoever did not keep the answer reads the version from the past.
+        let request = GetRecordRequest {
+            revision: Some(2),
+            ..get_request(name(&draft), View::Desk)
+        };
+        let last = get(&site.client, request).await.unwrap().record.unwrap();
+        assert_eq!(last, gone);
+        done(&site.client, vec![purge(&last, false)]).await;
+        assert_eq!(look(&site.client, name(&draft), View::Desk).await, None);
+        let taken = refused(&site.client, vec![create(&of_kind(kind, "deleted"))]).await;
+        taken.is(Code::AlreadyExists, "NAME_TAKEN");
+    }
+    assert_eq!(traces(&site).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn w11_merged_and_retracted_records_are_erased_and_their_names_still_answer() {
+    let site = base().await;
+    let client = &site.client;
+    for kind in KINDS {
+        let gone = shown(client, &saying(&of_kind(kind, "retracted"), CANARY)).await;
+        let gone = one(client, retract(&gone, &format!("{CANARY} asked"), false)).await;
+        one(client, purge(&gone, false)).await;
+        assert_eq!(
+            state(&look(client, name(&gone), View::Published).await.unwrap()),
+            State::Retracted
+        );
+        if kind == Kind::Article {
+            continue;
+        }
+        let loser = shown(client, &saying(&of_kind(kind, "loser"), CANARY)).await;
+        let winner = shown(client, &of_kind(kind, "winner")).await;
+        let merged = one(client, merge(&loser, &winner)).await;
+        let erased = one(client, purge(&merged, false)).await;
+        let led = get(client, get_request(name(&loser), View::Published))
+            .await
+            .unwrap();
+        assert_eq!(name(&led.record.unwrap()), name(&winner));
+        let answer = refused(client, vec![unmerge(&erased)]).await;
+        assert_ne!(answer.code, Code::Internal, "{answer:?}");
+    }
+    assert_eq!(traces(&site).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn w11_an_erased_source_takes_along_what_rests_on_it_when_asked_to() {
+    let site = base().await;
+    let client = &site.client;
+    let source = shown(client, &saying(&article("other"), CANARY)).await;
+    let fact = shown(
+        client,
+        &citing(&actor("fact"), vec![quoting("articles/other")]),
+    )
+    .await;
+    let answer = refused(client, vec![purge(&source, false)]).await;
+    answer.is(Code::FailedPrecondition, "ONLY_EVIDENCE");
+    let answer = done(client, vec![purge(&source, true)]).await;
+    assert_eq!(names(&answer.records), ["articles/other", "actors/fact"]);
+    assert_eq!(state(&on_desk(client, name(&fact)).await), State::Retracted);
+    assert_eq!(traces(&site).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn w3_w6_an_erasure_needs_the_newest_version_and_a_reason() {
+    let site = base().await;
+    let draft = make(&site.client, &[actor("kept")]).await.swap_remove(0);
+    let request = PurgeRecordRequest {
+        record: Some(version(&draft)),
+        ..PurgeRecordRequest::default()
+    };
+    let answer = site
+        .client
+        .clone()
+        .editorial
+        .purge_record(request)
+        .await
+        .unwrap_err();
+    let answer = Refused::from(answer);
+    assert_eq!(
+        answer.is(Code::InvalidArgument, "INVALID_RECORD").fields(),
+        ["note"]
+    );
+    one(&site.client, update(&saying(&draft, "newer"), &[])).await;
+    let answer = refused(&site.client, vec![purge(&draft, false)]).await;
+    answer.is(Code::Aborted, "ETAG_MISMATCH");
+}
