@@ -251,7 +251,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Answers repeated requests, and reads what the others have to look at.
+    /// Reads what requests have to look at, and answers those that were answered before. In this order: what a
+    /// first try at another server has written must not be seen before its answer is, or the retry would be
+    /// refused for what it did itself (W4).
     async fn prepare(
         &mut self,
         connection: &mut PgConnection,
@@ -259,6 +261,10 @@ impl Worker {
         now: OffsetDateTime,
     ) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
+        let world = match world::read(connection, &asked).await {
+            Ok(world) => world,
+            Err(error) => return Err((error, jobs)),
+        };
         let found = match requests::find(connection, &asked, now).await {
             Ok(found) => found,
             Err(error) => return Err((error, jobs)),
@@ -280,11 +286,7 @@ impl Worker {
                 }
             }
         }
-        let asked: Vec<_> = fresh.iter().map(|job| &job.request).collect();
-        match world::read(connection, &asked).await {
-            Ok(world) => Ok((world, fresh)),
-            Err(error) => Err((error, fresh)),
-        }
+        Ok((world, fresh))
     }
 
     fn decide_again(&mut self, job: Job) {
