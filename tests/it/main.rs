@@ -18,5 +18,6 @@ mod feed;
 mod gold;
 mod history;
 mod life;
+mod model_based;
 mod rig;
 mod streams;
