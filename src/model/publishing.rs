@@ -14,9 +14,6 @@ use crate::proto::v1::{
     State, change::Type as ChangeType, event_link, evidence::Modality, record::Kind as Body,
 };
 
-/// Longest chain of events that are part of each other.
-const MAX_DEPTH: usize = 64;
-
 /// What a batch makes visible, and what it takes away.
 pub(super) struct Publishing<'a> {
     world: &'a World,
@@ -120,16 +117,17 @@ impl<'a> Publishing<'a> {
         standing.resolves() || hidden_as_long
     }
 
-    /// Follows PART_OF upwards, through the batch and the store.
+    /// Follows PART_OF upwards, through the batch and the store. Each event is passed once, however many ways lead
+    /// to it: ways multiply with every layer, and this is decided while all other writers wait.
     fn check_part_of(&self, change: &Change, seen: &mut Seen) -> Result<(), Refusal> {
-        let mut way = vec![change.name.clone()];
+        let (mut way, mut passed) = (vec![change.name.clone()], HashSet::new());
         let mut open: Vec<_> = part_of(&change.body).map(|name| (1, name)).collect();
         while let Some((depth, name)) = open.pop() {
             way.truncate(depth);
             if name == change.name {
                 return Err(Refusal::PartOfItself { names: way });
             }
-            if depth >= MAX_DEPTH {
+            if !passed.insert(name.clone()) {
                 continue;
             }
             way.push(name.clone());
