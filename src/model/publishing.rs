@@ -117,7 +117,7 @@ impl<'a> Publishing<'a> {
         standing.resolves() || hidden_as_long
     }
 
-    /// Follows PART_OF upwards, through the batch and the store. Each event is passed once, however many ways lead
+    /// Follows `PART_OF` upwards, through the batch and the store. Each event is passed once, however many ways lead
     /// to it: ways multiply with every layer, and this is decided while all other writers wait.
     fn check_part_of(&self, change: &Change, seen: &mut Seen) -> Result<(), Refusal> {
         let (mut way, mut passed) = (vec![change.name.clone()], HashSet::new());
@@ -131,13 +131,12 @@ impl<'a> Publishing<'a> {
                 continue;
             }
             way.push(name.clone());
-            let body = match self.changes.get(&name) {
-                Some(change) => Some(&change.body),
-                None => {
-                    seen.revisions
-                        .push((name.clone(), self.world.revision(&name)));
-                    self.world.head(&name).map(|head| &head.body)
-                }
+            let body = if let Some(change) = self.changes.get(&name) {
+                Some(&change.body)
+            } else {
+                seen.revisions
+                    .push((name.clone(), self.world.revision(&name)));
+                self.world.head(&name).map(|head| &head.body)
             };
             let further = body.into_iter().flat_map(part_of);
             open.extend(further.map(|name| (depth + 1, name)));

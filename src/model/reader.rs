@@ -36,7 +36,7 @@ impl Reader<'_> {
             action,
         };
         Some(match action {
-            Sent::Create(create) => self.create(create)?,
+            Sent::Create(create) => new_record(create)?,
             Sent::Update(update) => {
                 let (body, version) = self.edited(update.record, etag, "update")?;
                 let paths = update.update_mask.unwrap_or_default().paths;
@@ -92,25 +92,6 @@ impl Reader<'_> {
     fn refuse(&mut self, field: &str, description: impl Into<String>) {
         let field = format!("writes[{}].{field}", self.index);
         self.violations.push(Violation::new(field, description));
-    }
-
-    fn create(&mut self, create: v1::write::Create) -> Option<Write> {
-        let body = create.record?.kind?;
-        // A name that does not fit is a violation of its own rule already.
-        let name = Name::parse(body.name()).filter(|name| name.kind() == body.kind())?;
-        let mut body = body;
-        if let Body::Article(article) = &mut body
-            && !create.original.is_empty()
-        {
-            article.original_sha256 = hex::encode(Sha256::digest(&create.original));
-        }
-        let drawing = draw(&mut body, State::Draft);
-        Some(Write {
-            name,
-            etag: String::new(),
-            note: String::new(),
-            action: Action::Create { body, drawing },
-        })
     }
 
     /// The body and version of an edited record, of which only some fields may be there.
@@ -218,4 +199,24 @@ impl Reader<'_> {
             action,
         })
     }
+}
+
+/// A record that is to be made.
+fn new_record(create: v1::write::Create) -> Option<Write> {
+    let body = create.record?.kind?;
+    // A name that does not fit is a violation of its own rule already.
+    let name = Name::parse(body.name()).filter(|name| name.kind() == body.kind())?;
+    let mut body = body;
+    if let Body::Article(article) = &mut body
+        && !create.original.is_empty()
+    {
+        article.original_sha256 = hex::encode(Sha256::digest(&create.original));
+    }
+    let drawing = draw(&mut body, State::Draft);
+    Some(Write {
+        name,
+        etag: String::new(),
+        note: String::new(),
+        action: Action::Create { body, drawing },
+    })
 }

@@ -98,16 +98,15 @@ impl<'a> Withdrawal<'a> {
         };
         let mut lost = None;
         for source in supporting(body) {
-            match self.articles.get_key_value(&source) {
-                Some((article, _)) => lost = lost.or(Some(*article)),
-                None => {
-                    seen.revisions
-                        .push((source.clone(), self.world.revision(&source)));
-                    let standing = self.world.standings.get(&source);
-                    if standing.is_some_and(|standing| standing.state == State::Published) {
-                        return None;
-                    }
-                }
+            if let Some((article, _)) = self.articles.get_key_value(&source) {
+                lost = lost.or(Some(*article));
+                continue;
+            }
+            seen.revisions
+                .push((source.clone(), self.world.revision(&source)));
+            let standing = self.world.standings.get(&source);
+            if standing.is_some_and(|standing| standing.state == State::Published) {
+                return None;
             }
         }
         lost

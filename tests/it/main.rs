@@ -8,6 +8,10 @@
     clippy::print_stdout,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking"
 )]
+#![allow(
+    clippy::large_futures,
+    reason = "a test is one future, and tells its story from beginning to end"
+)]
 
 mod architecture;
 mod cli;

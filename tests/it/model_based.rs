@@ -8,7 +8,8 @@ mod said;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dateline::proto::v1::{
-    CommitRequest, CommitResponse, Record, State, View, Write, record::Kind as Body, write,
+    CommitRequest, CommitResponse, Record, RecordVersion, State, View, Write, record::Kind as Body,
+    write,
 };
 use prost_types::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -165,15 +166,15 @@ impl Run {
         request
     }
 
-    fn version(&self, name: &str, seen: usize) -> Option<dateline::proto::v1::RecordVersion> {
+    fn version(&self, name: &str, seen: usize) -> RecordVersion {
         let etag = self.etags.get(&(name.to_owned(), seen));
-        Some(hands::named(name, etag.map_or("0-unknown", String::as_str)))
+        hands::named(name, etag.map_or("0-unknown", String::as_str))
     }
 
     fn body(&self, deeds: &Deeds, content: &Content) -> Option<Record> {
         let mut record = record(&deeds.name, content);
         let meta = dateline::proto::v1::RecordMeta {
-            etag: self.version(&deeds.name, deeds.seen)?.etag,
+            etag: self.version(&deeds.name, deeds.seen).etag,
             ..Default::default()
         };
         match record.kind.as_mut()? {
@@ -187,7 +188,7 @@ impl Run {
 
     fn write(&self, deeds: &Deeds) -> Write {
         use write::Action;
-        let read = self.version(&deeds.name, deeds.seen);
+        let read = Some(self.version(&deeds.name, deeds.seen));
         let note = |noted: bool| {
             if noted {
                 "noted".to_owned()
@@ -204,7 +205,7 @@ impl Run {
                 record: self.body(deeds, content),
                 update_mask: None,
             }),
-            Deed::Delete => Action::Delete(read.unwrap()),
+            Deed::Delete => Action::Delete(self.version(&deeds.name, deeds.seen)),
             Deed::Submit => Action::Submit(write::Submit { record: read }),
             Deed::SendBack => Action::SendBack(write::SendBack {
                 record: read,
@@ -227,7 +228,7 @@ impl Run {
             }),
             Deed::Merge { into, seen } => Action::Merge(write::Merge {
                 record: read,
-                into: self.version(into, *seen),
+                into: Some(self.version(into, *seen)),
                 note: String::new(),
             }),
             Deed::Unmerge => Action::Unmerge(write::Unmerge {

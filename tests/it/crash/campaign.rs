@@ -233,10 +233,10 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
     assert_dense(&desk, head);
     assert_whole_batches(&desk);
     assert_revisions_follow(&desk);
-    let acknowledged = told.acknowledged.lock().unwrap();
+    let acknowledged = std::mem::take(&mut *told.acknowledged.lock().unwrap());
     assert_eq!(acknowledged.len(), desk.changes.len(), "each once");
     assert_acknowledged(&desk, &acknowledged, &HashSet::new());
-    let refused = told.refused.lock().unwrap();
+    let refused = std::mem::take(&mut *told.refused.lock().unwrap());
     let kept = desk
         .changes
         .iter()
