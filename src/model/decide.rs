@@ -40,8 +40,10 @@ pub fn decide(
     if !violations.is_empty() {
         return Err(Refusal::Invalid(violations));
     }
-    Publishing::of(&plan, world).check(&mut seen)?;
+    let publishing = Publishing::of(&plan, world);
+    publishing.check(&mut seen)?;
     let cascaded = Withdrawal::of(&plan, request, world, now).check(&mut seen)?;
+    publishing.check_without(&cascaded)?;
     warnings::add(&mut plan, world);
     plan.warnings.truncate(MAX_WARNINGS);
     let names = request.writes.iter().flat_map(Write::names);

@@ -1,10 +1,10 @@
 //! What becomes visible must stand by itself (W9): every record it refers to is published before or with it,
 //! every fact has a source, and no event is part of itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
-    change::{Change, Seen, is_tombstone},
+    change::{Change, Seen},
     decide::Plan,
     name::Name,
     refusal::{Refusal, Unresolved},
@@ -13,9 +13,6 @@ use super::{
 use crate::proto::v1::{
     State, change::Type as ChangeType, event_link, evidence::Modality, record::Kind as Body,
 };
-
-/// Longest chain of events that are part of each other.
-const MAX_DEPTH: usize = 64;
 
 /// What a batch makes visible, and what it takes away.
 pub(super) struct Publishing<'a> {
@@ -64,6 +61,25 @@ impl<'a> Publishing<'a> {
         Ok(())
     }
 
+    /// Checks that nothing rests on what a cascade takes away with the batch.
+    pub(super) fn check_without(&self, cascaded: &[Change]) -> Result<(), Refusal> {
+        let taken: HashSet<_> = cascaded.iter().map(|change| &change.name).collect();
+        let mut references = Vec::new();
+        for change in &self.checked {
+            let lost = change.drawing.references.iter();
+            let lost = lost.filter(|reference| taken.contains(&reference.target));
+            references.extend(lost.map(|reference| Unresolved {
+                source: change.name.clone(),
+                reference: reference.clone(),
+            }));
+        }
+        if references.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::UnresolvedReferences { references })
+        }
+    }
+
     fn unresolved(&self, seen: &mut Seen) -> Vec<Unresolved> {
         let mut unresolved = Vec::new();
         for change in &self.checked {
@@ -84,13 +100,9 @@ impl<'a> Publishing<'a> {
         if let Some(with_it) = self.shown.get(target) {
             return with_it.state == State::Published || opens_no_later(with_it, change);
         }
-        if self
-            .changes
-            .get(target)
-            .is_some_and(|change| is_tombstone(change.state))
-        {
-            // A merge in the same batch leaves a redirect; a retraction leaves nothing to rely on.
-            return self.changes[target].state == State::Merged;
+        if let Some(change) = self.changes.get(target) {
+            // A merge in the same batch leaves a redirect; what is withdrawn or sent back, nothing to rely on.
+            return change.state == State::Merged;
         }
         seen.revisions
             .push((target.clone(), self.world.revision(target)));
@@ -105,16 +117,17 @@ impl<'a> Publishing<'a> {
         standing.resolves() || hidden_as_long
     }
 
-    /// Follows PART_OF upwards, through the batch and the store.
+    /// Follows `PART_OF` upwards, through the batch and the store. Each event is passed once, however many ways lead
+    /// to it: ways multiply with every layer, and this is decided while all other writers wait.
     fn check_part_of(&self, change: &Change, seen: &mut Seen) -> Result<(), Refusal> {
-        let mut way = vec![change.name.clone()];
+        let (mut way, mut passed) = (vec![change.name.clone()], HashSet::new());
         let mut open: Vec<_> = part_of(&change.body).map(|name| (1, name)).collect();
         while let Some((depth, name)) = open.pop() {
             way.truncate(depth);
             if name == change.name {
                 return Err(Refusal::PartOfItself { names: way });
             }
-            if depth >= MAX_DEPTH {
+            if !passed.insert(name.clone()) {
                 continue;
             }
             way.push(name.clone());

@@ -36,7 +36,7 @@ impl Reader<'_> {
             action,
         };
         Some(match action {
-            Sent::Create(create) => create_draft(create)?,
+            Sent::Create(create) => new_record(create)?,
             Sent::Update(update) => {
                 let (body, version) = self.edited(update.record, etag, "update")?;
                 let paths = update.update_mask.unwrap_or_default().paths;
@@ -201,7 +201,8 @@ impl Reader<'_> {
     }
 }
 
-fn create_draft(create: v1::write::Create) -> Option<Write> {
+/// A record that is to be made.
+fn new_record(create: v1::write::Create) -> Option<Write> {
     let body = create.record?.kind?;
     // A name that does not fit is a violation of its own rule already.
     let name = Name::parse(body.name()).filter(|name| name.kind() == body.kind())?;

@@ -43,7 +43,7 @@ impl Question {
     /// After what the page begins; empty for the first one.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT if the token was not made for this question.
+    /// `INVALID_ARGUMENT` if the token was not made for this question.
     pub fn read(&self, feed: &FeedIdentity, token: &str) -> Result<String, Status> {
         if token.is_empty() {
             return Ok(String::new());

@@ -53,7 +53,7 @@ pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Statu
 /// Checks a filter. Whoever asks for an actor asks for what was merged into it too.
 ///
 /// # Errors
-/// INVALID_ARGUMENT with all violations, or the store's error.
+/// `INVALID_ARGUMENT` with all violations, or the store's error.
 pub async fn filter(store: &Store, filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
     let checked = Filter::new(filter);
     let checked =

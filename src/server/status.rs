@@ -209,7 +209,7 @@ pub fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
     )
 }
 
-/// FAILED_PRECONDITION with the records that stand in the way: subject and what is the matter.
+/// `FAILED_PRECONDITION` with the records that stand in the way: subject and what is the matter.
 fn precondition<'a>(
     reason: Reason,
     message: String,

@@ -4,13 +4,13 @@
 mod edits;
 mod embargo;
 mod groups;
-mod hands;
+pub mod hands;
 mod masks;
 mod merges;
 mod names;
 mod past;
 mod purge;
-mod records;
+pub mod records;
 mod references;
 mod requests;
 mod withdrawal;

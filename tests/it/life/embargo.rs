@@ -158,9 +158,9 @@ fn nanos(time: Timestamp) -> i128 {
 async fn an_embargo_ends_once_and_within_a_second_with_two_servers_running() {
     let sites = two_bases().await;
     let mut due = Vec::new();
-    for n in 0..20 {
+    for (n, after) in (0..20).zip((1500..).step_by(37)) {
         let record = of_kind(KINDS[n % 4], &format!("due-{n}"));
-        due.push(hidden(&sites[n % 2], &record, in_ms(1500 + 37 * n as i64)).await);
+        due.push(hidden(&sites[n % 2], &record, in_ms(after)).await);
     }
     let wire = changes(&sites[0], from_beginning(View::Published), 3 + due.len()).await;
     for record in &due {

@@ -6,11 +6,11 @@ use tonic::Code;
 use super::hands::*;
 use crate::rig::{Site, bare, meta};
 
-fn date(edtf: &str) -> Option<FuzzyDate> {
-    Some(FuzzyDate {
+fn date(edtf: &str) -> FuzzyDate {
+    FuzzyDate {
         edtf: edtf.into(),
         ..FuzzyDate::default()
-    })
+    }
 }
 
 /// An event with something in every sort of field, as a draft.
@@ -21,8 +21,8 @@ async fn full(site: &Site) -> Record {
     inner.purpose = "purpose".into();
     inner.codes = vec!["plover:CONSULT".into()];
     inner.time = Some(Period {
-        start: date("2021-01"),
-        end: date("2021-03"),
+        start: Some(date("2021-01")),
+        end: Some(date("2021-03")),
         ..Period::default()
     });
     inner.places = vec![Place {
@@ -44,11 +44,9 @@ fn other(read: &Record) -> Record {
     inner.purpose.clear();
     inner.codes = vec!["cameo:040".into(), "cameo:041".into()];
     let mut start = date("2021-02");
-    if let Some(start) = &mut start {
-        (start.earliest, start.latest) = ("2021-02-01".into(), "2021-02-28".into());
-    }
+    (start.earliest, start.latest) = ("2021-02-01".into(), "2021-02-28".into());
     inner.time = Some(Period {
-        start,
+        start: Some(start),
         ..Period::default()
     });
     inner.places.clear();
@@ -151,7 +149,7 @@ async fn w6_a_masked_edit_is_checked_as_the_whole_that_it_makes() {
     let read = full(&site).await;
     let mut sent = read.clone();
     as_event(&mut sent).time = Some(Period {
-        end: date("2020"),
+        end: Some(date("2020")),
         ..Period::default()
     });
     let answer = refused(&site.client, vec![update(&sent, &["time.end"])]).await;

@@ -74,33 +74,7 @@ async fn a_merge_leads_on(site: &Site, kind: Kind) {
             led(site, three_name, view).await,
             (three_name.to_owned(), String::new())
         );
-        let tombstone = look(client, one_name, view).await.unwrap();
-        assert_eq!(meta(&tombstone).merged_into, two_name);
-        let request = BatchGetRecordsRequest {
-            names: vec![one_name.to_owned()],
-            view: view.into(),
-            ..BatchGetRecordsRequest::default()
-        };
-        let batch = client
-            .clone()
-            .records
-            .batch_get_records(request)
-            .await
-            .unwrap()
-            .into_inner();
-        assert_eq!(
-            (names(&batch.records), batch.missing.len()),
-            (vec![one_name], 0)
-        );
-        let request = GetRecordRequest {
-            revision: Some(meta(&first).revision),
-            ..get_request(one_name, view)
-        };
-        let old = get(client, request).await.unwrap();
-        assert_eq!(
-            (bare(&old.record.unwrap()), old.redirected_from),
-            (bare(&first), String::new())
-        );
+        the_tombstone_answers_for_itself(site, &first, two_name, view).await;
     }
     // A tombstone in the middle is unmerged only from the end.
     let answer = refused(client, vec![unmerge(merged)]).await;
@@ -138,6 +112,38 @@ async fn a_merge_leads_on(site: &Site, kind: Kind) {
     assert_eq!(
         led(site, one_name, View::Published).await,
         (one_name.to_owned(), String::new())
+    );
+}
+
+/// Asked without redirect, among others, or at a revision.
+async fn the_tombstone_answers_for_itself(site: &Site, first: &Record, into: &str, view: View) {
+    let (client, one_name) = (&site.client, name(first));
+    let tombstone = look(client, one_name, view).await.unwrap();
+    assert_eq!(meta(&tombstone).merged_into, into);
+    let request = BatchGetRecordsRequest {
+        names: vec![one_name.to_owned()],
+        view: view.into(),
+        ..BatchGetRecordsRequest::default()
+    };
+    let batch = client
+        .clone()
+        .records
+        .batch_get_records(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (names(&batch.records), batch.missing.len()),
+        (vec![one_name], 0)
+    );
+    let request = GetRecordRequest {
+        revision: Some(meta(first).revision),
+        ..get_request(one_name, view)
+    };
+    let old = get(client, request).await.unwrap();
+    assert_eq!(
+        (bare(&old.record.unwrap()), old.redirected_from),
+        (bare(first), String::new())
     );
 }
 

@@ -70,25 +70,26 @@ async fn diff(
         .collect())
 }
 
-async fn every_revision_stays(site: &Site, kind: Kind) {
+/// Five revisions of a record, as they were told.
+async fn lived(site: &Site, kind: Kind) -> Vec<Record> {
     let client = &site.client;
     let first = make(client, &[of_kind(kind, "lived")]).await.swap_remove(0);
     let second = one(client, update(&saying(&first, "second"), &[])).await;
     let third = one(client, submit(&second)).await;
     let fourth = one(client, publish(&third)).await;
     let fifth = one(client, correct(&saying(&fourth, "fifth"), &[], "better")).await;
-    let field = text_field(&first);
-    let told: Vec<_> = [&first, &second, &third, &fourth, &fifth]
-        .into_iter()
-        .cloned()
-        .collect();
-    for (revision, told) in (1..).zip(&told) {
+    vec![first, second, third, fourth, fifth]
+}
+
+async fn all_are_listed_and_read(site: &Site, told: &[Record]) {
+    let (client, first, field) = (&site.client, &told[0], text_field(&told[0]));
+    for (revision, told) in (1..).zip(told) {
         let read = get(client, at_revision(name(told), View::Desk, revision))
             .await
             .unwrap();
         assert_eq!(read.record.as_ref(), Some(told));
     }
-    let listed = revisions(site, list(name(&first), View::Desk))
+    let listed = revisions(site, list(name(first), View::Desk))
         .await
         .unwrap()
         .revisions;
@@ -130,7 +131,7 @@ async fn every_revision_stays(site: &Site, kind: Kind) {
         let request = ListRevisionsRequest {
             page_size: 2,
             page_token: token,
-            ..list(name(&first), View::Desk)
+            ..list(name(first), View::Desk)
         };
         let page = revisions(site, request).await.unwrap();
         assert!(page.revisions.len() <= 2);
@@ -141,8 +142,12 @@ async fn every_revision_stays(site: &Site, kind: Kind) {
         }
     }
     assert_eq!(paged, listed);
-    // Readers see what was published, and nobody's name.
-    let seen = revisions(site, list(name(&first), View::Published))
+}
+
+/// Readers see what was published, and nobody's name.
+async fn readers_see_what_was_public(site: &Site, told: &[Record]) {
+    let (client, name, field) = (&site.client, name(&told[0]), text_field(&told[0]));
+    let seen = revisions(site, list(name, View::Published))
         .await
         .unwrap()
         .revisions;
@@ -152,18 +157,16 @@ async fn every_revision_stays(site: &Site, kind: Kind) {
     );
     assert!(seen.iter().all(|it| it.author.is_empty()));
     for hidden in [1, 3, 6] {
-        let answer = get(client, at_revision(name(&first), View::Published, hidden))
+        let answer = get(client, at_revision(name, View::Published, hidden))
             .await
             .unwrap_err();
         answer.is(Code::NotFound, "RECORD_NOT_FOUND");
-        let answer = diff(site, name(&first), View::Published, hidden, 5)
+        let answer = diff(site, name, View::Published, hidden, 5)
             .await
             .unwrap_err();
         answer.is(Code::NotFound, "RECORD_NOT_FOUND");
     }
-    let told = diff(site, name(&first), View::Published, 4, 5)
-        .await
-        .unwrap();
+    let told = diff(site, name, View::Published, 4, 5).await.unwrap();
     assert_eq!(
         told,
         [(
@@ -172,24 +175,23 @@ async fn every_revision_stays(site: &Site, kind: Kind) {
             "\"fifth\"".to_owned()
         )]
     );
-    assert!(
-        diff(site, name(&first), View::Desk, 2, 4)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    // Restored, it is a new revision, with a note for readers.
-    let answer = refused(client, vec![restore(&fifth, 2, "")]).await;
+    assert!(diff(site, name, View::Desk, 2, 4).await.unwrap().is_empty());
+}
+
+/// Restored, it is a new revision, with a note for readers.
+async fn an_older_one_comes_back(site: &Site, told: &[Record]) {
+    let (client, second, fifth) = (&site.client, &told[1], &told[4]);
+    let answer = refused(client, vec![restore(fifth, 2, "")]).await;
     answer.is(Code::InvalidArgument, "INVALID_RECORD");
     assert_eq!(answer.fields(), ["writes[0].restore.note"]);
-    let answer = refused(client, vec![restore(&fifth, 9, "back")]).await;
+    let answer = refused(client, vec![restore(fifth, 9, "back")]).await;
     answer.is(Code::InvalidArgument, "INVALID_RECORD");
     assert!(
         answer.violations[0].1.contains("there are 1 to 5"),
         "{answer:?}"
     );
     let request = RestoreRecordRequest {
-        record: Some(version(&fifth)),
+        record: Some(version(fifth)),
         revision: 2,
         note: "the old wording was right".into(),
         ..RestoreRecordRequest::default()
@@ -202,7 +204,7 @@ async fn every_revision_stays(site: &Site, kind: Kind) {
         .unwrap()
         .into_inner();
     let restored = answer.record.unwrap();
-    assert_eq!(bare(&restored), bare(&second));
+    assert_eq!(bare(&restored), bare(second));
     assert_eq!(
         (meta(&restored).revision, state(&restored)),
         (6, State::Published)
@@ -210,17 +212,23 @@ async fn every_revision_stays(site: &Site, kind: Kind) {
     let last = meta(&restored).corrections.pop().unwrap();
     assert_eq!(
         (last.note.as_str(), last.changed_fields),
-        ("the old wording was right", vec![field.to_owned()])
+        (
+            "the old wording was right",
+            vec![text_field(second).to_owned()]
+        )
     );
-    let seen = look(client, name(&first), View::Published).await.unwrap();
-    assert_eq!(bare(&seen), bare(&second));
+    let seen = look(client, name(second), View::Published).await.unwrap();
+    assert_eq!(bare(&seen), bare(second));
 }
 
 #[tokio::test]
 async fn w11_every_revision_is_listed_read_compared_and_restored() {
     let site = base().await;
     for kind in KINDS {
-        every_revision_stays(&site, kind).await;
+        let told = lived(&site, kind).await;
+        all_are_listed_and_read(&site, &told).await;
+        readers_see_what_was_public(&site, &told).await;
+        an_older_one_comes_back(&site, &told).await;
     }
     let answer = revisions(&site, list("actors/nobody", View::Desk))
         .await

@@ -118,96 +118,8 @@ async fn nothing_is_left(sites: &[Site; 2], kind: Kind) {
     assert_eq!(again, first);
     assert_eq!(traces(&sites[0]).await, Vec::<String>::new());
     for site in sites {
-        for (view, head) in [(View::Desk, desk + 1), (View::Published, wire + 1)] {
-            let seen = stream(site, view, None, usize::try_from(head).unwrap()).await;
-            assert!(!seen.iter().any(says_canary), "{view:?}");
-            let last = seen.last().unwrap();
-            assert_eq!((last.r#type(), last.name.as_str()), (Type::Purged, name));
-            assert_eq!((last.note.as_str(), &last.record), ("court order 7", &None));
-            let elsewhere = RecordFilter {
-                regions: vec!["IS".into()],
-                ..RecordFilter::default()
-            };
-            let told = stream(site, view, Some(elsewhere), 1).await;
-            let told: Vec<_> = told
-                .iter()
-                .filter(|it| it.r#type() == Type::Purged)
-                .collect();
-            assert!(!told.is_empty() && told.iter().all(|it| it.record.is_none()));
-        }
-        for view in [View::Desk, View::Published] {
-            let tombstone = look(&site.client, name, view).await.unwrap();
-            assert_eq!(state(&tombstone), State::Retracted);
-            assert!(!says_canary(&tombstone));
-            assert_eq!(meta(&tombstone).uid, meta(&public).uid);
-            assert_eq!(
-                meta(&tombstone).corrections.last().unwrap().note,
-                "court order 7"
-            );
-            for revision in 1..=7 {
-                let request = GetRecordRequest {
-                    revision: Some(revision),
-                    ..get_request(name, view)
-                };
-                assert!(
-                    get(&site.client, request)
-                        .await
-                        .is_ok_and(|it| !says_canary(&it))
-                        || view == View::Published && revision < 5
-                );
-            }
-            for at in [desk - 3, desk, desk + 1]
-                .map(|at| at.min(if view == View::Desk { at } else { wire + 1 }))
-            {
-                let request = GetRecordRequest {
-                    as_of: Some(at),
-                    ..get_request(name, view)
-                };
-                if let Ok(answer) = get(&site.client, request).await {
-                    assert!(!says_canary(&answer));
-                }
-            }
-            let request = ListRevisionsRequest {
-                name: name.to_owned(),
-                view: view.into(),
-                ..ListRevisionsRequest::default()
-            };
-            let listed = site
-                .client
-                .clone()
-                .records
-                .list_revisions(request)
-                .await
-                .unwrap()
-                .into_inner();
-            assert!(!says_canary(&listed));
-            let newest = &listed.revisions[0];
-            assert_eq!(
-                (newest.r#type(), newest.note.as_str()),
-                (Type::Purged, "court order 7")
-            );
-            assert!(newest.time.is_some());
-            assert_eq!(
-                newest.author,
-                if view == View::Desk { "local" } else { "" },
-                "who did it stays"
-            );
-        }
-        let request = DiffRevisionsRequest {
-            name: name.to_owned(),
-            view: View::Desk.into(),
-            from_revision: 1,
-            to_revision: 6,
-        };
-        let answer = site
-            .client
-            .clone()
-            .records
-            .diff_revisions(request)
-            .await
-            .unwrap()
-            .into_inner();
-        assert!(answer.differences.is_empty());
+        streams_tell_only_the_fact(site, name, (desk + 1, wire + 1)).await;
+        reads_tell_only_the_fact(site, &public, (desk, wire)).await;
         // The first request still gets an answer, of what is left.
         let replayed = send(&site.client, created.clone()).await.unwrap();
         assert_eq!(
@@ -216,6 +128,105 @@ async fn nothing_is_left(sites: &[Site; 2], kind: Kind) {
         );
         assert!(!says_canary(&replayed));
     }
+}
+
+/// From the beginning, on both feeds, filtered or not.
+async fn streams_tell_only_the_fact(site: &Site, name: &str, (desk, wire): (i64, i64)) {
+    for (view, head) in [(View::Desk, desk), (View::Published, wire)] {
+        let seen = stream(site, view, None, usize::try_from(head).unwrap()).await;
+        assert!(!seen.iter().any(says_canary), "{view:?}");
+        let last = seen.last().unwrap();
+        assert_eq!((last.r#type(), last.name.as_str()), (Type::Purged, name));
+        assert_eq!((last.note.as_str(), &last.record), ("court order 7", &None));
+        let elsewhere = RecordFilter {
+            regions: vec!["IS".into()],
+            ..RecordFilter::default()
+        };
+        let told = stream(site, view, Some(elsewhere), 1).await;
+        let told: Vec<_> = told
+            .iter()
+            .filter(|it| it.r#type() == Type::Purged)
+            .collect();
+        assert!(!told.is_empty() && told.iter().all(|it| it.record.is_none()));
+    }
+}
+
+/// By name, revision, sequence, list and comparison. `desk` and `wire` are the heads before the erasure.
+async fn reads_tell_only_the_fact(site: &Site, public: &Record, (desk, wire): (i64, i64)) {
+    let name = name(public);
+    for view in [View::Desk, View::Published] {
+        let tombstone = look(&site.client, name, view).await.unwrap();
+        assert_eq!(state(&tombstone), State::Retracted);
+        assert!(!says_canary(&tombstone));
+        assert_eq!(meta(&tombstone).uid, meta(public).uid);
+        assert_eq!(
+            meta(&tombstone).corrections.last().unwrap().note,
+            "court order 7"
+        );
+        for revision in 1..=7 {
+            let request = GetRecordRequest {
+                revision: Some(revision),
+                ..get_request(name, view)
+            };
+            assert!(
+                get(&site.client, request)
+                    .await
+                    .is_ok_and(|it| !says_canary(&it))
+                    || view == View::Published && revision < 5
+            );
+        }
+        for at in [desk - 3, desk, desk + 1]
+            .map(|at| at.min(if view == View::Desk { at } else { wire + 1 }))
+        {
+            let request = GetRecordRequest {
+                as_of: Some(at),
+                ..get_request(name, view)
+            };
+            if let Ok(answer) = get(&site.client, request).await {
+                assert!(!says_canary(&answer));
+            }
+        }
+        let request = ListRevisionsRequest {
+            name: name.to_owned(),
+            view: view.into(),
+            ..ListRevisionsRequest::default()
+        };
+        let listed = site
+            .client
+            .clone()
+            .records
+            .list_revisions(request)
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(!says_canary(&listed));
+        let newest = &listed.revisions[0];
+        assert_eq!(
+            (newest.r#type(), newest.note.as_str()),
+            (Type::Purged, "court order 7")
+        );
+        assert!(newest.time.is_some());
+        assert_eq!(
+            newest.author,
+            if view == View::Desk { "local" } else { "" },
+            "who did it stays"
+        );
+    }
+    let request = DiffRevisionsRequest {
+        name: name.to_owned(),
+        view: View::Desk.into(),
+        from_revision: 1,
+        to_revision: 6,
+    };
+    let answer = site
+        .client
+        .clone()
+        .records
+        .diff_revisions(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(answer.differences.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

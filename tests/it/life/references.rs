@@ -240,7 +240,7 @@ async fn w9_no_event_is_part_of_itself_in_a_batch_or_over_the_store() {
 #[tokio::test]
 async fn w9_layers_of_many_ways_up_are_decided_in_no_time() {
     let site = base().await;
-    let layers = 12;
+    let layers = 40;
     let mut events = vec![event("l0-0"), event("l0-1"), event("l0-2")];
     for layer in 1..layers {
         for n in 0..3 {
@@ -254,8 +254,8 @@ async fn w9_layers_of_many_ways_up_are_decided_in_no_time() {
     let drafts = make(&site.client, &events).await;
     let publishing = tokio::time::timeout(crate::rig::PATIENCE, show(&site.client, &drafts));
     assert_eq!(
-        publishing.await.expect("3^12 ways are not walked").len(),
-        36
+        publishing.await.expect("3^40 ways are not walked").len(),
+        120
     );
 }
 

@@ -180,3 +180,41 @@ async fn w9_a_fact_is_never_left_with_a_withdrawn_source_whoever_is_faster() {
     }
     println!("{rounds} rounds: {published} published, {withdrawn} withdrawn");
 }
+
+#[tokio::test]
+async fn w9_what_a_cascade_takes_is_nothing_to_publish_on() {
+    let site = base().await;
+    let client = &site.client;
+    let only = shown(client, &article("only")).await;
+    shown(
+        client,
+        &citing(&actor("fact"), vec![quoting("articles/only")]),
+    )
+    .await;
+    let mut pointing = event("pointing");
+    as_event(&mut pointing).participants[0].actor = "actors/fact".into();
+    let draft = make(client, &[pointing]).await.swap_remove(0);
+    let before = heads(&site.url).await;
+    let writes = vec![retract(&only, "no", true), publish(&draft)];
+    let answer = refused(client, writes).await;
+    answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
+    let what = "participants.actor names actors/fact".to_owned();
+    assert_eq!(answer.violations, [("events/pointing".to_owned(), what)]);
+    assert_eq!(heads(&site.url).await, before);
+}
+
+#[tokio::test]
+async fn w9_an_embargo_does_not_rest_on_what_the_same_request_sends_back() {
+    let site = base().await;
+    let client = &site.client;
+    let until = Some(in_ms(3_600_000));
+    let target = make(client, &[actor("target")]).await.swap_remove(0);
+    let target = one(client, publish_at(&target, until)).await;
+    let mut pointing = event("pointing");
+    as_event(&mut pointing).participants[0].actor = "actors/target".into();
+    let draft = make(client, &[pointing]).await.swap_remove(0);
+    for undo in [send_back(&target, "no"), purge(&target, false)] {
+        let answer = refused(client, vec![undo, publish_at(&draft, until)]).await;
+        answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
+    }
+}

@@ -1,0 +1,443 @@
+//! Random requests, good and bad, by several clients at two servers that are started anew now and then, against a
+//! small model of the contract: after each one the service and the model agree on what it came to and on what
+//! is to be seen. A failure prints its seed and step; `DATELINE_SEED` and `DATELINE_STEPS` run just that.
+
+mod model;
+mod said;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dateline::proto::v1::{
+    CommitRequest, CommitResponse, Record, RecordVersion, State, View, Write, record::Kind as Body,
+    write,
+};
+use prost_types::Timestamp;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use uuid::Uuid;
+
+use self::{
+    model::{Content, Deed, Deeds, Known, Model, Outcome, is_article, is_visible},
+    said::{read, record},
+};
+use crate::{
+    life::hands::{self, Refused, get, get_request, look, send},
+    rig::{Site, config, database, meta, name as name_of, site_on},
+};
+
+/// Steps in the form that CI runs.
+const STEPS: usize = 600;
+/// Names of each kind.
+const IDS: usize = 5;
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// A run: the service, the model, and what clients remember.
+struct Run {
+    sites: Vec<Site>,
+    model: Model,
+    random: StdRng,
+    /// Etags by name and revision, as they were told.
+    etags: BTreeMap<(String, usize), String>,
+    /// Accepted requests with their answers, to be sent again.
+    answered: Vec<(CommitRequest, CommitResponse)>,
+    /// Far ahead, the same for all.
+    embargo: Timestamp,
+    outcomes: BTreeMap<String, usize>,
+}
+
+impl Run {
+    async fn begin(seed: u64) -> Self {
+        let url = database().await;
+        Self {
+            sites: vec![site_on(config(&url)).await, site_on(config(&url)).await],
+            model: Model::default(),
+            random: StdRng::seed_from_u64(seed),
+            etags: BTreeMap::new(),
+            answered: Vec::new(),
+            embargo: hands::in_ms(3_600_000),
+            outcomes: BTreeMap::new(),
+        }
+    }
+
+    fn any(&mut self, kind: &str) -> String {
+        format!("{kind}/m{}", self.random.random_range(0..IDS))
+    }
+
+    fn some(&mut self, kind: &str, most: usize) -> BTreeSet<String> {
+        let count = self.random.random_range(0..=most);
+        (0..count).map(|_| self.any(kind)).collect()
+    }
+
+    fn content(&mut self, name: &str) -> Content {
+        let mut content = Content {
+            text: format!("text {}", self.random.random_range(0..3)),
+            ..Content::default()
+        };
+        if !is_article(name) {
+            content.cites = self.some("articles", 2);
+        }
+        if name.starts_with("events/") {
+            content.names = self.some("actors", 1);
+            let itself = |whole: &String| whole != name;
+            content.part_of = self.some("events", 1).into_iter().filter(itself).collect();
+        }
+        content
+    }
+
+    /// A write that has a chance: mostly one that the record's state allows.
+    fn deeds(&mut self) -> Deeds {
+        let kind = *["articles", "actors", "events"]
+            .choose(&mut self.random)
+            .unwrap();
+        let name = self.any(kind);
+        let known = self.model.records.get(&name).cloned();
+        let newest = known.as_ref().map_or(1, Known::revision);
+        let stale = self.random.random_bool(0.06);
+        let seen = if stale {
+            self.random.random_range(1..=newest)
+        } else {
+            newest
+        };
+        let noted = self.random.random_bool(0.9);
+        let cascade = self.random.random_bool(0.5);
+        let state = known.as_ref().filter(|it| !it.gone).map(|it| it.state);
+        let sensible = match state {
+            None => &[0, 0, 0, 0, 12][..],
+            Some(State::Draft) => &[1, 1, 3, 5, 5, 5, 6, 11, 2],
+            Some(State::InReview) => &[4, 5, 5],
+            Some(State::Embargoed) => &[4, 5, 6, 12],
+            Some(State::Published) => &[7, 7, 7, 8, 9, 11, 5],
+            Some(State::Merged) => &[10, 10, 12],
+            Some(_) => &[12, 0],
+        };
+        let mut pick = *sensible.choose(&mut self.random).unwrap();
+        if self.random.random_bool(0.12) {
+            pick = self.random.random_range(0..13);
+        }
+        let deed = match pick {
+            0 => Deed::Create(self.content(&name)),
+            1 => Deed::Update(self.content(&name)),
+            2 => Deed::Delete,
+            3 => Deed::Submit,
+            4 => Deed::SendBack,
+            5 => Deed::Publish,
+            6 => Deed::Embargo,
+            7 => Deed::Correct(self.content(&name), noted),
+            8 => Deed::Retract { cascade, noted },
+            9 => {
+                let into = self.any(kind);
+                let seen = self.model.records.get(&into).map_or(1, Known::revision);
+                Deed::Merge { into, seen }
+            }
+            10 => Deed::Unmerge,
+            11 => {
+                let revision = self.random.random_range(1..=newest + 1);
+                Deed::Restore { revision, noted }
+            }
+            _ => Deed::Purge { cascade },
+        };
+        Deeds { name, seen, deed }
+    }
+
+    /// A request of one to five writes of different records.
+    fn request(&mut self) -> Vec<Deeds> {
+        let count = *[1, 1, 1, 2, 3, 5].choose(&mut self.random).unwrap();
+        let mut taken = BTreeSet::new();
+        let mut request: Vec<Deeds> = Vec::new();
+        let mut cascade = None;
+        for _ in 0..count {
+            let mut deeds = self.deeds();
+            // One word on cascades for the whole request.
+            if let Deed::Retract { cascade: it, .. } | Deed::Purge { cascade: it } = &mut deeds.deed
+            {
+                *it = *cascade.get_or_insert(*it);
+            }
+            let mut names = vec![deeds.name.clone()];
+            if let Deed::Merge { into, .. } = &deeds.deed {
+                names.push(into.clone());
+            }
+            if names.iter().all(|name| !taken.contains(name)) {
+                taken.extend(names);
+                request.push(deeds);
+            }
+        }
+        request
+    }
+
+    fn version(&self, name: &str, seen: usize) -> RecordVersion {
+        let etag = self.etags.get(&(name.to_owned(), seen));
+        hands::named(name, etag.map_or("0-unknown", String::as_str))
+    }
+
+    fn body(&self, deeds: &Deeds, content: &Content) -> Option<Record> {
+        let mut record = record(&deeds.name, content);
+        let meta = dateline::proto::v1::RecordMeta {
+            etag: self.version(&deeds.name, deeds.seen).etag,
+            ..Default::default()
+        };
+        match record.kind.as_mut()? {
+            Body::Article(it) => it.meta = Some(meta),
+            Body::Actor(it) => it.meta = Some(meta),
+            Body::Relation(it) => it.meta = Some(meta),
+            Body::Event(it) => it.meta = Some(meta),
+        }
+        Some(record)
+    }
+
+    fn write(&self, deeds: &Deeds) -> Write {
+        use write::Action;
+        let read = Some(self.version(&deeds.name, deeds.seen));
+        let note = |noted: bool| {
+            if noted {
+                "noted".to_owned()
+            } else {
+                String::new()
+            }
+        };
+        let action = match &deeds.deed {
+            Deed::Create(content) => Action::Create(write::Create {
+                record: Some(record(&deeds.name, content)),
+                original: Vec::new(),
+            }),
+            Deed::Update(content) => Action::Update(write::Update {
+                record: self.body(deeds, content),
+                update_mask: None,
+            }),
+            Deed::Delete => Action::Delete(self.version(&deeds.name, deeds.seen)),
+            Deed::Submit => Action::Submit(write::Submit { record: read }),
+            Deed::SendBack => Action::SendBack(write::SendBack {
+                record: read,
+                note: String::new(),
+            }),
+            Deed::Publish | Deed::Embargo => Action::Publish(write::Publish {
+                record: read,
+                embargo_time: matches!(deeds.deed, Deed::Embargo).then_some(self.embargo),
+            }),
+            Deed::Correct(content, noted) => Action::Correct(write::Correct {
+                record: self.body(deeds, content),
+                update_mask: None,
+                note: note(*noted),
+                kind: 0,
+            }),
+            Deed::Retract { cascade, noted } => Action::Retract(write::Retract {
+                record: read,
+                note: note(*noted),
+                cascade: *cascade,
+            }),
+            Deed::Merge { into, seen } => Action::Merge(write::Merge {
+                record: read,
+                into: Some(self.version(into, *seen)),
+                note: String::new(),
+            }),
+            Deed::Unmerge => Action::Unmerge(write::Unmerge {
+                record: read,
+                note: String::new(),
+            }),
+            Deed::Restore { revision, noted } => Action::Restore(write::Restore {
+                record: read,
+                revision: i64::try_from(*revision).unwrap(),
+                note: note(*noted),
+            }),
+            Deed::Purge { cascade } => Action::Purge(write::Purge {
+                record: read,
+                note: "by order".into(),
+                cascade: *cascade,
+            }),
+        };
+        Write {
+            action: Some(action),
+        }
+    }
+
+    fn site(&mut self) -> &Site {
+        let pick = self.random.random_range(0..self.sites.len());
+        &self.sites[pick]
+    }
+
+    async fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0 => self.restart().await,
+            1..8 => self.repeat().await,
+            _ => self.commit().await,
+        }
+    }
+
+    async fn restart(&mut self) {
+        let site = self
+            .sites
+            .swap_remove(self.random.random_range(0..self.sites.len()));
+        let url = site.url.clone();
+        site.stop().await;
+        self.sites.push(site_on(config(&url)).await);
+    }
+
+    /// An earlier request again (W4), or its id for another one.
+    async fn repeat(&mut self) {
+        let Some((request, answer)) = self.answered.choose(&mut self.random).cloned() else {
+            return;
+        };
+        let other = self.random.random_bool(0.3);
+        let asked = CommitRequest {
+            omit_content: request.omit_content != other,
+            ..request
+        };
+        let client = self.site().client.clone();
+        match send(&client, asked).await {
+            Ok(again) if !other => {
+                assert_eq!(
+                    (again.sequence, again.wire_sequence),
+                    (answer.sequence, answer.wire_sequence)
+                );
+                assert_eq!(hands::names(&again.records), hands::names(&answer.records));
+            }
+            Err(refused) if other => assert_eq!(refused.reason, "REQUEST_ID_REUSED"),
+            answer => panic!("a repeated request: {answer:?}"),
+        }
+    }
+
+    async fn commit(&mut self) {
+        let deeds = self.request();
+        let only_asks = self.random.random_bool(0.05);
+        let request = CommitRequest {
+            writes: deeds.iter().map(|deeds| self.write(deeds)).collect(),
+            request_id: Uuid::now_v7().to_string(),
+            validate_only: only_asks,
+            ..CommitRequest::default()
+        };
+        let expected = if only_asks {
+            self.model.clone().take(&deeds)
+        } else {
+            self.model.take(&deeds)
+        };
+        let client = self.site().client.clone();
+        let answer = send(&client, request.clone()).await;
+        self.compare(&deeds, &expected, &answer);
+        let (Ok(changed), Ok(answer)) = (expected, answer) else {
+            return self
+                .look_at(deeds.into_iter().map(|it| it.name).collect())
+                .await;
+        };
+        if only_asks {
+            return self
+                .look_at(deeds.into_iter().map(|it| it.name).collect())
+                .await;
+        }
+        if !changed.is_empty() {
+            assert_eq!(answer.sequence, self.model.desk, "{deeds:?}");
+        }
+        for record in &answer.records {
+            let revision = usize::try_from(meta(record).revision).unwrap();
+            let key = (name_of(record).to_owned(), revision);
+            let etag = meta(record).etag;
+            let told = self.etags.insert(key, etag.clone());
+            assert!(
+                told.is_none_or(|told| told == etag),
+                "an etag stands for one revision"
+            );
+        }
+        self.answered.push((request, answer));
+        let all = deeds.into_iter().map(|it| it.name).chain(changed).collect();
+        self.look_at(all).await;
+    }
+
+    fn compare(
+        &mut self,
+        deeds: &[Deeds],
+        expected: &Outcome,
+        answer: &Result<CommitResponse, Refused>,
+    ) {
+        let outcome = match (expected, answer) {
+            (Ok(_), Ok(_)) => "OK".to_owned(),
+            (Err(reasons), Err(refused)) if reasons.contains(refused.reason.as_str()) => {
+                refused.reason.clone()
+            }
+            _ => panic!("{deeds:?}\nthe contract says {expected:?}, the service {answer:?}"),
+        };
+        *self.outcomes.entry(outcome).or_default() += 1;
+    }
+
+    async fn look_at(&mut self, names: BTreeSet<String>) {
+        for name in names {
+            for view in [View::Desk, View::Published] {
+                let client = self.site().client.clone();
+                let seen = look(&client, &name, view).await;
+                let known = self.model.records.get(&name).filter(|it| !it.gone);
+                let known = known.filter(|it| view == View::Desk || is_visible(it.state));
+                let (Some(record), Some(known)) = (&seen, known) else {
+                    assert_eq!(
+                        seen.is_some(),
+                        known.is_some(),
+                        "{name} {view:?}: {seen:?} {known:?}"
+                    );
+                    continue;
+                };
+                self.assert_as_known(record, known, view);
+                let led = get(&client, get_request(&name, view))
+                    .await
+                    .unwrap()
+                    .record
+                    .unwrap();
+                assert_eq!(name_of(&led), self.model.leads_to(&name));
+            }
+        }
+    }
+
+    fn assert_as_known(&self, seen: &Record, known: &Known, view: View) {
+        let told = meta(seen);
+        let name = name_of(seen);
+        assert_eq!(told.state(), known.state, "{name}");
+        assert_eq!(
+            told.revision,
+            i64::try_from(known.revision()).unwrap(),
+            "{name}"
+        );
+        assert_eq!(
+            Some(&told.etag),
+            self.etags.get(&(name.to_owned(), known.revision()))
+        );
+        assert_eq!(told.merged_into, known.merged_into, "{name}");
+        let from: BTreeSet<_> = told.merged_from.into_iter().collect();
+        assert_eq!(from, known.merged_from, "{name}");
+        assert_eq!(told.corrections.len(), known.corrections, "{name}");
+        let tombstone = matches!(known.state, State::Retracted | State::Merged);
+        let content = if tombstone && view == View::Published {
+            Content::default()
+        } else {
+            known.content.clone()
+        };
+        assert_eq!(read(seen), content, "{name} {view:?}");
+    }
+
+    async fn end(mut self) {
+        let all = self.model.records.keys().cloned().collect();
+        self.look_at(all).await;
+        let heads = hands::heads(&self.sites[0].url).await;
+        assert_eq!(heads, (self.model.desk, self.model.wire));
+        println!("outcomes {:?}, heads {heads:?}", self.outcomes);
+        for site in self.sites {
+            site.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w2_to_w11_the_service_and_the_model_of_the_contract_agree_on_random_lives() {
+    let steps = variable("DATELINE_STEPS").unwrap_or(STEPS);
+    let seed: u64 = variable("DATELINE_SEED").unwrap_or_else(rand::random);
+    println!("DATELINE_SEED={seed} DATELINE_STEPS={steps}");
+    // So many steps, then all begins anew: names are used up at some time.
+    let (mut left, mut round) = (steps, 0);
+    while left > 0 {
+        let mut run = Run::begin(seed ^ round).await;
+        let now = left.min(STEPS / 2);
+        for step in 0..now {
+            println!("round {round} step {step}");
+            run.step().await;
+        }
+        run.end().await;
+        left -= now;
+        round += 1;
+    }
+}

@@ -1,0 +1,70 @@
+//! What records say, as the model knows it and as the service sends it.
+
+use dateline::proto::v1::{
+    EventLink, Kind, Participant, Record, event_link, participant, record::Kind as Body,
+};
+
+use super::model::{Content, is_article};
+use crate::life::hands;
+
+fn kind_of(name: &str) -> Kind {
+    match name.split('/').next() {
+        Some("articles") => Kind::Article,
+        Some("actors") => Kind::Actor,
+        _ => Kind::Event,
+    }
+}
+
+/// The record that says this.
+pub fn record(name: &str, content: &Content) -> Record {
+    let id = name.split_once('/').unwrap().1;
+    let record = hands::saying(&hands::of_kind(kind_of(name), id), &content.text);
+    if is_article(name) {
+        return record;
+    }
+    let cites = content
+        .cites
+        .iter()
+        .map(|article| dateline::proto::v1::Evidence {
+            quote: None,
+            ..hands::quoting(article)
+        });
+    let mut record = hands::citing(&record, cites.collect());
+    if let Some(Body::Event(event)) = &mut record.kind {
+        let names = content.names.iter().map(|actor| Participant {
+            actor: actor.clone(),
+            role: participant::Role::Party.into(),
+            ..Participant::default()
+        });
+        event.participants = names.collect();
+        let links = content.part_of.iter().map(|whole| EventLink {
+            r#type: event_link::Type::PartOf.into(),
+            event: whole.clone(),
+        });
+        event.links = links.collect();
+    }
+    record
+}
+
+/// What a record says.
+pub fn read(record: &Record) -> Content {
+    let mut content = Content {
+        text: hands::text(record).to_owned(),
+        ..Content::default()
+    };
+    let evidence = match record.kind.as_ref().unwrap() {
+        Body::Actor(actor) => &actor.evidence[..],
+        Body::Event(event) => &event.evidence,
+        _ => &[],
+    };
+    content.cites = evidence.iter().map(|entry| entry.article.clone()).collect();
+    if let Some(Body::Event(event)) = &record.kind {
+        content.names = event
+            .participants
+            .iter()
+            .map(|it| it.actor.clone())
+            .collect();
+        content.part_of = event.links.iter().map(|link| link.event.clone()).collect();
+    }
+    content
+}
