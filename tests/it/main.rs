@@ -13,9 +13,6 @@
     clippy::format_collect,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"
 )]
-#![allow(
-    reason = "a test is one future, and tells its story from beginning to end"
-)]
 
 mod architecture;
 mod bad_input;
