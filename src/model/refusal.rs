@@ -41,7 +41,7 @@ pub enum Refusal {
         existing: Name,
     },
     /// Something would lose its only source.
-    #[error("{} would be left without a source; withdraw them too, with cascade", plural(records.len(), "published record"))]
+    #[error("{} would be left without a source; withdraw them too, with cascade", plural(records.len(), "published record", "published records"))]
     OnlyEvidence {
         /// All of them, with the article that each of them cites.
         records: Vec<(Name, Name)>,
@@ -63,13 +63,13 @@ pub enum Refusal {
         instead: &'static str,
     },
     /// Something would be published that points at what readers cannot see (W9).
-    #[error("{} of the batch point at records that are neither in it nor published", plural(references.len(), "reference"))]
+    #[error("{} at records that are neither in it nor published", plural(references.len(), "reference of the batch points", "references of the batch point"))]
     UnresolvedReferences {
         /// All of them.
         references: Vec<Unresolved>,
     },
     /// Something would be published without a source (W9).
-    #[error("{} of the batch have no evidence", plural(names.len(), "record"))]
+    #[error("{} no evidence", plural(names.len(), "record of the batch has", "records of the batch have"))]
     MissingEvidence {
         /// All of them.
         names: Vec<Name>,
@@ -100,12 +100,8 @@ pub fn state_in_words(state: State) -> String {
     super::drawing::state_facet(state).replace('_', " ")
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+fn plural(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 fn circle(names: &[Name]) -> String {

@@ -354,7 +354,7 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
                 answer(
                     Code::FailedPrecondition,
                     "MISSING_EVIDENCE",
-                    "1 record of the batch have no evidence",
+                    "1 record of the batch has no evidence",
                 ),
             ),
             row(
