@@ -1,5 +1,5 @@
 //! What a request comes to: new revisions of records, with everything that is stored or told of them. Knows
-//! no rule; those are in [`super::step`] and beside it.
+//! no rule; those are in `step` and beside it.
 
 use prost::Message;
 use time::OffsetDateTime;

@@ -27,7 +27,7 @@ use crate::{
 /// Steps in the form that CI runs.
 const STEPS: usize = 600;
 /// Names of each kind.
-const IDS: usize = 5;
+const IDS: usize = 9;
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
@@ -66,8 +66,16 @@ impl Run {
     }
 
     fn some(&mut self, kind: &str, most: usize) -> BTreeSet<String> {
+        let public = self.model.records.iter().filter(|(name, known)| {
+            name.starts_with(kind) && known.state == State::Published && !known.gone
+        });
+        let public: Vec<_> = public.map(|(name, _)| name.clone()).collect();
         let count = self.random.random_range(0..=most);
-        (0..count).map(|_| self.any(kind)).collect()
+        let mut one = || match public.choose(&mut self.random) {
+            Some(name) if self.random.random_bool(0.8) => name.clone(),
+            _ => self.any(kind),
+        };
+        (0..count).map(|_| one()).collect()
     }
 
     fn content(&mut self, name: &str) -> Content {
@@ -77,6 +85,9 @@ impl Run {
         };
         if !is_article(name) {
             content.cites = self.some("articles", 2);
+            if content.cites.is_empty() && self.random.random_bool(0.8) {
+                content.cites = self.some("articles", 2);
+            }
         }
         if name.starts_with("events/") {
             content.names = self.some("actors", 1);
@@ -91,7 +102,15 @@ impl Run {
         let kind = *["articles", "actors", "events"]
             .choose(&mut self.random)
             .unwrap();
-        let name = self.any(kind);
+        let mut name = self.any(kind);
+        // Where nothing is left there is little to try.
+        for _ in 0..4 {
+            let known = self.model.records.get(&name);
+            if known.is_none_or(|it| !it.gone && it.state != State::Retracted) {
+                break;
+            }
+            name = self.any(kind);
+        }
         let known = self.model.records.get(&name).cloned();
         let newest = known.as_ref().map_or(1, Known::revision);
         let stale = self.random.random_bool(0.06);
@@ -104,12 +123,12 @@ impl Run {
         let cascade = self.random.random_bool(0.5);
         let state = known.as_ref().filter(|it| !it.gone).map(|it| it.state);
         let sensible = match state {
-            None => &[0, 0, 0, 0, 12][..],
-            Some(State::Draft) => &[1, 1, 3, 5, 5, 5, 6, 11, 2],
+            None => &[0, 0, 0, 0, 0, 0, 0, 0, 12][..],
+            Some(State::Draft) => &[1, 1, 1, 3, 3, 5, 5, 5, 5, 5, 5, 6, 11, 2],
             Some(State::InReview) => &[4, 5, 5],
-            Some(State::Embargoed) => &[4, 5, 6, 12],
-            Some(State::Published) => &[7, 7, 7, 8, 9, 11, 5],
-            Some(State::Merged) => &[10, 10, 12],
+            Some(State::Embargoed) => &[4, 4, 5, 5, 5, 6, 12],
+            Some(State::Published) => &[7, 7, 7, 7, 8, 9, 9, 11, 11, 5],
+            Some(State::Merged) => &[10, 10, 10, 10, 12],
             Some(_) => &[12, 0],
         };
         let mut pick = *sensible.choose(&mut self.random).unwrap();
