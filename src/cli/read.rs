@@ -11,8 +11,11 @@ use super::{
     place,
 };
 use crate::{
-    client::Client,
-    proto::v1::{BatchGetRecordsRequest, ListRecordsRequest, View},
+    client::{Client, Failure},
+    proto::v1::{
+        BatchGetRecordsRequest, GetRecordRequest, ListRecordsRequest, Record, State, View,
+        record::Kind as Body,
+    },
 };
 
 /// Most names of one call.
@@ -27,6 +30,9 @@ pub(super) struct GetArgs {
     /// What readers see, or every record in every state
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
+    /// Of a merged record, print what is left of it, not the one that took its place
+    #[arg(long)]
+    no_redirect: bool,
     /// How to print
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: Format,
@@ -72,7 +78,9 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
             .batch_get(request)
             .await
             .map_err(|status| place::by_name(status.into(), names))?;
-        records.extend(answer.records);
+        for record in answer.records {
+            records.push(follow(&client, record, &args).await?);
+        }
         missing.extend(answer.missing);
     }
     if !records.is_empty() {
@@ -91,6 +99,32 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
     } else {
         NOT_FOUND.into()
     })
+}
+
+/// The record that took a merged one's place; any other as it is.
+async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Record> {
+    let body = record.kind.as_ref();
+    let is_merged = body
+        .and_then(Body::meta)
+        .is_some_and(|meta| meta.state() == State::Merged);
+    let Some(name) = body
+        .map(Body::name)
+        .filter(|_| is_merged && !args.no_redirect)
+    else {
+        return Ok(record);
+    };
+    let request = GetRecordRequest {
+        name: name.to_owned(),
+        view: View::from(args.view).into(),
+        ..GetRecordRequest::default()
+    };
+    let answer = client.get(request).await.map_err(Failure::from)?;
+    let Some(found) = answer.record.filter(|_| !answer.redirected_from.is_empty()) else {
+        return Ok(record);
+    };
+    let winner = found.kind.as_ref().map(Body::name).unwrap_or_default();
+    output::say(format_args!("{name} was merged into {winner}"));
+    Ok(found)
 }
 
 /// Prints records page by page; a table is printed at the end, so that its columns fit all rows.

@@ -138,7 +138,10 @@ impl fmt::Display for Failure {
         }
         if self.details.len() > 1 || self.code != Code::InvalidArgument {
             for (about, what) in &self.details {
-                write!(out, "\n  {about}: {what}")?;
+                match about.as_str() {
+                    "" => write!(out, "\n  {what}")?,
+                    about => write!(out, "\n  {about}: {what}")?,
+                }
             }
         }
         Ok(())

@@ -114,7 +114,40 @@ fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, Str
         .collect()
 }
 
-/// `INVALID_ARGUMENT` with every violation (W6).
+/// Most bytes of what an answer lists. Details travel in HTTP/2 trailers, in base64, and some clients take no
+/// more than 8 KiB of those.
+const LISTED_BYTES: usize = 5 * 1024;
+/// Bytes of an entry beside its texts, at most.
+const ENTRY_BYTES: usize = 40;
+
+/// As many entries as fit an answer, and one that says how many more there are.
+fn fitting(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let (mut listed, mut bytes, mut left_out) = (Vec::new(), 0, 0);
+    for (about, what) in all {
+        bytes += about.len() + what.len() + ENTRY_BYTES;
+        if bytes <= LISTED_BYTES {
+            listed.push((about, what));
+        } else {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        listed.push((String::new(), format!("and {left_out} more")));
+    }
+    listed
+}
+
+/// As many paths as fit, with commas between them.
+fn joined(paths: &[String]) -> String {
+    let mut bytes = 0;
+    let fitting = paths.iter().take_while(|path| {
+        bytes += path.len() + 1;
+        bytes <= LISTED_BYTES
+    });
+    fitting.cloned().collect::<Vec<_>>().join(",")
+}
+
+/// `INVALID_ARGUMENT` with every violation (W6), as far as they fit.
 #[must_use]
 pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
     let message = match violations {
@@ -134,8 +167,10 @@ pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
         message,
         HashMap::new(),
         |details| {
-            for violation in violations {
-                details.add_bad_request_violation(&violation.field, &violation.description);
+            let all = violations.iter();
+            let all = all.map(|it| (it.field.clone(), it.description.clone()));
+            for (field, description) in fitting(all) {
+                details.add_bad_request_violation(field, description);
             }
         },
     )
@@ -222,7 +257,8 @@ fn precondition<'a>(
         message,
         nothing,
         |details| {
-            for (subject, what) in violations {
+            let all = violations.map(|(subject, what)| (subject.to_owned(), what));
+            for (subject, what) in fitting(all) {
                 details.add_precondition_failure_violation(reason.as_str(), subject, what);
             }
         },
@@ -254,7 +290,7 @@ fn refused(refusal: &Refusal) -> Status {
             let about = metadata([
                 ("name", name.to_string()),
                 ("etag", current.clone()),
-                ("changed_paths", changed_paths.join(",")),
+                ("changed_paths", joined(changed_paths)),
             ]);
             with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
         }
@@ -403,5 +439,29 @@ pub fn feed(error: &feed::Error) -> Status {
             invalid_field(Reason::InvalidRequest, "min_sequence", &message)
         }
         feed::Error::Store(error) => store(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w6_what_is_listed_fits_the_trailers_that_clients_take_and_the_rest_is_counted() {
+        let many: Vec<_> = (0..1000)
+            .map(|index| Violation::new(format!("records[{index}].name"), "is not there"))
+            .collect();
+        let long = Violation::new("x".repeat(LISTED_BYTES), "is too long");
+        for violations in [many.as_slice(), &[long]] {
+            let status = invalid(Reason::InvalidRecord, violations);
+            assert!(status.details().len() < 6 * 1024);
+            let listed = status.get_details_bad_request().unwrap().field_violations;
+            let rest = violations.len() - (listed.len() - 1);
+            let last = listed.last().unwrap();
+            assert_eq!(last.description, format!("and {rest} more"));
+        }
+        let few = invalid(Reason::InvalidRecord, &many[..40]);
+        let listed = few.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(listed.len(), 40);
     }
 }

@@ -248,6 +248,12 @@ async fn a_published_record_is_merged_parted_restored_withdrawn_and_erased() {
     let lines: Vec<_> = merged.stdout.lines().map(words).collect();
     assert_eq!(lines[0][..4], [other.as_str(), "merged", "into", &kept]);
     assert_eq!(lines[1][..2], [kept.as_str(), "published"]);
+    let led = run(&site, &["get", &other]).await;
+    assert!(led.stdout.contains(&format!("name: {kept}\n")));
+    let told = format!("{other} was merged into {kept}");
+    assert!(led.stderr.contains(&told), "{}", led.stderr);
+    let left = run(&site, &["get", &other, "--no-redirect"]).await.ok();
+    assert!(left.stdout.contains(&format!("mergedInto: {kept}\n")));
     run(&site, &["unmerge", &other, "--note", "Two."])
         .await
         .ok();
