@@ -220,11 +220,30 @@ fn rules(field: &FieldDescriptor, extensions: &Extensions) -> Result<String> {
     if let Some(buf) = options.get_extension(&extensions.buf_field).as_message() {
         buf_rules(field.full_name(), buf, &mut set)?;
     }
+    check_facet(field.full_name(), &set)?;
     Ok(format!(
         "Rules {{ {}{}..Rules::NONE }}",
         set.join(", "),
         if set.is_empty() { "" } else { ", " }
     ))
+}
+
+/// A facet is indexed, and an index takes no long values: there has to be a rule that bounds it.
+fn check_facet(field: &str, rules: &[String]) -> Result<()> {
+    let is_facet = rules.iter().any(|rule| rule.starts_with("facet"));
+    let bounds = [
+        "refers_to",
+        "max_len",
+        "pattern: Some(\"^[a-z]([a-z0-9-]{0,61}",
+        "pattern: Some(\"^([A-Z]{2}",
+    ];
+    let is_bounded = rules
+        .iter()
+        .any(|rule| bounds.iter().any(|bound| rule.starts_with(bound)));
+    if is_facet && !is_bounded {
+        return Err(format!("{field}: a facet needs a rule that bounds its length").into());
+    }
+    Ok(())
 }
 
 fn our_rules(ours: &DynamicMessage, set: &mut Vec<String>) -> Result<()> {

@@ -48,7 +48,8 @@ CREATE TABLE links (
     field text NOT NULL,
     CONSTRAINT links_pkey PRIMARY KEY (source, target, field)
 );
-CREATE INDEX links_target_idx ON links (target);
+-- Who cites a record, and in which field, without a look at the table.
+CREATE INDEX links_target_idx ON links (target, field, source);
 
 -- First answers, so that a retry is not a second write (W4). Kept for 24 hours.
 CREATE TABLE requests (

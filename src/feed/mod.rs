@@ -12,7 +12,7 @@ mod tail;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::ring::Ring;
@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{
     model::filter::Filter,
-    store::{self, FeedIdentity, LogEntry, Store, View},
+    store::{self, FeedIdentity, LOG_READERS, LogEntry, Store, View},
 };
 
 /// How far ahead of the head a read may wait for a sequence: what is further is a mistake.
@@ -86,6 +86,8 @@ struct Shared {
     desk: Ring,
     wire: Ring,
     checkpoint_interval: Duration,
+    /// One for each connection that reads the log.
+    turns: Semaphore,
 }
 
 impl Feed {
@@ -107,6 +109,7 @@ impl Feed {
             desk: Ring::new(desk),
             wire: Ring::new(wire),
             checkpoint_interval,
+            turns: Semaphore::new(LOG_READERS as usize),
         };
         let feed = Self {
             shared: Arc::new(shared),
@@ -193,6 +196,8 @@ impl Feed {
     }
 
     async fn log_after(&self, view: View, sequence: u64) -> Result<Vec<LogEntry>, store::Error> {
+        // Streams that lag take turns, however many there are: waiting is no failure.
+        let _turn = self.shared.turns.acquire().await;
         self.shared.store.log_after(view, sequence).await
     }
 

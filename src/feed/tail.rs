@@ -54,7 +54,7 @@ async fn follow(
 /// Reads the log to its end.
 async fn catch_up(feed: &Feed, store: &Store, last: &mut u64) -> Result<(), Error> {
     loop {
-        let entries = store.log_after(View::Desk, *last).await?;
+        let entries = store.tail_after(*last).await?;
         let Some(newest) = entries.last() else {
             return Ok(());
         };

@@ -21,6 +21,10 @@ use super::{
 };
 use crate::proto::v1::{change::Type as ChangeType, record::Kind as Body};
 
+/// Most bytes of content that change in one batch.
+const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Most records that change in one batch: a merge changes two, a cascade many.
+const MAX_BATCH_RECORDS: usize = 5000;
 /// Most warnings of an answer.
 const MAX_WARNINGS: usize = 100;
 
@@ -56,12 +60,31 @@ pub fn decide(
             .map(|change| (change.name, change.revision - 1)),
     );
     plan.outcomes.extend(others.map(Outcome::Changed));
+    check_size(&plan.outcomes)?;
     seen.revisions.sort_unstable();
     seen.revisions.dedup();
     Ok(Decision {
         outcomes: plan.outcomes,
         seen,
         warnings: plan.warnings,
+    })
+}
+
+/// A batch is held whole by everybody who reads it.
+fn check_size(outcomes: &[Outcome]) -> Result<(), Refusal> {
+    let changes = || outcomes.iter().filter_map(Outcome::change);
+    let (bytes, records) = (
+        changes().map(|change| change.content.len()).sum(),
+        changes().count(),
+    );
+    if bytes <= MAX_BATCH_BYTES && records <= MAX_BATCH_RECORDS {
+        return Ok(());
+    }
+    Err(Refusal::TooLarge {
+        bytes,
+        records,
+        most_bytes: MAX_BATCH_BYTES,
+        most_records: MAX_BATCH_RECORDS,
     })
 }
 

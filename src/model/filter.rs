@@ -76,6 +76,21 @@ impl Filter {
         self
     }
 
+    /// Ranges of names in which records of the wanted kinds lie, first inclusive, end exclusive; none if every
+    /// kind is wanted.
+    #[must_use]
+    pub fn name_ranges(&self) -> Option<Vec<(String, String)>> {
+        let kinds = self.dimensions.iter().find_map(|facets| {
+            let kinds = facets.iter().map(|facet| facet.strip_prefix("kind:"));
+            kinds.collect::<Option<Vec<_>>>()
+        })?;
+        // '0' comes right after '/'.
+        let ranges = kinds
+            .iter()
+            .map(|kind| (format!("{kind}s/"), format!("{kind}s0")));
+        Some(ranges.collect())
+    }
+
     /// Whether everything passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,7 +9,7 @@ use super::{
     withdrawal::supporting,
     world::{Look, World},
 };
-use crate::proto::v1::{Kind, record::Kind as Body};
+use crate::proto::v1::{Kind, State, record::Kind as Body};
 
 /// What these requests need and what was not looked at yet; empty when they can be decided.
 #[must_use]
@@ -41,7 +41,7 @@ fn add(write: &Write, world: &World, look: &mut Look) {
         }
         Action::Update { body, .. } | Action::Correct { body, .. } => {
             // Some fields come from here and some from what is stored; a few looks too many do no harm.
-            let drawing = super::drawing::draw(&mut body.clone(), crate::proto::v1::State::Draft);
+            let drawing = super::drawing::draw(&mut body.clone(), State::Draft);
             look.keys.extend(&drawing.keys);
             content(body, &drawing, world, look);
             if let Some((body, drawing)) = stored {
@@ -55,7 +55,9 @@ fn add(write: &Write, world: &World, look: &mut Look) {
                 let targets = drawing.references.iter().map(|reference| &reference.target);
                 let hidden = targets.filter(|target| {
                     let standing = world.standings.get(*target);
-                    standing.is_some_and(|standing| !standing.resolves() && !standing.deleted)
+                    standing.is_some_and(|standing| {
+                        standing.state == State::Embargoed && !standing.deleted
+                    })
                 });
                 look.heads.extend(hidden.cloned());
             }
@@ -63,8 +65,7 @@ fn add(write: &Write, world: &World, look: &mut Look) {
         Action::Restore { revision } => {
             let wanted = (write.name.clone(), *revision);
             if let Some(body) = world.revisions.get(&wanted) {
-                let drawing =
-                    super::drawing::draw(&mut body.clone(), crate::proto::v1::State::Draft);
+                let drawing = super::drawing::draw(&mut body.clone(), State::Draft);
                 content(body, &drawing, world, look);
             }
             look.revisions.insert(wanted);
@@ -83,8 +84,18 @@ fn add(write: &Write, world: &World, look: &mut Look) {
 
 /// What a content refers to, quotes, and is part of.
 fn content(body: &Body, drawing: &Drawing, world: &World, look: &mut Look) {
-    let targets = drawing.references.iter().map(|reference| &reference.target);
-    look.standings.extend(targets.cloned());
+    for reference in &drawing.references {
+        let mut target = Some(&reference.target);
+        // A merged one leads on, as far as is known by now.
+        while let Some(name) = target
+            && look.standings.insert(name.clone())
+        {
+            target = world
+                .standings
+                .get(name)
+                .and_then(|standing| standing.merged_into.as_ref());
+        }
+    }
     for entry in body.evidence().unwrap_or_default() {
         if let Some(article) = Name::parse(&entry.article) {
             look.revisions.insert((article, entry.article_revision));

@@ -14,6 +14,9 @@ use crate::proto::v1::{
     State, change::Type as ChangeType, event_link, evidence::Modality, record::Kind as Body,
 };
 
+/// Longest chain of merges that is followed.
+const MAX_MERGES: usize = 64;
+
 /// What a batch makes visible, and what it takes away.
 pub(super) struct Publishing<'a> {
     world: &'a World,
@@ -95,17 +98,38 @@ impl<'a> Publishing<'a> {
         unresolved
     }
 
-    /// Whether a record will be there for readers as soon as `change` is.
+    /// Whether a record, or what it was merged into, will be there for readers as soon as `change` is.
     fn resolves(&self, change: &Change, target: &Name, seen: &mut Seen) -> bool {
-        if let Some(with_it) = self.shown.get(target) {
-            return with_it.state == State::Published || opens_no_later(with_it, change);
+        let mut target = target.clone();
+        for _ in 0..MAX_MERGES {
+            if let Some(with_it) = self.shown.get(&target) {
+                return with_it.state == State::Published || opens_no_later(with_it, change);
+            }
+            let next = match self.changes.get(&target) {
+                // A merge leads on; what is withdrawn or sent back is nothing to rely on.
+                Some(merged) if merged.state == State::Merged => {
+                    Name::parse(&merged.meta.merged_into)
+                }
+                Some(_) => return false,
+                None => {
+                    seen.revisions
+                        .push((target.clone(), self.world.revision(&target)));
+                    match self.world.standings.get(&target) {
+                        Some(standing) if standing.state == State::Merged => {
+                            standing.merged_into.clone()
+                        }
+                        _ => return self.is_shown(change, &target),
+                    }
+                }
+            };
+            let Some(next) = next else { return false };
+            target = next;
         }
-        if let Some(change) = self.changes.get(target) {
-            // A merge in the same batch leaves a redirect; what is withdrawn or sent back, nothing to rely on.
-            return change.state == State::Merged;
-        }
-        seen.revisions
-            .push((target.clone(), self.world.revision(target)));
+        false
+    }
+
+    /// Whether a stored record is there for readers as soon as `change` is.
+    fn is_shown(&self, change: &Change, target: &Name) -> bool {
         let Some(standing) = self.world.standings.get(target) else {
             return false;
         };
@@ -114,7 +138,7 @@ impl<'a> Publishing<'a> {
                 change.state == State::Embargoed
                     && later_or_same(change.meta.embargo_time, head.meta.embargo_time)
             });
-        standing.resolves() || hidden_as_long
+        standing.is_published() || hidden_as_long
     }
 
     /// Follows `PART_OF` upwards, through the batch and the store. Each event is passed once, however many ways lead
@@ -134,6 +158,12 @@ impl<'a> Publishing<'a> {
             let body = if let Some(change) = self.changes.get(&name) {
                 Some(&change.body)
             } else {
+                // What was not looked at lies further up than anybody looks.
+                if !self.world.looked.heads.contains(&name) {
+                    return Err(Refusal::PartOfTooDeep {
+                        name: change.name.clone(),
+                    });
+                }
                 seen.revisions
                     .push((name.clone(), self.world.revision(&name)));
                 self.world.head(&name).map(|head| &head.body)

@@ -74,6 +74,26 @@ pub enum Refusal {
         /// All of them.
         names: Vec<Name>,
     },
+    /// It is part of something that is part of something, and so on, further than anybody looks.
+    #[error("{name} is part of a chain of events that is too long; link it to a higher one")]
+    PartOfTooDeep {
+        /// The event.
+        name: Name,
+    },
+    /// More than one batch may hold.
+    #[error(
+        "the batch would come to {bytes} bytes and {records} records; at most {most_bytes} bytes and {most_records} records go at once"
+    )]
+    TooLarge {
+        /// Bytes of all records.
+        bytes: usize,
+        /// How many would change.
+        records: usize,
+        /// Most bytes.
+        most_bytes: usize,
+        /// Most records.
+        most_records: usize,
+    },
     /// The id was used for another request (W4).
     #[error("this request_id was used for another request within the last 24 hours")]
     RequestIdReused,

@@ -1,7 +1,7 @@
 //! Requests to write, checked as far as they can be without looking at any stored record. Every write RPC
 //! becomes one of these: a `Commit` of one or of many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -20,6 +20,11 @@ use crate::proto::v1::{
     self, CommitRequest, correction, record::Kind as Body, write::Action as Sent,
 };
 
+/// Most entries of evidence of one request.
+const MAX_EVIDENCE: usize = 20_000;
+/// Most revisions of articles that one request cites.
+const MAX_CITED: usize = 1000;
+
 /// Several writes that happen together or not at all (W5).
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -35,6 +40,8 @@ pub struct Request {
     pub preconditions: Vec<(Name, String)>,
     /// Check all, write nothing.
     pub validate_only: bool,
+    /// Bytes of the request as it was sent.
+    pub bytes: usize,
     /// What looked wrong in the request itself.
     pub warnings: Vec<Warning>,
 }
@@ -188,7 +195,9 @@ impl Request {
         author: String,
         now: OffsetDateTime,
     ) -> Result<Self, Vec<Violation>> {
-        let fingerprint = Sha256::digest(commit.encode_to_vec()).into();
+        let encoded = commit.encode_to_vec();
+        let (fingerprint, bytes) = (Sha256::digest(&encoded).into(), encoded.len());
+        drop(encoded);
         let etags: Vec<_> = commit.writes.iter_mut().map(take_etag).collect();
         let mut validation = Validation::default();
         commit.walk(&mut Path::default(), &mut validation);
@@ -207,6 +216,7 @@ impl Request {
             writes.extend(write.action.and_then(|action| reader.read(action, etag)));
         }
         refuse_repeats(&writes, &mut violations);
+        bound_evidence(&writes, &mut violations);
         if !violations.is_empty() {
             return Err(violations);
         }
@@ -220,6 +230,7 @@ impl Request {
             preconditions: preconditions.collect(),
             writes,
             validate_only: commit.validate_only,
+            bytes,
             warnings,
         })
     }
@@ -260,6 +271,34 @@ fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<Uuid> {
 #[must_use]
 pub fn kind_field(body: &Body) -> &'static str {
     super::name::collection(body.kind()).trim_end_matches('s')
+}
+
+/// Every quote is looked up while all other writers wait, and every revision that is cited is read for it.
+fn bound_evidence(writes: &[Write], violations: &mut Vec<Violation>) {
+    let bodies = writes.iter().filter_map(|write| match &write.action {
+        Action::Create { body, .. }
+        | Action::Update { body, .. }
+        | Action::Correct { body, .. } => body.evidence(),
+        _ => None,
+    });
+    let (mut entries, mut cited) = (0, HashSet::new());
+    for entry in bodies.flatten() {
+        entries += 1;
+        cited.insert((entry.article.as_str(), entry.article_revision));
+    }
+    if entries > MAX_EVIDENCE {
+        let what = format!(
+            "have {entries} entries of evidence together; at most {MAX_EVIDENCE} go at once"
+        );
+        violations.push(Violation::new("writes", what));
+    }
+    if cited.len() > MAX_CITED {
+        let what = format!(
+            "cite {} revisions of articles; at most {MAX_CITED} go at once",
+            cited.len()
+        );
+        violations.push(Violation::new("writes", what));
+    }
 }
 
 fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {

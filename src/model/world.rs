@@ -75,10 +75,10 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether a published record may refer to it: it answers readers by itself or by a redirect (W9).
+    /// Whether readers see its content.
     #[must_use]
-    pub fn resolves(&self) -> bool {
-        !self.deleted && matches!(self.state, State::Published | State::Merged)
+    pub fn is_published(&self) -> bool {
+        !self.deleted && self.state == State::Published
     }
 }
 

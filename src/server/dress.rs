@@ -4,9 +4,11 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -20,6 +22,7 @@ use super::{
     deadline,
     status::{self, Reason},
 };
+use crate::proto::DESCRIPTORS;
 
 const DETAILS: &str = "grpc-status-details-bin";
 
@@ -176,16 +179,28 @@ fn panicked(panic: &(dyn Any + Send)) -> Status {
     status::internal(&Panic(text))
 }
 
+/// Paths of our own methods.
+static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let services = DESCRIPTORS.services();
+    let ours = services.filter(|service| service.package_name() == "dateline.v1");
+    let paths = ours.flat_map(|service| {
+        let name = service.full_name().to_owned();
+        let methods: Vec<_> = service.methods().collect();
+        let paths = methods.into_iter();
+        paths.map(move |method| format!("/{name}/{}", method.name()))
+    });
+    paths.collect()
+});
+
 fn count(method: &str, response: &Response<Body>, started: Instant) {
     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-    // The path is the client's: only those that we serve may become a label.
-    let method = if code == Code::Unimplemented {
-        "unknown"
-    } else {
+    // The path is the client's: only those of ours may become a label.
+    let method = if METHODS.contains(method) {
         method
-    }
-    .trim_start_matches('/')
-    .to_owned();
+    } else {
+        "other"
+    };
+    let method = method.trim_start_matches('/').to_owned();
     metrics::counter!("dateline_requests", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
     metrics::histogram!("dateline_request_seconds", "method" => method)
         .record(started.elapsed().as_secs_f64());

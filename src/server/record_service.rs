@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{
     codec::Ready,
@@ -97,6 +97,13 @@ impl RecordService for Records {
         wait_for(&self.feed, view, request.min_sequence).await?;
         let mut asked = HashSet::new();
         request.names.retain(|name| asked.insert(name.clone()));
+        let too_much = self.store.are_too_much(&request.names, view).await;
+        if too_much.map_err(|error| status::store(&error))? {
+            let message =
+                "these records are together larger than one answer may be; ask for fewer at once";
+            let reason = Reason::MessageTooLarge;
+            return Err(status::plain(Code::ResourceExhausted, reason, message));
+        }
         let found = self
             .store
             .get_records(&request.names, view)

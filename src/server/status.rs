@@ -348,6 +348,14 @@ fn refused(refusal: &Refusal) -> Status {
             });
             precondition(Reason::PartOfItself, message, violations)
         }
+        Refusal::PartOfTooDeep { name } => {
+            let what = "lies too deep";
+            let violations = std::iter::once((name.as_str(), what.to_owned()));
+            precondition(Reason::PartOfItself, message, violations)
+        }
+        Refusal::TooLarge { .. } => {
+            plain(Code::ResourceExhausted, Reason::MessageTooLarge, message)
+        }
         Refusal::RequestIdReused => with(
             Code::InvalidArgument,
             Reason::RequestIdReused,

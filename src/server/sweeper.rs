@@ -132,6 +132,7 @@ fn request(due: &[Due]) -> Request {
         writes: writes.collect(),
         preconditions: Vec::new(),
         validate_only: false,
+        bytes: 0,
         warnings: Vec::new(),
     }
 }
@@ -151,6 +152,7 @@ fn in_the_way(error: &CommitError, due: &[Due]) -> HashSet<Name> {
         Refusal::EtagMismatch { name, .. }
         | Refusal::NotFound { name }
         | Refusal::WrongState { name, .. }
+        | Refusal::PartOfTooDeep { name }
         | Refusal::Corrupt { name } => HashSet::from([name.clone()]),
         Refusal::Invalid(violations) => {
             let writes = violations.iter().filter_map(|it| write_of(&it.field));
@@ -161,6 +163,7 @@ fn in_the_way(error: &CommitError, due: &[Due]) -> HashSet<Name> {
         Refusal::NameTaken { .. }
         | Refusal::DuplicateOriginal { .. }
         | Refusal::OnlyEvidence { .. }
+        | Refusal::TooLarge { .. }
         | Refusal::RequestIdReused => HashSet::new(),
     }
 }

@@ -140,13 +140,17 @@ impl Worker {
     async fn next_group(&mut self) -> Option<Vec<Job>> {
         let mut group = Company::default();
         for job in std::mem::take(&mut self.set_aside) {
-            self.set_aside.extend(group.take(job));
+            // Whoever has gone away retries under the same id, if it matters.
+            if !job.answer.is_closed() {
+                self.set_aside.extend(group.take(job));
+            }
         }
         if group.jobs.is_empty() {
             let first = self.waiting.recv().await?;
             self.set_aside.extend(group.take(first));
         }
         while group.has_room()
+            && self.set_aside.len() < QUEUE
             && let Ok(job) = self.waiting.try_recv()
         {
             self.set_aside.extend(group.take(job));
@@ -242,8 +246,9 @@ impl Worker {
         for (number, (job, decision)) in (1..).zip(to_write) {
             match numbers.get(&number) {
                 Some(numbered) => {
+                    // It is committed: whatever fails now, the answer is there for a retry under the same id.
                     let told = answered(connection, &decision, Some(*numbered)).await;
-                    answer(job.answer, told.map_err(CommitError::from));
+                    answer(job.answer, told.map_err(|error| unanswered(&error).into()));
                 }
                 None => self.decide_again(job),
             }
@@ -344,17 +349,24 @@ fn join(
     Ok(())
 }
 
-/// Whether the statement that failed has certainly changed nothing.
+/// Whether the statement that failed has certainly changed nothing, and may succeed for others.
 fn is_rolled_back(error: &Error) -> bool {
     match error {
-        Error::TimedOut(_)
-        | Error::DiskFull(_)
-        | Error::Raced(_)
-        | Error::Database(_)
-        | Error::Corrupt(_) => true,
-        // The connection may have died after the commit and before the answer.
-        Error::Unavailable(_) | Error::Schema(_) | Error::ShuttingDown => false,
+        Error::DiskFull(_) | Error::Raced(_) | Error::Database(_) | Error::Corrupt(_) => true,
+        // The connection may have died after the commit and before the answer. A timeout has changed nothing; but
+        // whoever waited for the lock in vain would do so again, one by one.
+        Error::Unavailable(_) | Error::TimedOut(_) | Error::Schema(_) | Error::ShuttingDown => {
+            false
+        }
     }
+}
+
+fn unanswered(error: &Error) -> Error {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "committed, but the answer cannot be read"
+    );
+    away()
 }
 
 fn away() -> Error {

@@ -13,12 +13,15 @@ use crate::model::{
 const GROUP_REQUESTS: usize = 256;
 /// Most writes of a group: bounds how long others wait for the feed's lock.
 const GROUP_WRITES: usize = 1000;
+/// Most bytes of a group, for the same reason, and because Postgres takes no message of a gigabyte.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
 
 /// Requests that can be committed together.
 #[derive(Default)]
 pub(super) struct Company {
     pub jobs: Vec<Job>,
     writes: usize,
+    bytes: usize,
     changed: HashSet<Name>,
     /// Something of the group counts on records that it does not name to stay published.
     relies: bool,
@@ -46,7 +49,8 @@ impl Company {
         let apart = names()
             .chain(conditions)
             .all(|name| !self.changed.contains(name));
-        let fits = self.writes + request.writes.len() <= GROUP_WRITES;
+        let fits = self.writes + request.writes.len() <= GROUP_WRITES
+            && self.bytes + request.bytes <= GROUP_BYTES;
         let alone = self.jobs.is_empty();
         let goes = self.has_room() && fits && apart && !closed && !(relies && withdraws);
         if !alone && !goes {
@@ -54,6 +58,7 @@ impl Company {
         }
         (self.relies, self.withdraws, self.closed) = (relies, withdraws, closed);
         self.writes += request.writes.len();
+        self.bytes += request.bytes;
         self.changed.extend(names().cloned());
         self.jobs.push(job);
         None

@@ -274,7 +274,7 @@ impl Store {
             &revisions,
             limit,
         )
-        .fetch_all(&self.feed)
+        .fetch_all(&self.vital)
         .await?;
         let rows = rows.into_iter().map(|row| {
             let etag = etag(&row.name, &row.meta)?;

@@ -73,6 +73,15 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
     if !filter.by_state {
         query.push(" AND records.state NOT IN ('retracted', 'merged')");
     }
+    // Names sort by kind, so a kind is a range of them: otherwise a page of events walks past all actors first.
+    if let Some(ranges) = filter.name_ranges() {
+        query.push(" AND (false");
+        for (first, end) in ranges {
+            query.push(" OR records.name >= ").push_bind(first);
+            query.push(" AND records.name < ").push_bind(end);
+        }
+        query.push(")");
+    }
     for dimension in &filter.dimensions {
         query
             .push(" AND records.facets && ")

@@ -1,6 +1,7 @@
 //! The log, read in order. Pages hold whole batches and are bounded in bytes; what follows a sequence
 //! follows it on every replica and at any time (F1).
 
+use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::{
@@ -124,7 +125,7 @@ impl TryFrom<Row> for LogEntry {
 
 /// The same page by either number: the statement differs in two column names only.
 macro_rules! page_after {
-    ($store:expr, $after:expr, $sequence:literal, $batch:literal) => {
+    ($pool:expr, $after:expr, $sequence:literal, $batch:literal) => {
         sqlx::query_as!(
             Row,
             r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
@@ -145,7 +146,7 @@ macro_rules! page_after {
             PAGE_ROWS,
             PAGE_BYTES,
         )
-        .fetch_all(&$store.feed)
+        .fetch_all($pool)
         .await?
     };
 }
@@ -156,25 +157,15 @@ impl Store {
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
     pub async fn log_after(&self, view: View, after: u64) -> Result<Vec<LogEntry>, Error> {
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let rows = match view {
-            View::Desk => page_after!(self, after, "desk_sequence", "desk_batch"),
-            View::Published => page_after!(self, after, "wire_sequence", "wire_batch"),
-        };
-        let mut entries = rows
-            .into_iter()
-            .map(LogEntry::try_from)
-            .collect::<Result<Vec<_>, _>>()?;
-        let whole = entries
-            .iter()
-            .rposition(|entry| {
-                entry
-                    .place(view)
-                    .is_some_and(|(sequence, batch)| sequence == batch)
-            })
-            .map_or(0, |last| last + 1);
-        entries.truncate(whole);
-        Ok(entries)
+        page(&self.feed, view, after).await
+    }
+
+    /// The same for the tail of the desk's feed, which must not wait for streams that lag.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or the log is damaged.
+    pub async fn tail_after(&self, after: u64) -> Result<Vec<LogEntry>, Error> {
+        page(&self.vital, View::Desk, after).await
     }
 
     /// The newest sequences: desk, then wire.
@@ -183,8 +174,30 @@ impl Store {
     /// When the database cannot answer.
     pub async fn heads(&self) -> Result<(u64, u64), Error> {
         let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
-            .fetch_one(&self.feed)
+            .fetch_one(&self.vital)
             .await?;
         Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
     }
+}
+
+async fn page(pool: &PgPool, view: View, after: u64) -> Result<Vec<LogEntry>, Error> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let rows = match view {
+        View::Desk => page_after!(pool, after, "desk_sequence", "desk_batch"),
+        View::Published => page_after!(pool, after, "wire_sequence", "wire_batch"),
+    };
+    let mut entries = rows
+        .into_iter()
+        .map(LogEntry::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    let whole = entries
+        .iter()
+        .rposition(|entry| {
+            entry
+                .place(view)
+                .is_some_and(|(sequence, batch)| sequence == batch)
+        })
+        .map_or(0, |last| last + 1);
+    entries.truncate(whole);
+    Ok(entries)
 }

@@ -37,6 +37,11 @@ pub use self::{
     wake::Wake,
 };
 
+/// Connections for pages of the log; more readers than that take turns.
+pub const LOG_READERS: u32 = 3;
+/// Longest that a sign of life may take.
+const PING: Duration = Duration::from_secs(2);
+
 /// How the store uses its database.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -73,7 +78,10 @@ pub struct FeedIdentity {
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: PgPool,
+    /// Pages of the log for streams that lag.
     feed: PgPool,
+    /// What everybody waits for: the tail, heads, health, embargoes.
+    vital: PgPool,
     writer: PgPool,
     options: PgConnectOptions,
 }
@@ -126,7 +134,8 @@ impl Store {
         };
         Ok(Self {
             readers: pool(settings.readers, &options),
-            feed: pool(4, &options),
+            feed: pool(LOG_READERS, &options),
+            vital: pool(4, &options),
             writer: pool(2, &keyed),
             options,
         })
@@ -138,7 +147,7 @@ impl Store {
     /// When the database cannot answer.
     pub async fn identity(&self) -> Result<FeedIdentity, Error> {
         let row = sqlx::query!("SELECT id, epoch, token_key FROM feed")
-            .fetch_one(&self.feed)
+            .fetch_one(&self.vital)
             .await?;
         Ok(FeedIdentity {
             id: row.id,
@@ -155,12 +164,21 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), Error> {
-        sqlx::query("SELECT 1").execute(&self.feed).await?;
-        Ok(())
+        let answered = sqlx::query("SELECT 1").execute(&self.vital);
+        // A database that is cut off without a word answers nothing at all.
+        match tokio::time::timeout(PING, answered).await {
+            Ok(answer) => answer.map(drop).map_err(Error::from),
+            Err(_) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
+        }
     }
 
     /// Closes every connection, after the statements on them have ended.
     pub async fn close(&self) {
-        tokio::join!(self.readers.close(), self.feed.close(), self.writer.close());
+        tokio::join!(
+            self.readers.close(),
+            self.feed.close(),
+            self.vital.close(),
+            self.writer.close()
+        );
     }
 }

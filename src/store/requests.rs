@@ -137,7 +137,7 @@ impl Store {
     pub async fn forget_requests(&self) -> Result<u64, Error> {
         let done =
             sqlx::query!("DELETE FROM requests WHERE accepted_at < now() - interval '24 hours'")
-                .execute(&self.feed)
+                .execute(&self.vital)
                 .await?;
         Ok(done.rows_affected())
     }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Most rounds: no decision looks further than from an event to what it is part of, one by one.
-const MAX_ROUNDS: usize = 70;
+const MAX_ROUNDS: usize = 40;
 
 /// Reads what these requests have to look at.
 pub(super) async fn read(
@@ -174,10 +174,15 @@ async fn revisions(
 
 async fn alike(connection: &mut PgConnection, keys: &[i64]) -> Result<Vec<(i64, Name)>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT records.name, key AS "key!"
-           FROM records, unnest(keys) AS key
-           WHERE keys && $1 AND key = ANY ($1)
-               AND state IN ('draft', 'in_review', 'embargoed', 'published')"#,
+        r#"SELECT found.name, key AS "key!"
+           FROM unnest($1::bigint[]) AS key
+           CROSS JOIN LATERAL (
+               SELECT records.name
+               FROM records
+               WHERE records.keys @> ARRAY[key]
+                   AND records.state IN ('draft', 'in_review', 'embargoed', 'published')
+               LIMIT 6
+           ) AS found"#,
         keys,
     )
     .fetch_all(connection)
