@@ -123,20 +123,23 @@ impl Store {
             ("enable_mergejoin", "off"),
             ("plan_cache_mode", "force_generic_plan"),
         ]);
-        let pool = |size, options: &PgConnectOptions| {
+        let pool = |size| {
             PgPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(settings.acquire_timeout)
                 // A ping per acquire doubles the cost of a read; a dead connection answers with an error anyway.
                 .test_before_acquire(false)
                 .max_lifetime(Duration::from_mins(30))
-                .connect_lazy_with(options.clone())
+        };
+        let lazy = |pool: PgPoolOptions, options: &PgConnectOptions| {
+            pool.connect_lazy_with(options.clone())
         };
         Ok(Self {
-            readers: pool(settings.readers, &options),
-            feed: pool(LOG_READERS, &options),
-            vital: pool(4, &options),
-            writer: pool(2, &keyed),
+            readers: lazy(pool(settings.readers), &options),
+            // Pages of the log are few and large, and a stream should not end because a connection has died unseen.
+            feed: lazy(pool(LOG_READERS).test_before_acquire(true), &options),
+            vital: lazy(pool(4), &options),
+            writer: lazy(pool(2), &keyed),
             options,
         })
     }
