@@ -31,8 +31,7 @@ fn bounds_are_those_of_the_date_whatever_was_said_before() {
         // A masked edit may take away what the bounds came from.
         ("", ("", "")),
     ] {
-        let date =
-            json!({"edtf": edtf, "text": "later", "earliest": "1066-01-01", "latest": "1066-12-31"});
+        let date = json!({"edtf": edtf, "text": "later", "earliest": "1066-01-01", "latest": "1066-12-31"});
         let (body, found) = checked(&event(json!({"time": {"start": date}})));
         assert!(found.violations.is_empty(), "{edtf}: {found:?}");
         let Body::Event(event) = body else { panic!() };
