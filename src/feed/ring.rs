@@ -117,3 +117,15 @@ impl Ring {
         self.head.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f1_who_is_behind_a_ring_is_sent_to_the_log() {
+        let ring = Ring::new(5);
+        assert!(matches!(ring.after(4, 1), Found::Behind));
+        assert!(matches!(ring.after(5, 1), Found::Batches(none) if none.is_empty()));
+    }
+}

@@ -209,3 +209,42 @@ fn period_days(period: &Period) -> Option<Bounds> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::date;
+
+    use super::*;
+    use crate::proto::v1::Event;
+
+    fn lasting(edtf: &str, ongoing: bool) -> Body {
+        let start = FuzzyDate {
+            edtf: edtf.to_owned(),
+            ..FuzzyDate::default()
+        };
+        Body::Event(Event {
+            time: Some(Period {
+                start: Some(start),
+                ongoing,
+                ..Period::default()
+            }),
+            ..Event::default()
+        })
+    }
+
+    #[test]
+    fn in_another_state_it_is_drawn_as_if_it_had_always_been_in_that() {
+        let mut event = lasting("1992", false);
+        let published = draw(&mut event, State::Draft).in_state(State::Published);
+        assert_eq!(published, draw(&mut event, State::Published));
+    }
+
+    #[test]
+    fn what_is_ongoing_has_no_last_day_and_an_unknown_end_is_not_guessed() {
+        let first = Some(date!(1992 - 01 - 01));
+        for (ongoing, last) in [(true, None), (false, Some(date!(1992 - 12 - 31)))] {
+            let days = draw(&mut lasting("1992", ongoing), State::Draft).days;
+            assert_eq!(days, Some(Bounds::new(first, last)), "{ongoing}");
+        }
+    }
+}

@@ -110,3 +110,19 @@ pub(super) fn revision_of_etag(text: &str, uid: &str) -> Option<i64> {
     let revision = text.split('-').next()?.parse().ok()?;
     (etag(revision, uid) == text).then_some(revision)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w3_an_etag_is_of_one_revision_of_one_record() {
+        let [one, other] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
+        assert_eq!(revision_of_etag(&etag(7, &one), &one), Some(7));
+        assert_eq!(revision_of_etag(&etag(7, &one), &other), None);
+        assert_ne!(etag(7, &one), etag(8, &one));
+        for noise in ["", "7", "7-", "x", "-1"] {
+            assert_eq!(revision_of_etag(noise, &one), None, "{noise}");
+        }
+    }
+}

@@ -125,5 +125,9 @@ fn d6_a_quote_of_evidence_is_as_long_as_its_offsets_say() {
         &quote(4, 11, "👍 NATO"),
         &[(field, "covers 7 characters from 4 to 11, but exact has 6")],
     );
+    refused(
+        &quote(4, 9, "👍 NATO"),
+        &[(field, "covers 5 characters from 4 to 9, but exact has 6")],
+    );
     refused(&quote(4, 4, "N"), &[(field, "the end must be greater")]);
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixture_tests::*;
+use crate::proto::v1::record::Kind as Body;
 
 #[test]
 fn d1_a_date_says_something_and_can_be_read() {
@@ -20,6 +21,23 @@ fn d1_a_date_says_something_and_can_be_read() {
     );
     accepted(&start(json!({"text": "later"})));
     accepted(&start(json!({"edtf": "2021-22?"})));
+}
+
+#[test]
+fn bounds_are_those_of_the_date_whatever_was_said_before() {
+    for (edtf, bounds) in [
+        ("2021-09", ("2021-09-01", "2021-09-30")),
+        ("2021/..", ("2021-01-01", "")),
+        // A masked edit may take away what the bounds came from.
+        ("", ("", "")),
+    ] {
+        let date = json!({"edtf": edtf, "text": "later", "earliest": "1066-01-01", "latest": "1066-12-31"});
+        let (body, found) = checked(&event(json!({"time": {"start": date}})));
+        assert!(found.violations.is_empty(), "{edtf}: {found:?}");
+        let Body::Event(event) = body else { panic!() };
+        let start = event.time.unwrap().start.unwrap();
+        assert_eq!((&*start.earliest, &*start.latest), bounds, "{edtf}");
+    }
 }
 
 #[test]
@@ -41,10 +59,12 @@ fn d2_a_period_that_ends_before_it_starts_for_certain_is_refused() {
 #[test]
 fn d3_a_period_is_ongoing_or_ended_and_as_of_may_lie_outside_with_a_warning() {
     let time = |fields: Value| relation(json!({"period": fields}));
-    refused(
-        &time(json!({"ongoing": true, "end": {"edtf": "2020"}})),
-        &[("period.end", "either ongoing or ended")],
-    );
+    for start in [json!(null), json!({"edtf": "2019"})] {
+        refused(
+            &time(json!({"ongoing": true, "start": start, "end": {"edtf": "2020"}})),
+            &[("period.end", "either ongoing or ended")],
+        );
+    }
     accepted(&time(json!({"ongoing": true, "asOf": {"edtf": "2020"}})));
     for (start, end, as_of) in [("2021", "2022", "2020-12"), ("2021", "2022", "2023")] {
         let dates =
