@@ -1,6 +1,7 @@
 //! The life of a record, as an adversary would lead it: every move between states, everything that may be
 //! refused, and what is left of it in the past. What holds for every kind is one function, run for all four.
 
+mod bounds;
 mod calls;
 mod edits;
 mod embargo;

@@ -9,7 +9,7 @@ use crate::{
     rig::{create_all, gold, meta, name, site},
 };
 
-fn linked(event: &Record, others: &[&str]) -> Record {
+pub fn linked(event: &Record, others: &[&str]) -> Record {
     let mut event = event.clone();
     as_event(&mut event).links = others
         .iter()

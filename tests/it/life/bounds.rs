@@ -1,0 +1,144 @@
+//! What one request may cost everybody else: long values, deep chains, large batches. And references that lead
+//! on through merges to something that is no longer there.
+
+use dateline::proto::v1::{
+    BatchGetRecordsRequest, Kind, RecordFilter, Topic, View, record::Kind as Body,
+};
+use tonic::Code;
+
+use super::{hands::*, references::linked};
+use crate::rig::{meta, name};
+
+#[tokio::test]
+async fn w9_a_target_that_was_merged_into_something_withdrawn_does_not_do() {
+    let site = base().await;
+    let client = &site.client;
+    let old = shown(client, &actor("old-name")).await;
+    let new = shown(client, &actor("new-name")).await;
+    let newest = shown(client, &actor("newest-name")).await;
+    one(client, merge(&old, &new)).await;
+    let new = on_desk(client, name(&new)).await;
+    one(client, merge(&new, &newest)).await;
+    let mut pointing = event("pointing");
+    as_event(&mut pointing).participants[0].actor = "actors/old-name".into();
+    let led_on = make(client, &[pointing.clone()]).await;
+    show(client, &led_on).await;
+
+    let newest = on_desk(client, name(&newest)).await;
+    one(client, retract(&newest, "never was", false)).await;
+    as_event(&mut pointing).name = "events/pointing-too".into();
+    let late = make(client, &[pointing]).await;
+    let answer = refused(client, vec![publish(&late[0])]).await;
+    answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
+}
+
+#[tokio::test]
+async fn w6_a_code_that_no_index_takes_is_refused_by_its_field() {
+    let site = base().await;
+    let mut long = event("long");
+    as_event(&mut long).topics = vec![Topic {
+        id: "long".into(),
+        label: "Long".into(),
+        code: format!("x:{}", "a".repeat(199)),
+        ..Topic::default()
+    }];
+    let answer = refused(&site.client, vec![create(&long)]).await;
+    answer.is(Code::InvalidArgument, "INVALID_RECORD");
+    assert_eq!(
+        answer.fields(),
+        ["writes[0].create.record.event.topics[0].code"]
+    );
+}
+
+#[tokio::test]
+async fn w9_a_chain_of_events_that_is_longer_than_anybody_looks_is_refused_at_once() {
+    const LONG: usize = 60;
+    let site = base().await;
+    let client = &site.client;
+    let links = (0..LONG).map(|place| {
+        let link = event(&format!("link-{place}"));
+        match place {
+            0 => link,
+            _ => linked(&link, &[&format!("events/link-{}", place - 1)]),
+        }
+    });
+    let drafts = make(client, &links.collect::<Vec<_>>()).await;
+    let shown = show(client, &drafts).await;
+    let mut last = shown[LONG - 1].clone();
+    as_event(&mut last).summary = "The last of many.".into();
+    let answer = refused(client, vec![correct(&last, &["summary"], "a summary")]).await;
+    answer.is(Code::FailedPrecondition, "PART_OF_ITSELF");
+    let mut near = shown[10].clone();
+    as_event(&mut near).summary = "One of the first.".into();
+    let near = one(client, correct(&near, &["summary"], "a summary")).await;
+    assert_eq!(meta(&near).revision, 3);
+}
+
+#[tokio::test]
+async fn f9_nobody_has_to_hold_a_batch_or_an_answer_of_any_size() {
+    const LARGE: usize = 90;
+    let site = base().await;
+    let client = &site.client;
+    let mut drafts = Vec::new();
+    for part in 0..LARGE / 9 {
+        let large = (0..9).map(|number| {
+            let mut record = of_kind(Kind::Article, &format!("large-{part}-{number}"));
+            if let Some(Body::Article(article)) = &mut record.kind {
+                article.body = "long ".repeat(40_000).trim_end().to_owned();
+            }
+            record
+        });
+        drafts.extend(make(client, &large.collect::<Vec<_>>()).await);
+    }
+    let all = drafts.iter().map(publish).collect();
+    let answer = refused(client, all).await;
+    answer.is(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    let request = |count: usize| BatchGetRecordsRequest {
+        names: drafts[..count]
+            .iter()
+            .map(|it| name(it).to_owned())
+            .collect(),
+        view: View::Desk.into(),
+        min_sequence: 0,
+    };
+    let mut records = client.records.clone();
+    let status = records.batch_get_records(request(LARGE)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let some = records.batch_get_records(request(9)).await.unwrap();
+    assert_eq!(some.into_inner().records.len(), 9);
+    // A reader learns nothing from what is too much: to readers none of it is there.
+    let mut unseen = request(LARGE);
+    unseen.view = View::Published.into();
+    let answer = records
+        .batch_get_records(unseen)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answer.missing.len(), LARGE);
+}
+
+#[tokio::test]
+async fn lists_by_several_kinds_hold_those_and_no_other() {
+    let site = base().await;
+    let kinds = [Kind::Relation, Kind::Article];
+    let drafts = [Kind::Article, Kind::Actor, Kind::Relation, Kind::Event]
+        .map(|kind| of_kind(kind, "one-of-them"));
+    make(&site.client, &drafts).await;
+    let request = dateline::proto::v1::ListRecordsRequest {
+        filter: Some(RecordFilter {
+            kinds: kinds.map(Into::into).to_vec(),
+            ..RecordFilter::default()
+        }),
+        view: View::Desk.into(),
+        ..Default::default()
+    };
+    let mut records = site.client.records.clone();
+    let listed = records.list_records(request).await.unwrap().into_inner();
+    let found: Vec<_> = listed.records.iter().map(name).collect();
+    assert!(found.contains(&"articles/one-of-them"));
+    assert!(found.contains(&"relations/one-of-them"));
+    let others = found
+        .iter()
+        .filter(|name| !name.starts_with("articles/") && !name.starts_with("relations/"));
+    assert_eq!(others.count(), 0, "{found:?}");
+}
