@@ -426,6 +426,18 @@ async fn an_embargo_may_rest_on_one_that_ends_no_later_and_on_no_other() {
         let answer = refused(client, vec![publish_at(draft, time)]).await;
         answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
     }
+    // The same of a source in the same request.
+    let fact = citing(&actor("with"), vec![quoting("articles/with")]);
+    let pair = make(client, &[article("with"), fact]).await;
+    let together = |seconds| {
+        vec![
+            publish_at(&pair[0], at(seconds)),
+            publish_at(&pair[1], at(0)),
+        ]
+    };
+    let answer = refused(client, together(10)).await;
+    answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
+    done(client, together(-10)).await;
 }
 
 #[tokio::test]
