@@ -221,7 +221,7 @@ impl<'a> Plan<'a> {
     /// Records that would get two revisions at once, because one write changes them along with its own.
     fn overlaps(&self) -> Vec<Violation> {
         let mut seen: HashMap<&Name, usize> = HashMap::new();
-        let written = self.writes.iter().map(|write| &write.name);
+        let written = self.changes().map(|(_, change)| &change.name);
         let others = self.others.iter().map(|change| &change.name);
         for name in written.chain(others) {
             *seen.entry(name).or_default() += 1;
