@@ -56,26 +56,6 @@ pub fn apply(
     from_dynamic(base, &merged).map_err(|error| vec![Violation::new(at, error.to_string())])
 }
 
-/// Gives `body` the fields that the service owns as `stored` has them; the check of a body empties them.
-pub fn keep_owned(stored: &Body, body: &mut Body) {
-    let (source, mut target) = (stored.to_dynamic(), body.to_dynamic());
-    let owned: Vec<_> = source
-        .descriptor()
-        .fields()
-        .filter(|field| !OWNED.contains(&field.name()) && is_owned(field))
-        .collect();
-    if owned.is_empty() {
-        return;
-    }
-    for field in owned {
-        copy(&mut target, &source, &[field.name()]);
-    }
-    // What came from a body of this kind reads back as one.
-    if let Ok(kept) = from_dynamic(body, &target) {
-        *body = kept;
-    }
-}
-
 fn from_dynamic(like: &Body, message: &DynamicMessage) -> Result<Body, prost::DecodeError> {
     use prost::Message;
     // The kind of `like` is set, so there is always a message of it.

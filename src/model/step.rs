@@ -156,7 +156,6 @@ impl Step<'_> {
     ) -> Result<Stepped> {
         let mut at = self.path(&body);
         let found = check_body(&mut body, &mut at);
-        mask::keep_owned(&head.body, &mut body);
         if !found.violations.is_empty() {
             return Err(Refusal::Invalid(found.violations));
         }
