@@ -198,10 +198,13 @@ fn visit_value(
         Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
             format!("visitor.timestamp(at, {borrowed}); ")
         }
+        Kind::Message(message) if message.full_name() == "google.protobuf.Duration" => {
+            format!("visitor.duration(at, {borrowed}); ")
+        }
         Kind::Message(message) if message.full_name() == "google.protobuf.FieldMask" => {
             String::new()
         }
-        Kind::Bool | Kind::Bytes => String::new(),
+        Kind::Bool | Kind::Bytes | Kind::Uint64 => String::new(),
         other => return Err(format!("{}: no visit for {other:?}", field.full_name()).into()),
     })
 }

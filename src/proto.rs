@@ -32,6 +32,10 @@ pub mod servers {
         env!("OUT_DIR"),
         "/servers/dateline.v1.FeedService.rs"
     ));
+    include!(concat!(
+        env!("OUT_DIR"),
+        "/servers/dateline.v1.AdminService.rs"
+    ));
 }
 
 /// The schemas as a `FileDescriptorSet`, options included: what reflection serves.

@@ -154,6 +154,7 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         view: View::Published.into(),
         filter: None,
         start: Some(Start::Origin(Origin::Now.into())),
+        ..WatchRequest::default()
     };
     let mut wire = Watch::open(address, request).await?;
     // The first response is a checkpoint: from here on nothing can be missed.

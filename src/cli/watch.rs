@@ -63,6 +63,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         view: View::from(args.view).into(),
         filter: Some(args.filter.to_filter()),
         start: Some(start),
+        ..WatchRequest::default()
     };
     let watch = Watch::open(&args.server.server, request).await;
     let mut watch = watch.map_err(|failure| args.filter.explain(failure))?;

@@ -4,6 +4,7 @@
 pub mod change;
 pub mod decide;
 pub mod diff;
+pub mod digest;
 pub mod drawing;
 pub mod edtf;
 pub mod filter;

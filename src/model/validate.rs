@@ -117,6 +117,15 @@ impl Visitor for Validation {
         }
     }
 
+    fn duration(&mut self, at: &Path, value: &mut prost_types::Duration) {
+        if !is_duration(value) {
+            self.add(
+                at,
+                "must be 0 to 10,000 years, with 0 to 999,999,999 nanoseconds",
+            );
+        }
+    }
+
     fn list(&mut self, at: &Path, rules: &Rules, length: usize) {
         if let Some(most) = rules.max_items.filter(|most| length > *most) {
             self.add(
@@ -224,6 +233,12 @@ fn is_timestamp(value: &prost_types::Timestamp) -> bool {
     const FIRST: i64 = -62_135_596_800;
     const LAST: i64 = 253_402_300_799;
     (FIRST..=LAST).contains(&value.seconds) && (0..1_000_000_000).contains(&value.nanos)
+}
+
+/// Every duration that is asked for is an age or a wait, so none is negative.
+fn is_duration(value: &prost_types::Duration) -> bool {
+    const LONGEST: i64 = 315_576_000_000;
+    (0..=LONGEST).contains(&value.seconds) && (0..1_000_000_000).contains(&value.nanos)
 }
 
 thread_local! {

@@ -209,6 +209,8 @@ pub trait Visitor {
     fn enumeration(&mut self, _at: &Path, _rules: &Rules, _value: i32) {}
     /// A timestamp.
     fn timestamp(&mut self, _at: &Path, _value: &mut prost_types::Timestamp) {}
+    /// A duration.
+    fn duration(&mut self, _at: &Path, _value: &mut prost_types::Duration) {}
     /// A list, before its elements.
     fn list(&mut self, _at: &Path, _rules: &Rules, _length: usize) {}
     /// A message or optional value that is not there.

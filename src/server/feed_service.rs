@@ -16,7 +16,10 @@ use crate::{
     feed::{self, Feed, Item, Start, Subscription},
     proto::{
         servers::feed_service_server::FeedService,
-        v1::{Checkpoint, Origin, WatchRequest, WatchResponse, watch_request},
+        v1::{
+            Checkpoint, GetFeedRequest, GetFeedResponse, Origin, WatchRequest, WatchResponse,
+            watch_request,
+        },
     },
     store::Store,
 };
@@ -48,7 +51,9 @@ impl FeedService for Feeds {
             Some(watch_request::Start::Origin(origin)) if origin == Origin::Beginning as i32 => {
                 Start::Beginning
             }
-            Some(watch_request::Start::Origin(_)) | None => Start::Now,
+            Some(watch_request::Start::Origin(_) | watch_request::Start::Time(_)) | None => {
+                Start::Now
+            }
         };
         let subscription = self
             .feed
@@ -57,6 +62,13 @@ impl FeedService for Feeds {
         Ok(Response::new(Box::pin(responses(
             subscription.map_err(|error| status::feed(&error))?,
         ))))
+    }
+
+    async fn get_feed(
+        &self,
+        _request: Request<GetFeedRequest>,
+    ) -> Result<Response<Ready<GetFeedResponse>>, Status> {
+        Err(Status::unimplemented("soon"))
     }
 }
 
@@ -102,6 +114,7 @@ fn response(item: Item) -> Ready<WatchResponse> {
                 sequence: checkpoint.sequence.cast_signed(),
                 head_sequence: checkpoint.head_sequence.cast_signed(),
                 time: Some(SystemTime::now().into()),
+                ..Checkpoint::default()
             };
             pieces.string(2, &checkpoint.cursor);
             pieces.message(3, message.encode_to_vec().into());
