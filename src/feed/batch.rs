@@ -2,12 +2,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use time::OffsetDateTime;
 
 use crate::{
     model::{
         change::timestamp,
         edtf::Bounds,
-        filter::Filter,
+        filter::{Filter, actor_facet},
         record::{delimited_len, delimiter},
     },
     proto::v1::{Change, change::Type as ChangeType},
@@ -26,6 +27,8 @@ const LAST_IN_BATCH: [u8; 2] = [11 << 3, 1];
 pub struct Batch {
     /// The sequence of its last change, which is also its number.
     pub last: u64,
+    /// When the service accepted it.
+    pub accepted_at: OffsetDateTime,
     /// All changes framed for a response, the last one marked: what an unfiltered stream sends.
     ready: Bytes,
     entries: Vec<Entry>,
@@ -35,7 +38,9 @@ pub struct Batch {
 struct Entry {
     sequence: u64,
     change_type: ChangeType,
-    /// The encoded `Change`, without `last_in_batch`.
+    /// Framed, as in `ready`: marked only if it is the batch's last.
+    framed: Bytes,
+    /// The encoded `Change` in it, without the mark.
     body: Bytes,
     /// The encoded `LEFT` for streams whose filter the record no longer matches; only if it can happen.
     left: Option<Bytes>,
@@ -43,6 +48,8 @@ struct Entry {
     days: Option<Bounds>,
     /// Before the change, if the view showed the record then.
     before: Option<(Vec<String>, Option<Bounds>)>,
+    /// Who was merged into whom.
+    merged: Option<(String, String)>,
 }
 
 /// A change as one stream gets it.
@@ -66,8 +73,12 @@ impl Batch {
             .chunk_by(|(_, (_, batch)), (_, (_, next))| batch == next)
             .map(|chunk| {
                 let last = chunk.last().map_or(0, |(_, (sequence, _))| *sequence);
+                let accepted_at = chunk
+                    .first()
+                    .map_or(OffsetDateTime::UNIX_EPOCH, |(entry, _)| entry.accepted_at);
                 Self::new(
                     last,
+                    accepted_at,
                     chunk
                         .iter()
                         .map(|(entry, place)| Entry::new(entry, *place, view))
@@ -77,19 +88,35 @@ impl Batch {
             .collect()
     }
 
-    fn new(last: u64, entries: Vec<Entry>) -> Self {
+    fn new(last: u64, accepted_at: OffsetDateTime, mut entries: Vec<Entry>) -> Self {
         let framed: usize = entries
             .iter()
             .map(|entry| delimited_len(CHANGES_FIELD, entry.body.len()))
             .sum();
         let mut ready = BytesMut::with_capacity(framed + LAST_IN_BATCH.len());
         let end = entries.len();
+        let mut starts = Vec::with_capacity(end);
         for (position, entry) in entries.iter().enumerate() {
+            starts.push(ready.len());
             frame(&entry.body, position + 1 == end, &mut ready);
+        }
+        let ready = ready.freeze();
+        // One copy is enough: each change is a part of the whole.
+        starts.push(ready.len());
+        for (position, entry) in entries.iter_mut().enumerate() {
+            entry.framed = ready.slice(starts[position]..starts[position + 1]);
+            let mark = if position + 1 == end {
+                LAST_IN_BATCH.len()
+            } else {
+                0
+            };
+            let body_end = entry.framed.len() - mark;
+            entry.body = entry.framed.slice(body_end - entry.body.len()..body_end);
         }
         Self {
             last,
-            ready: ready.freeze(),
+            accepted_at,
+            ready,
             entries,
         }
     }
@@ -97,7 +124,16 @@ impl Batch {
     /// Bytes that this batch holds in memory, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        2 * self.ready.len() + self.entries.len() * size_of::<Entry>()
+        self.ready.len() + self.entries.iter().map(Entry::overhead).sum::<usize>()
+    }
+
+    /// Who was merged into whom in this batch.
+    pub fn merged(&self) -> impl Iterator<Item = (&str, &str)> {
+        let merged = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.merged.as_ref());
+        merged.map(|(name, into)| (name.as_str(), into.as_str()))
     }
 
     /// The whole batch at once, if a stream at `after` wants all of it.
@@ -117,24 +153,39 @@ impl Batch {
             .entries
             .iter()
             .filter(|entry| entry.sequence > after)
-            .filter_map(|entry| Some((entry.sequence, entry.for_filter(filter)?)))
+            .filter_map(|entry| Some((entry, entry.for_filter(filter)?)))
             .collect();
         let end = wanted.len();
         wanted
             .into_iter()
             .enumerate()
-            .map(|(position, (sequence, body))| {
-                let mut bytes = BytesMut::with_capacity(
-                    delimited_len(CHANGES_FIELD, body.len()) + LAST_IN_BATCH.len(),
-                );
-                frame(body, position + 1 == end, &mut bytes);
+            .map(|(position, (entry, sent))| {
+                let is_last = position + 1 == end;
+                let bytes = match sent {
+                    Sent::Whole if is_last == (entry.sequence == self.last) => entry.framed.clone(),
+                    Sent::Whole => framed(&entry.body, is_last),
+                    Sent::Left(body) => framed(body, is_last),
+                };
                 Framed {
-                    sequence,
-                    bytes: bytes.freeze(),
+                    sequence: entry.sequence,
+                    bytes,
                 }
             })
             .collect()
     }
+}
+
+/// What a stream gets of a change.
+enum Sent<'a> {
+    Whole,
+    Left(&'a Bytes),
+}
+
+fn framed(body: &[u8], last_in_batch: bool) -> Bytes {
+    let mut bytes =
+        BytesMut::with_capacity(delimited_len(CHANGES_FIELD, body.len()) + LAST_IN_BATCH.len());
+    frame(body, last_in_batch, &mut bytes);
+    bytes.freeze()
 }
 
 fn frame(body: &[u8], last_in_batch: bool, out: &mut BytesMut) {
@@ -170,22 +221,40 @@ impl Entry {
             .encode_to_vec()
             .into()
         });
+        let name = entry.record.name.to_string();
+        let into = entry.merged_into.clone();
+        let merged = into
+            .filter(|_| entry.change_type == ChangeType::Merged)
+            .map(|into| (name, into));
         Self {
             sequence,
             change_type: entry.change_type,
+            framed: Bytes::new(),
             body: body(about, entry, view),
             left,
-            facets: entry.facets.clone(),
+            facets: facets(entry, merged.as_ref()),
             days: entry.days,
             before: was_shown.then(|| (entry.facets_before.clone(), entry.days_before)),
+            merged,
         }
+    }
+
+    /// Bytes beside those of the change itself.
+    fn overhead(&self) -> usize {
+        let before = self.before.iter().flat_map(|(facets, _)| facets);
+        let facets = self.facets.iter().chain(before);
+        size_of::<Self>()
+            + self.left.as_ref().map_or(0, Bytes::len)
+            + facets
+                .map(|facet| facet.len() + size_of::<String>())
+                .sum::<usize>()
     }
 
     /// The change, or that the record left, or nothing (F7). That a content was erased is told to everybody: the
     /// log no longer knows who had it.
-    fn for_filter(&self, filter: &Filter) -> Option<&Bytes> {
+    fn for_filter(&self, filter: &Filter) -> Option<Sent<'_>> {
         if self.change_type == ChangeType::Purged || filter.matches(&self.facets, self.days) {
-            return Some(&self.body);
+            return Some(Sent::Whole);
         }
         let (facets, days) = self.before.as_ref()?;
         if !filter.matches(facets, *days) {
@@ -195,10 +264,20 @@ impl Entry {
             ChangeType::Retracted
             | ChangeType::Merged
             | ChangeType::Deleted
-            | ChangeType::Purged => Some(&self.body),
-            _ => self.left.as_ref(),
+            | ChangeType::Purged => Some(Sent::Whole),
+            _ => self.left.as_ref().map(Sent::Left),
         }
     }
+}
+
+/// What filters look at. That a record was merged into an actor is news of that actor too.
+fn facets(entry: &LogEntry, merged: Option<&(String, String)>) -> Vec<String> {
+    let mut facets = entry.facets.clone();
+    if let Some((_, into)) = merged {
+        facets.push(actor_facet(into));
+        facets.sort_unstable();
+    }
+    facets
 }
 
 /// The change with its record, from ready parts.

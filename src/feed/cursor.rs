@@ -9,29 +9,64 @@ use crate::{
     store::{FeedIdentity, View},
 };
 
-/// Version of the layout: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
-const VERSION: u8 = 1;
-const PAYLOAD_BYTES: usize = 33;
+/// Layout of a place in the feed: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
+const FOLLOWING: u8 = 1;
+/// Layout of a place in a snapshot: the same, then a hash of the filter (8), then the last name.
+const SNAPSHOT: u8 = 2;
+const PLACE_BYTES: usize = 33;
+const FILTER_BYTES: usize = 8;
 
-/// A place in a feed: everything up to `sequence` is behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A place in a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// Which feed of the database.
     pub view: View,
-    /// The last sequence that is behind.
+    /// Everything up to here is behind it; in a snapshot, as of when it is.
     pub sequence: u64,
+    /// In a snapshot, how far it has come.
+    pub snapshot: Option<InSnapshot>,
+}
+
+/// A place in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InSnapshot {
+    /// Hash of the filter, which must not change on the way.
+    pub filter: [u8; FILTER_BYTES],
+    /// The last name that is behind; empty at the beginning.
+    pub after: String,
+}
+
+impl InSnapshot {
+    /// The beginning of a snapshot under this filter.
+    #[must_use]
+    pub fn begin(filter: &[u8]) -> Self {
+        let mut hash = [0; FILTER_BYTES];
+        hash.copy_from_slice(&blake3::hash(filter).as_bytes()[..FILTER_BYTES]);
+        Self {
+            filter: hash,
+            after: String::new(),
+        }
+    }
 }
 
 impl Cursor {
     /// As clients get it.
     #[must_use]
-    pub fn to_text(self, feed: &FeedIdentity) -> String {
-        let mut payload = [0; PAYLOAD_BYTES];
-        payload[..16].copy_from_slice(feed.id.as_bytes());
-        payload[16] = view_byte(self.view);
-        payload[17..25].copy_from_slice(&feed.epoch.to_be_bytes());
-        payload[25..].copy_from_slice(&self.sequence.to_be_bytes());
-        seal(&key(feed.id), VERSION, &payload)
+    pub fn to_text(&self, feed: &FeedIdentity) -> String {
+        let mut payload = Vec::with_capacity(PLACE_BYTES);
+        payload.extend_from_slice(feed.id.as_bytes());
+        payload.push(view_byte(self.view));
+        payload.extend_from_slice(&feed.epoch.to_be_bytes());
+        payload.extend_from_slice(&self.sequence.to_be_bytes());
+        let version = match &self.snapshot {
+            None => FOLLOWING,
+            Some(place) => {
+                payload.extend_from_slice(&place.filter);
+                payload.extend_from_slice(place.after.as_bytes());
+                SNAPSHOT
+            }
+        };
+        seal(&key(feed.id), version, &payload)
     }
 
     /// Reads what a client sent, for a stream of this view.
@@ -41,23 +76,39 @@ impl Cursor {
     /// or to a history that this database did not take.
     pub fn from_text(text: &str, feed: &FeedIdentity, view: View) -> Result<Self, Error> {
         let (version, token) = split(text).ok_or(Error::InvalidCursor)?;
-        let payload: [u8; PAYLOAD_BYTES] = token
+        let (place, rest) = token
             .payload()
-            .try_into()
-            .map_err(|_| Error::InvalidCursor)?;
-        let id = Uuid::from_slice(&payload[..16]).map_err(|_| Error::InvalidCursor)?;
-        if version != VERSION || !token.is_sealed_with(&key(id)) {
+            .split_at_checked(PLACE_BYTES)
+            .ok_or(Error::InvalidCursor)?;
+        let id = Uuid::from_slice(&place[..16]).map_err(|_| Error::InvalidCursor)?;
+        if !token.is_sealed_with(&key(id)) {
             return Err(Error::InvalidCursor);
         }
-        if id != feed.id || number(&payload[17..25]) != feed.epoch || payload[16] != view_byte(view)
-        {
+        let snapshot = match version {
+            FOLLOWING if rest.is_empty() => None,
+            SNAPSHOT => Some(in_snapshot(rest).ok_or(Error::InvalidCursor)?),
+            _ => return Err(Error::InvalidCursor),
+        };
+        let sequence = number(&place[25..]);
+        let shared = feed.shared_up_to(number(&place[17..25]), view);
+        let is_ours = id == feed.id && place[16] == view_byte(view);
+        if !is_ours || shared.is_none_or(|last| sequence > last) {
             return Err(Error::ForeignCursor);
         }
         Ok(Self {
             view,
-            sequence: number(&payload[25..]),
+            sequence,
+            snapshot,
         })
     }
+}
+
+fn in_snapshot(bytes: &[u8]) -> Option<InSnapshot> {
+    let (filter, after) = bytes.split_at_checked(FILTER_BYTES)?;
+    Some(InSnapshot {
+        filter: filter.try_into().ok()?,
+        after: String::from_utf8(after.to_vec()).ok()?,
+    })
 }
 
 /// A cursor grants nothing, so its key is no secret: it tells a cursor from noise, before the feed is known.
@@ -81,37 +132,56 @@ fn number(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Epoch;
 
-    fn feed(id: u128, epoch: u64) -> FeedIdentity {
+    fn feed(id: u128, epochs: &[(u64, u64)]) -> FeedIdentity {
+        let epochs: Vec<_> = epochs
+            .iter()
+            .map(|(id, head)| Epoch {
+                id: *id,
+                heads: (*head, *head),
+            })
+            .collect();
         FeedIdentity {
             id: Uuid::from_u128(id),
-            epoch,
+            epoch: epochs.last().unwrap().id,
             token_key: [0; 32],
+            epochs,
+            earliest: (1, 1),
+        }
+    }
+
+    fn at(sequence: u64) -> Cursor {
+        Cursor {
+            view: View::Published,
+            sequence,
+            snapshot: None,
         }
     }
 
     #[test]
     fn f4_a_cursor_reads_back_and_f6_a_foreign_one_is_told() {
-        let ours = feed(1, 1);
-        let cursor = Cursor {
-            view: View::Published,
-            sequence: u64::MAX,
+        let ours = feed(1, &[(1, 0)]);
+        let in_snapshot = Cursor {
+            snapshot: Some(InSnapshot {
+                after: "actors/nato".into(),
+                ..InSnapshot::begin(b"filter")
+            }),
+            ..at(7)
         };
-        let text = cursor.to_text(&ours);
-        assert_eq!(
-            Cursor::from_text(&text, &ours, View::Published).unwrap(),
-            cursor
-        );
-        for (other, view) in [
-            (feed(2, 1), View::Published),
-            (feed(1, 2), View::Published),
-            (feed(1, 1), View::Desk),
-        ] {
-            assert!(matches!(
-                Cursor::from_text(&text, &other, view),
-                Err(Error::ForeignCursor)
-            ));
+        for cursor in [at(u64::MAX), in_snapshot] {
+            let text = cursor.to_text(&ours);
+            let read = |feed: &FeedIdentity, view| Cursor::from_text(&text, feed, view);
+            assert_eq!(read(&ours, View::Published).unwrap(), cursor);
+            for (other, view) in [
+                (feed(2, &[(1, 0)]), View::Published),
+                (feed(1, &[(2, 0)]), View::Published),
+                (feed(1, &[(1, 0)]), View::Desk),
+            ] {
+                assert!(matches!(read(&other, view), Err(Error::ForeignCursor)));
+            }
         }
+        let text = at(7).to_text(&ours);
         for noise in [
             "",
             "x",
@@ -126,5 +196,20 @@ mod tests {
                 "{noise}"
             );
         }
+    }
+
+    #[test]
+    fn f6_a_cursor_of_an_older_history_is_good_up_to_where_that_was_left() {
+        let before = feed(1, &[(1, 0)]);
+        let restored = feed(1, &[(1, 0), (77, 100)]);
+        let again = feed(1, &[(1, 0), (77, 100), (5, 90)]);
+        let read = |cursor: Cursor, from: &FeedIdentity, to: &FeedIdentity| {
+            Cursor::from_text(&cursor.to_text(from), to, View::Published).is_ok()
+        };
+        assert!(read(at(100), &before, &restored));
+        assert!(!read(at(101), &before, &restored));
+        assert!(read(at(101), &restored, &restored));
+        assert!(!read(at(91), &before, &again), "the later loss counts");
+        assert!(!read(at(1), &restored, &before), "never heard of");
     }
 }

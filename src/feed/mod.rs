@@ -6,11 +6,16 @@
 
 mod batch;
 mod cursor;
+mod message;
 mod ring;
+mod start;
 mod subscription;
 mod tail;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,13 +23,18 @@ use tokio_util::sync::CancellationToken;
 use self::ring::Ring;
 pub use self::{
     cursor::Cursor,
+    start::{Order, Start},
     subscription::{Checkpoint, Item, Subscription},
 };
 use crate::{
     model::filter::Filter,
-    store::{self, FeedIdentity, LOG_READERS, LogEntry, Store, View},
+    store::{
+        self, FeedIdentity, LOG_READERS, LogPage, SnapshotPage, Standing, Store, View, of_view,
+    },
 };
 
+/// Changes that a server reads at its start, so that those who come back find them in memory.
+const SEED: u64 = 2000;
 /// How far ahead of the head a read may wait for a sequence: what is further is a mistake.
 const MAX_AHEAD: u64 = 1_000_000;
 
@@ -49,6 +59,20 @@ pub enum Error {
         /// The newest sequence.
         head: u64,
     },
+    /// A place before the history that is kept.
+    #[error("history begins at {earliest} here, and this needs what follows {after}")]
+    CursorExpired {
+        /// Everything up to here was behind it.
+        after: u64,
+        /// The oldest sequence that a stream can begin with.
+        earliest: u64,
+    },
+    /// A place in a snapshot, with another filter than the snapshot began with.
+    #[error("this cursor lies in a snapshot that was begun with another filter")]
+    FilterChanged,
+    /// A time that has not come.
+    #[error("this time has not come yet")]
+    TimeInFuture,
     /// A sequence to wait for that no feed will reach soon.
     #[error("sequence {asked} is too far ahead: the feed's head is {head}")]
     SequenceTooFar {
@@ -62,17 +86,6 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-/// Where a stream begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// After everything that is committed.
-    Now,
-    /// With the first change.
-    Beginning,
-    /// After a cursor.
-    Cursor(String),
-}
-
 /// The feeds of one database, as one process serves them; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
@@ -82,7 +95,9 @@ pub struct Feed {
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    identity: FeedIdentity,
+    /// Held for reading while the rings grow, and for writing while they are cut back: what a ring holds belongs to
+    /// this history.
+    identity: RwLock<Arc<FeedIdentity>>,
     desk: Ring,
     wire: Ring,
     checkpoint_interval: Duration,
@@ -91,7 +106,7 @@ struct Shared {
 }
 
 impl Feed {
-    /// Opens the feeds at their heads, and makes the task of the tail. `committed` tells of local commits.
+    /// Opens the feeds, and makes the task of the tail. `committed` tells of local commits.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -101,11 +116,18 @@ impl Feed {
         checkpoint_interval: Duration,
         stop: CancellationToken,
     ) -> Result<(Self, impl Future<Output = ()> + Send), store::Error> {
+        if store.settle(0).await? {
+            tracing::warn!("the database lives elsewhere than it did: a new epoch begins");
+        }
         let identity = store.identity().await?;
-        let (desk, wire) = store.heads().await?;
+        let heads = store.heads().await?;
+        let place = store.place_before(heads, SEED).await?;
+        let (desk, wire) = place
+            .filter(|place| place.0 + 1 >= identity.earliest.0)
+            .unwrap_or(heads);
         let shared = Shared {
             store: store.clone(),
-            identity,
+            identity: RwLock::new(Arc::new(identity)),
             desk: Ring::new(desk),
             wire: Ring::new(wire),
             checkpoint_interval,
@@ -120,24 +142,18 @@ impl Feed {
     /// Begins a stream. It ends, with a last checkpoint, when `stop` is cancelled.
     ///
     /// # Errors
-    /// When the cursor cannot be served (F6).
+    /// When the stream cannot begin there (F6).
     pub async fn subscribe(
         &self,
-        view: View,
-        filter: Filter,
-        start: Start,
+        order: Order,
         stop: CancellationToken,
     ) -> Result<Subscription, Error> {
-        let position = match start {
-            Start::Now => self.newest(view).await?,
-            Start::Beginning => 0,
-            Start::Cursor(text) => self.resume(&text, view).await?,
-        };
+        let (identity, cursor) = self.resolve(&order).await?;
         Ok(Subscription::new(
             self.clone(),
-            view,
-            filter,
-            position,
+            order,
+            identity,
+            cursor,
             stop,
         ))
     }
@@ -168,37 +184,96 @@ impl Feed {
         Ok(())
     }
 
-    async fn resume(&self, text: &str, view: View) -> Result<u64, Error> {
-        let Cursor { sequence, .. } = Cursor::from_text(text, self.identity(), view)?;
-        if sequence > self.ring(view).head() {
-            // The cursor may come from another server, whose commit has not been heard of here yet.
-            let head = self.newest(view).await?;
-            if sequence > head {
-                return Err(Error::CursorInFuture {
-                    cursor: sequence,
-                    head,
-                });
-            }
-        }
-        Ok(sequence)
-    }
-
     /// The newest sequence in the database, which the tail may not have reached.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn newest(&self, view: View) -> Result<u64, store::Error> {
-        let (desk, wire) = self.shared.store.heads().await?;
-        Ok(match view {
-            View::Desk => desk,
-            View::Published => wire,
-        })
+        Ok(of_view(self.shared.store.heads().await?, view))
     }
 
-    async fn log_after(&self, view: View, sequence: u64) -> Result<Vec<LogEntry>, store::Error> {
+    /// Where the feeds stand in the database.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn standing(&self) -> Result<Standing, store::Error> {
+        self.shared.store.standing().await
+    }
+
+    /// Which feed this is, as far as this process knows.
+    #[must_use]
+    pub fn identity(&self) -> Arc<FeedIdentity> {
+        self.shared
+            .identity
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Reads anew which feed this is, and forgets what belongs to a history that it did not take.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn refresh(&self) -> Result<Arc<FeedIdentity>, store::Error> {
+        let now = Arc::new(self.shared.store.identity().await?);
+        let heads = self.shared.store.heads().await?;
+        let mut known = self
+            .shared
+            .identity
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *now == **known {
+            return Ok(known.clone());
+        }
+        if now.epoch != known.epoch || now.id != known.id {
+            tracing::warn!(feed = %now.id, epoch = now.epoch, "another history begins");
+            for view in [View::Desk, View::Published] {
+                match now.shared_up_to(known.epoch, view) {
+                    Some(last) => self.ring(view).rewind(last),
+                    None => self.ring(view).restart(of_view(heads, view)),
+                }
+            }
+        }
+        *known = now.clone();
+        drop(known);
+        self.shared.desk.wake();
+        self.shared.wire.wake();
+        Ok(now)
+    }
+
+    /// Adds a page of the desk's log to the rings; answers whether it belongs there.
+    fn extend(&self, after: u64, page: &LogPage) -> bool {
+        let known = self
+            .shared
+            .identity
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let read_here = page.read.is_some_and(|(epoch, _)| epoch == known.epoch);
+        let follows = self.ring(View::Desk).head() == after;
+        if read_here && follows {
+            tail::push(self, &page.entries);
+        }
+        read_here && follows
+    }
+
+    async fn log_after(&self, view: View, sequence: u64) -> Result<LogPage, store::Error> {
         // Streams that lag take turns, however many there are: waiting is no failure.
         let _turn = self.shared.turns.acquire().await;
         self.shared.store.log_after(view, sequence).await
+    }
+
+    async fn snapshot_page(
+        &self,
+        filter: &Filter,
+        view: View,
+        at: u64,
+        after: &str,
+    ) -> Result<SnapshotPage, store::Error> {
+        let _turn = self.shared.turns.acquire().await;
+        self.shared
+            .store
+            .snapshot_page(filter, view, at, after)
+            .await
     }
 
     fn ring(&self, view: View) -> &Ring {
@@ -210,11 +285,5 @@ impl Feed {
 
     fn checkpoint_interval(&self) -> Duration {
         self.shared.checkpoint_interval
-    }
-
-    /// Which feed this is.
-    #[must_use]
-    pub fn identity(&self) -> &FeedIdentity {
-        &self.shared.identity
     }
 }

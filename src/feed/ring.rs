@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::batch::Batch;
@@ -26,6 +27,8 @@ struct Kept {
     floor: u64,
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
+    /// What the feed shows at a sequence, an encoded `Digest`.
+    digest: Option<(u64, Bytes)>,
 }
 
 /// What a ring has for a stream.
@@ -45,6 +48,7 @@ impl Ring {
             floor: head,
             batches: VecDeque::new(),
             bytes: 0,
+            digest: None,
         };
         Self {
             kept: RwLock::new(kept),
@@ -81,6 +85,49 @@ impl Ring {
         }
         kept.batches.clear();
         kept.bytes = 0;
+    }
+
+    /// Forgets everything after a sequence: it belongs to a history that this database did not take (F6).
+    pub fn rewind(&self, to: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        while let Some(newest) = kept.batches.pop_back_if(|batch| batch.last > to) {
+            kept.bytes -= newest.bytes();
+        }
+        kept.floor = kept.floor.min(to);
+        kept.digest = None;
+        let head = self.head().min(to);
+        drop(kept);
+        self.head.send_replace(head);
+    }
+
+    /// Begins anew after a sequence; who is behind it reads the log.
+    pub fn restart(&self, at: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.floor = at;
+        kept.batches.clear();
+        kept.bytes = 0;
+        kept.digest = None;
+        drop(kept);
+        self.head.send_replace(at);
+    }
+
+    /// Wakes everybody who waits.
+    pub fn wake(&self) {
+        self.head.send_modify(|_| {});
+    }
+
+    /// What the feed shows at a sequence.
+    pub fn tell_digest(&self, at: u64, digest: Bytes) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.digest = Some((at, digest));
+    }
+
+    /// What the feed shows at a sequence, if that is known.
+    #[must_use]
+    pub fn digest(&self, at: u64) -> Option<Bytes> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let (known, digest) = kept.digest.as_ref()?;
+        (*known == at).then(|| digest.clone())
     }
 
     /// The batches after a sequence, up to about `budget` bytes.
@@ -127,5 +174,18 @@ mod tests {
         let ring = Ring::new(5);
         assert!(matches!(ring.after(4, 1), Found::Behind));
         assert!(matches!(ring.after(5, 1), Found::Batches(none) if none.is_empty()));
+    }
+
+    #[test]
+    fn f6_a_ring_forgets_what_belongs_to_another_history() {
+        let ring = Ring::new(5);
+        ring.tell_digest(5, Bytes::from_static(b"five"));
+        assert_eq!(ring.digest(5).unwrap(), "five");
+        assert_eq!(ring.digest(4), None);
+        ring.rewind(3);
+        assert_eq!((ring.head(), ring.digest(5)), (3, None));
+        assert!(matches!(ring.after(3, 1), Found::Batches(none) if none.is_empty()));
+        ring.restart(9);
+        assert!(matches!(ring.after(3, 1), Found::Behind));
     }
 }

@@ -4,27 +4,33 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Feed,
-    batch::{Batch, Framed},
+    batch::Batch,
     cursor::Cursor,
+    message::{Content, Message, Packing, records},
     ring::Found,
+    start::{Order, check_kept},
 };
-use crate::{model::filter::Filter, store::View};
+use crate::{
+    model::filter::Filter,
+    store::{FeedIdentity, View},
+};
 
-/// Bytes of changes after which a message is sent.
-const MESSAGE_BYTES: usize = 256 * 1024;
 /// Bytes of batches that are taken from the ring at once.
-const PAGE_BYTES: usize = 1024 * 1024;
+const PAGE_BYTES: usize = 256 * 1024;
 
 /// What a stream sends next.
 #[derive(Debug)]
 pub enum Item {
     /// Changes, as bytes of `WatchResponse` fields, and the cursor after them.
     Changes(Vec<Bytes>, String),
+    /// Part of a snapshot, likewise, and the sequence as of which it is.
+    Records(Vec<Bytes>, String, u64),
     /// Nothing to deliver up to here.
     Checkpoint(Checkpoint),
 }
@@ -38,6 +44,12 @@ pub struct Checkpoint {
     pub head_sequence: u64,
     /// To go on from.
     pub cursor: String,
+    /// It ends a snapshot.
+    pub caught_up: bool,
+    /// When the last change was accepted that is behind; `None` if none is known, or all are behind.
+    pub passed_at: Option<OffsetDateTime>,
+    /// What the feed shows here, an encoded `Digest`; if it was asked for, and this is the head.
+    pub digest: Option<Bytes>,
 }
 
 /// A stream's place and what it wants.
@@ -46,8 +58,13 @@ pub struct Subscription {
     feed: Feed,
     view: View,
     filter: Filter,
+    digest: bool,
+    /// The history in which the place is one.
+    identity: Arc<FeedIdentity>,
     /// Everything up to here is sent, ready to be sent, or does not match.
-    position: u64,
+    place: Cursor,
+    /// When the change at the place was accepted.
+    passed_at: Option<OffsetDateTime>,
     /// Messages that are ready, oldest first.
     ready: VecDeque<Message>,
     /// The newest head that was looked at, and word of newer ones.
@@ -59,28 +76,24 @@ pub struct Subscription {
     stopped: bool,
 }
 
-#[derive(Debug, Default)]
-struct Message {
-    pieces: Vec<Bytes>,
-    bytes: usize,
-    last: u64,
-}
-
 impl Subscription {
     pub(super) fn new(
         feed: Feed,
-        view: View,
-        filter: Filter,
-        position: u64,
+        order: Order,
+        identity: Arc<FeedIdentity>,
+        place: Cursor,
         stop: CancellationToken,
     ) -> Self {
-        let head = feed.ring(view).watch();
+        let head = feed.ring(order.view).watch();
         let interval = feed.checkpoint_interval();
         Self {
             feed,
-            view,
-            filter,
-            position,
+            view: order.view,
+            filter: order.filter,
+            digest: order.digest,
+            identity,
+            place,
+            passed_at: None,
             ready: VecDeque::new(),
             head,
             // The first response is a checkpoint, so that every stream has a cursor from the start.
@@ -94,25 +107,35 @@ impl Subscription {
     /// The next message; `None` after the last checkpoint of a server that stops (F12).
     ///
     /// # Errors
-    /// When the log cannot be read; the stream can be resumed from its last cursor.
+    /// When the log cannot be read: the stream can be resumed from its last cursor. When history was lost that it
+    /// needs: it cannot (F6).
     pub async fn next(&mut self) -> Result<Option<Item>, Error> {
         loop {
             if self.stopped {
                 return Ok(None);
             }
+            self.check_history()?;
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = Instant::now() + self.interval;
-                return Ok(Some(Item::Changes(
-                    message.pieces,
-                    self.cursor(message.last),
-                )));
+                return Ok(Some(self.item(message)));
             }
             if self.stop.is_cancelled() {
                 self.stopped = true;
-                return Ok(Some(self.checkpoint()));
+                // Inside of a snapshot there is no checkpoint; the cursor came with the last response.
+                return Ok(self
+                    .place
+                    .snapshot
+                    .is_none()
+                    .then(|| self.checkpoint(false)));
+            }
+            if self.place.snapshot.is_some() {
+                if self.advance_snapshot().await? {
+                    return Ok(Some(self.checkpoint(true)));
+                }
+                continue;
             }
             if Instant::now() >= self.checkpoint_at {
-                return Ok(Some(self.checkpoint()));
+                return Ok(Some(self.checkpoint(false)));
             }
             self.head.mark_unchanged();
             if !self.advance().await? {
@@ -121,25 +144,94 @@ impl Subscription {
         }
     }
 
+    /// Whether the place is still one in this database's history.
+    fn check_history(&mut self) -> Result<(), Error> {
+        let now = self.feed.identity();
+        if Arc::ptr_eq(&now, &self.identity) {
+            return Ok(());
+        }
+        let shared = now.shared_up_to(self.identity.epoch, self.view);
+        if now.id != self.identity.id || shared.is_none_or(|last| self.place.sequence > last) {
+            return Err(Error::ForeignCursor);
+        }
+        self.identity = now;
+        Ok(())
+    }
+
     /// Takes what follows; false at the head.
     async fn advance(&mut self) -> Result<bool, Error> {
-        let batches = match self.feed.ring(self.view).after(self.position, PAGE_BYTES) {
+        let after = self.place.sequence;
+        let batches = match self.feed.ring(self.view).after(after, PAGE_BYTES) {
             Found::Batches(batches) => batches,
-            Found::Behind => {
-                metrics::counter!("dateline_watch_log_pages").increment(1);
-                let entries = self.feed.log_after(self.view, self.position).await?;
-                Batch::cut(&entries, self.view)
-                    .into_iter()
-                    .map(Arc::new)
-                    .collect()
-            }
+            Found::Behind => self.read_log(after).await?,
         };
-        let Some(last) = batches.last().map(|batch| batch.last) else {
+        // Rings and log are cut back before they grow in another way, so what was taken belongs to the history
+        // that is known now.
+        self.check_history()?;
+        let Some(newest) = batches.last() else {
             return Ok(false);
         };
-        self.fill(&batches);
-        self.position = last;
+        self.place.sequence = newest.last;
+        self.passed_at = Some(newest.accepted_at);
+        self.fill(after, &batches);
         Ok(true)
+    }
+
+    async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<Batch>>, Error> {
+        metrics::counter!("dateline_watch_log_pages").increment(1);
+        let page = self.feed.log_after(self.view, after).await?;
+        if let Some(read) = page.read {
+            self.check_read(read).await?;
+        }
+        let batches = Batch::cut(&page.entries, self.view);
+        Ok(batches.into_iter().map(Arc::new).collect())
+    }
+
+    /// Whether what was read, in this history and with history kept from there, is what follows the place.
+    async fn check_read(&mut self, (epoch, earliest): (u64, u64)) -> Result<(), Error> {
+        if epoch != self.identity.epoch {
+            self.feed.refresh().await?;
+            self.check_history()?;
+        }
+        let after = self.place.sequence;
+        if after + 1 < earliest {
+            return Err(Error::CursorExpired { after, earliest });
+        }
+        check_kept(&self.identity, self.view, after)
+    }
+
+    /// Takes the next records of a snapshot; true at its end.
+    async fn advance_snapshot(&mut self) -> Result<bool, Error> {
+        let Some(place) = self.place.snapshot.clone() else {
+            return Ok(true);
+        };
+        let at = self.place.sequence;
+        let page = self
+            .feed
+            .snapshot_page(&self.filter, self.view, at, &place.after)
+            .await?;
+        self.check_read((page.epoch, page.earliest)).await?;
+        self.ready.extend(records(&page.records, self.view));
+        match page.after {
+            Some(after) => {
+                if let Some(place) = &mut self.place.snapshot {
+                    place.after = after;
+                }
+                Ok(false)
+            }
+            None if self.ready.is_empty() => {
+                self.place.snapshot = None;
+                Ok(true)
+            }
+            // Once more from the last one that is on its way: there the end is found.
+            None => {
+                let last = page.records.last().map(|record| record.name.to_string());
+                if let (Some(place), Some(last)) = (&mut self.place.snapshot, last) {
+                    place.after = last;
+                }
+                Ok(false)
+            }
+        }
     }
 
     async fn wait(&mut self) {
@@ -152,75 +244,53 @@ impl Subscription {
     }
 
     /// Packs batches into messages: whole batches together, or parts of one batch alone (F3).
-    fn fill(&mut self, batches: &[Arc<Batch>]) {
-        let mut message = Message::default();
+    fn fill(&mut self, after: u64, batches: &[Arc<Batch>]) {
+        let mut packing = Packing::default();
         for batch in batches {
-            if let Some(whole) = batch
-                .whole(self.position, &self.filter)
-                .filter(|whole| whole.len() <= MESSAGE_BYTES)
-            {
-                self.add(&mut message, vec![whole], batch.last);
-                continue;
+            for (name, into) in batch.merged() {
+                self.filter.follow_merge(name, into);
             }
-            let changes = batch.select(self.position, &self.filter);
-            let bytes: usize = changes.iter().map(|change| change.bytes.len()).sum();
-            if bytes > MESSAGE_BYTES {
-                self.send(&mut message);
-                self.split(changes, batch.last);
-            } else if !changes.is_empty() {
-                self.add(
-                    &mut message,
-                    changes.into_iter().map(|change| change.bytes).collect(),
-                    batch.last,
-                );
+            packing.batch(batch, after, &self.filter);
+        }
+        self.ready.extend(packing.finish());
+    }
+
+    fn item(&self, message: Message) -> Item {
+        match message.content {
+            Content::Changes { last } => Item::Changes(message.pieces, self.cursor(last, None)),
+            Content::Records { last } => {
+                let cursor = self.cursor(self.place.sequence, Some(last));
+                Item::Records(message.pieces, cursor, self.place.sequence)
             }
         }
-        self.send(&mut message);
     }
 
-    fn add(&mut self, message: &mut Message, pieces: Vec<Bytes>, last: u64) {
-        let bytes: usize = pieces.iter().map(Bytes::len).sum();
-        if message.bytes + bytes > MESSAGE_BYTES {
-            self.send(message);
-        }
-        message.pieces.extend(pieces);
-        message.bytes += bytes;
-        message.last = last;
-    }
-
-    fn send(&mut self, message: &mut Message) {
-        if !message.pieces.is_empty() {
-            self.ready.push_back(std::mem::take(message));
-        }
-    }
-
-    /// A batch that is larger than a message.
-    fn split(&mut self, changes: Vec<Framed>, batch: u64) {
-        let mut message = Message::default();
-        for change in changes {
-            self.add(&mut message, vec![change.bytes], change.sequence);
-        }
-        // After the last part there is nothing left of the batch, matching or not.
-        message.last = batch;
-        self.send(&mut message);
-    }
-
-    fn checkpoint(&mut self) -> Item {
+    fn checkpoint(&mut self, caught_up: bool) -> Item {
         self.checkpoint_at = Instant::now() + self.interval;
-        let head_sequence = self.feed.ring(self.view).head().max(self.position);
-        let cursor = self.cursor(self.position);
+        let sequence = self.place.sequence;
+        let ring = self.feed.ring(self.view);
+        let head_sequence = ring.head().max(sequence);
         Item::Checkpoint(Checkpoint {
-            sequence: self.position,
+            sequence,
             head_sequence,
-            cursor,
+            cursor: self.cursor(sequence, None),
+            caught_up,
+            passed_at: self.passed_at.filter(|_| sequence < head_sequence),
+            digest: self.digest.then(|| ring.digest(sequence)).flatten(),
         })
     }
 
-    fn cursor(&self, sequence: u64) -> String {
+    fn cursor(&self, sequence: u64, last_name: Option<String>) -> String {
+        let snapshot = self.place.snapshot.clone();
+        let snapshot = snapshot.zip(last_name).map(|(mut place, last)| {
+            place.after = last;
+            place
+        });
         Cursor {
             view: self.view,
             sequence,
+            snapshot,
         }
-        .to_text(self.feed.identity())
+        .to_text(&self.identity)
     }
 }

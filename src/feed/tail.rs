@@ -4,28 +4,31 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prost::Message;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Feed, batch::Batch};
 use crate::{
     proto::v1::change::Type as ChangeType,
-    store::{Error, Store, View, Wake},
+    store::{Error, LogEntry, Standing, Store, View, Wake},
 };
 
 /// How long a lost wake-up can go unnoticed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(2);
+/// Longest that the database may take to answer the tail: a connection that died without a word is given up.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Pause before the database is asked again after it failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Follows the log until `stop`.
 pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: CancellationToken) {
-    let mut last = feed.ring(View::Desk).head();
     stop.run_until_cancelled(async {
         loop {
-            let Err(error) = follow(&feed, &store, &committed, &mut last).await else {
+            let Err(error) = follow(&feed, &store, &committed).await else {
                 continue;
             };
+            let last = feed.ring(View::Desk).head();
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the tail lost the database; it goes on at {last}"
@@ -37,37 +40,72 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: Cancell
     .await;
 }
 
-/// Listens first and reads then, so that no commit falls between the two.
-async fn follow(
-    feed: &Feed,
-    store: &Store,
-    committed: &Notify,
-    last: &mut u64,
-) -> Result<(), Error> {
-    let mut wake: Wake = store.listen().await?;
+/// Listens first and reads then, so that no commit falls between the two. Before that: whether the database is
+/// still where it was, and has what was seen of it.
+async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Error> {
+    let mut wake: Wake = in_time(store.listen()).await?;
+    in_time(store.settle(feed.ring(View::Desk).head())).await?;
     loop {
-        catch_up(feed, store, last).await?;
+        while !in_time(catch_up(feed, store)).await? {}
         wake.wait(committed, LOOK_ANYWAY).await?;
     }
 }
 
-/// Reads the log to its end.
-async fn catch_up(feed: &Feed, store: &Store, last: &mut u64) -> Result<(), Error> {
-    loop {
-        let entries = store.tail_after(*last).await?;
-        let Some(newest) = entries.last() else {
-            return Ok(());
-        };
-        let newest = newest.record.desk_sequence;
-        let erases = entries
-            .iter()
-            .any(|entry| entry.change_type == ChangeType::Purged);
-        for view in [View::Desk, View::Published] {
-            if erases {
-                feed.ring(view).forget();
-            }
-            feed.ring(view).push(Batch::cut(&entries, view));
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| Err(Error::silent()))
+}
+
+/// Reads a page, or tells what the feeds show at the head; answers whether that was reached.
+async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
+    let standing = store.standing().await?;
+    let known = feed.identity();
+    let (last, head) = (feed.ring(View::Desk).head(), standing.heads.0);
+    if (standing.feed, standing.epoch, standing.earliest) != (known.id, known.epoch, known.earliest)
+    {
+        feed.refresh().await?;
+    } else if head < last {
+        // The same place, and less than there was: a backup was put there.
+        store.settle(last).await?;
+    } else if last + 1 < standing.earliest.0 {
+        // History was dropped that was not read here yet: who needs it is told when reading the log.
+        feed.ring(View::Desk).restart(standing.heads.0);
+        feed.ring(View::Published).restart(standing.heads.1);
+    } else if last < head {
+        let page = store.tail_after(last, head).await?;
+        if !feed.extend(last, &page) {
+            feed.refresh().await?;
         }
-        *last = newest;
+    } else {
+        tell(feed, &standing);
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn tell(feed: &Feed, standing: &Standing) {
+    let digests = [
+        (View::Desk, standing.heads.0, &standing.desk),
+        (View::Published, standing.heads.1, &standing.wire),
+    ];
+    for (view, head, tallies) in digests {
+        if feed.ring(view).digest(head).is_none() {
+            let digest = tallies.to_digest().encode_to_vec();
+            feed.ring(view).tell_digest(head, digest.into());
+        }
+    }
+}
+
+/// Puts a page of the desk's log into the rings.
+pub(super) fn push(feed: &Feed, entries: &[LogEntry]) {
+    let erases = entries
+        .iter()
+        .any(|entry| entry.change_type == ChangeType::Purged);
+    for view in [View::Published, View::Desk] {
+        if erases {
+            feed.ring(view).forget();
+        }
+        feed.ring(view).push(Batch::cut(entries, view));
     }
 }

@@ -5,7 +5,13 @@ use prost::Message;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{drawing::Drawing, edtf::Bounds, name::Name, violation::Warning};
+use super::{
+    digest::{Tally, WORDS, record_words},
+    drawing::Drawing,
+    edtf::Bounds,
+    name::Name,
+    violation::Warning,
+};
 use crate::proto::v1::{Kind, RecordMeta, State, change::Type as ChangeType, record::Kind as Body};
 
 /// The next revision of a record.
@@ -41,6 +47,8 @@ pub struct Change {
     pub note: String,
     /// Whether the content, and so what it refers to, may differ from the revision before.
     pub has_new_content: bool,
+    /// What the revision before adds to a digest that counts it.
+    pub words_before: Option<[u32; WORDS]>,
 }
 
 impl Change {
@@ -64,6 +72,21 @@ impl Change {
             ChangeType::Purged => !is_visible(self.state),
             _ => false,
         }
+    }
+
+    /// What this change takes out of the tally of a view, and what it adds.
+    #[must_use]
+    pub fn tally(&self, counts: impl Fn(State) -> bool) -> Tally {
+        let mut tally = Tally::default();
+        if let (Some(state), Some(words)) = (self.state_before, &self.words_before)
+            && counts(state)
+        {
+            tally.remove(words);
+        }
+        if counts(self.state) && !self.is_gone() {
+            tally.add(&record_words(self.revision, &self.content));
+        }
+        tally
     }
 
     /// Stored form of the meta: without sequence, which depends on the feed that is read.

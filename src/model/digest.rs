@@ -52,10 +52,10 @@ pub struct Tally {
 impl Tally {
     /// Counts a record in.
     pub fn add(&mut self, words: &[u32; WORDS]) {
-        self.records += 1;
-        for (sum, word) in self.words.iter_mut().zip(words) {
-            *sum = sum.wrapping_add(*word);
-        }
+        self.merge(&Tally {
+            records: 1,
+            words: *words,
+        });
     }
 
     /// Takes a record out.
@@ -63,6 +63,14 @@ impl Tally {
         self.records -= 1;
         for (sum, word) in self.words.iter_mut().zip(words) {
             *sum = sum.wrapping_sub(*word);
+        }
+    }
+
+    /// Adds another tally, which may be what changes one.
+    pub fn merge(&mut self, other: &Tally) {
+        self.records += other.records;
+        for (sum, word) in self.words.iter_mut().zip(&other.words) {
+            *sum = sum.wrapping_add(*word);
         }
     }
 
@@ -96,10 +104,7 @@ impl Tallies {
     pub fn to_digest(&self) -> Digest {
         let mut all = Tally::default();
         for (_, tally) in self.iter() {
-            all.records += tally.records;
-            for (sum, word) in all.words.iter_mut().zip(tally.words) {
-                *sum = sum.wrapping_add(word);
-            }
+            all.merge(tally);
         }
         let there = self.iter().filter(|(_, tally)| **tally != Tally::default());
         Digest {

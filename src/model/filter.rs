@@ -64,10 +64,19 @@ impl Filter {
         })
     }
 
+    /// Whoever asks for an actor asks for what is merged into it too.
+    pub fn follow_merge(&mut self, name: &str, into: &str) {
+        let (name, into) = (actor_facet(name), actor_facet(into));
+        let asked = self.dimensions.iter_mut();
+        for dimension in asked.filter(|facets| facets.contains(&into)) {
+            dimension.push(name.clone());
+        }
+    }
+
     /// The same filter with other actors; nothing changes if it does not ask for any.
     #[must_use]
     pub fn with_actors(mut self, names: &[String]) -> Self {
-        let facets = || names.iter().map(|name| format!("{ACTOR}{name}"));
+        let facets = || names.iter().map(|name| actor_facet(name));
         let asked = self.dimensions.iter_mut();
         let actors = asked.filter(|facets| facets.iter().all(|facet| facet.starts_with(ACTOR)));
         for dimension in actors {
@@ -108,6 +117,12 @@ impl Filter {
             .days
             .is_none_or(|range| days.is_some_and(|days| days.overlaps(range)))
     }
+}
+
+/// The facet of records that name an actor.
+#[must_use]
+pub fn actor_facet(name: &str) -> String {
+    format!("{ACTOR}{name}")
 }
 
 fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, timestamp},
+    digest::record_words,
     drawing::Drawing,
     name::Name,
     world::Head,
@@ -95,6 +96,7 @@ impl Next<'_> {
             days_before: head.and_then(|head| head.days),
             changed_fields: Vec::new(),
             note: self.note.to_owned(),
+            words_before: head.map(|head| record_words(head.standing.revision, &head.content)),
             body,
         }
     }

@@ -1,9 +1,10 @@
 //! `FeedService`: streams from ready bytes.
 
-use std::{pin::Pin, time::SystemTime};
+use std::{pin::Pin, time::Duration};
 
 use futures_util::{Stream, stream};
 use prost::Message;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -13,16 +14,20 @@ use super::{
     status::{self, Reason},
 };
 use crate::{
-    feed::{self, Feed, Item, Start, Subscription},
+    feed::{self, Feed, Item, Order, Start, Subscription},
+    model::{change::timestamp, record::delimiter},
     proto::{
         servers::feed_service_server::FeedService,
         v1::{
-            Checkpoint, GetFeedRequest, GetFeedResponse, Origin, WatchRequest, WatchResponse,
-            watch_request,
+            Checkpoint, Consumer, GetFeedRequest, GetFeedResponse, Origin, WatchRequest,
+            WatchResponse, watch_request,
         },
     },
-    store::Store,
+    store::{Store, View, of_view},
 };
+
+/// How old news may be that a notifier is told after a pause, if it does not say.
+const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Streams of the feeds.
 #[derive(Debug, Clone)]
@@ -45,20 +50,19 @@ impl FeedService for Feeds {
         let mut request = request.into_inner();
         let wanted = filter(&self.store, request.filter.as_ref()).await?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
-        let start = match request.start {
-            Some(watch_request::Start::Cursor(cursor)) => Start::Cursor(cursor),
-            Some(watch_request::Start::Origin(origin)) if origin == Origin::Beginning as i32 => {
-                Start::Beginning
-            }
-            Some(watch_request::Start::Origin(_) | watch_request::Start::Time(_)) | None => {
-                Start::Now
-            }
+        let order = Order {
+            view: view(request.view()),
+            filter: wanted,
+            filter_bytes: request
+                .filter
+                .as_ref()
+                .map(Message::encode_to_vec)
+                .unwrap_or_default(),
+            start: start(&request)?,
+            spared_before: spared_before(&request)?,
+            digest: request.digest,
         };
-        let subscription = self
-            .feed
-            .subscribe(view, wanted, start, self.stop.child_token())
-            .await;
+        let subscription = self.feed.subscribe(order, self.stop.child_token()).await;
         Ok(Response::new(Box::pin(responses(
             subscription.map_err(|error| status::feed(&error))?,
         ))))
@@ -66,10 +70,72 @@ impl FeedService for Feeds {
 
     async fn get_feed(
         &self,
-        _request: Request<GetFeedRequest>,
+        request: Request<GetFeedRequest>,
     ) -> Result<Response<Ready<GetFeedResponse>>, Status> {
-        Err(Status::unimplemented("soon"))
+        let mut request = request.into_inner();
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = view(request.view());
+        let standing = self.feed.standing().await;
+        let standing = standing.map_err(|error| status::store(&error))?;
+        let shown = match view {
+            View::Desk => &standing.desk,
+            View::Published => &standing.wire,
+        };
+        let response = GetFeedResponse {
+            feed: standing.feed.to_string(),
+            epoch: standing.epoch,
+            head_sequence: of_view(standing.heads, view).cast_signed(),
+            earliest_sequence: of_view(standing.earliest, view).cast_signed(),
+            digest: Some(shown.to_digest()),
+        };
+        Ok(Response::new(Ready::from(&response)))
     }
+}
+
+/// Where the stream begins; what is not said follows from what it is for.
+fn start(request: &WatchRequest) -> Result<Start, Status> {
+    let origin = match &request.start {
+        Some(watch_request::Start::Cursor(cursor)) => return Ok(Start::Cursor(cursor.clone())),
+        Some(watch_request::Start::Time(time)) => {
+            let time = instant(*time).ok_or_else(|| {
+                let what = "must lie in the years 0001 to 9999";
+                status::invalid_field(Reason::InvalidRequest, "time", what)
+            })?;
+            return Ok(Start::Since(time));
+        }
+        Some(watch_request::Start::Origin(origin)) => Origin::try_from(*origin).unwrap_or_default(),
+        None => Origin::Unspecified,
+    };
+    Ok(match (origin, request.consumer()) {
+        (Origin::Now, _) => Start::Now,
+        (Origin::Beginning, _) => Start::Beginning,
+        (Origin::Snapshot, _) | (Origin::Unspecified, Consumer::Replica) => Start::Snapshot,
+        (Origin::Unspecified, Consumer::Unspecified | Consumer::Notifier) => Start::Now,
+    })
+}
+
+/// What a notifier is spared: it was accepted before this.
+fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Status> {
+    let is_notifier = request.consumer() == Consumer::Notifier;
+    let Some(max_age) = request.max_age else {
+        return Ok(is_notifier.then(|| OffsetDateTime::now_utc() - MAX_AGE));
+    };
+    if !is_notifier {
+        let what = "is for notifiers: set consumer to CONSUMER_NOTIFIER, or leave it out";
+        return Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "max_age",
+            what,
+        ));
+    }
+    let max_age = time::Duration::new(max_age.seconds, max_age.nanos);
+    // An age from before there were years spares nothing.
+    Ok(OffsetDateTime::now_utc().checked_sub(max_age))
+}
+
+fn instant(time: prost_types::Timestamp) -> Option<OffsetDateTime> {
+    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
 }
 
 fn responses(
@@ -98,7 +164,7 @@ fn ended(error: &feed::Error) -> Status {
     status::feed(error)
 }
 
-/// `changes = 1` are ready; `cursor = 2` and `checkpoint = 3` are added.
+/// `changes = 1` and `records = 4` are ready; `cursor = 2`, `checkpoint = 3` and `snapshot_sequence = 5` are added.
 fn response(item: Item) -> Ready<WatchResponse> {
     let mut pieces = Pieces::default();
     match item {
@@ -109,18 +175,54 @@ fn response(item: Item) -> Ready<WatchResponse> {
             }
             pieces.string(2, &cursor);
         }
-        Item::Checkpoint(checkpoint) => {
-            let message = Checkpoint {
-                sequence: checkpoint.sequence.cast_signed(),
-                head_sequence: checkpoint.head_sequence.cast_signed(),
-                time: Some(SystemTime::now().into()),
-                ..Checkpoint::default()
+        Item::Records(records, cursor, at) => {
+            metrics::counter!("dateline_watch_messages").increment(1);
+            for record in records {
+                pieces.fields(record);
+            }
+            let rest = WatchResponse {
+                cursor,
+                snapshot_sequence: at.cast_signed(),
+                ..WatchResponse::default()
             };
-            pieces.string(2, &checkpoint.cursor);
-            pieces.message(3, message.encode_to_vec().into());
+            pieces.fields(rest.encode_to_vec());
+        }
+        Item::Checkpoint(checkpoint) => {
+            let digest = checkpoint.digest.clone();
+            let (cursor, message) = told(checkpoint);
+            let mut message = message.encode_to_vec();
+            if let Some(digest) = digest {
+                // `digest = 6`, which is encoded already.
+                delimiter(6, digest.len(), &mut message);
+                message.extend_from_slice(&digest);
+            }
+            pieces.string(2, &cursor);
+            pieces.message(3, message.into());
         }
     }
     pieces.finish()
+}
+
+fn told(checkpoint: feed::Checkpoint) -> (String, Checkpoint) {
+    let now = OffsetDateTime::now_utc();
+    let is_behind = checkpoint.sequence < checkpoint.head_sequence;
+    let lag = match checkpoint.passed_at {
+        Some(passed_at) => Some((now - passed_at).max(time::Duration::ZERO)),
+        None if is_behind => None,
+        None => Some(time::Duration::ZERO),
+    };
+    let message = Checkpoint {
+        sequence: checkpoint.sequence.cast_signed(),
+        head_sequence: checkpoint.head_sequence.cast_signed(),
+        time: Some(timestamp(now)),
+        caught_up: checkpoint.caught_up,
+        lag: lag.map(|lag| prost_types::Duration {
+            seconds: lag.whole_seconds(),
+            nanos: lag.subsec_nanoseconds(),
+        }),
+        digest: None,
+    };
+    (checkpoint.cursor, message)
 }
 
 /// Counts open streams for as long as it lives.

@@ -119,7 +119,7 @@ impl Records {
             view: request.view,
             ..ListRevisionsRequest::default()
         });
-        let identity = self.feed.identity();
+        let identity = &self.feed.identity();
         let after = question.read(identity, &request.page_token)?;
         let before = after.parse().unwrap_or(i64::MAX);
         let limit = i64::from(size) + 1;

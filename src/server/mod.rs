@@ -1,6 +1,7 @@
 //! gRPC: services over ready bytes, errors to status, limits, start and stop. Thin: decode, check, call,
 //! encode. Knows no SQL, and decides nothing about records.
 
+mod admin_service;
 pub mod codec;
 mod commit;
 pub mod config;

@@ -138,7 +138,7 @@ impl RecordService for Records {
             view: request.view,
             ..ListRecordsRequest::default()
         });
-        let identity = self.feed.identity();
+        let identity = &self.feed.identity();
         let after = question.read(identity, &request.page_token)?;
         wait_for(&self.feed, view, request.min_sequence).await?;
         let limit = usize::from(size);

@@ -10,6 +10,7 @@ use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
+    admin_service::Admin,
     config::{Config, Database, Limits},
     dress::DressLayer,
     editorial_service::Editorial,
@@ -22,6 +23,7 @@ use crate::{
     proto::{
         DESCRIPTOR_BYTES,
         servers::{
+            admin_service_server::AdminServiceServer,
             editorial_service_server::EditorialServiceServer,
             feed_service_server::FeedServiceServer, record_service_server::RecordServiceServer,
         },
@@ -243,6 +245,11 @@ impl Parts {
         .max_decoding_message_size(limits.message_bytes);
         let editorial = EditorialServiceServer::new(Editorial { committer })
             .max_decoding_message_size(limits.batch_bytes);
+        let admin = AdminServiceServer::new(Admin {
+            store: store.clone(),
+            feed: feed.clone(),
+        })
+        .max_decoding_message_size(limits.message_bytes);
         let feeds = FeedServiceServer::new(Feeds {
             feed,
             store: store.clone(),
@@ -256,7 +263,8 @@ impl Parts {
             .add_service(health_service)
             .add_service(records)
             .add_service(editorial)
-            .add_service(feeds);
+            .add_service(feeds)
+            .add_service(admin);
         let router = with_reflection(router);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stopping = {
@@ -332,6 +340,7 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
         "dateline.v1.RecordService",
         "dateline.v1.EditorialService",
         "dateline.v1.FeedService",
+        "dateline.v1.AdminService",
     ] {
         health.set_service_status(service, status).await;
     }

@@ -39,6 +39,7 @@ pub enum Reason {
     PartOfItself,
     DuplicateOriginal,
     RequestIdReused,
+    CursorExpired,
     CursorForeign,
     CursorInFuture,
     MessageTooLarge,
@@ -73,6 +74,7 @@ impl Reason {
             Reason::PartOfItself => "PART_OF_ITSELF",
             Reason::DuplicateOriginal => "DUPLICATE_ORIGINAL",
             Reason::RequestIdReused => "REQUEST_ID_REUSED",
+            Reason::CursorExpired => "CURSOR_EXPIRED",
             Reason::CursorForeign => "CURSOR_FOREIGN",
             Reason::CursorInFuture => "CURSOR_IN_FUTURE",
             Reason::MessageTooLarge => "MESSAGE_TOO_LARGE",
@@ -427,8 +429,31 @@ pub fn feed(error: &feed::Error) -> Status {
         feed::Error::ForeignCursor => plain(
             Code::FailedPrecondition,
             Reason::CursorForeign,
-            format!("{message}; begin anew, with ORIGIN_BEGINNING or a fresh copy"),
+            format!("{message}; begin anew with ORIGIN_SNAPSHOT"),
         ),
+        feed::Error::CursorExpired { after, earliest } => {
+            let about = metadata([
+                ("sequence", after.to_string()),
+                ("earliest_sequence", earliest.to_string()),
+            ]);
+            let message = format!("{message}; begin anew with ORIGIN_SNAPSHOT");
+            with(
+                Code::OutOfRange,
+                Reason::CursorExpired,
+                message,
+                about,
+                |_| {},
+            )
+        }
+        feed::Error::FilterChanged => {
+            let what =
+                format!("{message}; give the same filter, or begin anew with ORIGIN_SNAPSHOT");
+            invalid_field(Reason::InvalidCursor, "cursor", &what)
+        }
+        feed::Error::TimeInFuture => {
+            let what = "is in the future; to get what comes from now on, use ORIGIN_NOW";
+            invalid_field(Reason::InvalidRequest, "time", what)
+        }
         feed::Error::CursorInFuture { cursor, head } => {
             let about = metadata([
                 ("sequence", cursor.to_string()),

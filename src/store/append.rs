@@ -36,13 +36,14 @@ impl Group {
             writes,
             links,
             answers,
+            added,
         } = self;
         let rows = sqlx::query!(
             r#"SELECT request AS "request!", desk_sequence AS "desk_sequence!", wire_sequence AS "wire_sequence!"
                FROM append(
                    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                    $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
-                   $41, $42, $43, $44)"#,
+                   $41, $42, $43, $44, $45, $46, $47, $48)"#,
             &requests.number,
             &requests.author,
             &requests.id as &[Option<Uuid>],
@@ -86,6 +87,10 @@ impl Group {
             &answers.request,
             &answers.name,
             &answers.revision,
+            &added.request,
+            &added.on_wire,
+            &added.place,
+            &added.amount,
             at,
         )
         .fetch_all(connection)

@@ -30,6 +30,14 @@ pub enum Error {
     ShuttingDown,
 }
 
+impl Error {
+    /// The database did not answer at all.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {

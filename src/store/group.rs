@@ -9,10 +9,12 @@ use super::{
     Error,
     columns::{DELETED, kind_column, range, state_column, type_column},
     requests::warnings_bytes,
+    tally,
 };
 use crate::{
     model::{
         change::{Change, Decision, Outcome},
+        digest::{Tallies, counts_at_desk, counts_on_wire},
         request::Request,
     },
     proto::v1::{State, record::Kind as Body},
@@ -155,6 +157,26 @@ fn document(change: &Change) -> Result<Document, Error> {
         .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }
 
+/// What each request adds to the tallies of the two feeds.
+#[derive(Default)]
+pub(super) struct Added {
+    pub request: Vec<i32>,
+    pub on_wire: Vec<bool>,
+    pub place: Vec<i32>,
+    pub amount: Vec<i64>,
+}
+
+impl Added {
+    fn push(&mut self, request: i32, on_wire: bool, tallies: &Tallies) {
+        for (place, amount) in tally::places(tallies) {
+            self.request.push(request);
+            self.on_wire.push(on_wire);
+            self.place.push(place);
+            self.amount.push(amount);
+        }
+    }
+}
+
 /// Everything that one call takes, in columns.
 #[derive(Default)]
 pub(super) struct Group {
@@ -165,6 +187,7 @@ pub(super) struct Group {
     pub writes: Writes,
     pub links: Links,
     pub answers: Looked,
+    pub added: Added,
 }
 
 impl Group {
@@ -190,9 +213,12 @@ impl Group {
         for (name, count) in &decision.seen.citing {
             self.cited.push(number, name.as_str(), *count);
         }
+        let (mut desk, mut wire) = (Tallies::default(), Tallies::default());
         for outcome in &decision.outcomes {
             match outcome {
                 Outcome::Changed(change) => {
+                    desk.of(change.kind()).merge(&change.tally(counts_at_desk));
+                    wire.of(change.kind()).merge(&change.tally(counts_on_wire));
                     self.answers
                         .push(number, change.name.as_str(), change.revision);
                     self.push_links(number, change);
@@ -205,6 +231,8 @@ impl Group {
                 }
             }
         }
+        self.added.push(number, false, &desk);
+        self.added.push(number, true, &wire);
         Ok(())
     }
 

@@ -73,15 +73,7 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
     if !filter.by_state {
         query.push(" AND records.state NOT IN ('retracted', 'merged')");
     }
-    // Names sort by kind, so a kind is a range of them: otherwise a page of events walks past all actors first.
-    if let Some(ranges) = filter.name_ranges() {
-        query.push(" AND (false");
-        for (first, end) in ranges {
-            query.push(" OR records.name >= ").push_bind(first);
-            query.push(" AND records.name < ").push_bind(end);
-        }
-        query.push(")");
-    }
+    push_kinds(&mut query, filter);
     for dimension in &filter.dimensions {
         query
             .push(" AND records.facets && ")
@@ -93,4 +85,17 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
     let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
     query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
     query
+}
+
+/// Names sort by kind, so a kind is a range of them: otherwise a page of events walks past all actors first.
+pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    let Some(ranges) = filter.name_ranges() else {
+        return;
+    };
+    query.push(" AND (false");
+    for (first, end) in ranges {
+        query.push(" OR records.name >= ").push_bind(first);
+        query.push(" AND records.name < ").push_bind(end);
+    }
+    query.push(")");
 }

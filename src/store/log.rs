@@ -16,8 +16,17 @@ use crate::{
 
 /// Most rows of a page, unless its first batch alone is larger: a merge changes two records, a cascade many.
 const PAGE_ROWS: i64 = 1000;
-/// Content bytes after which a page ends, unless its first batch alone is larger.
-const PAGE_BYTES: i64 = 4 * 1024 * 1024;
+/// Content bytes after which a page ends, unless its first batch alone is larger. A stream that is not read holds one.
+const PAGE_BYTES: i64 = 1024 * 1024;
+
+/// Part of the log.
+#[derive(Debug)]
+pub struct LogPage {
+    /// Whole batches, ascending; empty at the head.
+    pub entries: Vec<LogEntry>,
+    /// The history that was read, and the oldest sequence that was kept then; `None` at the head.
+    pub read: Option<(u64, u64)>,
+}
 
 /// One change, as logged.
 #[derive(Debug, Clone)]
@@ -84,6 +93,8 @@ struct Row {
     note: String,
     merged_into: Option<String>,
     accepted_at: OffsetDateTime,
+    epoch: i64,
+    earliest: i64,
 }
 
 impl TryFrom<Row> for LogEntry {
@@ -125,16 +136,17 @@ impl TryFrom<Row> for LogEntry {
 
 /// The same page by either number: the statement differs in two column names only.
 macro_rules! page_after {
-    ($pool:expr, $after:expr, $sequence:literal, $batch:literal) => {
+    ($pool:expr, $after:expr, $until:expr, $sequence:literal, $batch:literal, $earliest:literal) => {
         sqlx::query_as!(
             Row,
             r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
                       state_before, content, meta, facets, facets_before, days, days_before, changed_fields, note,
-                      merged_into, accepted_at
+                      merged_into, accepted_at, (SELECT epoch FROM feed) AS "epoch!",
+                      (SELECT "# + $earliest + r#" FROM feed) AS "earliest!"
                FROM (
                    SELECT *, sum(octet_length(content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
                    FROM changes
-                   WHERE "# + $sequence + r#" > $1
+                   WHERE "# + $sequence + r#" > $1 AND "# + $sequence + r#" <= $4
                    ORDER BY "# + $sequence + r#"
                    LIMIT greatest($2, (
                        SELECT "# + $batch + r#" - $1 FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1))
@@ -145,6 +157,7 @@ macro_rules! page_after {
             $after,
             PAGE_ROWS,
             PAGE_BYTES,
+            $until,
         )
         .fetch_all($pool)
         .await?
@@ -152,20 +165,48 @@ macro_rules! page_after {
 }
 
 impl Store {
-    /// The changes that follow a sequence in the view's feed: whole batches, ascending; empty at the head.
+    /// The changes that follow a sequence in the view's feed.
     ///
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
-    pub async fn log_after(&self, view: View, after: u64) -> Result<Vec<LogEntry>, Error> {
-        page(&self.feed, view, after).await
+    pub async fn log_after(&self, view: View, after: u64) -> Result<LogPage, Error> {
+        page(&self.feed, view, after, i64::MAX).await
     }
 
-    /// The same for the tail of the desk's feed, which must not wait for streams that lag.
+    /// The same for the tail of the desk's feed, which must not wait for streams that lag, and goes no further
+    /// than a head that it knows.
     ///
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
-    pub async fn tail_after(&self, after: u64) -> Result<Vec<LogEntry>, Error> {
-        page(&self.vital, View::Desk, after).await
+    pub async fn tail_after(&self, after: u64, head: u64) -> Result<LogPage, Error> {
+        let head = i64::try_from(head).unwrap_or(i64::MAX);
+        page(&self.vital, View::Desk, after, head).await
+    }
+
+    /// A place some changes before the head, between two batches: desk, then wire; `None` if there is nothing
+    /// before it.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn place_before(
+        &self,
+        heads: (u64, u64),
+        changes: u64,
+    ) -> Result<Option<(u64, u64)>, Error> {
+        let place = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
+        let row = sqlx::query!(
+            r#"SELECT batch.desk_batch, (
+                   SELECT min(wire_sequence) - 1 FROM changes WHERE desk_sequence > batch.desk_batch
+               ) AS wire
+               FROM changes AS batch
+               WHERE desk_sequence = $1"#,
+            place,
+        )
+        .fetch_optional(&self.vital)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let wire = row.wire.map_or(Ok(heads.1), sequence)?;
+        Ok(Some((sequence(row.desk_batch)?, wire)))
     }
 
     /// The newest sequences: desk, then wire.
@@ -180,11 +221,33 @@ impl Store {
     }
 }
 
-async fn page(pool: &PgPool, view: View, after: u64) -> Result<Vec<LogEntry>, Error> {
+async fn page(pool: &PgPool, view: View, after: u64, until: i64) -> Result<LogPage, Error> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let rows = match view {
-        View::Desk => page_after!(pool, after, "desk_sequence", "desk_batch"),
-        View::Published => page_after!(pool, after, "wire_sequence", "wire_batch"),
+        View::Desk => {
+            page_after!(
+                pool,
+                after,
+                until,
+                "desk_sequence",
+                "desk_batch",
+                "desk_earliest"
+            )
+        }
+        View::Published => {
+            page_after!(
+                pool,
+                after,
+                until,
+                "wire_sequence",
+                "wire_batch",
+                "wire_earliest"
+            )
+        }
+    };
+    let read = match rows.first() {
+        Some(row) => Some((sequence(row.epoch)?, sequence(row.earliest)?)),
+        None => None,
     };
     let mut entries = rows
         .into_iter()
@@ -199,5 +262,5 @@ async fn page(pool: &PgPool, view: View, after: u64) -> Result<Vec<LogEntry>, Er
         })
         .map_or(0, |last| last + 1);
     entries.truncate(whole);
-    Ok(entries)
+    Ok(LogPage { entries, read })
 }

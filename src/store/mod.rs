@@ -6,16 +6,20 @@ mod answers;
 mod append;
 mod columns;
 mod committer;
+mod compaction;
 mod company;
 pub mod embedded;
 mod error;
 mod group;
 mod history;
+mod identity;
 mod list;
 mod log;
 mod reads;
 mod requests;
+mod snapshot;
 mod stored;
+mod tally;
 mod wake;
 mod world;
 
@@ -25,14 +29,16 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use uuid::Uuid;
 
 pub use self::{
     committer::{CommitError, Committed, Committer},
+    compaction::Compacted,
     error::Error,
     history::{Due, RevisionEntry},
+    identity::{Epoch, FeedIdentity, Standing, of_view},
     list::Page,
-    log::LogEntry,
+    log::{LogEntry, LogPage},
+    snapshot::SnapshotPage,
     stored::{StoredRecord, View},
     wake::Wake,
 };
@@ -61,17 +67,6 @@ impl Default for Settings {
             acquire_timeout: Duration::from_secs(2),
         }
     }
-}
-
-/// Which feed this database holds.
-#[derive(Debug, Clone)]
-pub struct FeedIdentity {
-    /// Never changes.
-    pub id: Uuid,
-    /// Which history of the feed.
-    pub epoch: u64,
-    /// Seals page tokens.
-    pub token_key: [u8; 32],
 }
 
 /// The database, in pools by purpose: a flood of one kind of work leaves the others their connections.
@@ -141,24 +136,6 @@ impl Store {
             vital: lazy(pool(4), &options),
             writer: lazy(pool(2), &keyed),
             options,
-        })
-    }
-
-    /// Which feed this is.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn identity(&self) -> Result<FeedIdentity, Error> {
-        let row = sqlx::query!("SELECT id, epoch, token_key FROM feed")
-            .fetch_one(&self.vital)
-            .await?;
-        Ok(FeedIdentity {
-            id: row.id,
-            epoch: columns::sequence(row.epoch)?,
-            token_key: row
-                .token_key
-                .try_into()
-                .map_err(|_| Error::Corrupt("feed.token_key".into()))?,
         })
     }
 

@@ -127,6 +127,7 @@ fn desk(start: Start) -> WatchRequest {
         view: View::Desk.into(),
         filter: None,
         start: Some(start),
+        ..WatchRequest::default()
     }
 }
 

@@ -465,6 +465,7 @@ async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused()
         view: view.into(),
         filter: None,
         start: Some(Start::Cursor(cursor.to_owned())),
+        ..WatchRequest::default()
     };
     assert_eq!(
         changes(&sites[1], resume(&first.cursor, View::Published), 47)

@@ -53,6 +53,7 @@ pub fn from_beginning(view: View) -> WatchRequest {
         view: view.into(),
         filter: None,
         start: Some(Start::Origin(Origin::Beginning.into())),
+        ..WatchRequest::default()
     }
 }
 

@@ -264,6 +264,7 @@ pub async fn heads(site: &Site) -> [i64; 2] {
             view: view.into(),
             filter: None,
             start: Some(Start::Origin(Origin::Now.into())),
+            ..WatchRequest::default()
         };
         let mut stream = site.client.feed.clone().watch(request).await.unwrap();
         let first = stream.get_mut().message().await.unwrap().unwrap();

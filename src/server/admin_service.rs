@@ -1,0 +1,108 @@
+//! `AdminService`: what operators do, seldom and on purpose.
+
+use time::OffsetDateTime;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{
+    codec::Ready,
+    read::check,
+    status::{self, Reason},
+};
+use crate::{
+    feed::Feed,
+    proto::{
+        servers::admin_service_server::AdminService,
+        v1::{
+            CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, ForkFeedResponse,
+            compact_feed_request::Before,
+        },
+    },
+    store::Store,
+};
+
+/// What operators do.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// What it is done to.
+    pub store: Store,
+    /// Who has to know of it at once.
+    pub feed: Feed,
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn compact_feed(
+        &self,
+        request: Request<CompactFeedRequest>,
+    ) -> Result<Response<Ready<CompactFeedResponse>>, Status> {
+        let mut request = request.into_inner();
+        check(&mut request, Reason::InvalidRequest)?;
+        let before = match request.before {
+            Some(Before::DeskSequence(sequence)) => sequence.cast_unsigned(),
+            Some(Before::Time(time)) => self.sequence_at(time).await?,
+            None => {
+                let what = "is missing: a sequence of the desk's feed, or a time";
+                return Err(status::invalid_field(
+                    Reason::InvalidRequest,
+                    "before",
+                    what,
+                ));
+            }
+        };
+        let compacted = self.store.compact(before, request.validate_only).await;
+        let compacted = compacted.map_err(|error| status::store(&error))?;
+        if !request.validate_only {
+            self.refresh().await?;
+            tracing::info!(?compacted, "history was dropped");
+        }
+        let (desk, wire) = compacted.earliest;
+        let response = CompactFeedResponse {
+            revisions: compacted.revisions.cast_signed(),
+            earliest_desk_sequence: desk.cast_signed(),
+            earliest_wire_sequence: wire.cast_signed(),
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn fork_feed(
+        &self,
+        request: Request<ForkFeedRequest>,
+    ) -> Result<Response<Ready<ForkFeedResponse>>, Status> {
+        let mut request = request.into_inner();
+        check(&mut request, Reason::InvalidRequest)?;
+        let forked = match Uuid::try_parse(&request.feed) {
+            Ok(feed) => self.store.fork(feed).await,
+            Err(_) => Ok(None),
+        };
+        let Some(feed) = forked.map_err(|error| status::store(&error))? else {
+            let what = "is not the id of this feed; GetFeed tells it";
+            return Err(status::invalid_field(Reason::InvalidRequest, "feed", what));
+        };
+        self.refresh().await?;
+        tracing::warn!(%feed, "the feed was forked");
+        let response = ForkFeedResponse {
+            feed: feed.to_string(),
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+}
+
+impl Admin {
+    async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<u64, Status> {
+        let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos);
+        let time = time.map_err(|_| {
+            let what = "must lie in the years 0001 to 9999";
+            status::invalid_field(Reason::InvalidRequest, "time", what)
+        })?;
+        let found = self.store.desk_sequence_since(time).await;
+        found.map_err(|error| status::store(&error))
+    }
+
+    /// Streams of this server see it before the answer is sent; other servers hear of it.
+    async fn refresh(&self) -> Result<(), Status> {
+        let now = self.feed.refresh().await;
+        now.map(drop).map_err(|error| status::store(&error))
+    }
+}

@@ -1,0 +1,126 @@
+//! Dropping history: revisions that were superseded before a point. First it is written down where streams can
+//! begin from then on, so that nobody reads what is about to go as if it had never been; then rows go, some at a
+//! time, without the feed's lock. Who is interrupted begins again.
+
+use time::OffsetDateTime;
+
+use super::{Error, Store, columns::sequence};
+
+/// Sequences that one statement looks at.
+const STEP: i64 = 5000;
+
+/// What a compaction has dropped, or would.
+#[derive(Debug, Clone, Copy)]
+pub struct Compacted {
+    /// Revisions.
+    pub revisions: u64,
+    /// The oldest sequences that a stream can begin with: desk, then wire.
+    pub earliest: (u64, u64),
+}
+
+impl Store {
+    /// Drops what was superseded before a sequence of the desk's feed; history begins with the batch that holds it.
+    ///
+    /// # Errors
+    /// When the database cannot answer; what was dropped by then stays so.
+    pub async fn compact(&self, before: u64, only_count: bool) -> Result<Compacted, Error> {
+        let (desk, wire) = self.point(before).await?;
+        let earliest = (sequence(desk)?, sequence(wire)?);
+        if !only_count {
+            sqlx::query!(
+                "UPDATE feed SET
+                     desk_earliest = greatest(desk_earliest, $1),
+                     wire_earliest = greatest(wire_earliest, $2)",
+                desk,
+                wire,
+            )
+            .execute(&self.vital)
+            .await?;
+            sqlx::query!("SELECT pg_notify('dateline_feed', '') AS told")
+                .fetch_one(&self.vital)
+                .await?;
+        }
+        let mut revisions = 0;
+        let mut first = 1;
+        while first < desk {
+            let end = (first + STEP).min(desk);
+            revisions += if only_count {
+                self.count_superseded(first, end, desk).await?
+            } else {
+                self.drop_superseded(first, end, desk).await?
+            };
+            first = end;
+        }
+        Ok(Compacted {
+            revisions,
+            earliest,
+        })
+    }
+
+    /// The first desk sequence of the batch that holds `before`, or one after the head, and the first wire sequence
+    /// from there.
+    async fn point(&self, before: u64) -> Result<(i64, i64), Error> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        let row = sqlx::query!(
+            r#"WITH point AS (
+                   SELECT greatest(feed.desk_earliest, coalesce(max(changes.desk_batch), 0) + 1) AS desk
+                   FROM feed
+                   LEFT JOIN changes
+                       ON changes.desk_batch < least($1, feed.desk_head + 1)
+                       AND changes.desk_sequence < least($1, feed.desk_head + 1)
+                       AND changes.desk_sequence > least($1, feed.desk_head + 1) - 10000
+                   GROUP BY feed.desk_earliest
+               )
+               SELECT point.desk AS "desk!", coalesce(
+                   (SELECT changes.wire_sequence
+                    FROM changes
+                    WHERE changes.desk_sequence >= point.desk AND changes.wire_sequence IS NOT NULL
+                    ORDER BY changes.desk_sequence
+                    LIMIT 1),
+                   feed.wire_head + 1) AS "wire!"
+               FROM point, feed"#,
+            before,
+        )
+        .fetch_one(&self.feed)
+        .await?;
+        Ok((row.desk, row.wire))
+    }
+
+    async fn count_superseded(&self, first: i64, end: i64, point: i64) -> Result<u64, Error> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM superseded($1, $2, $3)"#,
+            first,
+            end,
+            point,
+        )
+        .fetch_one(&self.feed)
+        .await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn drop_superseded(&self, first: i64, end: i64, point: i64) -> Result<u64, Error> {
+        let dropped = sqlx::query!(
+            "DELETE FROM changes
+             USING superseded($1, $2, $3) AS gone (desk_sequence)
+             WHERE changes.desk_sequence = gone.desk_sequence",
+            first,
+            end,
+            point,
+        )
+        .execute(&self.feed)
+        .await?;
+        Ok(dropped.rows_affected())
+    }
+
+    /// The first desk sequence that was accepted at a time or later; one after the head if there is none.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn desk_sequence_since(&self, since: OffsetDateTime) -> Result<u64, Error> {
+        let first = self.first_since(super::View::Desk, since).await?;
+        match first {
+            Some(first) => Ok(first),
+            None => Ok(self.heads().await?.0 + 1),
+        }
+    }
+}
