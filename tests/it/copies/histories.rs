@@ -14,7 +14,7 @@ use super::follower::{Follower, end, feed_of, follow, next, open, refused, resum
 use crate::{
     gold::{changes, from_beginning},
     life::hands::*,
-    rig::{Site, config, site_on},
+    rig::{Site, bare, config, meta, site_on},
 };
 
 /// Publishes small actors one by one.
@@ -124,6 +124,58 @@ async fn f6_after_a_compaction_older_cursors_are_refused_and_copies_can_begin_an
     refused(&other, resume(View::Published, &start))
         .await
         .is(Code::OutOfRange, "CURSOR_EXPIRED");
+}
+
+#[tokio::test]
+async fn f5_f6_a_snapshot_goes_on_over_a_compaction_that_keeps_its_sequence() {
+    let site = base().await;
+    let crowd = super::snapshots::crowd(&site, 200).await;
+    let (desk, wire) = heads(&site.url).await;
+    let mut follower = Follower::default();
+    follower.take(next(&mut open(&site, snapshot(View::Published)).await).await);
+    assert!(
+        follower.records.len() < crowd.len(),
+        "the snapshot takes more than one response"
+    );
+    let last = crowd.last().unwrap();
+    let text = saying(last, "said later");
+    one(&site.client, correct(&text, &[], "said better")).await;
+    compact(&site, desk + 1, false).await;
+    let mut stream = open(&site, resume(View::Published, &follower.cursor)).await;
+    while follower.checkpoint.is_none() {
+        follower.take(next(&mut stream).await);
+    }
+    assert_eq!(follower.snapshot_sequence, wire);
+    assert_eq!(follower.records.len(), crowd.len() + 3);
+    let copied = &follower.records[crate::rig::name(last)];
+    assert_eq!((bare(copied), meta(copied).revision), (bare(last), 2));
+    // One that lies before the point cannot be completed, and says so.
+    compact(&site, desk + 2, false).await;
+    let begun = next(&mut open(&site, snapshot(View::Published)).await)
+        .await
+        .cursor;
+    one(
+        &site.client,
+        retract(
+            &on_desk(&site.client, "actors/crowd-00100").await,
+            "wrong",
+            false,
+        ),
+    )
+    .await;
+    one(
+        &site.client,
+        retract(
+            &on_desk(&site.client, "actors/crowd-00101").await,
+            "wrong",
+            false,
+        ),
+    )
+    .await;
+    let (desk, _) = heads(&site.url).await;
+    compact(&site, desk, false).await;
+    let refusal = refused(&site, resume(View::Published, &begun)).await;
+    refusal.is(Code::OutOfRange, "CURSOR_EXPIRED");
 }
 
 #[tokio::test]

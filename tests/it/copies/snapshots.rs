@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Records enough for several pages of a snapshot, by count and by bytes.
-async fn crowd(site: &Site, count: usize) -> Vec<Record> {
+pub async fn crowd(site: &Site, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     for first in (0..count).step_by(500) {
         let batch: Vec<_> = (first..(first + 500).min(count))
