@@ -309,6 +309,30 @@ async fn f6_when_a_database_is_restored_under_open_streams_who_saw_what_is_lost_
 }
 
 #[tokio::test]
+async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
+    let sites = two_bases().await;
+    let (desk, wire) = heads(&sites[0].url).await;
+    publish_some(&sites[0].client, "lost", 1).await;
+    let lost = cursor_at(&sites[1], wire + 1).await;
+    let saw_it = open(&sites[1], resume(View::Published, &lost)).await;
+    lose_after(&sites[0].url, desk, true).await;
+    // The head is never seen below where it was.
+    let found: Vec<_> = (0..6)
+        .map(|number| actor(&format!("found-{number}")))
+        .collect();
+    let drafts = make(&sites[0].client, &found).await;
+    show(&sites[0].client, &drafts).await;
+    end(saw_it)
+        .await
+        .is(Code::FailedPrecondition, "CURSOR_FOREIGN");
+    for site in &sites {
+        refused(site, resume(View::Published, &lost))
+            .await
+            .is(Code::FailedPrecondition, "CURSOR_FOREIGN");
+    }
+}
+
+#[tokio::test]
 async fn f6_a_stream_that_saw_nothing_of_what_is_lost_goes_on() {
     let sites = two_bases().await;
     let (desk, wire) = heads(&sites[0].url).await;
