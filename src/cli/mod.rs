@@ -4,6 +4,7 @@
 mod article_text;
 mod demo;
 mod desk;
+mod feed;
 mod filter;
 mod health;
 mod import;
@@ -13,7 +14,10 @@ mod place;
 mod read;
 mod send;
 mod serve;
+mod state_file;
+mod verify;
 mod watch;
+mod when;
 
 use std::{io::Write, process::ExitCode};
 
@@ -117,8 +121,27 @@ enum Command {
     Get(read::GetArgs),
     /// List records in order of their names
     List(read::ListArgs),
-    /// Follow the feed: every change, in order, from a cursor, the beginning or now
+    /// Follow the feed: every change, in order, from a cursor, a time, a snapshot, the beginning or now
+    #[command(after_help = "Examples:
+  dateline watch --snapshot --kind event
+  dateline watch --state-file news.state --output ndjson >> news.ndjson
+  dateline watch --since 2026-08-01T06:00:00Z")]
     Watch(watch::Args),
+    /// Prove that log, records and digest agree; or that a file of `dateline watch --output ndjson` is a true copy
+    #[command(after_help = "Examples:
+  dateline verify
+  dateline verify --view desk
+  dateline watch --snapshot -o ndjson --limit 1000 > copy.ndjson; dateline verify copy.ndjson")]
+    Verify(verify::Args),
+    /// Show which feed this is, where it stands and what it shows; or make a copied database a feed of its own
+    #[command(after_help = "Examples:
+  dateline feed
+  dateline feed fork")]
+    Feed(feed::Args),
+    /// Drop superseded revisions and the history before a point
+    #[command(after_help = "Example:
+  dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
+    Compact(feed::CompactArgs),
     /// Ask whether the server and its database serve
     Health(health::Args),
     /// Print a completion script for a shell
@@ -177,6 +200,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Get(args) => read::get(args).await,
         Command::List(args) => read::list(args).await,
         Command::Watch(args) => watch::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
+        Command::Feed(args) => feed::run(args).await,
+        Command::Compact(args) => feed::compact(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {
             // By way of memory: the generator panics when whoever reads it has seen enough.

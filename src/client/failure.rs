@@ -42,6 +42,31 @@ impl Failure {
         }
     }
 
+    /// A copy that is not what it is a copy of.
+    pub(super) fn not_the_same(message: &str) -> Self {
+        Self::ours(Code::DataLoss, message)
+    }
+
+    /// A request that asks for a proof, and leaves out what it needs.
+    pub(super) fn no_proof(message: &str) -> Self {
+        Self::ours(Code::InvalidArgument, message)
+    }
+
+    /// A server that breaks the order that it promises (F1).
+    pub(super) fn out_of_order(what: &str) -> Self {
+        let message = format!("the server broke the order of the feed: {what}; report it");
+        Self::ours(Code::DataLoss, &message)
+    }
+
+    fn ours(code: Code, message: &str) -> Self {
+        Self {
+            code,
+            reason: String::new(),
+            message: message.to_owned(),
+            details: Vec::new(),
+        }
+    }
+
     pub(super) fn no_address(server: &str) -> Self {
         Self {
             code: Code::InvalidArgument,

@@ -2,7 +2,9 @@
 //! UNAVAILABLE, and writes whose answer was lost with the connection, are tried again with the same
 //! `request_id`, as the contract asks.
 
+mod copy;
 mod failure;
+mod subscriber;
 mod watch;
 
 use std::time::{Duration, Instant};
@@ -13,13 +15,18 @@ use tonic::{
 };
 use uuid::Uuid;
 
-pub use self::{failure::Failure, watch::Watch};
+pub use self::{
+    copy::{Copy, Kept},
+    failure::Failure,
+    subscriber::{Event, Position, Subscriber},
+    watch::Watch,
+};
 use crate::proto::v1::{
     BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CommitResponse,
     DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, GetRecordResponse,
     ListRevisionsRequest, ListRevisionsResponse, PublishRecordsRequest, PublishRecordsResponse,
-    editorial_service_client::EditorialServiceClient, feed_service_client::FeedServiceClient,
-    record_service_client::RecordServiceClient,
+    admin_service_client::AdminServiceClient, editorial_service_client::EditorialServiceClient,
+    feed_service_client::FeedServiceClient, record_service_client::RecordServiceClient,
 };
 
 /// Largest answer that this client takes: a page or a commit, with room to spare.
@@ -41,6 +48,8 @@ pub struct Client {
     pub editorial: EditorialServiceClient<Channel>,
     /// Streams.
     pub feed: FeedServiceClient<Channel>,
+    /// What operators do.
+    pub admin: AdminServiceClient<Channel>,
     channel: Channel,
 }
 
@@ -74,6 +83,7 @@ impl Client {
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             editorial: EditorialServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
+            admin: AdminServiceClient::new(channel.clone()),
             feed: FeedServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tonic::{Code, Status, Streaming};
+use uuid::Uuid;
 
 use super::{Client, Failure};
 use crate::proto::v1::{WatchRequest, WatchResponse, watch_request::Start};
@@ -12,6 +13,9 @@ use crate::proto::v1::{WatchRequest, WatchResponse, watch_request::Start};
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// First pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// A stream that says nothing for so long is dead, although its connection does not know: a server speaks every 5 s
+/// unless it is told to be slower.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A stream of responses that survives its server.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ impl Watch {
             }
             told(&failure.to_string());
             self.stream = None;
-            tokio::time::sleep(self.pause).await;
+            tokio::time::sleep(jittered(self.pause)).await;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -69,7 +73,10 @@ impl Watch {
             self.stream = Some(self.connect().await?);
         }
         let next = match self.stream.as_mut() {
-            Some(stream) => stream.message().await,
+            Some(stream) => match tokio::time::timeout(SILENCE, stream.message()).await {
+                Ok(next) => next,
+                Err(_) => Err(Status::unavailable("the server has fallen silent")),
+            },
             None => Ok(None),
         };
         match next {
@@ -84,4 +91,11 @@ impl Watch {
             Err(status) => Err(status.into()),
         }
     }
+}
+
+/// Half of the pause at least: clients that lost one server together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    // The low bits of such an id are drawn by lot.
+    let lot = Uuid::now_v7().as_bytes()[15];
+    pause / 2 + pause.mul_f64(f64::from(lot) / 512.0)
 }

@@ -17,6 +17,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod cli_copies;
 mod cli_read;
 mod copies;
 mod crash;

@@ -114,7 +114,7 @@ fn open(path: &Path) -> Result<()> {
 }
 
 /// Asks on the terminal; an answer that ends at once is empty.
-pub(super) fn ask(question: &str) -> Result<String> {
+pub(in crate::cli) fn ask(question: &str) -> Result<String> {
     let mut err = anstream::stderr();
     write!(err, "{question}")?;
     err.flush()?;

@@ -10,7 +10,6 @@ mod past;
 mod rework;
 mod show;
 mod verbs;
-mod when;
 
 use std::io::Write as _;
 
@@ -20,6 +19,7 @@ pub(super) use self::{
     create::Args as CreateArgs,
     create::run as create,
     edit::{CorrectArgs, EditArgs, correct, edit},
+    editor::ask,
     past::{DiffArgs, HistoryArgs, diff, history},
     verbs::{
         MergeArgs, NamesArgs, PublishArgs, PurgeArgs, RestoreArgs, RetractArgs, SendBackArgs,

@@ -6,7 +6,7 @@ use std::{collections::HashSet, io::IsTerminal, process::ExitCode};
 use anyhow::{Result, bail};
 use prost_types::Timestamp;
 
-use super::{Act, Desk, company, editor, meta_of, name_of, print, when};
+use super::{Act, Desk, company, editor, meta_of, name_of, print};
 use crate::{
     cli::{self, output::say},
     client::Failure,
@@ -42,7 +42,7 @@ pub(in crate::cli) struct SendBackArgs {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct PublishArgs {
     /// Hide them until then: 2026-08-01T06:00:00Z, or so long from now: +30m, +2h, +3d
-    #[arg(long, value_parser = when::parse, value_name = "TIME")]
+    #[arg(long, value_parser = crate::cli::when::parse, value_name = "TIME")]
     at: Option<Timestamp>,
     /// Publish with them every draft and record in review that they refer to, and those that these refer to
     #[arg(long)]

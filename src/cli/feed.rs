@@ -1,0 +1,243 @@
+//! `dateline feed` and `dateline compact`: which feed a server serves, and the two acts that change its history.
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::{
+    Server,
+    desk::ask,
+    output::{self, Format, say},
+    when,
+};
+use crate::{
+    client::{Client, Failure},
+    proto::v1::{
+        CompactFeedRequest, CompactFeedResponse, Digest, ForkFeedRequest, GetFeedRequest,
+        GetFeedResponse, View, compact_feed_request::Before,
+    },
+};
+
+/// `dateline feed`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    act: Option<Act>,
+    /// How to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    /// Make this a feed of its own, where its database is a copy: no cursor of the original is taken any more
+    Fork {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+/// `dateline compact`
+#[derive(Debug, clap::Args)]
+pub(super) struct CompactArgs {
+    /// Where history is to begin: a sequence of the desk's feed, or a time such as 2026-01-01T00:00:00Z
+    #[arg(long, value_name = "SEQUENCE|TIME", value_parser = before)]
+    before: Before,
+    /// Only say what would be dropped
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+fn before(text: &str) -> Result<Before, String> {
+    match text.parse() {
+        Ok(sequence) => Ok(Before::DeskSequence(sequence)),
+        Err(_) => when::parse(text).map(Before::Time),
+    }
+}
+
+/// One view of a feed, as data.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    feed: String,
+    epoch: u64,
+    view: &'static str,
+    head_sequence: i64,
+    earliest_sequence: i64,
+    records: i64,
+    digest: String,
+    kinds: Vec<OfKind>,
+}
+
+#[derive(Serialize)]
+struct OfKind {
+    #[serde(rename = "kind")]
+    name: String,
+    records: i64,
+    digest: String,
+}
+
+impl Shown {
+    fn new(view: &'static str, feed: GetFeedResponse) -> Self {
+        let Digest {
+            records,
+            digest,
+            kinds,
+        } = feed.digest.unwrap_or_default();
+        let kinds = kinds.into_iter().map(|of| OfKind {
+            name: of
+                .kind()
+                .as_str_name()
+                .trim_start_matches("KIND_")
+                .to_ascii_lowercase(),
+            records: of.records,
+            digest: hex::encode(of.digest),
+        });
+        Self {
+            feed: feed.feed,
+            epoch: feed.epoch,
+            view,
+            head_sequence: feed.head_sequence,
+            earliest_sequence: feed.earliest_sequence,
+            records,
+            digest: hex::encode(digest),
+            kinds: kinds.collect(),
+        }
+    }
+}
+
+async fn get(client: &Client, view: View) -> Result<GetFeedResponse> {
+    let request = GetFeedRequest { view: view.into() };
+    let answer = client.clone().feed.get_feed(request).await;
+    Ok(answer.map_err(Failure::from)?.into_inner())
+}
+
+/// Shows the feed, or forks it.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if let Some(Act::Fork { yes, server }) = args.act {
+        return fork(&server, yes).await;
+    }
+    let client = Client::connect(&args.server.server).await?;
+    let mut shown = Vec::new();
+    for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
+        shown.push(Shown::new(word, get(&client, view).await?));
+    }
+    if args.output == Format::Table {
+        print(&shown)?;
+    } else {
+        output::documents(args.output, &shown, false)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(shown: &[Shown]) -> Result<()> {
+    use std::io::Write;
+    let mut table = output::table(&["VIEW", "HEAD", "EARLIEST", "KIND", "RECORDS", "DIGEST"]);
+    for view in shown {
+        let (head, earliest) = (view.head_sequence, view.earliest_sequence);
+        let start = [view.view.to_owned(), head.to_string(), earliest.to_string()];
+        let all = [
+            "all".to_owned(),
+            view.records.to_string(),
+            short(&view.digest),
+        ];
+        table.add_row(start.into_iter().chain(all));
+        for of in &view.kinds {
+            let kind = [of.name.clone(), of.records.to_string(), short(&of.digest)];
+            table.add_row([const { String::new() }; 3].into_iter().chain(kind));
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    if let Some(view) = shown.first() {
+        writeln!(out, "feed {}, epoch {}", view.feed, view.epoch)?;
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(16).collect()
+}
+
+async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
+    let mut client = Client::connect(&server.server).await?;
+    let feed = get(&client, View::Published).await?.feed;
+    if !yes {
+        let what = format!(
+            "This makes feed {feed} another one: every consumer has to begin anew, and open streams end."
+        );
+        confirm(&what, "fork")?;
+    }
+    let answer = client
+        .admin
+        .fork_feed(ForkFeedRequest { feed: feed.clone() })
+        .await;
+    let forked = answer.map_err(Failure::from)?.into_inner().feed;
+    say(format_args!("feed {feed} is feed {forked} now"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Drops history.
+pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
+    let mut client = Client::connect(&args.server.server).await?;
+    let mut ask = async |validate_only| -> Result<CompactFeedResponse> {
+        let request = CompactFeedRequest {
+            before: Some(args.before),
+            validate_only,
+        };
+        let answer = client.admin.compact_feed(request).await;
+        Ok(answer.map_err(Failure::from)?.into_inner())
+    };
+    let counted = ask(true).await?;
+    let tell = |what: &str, counted: &CompactFeedResponse| {
+        let CompactFeedResponse {
+            revisions,
+            earliest_desk_sequence: desk,
+            earliest_wire_sequence: wire,
+        } = counted;
+        say(format_args!(
+            "{what} {revisions} superseded revisions; history begins at {desk} for the desk and {wire} for readers"
+        ));
+    };
+    if args.dry_run {
+        tell("would drop", &counted);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes {
+        let what = format!(
+            "This drops {} superseded revisions for good; consumers that stand before {} (readers) have to begin anew.",
+            counted.revisions, counted.earliest_wire_sequence
+        );
+        confirm(&what, "compact")?;
+    }
+    tell("dropped", &ask(false).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn confirm(what: &str, word: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!("{what} Say --yes if that is meant.");
+    }
+    say(what);
+    if ask(&format!("Type {word} to go on: "))?.trim() != word {
+        bail!("nothing was changed");
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! `dateline verify`: that the log, the records and the digest of a server agree; or that a recorded stream is a true
+//! copy. Whatever differs is named. Holds names and hashes, not records.
+
+use std::{io::BufRead, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::{FAILED, Server, filter::ViewArg, json, output::say};
+use crate::{
+    client::{Client, Copy, Event, Failure, Subscriber},
+    proto::{
+        DESCRIPTORS,
+        v1::{
+            Change, Digest, GetFeedRequest, ListRecordsRequest, Origin, Record, View, WatchRequest,
+            watch_request::Start,
+        },
+    },
+};
+
+/// Differences that are named, at most.
+const NAMED: usize = 100;
+/// Records of one page of a list.
+const PAGE: i32 = 1000;
+/// How often records that other people are changing are looked at again.
+const TRIES: u32 = 5;
+
+/// `dateline verify`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What `dateline watch --output ndjson` has printed, from a snapshot or the beginning; `-` is stdin. Without it, the
+    /// server itself is verified
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The feed of what readers see, or the desk's
+    #[arg(long, value_enum, default_value_t)]
+    view: ViewArg,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Verifies; exit 1 if something differs.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let verifying = Verifying {
+        server: &args.server.server,
+        view: args.view.into(),
+        bar: bar(),
+    };
+    let differences = match &args.file {
+        Some(path) => verifying.file(path).await?,
+        None => verifying.server().await?,
+    };
+    verifying.bar.finish_and_clear();
+    for (name, how) in differences.iter().take(NAMED) {
+        say(format_args!("{name}: {how}"));
+    }
+    if differences.len() > NAMED {
+        say(format_args!("and {} more", differences.len() - NAMED));
+    }
+    Ok(if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        say(format_args!("{} differences", differences.len()));
+        FAILED.into()
+    })
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg}: {human_pos} ({per_sec})");
+    let bar = ProgressBar::no_length();
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}
+
+type Differences = Vec<(String, String)>;
+
+struct Verifying<'a> {
+    server: &'a str,
+    view: View,
+    bar: ProgressBar,
+}
+
+impl Verifying<'_> {
+    /// The fold of the log against a snapshot, that against what lists return, and against the digest.
+    async fn server(&self) -> Result<Differences> {
+        let mut following = Following::begin(self).await?;
+        let at = following.sequence;
+        let mut differences = Vec::new();
+        if let Some(log) = self.log_up_to(at).await? {
+            differences = log.differences("the log", &following.copy, "a snapshot");
+        } else {
+            say("the log does not reach back to the beginning; it is left out");
+        }
+        differences.extend(self.lists(&mut following).await?);
+        match following.prove(self).await {
+            Ok(sequence) => say(format_args!(
+                "{} records at {sequence}; the digest is theirs",
+                following.copy.len()
+            )),
+            Err(failure) => differences.push(("the digest".to_owned(), failure.to_string())),
+        }
+        Ok(differences)
+    }
+
+    /// What the log folds to at a sequence; `None` if it was compacted.
+    async fn log_up_to(&self, at: i64) -> Result<Option<Copy>> {
+        self.bar.set_message("reading the log");
+        let mut copy = Copy::default();
+        let mut subscriber = match self.open(Origin::Beginning).await {
+            Err(failure) if failure.reason == "CURSOR_EXPIRED" => return Ok(None),
+            opened => opened?,
+        };
+        let mut passed = 0;
+        while passed < at {
+            match subscriber.next(&mut waits).await?.0 {
+                Event::Change(change) => {
+                    self.bar.inc(1);
+                    copy.fold(&change);
+                    passed = change.sequence;
+                }
+                Event::Checkpoint(checkpoint) => passed = checkpoint.sequence,
+                Event::Record(_) => {}
+            }
+        }
+        Ok(Some(copy))
+    }
+
+    /// What lists return against what a stream brought. Others may write meanwhile: what differs is looked at again.
+    async fn lists(&self, following: &mut Following) -> Result<Differences> {
+        let mut differences = Vec::new();
+        for _ in 0..TRIES {
+            let listed = self.listed().await?;
+            let head = self.head().await?;
+            following.go_on_to(head).await?;
+            let now = following.copy.differences("the stream", &listed, "a list");
+            let was_empty = differences.is_empty();
+            // Only what differs twice over differs.
+            differences = if was_empty {
+                now
+            } else {
+                now.into_iter()
+                    .filter(|difference| differences.contains(difference))
+                    .collect()
+            };
+            if differences.is_empty() {
+                break;
+            }
+        }
+        Ok(differences)
+    }
+
+    async fn listed(&self) -> Result<Copy> {
+        self.bar.set_message("listing records");
+        let mut client = Client::connect(self.server).await?;
+        let mut copy = Copy::default();
+        let mut page_token = String::new();
+        loop {
+            let request = ListRecordsRequest {
+                view: self.view.into(),
+                page_size: PAGE,
+                page_token,
+                ..ListRecordsRequest::default()
+            };
+            let answer = client.records.list_records(request).await;
+            let answer = answer.map_err(Failure::from)?.into_inner();
+            for record in &answer.records {
+                self.bar.inc(1);
+                copy.put(record);
+            }
+            if answer.next_page_token.is_empty() {
+                return Ok(copy);
+            }
+            page_token = answer.next_page_token;
+        }
+    }
+
+    async fn head(&self) -> Result<i64> {
+        let mut client = Client::connect(self.server).await?;
+        let request = GetFeedRequest {
+            view: self.view.into(),
+        };
+        let answer = client.feed.get_feed(request).await;
+        Ok(answer.map_err(Failure::from)?.into_inner().head_sequence)
+    }
+
+    async fn open(&self, origin: Origin) -> Result<Subscriber, Failure> {
+        let request = WatchRequest {
+            view: self.view.into(),
+            start: Some(Start::Origin(origin.into())),
+            digest: true,
+            ..WatchRequest::default()
+        };
+        Subscriber::open(self.server, request, None).await
+    }
+
+    /// A recorded stream against the log at the sequence where it ends.
+    async fn file(&self, path: &std::path::Path) -> Result<Differences> {
+        let recorded = if path == std::path::Path::new("-") {
+            read(std::io::stdin().lock())
+        } else {
+            let file = std::fs::File::open(path);
+            let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+            read(std::io::BufReader::new(file))
+        };
+        let (copy, at) = recorded.with_context(|| path.display().to_string())?;
+        let Some(log) = self.log_up_to(at).await? else {
+            bail!(
+                "the server's log does not reach back to the beginning, so what it showed at {at} cannot be told"
+            );
+        };
+        say(format_args!("{} records at {at}", copy.len()));
+        Ok(copy.differences("the file", &log, "the log"))
+    }
+}
+
+/// A copy that is begun by a snapshot and kept.
+struct Following {
+    subscriber: Subscriber,
+    copy: Copy,
+    sequence: i64,
+    /// What the server said that it shows at `sequence`.
+    said: Option<Digest>,
+}
+
+impl Following {
+    async fn begin(verifying: &Verifying<'_>) -> Result<Self> {
+        verifying.bar.set_message("taking a snapshot");
+        let mut following = Self {
+            subscriber: verifying.open(Origin::Snapshot).await?,
+            copy: Copy::default(),
+            sequence: 0,
+            said: None,
+        };
+        loop {
+            verifying.bar.inc(1);
+            if let Event::Checkpoint(checkpoint) = following.step().await?
+                && checkpoint.caught_up
+            {
+                return Ok(following);
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Event, Failure> {
+        let (event, _) = self.subscriber.next(&mut waits).await?;
+        match &event {
+            Event::Record(record) => self.copy.put(record),
+            Event::Change(change) => {
+                self.copy.fold(change);
+                self.sequence = change.sequence;
+                self.said = None;
+            }
+            Event::Checkpoint(checkpoint) => {
+                self.sequence = checkpoint.sequence;
+                self.said.clone_from(&checkpoint.digest);
+            }
+        }
+        Ok(event)
+    }
+
+    async fn go_on_to(&mut self, sequence: i64) -> Result<()> {
+        while self.sequence < sequence {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Follows until a digest comes, and compares with it; answers at which sequence.
+    async fn prove(&mut self, verifying: &Verifying<'_>) -> Result<i64> {
+        verifying.bar.set_message("waiting for a digest");
+        loop {
+            if let Some(said) = &self.said {
+                self.copy.check(said, &[], self.sequence)?;
+                return Ok(self.sequence);
+            }
+            self.step().await?;
+        }
+    }
+}
+
+fn waits(reason: &str) {
+    say(format_args!("waiting for the server: {reason}"));
+}
+
+/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is.
+fn read(lines: impl BufRead) -> Result<(Copy, i64)> {
+    let mut copy = Copy::default();
+    let mut at = 0;
+    for (number, line) in lines.lines().enumerate() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            read_line(&line, &mut copy, &mut at).with_context(|| format!("line {}", number + 1))?;
+        }
+    }
+    Ok((copy, at))
+}
+
+fn read_line(line: &str, copy: &mut Copy, at: &mut i64) -> Result<()> {
+    let mut line: Value = serde_json::from_str(line)?;
+    let Some(fields) = line.as_object_mut() else {
+        bail!("is no line of `dateline watch --output ndjson`");
+    };
+    fields.remove("cursor");
+    if let Some(sequence) = fields.get("caughtUp") {
+        *at = sequence.as_i64().context("caughtUp is a sequence")?;
+    } else if let Some(record) = fields.remove("snapshot") {
+        copy.put(&message::<Record>(&record, "dateline.v1.Record")?);
+    } else {
+        let change = message::<Change>(&line, "dateline.v1.Change")?;
+        if change.sequence != *at + 1 {
+            bail!(
+                "change {} follows {at}: this was not recorded from a snapshot or the beginning, or under a filter",
+                change.sequence
+            );
+        }
+        *at = change.sequence;
+        copy.fold(&change);
+    }
+    Ok(())
+}
+
+fn message<M: prost::Message + Default>(value: &Value, name: &str) -> Result<M> {
+    let descriptor = DESCRIPTORS
+        .get_message_by_name(name)
+        .context("the schema has it")?;
+    Ok(json::read_dynamic(&value.to_string(), descriptor)?.transcode_to()?)
+}

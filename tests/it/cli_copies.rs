@@ -1,0 +1,266 @@
+//! `dateline watch` as a consumer that keeps a copy, `dateline verify`, `feed` and `compact`.
+
+use serde_json::Value;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::{
+    cli::{dateline, dateline_reading, import_gold},
+    life::hands::{actor, base, correct, heads, one, saying, shown},
+    rig::{Site, scratch, site},
+};
+
+async fn behind(site: &Site, statement: &str) {
+    let mut sql = PgConnection::connect(&site.url).await.unwrap();
+    sql.execute(sqlx::AssertSqlSafe(statement.to_owned()))
+        .await
+        .unwrap();
+}
+
+fn names(lines: &[Value]) -> Vec<String> {
+    let name = |line: &Value| line["name"].as_str().map(str::to_owned);
+    lines.iter().filter_map(name).collect()
+}
+
+#[tokio::test]
+async fn f2_a_state_file_goes_on_exactly_where_it_stopped_also_inside_of_a_response() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    let (_keep, directory) = scratch();
+    let file = directory.join("news.state");
+    let file = file.to_str().unwrap();
+    let mut seen = Vec::new();
+    for limit in ["1", "20", "26"] {
+        let watch = [
+            "watch",
+            "--from-beginning",
+            "-o",
+            "ndjson",
+            "--state-file",
+            file,
+            "--limit",
+            limit,
+        ];
+        seen.extend(dateline(&site.address, &watch).await.ok().lines());
+    }
+    let sequences: Vec<_> = seen.iter().map(|line| line["sequence"].clone()).collect();
+    let expected: Vec<_> = (1..=47)
+        .map(|number| Value::from(number.to_string()))
+        .collect();
+    assert_eq!(sequences.len(), 47);
+    assert!(sequences == expected || sequences == (1..=47).map(Value::from).collect::<Vec<_>>());
+    let other = [
+        "watch",
+        "--kind",
+        "actor",
+        "--state-file",
+        file,
+        "--limit",
+        "1",
+    ];
+    let refused = dateline(&site.address, &other).await;
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("another view or filter"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
+async fn f2_a_snapshot_goes_on_in_its_middle_from_a_state_file() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    let (_keep, directory) = scratch();
+    let file = directory.join("copy.state");
+    let file = file.to_str().unwrap();
+    let mut lines = Vec::new();
+    for limit in ["47", "1"] {
+        let watch = [
+            "watch",
+            "--snapshot",
+            "-o",
+            "ndjson",
+            "--state-file",
+            file,
+            "--limit",
+            limit,
+        ];
+        if limit == "1" {
+            shown(&site.client, &actor_of_gold()).await;
+        }
+        lines.extend(dateline(&site.address, &watch).await.ok().lines());
+    }
+    let records = lines
+        .iter()
+        .filter(|line| line.get("snapshot").is_some())
+        .count();
+    assert_eq!(records, 47);
+    assert_eq!(names(&lines), ["actors/late"]);
+}
+
+/// An actor that cites the gold article.
+fn actor_of_gold() -> dateline::proto::v1::Record {
+    let mut record = crate::feed::actor("late");
+    if let Some(dateline::proto::v1::record::Kind::Actor(late)) = &mut record.kind {
+        late.display_name = "Late".into();
+        late.names[0].text = "Late".into();
+    }
+    record
+}
+
+#[tokio::test]
+async fn f11_verify_finds_nothing_where_all_is_well_and_names_what_was_changed_behind_our_back() {
+    let site = base().await;
+    for view in ["published", "desk"] {
+        let done = dateline(&site.address, &["verify", "--view", view])
+            .await
+            .ok();
+        assert!(
+            done.stderr.contains("the digest is theirs"),
+            "{}",
+            done.stderr
+        );
+    }
+    let first = shown(&site.client, &actor("changed")).await;
+    one(
+        &site.client,
+        correct(&saying(&first, "said better"), &[], "said better"),
+    )
+    .await;
+    behind(
+        &site,
+        "UPDATE changes SET content = (
+             SELECT content FROM changes WHERE name = 'actors/changed' AND revision = 2)
+         WHERE name = 'actors/changed' AND revision = 3",
+    )
+    .await;
+    let done = dateline(&site.address, &["verify"]).await;
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    // The server's memory still has what was told: the log that a stream reads, and the records, are two.
+    let named = "actors/changed: revision 3 has another content in the log than in a snapshot";
+    assert!(done.stderr.contains(named), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("the digest: this copy is not"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[tokio::test]
+async fn f11_verify_names_the_records_in_which_a_recorded_copy_differs() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    let watch = ["watch", "--snapshot", "-o", "ndjson", "--limit", "47"];
+    let recorded = dateline(&site.address, &watch).await.ok().stdout;
+    let watch = ["watch", "--from-beginning", "-o", "ndjson", "--limit", "47"];
+    let folded = dateline(&site.address, &watch).await.ok().stdout;
+    // The snapshot ends with its last record, so that it is caught up has not been said.
+    let recorded = format!("{recorded}{{\"caughtUp\":47}}\n");
+    for copy in [&recorded, &folded] {
+        dateline_reading(&site.address, &["verify", "-"], copy)
+            .await
+            .ok();
+    }
+    let damaged = folded.replacen("Stoltenberg", "Stoltenborg", 1);
+    let without: String = recorded
+        .lines()
+        .filter(|line| {
+            !line.contains("\"actors/nato\",\"meta\"")
+                && !line.contains("{\"name\":\"actors/nato\"")
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    for (copy, what) in [
+        (&damaged, "another content"),
+        (&without, "actors/nato: not in the file"),
+    ] {
+        let done = dateline_reading(&site.address, &["verify", "-"], copy).await;
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        assert!(done.stderr.contains(what), "{}", done.stderr);
+    }
+}
+
+#[tokio::test]
+async fn feed_and_compact_say_what_they_do_and_ask_before_they_do_it() {
+    let site = base().await;
+    let shown_feed = dateline(&site.address, &["feed", "-o", "json"])
+        .await
+        .ok()
+        .json();
+    assert_eq!(shown_feed[0]["view"], "published");
+    assert_eq!(shown_feed[0]["records"], 3);
+    assert!(
+        dateline(&site.address, &["feed"])
+            .await
+            .ok()
+            .stdout
+            .contains("published")
+    );
+    let (desk, wire) = heads(&site.url).await;
+    let desk = (desk + 1).to_string();
+    let dry = dateline(&site.address, &["compact", "--before", &desk, "--dry-run"])
+        .await
+        .ok();
+    assert!(
+        dry.stderr.contains("would drop 2 superseded revisions"),
+        "{}",
+        dry.stderr
+    );
+    let unasked = dateline(&site.address, &["compact", "--before", &desk]).await;
+    assert_eq!(unasked.code, 1);
+    assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    dateline(&site.address, &["compact", "--before", &desk, "--yes"])
+        .await
+        .ok();
+    assert!(wire > 0);
+    let expired = dateline(&site.address, &["watch", "--from-beginning"]).await;
+    assert!(
+        expired.stderr.contains("CURSOR_EXPIRED"),
+        "{}",
+        expired.stderr
+    );
+    let done = dateline(&site.address, &["verify"]).await.ok();
+    assert!(done.stderr.contains("left out"), "{}", done.stderr);
+    let feed = shown_feed[0]["feed"].as_str().unwrap();
+    let unasked = dateline(&site.address, &["feed", "fork"]).await;
+    assert!(
+        unasked.code == 1 && unasked.stderr.contains(feed),
+        "{}",
+        unasked.stderr
+    );
+    let forked = dateline(&site.address, &["feed", "fork", "--yes"])
+        .await
+        .ok();
+    assert!(forked.stderr.contains(feed), "{}", forked.stderr);
+}
+
+#[tokio::test]
+async fn watch_proves_what_it_prints_when_asked_and_takes_times_and_ages() {
+    let site = base().await;
+    let watch = ["watch", "--snapshot", "--verify", "--limit", "3"];
+    dateline(&site.address, &watch).await.ok();
+    let partly = ["watch", "--snapshot", "--verify", "--region", "KZ"];
+    let refused = dateline(&site.address, &partly).await;
+    assert!(
+        refused.code == 1 && refused.stderr.contains("of kinds"),
+        "{}",
+        refused.stderr
+    );
+    let since = [
+        "watch",
+        "--since",
+        "2020-01-01T00:00:00Z",
+        "--limit",
+        "3",
+        "-o",
+        "ndjson",
+    ];
+    assert_eq!(dateline(&site.address, &since).await.ok().lines().len(), 3);
+    let badly = ["watch", "--consumer", "notifier", "--max-age", "soon"];
+    let refused = dateline(&site.address, &badly).await;
+    assert!(
+        refused.code == 2 && refused.stderr.contains("such as 10m"),
+        "{}",
+        refused.stderr
+    );
+}
