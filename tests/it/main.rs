@@ -31,3 +31,4 @@ mod life;
 mod model_based;
 mod rig;
 mod streams;
+mod validator;
