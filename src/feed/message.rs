@@ -109,19 +109,16 @@ pub(super) fn records(records: &[StoredRecord], view: View) -> Vec<Message> {
         delimiter(RECORDS_FIELD, encoded.len(), &mut head);
         let pieces = [head.freeze(), encoded];
         let last = record.name.to_string();
-        match messages.last_mut().filter(|_| bytes <= room) {
-            Some(message) => {
-                message.pieces.extend(pieces);
-                message.content = Content::Records { last };
-                room -= bytes;
-            }
-            None => {
-                messages.push(Message {
-                    pieces: pieces.into(),
-                    content: Content::Records { last },
-                });
-                room = MESSAGE_BYTES.saturating_sub(bytes);
-            }
+        if let Some(message) = messages.last_mut().filter(|_| bytes <= room) {
+            message.pieces.extend(pieces);
+            message.content = Content::Records { last };
+            room -= bytes;
+        } else {
+            messages.push(Message {
+                pieces: pieces.into(),
+                content: Content::Records { last },
+            });
+            room = MESSAGE_BYTES.saturating_sub(bytes);
         }
     }
     messages

@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Follows the log until `stop`.
 pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: CancellationToken) {
-    stop.run_until_cancelled(async {
+    // Boxed: it lives as long as the process, and need not be carried about.
+    let following = Box::pin(async {
         loop {
             let Err(error) = follow(&feed, &store, &committed).await else {
                 continue;
@@ -36,8 +37,8 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: Cancell
             metrics::counter!("dateline_tail_reconnects").increment(1);
             tokio::time::sleep(PAUSE).await;
         }
-    })
-    .await;
+    });
+    stop.run_until_cancelled(following).await;
 }
 
 /// Listens first and reads then, so that no commit falls between the two. Before that: whether the database is

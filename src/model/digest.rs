@@ -147,12 +147,9 @@ mod tests {
     #[test]
     fn f11_words_are_those_of_sha_256_over_revision_and_content() {
         // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
-        let hex: String = record_words(3, b"abc")
-            .iter()
-            .map(|word| format!("{word:08x}"))
-            .collect();
+        let bytes = record_words(3, b"abc").map(u32::to_be_bytes).concat();
         assert_eq!(
-            hex,
+            hex::encode(bytes),
             "c3494ca1a2cf8eeb8a11ded316fb55b83c3bbbedb6313cd50415251e5d09e12f"
         );
     }

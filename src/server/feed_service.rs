@@ -107,10 +107,11 @@ fn start(request: &WatchRequest) -> Result<Start, Status> {
         None => Origin::Unspecified,
     };
     Ok(match (origin, request.consumer()) {
-        (Origin::Now, _) => Start::Now,
         (Origin::Beginning, _) => Start::Beginning,
         (Origin::Snapshot, _) | (Origin::Unspecified, Consumer::Replica) => Start::Snapshot,
-        (Origin::Unspecified, Consumer::Unspecified | Consumer::Notifier) => Start::Now,
+        (Origin::Now, _) | (Origin::Unspecified, Consumer::Unspecified | Consumer::Notifier) => {
+            Start::Now
+        }
     })
 }
 

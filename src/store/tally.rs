@@ -10,15 +10,21 @@ use crate::{
 /// Numbers of one kind.
 const NUMBERS: usize = WORDS + 1;
 
+/// Where the numbers of a kind begin.
+fn first_place(kind: Kind) -> i32 {
+    const STEP: i32 = 9;
+    const { assert!(STEP as usize == NUMBERS) };
+    (kind as i32 - 1) * STEP + 1
+}
+
 /// The places of a column that a change of tallies touches, from 1, and what is added there.
 pub(super) fn places(tallies: &Tallies) -> impl Iterator<Item = (i32, i64)> {
     tallies
         .iter()
         .filter(|(_, tally)| **tally != Tally::default())
         .flat_map(|(kind, tally)| {
-            let first = (kind as i32 - 1) * NUMBERS as i32 + 1;
             let amounts = std::iter::once(tally.records).chain(tally.words.map(i64::from));
-            (first..).zip(amounts)
+            (first_place(kind)..).zip(amounts)
         })
 }
 

@@ -18,6 +18,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod cli_read;
+mod copies;
 mod crash;
 mod desk;
 mod desk_create;

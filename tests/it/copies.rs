@@ -1,0 +1,8 @@
+//! Copies of a feed: begun by a snapshot, kept by what follows, proved by the digest; and where they have to
+//! begin anew, because history was dropped or taken elsewhere.
+
+mod digests;
+pub mod follower;
+mod histories;
+mod snapshots;
+mod starts;

@@ -1,0 +1,188 @@
+//! A consumer that keeps a copy, by the words of the contract alone: it folds what a stream brings and adds up the
+//! digest by what `Digest` says in the schema.
+
+use std::collections::BTreeMap;
+
+use dateline::proto::v1::{
+    Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Kind, Origin, Record, State, View,
+    WatchRequest, WatchResponse, change::Type, record::Kind as Body, watch_request::Start,
+};
+use prost::Message;
+use sha2::Digest as _;
+use tonic::{Code, Streaming};
+
+use crate::{
+    life::hands::Refused,
+    rig::{PATIENCE, Site, bare, meta, name},
+};
+
+/// A copy of what a view shows.
+#[derive(Debug, Default)]
+pub struct Follower {
+    pub records: BTreeMap<String, Record>,
+    pub cursor: String,
+    pub checkpoint: Option<Checkpoint>,
+    /// The sequence of the snapshot it began with.
+    pub snapshot_sequence: i64,
+    /// Sequences of the changes that came.
+    pub sequences: Vec<i64>,
+}
+
+impl Follower {
+    /// Takes a response in.
+    pub fn take(&mut self, response: WatchResponse) {
+        for record in response.records {
+            assert!(
+                self.records
+                    .keys()
+                    .next_back()
+                    .is_none_or(|last| last.as_str() < name(&record)),
+                "records of a snapshot come in order, each once"
+            );
+            self.snapshot_sequence = response.snapshot_sequence;
+            self.records.insert(name(&record).to_owned(), record);
+        }
+        for change in response.changes {
+            assert!(
+                self.sequences
+                    .last()
+                    .is_none_or(|last| *last < change.sequence)
+            );
+            assert!(change.sequence > self.snapshot_sequence);
+            self.sequences.push(change.sequence);
+            let gone = [Type::Deleted, Type::Purged, Type::Left];
+            let kept = change.record.clone().filter(|record| {
+                !gone.contains(&change.r#type())
+                    && ![State::Retracted, State::Merged].contains(&meta(record).state())
+            });
+            match kept {
+                Some(record) => self.records.insert(change.name, record),
+                None => self.records.remove(&change.name),
+            };
+        }
+        self.cursor = response.cursor;
+        if response.checkpoint.is_some() {
+            self.checkpoint = response.checkpoint;
+        }
+    }
+
+    /// What the copy adds up to.
+    pub fn digest(&self) -> Digest {
+        let mut kinds: BTreeMap<i32, (i64, [u32; 8])> = BTreeMap::new();
+        let mut all = (0, [0_u32; 8]);
+        for record in self.records.values() {
+            let content = match bare(record).kind.unwrap() {
+                Body::Article(it) => (Kind::Article, it.encode_to_vec()),
+                Body::Actor(it) => (Kind::Actor, it.encode_to_vec()),
+                Body::Relation(it) => (Kind::Relation, it.encode_to_vec()),
+                Body::Event(it) => (Kind::Event, it.encode_to_vec()),
+            };
+            let mut bytes = meta(record).revision.to_be_bytes().to_vec();
+            bytes.extend(&content.1);
+            let hash = sha2::Sha256::digest(&bytes);
+            for (count, words) in [kinds.entry(content.0.into()).or_default(), &mut all] {
+                *count += 1;
+                for (word, part) in words.iter_mut().zip(hash.chunks_exact(4)) {
+                    *word = word.wrapping_add(u32::from_be_bytes(part.try_into().unwrap()));
+                }
+            }
+        }
+        let bytes = |words: [u32; 8]| words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        Digest {
+            records: all.0,
+            digest: bytes(all.1),
+            kinds: kinds
+                .into_iter()
+                .map(|(kind, (records, words))| dateline::proto::v1::KindDigest {
+                    kind,
+                    records,
+                    digest: bytes(words),
+                })
+                .collect(),
+        }
+    }
+}
+
+pub async fn open(site: &Site, request: WatchRequest) -> Streaming<WatchResponse> {
+    site.client
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+/// A stream that must not begin.
+pub async fn refused(site: &Site, request: WatchRequest) -> Refused {
+    match site.client.clone().feed.watch(request).await {
+        Err(status) => status.into(),
+        Ok(_) => panic!("the stream begins"),
+    }
+}
+
+pub async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
+    tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("a response comes")
+        .unwrap()
+        .expect("the stream goes on")
+}
+
+/// How a stream ends that cannot go on.
+pub async fn end(mut stream: Streaming<WatchResponse>) -> Refused {
+    let ending = async {
+        loop {
+            if let Err(status) = stream.message().await {
+                return status;
+            }
+        }
+    };
+    let status = tokio::time::timeout(PATIENCE, ending)
+        .await
+        .expect("the stream ends");
+    assert_ne!(status.code(), Code::Unavailable, "{status:?}");
+    status.into()
+}
+
+/// Reads until the stream has passed a sequence.
+pub async fn follow(follower: &mut Follower, stream: &mut Streaming<WatchResponse>, up_to: i64) {
+    loop {
+        let passed = follower.sequences.last().copied();
+        let told = follower
+            .checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.sequence);
+        if passed.max(told).is_some_and(|sequence| sequence >= up_to) {
+            return;
+        }
+        follower.take(next(stream).await);
+    }
+}
+
+pub fn snapshot(view: View) -> WatchRequest {
+    from(view, Start::Origin(Origin::Snapshot.into()))
+}
+
+pub fn resume(view: View, cursor: &str) -> WatchRequest {
+    from(view, Start::Cursor(cursor.to_owned()))
+}
+
+pub fn from(view: View, start: Start) -> WatchRequest {
+    WatchRequest {
+        view: view.into(),
+        start: Some(start),
+        ..WatchRequest::default()
+    }
+}
+
+pub async fn feed_of(site: &Site, view: View) -> GetFeedResponse {
+    let request = GetFeedRequest { view: view.into() };
+    site.client
+        .clone()
+        .feed
+        .get_feed(request)
+        .await
+        .unwrap()
+        .into_inner()
+}

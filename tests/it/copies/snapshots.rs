@@ -1,0 +1,200 @@
+//! F5: a snapshot is the state at one sequence, whoever writes meanwhile and wherever it is cut.
+
+use dateline::proto::v1::{
+    Kind, ListRecordsRequest, Record, RecordFilter, State, View, WatchRequest,
+};
+use tonic::Code;
+
+use super::follower::{Follower, follow, from, next, open, refused, resume, snapshot};
+use crate::{
+    gold::publish_gold,
+    life::hands::*,
+    rig::{Site, config, database, name, site, site_on},
+};
+
+/// Records enough for several pages of a snapshot, by count and by bytes.
+pub async fn crowd(site: &Site, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    for first in (0..count).step_by(500) {
+        let batch: Vec<_> = (first..(first + 500).min(count))
+            .map(|number| saying(&actor(&format!("crowd-{number:05}")), &"word ".repeat(60)))
+            .collect();
+        let drafts = make(&site.client, &batch).await;
+        records.extend(show(&site.client, &drafts).await);
+    }
+    records
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_sequence() {
+    let sites = two_bases().await;
+    let crowd = crowd(&sites[0], 5000).await;
+    for view in [View::Published, View::Desk] {
+        let editor = sites[0].client.clone();
+        let edited: Vec<_> = crowd.iter().step_by(40).cloned().collect();
+        let view_name = view.as_str_name().to_lowercase().replace('_', "-");
+        let writing = tokio::spawn(async move {
+            for (number, record) in edited.iter().enumerate() {
+                let now = on_desk(&editor, name(record)).await;
+                match (number % 4, state(&now)) {
+                    (0, State::Published) => {
+                        one(&editor, retract(&now, "wrong", false)).await;
+                    }
+                    (_, State::Published) => {
+                        let text = format!("{number} {view_name}");
+                        one(&editor, correct(&saying(&now, &text), &[], "said better")).await;
+                    }
+                    _ => {
+                        make(&editor, &[actor(&format!("late-{view_name}-{number}"))]).await;
+                    }
+                }
+            }
+        });
+        // Every response comes over a stream of its own, from one server and the other.
+        let mut follower = Follower::default();
+        let mut request = snapshot(view);
+        let mut turn = 0;
+        loop {
+            let mut stream = open(&sites[turn % 2], request).await;
+            follower.take(next(&mut stream).await);
+            request = resume(view, &follower.cursor);
+            turn += 1;
+            if follower.checkpoint.as_ref().is_some_and(|it| it.caught_up) {
+                break;
+            }
+        }
+        assert!(turn > 10, "{turn} responses");
+        let at = follower.checkpoint.as_ref().unwrap().sequence;
+        assert_eq!(at, follower.snapshot_sequence);
+        writing.await.unwrap();
+        // The state as of that sequence, told by the log: what every stream from the beginning folds to.
+        let mut folded = Follower::default();
+        let mut stream = open(&sites[0], crate::gold::from_beginning(view)).await;
+        while folded.sequences.last().is_none_or(|last| *last < at) {
+            let mut response = next(&mut stream).await;
+            response.changes.retain(|change| change.sequence <= at);
+            let behind = response.changes.is_empty() && response.checkpoint.is_none();
+            folded.take(response);
+            if behind {
+                break;
+            }
+        }
+        assert_eq!(follower.records.len(), folded.records.len());
+        assert_eq!(follower.records, folded.records);
+        // Then everything that follows.
+        let (desk, wire) = heads(&sites[0].url).await;
+        let head = if view == View::Desk { desk } else { wire };
+        let mut stream = open(&sites[1], resume(view, &follower.cursor)).await;
+        follow(&mut follower, &mut stream, head).await;
+        assert_eq!(follower.sequences, (at + 1..=head).collect::<Vec<_>>());
+        let shown = super::follower::feed_of(&sites[0], view)
+            .await
+            .digest
+            .unwrap();
+        assert_eq!(follower.digest(), shown);
+    }
+}
+
+#[tokio::test]
+async fn f5_a_snapshot_under_a_filter_is_what_a_list_under_it_returns() {
+    let site = site().await;
+    let published = publish_gold(&site).await;
+    let filters = [
+        RecordFilter::default(),
+        RecordFilter {
+            kinds: vec![Kind::Event.into(), Kind::Article.into()],
+            ..RecordFilter::default()
+        },
+        RecordFilter {
+            actors: vec!["actors/nato".into()],
+            ..RecordFilter::default()
+        },
+        RecordFilter {
+            states: vec![State::Retracted.into(), State::Published.into()],
+            ..RecordFilter::default()
+        },
+        RecordFilter {
+            regions: vec!["KZ".into()],
+            types: vec!["meeting".into()],
+            ..RecordFilter::default()
+        },
+    ];
+    let mut ties = published.iter();
+    let tie = ties.find(|it| name(it).starts_with("relations/")).unwrap();
+    one(&site.client, retract(tie, "wrong", false)).await;
+    for view in [View::Published, View::Desk] {
+        for filter in &filters {
+            let list = ListRecordsRequest {
+                filter: Some(filter.clone()),
+                view: view.into(),
+                page_size: 1000,
+                ..ListRecordsRequest::default()
+            };
+            let mut client = site.client.clone();
+            let listed = client
+                .records
+                .list_records(list)
+                .await
+                .unwrap()
+                .into_inner();
+            let request = WatchRequest {
+                filter: Some(filter.clone()),
+                ..snapshot(view)
+            };
+            let mut follower = Follower::default();
+            let mut stream = open(&site, request).await;
+            while follower.checkpoint.is_none() {
+                follower.take(next(&mut stream).await);
+            }
+            let copied: Vec<_> = follower.records.into_values().collect();
+            assert_eq!(copied, listed.records, "{view:?} {filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn f5_an_empty_snapshot_is_caught_up_at_once() {
+    let site = site_on(config(&database().await)).await;
+    let mut stream = open(&site, snapshot(View::Published)).await;
+    let first = next(&mut stream).await;
+    let checkpoint = first.checkpoint.unwrap();
+    assert!(checkpoint.caught_up && first.records.is_empty());
+    assert_eq!((checkpoint.sequence, checkpoint.head_sequence), (0, 0));
+}
+
+#[tokio::test]
+async fn f5_a_snapshot_is_not_gone_on_with_under_another_filter() {
+    let site = site().await;
+    publish_gold(&site).await;
+    let mut stream = open(&site, snapshot(View::Published)).await;
+    let first = next(&mut stream).await;
+    let request = WatchRequest {
+        filter: Some(RecordFilter {
+            kinds: vec![Kind::Actor.into()],
+            ..RecordFilter::default()
+        }),
+        ..resume(View::Published, &first.cursor)
+    };
+    let refusal = refused(&site, request).await;
+    refusal.is(Code::InvalidArgument, "INVALID_CURSOR");
+    assert!(refusal.message.contains("filter"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn f5_what_is_erased_after_a_snapshot_began_is_not_in_the_rest_of_it() {
+    let site = base().await;
+    let last = shown(&site.client, &actor("zz-last")).await;
+    let mut stream = open(&site, snapshot(View::Published)).await;
+    let first = next(&mut stream).await;
+    assert!(!first.records.is_empty());
+    done(&site.client, vec![purge(&last, false)]).await;
+    let place = from(
+        View::Published,
+        dateline::proto::v1::watch_request::Start::Cursor(first.cursor.clone()),
+    );
+    let mut follower = Follower::default();
+    let mut stream = open(&site, place).await;
+    let (_, wire) = heads(&site.url).await;
+    follow(&mut follower, &mut stream, wire).await;
+    assert!(!follower.records.contains_key("actors/zz-last"));
+}
