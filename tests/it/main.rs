@@ -25,6 +25,7 @@ mod desk_create;
 mod desk_edit;
 mod embedded;
 mod examples;
+mod faults;
 mod feed;
 mod gold;
 mod history;
