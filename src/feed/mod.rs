@@ -35,6 +35,8 @@ use crate::{
 
 /// Changes that a server reads at its start, so that those who come back find them in memory.
 const SEED: u64 = 2000;
+/// Longest that the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How far ahead of the head a read may wait for a sequence: what is further is a mistake.
 const MAX_AHEAD: u64 = 1_000_000;
 
@@ -259,7 +261,7 @@ impl Feed {
     async fn log_after(&self, view: View, sequence: u64) -> Result<LogPage, store::Error> {
         // Streams that lag take turns, however many there are: waiting is no failure.
         let _turn = self.shared.turns.acquire().await;
-        self.shared.store.log_after(view, sequence).await
+        in_time(self.shared.store.log_after(view, sequence)).await
     }
 
     async fn snapshot_page(
@@ -270,10 +272,7 @@ impl Feed {
         after: &str,
     ) -> Result<SnapshotPage, store::Error> {
         let _turn = self.shared.turns.acquire().await;
-        self.shared
-            .store
-            .snapshot_page(filter, view, at, after)
-            .await
+        in_time(self.shared.store.snapshot_page(filter, view, at, after)).await
     }
 
     fn ring(&self, view: View) -> &Ring {
@@ -286,4 +285,14 @@ impl Feed {
     fn checkpoint_interval(&self) -> Duration {
         self.shared.checkpoint_interval
     }
+}
+
+/// Gives up a database that does not answer at all: a connection can die without a word, and a statement is given up by
+/// the database itself long before this.
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, store::Error>>,
+) -> Result<T, store::Error> {
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| Err(store::Error::silent()))
 }

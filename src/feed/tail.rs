@@ -8,7 +8,7 @@ use prost::Message;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Feed, batch::Batch};
+use super::{Feed, batch::Batch, in_time};
 use crate::{
     proto::v1::change::Type as ChangeType,
     store::{Error, LogEntry, Standing, Store, View, Wake},
@@ -16,8 +16,6 @@ use crate::{
 
 /// How long a lost wake-up can go unnoticed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(2);
-/// Longest that the database may take to answer the tail: a connection that died without a word is given up.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// Pause before the database is asked again after it failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -50,12 +48,6 @@ async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Er
         while !in_time(catch_up(feed, store)).await? {}
         wake.wait(committed, LOOK_ANYWAY).await?;
     }
-}
-
-async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(PATIENCE, answer)
-        .await
-        .unwrap_or_else(|_| Err(Error::silent()))
 }
 
 /// Reads a page, or tells what the feeds show at the head; answers whether that was reached.

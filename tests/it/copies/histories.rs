@@ -268,7 +268,9 @@ async fn f6_when_a_database_is_restored_under_open_streams_who_saw_what_is_lost_
         let sites = two_bases().await;
         let (desk, wire) = heads(&sites[0].url).await;
         let safe = cursor_at(&sites[1], wire).await;
-        publish_some(&sites[0].client, "lost", 3).await;
+        publish_some(&sites[0].client, "first-lost", 1).await;
+        let first_lost = cursor_at(&sites[1], wire + 1).await;
+        publish_some(&sites[0].client, "lost", 2).await;
         let lost = cursor_at(&sites[1], wire + 3).await;
         let beyond = open(&sites[1], resume(View::Published, &lost)).await;
         let epoch = feed_of(&sites[1], View::Published).await.epoch;
@@ -287,9 +289,11 @@ async fn f6_when_a_database_is_restored_under_open_streams_who_saw_what_is_lost_
         }
         publish_some(&sites[1].client, "later", 1).await;
         for site in &sites {
-            refused(site, resume(View::Published, &lost))
-                .await
-                .is(Code::FailedPrecondition, "CURSOR_FOREIGN");
+            for cursor in [&lost, &first_lost] {
+                refused(site, resume(View::Published, cursor))
+                    .await
+                    .is(Code::FailedPrecondition, "CURSOR_FOREIGN");
+            }
             let (_, head) = heads(&site.url).await;
             let rest = usize::try_from(head - wire).unwrap();
             let seen = changes(site, resume(View::Published, &safe), rest).await;
@@ -301,6 +305,30 @@ async fn f6_when_a_database_is_restored_under_open_streams_who_saw_what_is_lost_
             assert_eq!(seen[0].name, first);
             assert_eq!(seen.last().unwrap().name, "actors/later-0");
         }
+    }
+}
+
+#[tokio::test]
+async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
+    let sites = two_bases().await;
+    let (desk, wire) = heads(&sites[0].url).await;
+    publish_some(&sites[0].client, "lost", 1).await;
+    let lost = cursor_at(&sites[1], wire + 1).await;
+    let saw_it = open(&sites[1], resume(View::Published, &lost)).await;
+    lose_after(&sites[0].url, desk, true).await;
+    // The head is never seen below where it was.
+    let found: Vec<_> = (0..6)
+        .map(|number| actor(&format!("found-{number}")))
+        .collect();
+    let drafts = make(&sites[0].client, &found).await;
+    show(&sites[0].client, &drafts).await;
+    end(saw_it)
+        .await
+        .is(Code::FailedPrecondition, "CURSOR_FOREIGN");
+    for site in &sites {
+        refused(site, resume(View::Published, &lost))
+            .await
+            .is(Code::FailedPrecondition, "CURSOR_FOREIGN");
     }
 }
 

@@ -11,7 +11,7 @@ use super::follower::{Follower, follow, from, next, open, refused, resume, snaps
 use crate::{
     gold::{changes, from_beginning},
     life::hands::*,
-    rig::name,
+    rig::{PATIENCE, name},
 };
 
 #[tokio::test]
@@ -144,15 +144,16 @@ async fn f7_who_follows_an_actor_follows_who_is_merged_into_it_from_then_on() {
         ),
     )
     .await;
-    let mut seen = Vec::new();
-    while !seen.contains(&("relations/tie".to_owned(), Type::Corrected)) {
-        let response = next(&mut stream).await;
-        seen.extend(
-            response
-                .changes
-                .iter()
-                .map(|it| (it.name.clone(), it.r#type())),
-        );
-    }
+    let following = async {
+        let mut seen = Vec::new();
+        while !seen.contains(&("relations/tie".to_owned(), Type::Corrected)) {
+            let response = next(&mut stream).await;
+            let changes = response.changes.iter();
+            seen.extend(changes.map(|it| (it.name.clone(), it.r#type())));
+        }
+        seen
+    };
+    let seen = tokio::time::timeout(PATIENCE, following).await;
+    let seen = seen.expect("what names the loser comes too");
     assert_eq!(seen[0], ("actors/one".to_owned(), Type::Merged), "{seen:?}");
 }
