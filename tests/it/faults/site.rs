@@ -72,10 +72,6 @@ impl Site {
         }
     }
 
-    pub fn addresses(&self) -> [String; 2] {
-        [0, 1].map(|number| self.servers[number].address.clone())
-    }
-
     /// A connection past the servers, once Postgres takes one.
     pub async fn sql(&self) -> PgConnection {
         let url = self.cluster.url(DATABASE);

@@ -207,6 +207,9 @@ pub struct States<'a> {
 impl States<'_> {
     pub fn at(&mut self, sequence: i64) -> &digest::Copy {
         assert!(sequence >= self.at, "asked for in ascending order");
+        if sequence == self.at {
+            return &self.copy;
+        }
         for (_, entry) in self.truth.entries.range(self.at + 1..=sequence) {
             self.copy.apply(&entry.change, &every_state());
         }
@@ -328,11 +331,16 @@ pub fn compare_views(desk: &Truth, wire: &Truth, report: &mut Report) {
                     .before
                     .as_ref()
                     .is_some_and(|traits| is_visible(traits.state));
+        // Of what was erased before anybody saw it, nobody knows what it had been.
+        let is_unknown = entry
+            .before
+            .as_ref()
+            .is_some_and(|traits| traits.state == 0);
         match on_wire.remove(&(change.name.as_str(), change.revision)) {
             None if is_public => {
                 report.add(2, "F1", wire.label(), 0, format!("lacks {}", shown(change)));
             }
-            Some(told) if !is_public && !entry.is_erased => {
+            Some(told) if !is_public && !entry.is_erased && !is_unknown => {
                 report.add(
                     3,
                     "F10",
