@@ -1,0 +1,167 @@
+//! Streams that must not begin, and what they are answered with: cursors of elsewhere, of a time to come, of what was
+//! dropped, and what is no cursor at all (F6).
+
+use dateline::{
+    client::{Client, Failure},
+    feed::Cursor,
+    proto::v1::{
+        CompactFeedRequest, GetFeedRequest, GetFeedResponse, RecordFilter, View,
+        admin_service_client::AdminServiceClient, compact_feed_request::Before,
+    },
+    store::{self, Epoch, FeedIdentity},
+};
+use uuid::Uuid;
+
+use super::{recorder::Recorder, watchers::request};
+use crate::validator::history::{Event, Start, Wire};
+
+/// What `GetFeed` says, taken down.
+pub async fn stand(client: &Client, view: View, recorder: &Recorder) -> Option<GetFeedResponse> {
+    let request = GetFeedRequest { view: view.into() };
+    let feed = client
+        .clone()
+        .feed
+        .get_feed(request)
+        .await
+        .ok()?
+        .into_inner();
+    recorder.add(|at| Event::Stood {
+        at,
+        view: view.into(),
+        feed: Wire(feed.clone()),
+    });
+    Some(feed)
+}
+
+async fn probe(
+    client: &Client,
+    recorder: &Recorder,
+    (what, expected): (&str, &str),
+    view: View,
+    start: Start,
+) {
+    let filter = RecordFilter::default();
+    let mut feed = client.feed.clone();
+    let answer = match feed.watch(request(view, &filter, &start)).await {
+        Err(status) => Failure::from(status).reason,
+        Ok(stream) => match stream.into_inner().message().await {
+            Err(status) => Failure::from(status).reason,
+            Ok(_) => String::new(),
+        },
+    };
+    recorder.add(|at| Event::Probed {
+        at,
+        what: format!("{what} ({view:?})"),
+        expected: expected.to_owned(),
+        answer,
+    });
+}
+
+/// As a server would write it that knew this feed and stood there.
+fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i64) -> Start {
+    let identity = FeedIdentity {
+        id,
+        epoch,
+        token_key: [0; 32],
+        epochs: vec![Epoch {
+            id: epoch,
+            heads: (0, 0),
+        }],
+        earliest: (1, 1),
+    };
+    let view = match view {
+        View::Desk => store::View::Desk,
+        _ => store::View::Published,
+    };
+    assert!(sequence <= feed.head_sequence + 1000);
+    let cursor = Cursor {
+        view,
+        sequence: sequence.cast_unsigned(),
+        snapshot: None,
+    };
+    Start::Cursor(cursor.to_text(&identity))
+}
+
+/// Asks for what must not be, of one view.
+pub async fn probe_all(client: &Client, recorder: &Recorder, view: View) {
+    let feed = stand(client, view, recorder).await.expect("it answers");
+    let (id, head) = (Uuid::parse_str(&feed.feed).unwrap(), feed.head_sequence);
+    let other = if view == View::Desk {
+        View::Published
+    } else {
+        View::Desk
+    };
+    let at = |id, epoch, view, sequence| cursor(&feed, id, epoch, view, sequence);
+    for (what, expected, start) in [
+        ("no cursor", "INVALID_CURSOR", Start::Cursor("AAAA".into())),
+        (
+            "a cursor one ahead",
+            "CURSOR_IN_FUTURE",
+            at(id, feed.epoch, view, head + 1),
+        ),
+        (
+            "a cursor far ahead",
+            "CURSOR_IN_FUTURE",
+            at(id, feed.epoch, view, head + 999),
+        ),
+        (
+            "a cursor of the other view",
+            "CURSOR_FOREIGN",
+            at(id, feed.epoch, other, 1),
+        ),
+        (
+            "a cursor of another feed",
+            "CURSOR_FOREIGN",
+            at(Uuid::from_u128(7), feed.epoch, view, 1),
+        ),
+        (
+            "a cursor of another history",
+            "CURSOR_FOREIGN",
+            at(id, feed.epoch ^ 5, view, 1),
+        ),
+        ("a cursor at the head", "", at(id, feed.epoch, view, head)),
+    ] {
+        probe(client, recorder, (what, expected), view, start).await;
+    }
+}
+
+/// Drops the first half of history at one server, and asks for it at the other.
+pub async fn compact(clients: &[Client; 2], recorder: &Recorder) {
+    let desk = stand(&clients[0], View::Desk, recorder)
+        .await
+        .expect("it answers");
+    let mut admin = AdminServiceClient::new(clients[0].channel());
+    let request = CompactFeedRequest {
+        before: Some(Before::DeskSequence(desk.head_sequence / 2)),
+        ..CompactFeedRequest::default()
+    };
+    let kept = admin.compact_feed(request).await.unwrap().into_inner();
+    for (view, earliest) in [
+        (View::Desk, kept.earliest_desk_sequence),
+        (View::Published, kept.earliest_wire_sequence),
+    ] {
+        assert!(earliest > 2, "there is history to drop: {kept:?}");
+        let feed = stand(&clients[1], view, recorder)
+            .await
+            .expect("it answers");
+        let id = Uuid::parse_str(&feed.feed).unwrap();
+        let at = |sequence| cursor(&feed, id, feed.epoch, view, sequence);
+        for (what, expected, start) in [
+            (
+                "the beginning, which is gone",
+                "CURSOR_EXPIRED",
+                Start::Beginning,
+            ),
+            (
+                "a cursor before what is kept",
+                "CURSOR_EXPIRED",
+                at(earliest - 2),
+            ),
+            ("a cursor right before what is kept", "", at(earliest - 1)),
+        ] {
+            for client in clients {
+                probe(client, recorder, (what, expected), view, start.clone()).await;
+            }
+        }
+    }
+}

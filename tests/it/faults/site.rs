@@ -1,0 +1,253 @@
+//! One Postgres of the campaign's own, and two servers on it as processes that can be killed, frozen and told
+//! a wrong time.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use dateline::{
+    client::Client,
+    store::embedded::{Cluster, Options, State},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sqlx::{Connection, PgConnection};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::rig::{PROGRAM, scratch};
+
+/// Longest wait for a process, on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+/// Name of the campaign's database.
+const DATABASE: &str = "campaign";
+
+/// The program whose promises are looked at: another build of it, if `.ci/mutate` says so.
+fn program() -> PathBuf {
+    std::env::var_os("DATELINE_PROGRAM").map_or_else(|| PROGRAM.into(), PathBuf::from)
+}
+
+/// Where the campaign happens.
+pub struct Site {
+    pub cluster: Cluster,
+    pub servers: [Server; 2],
+    _keep: tempfile::TempDir,
+}
+
+/// A server as a process.
+pub struct Server {
+    process: Child,
+    pub address: String,
+    url: String,
+    /// Says by how many seconds its wall clock is wrong, if it was started so that it can be.
+    clock: Option<(PathBuf, PathBuf)>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Site {
+    /// Starts all of it; the second server tells the time as it is told to, if there is a compiler.
+    pub async fn start() -> Self {
+        let (keep, directory) = scratch();
+        let mut options = Options::new(directory.join("pg"), PROGRAM);
+        options.durable = true;
+        options.purpose = "the fault campaign".to_owned();
+        let cluster = Cluster::start(options).await.unwrap();
+        cluster.ensure_database(DATABASE).await.unwrap();
+        let url = cluster.url(DATABASE);
+        let first = Server::start(&url, "127.0.0.1:0", None).await;
+        let clock = shim(&directory).await;
+        let second = Server::start(&url, "127.0.0.1:0", clock).await;
+        Self {
+            cluster,
+            servers: [first, second],
+            _keep: keep,
+        }
+    }
+
+    /// A connection past the servers, once Postgres takes one.
+    pub async fn sql(&self) -> PgConnection {
+        let url = self.cluster.url(DATABASE);
+        let connecting = async {
+            loop {
+                match PgConnection::connect(&url).await {
+                    Ok(connection) => return connection,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, connecting)
+            .await
+            .expect("Postgres is back")
+    }
+
+    /// Kills Postgres, and waits for the one that takes its place.
+    pub async fn kill_postgres(&self) {
+        let mut state = self.cluster.state();
+        let running = |state: &State| matches!(state, State::Running { .. });
+        state.wait_for(running).await.unwrap();
+        let killed = self.cluster.postmaster_pid().expect("it runs");
+        kill(pid(killed), Signal::SIGKILL).unwrap();
+        let another = |state: &State| matches!(state, State::Running { pid } if *pid != killed);
+        let back = tokio::time::timeout(PATIENCE, state.wait_for(another)).await;
+        back.expect("Postgres is started anew").unwrap();
+    }
+
+    /// Freezes every backend that servers are connected to.
+    pub async fn freeze_postgres(&self, time: Duration) {
+        let mut sql = self.sql().await;
+        let backends: Vec<i32> = sqlx::query_scalar(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'dateline'",
+        )
+        .fetch_all(&mut sql)
+        .await
+        .unwrap();
+        let signal = |signal| {
+            for backend in &backends {
+                // One that has ended meanwhile is none to freeze.
+                let _ = kill(Pid::from_raw(*backend), signal);
+            }
+        };
+        signal(Signal::SIGSTOP);
+        tokio::time::sleep(time).await;
+        signal(Signal::SIGCONT);
+    }
+
+    /// Ends connections of servers: all of them, or only those that listen for commits. How many.
+    pub async fn cut(&self, only_listeners: bool) -> usize {
+        let mut sql = self.sql().await;
+        let cut: Vec<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = 'dateline' AND (NOT $1 OR query ILIKE 'listen %')",
+        )
+        .bind(only_listeners)
+        .fetch_all(&mut sql)
+        .await
+        .unwrap();
+        cut.len()
+    }
+
+    pub async fn stop(self) {
+        let [first, second] = self.servers;
+        for mut server in [first, second] {
+            server.end(Signal::SIGTERM).await;
+        }
+        self.cluster.stop().await.unwrap();
+    }
+}
+
+impl Server {
+    async fn start(url: &str, listen: &str, clock: Option<(PathBuf, PathBuf)>) -> Self {
+        let mut command = Command::new(program());
+        command
+            .args(["serve", "--listen", listen, "--database-url", url])
+            .args(["--checkpoint-seconds", "1", "--shutdown-seconds", "2"])
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some((library, file)) = &clock {
+            command
+                .env("LD_PRELOAD", library)
+                .env("DATELINE_CLOCK_FILE", file);
+        }
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let serving = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                writeln!(log.lock().unwrap(), "{line}").unwrap();
+                if let Some((_, address)) = line.split_once("serving address=") {
+                    return address.trim().to_owned();
+                }
+            }
+            panic!("the server ended: {}", log.lock().unwrap());
+        };
+        let address = tokio::time::timeout(PATIENCE, serving)
+            .await
+            .expect("the server serves");
+        let kept = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                writeln!(kept.lock().unwrap(), "{line}").unwrap();
+            }
+        });
+        Self {
+            process,
+            address,
+            url: url.to_owned(),
+            clock,
+            log,
+        }
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.address).await.unwrap()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(pid(self.process.id().expect("it runs")), signal).unwrap();
+    }
+
+    async fn end(&mut self, signal: Signal) {
+        self.signal(signal);
+        let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("it did not end: {}", self.log.lock().unwrap()))
+            .unwrap();
+    }
+
+    /// Ends it by a signal, and starts it anew at the same address.
+    pub async fn restart(&mut self, signal: Signal) {
+        self.end(signal).await;
+        *self = Self::start(&self.url, &self.address, self.clock.clone()).await;
+    }
+
+    pub async fn freeze(&self, time: Duration) {
+        self.signal(Signal::SIGSTOP);
+        tokio::time::sleep(time).await;
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Moves its wall clock to so many seconds off; false if it has none that can be moved.
+    pub fn set_clock(&self, offset: i64) -> bool {
+        let Some((_, file)) = &self.clock else {
+            return false;
+        };
+        let next = file.with_extension("next");
+        std::fs::write(&next, offset.to_string()).unwrap();
+        std::fs::rename(next, file).unwrap();
+        true
+    }
+}
+
+/// A library that moves the clock, and the file that says how far.
+async fn shim(directory: &Path) -> Option<(PathBuf, PathBuf)> {
+    let (source, library, file) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faults/clock.c"),
+        directory.join("clock.so"),
+        directory.join("clock"),
+    );
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([&library, &source])
+        .status()
+        .await;
+    if !built.is_ok_and(|status| status.success()) {
+        println!("no C compiler: clocks are left alone");
+        return None;
+    }
+    std::fs::write(&file, "0").unwrap();
+    Some((library, file))
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(id.try_into().unwrap())
+}

@@ -1,0 +1,333 @@
+//! Watchers: each follows one view under one filter, goes away in the middle of things and comes back at either
+//! server, now and then with an older cursor, as who lost what it had stored would.
+
+use std::{sync::Arc, time::Duration};
+
+use dateline::{
+    client::{Client, Failure},
+    proto::v1::{
+        Kind, ListRecordsRequest, Origin, Record, RecordFilter, State, View, WatchRequest,
+        watch_request,
+    },
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::sync::watch;
+
+use super::{
+    recorder::Recorder,
+    writers::{ANCHOR, SOURCE},
+};
+use crate::validator::history::{Event, Start, Wire};
+
+/// Cursors of which an older one may be taken.
+const KEPT: usize = 8;
+
+/// Who follows what.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub name: String,
+    pub view: View,
+    pub filter: RecordFilter,
+    pub start: Start,
+    /// The only server that it ever asks.
+    pub loyal: Option<usize>,
+}
+
+fn filters() -> Vec<(&'static str, RecordFilter)> {
+    let all = RecordFilter::default;
+    vec![
+        (
+            "articles",
+            RecordFilter {
+                kinds: vec![Kind::Article.into()],
+                ..all()
+            },
+        ),
+        (
+            "facts",
+            RecordFilter {
+                kinds: vec![Kind::Actor.into(), Kind::Relation.into()],
+                ..all()
+            },
+        ),
+        (
+            "kazakhstan",
+            RecordFilter {
+                regions: vec!["KZ".into()],
+                ..all()
+            },
+        ),
+        (
+            "persons-in-germany",
+            RecordFilter {
+                types: vec!["person".into()],
+                regions: vec!["DE".into(), "FR".into()],
+                ..all()
+            },
+        ),
+        (
+            "published",
+            RecordFilter {
+                states: vec![State::Published.into()],
+                ..all()
+            },
+        ),
+        (
+            "anchored",
+            RecordFilter {
+                actors: vec![ANCHOR.into()],
+                ..all()
+            },
+        ),
+        (
+            "in-kazakh",
+            RecordFilter {
+                language_codes: vec!["kk".into()],
+                ..all()
+            },
+        ),
+        (
+            "aid",
+            RecordFilter {
+                topics: vec!["aid".into()],
+                ..all()
+            },
+        ),
+        (
+            "sourced",
+            RecordFilter {
+                articles: vec![SOURCE.into()],
+                kinds: vec![Kind::Actor.into()],
+                ..all()
+            },
+        ),
+    ]
+}
+
+/// The watchers of a campaign: everything of both views, at both servers, and each filter on both views.
+pub fn plans() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    let starts = [Start::Beginning, Start::Snapshot];
+    let mut add = |name: String, view, filter: &RecordFilter, start: &Start, loyal| {
+        plans.push(Plan {
+            name,
+            view,
+            filter: filter.clone(),
+            start: start.clone(),
+            loyal,
+        });
+    };
+    let everything = RecordFilter::default();
+    for (view, word) in [(View::Desk, "desk"), (View::Published, "wire")] {
+        add(
+            format!("{word} of the first"),
+            view,
+            &everything,
+            &Start::Beginning,
+            Some(0),
+        );
+        add(
+            format!("{word} of the second"),
+            view,
+            &everything,
+            &Start::Beginning,
+            Some(1),
+        );
+        add(
+            format!("{word} from a snapshot"),
+            view,
+            &everything,
+            &Start::Snapshot,
+            None,
+        );
+        for (number, (name, filter)) in filters().iter().enumerate() {
+            let start = &starts[(number + usize::from(view == View::Desk)) % 2];
+            add(format!("{word} of {name}"), view, filter, start, None);
+        }
+    }
+    // Two that do not care for what was.
+    add(
+        "wire from now".into(),
+        View::Published,
+        &everything,
+        &Start::Now,
+        None,
+    );
+    add(
+        "desk of kazakhstan from now".into(),
+        View::Desk,
+        &filters()[2].1,
+        &Start::Now,
+        None,
+    );
+    plans
+}
+
+/// What a stream ended with, as far as the server said.
+fn reason(status: tonic::Status) -> String {
+    Failure::from(status).reason
+}
+
+pub fn request(view: View, filter: &RecordFilter, start: &Start) -> WatchRequest {
+    let origin = |origin: Origin| watch_request::Start::Origin(origin.into());
+    WatchRequest {
+        view: view.into(),
+        filter: Some(filter.clone()),
+        start: Some(match start {
+            Start::Beginning => origin(Origin::Beginning),
+            Start::Now => origin(Origin::Now),
+            Start::Snapshot => origin(Origin::Snapshot),
+            Start::Cursor(cursor) => watch_request::Start::Cursor(cursor.clone()),
+        }),
+        digest: true,
+        ..WatchRequest::default()
+    }
+}
+
+/// One watcher.
+pub struct Watcher {
+    pub plan: Plan,
+    pub clients: [Client; 2],
+    pub recorder: Arc<Recorder>,
+    /// The heads to get to, desk and wire, once nobody writes any more.
+    pub heads: watch::Receiver<Option<(i64, i64)>>,
+    /// Whether it goes away in the middle.
+    pub leaves: bool,
+}
+
+impl Watcher {
+    /// Follows until it has everything; how often it came back.
+    pub async fn run(mut self, seed: u64) -> usize {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut start = self.plan.start.clone();
+        let mut cursors: Vec<String> = Vec::new();
+        let mut resumes = 0;
+        while !self.connect(&start, &mut cursors, &mut random).await {
+            resumes += 1;
+            if let Some(newest) = cursors.last() {
+                let older = cursors.len() > 1 && random.random_bool(0.2);
+                let cursor = if older {
+                    &cursors[random.random_range(0..cursors.len())]
+                } else {
+                    newest
+                };
+                start = Start::Cursor(cursor.clone());
+                // What comes after it comes again, and so do its cursors.
+                let end = cursors.iter().rposition(|known| known == cursor).unwrap();
+                cursors.truncate(end + 1);
+            }
+            tokio::time::sleep(Duration::from_millis(random.random_range(1..30))).await;
+        }
+        resumes
+    }
+
+    fn head(&self) -> Option<i64> {
+        let heads = *self.heads.borrow();
+        heads.map(|(desk, wire)| {
+            if self.plan.view == View::Desk {
+                desk
+            } else {
+                wire
+            }
+        })
+    }
+
+    /// One connection; whether everything has come.
+    async fn connect(
+        &mut self,
+        start: &Start,
+        cursors: &mut Vec<String>,
+        random: &mut StdRng,
+    ) -> bool {
+        let Plan {
+            name,
+            view,
+            filter,
+            loyal,
+            ..
+        } = &self.plan;
+        let server = loyal.unwrap_or_else(|| random.random_range(0..2));
+        let connection = self
+            .recorder
+            .opened(name, server, *view, filter, start.clone());
+        let mut feed = self.clients[server].feed.clone();
+        let opened = tokio::time::timeout(
+            Duration::from_secs(5),
+            feed.watch(request(*view, filter, start)),
+        )
+        .await;
+        let mut stream = match opened {
+            Ok(Ok(response)) => response.into_inner(),
+            Ok(Err(status)) => {
+                self.recorder.ended(connection, reason(status));
+                return false;
+            }
+            Err(_) => return false,
+        };
+        let leaves_after = if self.leaves {
+            random.random_range(1..40)
+        } else {
+            usize::MAX
+        };
+        for _ in 0..leaves_after {
+            // A server that is frozen says nothing: others are asked then.
+            let received = tokio::select! {
+                received = tokio::time::timeout(Duration::from_secs(4), stream.message()) => received,
+                _ = self.heads.changed() => continue,
+            };
+            match received {
+                Ok(Ok(Some(response))) => {
+                    let through = match (&response.checkpoint, response.changes.last()) {
+                        (Some(checkpoint), _) => checkpoint.sequence,
+                        (None, Some(last)) => last.sequence,
+                        (None, None) => 0,
+                    };
+                    cursors.push(response.cursor.clone());
+                    if cursors.len() > KEPT {
+                        cursors.remove(0);
+                    }
+                    self.recorder.received(connection, response);
+                    if self.head().is_some_and(|head| through >= head) {
+                        return true;
+                    }
+                }
+                Ok(Ok(None)) => return false,
+                Ok(Err(status)) => {
+                    self.recorder.ended(connection, reason(status));
+                    return false;
+                }
+                Err(_) => break,
+            }
+        }
+        self.recorder.ended(connection, String::new());
+        false
+    }
+}
+
+/// Lists everything that matches, at rest.
+pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: &Recorder) {
+    let mut records: Vec<Record> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListRecordsRequest {
+            filter: Some(filter.clone()),
+            view: view.into(),
+            page_size: 1000,
+            page_token,
+            ..ListRecordsRequest::default()
+        };
+        let page = client.clone().records.list_records(request).await;
+        let page = page.unwrap().into_inner();
+        records.extend(page.records);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    recorder.add(|at| Event::Listed {
+        at,
+        view: view.into(),
+        filter: Wire(filter.clone()),
+        records: records.into_iter().map(Wire).collect(),
+    });
+}

@@ -1,0 +1,178 @@
+//! Snapshots and digests against the feed: both say what the feed shows at one sequence, so they are collected
+//! first and compared in one walk along it (F5, F11).
+
+use std::collections::BTreeMap;
+
+use dateline::proto::v1::{Digest, Record, RecordFilter, View, WatchResponse};
+
+use super::{
+    Report,
+    digest::Copy,
+    history::{self, Watcher},
+    matching::{self, Traits, is_tombstone},
+    truth::Truth,
+};
+
+/// A snapshot on its way.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    at: Option<i64>,
+    records: Vec<Record>,
+}
+
+/// A snapshot that was said to be complete.
+pub struct Finished {
+    watcher: String,
+    view: View,
+    filter: RecordFilter,
+    /// As of when its parts are; `None` if it has none.
+    at: Option<i64>,
+    /// As of when it was said to be complete.
+    caught_up: i64,
+    records: Vec<Record>,
+}
+
+/// What was claimed of what a feed shows.
+#[derive(Default)]
+pub struct Snapshots {
+    finished: Vec<Finished>,
+    digests: Vec<(View, String, i64, Digest)>,
+}
+
+impl Parts {
+    /// Adds a part; what is wrong with it.
+    pub fn add(&mut self, response: &WatchResponse) -> Option<String> {
+        let at = response.snapshot_sequence;
+        let begun = *self.at.get_or_insert(at);
+        let mut problem =
+            (begun != at).then(|| format!("a part as of {at} of a snapshot as of {begun}"));
+        for record in &response.records {
+            let name = history::name(record);
+            let last = self.records.last().map_or("", history::name);
+            if name <= last {
+                problem = Some(format!("{name} comes after {last}"));
+            }
+            self.records.push(record.clone());
+        }
+        problem
+    }
+
+    pub fn finished(self, watcher: &Watcher, caught_up: i64) -> Finished {
+        Finished {
+            watcher: watcher.name.clone(),
+            view: watcher.view,
+            filter: watcher.filter.clone(),
+            at: self.at,
+            caught_up,
+            records: self.records,
+        }
+    }
+}
+
+impl Snapshots {
+    pub fn complete(&mut self, snapshot: Finished) {
+        self.finished.push(snapshot);
+    }
+
+    pub fn digest(&mut self, watcher: &Watcher, at: i64, digest: Digest) {
+        self.told(watcher.view, &watcher.name, at, digest);
+    }
+
+    pub fn told(&mut self, view: View, who: &str, at: i64, digest: Digest) {
+        self.digests.push((view, who.to_owned(), at, digest));
+    }
+
+    /// Compares everything that was claimed of a view; how many digests could be computed.
+    pub fn check(&mut self, truth: &Truth, report: &mut Report) -> usize {
+        let (mut states, mut computed) = (truth.states(), 0);
+        let mut claims: BTreeMap<i64, (Vec<&Finished>, Vec<(&str, &Digest)>)> = BTreeMap::new();
+        for snapshot in self.finished.iter().filter(|one| one.view == truth.view) {
+            claims
+                .entry(snapshot.caught_up)
+                .or_default()
+                .0
+                .push(snapshot);
+        }
+        for (_, who, at, digest) in self.digests.iter().filter(|one| one.0 == truth.view) {
+            claims.entry(*at).or_default().1.push((who, digest));
+        }
+        for (at, (snapshots, digests)) in claims {
+            if at > truth.head() {
+                report.add(
+                    15,
+                    "F11",
+                    "a claim",
+                    at,
+                    "beyond what anybody saw".to_owned(),
+                );
+                continue;
+            }
+            let copy = states.at(at);
+            for snapshot in snapshots {
+                snapshot.check(copy, truth, report);
+            }
+            let expected = copy.digest();
+            for (who, digest) in digests {
+                let Some(expected) = &expected else { continue };
+                computed += 1;
+                if digest != expected {
+                    let text = format!(
+                        "the digest says {}, and the feed comes to {}",
+                        told(digest),
+                        told(expected)
+                    );
+                    report.add(10, "F11", who, at, text);
+                }
+            }
+        }
+        computed
+    }
+}
+
+impl Finished {
+    fn check(&self, copy: &Copy, truth: &Truth, report: &mut Report) {
+        let mut violation =
+            |text: String| report.add(12, "F5", &self.watcher, self.caught_up, text);
+        if self.at.is_some_and(|at| at != self.caught_up) {
+            violation(format!("a snapshot as of {:?}", self.at));
+        }
+        let mut due: BTreeMap<&str, &Record> = copy
+            .records
+            .iter()
+            .filter(|(name, record)| !truth.erased.contains(*name) && is_in(record, &self.filter))
+            .map(|(name, record)| (name.as_str(), record))
+            .collect();
+        for record in &self.records {
+            let name = history::name(record);
+            match due.remove(name) {
+                Some(expected) if expected != record => {
+                    violation(format!("{name} is not as it was"));
+                }
+                None if !truth.erased.contains(name) => {
+                    violation(format!("{name} does not belong there"));
+                }
+                _ => {}
+            }
+        }
+        for name in due.keys() {
+            violation(format!("{name} is not there"));
+        }
+    }
+}
+
+/// Whether a snapshot or a list under a filter has a record. Tombstones only if their state is asked for.
+pub fn is_in(record: &Record, filter: &RecordFilter) -> bool {
+    let traits = Traits::of(record);
+    (!is_tombstone(traits.state) || filter.states.contains(&traits.state))
+        && matching::matches(filter, &traits)
+}
+
+fn told(digest: &Digest) -> String {
+    let kinds: Vec<_> = digest
+        .kinds
+        .iter()
+        .map(|kind| format!("{}×{}", kind.records, kind.kind))
+        .collect();
+    let word = digest.digest.get(..4).map(hex::encode).unwrap_or_default();
+    format!("{} records ({}) {word}…", digest.records, kinds.join(" "))
+}

@@ -1,0 +1,370 @@
+//! The feed as all unfiltered watchers of a view saw it together, and whether it is one feed: dense, the same for
+//! everybody, in whole batches, each record's revisions in order. What filters let through is decided here too.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use dateline::proto::v1::{Change, RecordFilter, View, change::Type};
+
+use super::{
+    Report, digest,
+    history::{self, Watcher},
+    matching::{self, Traits, is_tombstone, is_visible},
+};
+
+/// One change of the feed, with what filters look at.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub change: Change,
+    after: Option<Traits>,
+    /// Before the change, if the view showed the record then.
+    before: Option<Traits>,
+    /// It was erased later, so what a stream gets depends on when it reads.
+    is_erased: bool,
+}
+
+/// What a filtered stream has to get of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    Whole,
+    Left,
+    Nothing,
+    /// The content was erased: whoever reads before that gets the change, others need not.
+    Either,
+}
+
+/// One view's feed.
+#[derive(Debug, Default)]
+pub struct Truth {
+    pub view: View,
+    pub entries: BTreeMap<i64, Entry>,
+    /// Names of records that were erased.
+    pub erased: HashSet<String>,
+}
+
+impl Truth {
+    /// Puts together what the unfiltered watchers saw.
+    pub fn of(view: View, watchers: &[Watcher], report: &mut Report) -> Self {
+        let watchers: Vec<_> = watchers
+            .iter()
+            .filter(|watcher| watcher.view == view && watcher.is_unfiltered())
+            .collect();
+        let erased: HashSet<_> = watchers
+            .iter()
+            .flat_map(|watcher| watcher.changes())
+            .filter(|change| change.r#type() == Type::Purged)
+            .map(|change| change.name.clone())
+            .collect();
+        let mut changes: BTreeMap<i64, Change> = BTreeMap::new();
+        for watcher in watchers {
+            for change in watcher.changes() {
+                let Some(known) = changes.get_mut(&change.sequence) else {
+                    changes.insert(change.sequence, change.clone());
+                    continue;
+                };
+                if !is_same(known, change, &erased) {
+                    let text = format!("{} here, {} elsewhere", shown(change), shown(known));
+                    report.add(10, "F1", &watcher.name, change.sequence, text);
+                } else if is_blank(known) {
+                    *known = change.clone();
+                }
+            }
+        }
+        let entries = entries(view, changes, &erased);
+        let truth = Self {
+            view,
+            entries,
+            erased,
+        };
+        truth.check_dense(report);
+        truth.check_batches(report);
+        truth.check_revisions(report);
+        truth
+    }
+
+    pub fn head(&self) -> i64 {
+        self.entries
+            .last_key_value()
+            .map_or(0, |(sequence, _)| *sequence)
+    }
+
+    /// What a filter lets through of each change.
+    pub fn due(&self, filter: &RecordFilter) -> BTreeMap<i64, Due> {
+        let everything = *filter == RecordFilter::default();
+        self.entries
+            .iter()
+            .map(|(sequence, entry)| {
+                let due = if everything {
+                    Due::Whole
+                } else {
+                    entry.due(filter)
+                };
+                (*sequence, due)
+            })
+            .collect()
+    }
+
+    /// What the feed shows at each of some sequences, asked for in ascending order.
+    pub fn states(&self) -> States<'_> {
+        States {
+            truth: self,
+            at: 0,
+            copy: digest::Copy::with_digest(),
+        }
+    }
+
+    fn label(&self) -> &'static str {
+        match self.view {
+            View::Desk => "the desk",
+            _ => "the wire",
+        }
+    }
+
+    fn check_dense(&self, report: &mut Report) {
+        let mut expected = 1;
+        for sequence in self.entries.keys() {
+            if *sequence != expected {
+                let text = format!("nobody saw {expected} to {}", sequence - 1);
+                report.add(1, "F1", self.label(), expected, text);
+            }
+            expected = sequence + 1;
+        }
+    }
+
+    fn check_batches(&self, report: &mut Report) {
+        let changes: Vec<_> = self.entries.values().map(|entry| &entry.change).collect();
+        let mut ended: BTreeSet<i64> = BTreeSet::new();
+        for chunk in changes.chunk_by(|left, right| left.batch == right.batch) {
+            let last = chunk[chunk.len() - 1];
+            if last.batch != last.sequence {
+                let text = format!("batch {} ends with {}", last.batch, last.sequence);
+                report.add(6, "F3", self.label(), last.sequence, text);
+            }
+            if !ended.insert(last.batch) {
+                let text = format!("batch {} goes on after its end", last.batch);
+                report.add(6, "F3", self.label(), chunk[0].sequence, text);
+            }
+        }
+    }
+
+    fn check_revisions(&self, report: &mut Report) {
+        let mut newest: HashMap<&str, i64> = HashMap::new();
+        for Entry { change, .. } in self.entries.values() {
+            let before = newest.insert(&change.name, change.revision).unwrap_or(0);
+            let follows = match self.view {
+                View::Desk => change.revision == before + 1,
+                // Drafts' revisions are not told to readers.
+                _ => change.revision > before,
+            };
+            if !follows {
+                let text = format!(
+                    "{} goes from revision {before} to {}",
+                    change.name, change.revision
+                );
+                let invariant = if change.r#type() == Type::Deleted {
+                    20
+                } else {
+                    7
+                };
+                report.add(invariant, "F1", self.label(), change.sequence, text);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn due(&self, filter: &RecordFilter) -> Due {
+        if self.change.r#type() == Type::Purged {
+            return Due::Whole;
+        }
+        if self.is_erased {
+            return Due::Either;
+        }
+        let passes = |traits: &Option<Traits>| {
+            traits
+                .as_ref()
+                .is_some_and(|traits| matching::matches(filter, traits))
+        };
+        if passes(&self.after) {
+            return Due::Whole;
+        }
+        if !passes(&self.before) {
+            return Due::Nothing;
+        }
+        match self.change.r#type() {
+            Type::Retracted | Type::Merged | Type::Deleted => Due::Whole,
+            _ => Due::Left,
+        }
+    }
+}
+
+/// A copy that is moved on along the feed.
+pub struct States<'a> {
+    truth: &'a Truth,
+    at: i64,
+    copy: digest::Copy,
+}
+
+impl States<'_> {
+    pub fn at(&mut self, sequence: i64) -> &digest::Copy {
+        assert!(sequence >= self.at, "asked for in ascending order");
+        if sequence == self.at {
+            return &self.copy;
+        }
+        for (_, entry) in self.truth.entries.range(self.at + 1..=sequence) {
+            self.copy.apply(&entry.change, &every_state());
+        }
+        self.at = sequence;
+        &self.copy
+    }
+}
+
+/// Keeps tombstones in a copy, for those who ask for them.
+fn every_state() -> RecordFilter {
+    RecordFilter {
+        states: (1..=6).collect(),
+        ..RecordFilter::default()
+    }
+}
+
+fn entries(
+    view: View,
+    changes: BTreeMap<i64, Change>,
+    erased: &HashSet<String>,
+) -> BTreeMap<i64, Entry> {
+    let mut known: HashMap<String, Traits> = HashMap::new();
+    let mut entries = BTreeMap::new();
+    for (sequence, change) in changes {
+        let before = known.get(&change.name).cloned();
+        let mut after = change
+            .record
+            .as_ref()
+            .map(|record| after(record, before.as_ref()));
+        if let Some(traits) = &after {
+            known.insert(change.name.clone(), traits.clone());
+        }
+        if let Some(traits) = after
+            .as_mut()
+            .filter(|_| change.r#type() == Type::Merged && !change.merged_into.is_empty())
+        {
+            // News of the one that it was merged into, too.
+            traits.actors.insert(change.merged_into.clone());
+        }
+        let is_shown = |traits: &Traits| view == View::Desk || is_visible(traits.state);
+        let entry = Entry {
+            is_erased: erased.contains(&change.name) && change.r#type() != Type::Purged,
+            before: before.filter(is_shown),
+            after,
+            change,
+        };
+        entries.insert(sequence, entry);
+    }
+    entries
+}
+
+/// A tombstone of the wire says no more what the record was about; filters still know.
+fn after(record: &dateline::proto::v1::Record, before: Option<&Traits>) -> Traits {
+    let traits = Traits::of(record);
+    match before {
+        Some(before) if is_tombstone(traits.state) && history::is_name_only(record) => {
+            before.in_state(traits.state)
+        }
+        _ => traits,
+    }
+}
+
+/// What streams get of one change differs in the mark of its batch, and once its content is erased.
+pub fn is_same(left: &Change, right: &Change, erased: &HashSet<String>) -> bool {
+    let unmarked = |change: &Change| Change {
+        last_in_batch: false,
+        ..change.clone()
+    };
+    let skeleton = |change: &Change| Change {
+        note: String::new(),
+        changed_fields: Vec::new(),
+        record: None,
+        ..unmarked(change)
+    };
+    unmarked(left) == unmarked(right)
+        || erased.contains(&left.name)
+            && (is_blank(left) || is_blank(right))
+            && skeleton(left) == skeleton(right)
+}
+
+/// Without the content that such a change has.
+fn is_blank(change: &Change) -> bool {
+    let gone = matches!(change.r#type(), Type::Deleted | Type::Purged | Type::Left);
+    let revision = change.record.as_ref().and_then(history::meta);
+    !gone && revision.is_none_or(|meta| meta.revision == 0)
+}
+
+/// A change in a few words.
+pub fn shown(change: &Change) -> String {
+    format!(
+        "{} of {} revision {} at {} in batch {}",
+        change.r#type().as_str_name(),
+        change.name,
+        change.revision,
+        change.sequence,
+        change.batch
+    )
+}
+
+/// What has to hold between the two feeds: the wire is what the desk's feed says that readers see, in its order.
+pub fn compare_views(desk: &Truth, wire: &Truth, report: &mut Report) {
+    let mut on_wire: HashMap<(&str, i64), &Change> = wire
+        .entries
+        .values()
+        .map(|entry| {
+            let change = &entry.change;
+            ((change.name.as_str(), change.revision), change)
+        })
+        .collect();
+    let mut last = 0;
+    for entry in desk.entries.values() {
+        let change = &entry.change;
+        let is_public = entry
+            .after
+            .as_ref()
+            .is_some_and(|traits| is_visible(traits.state))
+            || change.r#type() == Type::Purged
+                && entry
+                    .before
+                    .as_ref()
+                    .is_some_and(|traits| is_visible(traits.state));
+        // Of what was erased before anybody saw it, nobody knows what it had been.
+        let is_unknown = entry
+            .before
+            .as_ref()
+            .is_some_and(|traits| traits.state == 0);
+        match on_wire.remove(&(change.name.as_str(), change.revision)) {
+            None if is_public => {
+                report.add(2, "F1", wire.label(), 0, format!("lacks {}", shown(change)));
+            }
+            Some(told) if !is_public && !entry.is_erased && !is_unknown => {
+                report.add(
+                    3,
+                    "F10",
+                    wire.label(),
+                    told.sequence,
+                    format!("readers see {}", shown(change)),
+                );
+            }
+            Some(told) => {
+                if told.sequence <= last {
+                    let text = "not in the order of the desk".to_owned();
+                    report.add(5, "F1", wire.label(), told.sequence, text);
+                }
+                if told.r#type != change.r#type {
+                    let text = format!("{} on the desk", shown(change));
+                    report.add(10, "F1", wire.label(), told.sequence, text);
+                }
+                last = told.sequence;
+            }
+            None => {}
+        }
+    }
+    for change in on_wire.values() {
+        let text = format!("{} is on no desk", shown(change));
+        report.add(3, "F10", wire.label(), change.sequence, text);
+    }
+}
