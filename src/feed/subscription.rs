@@ -276,7 +276,9 @@ impl Subscription {
             cursor: self.cursor(sequence, None),
             caught_up,
             passed_at: self.passed_at.filter(|_| sequence < head_sequence),
-            digest: self.digest.then(|| ring.digest(sequence)).flatten(),
+            digest: (self.digest && sequence == head_sequence)
+                .then(|| ring.digest(sequence))
+                .flatten(),
         })
     }
 

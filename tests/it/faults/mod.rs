@@ -191,12 +191,11 @@ impl Campaign {
         let (until, mut resumes) = (Instant::now() + patience, 0);
         for (name, mut watcher) in self.watchers.drain(..) {
             let left = until.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left, &mut watcher).await {
-                Ok(count) => resumes += count.unwrap(),
-                Err(_) => {
-                    println!("{name} does not get to the head");
-                    watcher.abort();
-                }
+            if let Ok(count) = tokio::time::timeout(left, &mut watcher).await {
+                resumes += count.unwrap();
+            } else {
+                println!("{name} does not get to the head");
+                watcher.abort();
             }
         }
         (heads, resumes)

@@ -39,6 +39,9 @@ pub struct Snapshots {
     digests: Vec<(View, String, i64, Digest)>,
 }
 
+/// What was claimed of one sequence: by snapshots, and by digests of whom.
+type Claims<'a> = (Vec<&'a Finished>, Vec<(&'a str, &'a Digest)>);
+
 impl Parts {
     /// Adds a part; what is wrong with it.
     pub fn add(&mut self, response: &WatchResponse) -> Option<String> {
@@ -85,7 +88,7 @@ impl Snapshots {
     /// Compares everything that was claimed of a view; how many digests could be computed.
     pub fn check(&mut self, truth: &Truth, report: &mut Report) -> usize {
         let (mut states, mut computed) = (truth.states(), 0);
-        let mut claims: BTreeMap<i64, (Vec<&Finished>, Vec<(&str, &Digest)>)> = BTreeMap::new();
+        let mut claims: BTreeMap<i64, Claims> = BTreeMap::new();
         for snapshot in self.finished.iter().filter(|one| one.view == truth.view) {
             claims
                 .entry(snapshot.caught_up)

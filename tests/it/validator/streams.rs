@@ -226,8 +226,8 @@ impl<'a> Reader<'a> {
         };
         let due = self.due[&sequence];
         match (due, change.r#type()) {
-            (Due::Whole, _) | (Due::Either, _)
-                if is_same(change, &entry.change, &self.truth.erased) => {}
+            (Due::Whole | Due::Either, _) if is_same(change, &entry.change, &self.truth.erased) => {
+            }
             (Due::Left | Due::Either, Type::Left) => self.left(change, &entry.change),
             _ => {
                 let text = format!(
@@ -367,7 +367,9 @@ impl<'a> Reader<'a> {
             self.violation(6, "F3", sequence, "a checkpoint inside of a batch");
         }
         if let Some(digest) = &checkpoint.digest {
-            // Some carry one although the server's head has just moved on: what it says of its sequence counts.
+            if sequence != checkpoint.head_sequence {
+                self.violation(11, "F11", sequence, "a digest of what is not the head");
+            }
             snapshots.digest(self.watcher, sequence, digest.clone());
         }
     }

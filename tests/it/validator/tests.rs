@@ -63,27 +63,28 @@ type Break = (u8, &'static str, &'static str, fn(&mut Vec<Event>));
 /// Ways to break it: the invariant, the promise, in words, and how.
 const BROKEN: &[Break] = &[
     (1, "F1", "a number that nobody saw", |events| {
-        response(events, 1, 2, |got| drop(got.changes.remove(0)))
+        response(events, 1, 2, |got| drop(got.changes.remove(0)));
     }),
     (2, "F2", "one stream lacks a change", |events| {
-        response(events, 3, 1, |got| drop(got.changes.remove(0))).then_other(events);
+        let _: () = response(events, 3, 1, |got| drop(got.changes.remove(0)));
+        ().then_other(events);
     }),
     (2, "F2", "acknowledged and seen by nobody", |events| {
         answer(events, 4, |told| {
             if let Answer::Acknowledged { records, .. } = told {
                 records[0].revision = 5;
             }
-        })
+        });
     }),
     (2, "F1", "acknowledged under another number", |events| {
         answer(events, 3, |told| {
             if let Answer::Acknowledged { batch, .. } = told {
                 *batch = 7;
             }
-        })
+        });
     }),
     (3, "W2", "refused, and there all the same", |events| {
-        answer(events, 4, |told| *told = Answer::Refused("no".into()))
+        answer(events, 4, |told| *told = Answer::Refused("no".into()));
     }),
     (
         3,
@@ -93,31 +94,31 @@ const BROKEN: &[Break] = &[
             response(events, 3, 1, |got| {
                 got.changes[0].r#type = Type::Updated.into();
                 got.changes[0].revision = 7;
-            })
+            });
         },
     ),
     (3, "F10", "readers see a draft's content", |events| {
         response(events, 3, 1, |got| {
             edit(&mut got.changes[0], |actor| {
                 actor.meta.as_mut().unwrap().state = State::Draft.into();
-            })
-        })
+            });
+        });
     }),
     (3, "F10", "a tombstone has content on the wire", |events| {
         response(events, 3, 1, |got| {
             edit(&mut got.changes[1], |actor| {
                 actor.display_name = "withdrawn".into();
-            })
-        })
+            });
+        });
     }),
     (4, "F2", "twice on one stream", |events| {
-        response(events, 1, 2, |got| got.changes.push(desk()[4].clone()))
+        response(events, 1, 2, |got| got.changes.push(desk()[4].clone()));
     }),
     (4, "F2", "two exchanged", |events| {
-        response(events, 1, 2, |got| got.changes.reverse())
+        response(events, 1, 2, |got| got.changes.reverse());
     }),
     (5, "F1", "a number from before everything", |events| {
-        response(events, 1, 2, |got| got.changes[1].sequence = 0)
+        response(events, 1, 2, |got| got.changes[1].sequence = 0);
     }),
     (
         5,
@@ -135,16 +136,16 @@ const BROKEN: &[Break] = &[
                 {
                     (change.revision, change.r#type, change.record) = (revision, kind, record);
                 }
-            })
+            });
         },
     ),
     (6, "F3", "a checkpoint inside of a batch", |events| {
         response(events, 5, 0, |got| {
-            got.checkpoint.as_mut().unwrap().sequence = 1
-        })
+            got.checkpoint.as_mut().unwrap().sequence = 1;
+        });
     }),
     (6, "F3", "the mark of a batch on another change", |events| {
-        response(events, 1, 1, |got| got.changes[2].last_in_batch = true)
+        response(events, 1, 1, |got| got.changes[2].last_in_batch = true);
     }),
     (
         6,
@@ -153,21 +154,21 @@ const BROKEN: &[Break] = &[
         |events| response(events, 4, 1, |got| got.changes[0].last_in_batch = false),
     ),
     (6, "F3", "a batch that has no end", |events| {
-        response(events, 1, 2, |got| got.changes[0].batch = 7)
+        response(events, 1, 2, |got| got.changes[0].batch = 7);
     }),
     (6, "F3", "a part of a batch with others", |events| {
         response(events, 1, 1, |got| got.changes.truncate(3));
         response(events, 1, 2, |got| got.changes.insert(0, desk()[3].clone()));
     }),
     (7, "F1", "a revision is missing", |events| {
-        response(events, 1, 2, |got| got.changes[1].revision = 5)
+        response(events, 1, 2, |got| got.changes[1].revision = 5);
     }),
     (7, "W3", "one revision for two requests", |events| {
         answer(events, 4, |told| {
             if let Answer::Acknowledged { records, .. } = told {
                 records[0].revision = 3;
             }
-        })
+        });
     }),
     (8, "F1", "a relation before its subject", |events| {
         response(events, 1, 2, |got| {
@@ -177,20 +178,20 @@ const BROKEN: &[Break] = &[
                     object: "actors/never".into(),
                     ..Default::default()
                 }));
-        })
+        });
     }),
     (9, "F1", "answered first, numbered later", |events| {
         events.iter_mut().for_each(|event| match event {
             Event::Asked { at, request: 3, .. } => *at = 90,
             Event::Answered { at, request: 3, .. } => *at = 95,
             _ => {}
-        })
+        });
     }),
     (10, "F1", "two watchers differ", |events| {
-        response(events, 3, 1, |got| {
+        let _: () = response(events, 3, 1, |got| {
             got.changes[0].note = "other".into();
-        })
-        .then_other(events)
+        });
+        ().then_other(events);
     }),
     (10, "F11", "a wrong digest in a checkpoint", |events| {
         response(events, 6, 1, |got| {
@@ -201,24 +202,24 @@ const BROKEN: &[Break] = &[
                 .as_mut()
                 .unwrap()
                 .digest[3] ^= 1;
-        })
+        });
     }),
     (10, "F11", "a wrong digest of the feed", |events| {
         events.iter_mut().for_each(|event| {
             if let Event::Stood { feed, .. } = event {
                 feed.0.digest.as_mut().unwrap().kinds[0].records = 3;
             }
-        })
+        });
     }),
     (11, "F8", "a checkpoint that goes back", |events| {
         response(events, 1, 3, |got| {
-            got.checkpoint.as_mut().unwrap().sequence = 5
-        })
+            got.checkpoint.as_mut().unwrap().sequence = 5;
+        });
     }),
     (19, "F2", "a checkpoint ahead of what was sent", |events| {
         response(events, 4, 0, |got| {
-            got.checkpoint.as_mut().unwrap().sequence = 2
-        })
+            got.checkpoint.as_mut().unwrap().sequence = 2;
+        });
     }),
     (
         11,
@@ -236,7 +237,7 @@ const BROKEN: &[Break] = &[
             {
                 *reason = "SHUTTING_DOWN".into();
             }
-        })
+        });
     }),
     (11, "F8", "a stream that falls silent", |events| {
         let mut last = 0;
@@ -251,33 +252,34 @@ const BROKEN: &[Break] = &[
         }
     }),
     (12, "F4", "again after a resume", |events| {
-        response(events, 3, 1, |got| got.changes.insert(0, wire()[1].clone())).unless_first(events)
+        let _: () = response(events, 3, 1, |got| got.changes.insert(0, wire()[1].clone()));
+        ().unless_first(events);
     }),
     (12, "F8", "a resume that begins earlier", |events| {
         response(events, 3, 0, |got| {
-            got.checkpoint.as_mut().unwrap().sequence = 1
-        })
+            got.checkpoint.as_mut().unwrap().sequence = 1;
+        });
     }),
     (2, "F2", "a resume that begins later", |events| {
         response(events, 3, 0, |got| {
-            got.checkpoint.as_mut().unwrap().sequence = 3
-        })
+            got.checkpoint.as_mut().unwrap().sequence = 3;
+        });
     }),
     (12, "F5", "a snapshot with a tombstone", |events| {
         response(events, 6, 0, |got| {
-            got.records.insert(0, wire()[3].record.clone().unwrap())
-        })
+            got.records.insert(0, wire()[3].record.clone().unwrap());
+        });
     }),
     (12, "F5", "a snapshot without a record", |events| {
-        response(events, 6, 0, |got| got.records.clear())
+        response(events, 6, 0, |got| got.records.clear());
     }),
     (12, "F5", "a snapshot as of another time", |events| {
-        response(events, 6, 0, |got| got.snapshot_sequence = 3)
+        response(events, 6, 0, |got| got.snapshot_sequence = 3);
     }),
     (11, "F5", "caught up without a snapshot", |events| {
         response(events, 1, 3, |got| {
-            got.checkpoint.as_mut().unwrap().caught_up = true
-        })
+            got.checkpoint.as_mut().unwrap().caught_up = true;
+        });
     }),
     (13, "F6", "an expired cursor that is served", |events| {
         events.iter_mut().for_each(|event| {
@@ -288,21 +290,21 @@ const BROKEN: &[Break] = &[
                 *expected = "CURSOR_EXPIRED".into();
                 answer.clear();
             }
-        })
+        });
     }),
     (14, "F6", "a foreign cursor that is served", |events| {
         events.iter_mut().for_each(|event| {
             if let Event::Probed { answer, .. } = event {
                 answer.clear();
             }
-        })
+        });
     }),
     (15, "F1", "seen, and gone in the end", |events| {
         events.iter_mut().for_each(|event| {
             if let Event::End { desk_head, .. } = event {
                 *desk_head = 5;
             }
-        })
+        });
     }),
     (17, "F2", "a watcher that never gets there", |events| {
         let last = events
@@ -312,22 +314,22 @@ const BROKEN: &[Break] = &[
         events.drain(last - 1..=last);
     }),
     (19, "F7", "no word of what left", |events| {
-        response(events, 5, 1, |got| got.changes.clear())
+        response(events, 5, 1, |got| got.changes.clear());
     }),
     (19, "F7", "what left comes with content", |events| {
         response(events, 5, 1, |got| {
-            got.changes[0].record = wire()[2].record.clone()
-        })
+            got.changes[0].record = wire()[2].record.clone();
+        });
     }),
     (19, "F7", "what does not match comes whole", |events| {
-        response(events, 5, 1, |got| got.changes[0] = wire()[2].clone())
+        response(events, 5, 1, |got| got.changes[0] = wire()[2].clone());
     }),
     (19, "F7", "a list that differs from the copy", |events| {
         events.iter_mut().for_each(|event| {
             if let Event::Listed { records, .. } = event {
                 records.clear();
             }
-        })
+        });
     }),
     (
         20,
@@ -337,12 +339,12 @@ const BROKEN: &[Break] = &[
             response(events, 3, 1, |got| {
                 edit(&mut got.changes[0], |actor| {
                     actor.name = "actors/other".into();
-                })
-            })
+                });
+            });
         },
     ),
     (20, "F7", "a withdrawal without its record", |events| {
-        response(events, 3, 1, |got| got.changes[1].record = None)
+        response(events, 3, 1, |got| got.changes[1].record = None);
     }),
 ];
 
