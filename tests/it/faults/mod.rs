@@ -205,6 +205,9 @@ impl Campaign {
     /// say of themselves, and what they must not say.
     async fn audit(&mut self, patience: Duration) -> ((i64, i64), usize) {
         let (heads, resumes) = self.converge(patience).await;
+        for client in &self.desk.clients {
+            watchers::settle(client).await;
+        }
         for (view, word) in [(View::Desk, "desk"), (View::Published, "wire")] {
             for server in 0..2 {
                 self.watch(auditor(word, view, server, Start::Beginning), false);

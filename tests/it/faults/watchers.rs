@@ -316,8 +316,13 @@ pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: 
             page_token,
             ..ListRecordsRequest::default()
         };
-        let page = client.clone().records.list_records(request).await;
-        let page = page.unwrap().into_inner();
+        // A connection of the server's that a fault has cut may be noticed only now.
+        let page = loop {
+            match client.clone().records.list_records(request.clone()).await {
+                Err(status) if status.code() == tonic::Code::Unavailable => {}
+                page => break page.unwrap().into_inner(),
+            }
+        };
         records.extend(page.records);
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -330,4 +335,23 @@ pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: 
         filter: Wire(filter.clone()),
         records: records.into_iter().map(Wire).collect(),
     });
+}
+
+/// Reads until nothing is left of the connections that faults have cut: a server notices a dead one when it uses it.
+pub async fn settle(client: &Client) {
+    let mut answered = 0;
+    while answered < 40 {
+        let list = ListRecordsRequest {
+            page_size: 1,
+            ..ListRecordsRequest::default()
+        };
+        let listed = client.clone().records.list_records(list).await;
+        let feed = dateline::proto::v1::GetFeedRequest::default();
+        let stood = client.clone().feed.get_feed(feed).await;
+        answered = if listed.is_ok() && stood.is_ok() {
+            answered + 1
+        } else {
+            0
+        };
+    }
 }
