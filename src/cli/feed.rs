@@ -44,8 +44,6 @@ enum Act {
         /// Do not ask
         #[arg(long)]
         yes: bool,
-        #[command(flatten)]
-        server: Server,
     },
 }
 
@@ -131,8 +129,8 @@ async fn get(client: &Client, view: View) -> Result<GetFeedResponse> {
 
 /// Shows the feed, or forks it.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    if let Some(Act::Fork { yes, server }) = args.act {
-        return fork(&server, yes).await;
+    if let Some(Act::Fork { yes }) = args.act {
+        return fork(&args.server, yes).await;
     }
     let client = Client::connect(&args.server.server).await?;
     let mut shown = Vec::new();

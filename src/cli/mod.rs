@@ -155,7 +155,8 @@ enum Command {
 #[derive(Debug, Clone, clap::Args)]
 struct Server {
     /// Address of the server
-    #[arg(long, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    // Global, so that `feed --server HOST:PORT fork` forks there, and not at the default.
+    #[arg(long, global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     server: String,
 }
 

@@ -282,41 +282,68 @@ fn waits(reason: &str) {
     say(format_args!("waiting for the server: {reason}"));
 }
 
+/// What was read of a recorded stream.
+#[derive(Default)]
+struct Recorded {
+    copy: Copy,
+    /// The sequence as of which the copy is.
+    at: i64,
+    /// A snapshot has begun and is not complete: the copy is one of no sequence.
+    in_snapshot: bool,
+}
+
 /// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is.
 fn read(lines: impl BufRead) -> Result<(Copy, i64)> {
-    let mut copy = Copy::default();
-    let mut at = 0;
+    let mut recorded = Recorded::default();
     for (number, line) in lines.lines().enumerate() {
         let line = line?;
         if !line.trim().is_empty() {
-            read_line(&line, &mut copy, &mut at).with_context(|| format!("line {}", number + 1))?;
+            let read = recorded.read_line(&line);
+            read.with_context(|| format!("line {}", number + 1))?;
         }
     }
-    Ok((copy, at))
+    if recorded.in_snapshot {
+        bail!(
+            "ends inside of its snapshot, before the line with caughtUp: let `dateline watch` go on"
+        );
+    }
+    Ok((recorded.copy, recorded.at))
 }
 
-fn read_line(line: &str, copy: &mut Copy, at: &mut i64) -> Result<()> {
-    let mut line: Value = serde_json::from_str(line)?;
-    let Some(fields) = line.as_object_mut() else {
-        bail!("is no line of `dateline watch --output ndjson`");
-    };
-    fields.remove("cursor");
-    if let Some(sequence) = fields.get("caughtUp") {
-        *at = sequence.as_i64().context("caughtUp is a sequence")?;
-    } else if let Some(record) = fields.remove("snapshot") {
-        copy.put(&message::<Record>(&record, "dateline.v1.Record")?);
-    } else {
+impl Recorded {
+    fn read_line(&mut self, line: &str) -> Result<()> {
+        let mut line: Value = serde_json::from_str(line)?;
+        let Some(fields) = line.as_object_mut() else {
+            bail!("is no line of `dateline watch --output ndjson`");
+        };
+        fields.remove("cursor");
+        if let Some(sequence) = fields.get("caughtUp") {
+            self.at = sequence.as_i64().context("caughtUp is a sequence")?;
+            self.in_snapshot = false;
+            return Ok(());
+        }
+        if let Some(record) = fields.remove("snapshot") {
+            self.in_snapshot = true;
+            self.copy
+                .put(&message::<Record>(&record, "dateline.v1.Record")?);
+            return Ok(());
+        }
         let change = message::<Change>(&line, "dateline.v1.Change")?;
-        if change.sequence != *at + 1 {
+        // A watcher that was killed between a line and its state file prints the line again.
+        if change.sequence <= self.at && !self.in_snapshot {
+            return Ok(());
+        }
+        if change.sequence != self.at + 1 || self.in_snapshot {
             bail!(
-                "change {} follows {at}: this was not recorded from a snapshot or the beginning, or under a filter",
-                change.sequence
+                "change {} follows {}: this was not recorded from a snapshot or the beginning, or under a filter",
+                change.sequence,
+                self.at
             );
         }
-        *at = change.sequence;
-        copy.fold(&change);
+        self.at = change.sequence;
+        self.copy.fold(&change);
+        Ok(())
     }
-    Ok(())
 }
 
 fn message<M: prost::Message + Default>(value: &Value, name: &str) -> Result<M> {

@@ -3,7 +3,7 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 use prost_reflect::DynamicMessage;
 use serde::Serialize;
@@ -130,9 +130,6 @@ impl Args {
 
 /// Follows until Ctrl-C or the limit, and says then how to go on.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    if args.verify && matches!(args.start(), Some(Start::Cursor(_) | Start::Time(_))) {
-        bail!("--verify needs the whole feed: begin with --snapshot or --from-beginning");
-    }
     let mut state = match &args.state_file {
         Some(path) => Some(StateFile::open(path, &args.request())?),
         None => None,

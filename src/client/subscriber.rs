@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Failure, Watch, copy::Copy};
 use crate::proto::v1::{
-    Change, Checkpoint, Record, RecordFilter, WatchRequest, WatchResponse, watch_request::Start,
+    Change, Checkpoint, Consumer, Origin, Record, RecordFilter, WatchRequest, WatchResponse,
+    watch_request::Start,
 };
 
 /// Where a consumer stands. Stored together with the effects of the event that it came with, it makes that every event
@@ -84,6 +85,11 @@ impl Subscriber {
     /// # Errors
     /// The same, and when the request leaves out what a proof needs.
     pub async fn open_proved(server: &str, request: WatchRequest) -> Result<Self, Failure> {
+        if !is_whole(&request) {
+            return Err(Failure::no_proof(
+                "a digest proves a copy of everything: begin with a snapshot or the beginning",
+            ));
+        }
         let kinds = match &request.filter {
             None => Vec::new(),
             Some(filter) => {
@@ -200,5 +206,57 @@ impl Subscriber {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a stream brings all that the feed shows: what begins later leaves out what was there before.
+fn is_whole(request: &WatchRequest) -> bool {
+    let origin = match request.start {
+        Some(Start::Cursor(_) | Start::Time(_)) => return false,
+        Some(Start::Origin(origin)) => Origin::try_from(origin).unwrap_or_default(),
+        None => Origin::Unspecified,
+    };
+    match (origin, request.consumer()) {
+        // A notifier is spared what is old.
+        (_, Consumer::Notifier) | (Origin::Now, _) => false,
+        (Origin::Beginning | Origin::Snapshot, _) => true,
+        (Origin::Unspecified, consumer) => consumer == Consumer::Replica,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(start: Option<Start>, consumer: Consumer) -> WatchRequest {
+        WatchRequest {
+            start,
+            consumer: consumer.into(),
+            ..WatchRequest::default()
+        }
+    }
+
+    #[test]
+    fn f11_only_a_stream_of_everything_can_be_proved() {
+        let from = |origin: Origin| Some(Start::Origin(origin.into()));
+        let everybody = Consumer::Unspecified;
+        for (start, consumer, is_proof) in [
+            (from(Origin::Snapshot), everybody, true),
+            (from(Origin::Beginning), everybody, true),
+            (None, Consumer::Replica, true),
+            (None, everybody, false),
+            (from(Origin::Now), everybody, false),
+            (from(Origin::Now), Consumer::Replica, false),
+            (from(Origin::Beginning), Consumer::Notifier, false),
+            (Some(Start::Cursor("c".to_owned())), everybody, false),
+            (
+                Some(Start::Time(prost_types::Timestamp::default())),
+                everybody,
+                false,
+            ),
+        ] {
+            let told = format!("{start:?} {consumer:?}");
+            assert_eq!(is_whole(&request(start, consumer)), is_proof, "{told}");
+        }
     }
 }

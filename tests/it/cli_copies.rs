@@ -155,8 +155,18 @@ async fn f11_verify_names_the_records_in_which_a_recorded_copy_differs() {
     let watch = ["watch", "--from-beginning", "-o", "ndjson", "--limit", "47"];
     let folded = dateline(&site.address, &watch).await.ok().stdout;
     // The snapshot ends with its last record, so that it is caught up has not been said.
+    let unfinished = dateline_reading(&site.address, &["verify", "-"], &recorded).await;
+    assert_eq!(unfinished.code, 1);
+    assert!(
+        unfinished.stderr.contains("ends inside of its snapshot"),
+        "{}",
+        unfinished.stderr
+    );
     let recorded = format!("{recorded}{{\"caughtUp\":47}}\n");
-    for copy in [&recorded, &folded] {
+    // A watcher that was killed before it wrote down how far it came prints some of it again.
+    let first: Vec<_> = folded.lines().take(5).collect();
+    let repeated = format!("{}\n{folded}", first.join("\n"));
+    for copy in [&recorded, &folded, &repeated] {
         dateline_reading(&site.address, &["verify", "-"], copy)
             .await
             .ok();
@@ -228,6 +238,15 @@ async fn feed_and_compact_say_what_they_do_and_ask_before_they_do_it() {
         "{}",
         unasked.stderr
     );
+    // The address that is named goes before the one of the environment, wherever it stands.
+    let nobody = "127.0.0.1:1";
+    for fork in [
+        ["feed", "--server", nobody, "fork", "--yes"],
+        ["feed", "fork", "--yes", "--server", nobody],
+    ] {
+        let elsewhere = dateline(&site.address, &fork).await;
+        assert_eq!(elsewhere.code, 4, "{fork:?}: {}", elsewhere.stderr);
+    }
     let forked = dateline(&site.address, &["feed", "fork", "--yes"])
         .await
         .ok();
@@ -246,6 +265,15 @@ async fn watch_proves_what_it_prints_when_asked_and_takes_times_and_ages() {
         "{}",
         refused.stderr
     );
+    for start in [&["--since", "now"][..], &[], &["--consumer", "notifier"]] {
+        let late = [&["watch", "--verify"][..], start].concat();
+        let refused = dateline(&site.address, &late).await;
+        assert!(
+            refused.code == 1 && refused.stderr.contains("begin with a snapshot"),
+            "{start:?}: {}",
+            refused.stderr
+        );
+    }
     let since = [
         "watch",
         "--since",
