@@ -1,7 +1,7 @@
 //! `dateline verify`: that the log, the records and the digest of a server agree; or that a recorded stream is a true
 //! copy. Whatever differs is named. Holds names and hashes, not records.
 
-use std::{io::BufRead, path::PathBuf, process::ExitCode};
+use std::{io::BufRead, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,8 +13,8 @@ use crate::{
     proto::{
         DESCRIPTORS,
         v1::{
-            Change, Digest, GetFeedRequest, ListRecordsRequest, Origin, Record, View, WatchRequest,
-            watch_request::Start,
+            Change, GetFeedRequest, GetFeedResponse, ListRecordsRequest, Origin, Record, View,
+            WatchRequest, watch_request::Start,
         },
     },
 };
@@ -25,6 +25,9 @@ const NAMED: usize = 100;
 const PAGE: i32 = 1000;
 /// How often records that other people are changing are looked at again.
 const TRIES: u32 = 5;
+
+/// Pause before a server that lags is asked again.
+const BEHIND: Duration = Duration::from_millis(100);
 
 /// `dateline verify`
 #[derive(Debug, clap::Args)]
@@ -130,7 +133,7 @@ impl Verifying<'_> {
         let mut differences = Vec::new();
         for _ in 0..TRIES {
             let listed = self.listed().await?;
-            let head = self.head().await?;
+            let head = self.feed().await?.head_sequence;
             following.go_on_to(head).await?;
             let now = following.copy.differences("the stream", &listed, "a list");
             let was_empty = differences.is_empty();
@@ -174,20 +177,19 @@ impl Verifying<'_> {
         }
     }
 
-    async fn head(&self) -> Result<i64> {
+    async fn feed(&self) -> Result<GetFeedResponse> {
         let mut client = Client::connect(self.server).await?;
         let request = GetFeedRequest {
             view: self.view.into(),
         };
         let answer = client.feed.get_feed(request).await;
-        Ok(answer.map_err(Failure::from)?.into_inner().head_sequence)
+        Ok(answer.map_err(Failure::from)?.into_inner())
     }
 
     async fn open(&self, origin: Origin) -> Result<Subscriber, Failure> {
         let request = WatchRequest {
             view: self.view.into(),
             start: Some(Start::Origin(origin.into())),
-            digest: true,
             ..WatchRequest::default()
         };
         Subscriber::open(self.server, request, None).await
@@ -218,8 +220,6 @@ struct Following {
     subscriber: Subscriber,
     copy: Copy,
     sequence: i64,
-    /// What the server said that it shows at `sequence`.
-    said: Option<Digest>,
 }
 
 impl Following {
@@ -229,7 +229,6 @@ impl Following {
             subscriber: verifying.open(Origin::Snapshot).await?,
             copy: Copy::default(),
             sequence: 0,
-            said: None,
         };
         loop {
             verifying.bar.inc(1);
@@ -248,11 +247,9 @@ impl Following {
             Event::Change(change) => {
                 self.copy.fold(change);
                 self.sequence = change.sequence;
-                self.said = None;
             }
             Event::Checkpoint(checkpoint) => {
                 self.sequence = checkpoint.sequence;
-                self.said.clone_from(&checkpoint.digest);
             }
         }
         Ok(event)
@@ -265,15 +262,20 @@ impl Following {
         Ok(())
     }
 
-    /// Follows until a digest comes, and compares with it; answers at which sequence.
+    /// Follows to where the server says what it shows, and compares; answers at which sequence. Asks, rather than wait
+    /// for a checkpoint: a feed that is written to all the time sends none.
     async fn prove(&mut self, verifying: &Verifying<'_>) -> Result<i64> {
-        verifying.bar.set_message("waiting for a digest");
+        verifying.bar.set_message("comparing with the digest");
         loop {
-            if let Some(said) = &self.said {
-                self.copy.check(said, &[], self.sequence)?;
+            let feed = verifying.feed().await?;
+            self.go_on_to(feed.head_sequence).await?;
+            // Another replica may answer of an earlier head than this stream has reached.
+            if self.sequence == feed.head_sequence {
+                let said = feed.digest.context("the server tells no digest")?;
+                self.copy.check(&said, &[], self.sequence)?;
                 return Ok(self.sequence);
             }
-            self.step().await?;
+            tokio::time::sleep(BEHIND).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{dateline, dateline_reading, import_gold},
@@ -290,5 +291,28 @@ async fn watch_proves_what_it_prints_when_asked_and_takes_times_and_ages() {
         refused.code == 2 && refused.stderr.contains("such as 10m"),
         "{}",
         refused.stderr
+    );
+}
+
+#[tokio::test]
+async fn f11_verify_ends_on_a_feed_that_is_never_quiet() {
+    let site = base().await;
+    let (client, written) = (site.client.clone(), CancellationToken::new());
+    let stop = written.clone();
+    let writer = tokio::spawn(async move {
+        let mut count = 0;
+        while !stop.is_cancelled() {
+            shown(&client, &actor(&format!("busy-{count}"))).await;
+            count += 1;
+        }
+        count
+    });
+    let done = dateline(&site.address, &["verify"]).await.ok();
+    written.cancel();
+    assert!(writer.await.unwrap() > 0, "somebody wrote");
+    assert!(
+        done.stderr.contains("the digest is theirs"),
+        "{}",
+        done.stderr
     );
 }
