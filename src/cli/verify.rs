@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::{FAILED, Server, filter::ViewArg, json, output::say};
+use super::{FAILED, Server, feed, filter::ViewArg, json, output::say};
 use crate::{
     client::{Client, Copy, Event, Failure, Subscriber},
     proto::{
         DESCRIPTORS,
         v1::{
-            Change, Digest, GetFeedRequest, ListRecordsRequest, Origin, Record, View, WatchRequest,
+            Change, Digest, ListRecordsRequest, Origin, Record, View, WatchRequest,
             watch_request::Start,
         },
     },
@@ -92,7 +92,7 @@ impl Verifying<'_> {
             say("the log does not reach back to the beginning; it is left out");
         }
         differences.extend(self.lists(&mut following).await?);
-        match following.prove(self).await {
+        match following.prove().await {
             Ok(sequence) => say(format_args!(
                 "{} records at {sequence}; the digest is theirs",
                 following.copy.len()
@@ -105,32 +105,22 @@ impl Verifying<'_> {
     /// What the log folds to at a sequence; `None` if it was compacted.
     async fn log_up_to(&self, at: i64) -> Result<Option<Copy>> {
         self.bar.set_message("reading the log");
-        let mut copy = Copy::default();
-        let mut subscriber = match self.open(Origin::Beginning).await {
+        let mut log = match self.open(Origin::Beginning).await {
             Err(failure) if failure.reason == "CURSOR_EXPIRED" => return Ok(None),
             opened => opened?,
         };
-        let mut passed = 0;
-        while passed < at {
-            match subscriber.next(&mut waits).await?.0 {
-                Event::Change(change) => {
-                    self.bar.inc(1);
-                    copy.fold(&change);
-                    passed = change.sequence;
-                }
-                Event::Checkpoint(checkpoint) => passed = checkpoint.sequence,
-                Event::Record(_) => {}
-            }
-        }
-        Ok(Some(copy))
+        log.go_on_to(at).await?;
+        Ok(Some(log.copy))
     }
 
     /// What lists return against what a stream brought. Others may write meanwhile: what differs is looked at again.
-    async fn lists(&self, following: &mut Following) -> Result<Differences> {
+    async fn lists(&self, following: &mut Following<'_>) -> Result<Differences> {
         let mut differences = Vec::new();
         for _ in 0..TRIES {
             let listed = self.listed().await?;
-            let head = self.head().await?;
+            let head = feed::get(&Client::connect(self.server).await?, self.view)
+                .await?
+                .head_sequence;
             following.go_on_to(head).await?;
             let now = following.copy.differences("the stream", &listed, "a list");
             let was_empty = differences.is_empty();
@@ -174,23 +164,20 @@ impl Verifying<'_> {
         }
     }
 
-    async fn head(&self) -> Result<i64> {
-        let mut client = Client::connect(self.server).await?;
-        let request = GetFeedRequest {
-            view: self.view.into(),
-        };
-        let answer = client.feed.get_feed(request).await;
-        Ok(answer.map_err(Failure::from)?.into_inner().head_sequence)
-    }
-
-    async fn open(&self, origin: Origin) -> Result<Subscriber, Failure> {
+    async fn open(&self, origin: Origin) -> Result<Following<'_>, Failure> {
         let request = WatchRequest {
             view: self.view.into(),
             start: Some(Start::Origin(origin.into())),
             digest: true,
             ..WatchRequest::default()
         };
-        Subscriber::open(self.server, request, None).await
+        Ok(Following {
+            subscriber: Subscriber::open(self.server, request, None).await?,
+            copy: Copy::default(),
+            sequence: 0,
+            said: None,
+            bar: &self.bar,
+        })
     }
 
     /// A recorded stream against the log at the sequence where it ends.
@@ -213,26 +200,21 @@ impl Verifying<'_> {
     }
 }
 
-/// A copy that is begun by a snapshot and kept.
-struct Following {
+/// A copy that is kept by a stream.
+struct Following<'a> {
     subscriber: Subscriber,
     copy: Copy,
     sequence: i64,
     /// What the server said that it shows at `sequence`.
     said: Option<Digest>,
+    bar: &'a ProgressBar,
 }
 
-impl Following {
-    async fn begin(verifying: &Verifying<'_>) -> Result<Self> {
+impl<'a> Following<'a> {
+    async fn begin(verifying: &'a Verifying<'_>) -> Result<Self> {
         verifying.bar.set_message("taking a snapshot");
-        let mut following = Self {
-            subscriber: verifying.open(Origin::Snapshot).await?,
-            copy: Copy::default(),
-            sequence: 0,
-            said: None,
-        };
+        let mut following = verifying.open(Origin::Snapshot).await?;
         loop {
-            verifying.bar.inc(1);
             if let Event::Checkpoint(checkpoint) = following.step().await?
                 && checkpoint.caught_up
             {
@@ -243,10 +225,11 @@ impl Following {
 
     async fn step(&mut self) -> Result<Event, Failure> {
         let (event, _) = self.subscriber.next(&mut waits).await?;
+        self.bar.inc(1);
+        self.copy.take(&event);
         match &event {
-            Event::Record(record) => self.copy.put(record),
+            Event::Record(_) => {}
             Event::Change(change) => {
-                self.copy.fold(change);
                 self.sequence = change.sequence;
                 self.said = None;
             }
@@ -266,8 +249,8 @@ impl Following {
     }
 
     /// Follows until a digest comes, and compares with it; answers at which sequence.
-    async fn prove(&mut self, verifying: &Verifying<'_>) -> Result<i64> {
-        verifying.bar.set_message("waiting for a digest");
+    async fn prove(&mut self) -> Result<i64> {
+        self.bar.set_message("waiting for a digest");
         loop {
             if let Some(said) = &self.said {
                 self.copy.check(said, &[], self.sequence)?;
