@@ -166,17 +166,17 @@ BEGIN
     UPDATE feed SET
         desk_head = head.desk_head + desk_count,
         wire_head = head.wire_head + wire_count,
-        desk_tally = added_tally(head.desk_tally, desk_added.places, desk_added.amounts),
-        wire_tally = added_tally(head.wire_tally, wire_added.places, wire_added.amounts)
+        desk_tally = added_tally(head.desk_tally, added.desk_places, added.desk_amounts),
+        wire_tally = added_tally(head.wire_tally, added.wire_places, added.wire_amounts)
     FROM (
-        SELECT array_agg(place) AS places, array_agg(amount) AS amounts
+        SELECT
+            array_agg(place) FILTER (WHERE NOT on_wire) AS desk_places,
+            array_agg(amount) FILTER (WHERE NOT on_wire) AS desk_amounts,
+            array_agg(place) FILTER (WHERE on_wire) AS wire_places,
+            array_agg(amount) FILTER (WHERE on_wire) AS wire_amounts
         FROM unnest(tally_request, tally_on_wire, tally_place, tally_amount) AS told (request, on_wire, place, amount)
-        WHERE request = ANY (kept) AND NOT on_wire
-    ) AS desk_added, (
-        SELECT array_agg(place) AS places, array_agg(amount) AS amounts
-        FROM unnest(tally_request, tally_on_wire, tally_place, tally_amount) AS told (request, on_wire, place, amount)
-        WHERE request = ANY (kept) AND on_wire
-    ) AS wire_added;
+        WHERE request = ANY (kept)
+    ) AS added;
 
     -- Sequences per request; of those that changed nothing, the newest of their records.
     RETURN QUERY

@@ -1,18 +1,19 @@
 //! `dateline feed` and `dateline compact`: which feed a server serves, and the two acts that change its history.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::{
     Server,
-    desk::ask,
+    confirm::{Question, confirm},
     output::{self, Format, say},
     when,
 };
 use crate::{
     client::{Client, Failure},
+    model::name::kind_word,
     proto::v1::{
         CompactFeedRequest, CompactFeedResponse, Digest, ForkFeedRequest, GetFeedRequest,
         GetFeedResponse, View, compact_feed_request::Before,
@@ -87,7 +88,7 @@ struct Shown {
 #[derive(Serialize)]
 struct OfKind {
     #[serde(rename = "kind")]
-    name: String,
+    name: &'static str,
     records: i64,
     digest: String,
 }
@@ -100,11 +101,7 @@ impl Shown {
             kinds,
         } = feed.digest.unwrap_or_default();
         let kinds = kinds.into_iter().map(|of| OfKind {
-            name: of
-                .kind()
-                .as_str_name()
-                .trim_start_matches("KIND_")
-                .to_ascii_lowercase(),
+            name: kind_word(of.kind()),
             records: of.records,
             digest: hex::encode(of.digest),
         });
@@ -121,7 +118,8 @@ impl Shown {
     }
 }
 
-async fn get(client: &Client, view: View) -> Result<GetFeedResponse> {
+/// The feed of a view.
+pub(super) async fn get(client: &Client, view: View) -> Result<GetFeedResponse> {
     let request = GetFeedRequest { view: view.into() };
     let answer = client.clone().feed.get_feed(request).await;
     Ok(answer.map_err(Failure::from)?.into_inner())
@@ -158,7 +156,11 @@ fn print(shown: &[Shown]) -> Result<()> {
         ];
         table.add_row(start.into_iter().chain(all));
         for of in &view.kinds {
-            let kind = [of.name.clone(), of.records.to_string(), short(&of.digest)];
+            let kind = [
+                of.name.to_owned(),
+                of.records.to_string(),
+                short(&of.digest),
+            ];
             table.add_row([const { String::new() }; 3].into_iter().chain(kind));
         }
     }
@@ -181,7 +183,7 @@ async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
         let what = format!(
             "This makes feed {feed} another one: every consumer has to begin anew, and open streams end."
         );
-        confirm(&what, "fork")?;
+        ask(&what, "fork")?;
     }
     let answer = client
         .admin
@@ -195,7 +197,7 @@ async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
 /// Drops history.
 pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
     let mut client = Client::connect(&args.server.server).await?;
-    let mut ask = async |validate_only| -> Result<CompactFeedResponse> {
+    let mut call = async |validate_only| -> Result<CompactFeedResponse> {
         let request = CompactFeedRequest {
             before: Some(args.before),
             validate_only,
@@ -203,7 +205,7 @@ pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
         let answer = client.admin.compact_feed(request).await;
         Ok(answer.map_err(Failure::from)?.into_inner())
     };
-    let counted = ask(true).await?;
+    let counted = call(true).await?;
     let tell = |what: &str, counted: &CompactFeedResponse| {
         let CompactFeedResponse {
             revisions,
@@ -223,19 +225,18 @@ pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
             "This drops {} superseded revisions for good; consumers that stand before {} (readers) have to begin anew.",
             counted.revisions, counted.earliest_wire_sequence
         );
-        confirm(&what, "compact")?;
+        ask(&what, "compact")?;
     }
-    tell("dropped", &ask(false).await?);
+    tell("dropped", &call(false).await?);
     Ok(ExitCode::SUCCESS)
 }
 
-fn confirm(what: &str, word: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!("{what} Say --yes if that is meant.");
-    }
-    say(what);
-    if ask(&format!("Type {word} to go on: "))?.trim() != word {
-        bail!("nothing was changed");
-    }
-    Ok(())
+fn ask(what: &str, word: &str) -> Result<()> {
+    confirm(&Question {
+        unasked: &format!("{what} Say --yes if that is meant."),
+        warning: what,
+        prompt: &format!("Type {word} to go on: "),
+        answer: word,
+        otherwise: "nothing was changed",
+    })
 }

@@ -2,6 +2,7 @@
 //! the help. Clients of the server like any other: they never touch the store.
 
 mod article_text;
+mod confirm;
 mod demo;
 mod desk;
 mod feed;

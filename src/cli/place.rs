@@ -2,7 +2,7 @@
 
 use crate::{
     client::Failure,
-    model::name::{KINDS, collection},
+    model::name::{KINDS, kind_word},
 };
 
 /// Tells a name that was refused, `names[3]`, by itself.
@@ -44,9 +44,7 @@ fn inner(path: &str) -> &str {
         None => path,
     };
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    let is_kind = KINDS
-        .iter()
-        .any(|kind| collection(*kind).trim_end_matches('s') == first);
+    let is_kind = KINDS.iter().any(|kind| kind_word(*kind) == first);
     if is_kind { rest } else { path }
 }
 

@@ -7,14 +7,14 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::{FAILED, Server, filter::ViewArg, json, output::say};
+use super::{FAILED, Server, feed, filter::ViewArg, json, output::say};
 use crate::{
     client::{Client, Copy, Event, Failure, Subscriber},
     proto::{
         DESCRIPTORS,
         v1::{
-            Change, GetFeedRequest, GetFeedResponse, ListRecordsRequest, Origin, Record, View,
-            WatchRequest, watch_request::Start,
+            Change, GetFeedResponse, ListRecordsRequest, Origin, Record, View, WatchRequest,
+            watch_request::Start,
         },
     },
 };
@@ -108,28 +108,16 @@ impl Verifying<'_> {
     /// What the log folds to at a sequence; `None` if it was compacted.
     async fn log_up_to(&self, at: i64) -> Result<Option<Copy>> {
         self.bar.set_message("reading the log");
-        let mut copy = Copy::default();
-        let mut subscriber = match self.open(Origin::Beginning).await {
+        let mut log = match self.open(Origin::Beginning).await {
             Err(failure) if failure.reason == "CURSOR_EXPIRED" => return Ok(None),
             opened => opened?,
         };
-        let mut passed = 0;
-        while passed < at {
-            match subscriber.next(&mut waits).await?.0 {
-                Event::Change(change) => {
-                    self.bar.inc(1);
-                    copy.fold(&change);
-                    passed = change.sequence;
-                }
-                Event::Checkpoint(checkpoint) => passed = checkpoint.sequence,
-                Event::Record(_) => {}
-            }
-        }
-        Ok(Some(copy))
+        log.go_on_to(at).await?;
+        Ok(Some(log.copy))
     }
 
     /// What lists return against what a stream brought. Others may write meanwhile: what differs is looked at again.
-    async fn lists(&self, following: &mut Following) -> Result<Differences> {
+    async fn lists(&self, following: &mut Following<'_>) -> Result<Differences> {
         let mut differences = Vec::new();
         for _ in 0..TRIES {
             let listed = self.listed().await?;
@@ -178,21 +166,21 @@ impl Verifying<'_> {
     }
 
     async fn feed(&self) -> Result<GetFeedResponse> {
-        let mut client = Client::connect(self.server).await?;
-        let request = GetFeedRequest {
-            view: self.view.into(),
-        };
-        let answer = client.feed.get_feed(request).await;
-        Ok(answer.map_err(Failure::from)?.into_inner())
+        feed::get(&Client::connect(self.server).await?, self.view).await
     }
 
-    async fn open(&self, origin: Origin) -> Result<Subscriber, Failure> {
+    async fn open(&self, origin: Origin) -> Result<Following<'_>, Failure> {
         let request = WatchRequest {
             view: self.view.into(),
             start: Some(Start::Origin(origin.into())),
             ..WatchRequest::default()
         };
-        Subscriber::open(self.server, request, None).await
+        Ok(Following {
+            subscriber: Subscriber::open(self.server, request, None).await?,
+            copy: Copy::default(),
+            sequence: 0,
+            bar: &self.bar,
+        })
     }
 
     /// A recorded stream against the log at the sequence where it ends.
@@ -215,23 +203,19 @@ impl Verifying<'_> {
     }
 }
 
-/// A copy that is begun by a snapshot and kept.
-struct Following {
+/// A copy that is kept by a stream.
+struct Following<'a> {
     subscriber: Subscriber,
     copy: Copy,
     sequence: i64,
+    bar: &'a ProgressBar,
 }
 
-impl Following {
-    async fn begin(verifying: &Verifying<'_>) -> Result<Self> {
+impl<'a> Following<'a> {
+    async fn begin(verifying: &'a Verifying<'_>) -> Result<Self> {
         verifying.bar.set_message("taking a snapshot");
-        let mut following = Self {
-            subscriber: verifying.open(Origin::Snapshot).await?,
-            copy: Copy::default(),
-            sequence: 0,
-        };
+        let mut following = verifying.open(Origin::Snapshot).await?;
         loop {
-            verifying.bar.inc(1);
             if let Event::Checkpoint(checkpoint) = following.step().await?
                 && checkpoint.caught_up
             {
@@ -242,10 +226,11 @@ impl Following {
 
     async fn step(&mut self) -> Result<Event, Failure> {
         let (event, _) = self.subscriber.next(&mut waits).await?;
+        self.bar.inc(1);
+        self.copy.take(&event);
         match &event {
-            Event::Record(record) => self.copy.put(record),
+            Event::Record(_) => {}
             Event::Change(change) => {
-                self.copy.fold(change);
                 self.sequence = change.sequence;
             }
             Event::Checkpoint(checkpoint) => {
@@ -265,7 +250,7 @@ impl Following {
     /// Follows to where the server says what it shows, and compares; answers at which sequence. Asks, rather than wait
     /// for a checkpoint: a feed that is written to all the time sends none.
     async fn prove(&mut self, verifying: &Verifying<'_>) -> Result<i64> {
-        verifying.bar.set_message("comparing with the digest");
+        self.bar.set_message("comparing with the digest");
         loop {
             let feed = verifying.feed().await?;
             self.go_on_to(feed.head_sequence).await?;

@@ -3,6 +3,8 @@
 use prost_types::Timestamp;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::model::change::timestamp;
+
 /// Reads `2026-08-01T06:00:00Z`, `+30m`, `+2h`, `+3d`.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     let time = match text.strip_prefix('+') {
@@ -14,10 +16,7 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
                 .to_owned()
         }),
     }?;
-    Ok(Timestamp {
-        seconds: time.unix_timestamp(),
-        nanos: time.nanosecond().cast_signed(),
-    })
+    Ok(timestamp(time))
 }
 
 fn duration(text: &str) -> Option<Duration> {

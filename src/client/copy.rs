@@ -3,10 +3,14 @@
 
 use std::collections::HashMap;
 
-use super::Failure;
+use super::{Event, Failure};
 use crate::{
-    model::digest::{Tallies, WORDS, record_words},
-    proto::v1::{Change, Digest, Record, State, change::Type},
+    model::{
+        change,
+        digest::{Tallies, WORDS, record_words},
+        name::kind_word,
+    },
+    proto::v1::{Change, Digest, Kind, KindDigest, Record, change::Type},
 };
 
 /// What a copy keeps of a record.
@@ -21,11 +25,20 @@ pub struct Kept {
 /// Names, revisions and hashes of what a feed shows.
 #[derive(Debug, Default, Clone)]
 pub struct Copy {
-    records: HashMap<String, (crate::proto::v1::Kind, Kept)>,
+    records: HashMap<String, (Kind, Kept)>,
     tallies: Tallies,
 }
 
 impl Copy {
+    /// Takes in what a stream brings.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Record(record) => self.put(record),
+            Event::Change(change) => self.fold(change),
+            Event::Checkpoint(_) => {}
+        }
+    }
+
     /// Takes a change in: what it carries is put, unless it is a tombstone; otherwise the record goes.
     pub fn fold(&mut self, change: &Change) {
         let goes = matches!(change.r#type(), Type::Deleted | Type::Purged | Type::Left);
@@ -109,13 +122,13 @@ impl Copy {
         if counted == said {
             return Ok(());
         }
-        let count = |kinds: &[crate::proto::v1::KindDigest]| {
+        let count = |kinds: &[KindDigest]| {
             kinds
                 .iter()
                 .map(|of| {
-                    let kind = of.kind().as_str_name().trim_start_matches("KIND_");
+                    let kind = kind_word(of.kind());
                     let digest = hex::encode(of.digest.get(..4).unwrap_or_default());
-                    format!("{} {} ({digest}…)", of.records, kind.to_ascii_lowercase())
+                    format!("{} {kind} ({digest}…)", of.records)
                 })
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -130,7 +143,7 @@ impl Copy {
 
 fn is_tombstone(record: &Record) -> bool {
     let meta = record.kind.as_ref().and_then(|body| body.meta());
-    meta.is_some_and(|meta| matches!(meta.state(), State::Retracted | State::Merged))
+    meta.is_some_and(|meta| change::is_tombstone(meta.state()))
 }
 
 fn difference(

@@ -196,16 +196,15 @@ impl Subscriber {
         let Some(proof) = &mut self.proof else {
             return Ok(());
         };
+        proof.copy.take(event);
         match event {
-            Event::Record(record) => proof.copy.put(record),
-            Event::Change(change) => proof.copy.fold(change),
-            Event::Checkpoint(checkpoint) => {
-                if let Some(said) = &checkpoint.digest {
-                    proof.copy.check(said, &proof.kinds, checkpoint.sequence)?;
-                }
-            }
+            Event::Checkpoint(Checkpoint {
+                sequence,
+                digest: Some(said),
+                ..
+            }) => proof.copy.check(said, &proof.kinds, *sequence),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

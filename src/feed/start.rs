@@ -57,6 +57,7 @@ impl Feed {
     ) -> Result<(Arc<FeedIdentity>, Cursor), Error> {
         let view = order.view;
         let mut identity = self.identity();
+        let beginning = InSnapshot::begin(&order.filter_bytes);
         let following = |sequence| Cursor {
             view,
             sequence,
@@ -69,7 +70,7 @@ impl Feed {
             Start::Snapshot => Cursor {
                 view,
                 sequence: self.newest(view).await?,
-                snapshot: Some(InSnapshot::begin(&order.filter_bytes)),
+                snapshot: Some(beginning.clone()),
             },
             Start::Cursor(text) => {
                 let read = match Cursor::from_text(text, &identity, view) {
@@ -84,9 +85,8 @@ impl Feed {
                 read
             }
         };
-        let begun = InSnapshot::begin(&order.filter_bytes).filter;
         if let Some(place) = &cursor.snapshot
-            && place.filter != begun
+            && place.filter != beginning.filter
         {
             return Err(Error::FilterChanged);
         }
@@ -95,7 +95,7 @@ impl Feed {
         {
             cursor.sequence = cursor.sequence.max(self.before(view, time).await?);
         }
-        check_kept(&identity, view, cursor.sequence)?;
+        check_kept(identity.earliest(view), cursor.sequence)?;
         Ok((identity, cursor))
     }
 
@@ -137,8 +137,7 @@ impl Feed {
 }
 
 /// Whether everything after a sequence is kept.
-pub(super) fn check_kept(feed: &FeedIdentity, view: View, after: u64) -> Result<(), Error> {
-    let earliest = feed.earliest(view);
+pub(super) fn check_kept(earliest: u64, after: u64) -> Result<(), Error> {
     if after + 1 < earliest {
         return Err(Error::CursorExpired { after, earliest });
     }

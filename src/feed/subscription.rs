@@ -193,11 +193,10 @@ impl Subscription {
             self.feed.refresh().await?;
             self.check_history()?;
         }
-        let after = self.place.sequence;
-        if after + 1 < earliest {
-            return Err(Error::CursorExpired { after, earliest });
-        }
-        check_kept(&self.identity, self.view, after)
+        check_kept(
+            earliest.max(self.identity.earliest(self.view)),
+            self.place.sequence,
+        )
     }
 
     /// Takes the next records of a snapshot; true at its end.

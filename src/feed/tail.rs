@@ -58,10 +58,14 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     if (standing.feed, standing.epoch, standing.earliest) != (known.id, known.epoch, known.earliest)
     {
         feed.refresh().await?;
-    } else if head < last {
+        return Ok(false);
+    }
+    if head < last {
         // The same place, and less than there was: a backup was put there.
         store.settle(last).await?;
-    } else if last + 1 < standing.earliest.0 {
+        return Ok(false);
+    }
+    if last + 1 < standing.earliest.0 {
         // History was dropped that was not read here yet: who needs it is told when reading the log.
         feed.ring(View::Desk).restart(standing.heads.0);
         feed.ring(View::Published).restart(standing.heads.1);
@@ -69,12 +73,14 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
         let page = store.tail_after(last, head).await?;
         if !feed.extend(last, &page) {
             feed.refresh().await?;
+            return Ok(false);
         }
-    } else {
-        tell(feed, &standing);
-        return Ok(true);
     }
-    Ok(false)
+    let is_there = feed.ring(View::Desk).head() == head;
+    if is_there {
+        tell(feed, &standing);
+    }
+    Ok(is_there)
 }
 
 fn tell(feed: &Feed, standing: &Standing) {

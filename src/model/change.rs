@@ -149,6 +149,13 @@ pub struct Seen {
     pub citing: Vec<(Name, i64)>,
 }
 
+/// The instant that protobuf wrote; `None` if there is no such time.
+#[must_use]
+pub fn instant(time: prost_types::Timestamp) -> Option<OffsetDateTime> {
+    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+}
+
 /// The instant as protobuf writes it.
 #[must_use]
 pub fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {

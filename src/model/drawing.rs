@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     edtf::{self, Bounds},
-    name::{Name, collection},
+    name::{Name, collection, kind_word},
     text,
     walk::{Format, Node, Path, Rules, Visitor},
 };
@@ -81,7 +81,7 @@ pub struct Reference {
 #[must_use]
 pub fn draw(body: &mut Body, state: State) -> Drawing {
     let mut pen = Pen::default();
-    pen.facet("kind", collection(body.kind()).trim_end_matches('s'));
+    pen.facet("kind", kind_word(body.kind()));
     pen.facet("state", &state_facet(state));
     if let Some(name) =
         Name::parse(body.name()).filter(|name| name.kind() == crate::proto::v1::Kind::Actor)
@@ -171,7 +171,7 @@ impl Visitor for Pen {
         if !rules.refers_to.is_empty()
             && let Some(target) = Name::parse(value)
         {
-            if rules.facet == collection(target.kind()).trim_end_matches('s') {
+            if rules.facet == kind_word(target.kind()) {
                 self.facet(rules.facet, target.as_str());
             }
             self.references.insert(Reference {

@@ -8,7 +8,7 @@ use time::Date;
 use super::{
     drawing::state_facet,
     edtf::{self, Bounds},
-    name::collection,
+    name::kind_word,
     rules::codes,
     text::shown,
     validate::validate,
@@ -135,7 +135,7 @@ fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {
     [
         filter
             .kinds()
-            .map(|kind| format!("kind:{}", collection(kind).trim_end_matches('s')))
+            .map(|kind| format!("kind:{}", kind_word(kind)))
             .collect(),
         filter
             .types

@@ -52,6 +52,12 @@ impl Borrow<str> for Name {
     }
 }
 
+/// A kind as facets, columns and tables write it: `event`.
+#[must_use]
+pub fn kind_word(kind: Kind) -> &'static str {
+    collection(kind).trim_end_matches('s')
+}
+
 /// The collection in which records of a kind live: `events`.
 #[must_use]
 pub fn collection(kind: Kind) -> &'static str {

@@ -270,7 +270,7 @@ fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<Uuid> {
 /// The field of `Record` in which a body stands: `event`.
 #[must_use]
 pub fn kind_field(body: &Body) -> &'static str {
-    super::name::collection(body.kind()).trim_end_matches('s')
+    super::name::kind_word(body.kind())
 }
 
 /// Every quote is looked up while all other writers wait, and every revision that is cited is read for it.

@@ -1,12 +1,11 @@
 //! `AdminService`: what operators do, seldom and on purpose.
 
-use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
     codec::Ready,
-    read::check,
+    read::{check, read_time},
     status::{self, Reason},
 };
 use crate::{
@@ -90,13 +89,7 @@ impl AdminService for Admin {
 
 impl Admin {
     async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<u64, Status> {
-        let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos);
-        let time = time.map_err(|_| {
-            let what = "must lie in the years 0001 to 9999";
-            status::invalid_field(Reason::InvalidRequest, "time", what)
-        })?;
-        let found = self.store.desk_sequence_since(time).await;
+        let found = self.store.desk_sequence_since(read_time(time)?).await;
         found.map_err(|error| status::store(&error))
     }
 

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     codec::Ready,
-    read::{Pieces, check, filter, view},
+    read::{Pieces, check, filter, read_time, view},
     status::{self, Reason},
 };
 use crate::{
@@ -97,11 +97,7 @@ fn start(request: &WatchRequest) -> Result<Start, Status> {
     let origin = match &request.start {
         Some(watch_request::Start::Cursor(cursor)) => return Ok(Start::Cursor(cursor.clone())),
         Some(watch_request::Start::Time(time)) => {
-            let time = instant(*time).ok_or_else(|| {
-                let what = "must lie in the years 0001 to 9999";
-                status::invalid_field(Reason::InvalidRequest, "time", what)
-            })?;
-            return Ok(Start::Since(time));
+            return Ok(Start::Since(read_time(*time)?));
         }
         Some(watch_request::Start::Origin(origin)) => Origin::try_from(*origin).unwrap_or_default(),
         None => Origin::Unspecified,
@@ -132,11 +128,6 @@ fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Statu
     let max_age = time::Duration::new(max_age.seconds, max_age.nanos);
     // An age from before there were years spares nothing.
     Ok(OffsetDateTime::now_utc().checked_sub(max_age))
-}
-
-fn instant(time: prost_types::Timestamp) -> Option<OffsetDateTime> {
-    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
 }
 
 fn responses(

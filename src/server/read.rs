@@ -2,6 +2,7 @@
 //! bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use time::OffsetDateTime;
 
 use super::{
     codec::Ready,
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     feed::Feed,
     model::{
+        change::instant,
         filter::Filter,
         record::delimiter,
         validate::validate,
@@ -48,6 +50,17 @@ pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Statu
         Some(_) => reason,
     };
     Err(status::invalid(reason, &violations))
+}
+
+/// The time that a request names.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` if there is no such time.
+pub fn read_time(time: prost_types::Timestamp) -> Result<OffsetDateTime, tonic::Status> {
+    instant(time).ok_or_else(|| {
+        let what = "must lie in the years 0001 to 9999";
+        status::invalid_field(Reason::InvalidRequest, "time", what)
+    })
 }
 
 /// Checks a filter. Whoever asks for an actor asks for what was merged into it too.

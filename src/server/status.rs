@@ -437,13 +437,7 @@ pub fn feed(error: &feed::Error) -> Status {
                 ("earliest_sequence", earliest.to_string()),
             ]);
             let message = format!("{message}; begin anew with ORIGIN_SNAPSHOT");
-            with(
-                Code::OutOfRange,
-                Reason::CursorExpired,
-                message,
-                about,
-                |_| {},
-            )
+            out_of_range(Reason::CursorExpired, message, about)
         }
         feed::Error::FilterChanged => {
             let what =
@@ -460,19 +454,18 @@ pub fn feed(error: &feed::Error) -> Status {
                 ("head_sequence", head.to_string()),
             ]);
             let message = format!("{message}; check where the cursor came from");
-            with(
-                Code::OutOfRange,
-                Reason::CursorInFuture,
-                message,
-                about,
-                |_| {},
-            )
+            out_of_range(Reason::CursorInFuture, message, about)
         }
         feed::Error::SequenceTooFar { .. } => {
             invalid_field(Reason::InvalidRequest, "min_sequence", &message)
         }
         feed::Error::Store(error) => store(error),
     }
+}
+
+/// A cursor that stands where there is nothing to serve.
+fn out_of_range(reason: Reason, message: String, about: HashMap<String, String>) -> Status {
+    with(Code::OutOfRange, reason, message, about, |_| {})
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     model::{
         drawing::state_facet,
         edtf::Bounds,
-        name::{KINDS, Name, collection},
+        name::{KINDS, Name, kind_word},
     },
     proto::v1::{Kind, State, change},
 };
@@ -26,14 +26,10 @@ pub(super) fn state(column: &str) -> Result<State, Error> {
         .ok_or_else(|| unknown("state", column))
 }
 
-pub(super) fn kind_column(kind: Kind) -> &'static str {
-    collection(kind).trim_end_matches('s')
-}
-
 pub(super) fn kind(column: &str) -> Result<Kind, Error> {
     KINDS
         .into_iter()
-        .find(|kind| kind_column(*kind) == column)
+        .find(|kind| kind_word(*kind) == column)
         .ok_or_else(|| unknown("kind", column))
 }
 

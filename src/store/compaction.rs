@@ -4,7 +4,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Error, Store, columns::sequence};
+use super::{Error, Store, columns::sequence, wake};
 
 /// Sequences that one statement looks at.
 const STEP: i64 = 5000;
@@ -36,9 +36,7 @@ impl Store {
             )
             .execute(&self.vital)
             .await?;
-            sqlx::query!("SELECT pg_notify('dateline_feed', '') AS told")
-                .fetch_one(&self.vital)
-                .await?;
+            wake::tell(&self.vital).await?;
         }
         let mut revisions = 0;
         let mut first = 1;

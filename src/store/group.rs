@@ -7,14 +7,15 @@ use uuid::Uuid;
 
 use super::{
     Error,
-    columns::{DELETED, kind_column, range, state_column, type_column},
+    columns::{DELETED, range, state_column, type_column},
     requests::warnings_bytes,
     tally,
 };
 use crate::{
     model::{
-        change::{Change, Decision, Outcome},
+        change::{Change, Decision, Outcome, instant},
         digest::{Tallies, counts_at_desk, counts_on_wire},
+        name::kind_word,
         request::Request,
     },
     proto::v1::{State, record::Kind as Body},
@@ -95,7 +96,7 @@ impl Writes {
         self.request.push(request);
         self.name.push(change.name.to_string());
         self.uid.push(change.uid);
-        self.kind.push(kind_column(change.kind()).to_owned());
+        self.kind.push(kind_word(change.kind()).to_owned());
         self.change_type.push(type_column(change.change_type));
         self.revision.push(change.revision);
         self.head_state.push(if change.is_gone() {
@@ -144,11 +145,6 @@ fn original(change: &Change) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn instant(time: prost_types::Timestamp) -> Option<OffsetDateTime> {
-    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
 }
 
 fn document(change: &Change) -> Result<Document, Error> {

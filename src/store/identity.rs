@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Error, Store, columns::sequence, stored::View, tally};
+use super::{Error, Store, columns::sequence, stored::View, tally, wake};
 use crate::model::digest::Tallies;
 
 /// Which feed this database holds, and what of its history.
@@ -204,9 +204,7 @@ async fn fork(connection: &mut PgConnection, feed: Uuid) -> Result<Option<Uuid>,
         sqlx::query!("INSERT INTO epochs (number, id, desk_head, wire_head) VALUES (1, 1, 0, 0)")
             .execute(&mut *connection)
             .await?;
-        sqlx::query!("SELECT pg_notify('dateline_feed', '') AS told")
-            .fetch_one(&mut *connection)
-            .await?;
+        wake::tell(&mut *connection).await?;
     }
     Ok(forked)
 }

@@ -6,6 +6,7 @@ use sqlx::{Postgres, QueryBuilder};
 use super::{
     Error, Store,
     columns::{range, sequence},
+    identity::of_view,
     list::push_kinds,
     stored::{Columns, StoredRecord, View},
 };
@@ -67,10 +68,10 @@ impl Store {
             records: Vec::with_capacity(rows.len()),
             after: until,
             epoch: sequence(kept.epoch)?,
-            earliest: sequence(match view {
-                View::Desk => kept.desk_earliest,
-                View::Published => kept.wire_earliest,
-            })?,
+            earliest: of_view(
+                (sequence(kept.desk_earliest)?, sequence(kept.wire_earliest)?),
+                view,
+            ),
         };
         for row in rows.into_iter().filter(|row| row.fits) {
             if is_full {

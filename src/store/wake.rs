@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::{PgExecutor, postgres::PgListener};
 use tokio::sync::Notify;
 
 use super::{Error, Store};
@@ -33,6 +33,14 @@ impl Store {
         listener.listen(CHANNEL).await?;
         Ok(Wake { listener })
     }
+}
+
+/// Tells every server to look, for another reason than a commit.
+pub(super) async fn tell(connection: impl PgExecutor<'_>) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_notify($1, '') AS told", CHANNEL)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
 }
 
 impl Wake {

@@ -1,21 +1,13 @@
 //! `dateline watch` as a consumer that keeps a copy, `dateline verify`, `feed` and `compact`.
 
 use serde_json::Value;
-use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{dateline, dateline_reading, import_gold},
-    life::hands::{actor, base, correct, heads, one, saying, shown},
-    rig::{Site, scratch, site},
+    life::hands::{actor, base, behind, correct, heads, one, saying, shown},
+    rig::{scratch, site},
 };
-
-async fn behind(site: &Site, statement: &str) {
-    let mut sql = PgConnection::connect(&site.url).await.unwrap();
-    sql.execute(sqlx::AssertSqlSafe(statement.to_owned()))
-        .await
-        .unwrap();
-}
 
 fn names(lines: &[Value]) -> Vec<String> {
     let name = |line: &Value| line["name"].as_str().map(str::to_owned);
@@ -129,7 +121,7 @@ async fn f11_verify_finds_nothing_where_all_is_well_and_names_what_was_changed_b
     )
     .await;
     behind(
-        &site,
+        &site.url,
         "UPDATE changes SET content = (
              SELECT content FROM changes WHERE name = 'actors/changed' AND revision = 2)
          WHERE name = 'actors/changed' AND revision = 3",

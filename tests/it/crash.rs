@@ -7,9 +7,6 @@ use std::{
     collections::HashSet,
     fmt::Write,
     path::{Path, PathBuf},
-    process::Stdio,
-    sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use dateline::{
@@ -21,86 +18,25 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-    task::JoinHandle,
-};
+use tokio::{process::Command, task::JoinHandle};
 use tonic::{Code, Streaming};
 
 use crate::{
     cli::{Done, dateline, program},
+    process::{PATIENCE, Process, pid},
     rig::{PROGRAM, create_all, name, scratch},
 };
 
-/// Longest wait for a process, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(2);
 /// Records of one import: several commits, so that there is a middle.
 const RECORDS: usize = 4000;
 
-/// A server in a process of its own.
-struct Server {
-    process: Child,
-    address: String,
-    /// What it has said.
-    log: Arc<Mutex<String>>,
-}
-
-impl Server {
-    async fn start(data_dir: &Path, listen: &str) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command
-            .args(["serve", "--listen", listen, "--data-dir"])
-            .arg(data_dir)
-            .kill_on_drop(true);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let log = Arc::new(Mutex::new(String::new()));
-        let serving = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                writeln!(log.lock().unwrap(), "{line}").unwrap();
-                if let Some((_, address)) = line.split_once("serving address=") {
-                    return address.trim().to_owned();
-                }
-            }
-            panic!("the server ended: {}", log.lock().unwrap());
-        };
-        let address = tokio::time::timeout(PATIENCE, serving)
-            .await
-            .expect("the server serves");
-        let kept = log.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                writeln!(kept.lock().unwrap(), "{line}").unwrap();
-            }
-        });
-        Self {
-            process,
-            address,
-            log,
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(pid(self.process.id().expect("it runs")), signal).unwrap();
-    }
-
-    /// Waits for the end; the exit code, if it was no signal.
-    async fn end(mut self) -> Option<i32> {
-        let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
-        ended
-            .unwrap_or_else(|_| panic!("the server did not end: {}", self.log.lock().unwrap()))
-            .unwrap()
-            .code()
-    }
-}
-
-fn pid(id: u32) -> Pid {
-    Pid::from_raw(id.try_into().unwrap())
+/// A server on a private Postgres of its own.
+async fn serve(data_dir: &Path, listen: &str) -> Process {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["serve", "--listen", listen, "--data-dir"])
+        .arg(data_dir);
+    Process::start(command).await
 }
 
 /// Small drafts as NDJSON; the kind of file that is imported in many commits.
@@ -264,7 +200,7 @@ fn postmaster(data_dir: &Path) -> Pid {
 async fn w1_w4_f1_kill_the_server_then_postgres_amid_an_import_and_nothing_is_lost_or_twice() {
     let (_keep, directory) = scratch();
     let data_dir = directory.join("data");
-    let mut server = Server::start(&data_dir, "127.0.0.1:0").await;
+    let mut server = serve(&data_dir, "127.0.0.1:0").await;
     let address = server.address.clone();
 
     let editing = editor(&address, "first");
@@ -274,8 +210,8 @@ async fn w1_w4_f1_kill_the_server_then_postgres_amid_an_import_and_nothing_is_lo
         "actors/one-",
         async || {
             server.signal(Signal::SIGKILL);
-            server.process.wait().await.unwrap();
-            server = Server::start(&data_dir, &address).await;
+            server.child.wait().await.unwrap();
+            server = serve(&data_dir, &address).await;
         },
     )
     .await;
@@ -335,7 +271,7 @@ async fn w1_w4_f1_kill_the_server_then_postgres_amid_an_import_and_nothing_is_lo
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
     let (_keep, directory) = scratch();
-    let server = Server::start(&directory, "127.0.0.1:0").await;
+    let mut server = serve(&directory, "127.0.0.1:0").await;
     let client = Client::connect(&server.address).await.unwrap();
     client.commit(create_all(&[draft("before")])).await.unwrap();
     let mut stream = watch(&server.address, Start::Origin(Origin::Beginning.into())).await;
@@ -358,7 +294,7 @@ async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
     drop((client, stream));
     assert_eq!(server.end().await, Some(0));
 
-    let server = Server::start(&directory, "127.0.0.1:0").await;
+    let server = serve(&directory, "127.0.0.1:0").await;
     let client = Client::connect(&server.address).await.unwrap();
     client.commit(create_all(&[draft("after")])).await.unwrap();
     let mut stream = watch(&server.address, Start::Cursor(last.cursor)).await;
@@ -376,7 +312,7 @@ async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_is_told_that_the_data_directory_is_in_use() {
     let (_keep, directory) = scratch();
-    let server = Server::start(&directory, "127.0.0.1:0").await;
+    let server = serve(&directory, "127.0.0.1:0").await;
     let second = [
         "serve",
         "--listen",
@@ -396,7 +332,7 @@ async fn a_second_server_is_told_that_the_data_directory_is_in_use() {
     assert!(
         refused
             .stderr
-            .contains(&server.process.id().unwrap().to_string()),
+            .contains(&server.child.id().unwrap().to_string()),
         "{}",
         refused.stderr
     );

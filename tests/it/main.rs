@@ -33,6 +33,7 @@ mod gold;
 mod history;
 mod life;
 mod model_based;
+mod process;
 mod rig;
 mod streams;
 mod validator;

@@ -5,36 +5,17 @@ use std::time::Duration;
 use dateline::{
     proto::v1::{
         Kind, Origin, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest,
-        View, WatchRequest, WatchResponse, change::Type, record::Kind as Body,
-        watch_request::Start,
+        View, WatchRequest, change::Type, record::Kind as Body, watch_request::Start,
     },
     server::Config,
 };
-use tonic::Streaming;
 
 use crate::{
+    copies::follower::{next, open},
     feed::actor,
     gold::{changes, from_beginning, publish_gold, version},
-    rig::{PATIENCE, Site, bare, config, create_all, database, meta, name, site, site_on},
+    rig::{Site, bare, config, create_all, database, meta, name, site, site_on},
 };
-
-async fn open(site: &Site, request: WatchRequest) -> Streaming<WatchResponse> {
-    site.client
-        .clone()
-        .feed
-        .watch(request)
-        .await
-        .unwrap()
-        .into_inner()
-}
-
-async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
-    tokio::time::timeout(PATIENCE, stream.message())
-        .await
-        .expect("a response comes")
-        .unwrap()
-        .expect("the stream goes on")
-}
 
 fn filtered(view: View, filter: RecordFilter) -> WatchRequest {
     WatchRequest {

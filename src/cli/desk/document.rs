@@ -9,7 +9,7 @@ use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Reflect
 use super::meta_of;
 use crate::{
     cli::json,
-    model::name::{KINDS, Name, collection},
+    model::name::{KINDS, Name, collection, kind_word},
     proto::{
         DESCRIPTORS,
         v1::{Kind, Record, RecordMeta, record::Kind as Body},
@@ -180,7 +180,7 @@ fn without_header(text: &str) -> String {
 fn descriptor(kind: Kind) -> Option<prost_reflect::MessageDescriptor> {
     let field = Record::default()
         .descriptor()
-        .get_field_by_name(collection(kind).trim_end_matches('s'))?;
+        .get_field_by_name(kind_word(kind))?;
     field.kind().as_message().cloned()
 }
 
@@ -228,9 +228,7 @@ impl Keys {
     }
 
     fn is_envelope(&self) -> bool {
-        KINDS
-            .iter()
-            .any(|kind| self.has(collection(*kind).trim_end_matches('s')))
+        KINDS.iter().any(|kind| self.has(kind_word(*kind)))
     }
 
     fn kind_by_name(&self) -> Option<Kind> {

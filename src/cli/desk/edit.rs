@@ -10,7 +10,7 @@ use prost_types::FieldMask;
 use super::{
     Desk, Reach,
     document::{self, Form, Header},
-    editor::{Draft, ask},
+    editor::Draft,
     meta_of, past, print,
     rework::{Edited, Rework},
     show,
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     cli::{
         self,
+        confirm::ask,
         output::{Format, say, state_word},
     },
     client::Failure,

@@ -1,8 +1,8 @@
-//! The editor that a person likes, on a file that outlives it if need be; and questions on the terminal.
+//! The editor that a person likes, on a file that outlives it if need be.
 
 use std::{
     fs::OpenOptions,
-    io::{BufRead, ErrorKind, IsTerminal, Write},
+    io::{ErrorKind, IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -111,14 +111,4 @@ fn open(path: &Path) -> Result<()> {
         Some(127) => bail!("there is no editor {editor}; set EDITOR to one that there is"),
         _ => bail!("the editor {editor} ended with {status}; nothing was sent"),
     }
-}
-
-/// Asks on the terminal; an answer that ends at once is empty.
-pub(in crate::cli) fn ask(question: &str) -> Result<String> {
-    let mut err = anstream::stderr();
-    write!(err, "{question}")?;
-    err.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer)
 }

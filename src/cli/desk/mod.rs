@@ -19,7 +19,6 @@ pub(super) use self::{
     create::Args as CreateArgs,
     create::run as create,
     edit::{CorrectArgs, EditArgs, correct, edit},
-    editor::ask,
     past::{DiffArgs, HistoryArgs, diff, history},
     verbs::{
         MergeArgs, NamesArgs, PublishArgs, PurgeArgs, RestoreArgs, RetractArgs, SendBackArgs,

@@ -1,14 +1,18 @@
 //! Commands that move records from one state to the next. All of them are the same: read the etags, make a
 //! write of each record, commit, tell what was done.
 
-use std::{collections::HashSet, io::IsTerminal, process::ExitCode};
+use std::{collections::HashSet, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use prost_types::Timestamp;
 
-use super::{Act, Desk, company, editor, meta_of, name_of, print};
+use super::{Act, Desk, company, meta_of, name_of, print};
 use crate::{
-    cli::{self, output::say},
+    cli::{
+        self,
+        confirm::{Question, confirm},
+        output::say,
+    },
     client::Failure,
     proto::v1::{ListRevisionsRequest, Record, RecordVersion, View, write, write::Action},
 };
@@ -256,7 +260,7 @@ pub(in crate::cli) async fn purge(args: PurgeArgs) -> Result<ExitCode> {
     let desk = Desk::open(&args.act.reach).await?;
     let etag = etag_of_any(&desk, &args.name).await?;
     if !args.yes && !desk.dry_run {
-        confirm(&args.name)?;
+        confirm_purge(&args.name)?;
     }
     let record = RecordVersion {
         name: args.name.clone(),
@@ -332,15 +336,14 @@ async fn etag_of_any(desk: &Desk, name: &str) -> Result<String> {
     Ok(newest.map(|revision| revision.etag).unwrap_or_default())
 }
 
-fn confirm(name: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!("this erases {name} for good; say --yes if that is meant");
-    }
-    say(format_args!(
-        "This erases the content of {name} from every revision, for good; nothing brings it back."
-    ));
-    if editor::ask("Type its name to go on: ")?.trim() != name {
-        bail!("that is not its name; nothing was changed");
-    }
-    Ok(())
+fn confirm_purge(name: &str) -> Result<()> {
+    confirm(&Question {
+        unasked: &format!("this erases {name} for good; say --yes if that is meant"),
+        warning: &format!(
+            "This erases the content of {name} from every revision, for good; nothing brings it back."
+        ),
+        prompt: "Type its name to go on: ",
+        answer: name,
+        otherwise: "that is not its name; nothing was changed",
+    })
 }

@@ -1,19 +1,18 @@
-//! A consumer that keeps a copy, by the words of the contract alone: it folds what a stream brings and adds up the
-//! digest by what `Digest` says in the schema.
+//! A consumer that keeps a copy, by the words of the contract alone: it folds what a stream brings; the
+//! validator adds up the digest, by what `Digest` says in the schema.
 
 use std::collections::BTreeMap;
 
 use dateline::proto::v1::{
-    Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Kind, Origin, Record, State, View,
-    WatchRequest, WatchResponse, change::Type, record::Kind as Body, watch_request::Start,
+    Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Origin, Record, RecordFilter, State, View,
+    WatchRequest, WatchResponse, change::Type, watch_request::Start,
 };
-use prost::Message;
-use sha2::Digest as _;
 use tonic::{Code, Streaming};
 
 use crate::{
     life::hands::Refused,
-    rig::{PATIENCE, Site, bare, meta, name},
+    rig::{PATIENCE, Site, meta, name},
+    validator::digest::Copy,
 };
 
 /// A copy of what a view shows.
@@ -68,38 +67,11 @@ impl Follower {
 
     /// What the copy adds up to.
     pub fn digest(&self) -> Digest {
-        let mut kinds: BTreeMap<i32, (i64, [u32; 8])> = BTreeMap::new();
-        let mut all = (0, [0_u32; 8]);
+        let mut copy = Copy::default();
         for record in self.records.values() {
-            let content = match bare(record).kind.unwrap() {
-                Body::Article(it) => (Kind::Article, it.encode_to_vec()),
-                Body::Actor(it) => (Kind::Actor, it.encode_to_vec()),
-                Body::Relation(it) => (Kind::Relation, it.encode_to_vec()),
-                Body::Event(it) => (Kind::Event, it.encode_to_vec()),
-            };
-            let mut bytes = meta(record).revision.to_be_bytes().to_vec();
-            bytes.extend(&content.1);
-            let hash = sha2::Sha256::digest(&bytes);
-            for (count, words) in [kinds.entry(content.0.into()).or_default(), &mut all] {
-                *count += 1;
-                for (word, part) in words.iter_mut().zip(hash.chunks_exact(4)) {
-                    *word = word.wrapping_add(u32::from_be_bytes(part.try_into().unwrap()));
-                }
-            }
+            copy.insert(record, &RecordFilter::default());
         }
-        let bytes = |words: [u32; 8]| words.iter().flat_map(|word| word.to_be_bytes()).collect();
-        Digest {
-            records: all.0,
-            digest: bytes(all.1),
-            kinds: kinds
-                .into_iter()
-                .map(|(kind, (records, words))| dateline::proto::v1::KindDigest {
-                    kind,
-                    records,
-                    digest: bytes(words),
-                })
-                .collect(),
-        }
+        copy.count().expect("nothing of it was erased")
     }
 }
 

@@ -7,7 +7,6 @@ use dateline::{
         admin_service_client::AdminServiceClient, compact_feed_request::Before,
     },
 };
-use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
 use super::follower::{Follower, end, feed_of, follow, next, open, refused, resume, snapshot};
@@ -39,14 +38,6 @@ async fn compact(site: &Site, before: i64, only_count: bool) -> CompactFeedRespo
     };
     let mut admin = AdminServiceClient::new(site.client.channel());
     admin.compact_feed(request).await.unwrap().into_inner()
-}
-
-/// Runs statements behind the service's back.
-async fn behind(url: &str, statements: &str) {
-    let mut sql = PgConnection::connect(url).await.unwrap();
-    sql.execute(sqlx::AssertSqlSafe(statements.to_owned()))
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

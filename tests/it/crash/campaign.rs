@@ -20,13 +20,14 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{PATIENCE, Server, postmaster, whole_feed};
+use super::{postmaster, serve, whole_feed};
 use crate::{
     gold::version,
     history::{
         Acknowledged, Watched, assert_acknowledged, assert_dense, assert_revisions_follow,
         assert_whole_batches,
     },
+    process::PATIENCE,
     rig::{create_all, meta, name, scratch},
 };
 
@@ -208,7 +209,7 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
     println!("seed {seed}");
     let (_keep, directory) = scratch();
     let data_dir = directory.join("data");
-    let mut server = Server::start(&data_dir, "127.0.0.1:0").await;
+    let mut server = serve(&data_dir, "127.0.0.1:0").await;
     let address = server.address.clone();
     let told = Arc::new(Told::default());
     // One that is there before all and stays as it is.
@@ -231,8 +232,8 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
         let before = told.count();
         if number % 2 == 0 {
             server.signal(Signal::SIGKILL);
-            server.process.wait().await.unwrap();
-            server = Server::start(&data_dir, &address).await;
+            server.child.wait().await.unwrap();
+            server = serve(&data_dir, &address).await;
         } else {
             kill(postmaster(&data_dir), Signal::SIGKILL).unwrap();
         }

@@ -2,10 +2,7 @@
 //! a wrong time.
 
 use std::{
-    fmt::Write,
     path::{Path, PathBuf},
-    process::Stdio,
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,15 +15,14 @@ use nix::{
     unistd::Pid,
 };
 use sqlx::{Connection, PgConnection};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+use tokio::process::Command;
+
+pub use crate::process::PATIENCE;
+use crate::{
+    process::{Process, pid},
+    rig::{PROGRAM, scratch},
 };
 
-use crate::rig::{PROGRAM, scratch};
-
-/// Longest wait for a process, on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Name of the campaign's database.
 const DATABASE: &str = "campaign";
 
@@ -44,12 +40,10 @@ pub struct Site {
 
 /// A server as a process.
 pub struct Server {
-    process: Child,
-    pub address: String,
+    process: Process,
     url: String,
     /// Says by how many seconds its wall clock is wrong, if it was started so that it can be.
     clock: Option<(PathBuf, PathBuf)>,
-    log: Arc<Mutex<String>>,
 }
 
 impl Site {
@@ -148,72 +142,38 @@ impl Server {
         let mut command = Command::new(program());
         command
             .args(["serve", "--listen", listen, "--database-url", url])
-            .args(["--checkpoint-seconds", "1", "--shutdown-seconds", "2"])
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .args(["--checkpoint-seconds", "1", "--shutdown-seconds", "2"]);
         if let Some((library, file)) = &clock {
             command
                 .env("LD_PRELOAD", library)
                 .env("DATELINE_CLOCK_FILE", file);
         }
-        let mut process = command.spawn().unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let log = Arc::new(Mutex::new(String::new()));
-        let serving = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                writeln!(log.lock().unwrap(), "{line}").unwrap();
-                if let Some((_, address)) = line.split_once("serving address=") {
-                    return address.trim().to_owned();
-                }
-            }
-            panic!("the server ended: {}", log.lock().unwrap());
-        };
-        let address = tokio::time::timeout(PATIENCE, serving)
-            .await
-            .expect("the server serves");
-        let kept = log.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                writeln!(kept.lock().unwrap(), "{line}").unwrap();
-            }
-        });
         Self {
-            process,
-            address,
+            process: Process::start(command).await,
             url: url.to_owned(),
             clock,
-            log,
         }
     }
 
     pub async fn client(&self) -> Client {
-        Client::connect(&self.address).await.unwrap()
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        kill(pid(self.process.id().expect("it runs")), signal).unwrap();
+        Client::connect(&self.process.address).await.unwrap()
     }
 
     async fn end(&mut self, signal: Signal) {
-        self.signal(signal);
-        let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
-        ended
-            .unwrap_or_else(|_| panic!("it did not end: {}", self.log.lock().unwrap()))
-            .unwrap();
+        self.process.signal(signal);
+        self.process.end().await;
     }
 
     /// Ends it by a signal, and starts it anew at the same address.
     pub async fn restart(&mut self, signal: Signal) {
         self.end(signal).await;
-        *self = Self::start(&self.url, &self.address, self.clock.clone()).await;
+        *self = Self::start(&self.url, &self.process.address, self.clock.clone()).await;
     }
 
     pub async fn freeze(&self, time: Duration) {
-        self.signal(Signal::SIGSTOP);
+        self.process.signal(Signal::SIGSTOP);
         tokio::time::sleep(time).await;
-        self.signal(Signal::SIGCONT);
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Moves its wall clock to so many seconds off; false if it has none that can be moved.
@@ -246,8 +206,4 @@ async fn shim(directory: &Path) -> Option<(PathBuf, PathBuf)> {
     }
     std::fs::write(&file, "0").unwrap();
     Some((library, file))
-}
-
-fn pid(id: u32) -> Pid {
-    Pid::from_raw(id.try_into().unwrap())
 }

@@ -14,9 +14,7 @@ use dateline::{
     proto::v1::{
         Actor, Article, Byline, CommitRequest, CommitResponse, Evidence, Name, Record,
         RecordVersion, Relation, State, TextSpan, Topic, Write, actor, evidence, name,
-        record::Kind as Body,
-        relation, text_span,
-        write::{self, Action},
+        record::Kind as Body, relation, text_span, write::Action,
     },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -25,7 +23,9 @@ use uuid::Uuid;
 
 use super::recorder::Recorder;
 use crate::{
-    gold::version,
+    life::hands::{
+        correct, create, delete, merge, publish, purge, retract, submit, unmerge, update,
+    },
     rig::{meta, name as name_of},
     validator::history::{Answer, Told},
 };
@@ -180,34 +180,6 @@ fn make_relation(id: &str, subject: &str) -> Record {
     .into()
 }
 
-fn act(action: Action) -> Write {
-    Write {
-        action: Some(action),
-    }
-}
-
-fn create(record: Record) -> Write {
-    act(Action::Create(write::Create {
-        record: Some(record),
-        original: Vec::new(),
-    }))
-}
-
-fn publish(record: &Record) -> Write {
-    act(Action::Publish(write::Publish {
-        record: Some(version(record)),
-        embargo_time: None,
-    }))
-}
-
-fn retract(record: &Record) -> Write {
-    act(Action::Retract(write::Retract {
-        record: Some(version(record)),
-        note: "withdrawn".into(),
-        cascade: false,
-    }))
-}
-
 /// Makes and publishes what all others refer to.
 pub async fn prepare(desk: &Desk) {
     let source = Body::Article(Article {
@@ -218,7 +190,7 @@ pub async fn prepare(desk: &Desk) {
     });
     let anchor = make_actor("anchor", "KZ", actor::Type::Organization);
     let made = desk
-        .commit(0, vec![create(source.into()), create(anchor)])
+        .commit(0, vec![create(&source.into()), create(&anchor)])
         .await;
     let made = made.expect("they are made").records;
     let shown = desk.commit(0, made.iter().map(publish).collect()).await;
@@ -232,7 +204,9 @@ pub async fn write_much(desk: &Desk, batches: usize) {
     for batch in 0..batches {
         let parts =
             (0..4).map(|part| make_article(&format!("much-{batch}-{part}"), "en", "aid", &body));
-        let made = desk.commit(0, parts.map(create).collect()).await;
+        let made = desk
+            .commit(0, parts.map(|part| create(&part)).collect())
+            .await;
         let made = made.expect("they are made").records;
         desk.commit(0, made.iter().map(publish).collect()).await;
     }
@@ -274,11 +248,11 @@ impl Writer {
         match self.random.random_range(0..16) {
             0 | 1 => {
                 let record = self.fresh(&id);
-                self.commit(vec![create(record)]).await;
+                self.commit(vec![create(&record)]).await;
             }
             2 | 3 => {
                 let parts = self.random.random_range(2..6);
-                let batch = (0..parts).map(|part| create(self.fresh(&format!("{id}-{part}"))));
+                let batch = (0..parts).map(|part| create(&self.fresh(&format!("{id}-{part}"))));
                 let batch = batch.collect();
                 self.commit(batch).await;
             }
@@ -286,12 +260,8 @@ impl Writer {
                 let Some(draft) = self.pick(State::Draft) else {
                     return;
                 };
-                let record = Some(self.edited(draft, &text));
-                self.commit(vec![act(Action::Update(write::Update {
-                    record,
-                    update_mask: None,
-                }))])
-                .await;
+                let edited = self.edited(draft, &text);
+                self.commit(vec![update(&edited, &[])]).await;
             }
             5 | 6 => {
                 let drafts: Vec<_> = self.all(State::Draft).into_iter().take(3).collect();
@@ -302,30 +272,25 @@ impl Writer {
                 let Some(public) = self.pick(State::Published) else {
                     return;
                 };
-                let record = Some(self.edited(public, &text));
-                let correct = act(Action::Correct(write::Correct {
-                    record,
-                    update_mask: None,
-                    note: text,
-                    kind: 0,
-                }));
+                let edited = self.edited(public, &text);
                 // What is committed together reaches streams together.
-                let beside = create(self.fresh(&id));
-                self.commit(vec![correct, beside]).await;
+                let beside = create(&self.fresh(&id));
+                self.commit(vec![correct(&edited, &[], &text), beside])
+                    .await;
             }
             9 => {
                 let Some(public) = self.pick(State::Published) else {
                     return;
                 };
-                self.commit(vec![retract(&public)]).await;
+                self.commit(vec![retract(&public, "withdrawn", false)])
+                    .await;
             }
             10 => self.merge().await,
             11 => {
                 let Some(draft) = self.pick(State::Draft) else {
                     return;
                 };
-                self.commit(vec![act(Action::Delete(version(&draft)))])
-                    .await;
+                self.commit(vec![delete(&draft)]).await;
             }
             12 if round.is_multiple_of(2) => {
                 let states = [State::Draft, State::Published, State::Retracted];
@@ -333,37 +298,25 @@ impl Writer {
                 let Some(record) = self.pick(state) else {
                     return;
                 };
-                self.commit(vec![act(Action::Purge(write::Purge {
-                    record: Some(version(&record)),
-                    note: "by law".into(),
-                    cascade: true,
-                }))])
-                .await;
+                self.commit(vec![purge(&record, true)]).await;
             }
             12 => {
                 let Some(draft) = self.pick(State::Draft) else {
                     return;
                 };
-                let record = Some(version(&draft));
-                self.commit(vec![act(Action::Submit(write::Submit { record }))])
-                    .await;
+                self.commit(vec![submit(&draft)]).await;
             }
             13 => self.tie(&id).await,
             14 => {
                 let beside = self.fresh(&id);
                 let nonsense = make_actor("NOT-a-name", "KZ", actor::Type::Person);
-                self.commit(vec![create(beside), create(nonsense)]).await;
+                self.commit(vec![create(&beside), create(&nonsense)]).await;
             }
             _ => {
                 let Some(merged) = self.pick(State::Merged) else {
                     return;
                 };
-                let record = Some(version(&merged));
-                self.commit(vec![act(Action::Unmerge(write::Unmerge {
-                    record,
-                    note: text,
-                }))])
-                .await;
+                self.commit(vec![unmerge(&merged)]).await;
             }
         }
     }
@@ -375,12 +328,7 @@ impl Writer {
             .iter()
             .filter(|record| name_of(record).starts_with("actors/"));
         if let (Some(record), Some(into)) = (actors.next(), actors.next()) {
-            let merge = act(Action::Merge(write::Merge {
-                record: Some(version(record)),
-                into: Some(version(into)),
-                note: "the same".into(),
-            }));
-            self.commit(vec![merge]).await;
+            self.commit(vec![merge(record, into)]).await;
         }
     }
 
@@ -388,8 +336,8 @@ impl Writer {
     async fn tie(&mut self, id: &str) {
         let subject = format!("actors/{id}");
         let pair = vec![
-            create(make_relation(id, &subject)),
-            create(make_actor(id, "DE", actor::Type::Person)),
+            create(&make_relation(id, &subject)),
+            create(&make_actor(id, "DE", actor::Type::Person)),
         ];
         let made = self.commit(pair).await;
         if !made.is_empty() {

@@ -10,7 +10,7 @@ use dateline::{
     },
 };
 use prost_types::{FieldMask, Timestamp};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, Executor, PgConnection, Row};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -314,6 +314,14 @@ pub async fn heads(url: &str) -> (i64, i64) {
     let row = sqlx::query("SELECT desk_head, wire_head FROM feed");
     let row = row.fetch_one(&mut sql).await.unwrap();
     (row.get(0), row.get(1))
+}
+
+/// Runs statements behind the service's back.
+pub async fn behind(url: &str, statements: &str) {
+    let mut sql = PgConnection::connect(url).await.unwrap();
+    sql.execute(sqlx::AssertSqlSafe(statements.to_owned()))
+        .await
+        .unwrap();
 }
 
 /// Everything in the database, table by table, as text; bytes are in hexadecimal.

@@ -26,7 +26,7 @@
 //! F13 (milliseconds). Filters by `time` are not decided either. What was erased (W11) differs for who reads
 //! before and after: on filtered streams such changes may come or not, but for PURGED, which comes to everybody.
 
-mod digest;
+pub mod digest;
 mod good;
 pub mod history;
 mod matching;
