@@ -1,11 +1,12 @@
 //! `dateline watch` as a consumer that keeps a copy, `dateline verify`, `feed` and `compact`.
 
+use dateline::proto::v1::{GetRecordRequest, View};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{dateline, dateline_reading, import_gold},
-    life::hands::{actor, base, behind, correct, heads, one, saying, shown},
+    life::hands::{actor, base, behind, correct, get, get_request, heads, one, saying, shown},
     rig::{scratch, site},
 };
 
@@ -120,6 +121,13 @@ async fn f11_verify_finds_nothing_where_all_is_well_and_names_what_was_changed_b
         correct(&saying(&first, "said better"), &[], "said better"),
     )
     .await;
+    // The server has read what it will remember, before it is changed.
+    let (_, wire) = heads(&site.url).await;
+    let read = GetRecordRequest {
+        min_sequence: wire,
+        ..get_request("actors/changed", View::Published)
+    };
+    get(&site.client, read).await.unwrap();
     behind(
         &site.url,
         "UPDATE changes SET content = (
