@@ -13,7 +13,7 @@ use tonic::{
     Request, Status, Streaming,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
+    transport::{Channel, Endpoint},
 };
 
 /// A connection of its own.
@@ -27,7 +27,18 @@ impl Raw {
     pub async fn connect(address: &str) -> Result<Self> {
         let client = dateline::client::Client::connect(address).await?;
         Ok(Self {
-            grpc: Grpc::new(client.channel()),
+            grpc: Grpc::new(client.channel()).max_decoding_message_size(16 * 1024 * 1024),
+        })
+    }
+
+    /// Connects with the windows that HTTP/2 begins with: who stops reading is sent no more than 64 KiB.
+    pub async fn connect_narrow(address: &str) -> Result<Self> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        let endpoint = endpoint
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(65_535);
+        Ok(Self {
+            grpc: Grpc::new(endpoint.connect().await?).max_decoding_message_size(16 * 1024 * 1024),
         })
     }
 
