@@ -1,11 +1,11 @@
-//! Sending changes of 1 kB to 50 streams, against bytes that are ready, sent to as many streams through the
-//! same server stack: in messages as large as ours, and in messages of one change.
+//! Sending changes of 1 kB and of 64 kB to 1, 50 and 500 streams, against bytes that are ready, sent to as many streams
+//! through the same server stack: in messages as large as ours, and in messages of one change.
 
 mod support;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use dateline::proto::v1::{Origin, WatchRequest, watch_request::Start};
+use dateline::proto::v1::{Origin, View, WatchRequest, watch_request::Start};
 use prost::Message;
 use tokio::task::JoinSet;
 
@@ -15,110 +15,177 @@ use support::{
     raw::{Raw, all},
     records::Records,
     site::{Site, gold, publish},
+    watching::{WATCH, request},
 };
 
-const WATCH: &str = "/dateline.v1.FeedService/Watch";
-const STREAMS: usize = 50;
-/// Changes that every stream gets: as many as the ring keeps in memory, and no more.
-const CHANGES: usize = 10_000;
 /// Records that are published together.
 const BATCH: usize = 10;
+/// Streams that share a connection, where there are more than that.
+const CONNECTIONS: usize = 50;
+
+/// Changes of one size. All of them fit into the ring.
+struct Size {
+    /// Of a record, about; the change adds to it.
+    record_bytes: usize,
+    changes: usize,
+    /// How many streams, how often each is opened, and how many changes each gets: about as many bytes in all.
+    loads: [Load; 3],
+}
+
+struct Load {
+    streams: usize,
+    times: usize,
+    changes: usize,
+}
+
+const fn load(streams: usize, times: usize, changes: usize) -> Load {
+    Load {
+        streams,
+        times,
+        changes,
+    }
+}
+
+const SIZES: [Size; 2] = [
+    Size {
+        record_bytes: 600,
+        changes: 10_000,
+        loads: [load(1, 20, 10_000), load(50, 1, 10_000), load(500, 1, 1000)],
+    },
+    Size {
+        record_bytes: 63_500,
+        changes: 200,
+        loads: [load(1, 20, 200), load(50, 1, 150), load(500, 1, 20)],
+    },
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let form = Form::chosen();
     let site = Site::start().await?;
-    let changes = form.pick(1000, CHANGES);
-    let records = Records::new(&gold()?, 600)?;
-    for first in (0..changes).step_by(BATCH) {
-        let batch = (first..first + BATCH).map(|number| records.nth(number));
-        publish(&site.client, batch.collect()).await?;
+    let mut written = 0;
+    for size in SIZES {
+        let records = Records::new(&gold()?, size.record_bytes)?;
+        let changes = form.pick(size.changes / 10, size.changes);
+        for first in (written..written + changes).step_by(BATCH) {
+            let batch = (first..first + BATCH).map(|number| records.nth(number));
+            publish(&site.client, batch.collect()).await?;
+        }
+        written += changes;
+        for load in size.loads {
+            let wanted = form.pick(load.changes / 10, load.changes);
+            let feed = Feed::newest(&site, wanted).await?;
+            feed.compare(form, &site.address, load.streams, load.times)
+                .await?;
+        }
     }
-    let feed = Feed::read(&site).await?;
-    feed.compare(form, &site.address).await?;
     site.stop().await
 }
 
-/// What a stream gets from the beginning to the head.
+/// What a stream gets up to the head.
 struct Feed {
+    cursor: String,
     changes: usize,
     messages: usize,
     bytes: usize,
 }
 
 impl Feed {
-    async fn read(site: &Site) -> Result<Self> {
+    /// About so many of the newest changes.
+    async fn newest(site: &Site, wanted: usize) -> Result<Self> {
+        let beginning = Start::Origin(Origin::Beginning.into());
+        let whole = Self::read(site, beginning, wanted).await?;
+        Self::read(site, Start::Cursor(whole.cursor), 0).await
+    }
+
+    /// Reads to the head. The cursor is the last one that has so many changes after it.
+    async fn read(site: &Site, start: Start, wanted: usize) -> Result<Self> {
         let mut client = site.client.feed.clone();
-        let mut stream = client.watch(request()).await?.into_inner();
+        let request = WatchRequest {
+            start: Some(start),
+            ..WatchRequest::default()
+        };
+        let mut stream = client.watch(request).await?.into_inner();
         let first = stream.message().await?.context("a first checkpoint")?;
-        let head = first
-            .checkpoint
-            .context("a first checkpoint")?
-            .head_sequence;
+        let checkpoint = first.checkpoint.context("a first checkpoint")?;
+        let missing = usize::try_from(checkpoint.head_sequence - checkpoint.sequence)?;
         let mut feed = Self {
+            cursor: first.cursor,
             changes: 0,
             messages: 0,
             bytes: 0,
         };
-        while feed.changes < usize::try_from(head)? {
+        while feed.changes < missing {
             let message = stream.message().await?.context("changes up to the head")?;
             feed.changes += message.changes.len();
             feed.messages += 1;
             feed.bytes += message.encoded_len();
+            if missing - feed.changes >= wanted && wanted > 0 {
+                feed.cursor = message.cursor;
+            }
         }
         Ok(feed)
     }
 
-    async fn compare(&self, form: Form, address: &str) -> Result<()> {
+    async fn compare(&self, form: Form, address: &str, streams: usize, times: usize) -> Result<()> {
         let size = self.bytes / self.changes;
+        let message = self.bytes / self.messages;
+        let connections = streams.min(CONNECTIONS);
         let title = format!(
-            "fan-out to {STREAMS} streams: {} changes of {size} bytes to each, in messages of {} bytes",
+            "fan-out to {streams} streams on {connections} connections: {} changes of {size} bytes to each, \
+             {times} times, in messages of {message} bytes",
             self.changes,
-            self.bytes / self.messages
         );
-        let ours = Raw::connect_all(address, STREAMS).await?;
-        let large = self.constant(self.bytes / self.messages).await?;
-        let small = self.constant(size).await?;
+        let ours = Raw::connect_all(address, connections).await?;
+        let large = self.constant(message, connections).await?;
+        let small = self.constant(size, connections).await?;
         let sides = [
             "Watch",
             "constant messages, as large",
             "constant messages, one change",
         ];
-        let comparison = Comparison::new(title, "changes/s", &sides);
-        let all_changes = self.changes * STREAMS;
+        // Where a change fills a message, both limits are one.
+        let sides = &sides[..if message < 2 * size { 2 } else { 3 }];
+        let comparison = Comparison::new(title, "changes/s", sides);
+        let asked = request(View::Published, Start::Cursor(self.cursor.clone()));
         let measure = async |side, _| {
-            let sent = match side {
-                0 => send(&ours, WATCH, self.bytes, 1),
-                1 => send(&large, STREAM, self.bytes, 0),
-                _ => send(&small, STREAM, self.bytes, 0),
+            let (clients, method, skipped) = match side {
+                0 => (&ours, WATCH, 1),
+                1 => (&large, STREAM, 0),
+                _ => (&small, STREAM, 0),
             };
-            rate(all_changes, sent).await
+            let sent = async {
+                for _ in 0..times {
+                    let clients = clients.iter().cycle().take(streams).cloned();
+                    send(clients, method, &asked, self.bytes, skipped).await?;
+                }
+                Ok(())
+            };
+            rate(self.changes * streams * times, sent).await
         };
         measure(0, 0).await?;
-        comparison.run(form.pick(3, 9), measure).await
+        comparison.run(form.pick(3, 7), measure).await
     }
 
-    async fn constant(&self, bytes: usize) -> Result<Vec<Raw>> {
+    async fn constant(&self, bytes: usize, connections: usize) -> Result<Vec<Raw>> {
         let constant = Constant {
             answer: vec![0; bytes].into(),
             messages: self.bytes.div_ceil(bytes),
         };
-        Raw::connect_all(&constant.serve().await?, STREAMS).await
+        Raw::connect_all(&constant.serve().await?, connections).await
     }
 }
 
-fn request() -> WatchRequest {
-    WatchRequest {
-        start: Some(Start::Origin(Origin::Beginning.into())),
-        ..WatchRequest::default()
-    }
-}
-
-/// Opens a stream on every connection, and reads until each has had its bytes. What is skipped does not count.
-async fn send(clients: &[Raw], method: &'static str, bytes: usize, skipped: usize) -> Result<()> {
-    let request = Bytes::from(request().encode_to_vec());
+/// Opens a stream for every client, and reads until each has had its bytes. What is skipped does not count.
+async fn send(
+    clients: impl Iterator<Item = Raw>,
+    method: &'static str,
+    request: &Bytes,
+    bytes: usize,
+    skipped: usize,
+) -> Result<()> {
     let mut readers = JoinSet::new();
-    for mut client in clients.iter().cloned() {
+    for mut client in clients {
         let request = request.clone();
         readers.spawn(async move {
             let mut stream = client.stream(method, request).await?;
@@ -128,8 +195,8 @@ async fn send(clients: &[Raw], method: &'static str, bytes: usize, skipped: usiz
             let mut missing = bytes;
             while missing > 0 {
                 let message = stream.message().await?.context("the stream ended early")?;
-                ensure!(message > 0, "an empty message");
-                missing = missing.saturating_sub(message);
+                ensure!(message.bytes > 0, "an empty message");
+                missing = missing.saturating_sub(message.bytes);
             }
             Ok(())
         });

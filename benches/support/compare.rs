@@ -130,14 +130,18 @@ fn print_ratio((ours, rates): &Side, (limit, limits): &Side) {
 }
 
 /// Median, least and most.
-struct Spread {
-    median: f64,
-    low: f64,
-    high: f64,
+pub struct Spread {
+    /// The middle.
+    pub median: f64,
+    /// The least.
+    pub low: f64,
+    /// The most.
+    pub high: f64,
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
+    /// Of some values, at least one.
+    pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let last = values.len() - 1;
         Self {
@@ -148,7 +152,8 @@ impl Spread {
     }
 }
 
-fn load() -> String {
+/// Load average of the last minute.
+pub fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or("unknown").to_owned()
 }

@@ -2,8 +2,12 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part of this")]
 
+pub mod child;
+pub mod clones;
 pub mod compare;
 pub mod constant;
 pub mod raw;
 pub mod records;
 pub mod site;
+pub mod times;
+pub mod watching;

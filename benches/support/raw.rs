@@ -1,17 +1,19 @@
 //! A client that does as little as a client can: it sends bytes that are ready, and counts bytes that it does
-//! not decode. Ours and the limit are called by the same one, so that it is not the client that is compared.
+//! not decode, and the fields of a `WatchResponse` by stepping over them. Ours and the limit are called by the
+//! same one, so that it is not the client that is compared.
 
 use std::marker::PhantomData;
 
 use anyhow::Result;
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use tokio::task::JoinSet;
 use tonic::{
     Request, Status, Streaming,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
+    transport::{Channel, Endpoint},
 };
 
 /// A connection of its own.
@@ -25,7 +27,18 @@ impl Raw {
     pub async fn connect(address: &str) -> Result<Self> {
         let client = dateline::client::Client::connect(address).await?;
         Ok(Self {
-            grpc: Grpc::new(client.channel()),
+            grpc: Grpc::new(client.channel()).max_decoding_message_size(16 * 1024 * 1024),
+        })
+    }
+
+    /// Connects with the windows that HTTP/2 begins with: who stops reading is sent no more than 64 KiB.
+    pub async fn connect_narrow(address: &str) -> Result<Self> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        let endpoint = endpoint
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(65_535);
+        Ok(Self {
+            grpc: Grpc::new(endpoint.connect().await?).max_decoding_message_size(16 * 1024 * 1024),
         })
     }
 
@@ -45,15 +58,15 @@ impl Raw {
         let answer = self
             .grpc
             .unary(Request::new(request), path, RawCodec::default());
-        Ok(answer.await?.into_inner())
+        Ok(answer.await?.into_inner().bytes)
     }
 
-    /// Opens a stream of the bytes of each message.
+    /// Opens a stream of what is seen of each message.
     pub async fn stream(
         &mut self,
         method: &'static str,
         request: Bytes,
-    ) -> Result<Streaming<usize>> {
+    ) -> Result<Streaming<Seen>> {
         self.grpc.ready().await?;
         let path = PathAndQuery::from_static(method);
         let answer = self
@@ -89,13 +102,48 @@ pub async fn all(mut callers: JoinSet<Result<()>>) -> Result<()> {
     Ok(())
 }
 
+/// What is seen of a message without decoding it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// All of it.
+    pub bytes: usize,
+    /// Changes of a `WatchResponse`.
+    pub changes: usize,
+    /// Records of a `WatchResponse`.
+    pub records: usize,
+    /// Whether a `WatchResponse` is a checkpoint.
+    pub checkpoint: bool,
+}
+
+impl Seen {
+    /// Steps over the fields of a message; what is no message ends the walk.
+    fn walk(mut message: &[u8]) -> Self {
+        let mut seen = Self {
+            bytes: message.len(),
+            ..Self::default()
+        };
+        while let Ok((field, wire)) = decode_key(&mut message) {
+            match field {
+                1 => seen.changes += 1,
+                3 => seen.checkpoint = true,
+                4 => seen.records += 1,
+                _ => {}
+            }
+            if skip_field(wire, field, &mut message, DecodeContext::default()).is_err() {
+                break;
+            }
+        }
+        seen
+    }
+}
+
 /// Ready bytes out, counted bytes in.
 #[derive(Default)]
 pub struct RawCodec(PhantomData<()>);
 
 impl Codec for RawCodec {
     type Encode = Bytes;
-    type Decode = usize;
+    type Decode = Seen;
     type Encoder = Self;
     type Decoder = Self;
 
@@ -119,12 +167,12 @@ impl Encoder for RawCodec {
 }
 
 impl Decoder for RawCodec {
-    type Item = usize;
+    type Item = Seen;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<usize>, Status> {
-        let bytes = buffer.remaining();
-        buffer.advance(bytes);
-        Ok(Some(bytes))
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Seen>, Status> {
+        let seen = Seen::walk(buffer.chunk());
+        buffer.advance(buffer.remaining());
+        Ok(Some(seen))
     }
 }

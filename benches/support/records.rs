@@ -5,10 +5,15 @@ use anyhow::{Context, Result};
 use dateline::proto::v1::{Evidence, Record, TextSpan, record::Kind as Body, text_span::Part};
 use prost::Message;
 
+/// Bytes of a record that sentences do not fill: it has 500 pieces of evidence at most.
+const LARGE: usize = 100_000;
+/// Characters of a quote, at most.
+const QUOTE: usize = 2000;
+
 /// Makes records.
 pub struct Records {
     templates: Vec<Body>,
-    /// Evidence for every sentence of the article.
+    /// Evidence for every sentence of the article, or for its passages.
     evidence: Vec<Evidence>,
     bytes: usize,
 }
@@ -27,11 +32,17 @@ impl Records {
             body.take_meta();
             body
         });
+        let quotes: Vec<_> = if bytes > LARGE {
+            passages(&article.body).collect()
+        } else {
+            sentences(&article.body).collect()
+        };
+        let evidence = quotes
+            .into_iter()
+            .map(|quote| evidence(&article.name, quote));
         Ok(Self {
             templates: templates.collect(),
-            evidence: sentences(&article.body)
-                .map(|quote| evidence(&article.name, quote))
-                .collect(),
+            evidence: evidence.collect(),
             bytes,
         })
     }
@@ -81,6 +92,22 @@ fn evidence(article: &str, quote: TextSpan) -> Evidence {
         modality: dateline::proto::v1::evidence::Modality::Asserted.into(),
         ..Evidence::default()
     }
+}
+
+/// Quotes as long as quotes can be, beginning here and there.
+fn passages(text: &str) -> impl Iterator<Item = TextSpan> {
+    let all: Vec<char> = text.chars().collect();
+    let last = all.len().saturating_sub(QUOTE);
+    (0..=last).step_by(7).filter_map(move |start| {
+        let end = (start + QUOTE).min(all.len());
+        let has_edges = all[start].is_alphanumeric() && all[end - 1].is_alphanumeric();
+        has_edges.then(|| TextSpan {
+            part: Part::Body.into(),
+            start: i32::try_from(start).unwrap_or(i32::MAX),
+            end: i32::try_from(end).unwrap_or(i32::MAX),
+            exact: all[start..end].iter().collect(),
+        })
+    })
 }
 
 /// The sentences of a text, with their places in characters.

@@ -29,7 +29,7 @@ pub struct Site {
     /// Of the server.
     pub client: Client,
     cluster: embedded::Cluster,
-    running: Running,
+    running: Option<Running>,
     _directory: tempfile::TempDir,
 }
 
@@ -54,14 +54,22 @@ impl Site {
             url,
             client,
             cluster,
-            running,
+            running: Some(running),
             _directory: directory,
         })
     }
 
+    /// Stops the server of this process, for one in a process of its own to take its place.
+    pub async fn stop_server(&mut self) -> Result<()> {
+        if let Some(running) = self.running.take() {
+            running.stop().await?;
+        }
+        Ok(())
+    }
+
     /// Stops the server, then its database.
-    pub async fn stop(self) -> Result<()> {
-        self.running.stop().await?;
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop_server().await?;
         self.cluster.stop().await?;
         Ok(())
     }

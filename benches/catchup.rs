@@ -1,0 +1,127 @@
+//! Catching up: 200,000 changes from the log, and a snapshot of 1,000,000 records, each against a binary `COPY` of the
+//! same rows out of the same cluster. The server is a process of its own and was just started, so its ring holds
+//! the newest 2,000 changes at most; its memory is looked at while it sends.
+
+mod support;
+
+use anyhow::{Context, Result, ensure};
+use dateline::proto::v1::{Origin, View};
+use futures_util::TryStreamExt;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::Mutex;
+
+use support::{
+    child::{Child, mib},
+    clones::{Filled, fill},
+    compare::{Comparison, Form, rate},
+    raw::Raw,
+    site::Site,
+    watching::{WATCH, from},
+};
+
+/// Bytes of a record; the change adds to it.
+const BYTES: usize = 600;
+
+/// The columns that a page of the log is made of.
+const LOG: &str = "COPY (
+    SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
+        content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, accepted_at
+    FROM changes WHERE wire_sequence > 0 ORDER BY wire_sequence
+) TO STDOUT (FORMAT binary)";
+/// The columns that a page of a snapshot is made of.
+const SNAPSHOT: &str = "COPY (
+    SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence, meta, content
+    FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+    WHERE records.state = 'published' ORDER BY records.name
+) TO STDOUT (FORMAT binary)";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let form = Form::chosen();
+    for (origin, short, full) in [
+        (Origin::Beginning, 10_000, 200_000),
+        (Origin::Snapshot, 20_000, 1_000_000),
+    ] {
+        let mut site = Site::start().await?;
+        let filled = fill(&mut site, BYTES, form.pick(short, full)).await?;
+        compare(&site, origin, &filled).await?;
+        site.stop().await?;
+    }
+    Ok(())
+}
+
+async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
+    let is_snapshot = origin == Origin::Snapshot;
+    let (count, what, copied) = if is_snapshot {
+        (filled.records, "snapshot", SNAPSHOT)
+    } else {
+        (filled.changes, "catch-up", LOG)
+    };
+    let title = format!("{what} of {count}, each of {} bytes", filled.bytes);
+    let comparison = Comparison::new(title, "per second", &["Watch", "COPY"]);
+    let memory = Mutex::new(Vec::new());
+    let measure = async |side, _| {
+        if side == 1 {
+            return rate(count, copy(&site.url, copied)).await;
+        }
+        // Anew each time: what was sent must come from the database.
+        let server = Child::start(&site.url).await?;
+        let before = server.resident()?;
+        let peak = server.peak();
+        let rate = rate(count, watch(&server.address, origin, count)).await?;
+        memory
+            .lock()
+            .await
+            .push((before, peak.stop(), server.resident()?));
+        Ok(rate)
+    };
+    comparison.run(3, measure).await?;
+    tell(&memory.into_inner());
+    Ok(())
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a benchmark's result is what it prints"
+)]
+fn tell(memory: &[(u64, u64, u64)]) {
+    for (before, most, after) in memory {
+        println!(
+            "  resident memory of the server: {:.1} MiB before, {:.1} at most, {:.1} after",
+            mib(*before),
+            mib(*most),
+            mib(*after)
+        );
+    }
+}
+
+/// Reads until everything was sent, and of a snapshot until it is told to be complete.
+async fn watch(address: &str, origin: Origin, count: usize) -> Result<()> {
+    let mut client = Raw::connect(address).await?;
+    let mut stream = client.stream(WATCH, from(View::Published, origin)).await?;
+    let mut had = 0;
+    loop {
+        let message = stream.message().await?.context("the stream ended early")?;
+        had += message.changes + message.records;
+        let is_over = match origin {
+            Origin::Snapshot => message.checkpoint,
+            _ => had >= count,
+        };
+        if is_over {
+            ensure!(had == count, "{had} came instead of {count}");
+            return Ok(());
+        }
+    }
+}
+
+async fn copy(url: &str, statement: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql("SET jit = off; SET work_mem = '64MB'")
+        .execute(&mut connection)
+        .await?;
+    let mut rows = connection.copy_out_raw(statement).await?;
+    while rows.try_next().await?.is_some() {}
+    drop(rows);
+    connection.close().await?;
+    Ok(())
+}

@@ -1,0 +1,292 @@
+//! Streams that do nothing, and streams that are not read. The server is a process of its own, and each part of a
+//! comparison gets a fresh one.
+//!
+//! Idle: what 5,000 streams at the head cost, in memory, in CPU and in queries. Slow: one stream that is read at 1 kB/s
+//! and 200 that are never read, beside 199 that follow; what the slow ones hold in memory, and what they do to the
+//! others, in turns with and without them.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use dateline::{
+    client::Client,
+    proto::v1::{CreateRecordRequest, Origin, Record, View},
+};
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
+use tonic::Streaming;
+
+use support::{
+    child::{Child, mib},
+    compare::{Form, Spread, load},
+    raw::{Raw, Seen},
+    records::Records,
+    site::{Site, gold},
+    times::{Times, paced},
+    watching::{WATCH, Watchers, from},
+};
+
+/// Streams that only wait.
+const IDLE: usize = 5000;
+/// Connections of idle streams.
+const IDLE_CONNECTIONS: usize = 50;
+/// Streams that are never read.
+const STALLED: usize = 200;
+/// Streams that follow, beside the slow one.
+const FOLLOWING: usize = 199;
+/// Connections of those that follow, and of those that do not.
+const CONNECTIONS: usize = 20;
+/// What the slow stream reads.
+const SLOW_BYTES_PER_SECOND: f64 = 1000.0;
+
+/// Bytes of a record, writes per second, and seconds.
+const LOADS: [(usize, u32, usize); 3] = [(600, 100, 8), (63_500, 20, 15), (1_000_000, 2, 20)];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let form = Form::chosen();
+    let mut site = Site::start().await?;
+    site.stop_server().await?;
+    for streams in [1, form.pick(500, IDLE)] {
+        idle(&site, streams, form.pick(6, 40)).await?;
+    }
+    let mut written = 0;
+    for (bytes, per_second, seconds) in LOADS {
+        let records = Records::new(&gold()?, bytes)?;
+        let count = usize::try_from(per_second)? * form.pick(3, seconds);
+        let mut table = Table::default();
+        for _ in 0..form.pick(1, 3) {
+            for company in [Company::None, Company::Slow, Company::Stalled] {
+                let batch: Vec<_> = (written..written + count)
+                    .map(|number| records.nth(number))
+                    .collect();
+                written += count;
+                table.add(company, follow(&site, &batch, per_second, company).await?);
+            }
+        }
+        table.print(bytes, count, per_second);
+    }
+    site.stop().await
+}
+
+/// Opens streams at the head, and looks for a while at what they cost.
+#[expect(
+    clippy::print_stdout,
+    reason = "a benchmark's result is what it prints"
+)]
+async fn idle(site: &Site, streams: usize, seconds: u64) -> Result<()> {
+    let server = Child::start(&site.url).await?;
+    let connections = streams.min(IDLE_CONNECTIONS);
+    let clients = Raw::connect_all(&server.address, connections).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = server.resident()?;
+    let mut open = JoinSet::new();
+    for mut client in clients.iter().cycle().take(streams).cloned() {
+        let request = from(View::Published, Origin::Now);
+        let mut stream = client.stream(WATCH, request).await?;
+        open.spawn(async move { while let Ok(Some(_)) = stream.message().await {} });
+    }
+    // Until each has had a checkpoint of its own accord.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let (cpu, queries, since) = (
+        server.cpu()?,
+        transactions(&site.url).await?,
+        Instant::now(),
+    );
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let elapsed = since.elapsed().as_secs_f64();
+    let cpu = (server.cpu()? - cpu) / elapsed * 100.0;
+    let queries = (transactions(&site.url).await? - queries) as f64 / elapsed;
+    let after = server.resident()?;
+    ensure!(open.try_join_next().is_none(), "a stream ended");
+    let each = after.saturating_sub(before) as f64 / streams as f64 / 1000.0;
+    println!(
+        "\n{streams} idle streams on {connections} connections, for {elapsed:.0} s after the first checkpoints\n  \
+         resident memory: {:.1} MiB with the connections alone, {:.1} MiB with the streams; {each:.1} kB a stream\n  \
+         CPU: {cpu:.2} % of a core; transactions of the database: {queries:.1}/s; load average {}",
+        mib(before),
+        mib(after),
+        load()
+    );
+    Ok(())
+}
+
+async fn transactions(url: &str) -> Result<i64> {
+    let mut connection = PgConnection::connect(url).await?;
+    let query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+    let count = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(count)
+}
+
+/// Who else has a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    None,
+    /// One that is read slowly.
+    Slow,
+    /// That one, and many that are never read.
+    Stalled,
+}
+
+/// One part of a round.
+struct Part {
+    half: f64,
+    most: f64,
+    before: u64,
+    peak: u64,
+    after: u64,
+}
+
+async fn follow(
+    site: &Site,
+    records: &[Record],
+    per_second: u32,
+    company: Company,
+) -> Result<Part> {
+    let server = Child::start(&site.url).await?;
+    let clients = Raw::connect_all(&server.address, CONNECTIONS).await?;
+    let mut watchers = Watchers::open(&clients, FOLLOWING).await?;
+    let mut slow = JoinSet::new();
+    let mut stalled = Vec::new();
+    if company != Company::None {
+        let stream = narrow(&server.address, 1).await?.pop();
+        slow.spawn(read_slowly(stream.context("a stream")?));
+    }
+    if company == Company::Stalled {
+        for _ in 0..CONNECTIONS {
+            stalled.extend(narrow(&server.address, STALLED / CONNECTIONS).await?);
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = server.resident()?;
+    let peak = server.peak();
+    let client = Client::connect(&server.address).await?;
+    let written = paced(records.len(), per_second, |number| {
+        let mut client = client.records.clone();
+        let request = CreateRecordRequest {
+            record: Some(records[number].clone()),
+            ..CreateRecordRequest::default()
+        };
+        async move { Ok(client.create_record(request).await?.into_inner().sequence) }
+    });
+    let written = written.await?;
+    watchers.wait(records.len()).await?;
+    let after = server.resident()?;
+    let peak = peak.stop();
+    let came = watchers.finish().await?;
+    drop(stalled);
+    let first = written.iter().map(|(_, sequence)| *sequence).min();
+    let first = first.context("writes")?;
+    let mut delays = Vec::with_capacity(records.len() * FOLLOWING);
+    for (due, sequence) in &written {
+        let place = usize::try_from(sequence - first)?;
+        delays.extend(came.iter().map(|came| came[place] - *due));
+    }
+    let delays = Times::of(delays);
+    Ok(Part {
+        half: delays.percentile(50),
+        most: delays.percentile(99),
+        before,
+        peak,
+        after,
+    })
+}
+
+/// Streams on one connection, of which nothing was read yet.
+async fn narrow(address: &str, count: usize) -> Result<Vec<Streaming<Seen>>> {
+    let mut client = Raw::connect_narrow(address).await?;
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        streams.push(client.stream(WATCH, from(View::Desk, Origin::Now)).await?);
+    }
+    Ok(streams)
+}
+
+async fn read_slowly(mut stream: Streaming<Seen>) {
+    while let Ok(Some(message)) = stream.message().await {
+        let pause = message.bytes as f64 / SLOW_BYTES_PER_SECOND;
+        tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+    }
+}
+
+/// The parts, by company and round.
+#[derive(Default)]
+struct Table {
+    alone: Vec<Part>,
+    slow: Vec<Part>,
+    stalled: Vec<Part>,
+}
+
+impl Table {
+    fn add(&mut self, company: Company, part: Part) {
+        match company {
+            Company::None => self.alone.push(part),
+            Company::Slow => self.slow.push(part),
+            Company::Stalled => self.stalled.push(part),
+        }
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        reason = "a benchmark's result is what it prints"
+    )]
+    fn print(&self, bytes: usize, count: usize, per_second: u32) {
+        println!(
+            "\n{FOLLOWING} streams that follow {count} writes of {bytes} bytes, {per_second}/s ({} rounds)",
+            self.alone.len()
+        );
+        for (name, parts) in [
+            ("alone", &self.alone),
+            ("with one read at 1 kB/s", &self.slow),
+            ("with that and 200 never read", &self.stalled),
+        ] {
+            let of = |number: fn(&Part) -> f64| Spread::of(parts.iter().map(number).collect());
+            let ratios = |number: fn(&Part) -> f64| {
+                let pairs = parts.iter().zip(&self.alone);
+                Spread::of(
+                    pairs
+                        .map(|(part, alone)| number(part) / number(alone))
+                        .collect(),
+                )
+            };
+            let (most, moved) = (of(|part| part.most), ratios(|part| part.most));
+            println!(
+                "  {name:<29} p50 {:>7.2} ms, p99 {:>7.2} ms ({:.2} to {:.2}), p99 / alone {:.2} ({:.2} to {:.2})",
+                of(|part| part.half).median,
+                most.median,
+                most.low,
+                most.high,
+                moved.median,
+                moved.low,
+                moved.high,
+            );
+            println!(
+                "  {:<29} resident {:.1} MiB before, {:.1} at most, {:.1} after",
+                "",
+                of(|part| mib(part.before)).median,
+                of(|part| mib(part.peak)).median,
+                of(|part| mib(part.after)).median,
+            );
+        }
+        let pairs = || self.stalled.iter().zip(&self.slow);
+        let each = |number: fn(&Part) -> u64| {
+            let more = pairs().map(|(stalled, slow)| {
+                (number(stalled) as f64 - number(slow) as f64) / STALLED as f64 / 1000.0
+            });
+            Spread::of(more.collect())
+        };
+        let (open, after) = (each(|part| part.before), each(|part| part.after));
+        println!(
+            "  a stream that is never read: {:.1} kB when it is opened, {:.1} kB ({:.1} to {:.1}) after the writes; \
+             load average {}",
+            open.median,
+            after.median,
+            after.low,
+            after.high,
+            load()
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! Work at an even pace, whether or not what was begun has ended, and how long it took from when it was due: who
+//! waits for a slow answer before asking again would not count those that would have been slow as well.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+/// Begins `count` pieces of work, `per_second`. Answers what each answered, with when it was due.
+pub async fn paced<Work, Answer>(
+    count: usize,
+    per_second: u32,
+    mut begin: impl FnMut(usize) -> Work,
+) -> Result<Vec<(Instant, Answer)>>
+where
+    Work: Future<Output = Result<Answer>> + Send + 'static,
+    Answer: Send + 'static,
+{
+    let started = Instant::now();
+    let mut begun = JoinSet::new();
+    let mut due = started;
+    for number in 0..count {
+        tokio::time::sleep_until(due.into()).await;
+        let work = begin(number);
+        begun.spawn(async move { anyhow::Ok((due, work.await?)) });
+        due += Duration::from_secs(1) / per_second;
+    }
+    let mut answers = Vec::with_capacity(count);
+    while let Some(done) = begun.join_next().await {
+        answers.push(done??);
+    }
+    Ok(answers)
+}
+
+/// Times, sorted, in milliseconds.
+pub struct Times(Vec<f64>);
+
+impl Times {
+    /// Takes them in any order.
+    pub fn of(times: impl IntoIterator<Item = Duration>) -> Self {
+        let mut times: Vec<_> = times
+            .into_iter()
+            .map(|time| time.as_secs_f64() * 1000.0)
+            .collect();
+        times.sort_by(f64::total_cmp);
+        Self(times)
+    }
+
+    /// What so many hundredths do not exceed; 0 if there are none.
+    pub fn percentile(&self, percent: usize) -> f64 {
+        let place = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
+        self.0.get(place).copied().unwrap_or(0.0)
+    }
+}

@@ -1,0 +1,83 @@
+//! Watchers of a feed that note when each change came, and how to ask for them.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use dateline::proto::v1::{Origin, View, WatchRequest, watch_request::Start};
+use prost::Message;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::raw::{Raw, Seen};
+
+/// The method.
+pub const WATCH: &str = "/dateline.v1.FeedService/Watch";
+
+/// Bytes of a request for a stream.
+pub fn request(view: View, start: Start) -> Bytes {
+    let request = WatchRequest {
+        view: view.into(),
+        start: Some(start),
+        ..WatchRequest::default()
+    };
+    request.encode_to_vec().into()
+}
+
+/// From an origin.
+pub fn from(view: View, origin: Origin) -> Bytes {
+    request(view, Start::Origin(origin.into()))
+}
+
+/// Streams that follow the desk from now on.
+pub struct Watchers {
+    readers: JoinSet<Result<Vec<Instant>>>,
+    seen: Vec<watch::Receiver<usize>>,
+}
+
+impl Watchers {
+    /// Opens `count` streams, spread over the connections, and waits until each stands at the head.
+    pub async fn open(connections: &[Raw], count: usize) -> Result<Self> {
+        let mut readers = JoinSet::new();
+        let mut seen = Vec::with_capacity(count);
+        for mut client in connections.iter().cycle().take(count).cloned() {
+            let mut stream = client.stream(WATCH, from(View::Desk, Origin::Now)).await?;
+            stream.message().await?.context("a first checkpoint")?;
+            let (told, so_far) = watch::channel(0);
+            seen.push(so_far);
+            readers.spawn(async move {
+                let mut came = Vec::new();
+                loop {
+                    let message = tokio::select! {
+                        message = stream.message() => message?,
+                        () = told.closed() => None,
+                    };
+                    let Some(Seen { changes, .. }) = message else {
+                        return Ok(came);
+                    };
+                    came.extend(std::iter::repeat_n(Instant::now(), changes));
+                    told.send_replace(came.len());
+                }
+            });
+        }
+        Ok(Self { readers, seen })
+    }
+
+    /// Waits until every stream has had so many changes since it was opened.
+    pub async fn wait(&mut self, changes: usize) -> Result<()> {
+        for seen in &mut self.seen {
+            seen.wait_for(|seen| *seen >= changes).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the streams. Answers when each change came, by stream.
+    pub async fn finish(self) -> Result<Vec<Vec<Instant>>> {
+        drop(self.seen);
+        let mut readers = self.readers;
+        let mut all = Vec::new();
+        while let Some(done) = readers.join_next().await {
+            all.push(done??);
+        }
+        Ok(all)
+    }
+}
