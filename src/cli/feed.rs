@@ -51,8 +51,9 @@ enum Act {
 /// `dateline compact`
 #[derive(Debug, clap::Args)]
 pub(super) struct CompactArgs {
-    /// Where history is to begin: a sequence of the desk's feed, or a time such as 2026-01-01T00:00:00Z
-    #[arg(long, value_name = "SEQUENCE|TIME", value_parser = before)]
+    /// Where history is to begin: a sequence of the desk's feed, or a time such as 2026-01-01T00:00:00Z or, so long ago,
+    /// -90d
+    #[arg(long, value_name = "SEQUENCE|TIME", value_parser = before, allow_hyphen_values = true)]
     before: Before,
     /// Only say what would be dropped
     #[arg(long)]
@@ -67,7 +68,7 @@ pub(super) struct CompactArgs {
 fn before(text: &str) -> Result<Before, String> {
     match text.parse() {
         Ok(sequence) => Ok(Before::DeskSequence(sequence)),
-        Err(_) => when::parse(text).map(Before::Time),
+        Err(_) => when::parse_past(text).map(Before::Time),
     }
 }
 

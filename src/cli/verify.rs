@@ -280,13 +280,22 @@ struct Recorded {
 }
 
 /// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is.
-fn read(lines: impl BufRead) -> Result<(Copy, i64)> {
+fn read(mut lines: impl BufRead) -> Result<(Copy, i64)> {
     let mut recorded = Recorded::default();
-    for (number, line) in lines.lines().enumerate() {
-        let line = line?;
-        if !line.trim().is_empty() {
-            let read = recorded.read_line(&line);
-            read.with_context(|| format!("line {}", number + 1))?;
+    let mut line = String::new();
+    for number in 1.. {
+        line.clear();
+        if lines.read_line(&mut line)? == 0 {
+            break;
+        }
+        match recorded.read_line(line.trim()) {
+            // A watcher that was killed may have been writing.
+            Err(_) if !line.ends_with('\n') => {
+                say(format_args!(
+                    "line {number} is the last one and not whole; it is left out"
+                ));
+            }
+            read => read.with_context(|| format!("line {number}"))?,
         }
     }
     if recorded.in_snapshot {
@@ -299,13 +308,17 @@ fn read(lines: impl BufRead) -> Result<(Copy, i64)> {
 
 impl Recorded {
     fn read_line(&mut self, line: &str) -> Result<()> {
+        if line.is_empty() {
+            return Ok(());
+        }
         let mut line: Value = serde_json::from_str(line)?;
         let Some(fields) = line.as_object_mut() else {
             bail!("is no line of `dateline watch --output ndjson`");
         };
         fields.remove("cursor");
         if let Some(sequence) = fields.get("caughtUp") {
-            self.at = sequence.as_i64().context("caughtUp is a sequence")?;
+            let sequence = sequence.as_str().and_then(|digits| digits.parse().ok());
+            self.at = sequence.context("caughtUp is a sequence")?;
             self.in_snapshot = false;
             return Ok(());
         }

@@ -27,8 +27,8 @@ use crate::{
 /// `dateline watch`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to begin: a cursor, a time such as 2026-08-01T06:00:00Z, `beginning`, or `now`
-    #[arg(long, conflicts_with_all = ["from_beginning", "snapshot"], value_name = "START")]
+    /// Where to begin: a cursor, a time such as 2026-08-01T06:00:00Z or, so long ago, -2h, `beginning`, or `now`
+    #[arg(long, conflicts_with_all = ["from_beginning", "snapshot"], value_name = "START", allow_hyphen_values = true)]
     since: Option<String>,
     /// Begin with the first change: the same as `--since beginning`
     #[arg(long, conflicts_with = "snapshot")]
@@ -148,17 +148,24 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
             next = subscriber.next(&mut told) => next?,
         };
         let cursor = (now.cursor != position.cursor).then_some(now.cursor.as_str());
-        left -= print(&args, &event, cursor)?;
+        match print(&args, &event, cursor) {
+            Ok(printed) => left -= printed,
+            Err(error) => {
+                // Nobody reads any more; what was read before is not to come again.
+                store(state.as_mut(), &position)?;
+                return Err(error);
+            }
+        }
         position = now;
         if let Some(state) = state.as_mut().filter(|_| subscriber.is_between_responses()) {
             // What was printed is out before it is written down that it was.
             anstream::stdout().flush()?;
-            state.store(&position)?;
+            store(Some(state), &position)?;
         }
     }
     anstream::stdout().flush()?;
-    if let Some(state) = state.as_mut().filter(|_| !position.cursor.is_empty()) {
-        state.store(&position)?;
+    if state.is_some() {
+        store(state.as_mut(), &position)?;
     } else if args.output == Format::Table && !position.cursor.is_empty() {
         say(format_args!(
             "to go on from here, add: --since {}",
@@ -166,6 +173,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes down where it stands, if it has come anywhere.
+fn store(state: Option<&mut StateFile>, position: &Position) -> Result<()> {
+    match state {
+        Some(state) if !position.cursor.is_empty() => state.store(position),
+        _ => Ok(()),
+    }
 }
 
 /// Prints what came; answers how many of the wanted it was.
@@ -183,7 +198,7 @@ fn print(args: &Args, event: &Event, cursor: Option<&str>) -> Result<u64> {
         Event::Checkpoint(checkpoint) => {
             if checkpoint.caught_up {
                 let caught_up = CaughtUp {
-                    caught_up: checkpoint.sequence,
+                    caught_up: checkpoint.sequence.to_string(),
                     cursor,
                 };
                 write_one(args.output, &caught_up, || {
@@ -268,7 +283,8 @@ impl<'a> Snapshot<'a> {
 struct CaughtUp<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
-    caught_up: i64,
+    /// As protobuf's JSON writes 64-bit numbers.
+    caught_up: String,
 }
 
 /// One record of a snapshot as a line, in the columns of changes.

@@ -1,22 +1,32 @@
-//! Times as they are typed: RFC 3339, or so long from now.
+//! Times as they are typed: RFC 3339, or so long from now or ago.
 
 use prost_types::Timestamp;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::model::change::timestamp;
 
-/// Reads `2026-08-01T06:00:00Z`, `+30m`, `+2h`, `+3d`.
+/// Reads `2026-08-01T06:00:00Z`, `+30m`, `+2h`, `-3d`.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
-    let time = match text.strip_prefix('+') {
-        Some(span) => duration(span)
-            .and_then(|span| OffsetDateTime::now_utc().checked_add(span))
-            .ok_or_else(|| "so long from now is written +30m, +2h or +3d".to_owned()),
-        None => OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-            "a time is written 2026-08-01T06:00:00Z, with its offset from UTC; from now on: +2h, +3d"
-                .to_owned()
-        }),
-    }?;
+    let now = OffsetDateTime::now_utc();
+    let time = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(span), _) => duration(span).and_then(|span| now.checked_add(span)),
+        (_, Some(span)) => duration(span).and_then(|span| now.checked_sub(span)),
+        (None, None) => OffsetDateTime::parse(text, &Rfc3339).ok(),
+    };
+    let time = time.ok_or_else(|| {
+        "a time is written 2026-08-01T06:00:00Z, with its offset from UTC; so long from now: +30m, +2h, +3d; so long ago: -3d"
+            .to_owned()
+    })?;
     Ok(timestamp(time))
+}
+
+/// The same, for what has happened.
+pub(super) fn parse_past(text: &str) -> Result<Timestamp, String> {
+    let time = parse(text)?;
+    if time.seconds > OffsetDateTime::now_utc().unix_timestamp() {
+        return Err("this time has not come yet; so long ago is written -2h, -3d".to_owned());
+    }
+    Ok(time)
 }
 
 fn duration(text: &str) -> Option<Duration> {
@@ -32,10 +42,10 @@ fn duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, parse_past};
 
     #[test]
-    fn a_time_is_rfc_3339_or_so_long_from_now() {
+    fn a_time_is_rfc_3339_or_so_long_from_now_or_ago() {
         assert_eq!(
             parse("2026-08-01T06:00:00Z").unwrap().seconds,
             1_785_564_000
@@ -43,6 +53,9 @@ mod tests {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         let days = parse("+3d").unwrap().seconds - now;
         assert!((259_200..259_210).contains(&days), "{days}");
+        let ago = now - parse_past("-3d").unwrap().seconds;
+        assert!((259_190..=259_200).contains(&ago), "{ago}");
+        assert!(parse_past("+1h").is_err());
         for bad in [
             "",
             "+",
@@ -53,6 +66,8 @@ mod tests {
             "2026-08-01",
             "+99999999999d",
             "+é",
+            "-",
+            "--2h",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

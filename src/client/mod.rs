@@ -218,9 +218,15 @@ fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || is_broken(status)
 }
 
+/// How the codec says that an answer is no message of the schema.
+const UNDECODABLE: &str = "failed to decode Protobuf message";
+
 /// Whether the connection broke. The transport has many codes for that; but every error of the server's own
-/// carries details, and these carry none.
+/// carries details, and these carry none. An answer that is not understood would not be understood the next time.
 fn is_broken(status: &Status) -> bool {
+    if status.message().starts_with(UNDECODABLE) {
+        return false;
+    }
     let codes = [
         Code::Unavailable,
         Code::Unknown,

@@ -14,8 +14,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// First pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A stream that says nothing for so long is dead, although its connection does not know: a server speaks every 5 s
-/// unless it is told to be slower.
+/// unless it says otherwise.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The same, in intervals of which a server says that it is silent no longer than one.
+const INTERVALS: u32 = 3;
 
 /// A stream of responses that survives its server.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Watch {
     request: WatchRequest,
     stream: Option<Streaming<WatchResponse>>,
     pause: Duration,
+    /// After so long a stream is dead.
+    silence: Duration,
 }
 
 impl Watch {
@@ -37,6 +41,7 @@ impl Watch {
             request,
             stream: None,
             pause: FIRST_PAUSE,
+            silence: SILENCE,
         };
         watch.stream = Some(watch.connect().await?);
         Ok(watch)
@@ -73,7 +78,7 @@ impl Watch {
             self.stream = Some(self.connect().await?);
         }
         let next = match self.stream.as_mut() {
-            Some(stream) => match tokio::time::timeout(SILENCE, stream.message()).await {
+            Some(stream) => match tokio::time::timeout(self.silence, stream.message()).await {
                 Ok(next) => next,
                 Err(_) => Err(Status::unavailable("the server has fallen silent")),
             },
@@ -85,12 +90,20 @@ impl Watch {
                     self.request.start = Some(Start::Cursor(response.cursor.clone()));
                 }
                 self.pause = FIRST_PAUSE;
+                self.silence = silence(&response).unwrap_or(self.silence);
                 Ok(response)
             }
             Ok(None) => Err(Status::unavailable("the stream ended").into()),
             Err(status) => Err(status.into()),
         }
     }
+}
+
+/// How long a server that says how often it speaks may be silent.
+fn silence(response: &WatchResponse) -> Option<Duration> {
+    let interval = response.checkpoint.as_ref()?.interval?;
+    let interval = Duration::try_from(interval).ok()?;
+    Some(interval.saturating_mul(INTERVALS).max(SILENCE))
 }
 
 /// Half of the pause at least: clients that lost one server together do not come back together.

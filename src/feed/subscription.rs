@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Feed,
+    Error, Feed, Start,
     batch::Batch,
     cursor::Cursor,
     message::{Content, Message, Packing, records},
@@ -50,6 +50,8 @@ pub struct Checkpoint {
     pub passed_at: Option<OffsetDateTime>,
     /// What the feed shows here, an encoded `Digest`; if it was asked for, and this is the head.
     pub digest: Option<Bytes>,
+    /// Longest silence of a stream.
+    pub interval: Duration,
 }
 
 /// A stream's place and what it wants.
@@ -69,8 +71,12 @@ pub struct Subscription {
     ready: VecDeque<Message>,
     /// The newest head that was looked at, and word of newer ones.
     head: watch::Receiver<u64>,
+    /// The client has been told where it begins.
+    begun: bool,
     /// When the client next hears from us, come what may.
     checkpoint_at: Instant,
+    /// When it next gets a proof, though there is much to deliver.
+    proof_at: Instant,
     interval: Duration,
     stop: CancellationToken,
     stopped: bool,
@@ -86,6 +92,8 @@ impl Subscription {
     ) -> Self {
         let head = feed.ring(order.view).watch();
         let interval = feed.checkpoint_interval();
+        // Who goes on with a snapshot has a cursor.
+        let begun = place.snapshot.is_some() && matches!(order.start, Start::Cursor(_));
         Self {
             feed,
             view: order.view,
@@ -96,8 +104,9 @@ impl Subscription {
             passed_at: None,
             ready: VecDeque::new(),
             head,
-            // The first response is a checkpoint, so that every stream has a cursor from the start.
+            begun,
             checkpoint_at: Instant::now(),
+            proof_at: Instant::now(),
             interval,
             stop,
             stopped: false,
@@ -115,6 +124,10 @@ impl Subscription {
                 return Ok(None);
             }
             self.check_history()?;
+            if !self.begun {
+                self.begun = true;
+                return Ok(Some(self.beginning()));
+            }
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = Instant::now() + self.interval;
                 return Ok(Some(self.item(message)));
@@ -134,7 +147,7 @@ impl Subscription {
                 }
                 continue;
             }
-            if Instant::now() >= self.checkpoint_at {
+            if Instant::now() >= self.checkpoint_at || self.is_proof_due() {
                 return Ok(Some(self.checkpoint(false)));
             }
             self.head.mark_unchanged();
@@ -264,8 +277,31 @@ impl Subscription {
         }
     }
 
+    /// Every stream has a cursor from the start, inside of a snapshot too (F4).
+    fn beginning(&mut self) -> Item {
+        match &self.place.snapshot {
+            None => self.checkpoint(false),
+            Some(place) => {
+                let cursor = self.cursor(self.place.sequence, Some(place.after.clone()));
+                Item::Records(Vec::new(), cursor, self.place.sequence)
+            }
+        }
+    }
+
+    /// A busy feed leaves no pause for checkpoints; whoever asks for digests gets one all the same (F11).
+    fn is_proof_due(&self) -> bool {
+        self.digest
+            && Instant::now() >= self.proof_at
+            && self
+                .feed
+                .ring(self.view)
+                .digest(self.place.sequence)
+                .is_some()
+    }
+
     fn checkpoint(&mut self, caught_up: bool) -> Item {
         self.checkpoint_at = Instant::now() + self.interval;
+        self.proof_at = self.checkpoint_at;
         let sequence = self.place.sequence;
         let ring = self.feed.ring(self.view);
         let head_sequence = ring.head().max(sequence);
@@ -278,6 +314,7 @@ impl Subscription {
             digest: (self.digest && sequence == head_sequence)
                 .then(|| ring.digest(sequence))
                 .flatten(),
+            interval: self.interval,
         })
     }
 

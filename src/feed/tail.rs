@@ -65,6 +65,8 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
         store.settle(last).await?;
         return Ok(false);
     }
+    // Before the changes: who has them all is at a place whose digest is known.
+    tell(feed, &standing);
     if last + 1 < standing.earliest.0 {
         // History was dropped that was not read here yet: who needs it is told when reading the log.
         feed.ring(View::Desk).restart(standing.heads.0);

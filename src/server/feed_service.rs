@@ -213,6 +213,7 @@ fn told(checkpoint: feed::Checkpoint) -> (String, Checkpoint) {
             nanos: lag.subsec_nanoseconds(),
         }),
         digest: None,
+        interval: prost_types::Duration::try_from(checkpoint.interval).ok(),
     };
     (checkpoint.cursor, message)
 }

@@ -28,10 +28,10 @@ use crate::{
 };
 
 /// Records of one import: several commits, so that there is a middle.
-const RECORDS: usize = 4000;
+pub const RECORDS: usize = 4000;
 
 /// A server on a private Postgres of its own.
-async fn serve(data_dir: &Path, listen: &str) -> Process {
+pub async fn serve(data_dir: &Path, listen: &str) -> Process {
     let mut command = Command::new(PROGRAM);
     command
         .args(["serve", "--listen", listen, "--data-dir"])
@@ -40,7 +40,7 @@ async fn serve(data_dir: &Path, listen: &str) -> Process {
 }
 
 /// Small drafts as NDJSON; the kind of file that is imported in many commits.
-fn drafts(prefix: &str) -> String {
+pub fn drafts(prefix: &str) -> String {
     (0..RECORDS).fold(String::new(), |mut text, number| {
         writeln!(text, "{}", draft_json(&format!("{prefix}-{number}"))).unwrap();
         text

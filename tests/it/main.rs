@@ -20,6 +20,7 @@ mod bad_input;
 mod cli;
 mod cli_copies;
 mod cli_read;
+mod cli_watchers;
 mod copies;
 mod crash;
 mod desk;

@@ -82,8 +82,13 @@ async fn what_is_not_said_follows_from_what_a_stream_is_for() {
             "{consumer:?} begins now"
         );
     }
-    let first = next(&mut open(&site, plain(Consumer::Replica)).await).await;
-    assert_eq!(first.records.len(), 3, "a replica begins with a snapshot");
+    let mut stream = open(&site, plain(Consumer::Replica)).await;
+    let first = next(&mut stream).await;
+    assert_eq!(
+        first.snapshot_sequence, 3,
+        "a replica begins with a snapshot"
+    );
+    assert_eq!(next(&mut stream).await.records.len(), 3);
 }
 
 #[tokio::test]
