@@ -36,6 +36,10 @@ pub mod servers {
         env!("OUT_DIR"),
         "/servers/dateline.v1.AdminService.rs"
     ));
+    include!(concat!(
+        env!("OUT_DIR"),
+        "/servers/dateline.v1.ExportService.rs"
+    ));
 }
 
 /// The schemas as a `FileDescriptorSet`, options included: what reflection serves.

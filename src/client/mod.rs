@@ -26,7 +26,8 @@ use crate::proto::v1::{
     DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, GetRecordResponse,
     ListRevisionsRequest, ListRevisionsResponse, PublishRecordsRequest, PublishRecordsResponse,
     admin_service_client::AdminServiceClient, editorial_service_client::EditorialServiceClient,
-    feed_service_client::FeedServiceClient, record_service_client::RecordServiceClient,
+    export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
+    record_service_client::RecordServiceClient,
 };
 
 /// Largest answer that this client takes: a page or a commit, with room to spare.
@@ -50,6 +51,8 @@ pub struct Client {
     pub feed: FeedServiceClient<Channel>,
     /// What operators do.
     pub admin: AdminServiceClient<Channel>,
+    /// The state at one sequence.
+    pub exports: ExportServiceClient<Channel>,
     channel: Channel,
 }
 
@@ -84,6 +87,8 @@ impl Client {
             editorial: EditorialServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             admin: AdminServiceClient::new(channel.clone()),
+            exports: ExportServiceClient::new(channel.clone())
+                .max_decoding_message_size(MAX_ANSWER_BYTES),
             feed: FeedServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,

@@ -2,6 +2,7 @@
 //! of one batch and nothing else (F3).
 
 use bytes::{Bytes, BytesMut};
+use prost::Message as _;
 
 use super::batch::Batch;
 use crate::{
@@ -9,7 +10,8 @@ use crate::{
         filter::Filter,
         record::{delimited_len, delimiter},
     },
-    store::{StoredRecord, View},
+    proto::v1::Removal,
+    store::{Entry, Gone, View},
 };
 
 /// Bytes after which a message is sent, unless one change alone is larger. A stream that is not read holds one
@@ -17,6 +19,10 @@ use crate::{
 const MESSAGE_BYTES: usize = 64 * 1024;
 /// Field of `WatchResponse.records`.
 const RECORDS_FIELD: u32 = 4;
+/// Field of `ExportResponse.records`.
+const EXPORTED_FIELD: u32 = 1;
+/// Field of `ExportResponse.removed`.
+const REMOVED_FIELD: u32 = 2;
 
 /// A response in the making.
 #[derive(Debug)]
@@ -97,18 +103,44 @@ impl Packing {
 }
 
 /// Records of a snapshot as messages.
-pub(super) fn records(records: &[StoredRecord], view: View) -> Vec<Message> {
+pub(super) fn records(entries: &[Entry], view: View) -> Vec<Message> {
+    let encoded = |entry: &Entry| match entry {
+        Entry::Record(record) => Some((RECORDS_FIELD, record.encoded(view)?)),
+        Entry::Gone(_) => None,
+    };
+    fill(entries, encoded)
+}
+
+/// The same of an export, with what is gone.
+pub(super) fn exported(entries: &[Entry], view: View) -> Vec<Message> {
+    let encoded = |entry: &Entry| match entry {
+        Entry::Record(record) => Some((EXPORTED_FIELD, record.encoded(view)?)),
+        Entry::Gone(gone) => Some((REMOVED_FIELD, removal(gone).encode_to_vec().into())),
+    };
+    fill(entries, encoded)
+}
+
+fn removal(gone: &Gone) -> Removal {
+    Removal {
+        name: gone.name.to_string(),
+        r#type: gone.why.into(),
+        merged_into: gone.merged_into.clone().unwrap_or_default(),
+    }
+}
+
+/// Fields and their encoded values, as messages.
+fn fill(entries: &[Entry], encoded: impl Fn(&Entry) -> Option<(u32, Bytes)>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     let mut room = 0;
-    for record in records {
-        let Some(encoded) = record.encoded(view) else {
+    for entry in entries {
+        let Some((field, encoded)) = encoded(entry) else {
             continue;
         };
-        let bytes = delimited_len(RECORDS_FIELD, encoded.len());
+        let bytes = delimited_len(field, encoded.len());
         let mut head = BytesMut::with_capacity(bytes - encoded.len());
-        delimiter(RECORDS_FIELD, encoded.len(), &mut head);
+        delimiter(field, encoded.len(), &mut head);
         let pieces = [head.freeze(), encoded];
-        let last = record.name.to_string();
+        let last = entry.name().to_string();
         if let Some(message) = messages.last_mut().filter(|_| bytes <= room) {
             message.pieces.extend(pieces);
             message.content = Content::Records { last };

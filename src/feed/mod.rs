@@ -6,6 +6,7 @@
 
 mod batch;
 mod cursor;
+mod export;
 mod message;
 mod ring;
 mod start;
@@ -23,14 +24,12 @@ use tokio_util::sync::CancellationToken;
 use self::ring::Ring;
 pub use self::{
     cursor::Cursor,
+    export::{Export, ExportItem, ExportOrder},
     start::{Order, Start},
     subscription::{Checkpoint, Item, Subscription},
 };
-use crate::{
-    model::filter::Filter,
-    store::{
-        self, FeedIdentity, LOG_READERS, LogPage, SnapshotPage, Standing, Store, View, of_view,
-    },
+use crate::store::{
+    self, Extract, FeedIdentity, LOG_READERS, LogPage, SnapshotPage, Standing, Store, View, of_view,
 };
 
 /// Changes that a server reads at its start, so that those who come back find them in memory.
@@ -266,13 +265,11 @@ impl Feed {
 
     async fn snapshot_page(
         &self,
-        filter: &Filter,
-        view: View,
-        at: u64,
+        extract: &Extract,
         after: &str,
     ) -> Result<SnapshotPage, store::Error> {
         let _turn = self.shared.turns.acquire().await;
-        in_time(self.shared.store.snapshot_page(filter, view, at, after)).await
+        in_time(self.shared.store.snapshot_page(extract, after)).await
     }
 
     fn ring(&self, view: View) -> &Ring {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::filter::Filter,
-    store::{FeedIdentity, View},
+    store::{Extract, FeedIdentity, View},
 };
 
 /// Bytes of batches that are taken from the ring at once.
@@ -218,12 +218,10 @@ impl Subscription {
             return Ok(true);
         };
         let at = self.place.sequence;
-        let page = self
-            .feed
-            .snapshot_page(&self.filter, self.view, at, &place.after)
-            .await?;
+        let extract = Extract::shown(self.filter.clone(), self.view, at);
+        let page = self.feed.snapshot_page(&extract, &place.after).await?;
         self.check_read((page.epoch, page.earliest)).await?;
-        self.ready.extend(records(&page.records, self.view));
+        self.ready.extend(records(&page.entries, self.view));
         match page.after {
             Some(after) => {
                 if let Some(place) = &mut self.place.snapshot {
@@ -237,7 +235,7 @@ impl Subscription {
             }
             // Once more from the last one that is on its way: there the end is found.
             None => {
-                let last = page.records.last().map(|record| record.name.to_string());
+                let last = page.entries.last().map(|entry| entry.name().to_string());
                 if let (Some(place), Some(last)) = (&mut self.place.snapshot, last) {
                     place.after = last;
                 }

@@ -23,7 +23,7 @@ use crate::{
             WatchResponse, watch_request,
         },
     },
-    store::{Store, View, of_view},
+    store::{Store, of_view},
 };
 
 /// How old news may be that a notifier is told after a pause, if it does not say.
@@ -77,16 +77,12 @@ impl FeedService for Feeds {
         let view = view(request.view());
         let standing = self.feed.standing().await;
         let standing = standing.map_err(|error| status::store(&error))?;
-        let shown = match view {
-            View::Desk => &standing.desk,
-            View::Published => &standing.wire,
-        };
         let response = GetFeedResponse {
             feed: standing.feed.to_string(),
             epoch: standing.epoch,
             head_sequence: of_view(standing.heads, view).cast_signed(),
             earliest_sequence: of_view(standing.earliest, view).cast_signed(),
-            digest: Some(shown.to_digest()),
+            digest: Some(standing.shown(view).to_digest()),
         };
         Ok(Response::new(Ready::from(&response)))
     }

@@ -8,6 +8,7 @@ pub mod config;
 mod deadline;
 pub mod dress;
 mod editorial_service;
+mod export_service;
 mod feed_service;
 mod history;
 mod metrics;

@@ -14,6 +14,7 @@ use super::{
     config::{Config, Database, Limits},
     dress::DressLayer,
     editorial_service::Editorial,
+    export_service::Exports,
     feed_service::Feeds,
     record_service::Records,
     sweeper,
@@ -25,7 +26,8 @@ use crate::{
         servers::{
             admin_service_server::AdminServiceServer,
             editorial_service_server::EditorialServiceServer,
-            feed_service_server::FeedServiceServer, record_service_server::RecordServiceServer,
+            export_service_server::ExportServiceServer, feed_service_server::FeedServiceServer,
+            record_service_server::RecordServiceServer,
         },
     },
     store::{self, Committer, Store, embedded},
@@ -250,6 +252,11 @@ impl Parts {
             feed: feed.clone(),
         })
         .max_decoding_message_size(limits.message_bytes);
+        let exports = ExportServiceServer::new(Exports {
+            feed: feed.clone(),
+            stop: streams_stop.clone(),
+        })
+        .max_decoding_message_size(limits.message_bytes);
         let feeds = FeedServiceServer::new(Feeds {
             feed,
             store: store.clone(),
@@ -264,7 +271,8 @@ impl Parts {
             .add_service(records)
             .add_service(editorial)
             .add_service(feeds)
-            .add_service(admin);
+            .add_service(admin)
+            .add_service(exports);
         let router = with_reflection(router);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stopping = {

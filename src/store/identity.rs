@@ -76,6 +76,17 @@ pub struct Standing {
     pub wire: Tallies,
 }
 
+impl Standing {
+    /// What a view shows at its head.
+    #[must_use]
+    pub fn shown(&self, view: View) -> &Tallies {
+        match view {
+            View::Desk => &self.desk,
+            View::Published => &self.wire,
+        }
+    }
+}
+
 impl Store {
     /// Which feed this is.
     ///

@@ -38,7 +38,7 @@ pub use self::{
     identity::{Epoch, FeedIdentity, Standing, of_view},
     list::Page,
     log::{LogEntry, LogPage},
-    snapshot::SnapshotPage,
+    snapshot::{Entry, Extract, Gone, SnapshotPage},
     stored::{StoredRecord, View},
     wake::Wake,
 };

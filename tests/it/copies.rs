@@ -4,5 +4,5 @@
 mod digests;
 pub mod follower;
 mod histories;
-mod snapshots;
+pub mod snapshots;
 mod starts;

@@ -28,6 +28,7 @@ mod desk_create;
 mod desk_edit;
 mod embedded;
 mod examples;
+mod exports;
 mod faults;
 mod feed;
 mod gold;

@@ -1,0 +1,194 @@
+//! The state at one sequence, page by page, for those who take it home (E1, E3): what a snapshot is to a stream, without
+//! what follows; of any sequence that is kept, in parts, or only what is new since another.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Feed,
+    cursor::{Cursor, InSnapshot},
+    message::{Content, exported},
+    start::check_kept,
+};
+use crate::store::{Extract, FeedIdentity, Standing, of_view};
+
+/// What a client asks of an export.
+#[derive(Debug, Clone)]
+pub struct ExportOrder {
+    /// What it is of; its `at` counts only if `sequence` does not say.
+    pub extract: Extract,
+    /// As of which sequence; the head if it is not said.
+    pub sequence: Option<u64>,
+    /// What was asked for, so that it is not gone on with as something else.
+    pub asked: Vec<u8>,
+    /// Where it goes on.
+    pub cursor: Option<String>,
+}
+
+/// What an export sends next.
+#[derive(Debug)]
+pub enum ExportItem {
+    /// Fields of `ExportResponse`, and the cursor after them.
+    Part(Vec<Bytes>, String),
+    /// Everything has been sent.
+    End,
+}
+
+/// An export on its way.
+#[derive(Debug)]
+pub struct Export {
+    feed: Feed,
+    extract: Extract,
+    identity: Arc<FeedIdentity>,
+    place: InSnapshot,
+    /// Parts that are ready, last first.
+    ready: Vec<(Vec<Bytes>, String)>,
+    is_done: bool,
+    standing: Standing,
+    stop: CancellationToken,
+}
+
+impl Feed {
+    /// Begins an export, or goes on with it.
+    ///
+    /// # Errors
+    /// When that state cannot be served (F6).
+    pub async fn export(
+        &self,
+        order: ExportOrder,
+        stop: CancellationToken,
+    ) -> Result<Export, Error> {
+        let mut extract = order.extract;
+        let view = extract.view;
+        let standing = self.standing().await?;
+        let mut identity = self.identity();
+        if identity.epoch != standing.epoch || identity.id != standing.feed {
+            identity = self.refresh().await?;
+        }
+        let beginning = InSnapshot::begin(&order.asked);
+        let head = of_view(standing.heads, view);
+        let place = match &order.cursor {
+            None => {
+                extract.at = order.sequence.unwrap_or(head);
+                beginning
+            }
+            Some(text) => {
+                let cursor = Cursor::from_text(text, &identity, view)?;
+                let place = cursor.snapshot.ok_or(Error::InvalidCursor)?;
+                let is_as_asked = order.sequence.is_none_or(|at| at == cursor.sequence);
+                if place.filter != beginning.filter || !is_as_asked {
+                    return Err(Error::FilterChanged);
+                }
+                extract.at = cursor.sequence;
+                place
+            }
+        };
+        for asked in [Some(extract.at), extract.since].into_iter().flatten() {
+            if asked > head {
+                return Err(Error::CursorInFuture {
+                    cursor: asked,
+                    head,
+                });
+            }
+            check_kept(of_view(standing.earliest, view), asked)?;
+        }
+        Ok(Export {
+            feed: self.clone(),
+            extract,
+            identity,
+            place,
+            ready: Vec::new(),
+            is_done: false,
+            standing,
+            stop,
+        })
+    }
+}
+
+impl Export {
+    /// As of which sequence it is.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.extract.at
+    }
+
+    /// Where the feed stood when it began, or was gone on with.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Where it stands: the cursor to go on from.
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        self.cursor_after(self.place.after.clone())
+    }
+
+    fn cursor_after(&self, after: String) -> String {
+        Cursor {
+            view: self.extract.view,
+            sequence: self.extract.at,
+            snapshot: Some(InSnapshot {
+                after,
+                ..self.place.clone()
+            }),
+        }
+        .to_text(&self.identity)
+    }
+
+    /// What comes next; `None` when the server stops: the cursor goes on elsewhere.
+    ///
+    /// # Errors
+    /// When the store cannot answer, or history went that this needs (F6).
+    pub async fn next(&mut self) -> Result<Option<ExportItem>, Error> {
+        if self.stop.is_cancelled() {
+            return Ok(None);
+        }
+        if let Some((pieces, cursor)) = self.ready.pop() {
+            return Ok(Some(ExportItem::Part(pieces, cursor)));
+        }
+        if self.is_done {
+            return Ok(Some(ExportItem::End));
+        }
+        let page = self
+            .feed
+            .snapshot_page(&self.extract, &self.place.after)
+            .await?;
+        if page.epoch != self.identity.epoch {
+            self.feed.refresh().await?;
+            self.check_history()?;
+        }
+        for asked in [Some(self.extract.at), self.extract.since] {
+            asked.map_or(Ok(()), |asked| check_kept(page.earliest, asked))?;
+        }
+        let messages = exported(&page.entries, self.extract.view);
+        let parts = messages.into_iter().map(|message| match message.content {
+            Content::Records { last } => (message.pieces, self.cursor_after(last)),
+            Content::Changes { .. } => (message.pieces, String::new()),
+        });
+        self.ready = parts.rev().collect();
+        match page.after {
+            Some(after) => self.place.after = after,
+            None => self.is_done = true,
+        }
+        Ok(Some(match self.ready.pop() {
+            Some((pieces, cursor)) => ExportItem::Part(pieces, cursor),
+            None if self.is_done => ExportItem::End,
+            // A page without anything moves on too, and says so.
+            None => ExportItem::Part(Vec::new(), self.cursor()),
+        }))
+    }
+
+    /// Whether the state is still one of this database's history.
+    fn check_history(&mut self) -> Result<(), Error> {
+        let now = self.feed.identity();
+        let shared = now.shared_up_to(self.identity.epoch, self.extract.view);
+        if now.id != self.identity.id || shared.is_none_or(|last| self.extract.at > last) {
+            return Err(Error::ForeignCursor);
+        }
+        self.identity = now;
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! `ExportService`: the state at one sequence, from ready bytes.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, stream};
+use prost::Message;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{
+    codec::Ready,
+    read::{Pieces, check, view},
+    status::{self, Reason},
+};
+use crate::{
+    feed::{Export, ExportItem, ExportOrder, Feed},
+    model::filter::Filter,
+    proto::{
+        servers::export_service_server::ExportService,
+        v1::{ExportBegin, ExportRequest, ExportResponse},
+    },
+    store::{Extract, View},
+};
+
+/// Exports.
+#[derive(Debug, Clone)]
+pub struct Exports {
+    /// What is exported.
+    pub feed: Feed,
+    /// Ends every stream.
+    pub stop: CancellationToken,
+}
+
+type Responses = Pin<Box<dyn Stream<Item = Result<Ready<ExportResponse>, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ExportService for Exports {
+    type ExportStream = Responses;
+
+    async fn export(&self, request: Request<ExportRequest>) -> Result<Response<Responses>, Status> {
+        let mut request = request.into_inner();
+        // By the names that it says, and no others: what it means must not change.
+        let filter = Filter::new(request.filter.as_ref());
+        let filter =
+            filter.map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))?;
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = view(request.view());
+        let order = order(&request, filter, view)?;
+        let export = self.feed.export(order, self.stop.child_token()).await;
+        let export = export.map_err(|error| status::feed(&error))?;
+        metrics::counter!("dateline_exports").increment(1);
+        Ok(Response::new(Box::pin(responses(export, view))))
+    }
+}
+
+fn order(request: &ExportRequest, filter: Filter, view: View) -> Result<ExportOrder, Status> {
+    let parts = u16::try_from(request.partitions.max(1)).unwrap_or(u16::MAX);
+    let part = u16::try_from(request.partition).unwrap_or(u16::MAX);
+    if part >= parts {
+        let what = format!("there are {parts} partitions, from 0 to {}", parts - 1);
+        return Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "partition",
+            &what,
+        ));
+    }
+    let since = request.since_sequence.map(i64::cast_unsigned);
+    let sequence = request.sequence.map(i64::cast_unsigned);
+    if let (Some(since), Some(at)) = (since, sequence)
+        && since > at
+    {
+        let what = "must not be after sequence";
+        return Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "since_sequence",
+            what,
+        ));
+    }
+    // What a cursor belongs to: everything but how far it has come.
+    let asked = ExportRequest {
+        sequence: None,
+        cursor: String::new(),
+        ..request.clone()
+    };
+    Ok(ExportOrder {
+        extract: Extract {
+            filter,
+            view,
+            at: 0,
+            since,
+            tombstones: request.tombstones,
+            part: (part, parts),
+        },
+        sequence,
+        asked: asked.encode_to_vec(),
+        cursor: (!request.cursor.is_empty()).then(|| request.cursor.clone()),
+    })
+}
+
+enum Step {
+    Begin(Export),
+    Go(Export),
+    Over,
+}
+
+fn responses(
+    export: Export,
+    view: View,
+) -> impl Stream<Item = Result<Ready<ExportResponse>, Status>> + Send {
+    stream::unfold(Step::Begin(export), move |step| async move {
+        match step {
+            Step::Begin(export) => Some((Ok(begin(&export, view)), Step::Go(export))),
+            Step::Go(mut export) => Some(match export.next().await {
+                Ok(Some(ExportItem::Part(pieces, cursor))) => {
+                    (Ok(part(pieces, &cursor)), Step::Go(export))
+                }
+                Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
+                Ok(None) => {
+                    let message = "the server is shutting down; go on from the last cursor, here or elsewhere";
+                    (
+                        Err(status::unavailable(Reason::ShuttingDown, message)),
+                        Step::Over,
+                    )
+                }
+                Err(error) => (Err(status::feed(&error)), Step::Over),
+            }),
+            Step::Over => None,
+        }
+    })
+}
+
+fn begin(export: &Export, view: View) -> Ready<ExportResponse> {
+    let standing = export.standing();
+    let is_head = crate::store::of_view(standing.heads, view) == export.sequence();
+    let begin = ExportBegin {
+        feed: standing.feed.to_string(),
+        epoch: standing.epoch,
+        sequence: export.sequence().cast_signed(),
+        digest: is_head.then(|| standing.shown(view).to_digest()),
+    };
+    Ready::from(&ExportResponse {
+        begin: Some(begin),
+        cursor: export.cursor(),
+        ..ExportResponse::default()
+    })
+}
+
+/// `records = 1` and `removed = 2` are ready; `cursor = 3` is added.
+fn part(ready: Vec<bytes::Bytes>, cursor: &str) -> Ready<ExportResponse> {
+    let mut pieces = Pieces::default();
+    for piece in ready {
+        pieces.fields(piece);
+    }
+    pieces.string(3, cursor);
+    pieces.finish()
+}
+
+fn end(export: &Export) -> Ready<ExportResponse> {
+    Ready::from(&ExportResponse {
+        complete: true,
+        cursor: export.cursor(),
+        ..ExportResponse::default()
+    })
+}

@@ -1,0 +1,5 @@
+//! Taking the state home: the service, and what clients make of it.
+
+pub mod nights;
+pub mod states;
+pub mod taker;

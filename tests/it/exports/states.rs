@@ -1,0 +1,379 @@
+//! E1, E2, E3: an export is the state at one sequence, the same every time, wherever it is cut.
+
+use std::collections::BTreeMap;
+
+use dateline::proto::v1::{
+    ExportRequest, Kind, ListRecordsRequest, RecordFilter, State, View, change::Type,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::taker::{Taken, next, open, refused, since, take, whole};
+use crate::{
+    copies::{
+        follower::{Follower, follow},
+        snapshots::crowd,
+    },
+    gold::{from_beginning, publish_gold},
+    life::hands::*,
+    rig::{Site, name, site},
+};
+
+/// Somebody who writes until told to stop, all ways.
+fn writer(site: &Site, records: Vec<dateline::proto::v1::Record>) -> impl AsyncFnOnce() -> usize {
+    let (client, stop) = (site.client.clone(), CancellationToken::new());
+    let stopped = stop.clone();
+    let writing = tokio::spawn(async move {
+        let mut count = 0;
+        for record in records.iter().cycle() {
+            if stopped.is_cancelled() {
+                break;
+            }
+            let now = on_desk(&client, name(record)).await;
+            match (count % 5, state(&now)) {
+                (0, State::Published) => drop(one(&client, retract(&now, "wrong", false)).await),
+                (_, State::Published) => {
+                    let text = format!("said {count} times");
+                    one(&client, correct(&saying(&now, &text), &[], "said better")).await;
+                }
+                _ => drop(make(&client, &[actor(&format!("late-{count}"))]).await),
+            }
+            count += 1;
+        }
+        count
+    });
+    async move || {
+        stop.cancel();
+        writing.await.unwrap()
+    }
+}
+
+/// What the log folds to at a sequence.
+async fn fold(site: &Site, view: View, at: i64) -> BTreeMap<String, dateline::proto::v1::Record> {
+    let mut follower = Follower::default();
+    let mut stream = crate::copies::follower::open(site, from_beginning(view)).await;
+    let mut done = false;
+    while !done {
+        let mut response = crate::copies::follower::next(&mut stream).await;
+        response.changes.retain(|change| change.sequence <= at);
+        follower.take(response);
+        let last = follower.sequences.last().copied().unwrap_or_default();
+        let told = follower.checkpoint.as_ref().map_or(0, |it| it.sequence);
+        done = last.max(told) >= at;
+    }
+    follower.records
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e1_e3_an_export_that_is_cut_everywhere_under_writers_is_the_state_at_its_sequence() {
+    let sites = two_bases().await;
+    let crowd = crowd(&sites[0], 3000).await;
+    for view in [View::Published, View::Desk] {
+        let edited = crowd.iter().step_by(30).cloned().collect();
+        let stop = writer(&sites[0], edited);
+        let mut taken = Taken::default();
+        let mut request = whole(view);
+        for turn in 0.. {
+            let mut stream = open(&sites[turn % 2], request.clone()).await;
+            // The first response of each stream says what it is of.
+            taken.take(next(&mut stream).await);
+            taken.take(next(&mut stream).await);
+            if taken.complete {
+                assert!(turn > 10, "{turn} streams");
+                break;
+            }
+            request.cursor.clone_from(&taken.cursor);
+        }
+        // A part is no part of another export.
+        let parts = take(
+            &sites[1],
+            ExportRequest {
+                sequence: Some(taken.sequence()),
+                ..whole(view)
+            },
+        )
+        .await;
+        assert!(stop().await > 0, "somebody wrote");
+        assert_eq!(taken.records, fold(&sites[0], view, taken.sequence()).await);
+        assert_eq!(
+            parts.records, taken.records,
+            "the same the second time (E2)"
+        );
+        assert_eq!(taken.digest(), taken.begin.clone().unwrap().digest.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn e1_partitions_are_the_whole_and_no_record_is_in_two() {
+    let site = site().await;
+    publish_gold(&site).await;
+    let all = take(&site, whole(View::Published)).await;
+    assert_eq!(all.records.len(), 47);
+    let mut parts = BTreeMap::new();
+    let mut sizes = Vec::new();
+    for partition in 0..4 {
+        let request = ExportRequest {
+            sequence: Some(all.sequence()),
+            partitions: 4,
+            partition,
+            ..whole(View::Published)
+        };
+        let part = take(&site, request).await.records;
+        sizes.push(part.len());
+        for (name, record) in part {
+            assert!(parts.insert(name, record).is_none());
+        }
+    }
+    assert_eq!(parts, all.records);
+    assert!(sizes.iter().all(|size| *size > 2), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn e1_an_export_under_a_filter_is_what_a_list_under_it_returns() {
+    let site = site().await;
+    publish_gold(&site).await;
+    let filters = [
+        RecordFilter::default(),
+        RecordFilter {
+            kinds: vec![Kind::Event.into(), Kind::Article.into()],
+            ..RecordFilter::default()
+        },
+        RecordFilter {
+            actors: vec!["actors/nato".into()],
+            ..RecordFilter::default()
+        },
+        RecordFilter {
+            states: vec![State::Retracted.into(), State::Published.into()],
+            ..RecordFilter::default()
+        },
+    ];
+    for view in [View::Published, View::Desk] {
+        for filter in &filters {
+            let list = ListRecordsRequest {
+                filter: Some(filter.clone()),
+                view: view.into(),
+                page_size: 1000,
+                ..ListRecordsRequest::default()
+            };
+            let mut client = site.client.clone();
+            let listed = client.records.list_records(list).await.unwrap();
+            let request = ExportRequest {
+                filter: Some(filter.clone()),
+                ..whole(view)
+            };
+            let taken: Vec<_> = take(&site, request).await.records.into_values().collect();
+            assert!(!taken.is_empty());
+            assert_eq!(taken, listed.into_inner().records, "{view:?} {filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn e2_an_older_sequence_is_exported_as_it_was_and_tombstones_on_request() {
+    let site = base().await;
+    let before = take(&site, whole(View::Published)).await;
+    let first = shown(&site.client, &actor("changed")).await;
+    one(&site.client, retract(&first, "wrong", false)).await;
+    let again = ExportRequest {
+        sequence: Some(before.sequence()),
+        ..whole(View::Published)
+    };
+    let again = take(&site, again).await;
+    assert_eq!(again.records, before.records);
+    assert_eq!(again.begin.unwrap().digest, None, "the feed has moved on");
+    let with_tombstones = ExportRequest {
+        tombstones: true,
+        ..whole(View::Published)
+    };
+    let with_tombstones = take(&site, with_tombstones).await;
+    let tombstone = &with_tombstones.records["actors/changed"];
+    assert_eq!(state(tombstone), State::Retracted);
+    assert_eq!(with_tombstones.records.len(), before.records.len() + 1);
+}
+
+#[tokio::test]
+async fn e5_a_delta_says_why_a_record_is_gone() {
+    let site = base().await;
+    let client = &site.client;
+    let names = ["retracted", "merged", "stays", "purged", "leaves"];
+    let mut records = Vec::new();
+    for name in names {
+        records.push(shown(client, &actor(name)).await);
+    }
+    let draft = make(client, &[actor("dropped")]).await.swap_remove(0);
+    let (desk, wire) = heads(&site.url).await;
+    one(client, retract(&records[0], "wrong", false)).await;
+    one(client, merge(&records[1], &records[2])).await;
+    done(client, vec![purge(&records[3], false)]).await;
+    done(client, vec![delete(&draft)]).await;
+    // Comes and goes between the two.
+    let late = make(client, &[actor("brief")]).await.swap_remove(0);
+    done(client, vec![delete(&late)]).await;
+    let new = shown(client, &actor("new")).await;
+    let removed = |taken: &Taken| -> Vec<(String, Type, String)> {
+        let removed = taken.removed.values();
+        removed
+            .map(|it| (it.name.clone(), it.r#type(), it.merged_into.clone()))
+            .collect()
+    };
+    let on_wire = take(&site, since(View::Published, wire)).await;
+    let gone = |name: &str, why, into: &str| (format!("actors/{name}"), why, into.to_owned());
+    assert_eq!(
+        removed(&on_wire),
+        [
+            gone("merged", Type::Merged, "actors/stays"),
+            gone("purged", Type::Purged, ""),
+            gone("retracted", Type::Retracted, ""),
+        ]
+    );
+    // Who stands for another says so, and so has changed.
+    let changed: Vec<_> = on_wire.records.keys().collect();
+    assert_eq!(changed, [name(&new), "actors/stays"]);
+    let at_desk = take(&site, since(View::Desk, desk)).await;
+    assert_eq!(
+        removed(&at_desk),
+        [
+            gone("dropped", Type::Deleted, ""),
+            gone("merged", Type::Merged, "actors/stays"),
+            gone("purged", Type::Purged, ""),
+            gone("retracted", Type::Retracted, ""),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
+    let site = site().await;
+    publish_gold(&site).await;
+    let ask = |request: ExportRequest, code, reason| refused(&site, request, code, reason);
+    let wire = whole(View::Published);
+    ask(
+        ExportRequest {
+            sequence: Some(48),
+            ..wire.clone()
+        },
+        Code::OutOfRange,
+        "CURSOR_IN_FUTURE",
+    )
+    .await;
+    ask(
+        since(View::Published, 48),
+        Code::OutOfRange,
+        "CURSOR_IN_FUTURE",
+    )
+    .await;
+    for bad in [
+        ExportRequest {
+            partitions: 4,
+            partition: 4,
+            ..wire.clone()
+        },
+        ExportRequest {
+            partition: 1,
+            ..wire.clone()
+        },
+        ExportRequest {
+            partitions: 257,
+            ..wire.clone()
+        },
+        ExportRequest {
+            sequence: Some(-1),
+            ..wire.clone()
+        },
+        ExportRequest {
+            sequence: Some(3),
+            since_sequence: Some(4),
+            ..wire.clone()
+        },
+    ] {
+        ask(bad, Code::InvalidArgument, "INVALID_REQUEST").await;
+    }
+    let cursor = next(&mut open(&site, wire.clone()).await).await.cursor;
+    for other in [
+        ExportRequest {
+            tombstones: true,
+            ..wire.clone()
+        },
+        ExportRequest {
+            partitions: 2,
+            ..wire.clone()
+        },
+        since(View::Published, 3),
+        ExportRequest {
+            sequence: Some(46),
+            ..wire.clone()
+        },
+        ExportRequest {
+            cursor: "noise".into(),
+            ..wire.clone()
+        },
+    ] {
+        let cursor = if other.cursor.is_empty() {
+            cursor.clone()
+        } else {
+            other.cursor.clone()
+        };
+        ask(
+            ExportRequest { cursor, ..other },
+            Code::InvalidArgument,
+            "INVALID_CURSOR",
+        )
+        .await;
+    }
+    let of_desk = ExportRequest {
+        cursor: cursor.clone(),
+        ..whole(View::Desk)
+    };
+    ask(of_desk, Code::FailedPrecondition, "CURSOR_FOREIGN").await;
+    // A cursor of an export is none of a stream, nor the other way round.
+    let watching = crate::copies::follower::resume(View::Published, &cursor);
+    crate::copies::follower::refused(&site, watching)
+        .await
+        .is(Code::InvalidArgument, "INVALID_CURSOR");
+    let mut following = Follower::default();
+    let mut stream = crate::copies::follower::open(&site, from_beginning(View::Published)).await;
+    follow(&mut following, &mut stream, 47).await;
+    let of_stream = ExportRequest {
+        cursor: following.cursor,
+        ..wire.clone()
+    };
+    ask(of_stream, Code::InvalidArgument, "INVALID_CURSOR").await;
+    // History that is gone.
+    let stays = on_desk(&site.client, "actors/nato").await;
+    one(
+        &site.client,
+        correct(&saying(&stays, "better"), &[], "said better"),
+    )
+    .await;
+    let compact = dateline::proto::v1::CompactFeedRequest {
+        before: Some(dateline::proto::v1::compact_feed_request::Before::DeskSequence(1000)),
+        validate_only: false,
+    };
+    site.client
+        .clone()
+        .admin
+        .compact_feed(compact)
+        .await
+        .unwrap();
+    ask(
+        ExportRequest {
+            sequence: Some(46),
+            ..wire.clone()
+        },
+        Code::OutOfRange,
+        "CURSOR_EXPIRED",
+    )
+    .await;
+    ask(
+        since(View::Published, 3),
+        Code::OutOfRange,
+        "CURSOR_EXPIRED",
+    )
+    .await;
+    ask(
+        ExportRequest { cursor, ..wire },
+        Code::OutOfRange,
+        "CURSOR_EXPIRED",
+    )
+    .await;
+}

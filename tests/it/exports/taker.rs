@@ -1,0 +1,124 @@
+//! A client that takes an export, by the words of the schema alone.
+
+use std::collections::BTreeMap;
+
+use dateline::proto::v1::{
+    Digest, ExportBegin, ExportRequest, ExportResponse, Record, RecordFilter, Removal, State, View,
+};
+use tonic::{Code, Streaming};
+
+use crate::{
+    life::hands::Refused,
+    rig::{PATIENCE, Site, meta, name},
+    validator::digest::Copy,
+};
+
+/// What came of an export.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Taken {
+    pub records: BTreeMap<String, Record>,
+    pub removed: BTreeMap<String, Removal>,
+    pub begin: Option<ExportBegin>,
+    pub cursor: String,
+    pub complete: bool,
+}
+
+impl Taken {
+    pub fn take(&mut self, response: ExportResponse) {
+        for record in response.records {
+            let last = self.records.keys().next_back();
+            assert!(
+                last.is_none_or(|last| last.as_str() < name(&record)),
+                "records come in order, each once"
+            );
+            self.records.insert(name(&record).to_owned(), record);
+        }
+        for removal in response.removed {
+            let last = self.removed.keys().next_back();
+            assert!(last.is_none_or(|last| *last < removal.name));
+            self.removed.insert(removal.name.clone(), removal);
+        }
+        // Whoever goes on is told the same again, but for what the feed shows meanwhile.
+        if let Some(begin) = response.begin {
+            let before = self.begin.get_or_insert_with(|| begin.clone());
+            assert_eq!(before.sequence, begin.sequence);
+        }
+        self.cursor = response.cursor;
+        self.complete = response.complete;
+    }
+
+    pub fn sequence(&self) -> i64 {
+        self.begin.as_ref().unwrap().sequence
+    }
+
+    /// Puts a delta on top.
+    pub fn apply(&mut self, delta: Self) {
+        for name in delta.removed.keys() {
+            assert!(!delta.records.contains_key(name), "{name} comes and goes");
+            self.records.remove(name);
+        }
+        self.records.extend(delta.records);
+    }
+
+    /// What a list would show of it, added up.
+    pub fn digest(&self) -> Digest {
+        let mut copy = Copy::default();
+        for record in self.records.values() {
+            if ![State::Retracted, State::Merged].contains(&meta(record).state()) {
+                copy.insert(record, &RecordFilter::default());
+            }
+        }
+        copy.count().expect("nothing of it was erased")
+    }
+}
+
+pub fn whole(view: View) -> ExportRequest {
+    ExportRequest {
+        view: view.into(),
+        ..ExportRequest::default()
+    }
+}
+
+pub fn since(view: View, sequence: i64) -> ExportRequest {
+    ExportRequest {
+        since_sequence: Some(sequence),
+        ..whole(view)
+    }
+}
+
+pub async fn open(site: &Site, request: ExportRequest) -> Streaming<ExportResponse> {
+    let mut client = site.client.clone();
+    client.exports.export(request).await.unwrap().into_inner()
+}
+
+pub async fn next(stream: &mut Streaming<ExportResponse>) -> ExportResponse {
+    tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("a response comes")
+        .unwrap()
+        .expect("the export is not over")
+}
+
+/// An export from its beginning to its end.
+pub async fn take(site: &Site, request: ExportRequest) -> Taken {
+    let mut taken = Taken::default();
+    let mut stream = open(site, request).await;
+    while !taken.complete {
+        taken.take(next(&mut stream).await);
+    }
+    assert!(
+        stream.message().await.unwrap().is_none(),
+        "the end is the end"
+    );
+    taken
+}
+
+/// An export that must not begin.
+pub async fn refused(site: &Site, request: ExportRequest, code: Code, reason: &str) -> Refused {
+    let Err(status) = site.client.clone().exports.export(request).await else {
+        panic!("the export begins");
+    };
+    let refused = Refused::from(status);
+    refused.is(code, reason);
+    refused
+}
