@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::proto::v1::{Actor, Record, State, actor::Type, record::Kind as Body};
+use super::is_tombstone;
+use crate::proto::v1::{Actor, Record, actor::Type, record::Kind as Body};
 
 /// Actors by name; some tens of bytes and two short texts each.
 #[derive(Debug, Default)]
@@ -51,11 +52,4 @@ impl From<&Actor> for Known {
             region_code: actor.region_code.as_str().into(),
         }
     }
-}
-
-/// Whether a record is what stays of one that was withdrawn or merged: a name and its meta.
-#[must_use]
-pub fn is_tombstone(record: &Record) -> bool {
-    let meta = record.kind.as_ref().and_then(Body::meta);
-    meta.is_some_and(|meta| matches!(meta.state(), State::Retracted | State::Merged))
 }

@@ -16,13 +16,21 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::proto::v1::{Kind, Record};
+use crate::proto::v1::{Kind, Record, State, record::Kind as Body};
 
 pub mod actors;
+mod columns;
+mod csv;
+mod dates;
+mod documents;
+mod followthemoney;
 mod losses;
 mod ndjson;
+mod ninjs;
+mod parquet;
 mod protobuf;
 mod redact;
+mod schemaorg;
 
 pub use self::{actors::Actors, losses::Losses, redact::redact};
 
@@ -89,14 +97,17 @@ impl Format {
     /// An encoder of one file; `None` when the format has nothing for records of that kind.
     #[must_use]
     pub fn encoder(self, kind: Kind, options: &Options) -> Option<Box<dyn Encoder>> {
-        let _ = options;
         if kind == Kind::Unspecified {
             return None;
         }
         Some(match self {
             Format::Ndjson => Box::new(ndjson::Ndjson),
             Format::Protobuf => Box::new(protobuf::Protobuf),
-            _ => return None,
+            Format::Parquet => Box::new(parquet::Parquet::new(kind)),
+            Format::FollowTheMoney => Box::new(followthemoney::encoder(kind)),
+            Format::SchemaOrg => Box::new(schemaorg::encoder(kind, options)),
+            Format::Ninjs => Box::new(ninjs::encoder(kind, options)?),
+            Format::Csv => Box::new(csv::Csv::new(kind)),
         })
     }
 }
@@ -171,6 +182,24 @@ pub enum Error {
     /// A value that JSON cannot say, such as a number that is not finite.
     #[error("a record cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// A field of the schema that no column can hold.
+    #[error("the field {0} fits no column")]
+    Column(String),
+    /// A row that cannot be written.
+    #[error("a row cannot be written as CSV")]
+    Csv(#[from] ::csv::Error),
+    /// Columns that do not fit together.
+    #[error("a batch of rows cannot be made into columns")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// Columns that cannot be written.
+    #[error("a row group cannot be written")]
+    Parquet(#[from] ::parquet::errors::ParquetError),
+}
+
+/// Whether a record is what stays of one that was withdrawn or merged: a name and its meta.
+fn is_tombstone(record: &Record) -> bool {
+    let meta = record.kind.as_ref().and_then(Body::meta);
+    meta.is_some_and(|meta| matches!(meta.state(), State::Retracted | State::Merged))
 }
 
 /// Lines of JSON all end alike.
