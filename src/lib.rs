@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod export;
 pub mod feed;
 pub mod model;
 pub mod proto;

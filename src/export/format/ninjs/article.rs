@@ -1,0 +1,153 @@
+//! An article as a text item.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Ninjs, Object, alternative_id, list_of, region, said_of_meta};
+use crate::{
+    export::format::{Actors, Losses},
+    proto::v1::{Article, Mention, SourceCredit, actor::Type},
+};
+
+/// The fields that the item says.
+pub(super) const SAID: &[&str] = said_of_meta![
+    "headline",
+    "body",
+    "language_code",
+    "summary",
+    "publisher",
+    "bylines.display_name",
+    "source_url",
+    "sources.display_name",
+    "sources.actor",
+    "topics.id",
+    "topics.label",
+    "topics.code",
+    "mentions.target",
+    "usage_terms",
+    "original_sha256",
+];
+
+impl Ninjs {
+    pub(super) fn article(
+        &self,
+        article: &Article,
+        actors: &Actors,
+        losses: &mut Losses,
+    ) -> Object {
+        let meta = article.meta.clone().unwrap_or_default();
+        let bylines = article
+            .bylines
+            .iter()
+            .map(|byline| byline.display_name.as_str());
+        let subject = |topic| Self::subject(topic, "articles.topics", losses);
+        let subjects: Vec<_> = article.topics.iter().map(subject).collect();
+        let ids = [
+            alternative_id("uid", &meta.uid),
+            alternative_id("originalSha256", &article.original_sha256),
+            alternative_id("sourceUrl", &article.source_url),
+        ];
+        let item = self
+            .item(&article.name, &meta, losses)
+            .set("type", "text")
+            .set("language", article.language_code.as_str())
+            .set("title", article.headline.as_str())
+            .set("headlines", text("main", &article.headline))
+            .set("descriptions", text("summary", &article.summary))
+            .set("bodies", body(&article.body))
+            .set("by", bylines.collect::<Vec<_>>().join(", "))
+            .set("usageTerms", article.usage_terms.as_str())
+            .set("subjects", subjects)
+            .set("infoSources", self.sources(article, actors, losses))
+            .set("altIds", ids.into_iter().flatten().collect::<Vec<_>>());
+        let named = self.named(article, actors, losses);
+        named
+            .into_iter()
+            .fold(item, |item, (list, of)| item.set(list, of))
+    }
+
+    /// Whom the article credits, and who published it.
+    fn sources(&self, article: &Article, actors: &Actors, losses: &mut Losses) -> Vec<Value> {
+        let credit = |source: &SourceCredit| {
+            losses.add("articles.sources.url", u64::from(!source.url.is_empty()));
+            Object::default()
+                .set("name", source.display_name.as_str())
+                .set("uri", self.uri_if_any(&source.actor))
+                .set("role", "contentOriginator")
+                .into()
+        };
+        let mut sources: Vec<Value> = article.sources.iter().map(credit).collect();
+        if !article.publisher.is_empty() {
+            let known = actors.get(&article.publisher);
+            let publisher = Object::default()
+                .set("name", known.map(|known| known.display_name.as_ref()))
+                .set("uri", self.uri(&article.publisher))
+                .set("role", "publisher");
+            sources.push(publisher.into());
+        }
+        sources
+    }
+
+    fn uri_if_any(&self, name: &str) -> Option<String> {
+        (!name.is_empty()).then(|| self.uri(name))
+    }
+
+    /// Whom and what the text names, each once, in the order of the first mention, by the list of the item.
+    fn named(
+        &self,
+        article: &Article,
+        actors: &Actors,
+        losses: &mut Losses,
+    ) -> BTreeMap<&'static str, Vec<Value>> {
+        let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for mention in &article.mentions {
+            if !seen.insert(mention.target.as_str()) {
+                continue;
+            }
+            match self.mentioned(mention, actors) {
+                Some((list, entry)) => named.entry(list).or_default().push(entry),
+                None => losses.add("articles.mentions.target", 1),
+            }
+        }
+        named
+    }
+
+    fn mentioned(&self, mention: &Mention, actors: &Actors) -> Option<(&'static str, Value)> {
+        let target = mention.target.as_str();
+        let entry = Object::default()
+            .set("uri", self.uri(target))
+            .set("rel", "mentions");
+        if target.starts_with("events/") {
+            let printed = mention.span.as_ref().map(|span| span.exact.as_str());
+            return Some((
+                "events",
+                entry.set("id", target).set("name", printed).into(),
+            ));
+        }
+        let known = actors.get(target)?;
+        let place = region(&known.region_code).filter(|_| known.r#type == Type::State);
+        let entry = entry
+            .set("name", known.display_name.as_ref())
+            .set("literal", place);
+        Some((list_of(known)?, entry.into()))
+    }
+}
+
+/// A list of one text; empty without text.
+pub(super) fn text(role: &str, value: &str) -> Vec<Value> {
+    if value.is_empty() {
+        return Vec::new();
+    }
+    vec![json!({"role": role, "contentType": "text/plain", "value": value})]
+}
+
+fn body(value: &str) -> Vec<Value> {
+    let mut bodies = text("main", value);
+    for body in &mut bodies {
+        body["charCount"] = value.chars().count().into();
+        body["wordCount"] = value.split_whitespace().count().into();
+    }
+    bodies
+}
