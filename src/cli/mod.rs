@@ -5,6 +5,7 @@ mod article_text;
 mod confirm;
 mod demo;
 mod desk;
+mod export;
 mod feed;
 mod filter;
 mod health;
@@ -128,10 +129,12 @@ enum Command {
   dateline watch --state-file news.state --output ndjson >> news.ndjson
   dateline watch --since 2026-08-01T06:00:00Z")]
     Watch(watch::Args),
-    /// Prove that log, records and digest agree; or that a file of `dateline watch --output ndjson` is a true copy
+    /// Prove that log, records and digest agree; that a file of `dateline watch --output ndjson` is a true copy; or that an
+    /// export is whole
     #[command(after_help = "Examples:
   dateline verify
   dateline verify --view desk
+  dateline verify exports/published-1a2b3c4d-000000000047
   dateline watch --snapshot -o ndjson --limit 1000 > copy.ndjson; dateline verify copy.ndjson")]
     Verify(verify::Args),
     /// Show which feed this is, where it stands and what it shows; or make a copied database a feed of its own
@@ -139,6 +142,19 @@ enum Command {
   dateline feed
   dateline feed fork")]
     Feed(feed::Args),
+    /// Take the state of a feed home as files, or what has changed since the last time; the same command goes on where one
+    /// was cut
+    #[command(after_help = "Examples:
+  dateline export --out exports --format ndjson,parquet --compress zstd
+  dateline export --out exports --since latest
+  dateline export --out s3://bucket/dateline --schedule '0 2 * * *' --keep 7
+
+Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all but the first the same command goes on.")]
+    Export(export::Args),
+    /// Fold deltas into a full export, and prove that the outcome is what the feed showed
+    #[command(after_help = "Example:
+  dateline apply exports/published-1a2b3c4d-000000000047 exports/published-1a2b3c4d-000000000052-since-000000000047 --out tonight")]
+    Apply(export::ApplyArgs),
     /// Drop superseded revisions and the history before a point
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
@@ -204,6 +220,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watch(args) => watch::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Feed(args) => feed::run(args).await,
+        Command::Export(args) => export::run(args).await,
+        Command::Apply(args) => export::apply(args).await,
         Command::Compact(args) => feed::compact(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {

@@ -7,7 +7,14 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::{FAILED, Server, feed, filter::ViewArg, json, output::say};
+use super::{
+    FAILED, Server,
+    export::{self, verify::is_export},
+    feed,
+    filter::ViewArg,
+    json,
+    output::say,
+};
 use crate::{
     client::{Client, Copy, Event, Failure, Subscriber},
     proto::{
@@ -32,9 +39,9 @@ const BEHIND: Duration = Duration::from_millis(100);
 /// `dateline verify`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What `dateline watch --output ndjson` has printed, from a snapshot or the beginning; `-` is stdin. Without it, the
-    /// server itself is verified
-    #[arg(value_name = "FILE")]
+    /// What `dateline watch --output ndjson` has printed, from a snapshot or the beginning; `-` is stdin. Or the directory or
+    /// URL of an export. Without it, the server itself is verified
+    #[arg(value_name = "FILE|DIR|URL")]
     file: Option<PathBuf>,
     /// The feed of what readers see, or the desk's
     #[arg(long, value_enum, default_value_t)]
@@ -51,6 +58,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         bar: bar(),
     };
     let differences = match &args.file {
+        Some(path) if is_export(path) => export::verify::run(path, &verifying.bar).await?,
         Some(path) => verifying.file(path).await?,
         None => verifying.server().await?,
     };

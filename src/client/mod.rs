@@ -4,8 +4,8 @@
 
 mod copy;
 mod failure;
+mod resumed;
 mod subscriber;
-mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use uuid::Uuid;
 pub use self::{
     copy::{Copy, Kept},
     failure::Failure,
+    resumed::{Exporting, Watch},
     subscriber::{Event, Position, Subscriber},
-    watch::Watch,
 };
 use crate::proto::v1::{
     BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CommitResponse,

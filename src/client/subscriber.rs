@@ -122,7 +122,10 @@ impl Subscriber {
     ///
     /// # Errors
     /// When the server refuses to go on (F6), when it breaks its promises, or when the copy is not what the feed shows.
-    pub async fn next(&mut self, told: &mut dyn FnMut(&str)) -> Result<(Event, Position), Failure> {
+    pub async fn next(
+        &mut self,
+        told: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(Event, Position), Failure> {
         loop {
             if let Some((event, position)) = self.pending.pop_front() {
                 self.prove(&event)?;

@@ -60,6 +60,11 @@ impl Body {
         with_body!(self, inner => inner.meta.take())
     }
 
+    /// Puts meta where there was none.
+    pub fn put_meta(&mut self, meta: Option<RecordMeta>) {
+        with_body!(self, inner => inner.meta = meta);
+    }
+
     /// The encoded message; without meta this is the content that is stored.
     #[must_use]
     pub fn to_content(&self) -> Vec<u8> {

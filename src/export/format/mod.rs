@@ -35,7 +35,10 @@ mod schemaorg;
 pub use self::{actors::Actors, losses::Losses, redact::redact};
 
 /// What the files of an export can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Canonical protobuf JSON of `Record`, one per line.
     Ndjson,

@@ -1,5 +1,5 @@
-//! A stream that goes on: when the server goes away it is asked again from the last cursor, so the caller
-//! sees every change once, in order, for as long as one process lives.
+//! Streams that go on: when the server goes away it is asked again from the last cursor, so the caller sees every
+//! change and every record once, in order, for as long as one process lives.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::{Client, Failure};
-use crate::proto::v1::{WatchRequest, WatchResponse, watch_request::Start};
+use crate::proto::v1::{
+    ExportRequest, ExportResponse, WatchRequest, WatchResponse, watch_request::Start,
+};
 
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -19,45 +21,105 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The same, in intervals of which a server says that it is silent no longer than one.
 const INTERVALS: u32 = 3;
 
+/// What asks for a stream that can be gone on with.
+pub trait Ask: Clone + Send + Sync {
+    /// What comes.
+    type Response: Send;
+
+    /// Asks.
+    fn ask(
+        &self,
+        client: Client,
+    ) -> impl Future<Output = Result<Streaming<Self::Response>, Status>> + Send;
+
+    /// Goes on after a response the next time.
+    fn go_on(&mut self, after: &Self::Response);
+
+    /// How long the server may be silent, if it says so.
+    fn silence(_: &Self::Response) -> Option<Duration> {
+        None
+    }
+}
+
+impl Ask for WatchRequest {
+    type Response = WatchResponse;
+
+    async fn ask(&self, mut client: Client) -> Result<Streaming<WatchResponse>, Status> {
+        Ok(client.feed.watch(self.clone()).await?.into_inner())
+    }
+
+    fn go_on(&mut self, after: &WatchResponse) {
+        if !after.cursor.is_empty() {
+            self.start = Some(Start::Cursor(after.cursor.clone()));
+        }
+    }
+
+    fn silence(response: &WatchResponse) -> Option<Duration> {
+        silence(response)
+    }
+}
+
+impl Ask for ExportRequest {
+    type Response = ExportResponse;
+
+    async fn ask(&self, mut client: Client) -> Result<Streaming<ExportResponse>, Status> {
+        Ok(client.exports.export(self.clone()).await?.into_inner())
+    }
+
+    fn go_on(&mut self, after: &ExportResponse) {
+        if !after.cursor.is_empty() {
+            self.cursor.clone_from(&after.cursor);
+        }
+    }
+}
+
+/// A feed that survives its server.
+pub type Watch = Resumed<WatchRequest>;
+/// An export that does. After the response that says `complete` nothing is to be asked for.
+pub type Exporting = Resumed<ExportRequest>;
+
 /// A stream of responses that survives its server.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Resumed<A: Ask> {
     server: String,
-    request: WatchRequest,
-    stream: Option<Streaming<WatchResponse>>,
+    request: A,
+    stream: Option<Streaming<A::Response>>,
     pause: Duration,
     /// After so long a stream is dead.
     silence: Duration,
 }
 
-impl Watch {
+impl<A: Ask> Resumed<A> {
     /// Opens the stream.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses the request.
-    pub async fn open(server: &str, request: WatchRequest) -> Result<Self, Failure> {
-        let mut watch = Self {
+    pub async fn open(server: &str, request: A) -> Result<Self, Failure> {
+        let mut resumed = Self {
             server: server.to_owned(),
             request,
             stream: None,
             pause: FIRST_PAUSE,
             silence: SILENCE,
         };
-        watch.stream = Some(watch.connect().await?);
-        Ok(watch)
+        resumed.stream = Some(resumed.connect().await?);
+        Ok(resumed)
     }
 
-    async fn connect(&self) -> Result<Streaming<WatchResponse>, Failure> {
+    async fn connect(&self) -> Result<Streaming<A::Response>, Failure> {
         // A connection of its own: a stream that is read slowly must not hold up other calls.
-        let mut client = Client::connect(&self.server).await?;
-        Ok(client.feed.watch(self.request.clone()).await?.into_inner())
+        let client = Client::connect(&self.server).await?;
+        Ok(self.request.ask(client).await?)
     }
 
     /// The next response, waiting for a server as long as it takes. `told` hears why it waits.
     ///
     /// # Errors
     /// When the server refuses to go on from the cursor (F6).
-    pub async fn next(&mut self, told: &mut dyn FnMut(&str)) -> Result<WatchResponse, Failure> {
+    pub async fn next(
+        &mut self,
+        told: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<A::Response, Failure> {
         loop {
             let failure = match self.advance().await {
                 Ok(response) => return Ok(response),
@@ -73,7 +135,7 @@ impl Watch {
         }
     }
 
-    async fn advance(&mut self) -> Result<WatchResponse, Failure> {
+    async fn advance(&mut self) -> Result<A::Response, Failure> {
         if self.stream.is_none() {
             self.stream = Some(self.connect().await?);
         }
@@ -86,11 +148,9 @@ impl Watch {
         };
         match next {
             Ok(Some(response)) => {
-                if !response.cursor.is_empty() {
-                    self.request.start = Some(Start::Cursor(response.cursor.clone()));
-                }
+                self.request.go_on(&response);
                 self.pause = FIRST_PAUSE;
-                self.silence = silence(&response).unwrap_or(self.silence);
+                self.silence = A::silence(&response).unwrap_or(self.silence);
                 Ok(response)
             }
             Ok(None) => Err(Status::unavailable("the stream ended").into()),

@@ -1,0 +1,95 @@
+//! `dateline apply`: folds deltas into a full export, and proves that the outcome is what the feed showed.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    cli::output::say,
+    export::{
+        Destination, Manifest, Shape, apply,
+        format::{Format, Options},
+        manifest::MANIFEST,
+    },
+};
+
+/// `dateline apply`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A full export: its directory or URL
+    #[arg(value_name = "FULL")]
+    full: String,
+    /// Deltas, the oldest first
+    #[arg(value_name = "DELTA", required = true)]
+    deltas: Vec<String>,
+    /// Where the outcome goes: below it, a directory as `dateline export` would have made it
+    #[arg(long, value_name = "DIR|URL")]
+    out: String,
+}
+
+/// Applies; exit 1 if they do not belong together, or the outcome is not what the feed showed.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let to = Destination::open(&args.out)?;
+    let mut full = open(&args.full)?;
+    let first = Manifest::read(&full).await?;
+    let shape = shape(&first)?;
+    let style = ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}");
+    let bar = ProgressBar::no_length()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let last = args.deltas.len().saturating_sub(1);
+    let mut between = Vec::new();
+    for (number, delta) in args.deltas.iter().enumerate() {
+        let delta = open(delta)?;
+        let applied = apply::apply(&full, &delta, &to, &shape, &mut || bar.inc(1)).await;
+        let (place, outcome) = applied?;
+        let proved = match outcome.state {
+            Some(_) => "; it is what the feed showed",
+            None => "; the delta does not say what the feed showed, so this is not proved",
+        };
+        say(format_args!(
+            "{} records at {}{proved}",
+            outcome.digest.records, outcome.subject.sequence
+        ));
+        full = place;
+        if number < last {
+            between.push((full.clone(), outcome));
+        }
+    }
+    bar.finish_and_clear();
+    for (place, manifest) in between {
+        place.delete(MANIFEST).await?;
+        for file in &manifest.files {
+            place.delete(&file.name).await?;
+        }
+        place.remove();
+    }
+    say(format_args!("{}/{MANIFEST}", full.shown()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(text: &str) -> Result<Destination> {
+    let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
+    Ok(Destination::open(directory)?)
+}
+
+/// The files of the outcome are like those of the full export.
+fn shape(full: &Manifest) -> Result<Shape> {
+    let mut formats: Vec<Format> = full.losses.keys().copied().collect();
+    formats.extend(full.files.iter().map(|file| file.format));
+    formats.sort_unstable();
+    formats.dedup();
+    if formats.is_empty() {
+        bail!("the full export holds nothing, and does not say in which format");
+    }
+    Ok(Shape {
+        formats,
+        compression: full.compression,
+        options: Options {
+            metadata_only: full.subject.metadata_only,
+            base_uri: full.base_uri.clone(),
+        },
+        file_records: full.file_records,
+        part: (0, 1),
+    })
+}

@@ -1,0 +1,206 @@
+//! `dateline export`: the state of a feed as files, at one sequence; cut anywhere, the same command goes on. `dateline
+//! apply`: what deltas make of it.
+
+mod apply;
+mod keep;
+mod plan;
+mod schedule;
+mod take;
+pub(super) mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+pub(super) use self::apply::{Args as ApplyArgs, run as apply};
+use super::{Server, filter, output::say};
+use crate::{
+    export::{Compression, Destination, format::Format},
+    proto::v1::View,
+};
+
+/// Exit code after SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// `dateline export`
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// Where to: a directory, or the URL of an object store (s3://, gs://, az://, file://), whose credentials come from the
+    /// environment. Each export is a directory of its own there
+    #[arg(long, value_name = "DIR|URL")]
+    out: String,
+    /// What the files are; several at once are written from one pass
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "ndjson",
+        value_name = "FORMAT"
+    )]
+    format: Vec<FormatArg>,
+    /// Compress the files; Parquet compresses itself
+    #[arg(long, value_enum, value_name = "METHOD")]
+    compress: Option<CompressionArg>,
+    /// What readers see or what the desk sees, and whether in full or as metadata: without bodies and quotes, which are
+    /// somebody's copyright
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "published,full",
+        value_name = "VIEW"
+    )]
+    view: Vec<ViewWord>,
+    /// As of which sequence of the feed; the newest if it is not said
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule")]
+    sequence: Option<i64>,
+    /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out
+    #[arg(long, value_name = "MANIFEST")]
+    since: Option<String>,
+    /// Take what is left of retracted and merged records too, so that nothing is missing when it is imported again
+    #[arg(long)]
+    tombstones: bool,
+    /// Read so many parts at once
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    partitions: u16,
+    /// Records to a file; after each file an export that is cut can go on
+    #[arg(long, default_value_t = 50_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    file_records: u64,
+    /// What stands before names in formats that want URIs
+    #[arg(
+        long,
+        default_value = "https://dateline.example/v1/",
+        value_name = "URI"
+    )]
+    base_uri: String,
+    /// Afterwards keep so many full exports, and what builds on them; older ones are deleted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Stay, and export at these times (cron, five fields, UTC): "0 2 * * *" is every night at two
+    #[arg(long, value_name = "CRON")]
+    schedule: Option<String>,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    filter: filter::Args,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatArg {
+    Ndjson,
+    Protobuf,
+    Parquet,
+    Ninjs,
+    #[value(name = "followthemoney", alias = "ftm")]
+    FollowTheMoney,
+    #[value(name = "schemaorg")]
+    SchemaOrg,
+    Csv,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Ndjson => Format::Ndjson,
+            FormatArg::Protobuf => Format::Protobuf,
+            FormatArg::Parquet => Format::Parquet,
+            FormatArg::Ninjs => Format::Ninjs,
+            FormatArg::FollowTheMoney => Format::FollowTheMoney,
+            FormatArg::SchemaOrg => Format::SchemaOrg,
+            FormatArg::Csv => Format::Csv,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CompressionArg {
+    Zstd,
+    Gzip,
+}
+
+impl Args {
+    fn compression(&self) -> Compression {
+        match self.compress {
+            None => Compression::None,
+            Some(CompressionArg::Zstd) => Compression::Zstd,
+            Some(CompressionArg::Gzip) => Compression::Gzip,
+        }
+    }
+
+    fn view(&self) -> View {
+        if self.view.contains(&ViewWord::Desk) {
+            View::Desk
+        } else {
+            View::Published
+        }
+    }
+
+    fn metadata_only(&self) -> bool {
+        self.view.contains(&ViewWord::Metadata)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ViewWord {
+    Published,
+    Desk,
+    Full,
+    Metadata,
+}
+
+/// Exports once, or at the times of a schedule.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let plan = plan::Plan::new(&args)?;
+    let to = Destination::open(&args.out)?;
+    match &args.schedule {
+        Some(times) => schedule::run(&args, &plan, &to, times).await,
+        None => Ok(match once(&args, &plan, &to).await? {
+            Outcome::Complete => ExitCode::SUCCESS,
+            Outcome::Interrupted => INTERRUPTED.into(),
+        }),
+    }
+}
+
+/// How a run ended that did not fail.
+enum Outcome {
+    Complete,
+    Interrupted,
+}
+
+async fn once(args: &Args, plan: &plan::Plan, to: &Destination) -> Result<Outcome> {
+    let taking = take::take(&args.server.server, plan, to);
+    let taken = tokio::select! {
+        biased;
+        () = asked_to_stop() => None,
+        taken = taking => Some(taken.map_err(|error| explained(args, error))?),
+    };
+    let Some(taken) = taken else {
+        say("stopped; what is finished is kept, and the same command goes on behind it");
+        return Ok(Outcome::Interrupted);
+    };
+    say(taken);
+    if let Some(kept) = args.keep {
+        keep::keep(to, kept).await?;
+    }
+    Ok(Outcome::Complete)
+}
+
+fn explained(args: &Args, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<crate::client::Failure>() {
+        Ok(failure) => args.filter.explain(failure).into(),
+        Err(error) => error,
+    }
+}
+
+/// Returns when somebody wants the program to end.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}

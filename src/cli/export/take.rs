@@ -1,0 +1,429 @@
+//! From the server to the files: all parts at once, each going on where it was cut, then the manifest.
+
+use std::{
+    fmt,
+    io::IsTerminal,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use tokio::{task::JoinSet, time::Instant};
+
+use super::plan::Plan;
+use crate::{
+    cli::output::say,
+    client::{Exporting, Failure},
+    export::{
+        Destination, Manifest, Session,
+        format::Actors,
+        manifest::{DigestText, MANIFEST, Subject, directory},
+        session::{Part, Progress, is_progress, join},
+    },
+    proto::v1::{Digest, ExportBegin, ExportRequest, Kind, RecordFilter},
+};
+
+/// How often a line is logged where there is no terminal.
+const TELL: Duration = Duration::from_secs(10);
+
+/// What came of it.
+pub struct Taken {
+    place: String,
+    manifest: Manifest,
+    is_new: bool,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Manifest {
+            subject,
+            digest,
+            removals,
+            files,
+            losses,
+            ..
+        } = &self.manifest;
+        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        let what = if self.is_new { "" } else { "already there: " };
+        write!(
+            out,
+            "{what}{} records at {} in {} files, {}",
+            digest.records,
+            subject.sequence,
+            files.len(),
+            HumanBytes(bytes)
+        )?;
+        if let Some(since) = subject.since {
+            write!(out, "; {removals} are gone since {since}")?;
+        }
+        for (format, lost) in losses {
+            let values: u64 = lost.fields().values().sum();
+            if values > 0 {
+                write!(
+                    out,
+                    "\n{format} could not say {values} values: {MANIFEST} counts them by field"
+                )?;
+            }
+        }
+        write!(out, "\n{}/{MANIFEST}", self.place)
+    }
+}
+
+/// Takes an export, or goes on with one that was begun by the same words.
+pub async fn take(server: &str, plan: &Plan, to: &Destination) -> Result<Taken> {
+    let base = plan.base(to).await?;
+    let mut request = plan.request.clone();
+    request.since_sequence = base.as_ref().map(|base| base.sequence);
+    let plan = &Plan {
+        request,
+        shape: plan.shape.clone(),
+        since: plan.since.clone(),
+    };
+    let asked = plan.asked(base.as_ref())?;
+    if let Some(begun) = begun(to, &asked).await? {
+        say(format_args!(
+            "going on with the export as of {}",
+            begun.sequence
+        ));
+        match parts(server, plan, to, &asked, Some(&begun)).await {
+            Err(error) if is_lost(&error) => {
+                say(format_args!("{error:#}; beginning anew"));
+                discard(&to.below(&directory(&begun)), plan).await?;
+            }
+            taken => return taken,
+        }
+    }
+    if let Some(base) = &base {
+        check_history(server, plan, base).await?;
+    }
+    parts(server, plan, to, &asked, None).await
+}
+
+/// An export that was begun by the same words and is not complete.
+async fn begun(to: &Destination, asked: &str) -> Result<Option<Subject>> {
+    for name in to.directories().await? {
+        let below = to.below(&name);
+        let Some(progress) = Progress::read(&below, 0).await? else {
+            continue;
+        };
+        if progress.asked == asked && below.get(MANIFEST).await?.is_none() {
+            return Ok(Some(progress.subject));
+        }
+    }
+    Ok(None)
+}
+
+/// What cannot be gone on with: history went on another way, or was dropped.
+fn is_lost(error: &anyhow::Error) -> bool {
+    let lost = [
+        "CURSOR_FOREIGN",
+        "CURSOR_EXPIRED",
+        "CURSOR_IN_FUTURE",
+        "INVALID_CURSOR",
+    ];
+    error
+        .downcast_ref::<Failure>()
+        .is_some_and(|failure| lost.contains(&failure.reason.as_str()))
+}
+
+async fn discard(place: &Destination, plan: &Plan) -> Result<()> {
+    for name in place.files().await? {
+        if !is_progress(&name) {
+            place.delete(&name).await?;
+        }
+    }
+    for part in 0..plan.shape.part.1 {
+        Progress::forget(place, part).await?;
+    }
+    place.remove();
+    Ok(())
+}
+
+/// A delta is of one history: what was taken before another began may hold what never was.
+async fn check_history(server: &str, plan: &Plan, base: &Subject) -> Result<()> {
+    let mut stream = Exporting::open(server, plan.request.clone()).await?;
+    let begin = stream.next(&mut waits).await?.begin.unwrap_or_default();
+    if (begin.feed.as_str(), begin.epoch) != (base.feed.as_str(), base.epoch) {
+        bail!(
+            "the export to build upon is of another feed, or of a history that this database did not take: take a full one"
+        );
+    }
+    Ok(())
+}
+
+async fn parts(
+    server: &str,
+    plan: &Plan,
+    to: &Destination,
+    asked: &str,
+    begun: Option<&Subject>,
+) -> Result<Taken> {
+    // The first part says as of when; the others follow it.
+    let mut request = plan.request.clone();
+    if let Some(begun) = begun {
+        request.sequence = Some(begun.sequence);
+    }
+    let mut first = Exporting::open(server, request.clone()).await?;
+    let response = first.next(&mut waits).await?;
+    let Some(begin) = response.begin else {
+        bail!("the server did not say what its export is of");
+    };
+    drop(first);
+    let subject = plan.subject(&begin)?;
+    let place = to.below(&directory(&subject));
+    if place.get(MANIFEST).await?.is_some() {
+        let manifest = Manifest::read(&place).await?;
+        return finished(plan, place, manifest).await;
+    }
+    place.tidy();
+    request.sequence = Some(begin.sequence);
+    let shown = Arc::new(Shown::new(plan, &begin));
+    let mut taking = JoinSet::new();
+    for part in 0..plan.shape.part.1 {
+        let mut shape = plan.shape.clone();
+        shape.part.0 = part;
+        let one = One {
+            server: server.to_owned(),
+            request: ExportRequest {
+                partition: part.into(),
+                ..request.clone()
+            },
+            place: place.clone(),
+            asked: asked.to_owned(),
+            subject: subject.clone(),
+            shape,
+            shown: shown.clone(),
+        };
+        taking.spawn(one.take());
+    }
+    let mut parts = Vec::new();
+    while let Some(part) = taking.join_next().await {
+        parts.push(part??);
+    }
+    shown.bar.finish_and_clear();
+    complete(plan, place, subject, parts, begin.digest.as_ref()).await
+}
+
+async fn complete(
+    plan: &Plan,
+    place: Destination,
+    subject: Subject,
+    parts: Vec<Part>,
+    said: Option<&Digest>,
+) -> Result<Taken> {
+    let is_whole = plan.request.filter.as_ref() == Some(&RecordFilter::default());
+    let state = said.filter(|_| is_whole);
+    let is_delta = subject.since.is_some();
+    let manifest = join(subject, &plan.shape, parts, state);
+    if let Some(said) = state.map(DigestText::from).filter(|_| !is_delta)
+        && said != manifest.digest
+    {
+        bail!(
+            "what came is not what the feed shows at {}: {} records came, the feed has {}; nothing is told as complete. `dateline verify` names the records that differ at the server",
+            manifest.subject.sequence,
+            manifest.digest.records,
+            said.records
+        );
+    }
+    if !place.put_new(MANIFEST, manifest.to_bytes()?).await? {
+        bail!(
+            "another export to {} was complete before this one; it stays as it is",
+            place.shown()
+        );
+    }
+    for part in 0..plan.shape.part.1 {
+        Progress::forget(&place, part).await?;
+    }
+    Ok(Taken {
+        place: place.shown().to_owned(),
+        manifest,
+        is_new: true,
+    })
+}
+
+/// An export that was complete already; what was asked for has to be what is there.
+async fn finished(plan: &Plan, place: Destination, manifest: Manifest) -> Result<Taken> {
+    for part in 0..plan.shape.part.1 {
+        Progress::forget(&place, part).await?;
+    }
+    let has = |format| manifest.files.iter().any(|file| file.format == format);
+    let is_empty = manifest.digest.records == 0 && manifest.tombstone_records == 0;
+    let is_same = manifest.compression == plan.shape.compression
+        && manifest.file_records == plan.shape.file_records
+        && manifest.partitions == plan.shape.part.1
+        && manifest.subject.metadata_only == plan.shape.options.metadata_only
+        && manifest.subject.tombstones == plan.request.tombstones
+        && plan
+            .shape
+            .formats
+            .iter()
+            .all(|format| is_empty || has(*format));
+    if !is_same {
+        bail!(
+            "{} holds a complete export of this sequence already, of other files; choose another --out",
+            place.shown()
+        );
+    }
+    Ok(Taken {
+        place: place.shown().to_owned(),
+        manifest,
+        is_new: false,
+    })
+}
+
+fn waits(reason: &str) {
+    say(format_args!("waiting for the server: {reason}"));
+}
+
+/// One part on its way.
+struct One {
+    server: String,
+    request: ExportRequest,
+    place: Destination,
+    asked: String,
+    subject: Subject,
+    shape: crate::export::Shape,
+    shown: Arc<Shown>,
+}
+
+impl One {
+    async fn take(self) -> Result<Part> {
+        let Self {
+            server,
+            mut request,
+            place,
+            asked,
+            subject,
+            shape,
+            shown,
+        } = self;
+        let progress = Progress::read(&place, shape.part.0).await?;
+        let progress = progress.filter(|it| it.asked == asked && it.subject == subject);
+        let mut session = match progress {
+            None => Session::begin(place, asked, subject, shape).await?,
+            Some(progress) => {
+                shown.add(progress.records());
+                let mut actors = Actors::default();
+                if shape.names_actors() {
+                    remember(&server, &request, progress.after(), &mut actors).await?;
+                }
+                if let Some(cursor) = progress.cursor() {
+                    cursor.clone_into(&mut request.cursor);
+                }
+                Session::go_on(place, progress, shape, actors)
+            }
+        };
+        let mut stream = Exporting::open(&server, request).await?;
+        loop {
+            let response = stream.next(&mut waits).await?;
+            let is_complete = response.complete;
+            shown.add(session.take(response).await?);
+            if is_complete {
+                return Ok(session.finish().await?);
+            }
+        }
+    }
+}
+
+/// Reads the actors once more that are in finished files: other formats than these name them.
+async fn remember(
+    server: &str,
+    request: &ExportRequest,
+    up_to: &str,
+    actors: &mut Actors,
+) -> Result<()> {
+    let mut filter = request.filter.clone().unwrap_or_default();
+    if !filter.kinds.is_empty() && !filter.kinds.contains(&Kind::Actor.into()) {
+        return Ok(());
+    }
+    filter.kinds = vec![Kind::Actor.into()];
+    let request = ExportRequest {
+        filter: Some(filter),
+        cursor: String::new(),
+        ..request.clone()
+    };
+    let mut stream = Exporting::open(server, request).await?;
+    loop {
+        let response = stream.next(&mut waits).await?;
+        for record in &response.records {
+            let name = record.kind.as_ref().map_or("", |body| body.name());
+            if name > up_to {
+                return Ok(());
+            }
+            actors.note(record);
+        }
+        if response.complete {
+            return Ok(());
+        }
+    }
+}
+
+/// What is shown of the way: a bar on a terminal, lines elsewhere.
+struct Shown {
+    bar: ProgressBar,
+    began: Instant,
+    is_terminal: bool,
+    is_late: AtomicBool,
+    told: std::sync::Mutex<Instant>,
+}
+
+impl Shown {
+    fn new(plan: &Plan, begin: &ExportBegin) -> Self {
+        let is_whole = plan.request.filter.as_ref() == Some(&RecordFilter::default())
+            && plan.request.since_sequence.is_none();
+        let expected = begin.digest.as_ref().filter(|_| is_whole);
+        let expected = expected.and_then(|digest| u64::try_from(digest.records).ok());
+        let (bar, template) = match expected {
+            Some(records) => (
+                ProgressBar::new(records),
+                "{spinner} {human_pos} of {human_len} records {wide_bar} {per_sec}, {eta} left",
+            ),
+            None => (
+                ProgressBar::no_length(),
+                "{spinner} {human_pos} records, {per_sec}",
+            ),
+        };
+        let style = ProgressStyle::with_template(template);
+        let now = Instant::now();
+        Self {
+            bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+            began: now,
+            is_terminal: std::io::stderr().is_terminal(),
+            is_late: AtomicBool::new(false),
+            told: std::sync::Mutex::new(now),
+        }
+    }
+
+    fn add(&self, records: u64) {
+        self.bar.inc(records);
+        if self.is_terminal {
+            return;
+        }
+        let now = Instant::now();
+        let is_due = self.told.lock().is_ok_and(|mut told| {
+            let is_due = now - *told >= TELL;
+            if is_due {
+                *told = now;
+            }
+            is_due
+        });
+        if is_due {
+            self.is_late.store(true, Ordering::Relaxed);
+            let seconds = (now - self.began).as_secs_f64().max(0.001);
+            let rate = self.bar.position() as f64 / seconds;
+            let of = self
+                .bar
+                .length()
+                .map(|all| format!(" of {}", HumanCount(all)));
+            say(format_args!(
+                "{}{} records, {rate:.0}/s",
+                HumanCount(self.bar.position()),
+                of.unwrap_or_default()
+            ));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `dateline verify DIR|URL`: that an export is whole and what its manifest says.
+
+use std::path::Path;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+
+use crate::{
+    cli::output::say,
+    export::{Destination, manifest::MANIFEST, verify},
+};
+
+/// Whether what was named is an export, and not a recorded stream.
+pub fn is_export(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    path.is_dir() || text.contains("://") || text.ends_with(MANIFEST)
+}
+
+/// Verifies it; answers what is wrong, by file or record.
+pub async fn run(path: &Path, bar: &ProgressBar) -> Result<Vec<(String, String)>> {
+    let text = path.to_string_lossy();
+    let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
+    let directory = if directory.is_empty() { "." } else { directory };
+    bar.set_message("verifying files");
+    let place = Destination::open(directory)?;
+    let (manifest, findings) = verify::verify(&place, &mut |_| bar.inc(1)).await?;
+    if findings.wrong.is_empty() {
+        let proved = match (findings.is_proved, manifest.subject.metadata_only) {
+            (true, _) => "the digest is theirs",
+            (false, true) => "without their content, which a digest needs",
+            (false, false) => "in formats that no digest can be computed of",
+        };
+        say(format_args!(
+            "{} files, {} records at {}; {proved}",
+            findings.files, manifest.digest.records, manifest.subject.sequence
+        ));
+    }
+    Ok(findings.wrong)
+}

@@ -1,0 +1,224 @@
+//! Where an export lies: a directory, or a prefix of an object store. What is there is whole: files appear when they
+//! are finished.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutMode, PutPayload, buffered::BufWriter, local::LocalFileSystem,
+    path::Path,
+};
+use url::Url;
+
+use super::Error;
+
+/// Bytes that a writer holds before it sends a part; also what an object store takes at least.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// A place for files.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// Where it is on this machine, if it is.
+    local: Option<PathBuf>,
+    shown: String,
+}
+
+impl Destination {
+    /// A directory, which is made if it is not there, or a URL: `s3://bucket/prefix`, `gs://`, `az://`, `file://`. Object
+    /// stores take their credentials and endpoints from the environment: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT` and so on.
+    ///
+    /// # Errors
+    /// When there is no such place.
+    pub fn open(text: &str) -> Result<Self, Error> {
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "file" => {
+                let path = url.to_file_path();
+                let path = path.map_err(|()| Error::Place(format!("{text} is no path here")))?;
+                Self::directory(path)
+            }
+            // One letter is a drive.
+            Ok(url) if url.scheme().len() > 1 => Self::remote(&url),
+            _ => Self::directory(PathBuf::from(text)),
+        }
+    }
+
+    fn directory(path: PathBuf) -> Result<Self, Error> {
+        let shown = path.display().to_string();
+        let failed = |error: &dyn std::fmt::Display| Error::Place(format!("{shown}: {error}"));
+        std::fs::create_dir_all(&path).map_err(|error| failed(&error))?;
+        let store = LocalFileSystem::new_with_prefix(&path).map_err(|error| failed(&error))?;
+        Ok(Self {
+            store: Arc::new(store.with_fsync(true)),
+            prefix: Path::default(),
+            local: Some(path),
+            shown,
+        })
+    }
+
+    fn remote(url: &Url) -> Result<Self, Error> {
+        // Whoever speaks to an object store speaks TLS by the one provider that is built in.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let settings = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
+        let (store, prefix) = object_store::parse_url_opts(url, settings)
+            .map_err(|error| Error::Place(format!("{url}: {error}")))?;
+        Ok(Self {
+            store: Arc::from(store),
+            prefix,
+            local: None,
+            shown: url.to_string(),
+        })
+    }
+
+    /// A place below this one.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        Self {
+            store: self.store.clone(),
+            prefix: self.prefix.clone().join(name),
+            local: self.local.as_ref().map(|path| path.join(name)),
+            shown: format!("{}/{name}", self.shown.trim_end_matches('/')),
+        }
+    }
+
+    /// As people know it.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    fn path(&self, name: &str) -> Path {
+        self.prefix.clone().join(name)
+    }
+
+    /// A file that appears when it is finished.
+    #[must_use]
+    pub fn writer(&self, name: &str) -> BufWriter {
+        BufWriter::with_capacity(self.store.clone(), self.path(name), PART_BYTES)
+    }
+
+    /// A file's content in pieces.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn read(
+        &self,
+        name: &str,
+    ) -> Result<
+        impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Unpin + use<>,
+        Error,
+    > {
+        let found = self.store.get(&self.path(name)).await;
+        let found = found.map_err(|error| self.failed(name, error))?;
+        Ok(found.into_stream().map_err(std::io::Error::other))
+    }
+
+    /// A small file; `None` if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        match self.store.get(&self.path(name)).await {
+            Ok(found) => Ok(Some(
+                found
+                    .bytes()
+                    .await
+                    .map_err(|error| self.failed(name, error))?,
+            )),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(name, error)),
+        }
+    }
+
+    /// Writes a small file in the place of an older one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        let put = self
+            .store
+            .put(&self.path(name), PutPayload::from(bytes))
+            .await;
+        put.map(drop).map_err(|error| self.failed(name, error))
+    }
+
+    /// Writes a small file, if there is none; answers whether there was none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn put_new(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Error> {
+        let (path, payload) = (self.path(name), PutPayload::from(bytes));
+        let put = self.store.put_opts(&path, payload, PutMode::Create.into());
+        match put.await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed(name, error)),
+        }
+    }
+
+    /// Directories right below.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub async fn directories(&self) -> Result<Vec<String>, Error> {
+        let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
+        let listed = listed.map_err(|error| self.failed("", error))?;
+        let names = listed.common_prefixes.iter();
+        Ok(names
+            .filter_map(|path| path.filename().map(str::to_owned))
+            .collect())
+    }
+
+    /// Names of all files.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub async fn files(&self) -> Result<Vec<String>, Error> {
+        let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
+        let listed = listed.map_err(|error| self.failed("", error))?;
+        let names = listed.objects.iter();
+        Ok(names
+            .filter_map(|object| object.location.filename().map(str::to_owned))
+            .collect())
+    }
+
+    /// Deletes a file, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub async fn delete(&self, name: &str) -> Result<(), Error> {
+        match self.store.delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(name, error)),
+        }
+    }
+
+    /// Clears away what a process that was killed had begun to write, and with that an empty directory.
+    pub fn tidy(&self) {
+        let Some(local) = &self.local else { return };
+        for file in std::fs::read_dir(local).into_iter().flatten().flatten() {
+            if file.file_name().to_string_lossy().contains('#') {
+                // Nobody reads them: if it stays, it costs space only.
+                drop(std::fs::remove_file(file.path()));
+            }
+        }
+    }
+
+    /// Removes the directory itself, once it is empty.
+    pub fn remove(&self) {
+        self.tidy();
+        if let Some(local) = &self.local {
+            // An object store has no directories, and one that is not empty holds what is not ours.
+            drop(std::fs::remove_dir(local));
+        }
+    }
+
+    fn failed(&self, name: &str, error: object_store::Error) -> Error {
+        Error::Store {
+            what: format!("{}/{name}", self.shown.trim_end_matches('/')),
+            source: error,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What an export is and of what it consists. It is written last: without it there is no export (E4).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Error,
+    destination::Destination,
+    files::Compression,
+    format::{Format, Losses},
+};
+use crate::{
+    model::name::kind_word,
+    proto::v1::{Digest, Kind, KindDigest},
+};
+
+/// Its file.
+pub const MANIFEST: &str = "manifest.json";
+/// Layout of the manifest.
+const VERSION: u32 = 1;
+
+/// What an export is of: the same for the same state, whoever takes it and when (E2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// The feed's id.
+    pub feed: String,
+    /// Which history of it: after another one began, nothing is added to an export of this one.
+    pub epoch: u64,
+    /// `published` or `desk`.
+    pub view: String,
+    /// As of which sequence it is.
+    pub sequence: i64,
+    /// For a delta: what it adds to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<i64>,
+    /// The filter as canonical JSON.
+    pub filter: Value,
+    /// Whether what is left of retracted and merged records is in it.
+    pub tombstones: bool,
+    /// Whether the copyrighted parts were left out.
+    pub metadata_only: bool,
+    /// The schema of the records: its name, and the SHA-256 of its descriptors.
+    pub schema: String,
+}
+
+/// A complete export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Layout of this file.
+    pub version: u32,
+    /// What it is of.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// How the files are compressed.
+    pub compression: Compression,
+    /// What stands before names in formats that want URIs.
+    pub base_uri: String,
+    /// Into how many parts it was divided.
+    pub partitions: u16,
+    /// Records to a file, at most.
+    pub file_records: u64,
+    /// What the records of this export add up to, without tombstones (F11).
+    pub digest: DigestText,
+    /// The same of the whole state that a delta leads to, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<DigestText>,
+    /// Tombstones in it.
+    pub tombstone_records: u64,
+    /// Removals in it.
+    pub removals: u64,
+    /// In the order of names.
+    pub files: Vec<FileEntry>,
+    /// What each format could not say, per field (E6).
+    pub losses: BTreeMap<Format, Losses>,
+}
+
+/// A file of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileEntry {
+    /// Its name.
+    pub name: String,
+    /// Its format; removals are NDJSON.
+    pub format: Format,
+    /// The kind of its records as a word, or `removed`.
+    pub holds: String,
+    /// The part that it belongs to.
+    pub partition: u16,
+    /// Its length.
+    pub bytes: u64,
+    /// Records of the feed that were written to it; a format may make several entries of one.
+    pub records: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A digest as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestText {
+    /// Records.
+    pub records: i64,
+    /// In hexadecimal.
+    pub digest: String,
+    /// By kind.
+    pub kinds: Vec<KindText>,
+}
+
+/// A digest of one kind as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindText {
+    /// Its word.
+    pub kind: String,
+    /// Records.
+    pub records: i64,
+    /// In hexadecimal.
+    pub digest: String,
+}
+
+impl From<&Digest> for DigestText {
+    fn from(digest: &Digest) -> Self {
+        let of_kind = |of: &KindDigest| KindText {
+            kind: kind_word(of.kind()).to_owned(),
+            records: of.records,
+            digest: hex::encode(&of.digest),
+        };
+        Self {
+            records: digest.records,
+            digest: hex::encode(&digest.digest),
+            kinds: digest.kinds.iter().map(of_kind).collect(),
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of an export.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub async fn read(from: &Destination) -> Result<Self, Error> {
+        let Some(bytes) = from.get(MANIFEST).await? else {
+            return Err(Error::NoExport(from.shown().to_owned()));
+        };
+        let damaged = |what: String| Error::Manifest {
+            of: from.shown().to_owned(),
+            what,
+        };
+        let manifest: Self =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if manifest.version != VERSION {
+            return Err(damaged(format!(
+                "its version is {}, and this program knows {VERSION}",
+                manifest.version
+            )));
+        }
+        Ok(manifest)
+    }
+
+    /// The version that this program writes.
+    #[must_use]
+    pub fn version() -> u32 {
+        VERSION
+    }
+
+    /// As it is written.
+    ///
+    /// # Errors
+    /// When a value cannot be JSON, which none is.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Files of a format that hold records, in the order of names, one list per part.
+    #[must_use]
+    pub fn parts(&self, format: Format) -> Vec<Vec<&FileEntry>> {
+        let mut parts = vec![Vec::new(); usize::from(self.partitions.max(1))];
+        for file in &self.files {
+            if file.format == format
+                && file.holds != REMOVED
+                && let Some(part) = parts.get_mut(usize::from(file.partition))
+            {
+                part.push(file);
+            }
+        }
+        parts
+    }
+}
+
+/// What a file of removals holds.
+pub const REMOVED: &str = "removed";
+
+/// The directory of an export: by it the same command finds what it has begun.
+#[must_use]
+pub fn directory(subject: &Subject) -> String {
+    let feed: String = subject.feed.chars().take(8).collect();
+    let since = subject
+        .since
+        .map(|since| format!("-since-{since:012}"))
+        .unwrap_or_default();
+    format!("{}-{feed}-{:012}{since}", subject.view, subject.sequence)
+}
+
+/// The word of a kind in file names: the collection sorts as names do.
+#[must_use]
+pub fn holds(kind: Kind) -> &'static str {
+    crate::model::name::collection(kind)
+}
