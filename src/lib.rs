@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod client;
 pub mod feed;
+pub mod generate;
 pub mod model;
 pub mod proto;
 pub mod server;

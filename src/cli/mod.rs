@@ -7,6 +7,7 @@ mod demo;
 mod desk;
 mod feed;
 mod filter;
+mod generate;
 mod health;
 mod import;
 pub mod json;
@@ -143,6 +144,11 @@ enum Command {
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
+    /// Make up records for tests and measurements: the same seed, the same bytes, for ever
+    #[command(after_help = "Examples:
+  dateline generate --records 1000 --seed 7 | dateline import - --publish
+  dateline generate --records 1000000 --seed 7 --format protobuf --output million.binpb")]
+    Generate(generate::Args),
     /// Ask whether the server and its database serve
     Health(health::Args),
     /// Print a completion script for a shell
@@ -205,6 +211,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args).await,
         Command::Feed(args) => feed::run(args).await,
         Command::Compact(args) => feed::compact(args).await,
+        Command::Generate(args) => generate::run(&args),
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {
             // By way of memory: the generator panics when whoever reads it has seen enough.

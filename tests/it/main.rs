@@ -29,6 +29,7 @@ mod embedded;
 mod examples;
 mod faults;
 mod feed;
+mod generated;
 mod gold;
 mod history;
 mod life;
