@@ -13,7 +13,9 @@ mod import;
 pub mod json;
 mod output;
 mod place;
+mod publisher;
 mod read;
+mod refusal;
 mod send;
 mod serve;
 mod state_file;
@@ -60,6 +62,7 @@ enum Command {
     /// Show it all at work: an article's records sent, published, watched and compared, on a server of its own
     Demo(demo::Args),
     /// Send the records of a file; run again, it sends what is not there yet
+    #[command(after_help = import::HELP)]
     Import(import::Args),
     /// Make a draft of a record in a file, or of the plain text of an article
     #[command(after_help = "Examples:

@@ -49,8 +49,8 @@ pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Dra
     let title = format!("{} in the news", called.latin);
     let article = Article {
         name: named("articles", &title, number),
-        headline: headline.text,
-        body: body.text,
+        headline: headline.written,
+        body: body.written,
         language_code: language.tag.to_owned(),
         summary: first_words(&spans),
         publisher: linked(desk, draw),
@@ -120,13 +120,13 @@ fn body(
             0
         };
         // Facts first, as the trade teaches it, with something between them.
-        match (number % 2 == 0).then(|| left.next()).flatten() {
-            Some(fact) => spans.push(text.sentence((fact.template)(language), &fact.about, draw)),
-            None => {
-                let about = topic(cast, "", draw);
-                let template = draw.pick(language.filler);
-                text.sentence(template, &about, draw);
-            }
+        let fact = if number % 2 == 0 { left.next() } else { None };
+        if let Some(fact) = fact {
+            spans.push(text.sentence((fact.template)(language), &fact.about, draw));
+        } else {
+            let about = topic(cast, "", draw);
+            let template = draw.pick(language.filler);
+            text.sentence(template, &about, draw);
         }
     }
     (text, spans)

@@ -8,7 +8,7 @@ use crate::proto::v1::{Mention, TextSpan, text_span::Part};
 pub(super) struct Text {
     part: Part,
     language: &'static Language,
-    pub text: String,
+    pub written: String,
     /// Code points so far.
     length: i32,
     /// Where actors are named.
@@ -28,7 +28,7 @@ impl Text {
         Self {
             part,
             language,
-            text: String::new(),
+            written: String::new(),
             length: 0,
             mentions: Vec::new(),
         }
@@ -36,7 +36,7 @@ impl Text {
 
     /// Parts sentences, or paragraphs.
     pub(super) fn space(&mut self, between: &str) {
-        if !self.text.is_empty() {
+        if !self.written.is_empty() {
             self.push(between);
         }
     }
@@ -48,7 +48,7 @@ impl Text {
         about: &Topic<'_>,
         draw: &mut Draw,
     ) -> TextSpan {
-        let (start, offset) = (self.length, self.text.len());
+        let (start, offset) = (self.length, self.written.len());
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             self.push(before);
@@ -71,7 +71,7 @@ impl Text {
     }
 
     fn mention(&mut self, (actor, is_linked): (&Figure, bool), draw: &mut Draw) {
-        let (start, offset) = (self.length, self.text.len());
+        let (start, offset) = (self.length, self.written.len());
         self.push(actor.written_in(self.language));
         self.mentions.push(Mention {
             span: Some(self.span(start, offset)),
@@ -88,7 +88,7 @@ impl Text {
     }
 
     fn push(&mut self, text: &str) {
-        self.text.push_str(text);
+        self.written.push_str(text);
         self.length += i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
     }
 
@@ -97,7 +97,7 @@ impl Text {
             part: self.part.into(),
             start,
             end: self.length,
-            exact: self.text[offset..].to_owned(),
+            exact: self.written[offset..].to_owned(),
         }
     }
 }

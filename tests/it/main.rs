@@ -32,6 +32,7 @@ mod feed;
 mod generated;
 mod gold;
 mod history;
+mod imports;
 mod life;
 mod model_based;
 mod process;
