@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod export;
 pub mod feed;
+pub mod generate;
 pub mod model;
 pub mod proto;
 pub mod server;

@@ -413,7 +413,7 @@ fn body(lines: &[&str]) -> String {
 
 /// A name made of a headline: "articles/kazakhstan-confirms-partnership-with-nato-us". Cut after a word;
 /// empty when nothing of the headline can be written in a to z and 0 to 9.
-fn propose_name(headline: &str) -> String {
+pub(super) fn propose_name(headline: &str) -> String {
     // What a script cannot say in ASCII is left out: a name is a handle, not a transliteration.
     let ascii = deunicode::deunicode_with_tofu(headline, " ").to_lowercase();
     // "U.S." is one word, and so is "Kazakhstan's"; "3.5" are two.

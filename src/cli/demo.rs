@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DEFAULT_ADDRESS, json,
     output::say,
-    send::{Outgoing, Sender},
+    send::{Manner, Outgoing, Sender},
     serve::{self, ProgramsArgs, stop_on_signal},
     watch,
 };
@@ -164,7 +164,11 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         "an editor sends one article and what it tells of: {} records, one commit",
         records.len()
     ));
-    let mut sender = Sender::new(client.clone());
+    let manner = Manner {
+        publishes: true,
+        ..Manner::default()
+    };
+    let mut sender = Sender::new(client.clone(), manner);
     let outgoing = records.iter().map(|record| Outgoing {
         record: record.clone(),
         original: match &record.kind {
@@ -172,6 +176,7 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
             _ => Vec::new(),
         },
         place: String::new(),
+        line: 0,
     });
     sender.create(outgoing.collect()).await?;
     let published_at = Instant::now();

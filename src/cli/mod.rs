@@ -8,12 +8,15 @@ mod desk;
 mod export;
 mod feed;
 mod filter;
+mod generate;
 mod health;
 mod import;
 pub mod json;
 mod output;
 mod place;
+mod publisher;
 mod read;
+mod refusal;
 mod send;
 mod serve;
 mod state_file;
@@ -60,6 +63,7 @@ enum Command {
     /// Show it all at work: an article's records sent, published, watched and compared, on a server of its own
     Demo(demo::Args),
     /// Send the records of a file; run again, it sends what is not there yet
+    #[command(after_help = import::HELP)]
     Import(import::Args),
     /// Make a draft of a record in a file, or of the plain text of an article
     #[command(after_help = "Examples:
@@ -159,6 +163,11 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
+    /// Make up records for tests and measurements: the same seed, the same bytes, for ever
+    #[command(after_help = "Examples:
+  dateline generate --records 1000 --seed 7 | dateline import - --publish
+  dateline generate --records 1000000 --seed 7 --format protobuf --output million.binpb")]
+    Generate(generate::Args),
     /// Ask whether the server and its database serve
     Health(health::Args),
     /// Print a completion script for a shell
@@ -223,6 +232,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(args).await,
         Command::Apply(args) => export::apply(args).await,
         Command::Compact(args) => feed::compact(args).await,
+        Command::Generate(args) => generate::run(&args),
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {
             // By way of memory: the generator panics when whoever reads it has seen enough.

@@ -35,6 +35,14 @@ pub(super) fn told(field: &str, known_as: impl Fn(usize) -> Option<String>) -> S
     parts.collect::<Vec<_>>().join(": ")
 }
 
+/// The place in the request that a path begins with: 3 of `writes[3].create` and of `records[3]`.
+pub(super) fn index(field: &str) -> Option<usize> {
+    let rest = ["writes[", "records["]
+        .iter()
+        .find_map(|list| field.strip_prefix(list))?;
+    rest.split_once(']')?.0.parse().ok()
+}
+
 /// What is left of `.create.record.actor.names[0]` without the envelope: `names[0]`.
 fn inner(path: &str) -> &str {
     let path = path.trim_start_matches('.');

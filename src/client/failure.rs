@@ -90,6 +90,18 @@ impl Failure {
 }
 
 impl Failure {
+    /// What was said, in one sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What is the matter with which field or record, as far as the server told it.
+    #[must_use]
+    pub fn details(&self) -> &[(String, String)] {
+        &self.details
+    }
+
     /// Tells fields under other names: what the caller's user wrote, not what the caller made of it.
     #[must_use]
     pub fn rename(mut self, rename: impl Fn(&str) -> String) -> Self {

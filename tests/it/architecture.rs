@@ -137,6 +137,28 @@ fn the_model_is_pure() {
 }
 
 #[test]
+fn what_is_generated_depends_on_the_seed_alone() {
+    let absent = [
+        "async ",
+        "tokio",
+        "std::fs",
+        "SystemTime",
+        "now_utc",
+        "now_v7",
+        "Instant",
+        "HashMap",
+        // Not the same on every machine.
+        ".powf(",
+        ".ln(",
+        "crate::client",
+        "crate::server",
+        "crate::store",
+        "crate::cli",
+    ];
+    assert_absent("src/generate", &absent, "the same seed, the same records");
+}
+
+#[test]
 fn the_store_never_sees_a_grpc_status() {
     assert_absent("src/store", &["tonic"], "status is the server's word");
     assert_absent("src/feed", &["tonic"], "status is the server's word");

@@ -2,6 +2,7 @@
 //! it. Everything acknowledged is there afterwards, once, and the feed has neither gap nor repeat.
 
 mod campaign;
+mod imports;
 
 use std::{
     collections::HashSet,

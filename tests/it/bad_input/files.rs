@@ -69,9 +69,9 @@ async fn f1_a_file_that_cannot_be_read_is_told_by_file_line_and_field() {
         ),
         ("F1 UTF-16", utf16, &["UTF-8"]),
         (
-            "F1 gzip",
+            "F1 gzip, cut",
             b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\x48".to_vec(),
-            &["UTF-8"],
+            &["cannot read", "incomplete deflate stream"],
         ),
         (
             "F1 invalid UTF-8",
@@ -120,5 +120,140 @@ async fn f1_an_empty_file_is_no_records_and_the_last_line_needs_no_end() {
     let marked = format!("\u{feff}{}\r\n{}\r\n", actor("one"), actor("two"));
     let two = import(&site, marked.as_bytes()).await.ok();
     assert_eq!(two.stderr, "1 created, 1 already there, 0 published\n");
+    site.stop().await;
+}
+
+/// A file, what it is called, how it is read, and what is told of it.
+type Row = (&'static str, &'static str, Vec<u8>, &'static [&'static str]);
+
+fn files() -> Vec<Row> {
+    let good = actor("good");
+    let record: dateline::proto::v1::Record = dateline::cli::json::read(&good).unwrap();
+    let message = prost::Message::encode_length_delimited_to_vec(&record);
+    let after = |rest: &[u8]| [&message, rest].concat();
+    let lines = |rest: &str| format!("{good}\n{rest}").into_bytes();
+    let packed = zstd::encode_all(lines("").repeat(50).as_slice(), 1).unwrap();
+    let long = [
+        lines(""),
+        b"{\"actor\":{\"name\":\"".to_vec(),
+        vec![b'a'; 100_000_000],
+        b"\"}}\n".to_vec(),
+    ]
+    .concat();
+    vec![
+        (
+            "torn last line",
+            "a.ndjson",
+            lines(&good[..good.len() - 3]),
+            &["line 2", "may have been cut"],
+        ),
+        (
+            "line of 100 MB",
+            "a.ndjson",
+            long,
+            &["line 2", "longer than 16 MiB"],
+        ),
+        (
+            "lone low surrogate",
+            "a.ndjson",
+            lines(&good.replace("TYPE_GROUP", "\\udc00")),
+            &["line 2", "column"],
+        ),
+        (
+            "truncated protobuf",
+            "a.binpb",
+            after(&message[..message.len() - 1]),
+            &["record 2", "of its"],
+        ),
+        (
+            "cut in a length",
+            "a.binpb",
+            after(&[0x80]),
+            &["record 2", "ends within its length"],
+        ),
+        (
+            "length too large",
+            "a.binpb",
+            after(&[0xff, 0xff, 0xff, 0xff, 0x0f]),
+            &["record 2", "4294967295 bytes"],
+        ),
+        (
+            "no length",
+            "a.binpb",
+            after(&[0xff; 12]),
+            &["record 2", "does not begin with a length"],
+        ),
+        (
+            "wrong length",
+            "a.binpb",
+            after(&[&[2], &message[1..]].concat()),
+            &["record 2", "is no Record"],
+        ),
+        ("no protobuf", "a.binpb", lines(""), &["record 1"]),
+        (
+            "empty message",
+            "a.binpb",
+            after(&[0]),
+            &["record 2", "empty"],
+        ),
+        (
+            "zstd, cut",
+            "a.ndjson.zst",
+            packed[..packed.len() - 5].to_vec(),
+            &["cannot read", "incomplete"],
+        ),
+        (
+            "ninjs, cut",
+            "a.json",
+            b"[{\"uri\": \"urn:x\"},".to_vec(),
+            &["a.json is not JSON", "line 1"],
+        ),
+        (
+            "ninjs, twice",
+            "a.json",
+            b"[{\"uri\": \"urn:x\", \"uri\": \"urn:y\"}]".to_vec(),
+            &["stands twice"],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_form() {
+    let site = site().await;
+    let (_keep, directory) = scratch();
+    let mut untold = Vec::new();
+    for (id, name, bytes, told) in files() {
+        let file = directory.join(name);
+        std::fs::write(&file, bytes).unwrap();
+        let refused = dateline(&site.address, &["import", file.to_str().unwrap()]).await;
+        let missing: Vec<_> = told
+            .iter()
+            .filter(|part| !refused.stderr.contains(**part))
+            .collect();
+        if refused.code != 1 || !missing.is_empty() || refused.stderr.len() > 1000 {
+            untold.push(format!(
+                "{id} (exit {}) lacks {missing:?}: {}",
+                refused.code, refused.stderr
+            ));
+        }
+    }
+    let of_directory = dateline(&site.address, &["import", directory.to_str().unwrap()]).await;
+    assert_eq!(of_directory.code, 1);
+    assert!(
+        of_directory.stderr.contains("is a directory"),
+        "{}",
+        of_directory.stderr
+    );
+    for usage in [
+        &["--format", "csv"][..],
+        &["--on-error", "pray"],
+        &["--rejects"],
+    ] {
+        let arguments = [&["import", "a"], usage].concat();
+        assert_eq!(dateline(&site.address, &arguments).await.code, 2);
+    }
+    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
+    assert_eq!(written.stdout, "", "nothing is written");
+    assert!(untold.is_empty(), "{}", untold.join("\n"));
     site.stop().await;
 }

@@ -1,0 +1,151 @@
+//! Puts what is read together in batches that fit a request.
+
+use anyhow::{Error, Result, anyhow};
+use tokio::sync::mpsc;
+
+use super::{originals::Originals, source::Source};
+use crate::{
+    cli::{
+        refusal::{Problem, Refusal},
+        send::Outgoing,
+    },
+    proto::v1::{Record, record::Kind as Body},
+};
+
+/// Records that wait for a commit.
+const BATCH_RECORDS: usize = 1000;
+/// Encoded bytes that wait for a commit: below what the server takes, with room for the envelope.
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
+
+/// What was read.
+pub(super) enum Batch {
+    Records {
+        outgoing: Vec<Outgoing>,
+        /// What stood between them and could not be read.
+        unreadable: Vec<Refusal>,
+    },
+    /// Nothing is read any more.
+    Failed {
+        error: Error,
+        unreadable: Vec<Refusal>,
+    },
+    /// What is to be told at the end.
+    Noted(Vec<String>),
+}
+
+/// A record that was found in a file, or what stands in its place.
+pub(super) struct Found {
+    /// `line 17`; empty where records have no place of their own.
+    pub place: String,
+    /// The number in it.
+    pub line: u64,
+    pub record: Result<Record, String>,
+    /// It is the only article of a Bundle, so that an original is its own.
+    pub is_only_article: bool,
+}
+
+/// Reads to the end, or until nobody takes any more.
+pub(super) fn read(
+    mut source: Source,
+    mut originals: Originals,
+    leaves_out: bool,
+    told: &mpsc::Sender<Batch>,
+) {
+    let mut batch = Open::default();
+    loop {
+        let found = match source.next() {
+            Ok(Some(found)) => found,
+            Ok(None) => break,
+            Err(error) => {
+                if leaves_out {
+                    let _ = told.blocking_send(batch.take());
+                }
+                let unreadable = batch.unreadable;
+                let _ = told.blocking_send(Batch::Failed { error, unreadable });
+                return;
+            }
+        };
+        let outgoing = match found.record {
+            Ok(record) => Outgoing {
+                original: originals.of(&record, found.is_only_article),
+                record,
+                place: found.place,
+                line: found.line,
+            },
+            Err(message) => {
+                let error = anyhow!("{}{}: {message}", source.file, found.place);
+                batch
+                    .unreadable
+                    .push(unreadable(found.line, found.place, &message));
+                if leaves_out {
+                    if batch.unreadable.len() == BATCH_RECORDS
+                        && told.blocking_send(batch.take()).is_err()
+                    {
+                        return;
+                    }
+                    continue;
+                }
+                // What comes before it in this batch is not sent: it is the last line that is wrong, not the first.
+                let unreadable = batch.unreadable;
+                let _ = told.blocking_send(Batch::Failed { error, unreadable });
+                return;
+            }
+        };
+        let bytes = outgoing.encoded_len();
+        if batch.is_full(bytes) && told.blocking_send(batch.take()).is_err() {
+            return;
+        }
+        batch.push(outgoing, bytes);
+    }
+    let _ = told.blocking_send(batch.take());
+    let unused = originals.unused();
+    let unused = unused.map(|unused| {
+        format!("no article in the file has the SHA-256 of {unused}; it was not sent")
+    });
+    let _ = told.blocking_send(Batch::Noted(unused.chain(source.notes()).collect()));
+}
+
+fn unreadable(line: u64, place: String, message: &str) -> Refusal {
+    Refusal {
+        line,
+        place,
+        name: String::new(),
+        reason: "UNREADABLE".to_owned(),
+        problems: vec![Problem::new("", message)],
+    }
+}
+
+#[derive(Default)]
+struct Open {
+    outgoing: Vec<Outgoing>,
+    unreadable: Vec<Refusal>,
+    bytes: usize,
+}
+
+impl Open {
+    fn is_full(&self, bytes: usize) -> bool {
+        let is_large = !self.outgoing.is_empty() && self.bytes + bytes > BATCH_BYTES;
+        is_large || self.outgoing.len() == BATCH_RECORDS
+    }
+
+    fn push(&mut self, outgoing: Outgoing, bytes: usize) {
+        self.bytes += bytes;
+        self.outgoing.push(outgoing);
+    }
+
+    fn take(&mut self) -> Batch {
+        self.bytes = 0;
+        Batch::Records {
+            outgoing: std::mem::take(&mut self.outgoing),
+            unreadable: std::mem::take(&mut self.unreadable),
+        }
+    }
+}
+
+/// How many articles there are among records.
+pub(super) fn articles(records: &[Record]) -> usize {
+    let articles = records
+        .iter()
+        .filter(|record| matches!(record.kind, Some(Body::Article(_))));
+    articles.count()
+}

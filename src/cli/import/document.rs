@@ -1,0 +1,85 @@
+//! A file that is one JSON document: a Bundle, a ninjs item, or a list of those.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{
+    batches::{Found, articles},
+    lines,
+    ninjs::{Losses, to_record},
+    source::{Bytes, whole},
+};
+use crate::{
+    cli::json,
+    proto::v1::{Bundle, Record},
+};
+
+/// What is left of it.
+pub(super) enum Document {
+    Bundle {
+        records: std::vec::IntoIter<Record>,
+        has_one_article: bool,
+        count: u64,
+    },
+    Items {
+        items: std::vec::IntoIter<Value>,
+        count: u64,
+    },
+}
+
+impl Document {
+    pub(super) fn bundle(reader: Bytes, path: &Path) -> Result<Self> {
+        let bundle: Bundle = json::read(&whole(reader, path)?).with_context(|| {
+            let name = path.display();
+            format!("{name} is neither a Bundle nor NDJSON of records")
+        })?;
+        let records = Vec::<Record>::from(bundle);
+        Ok(Self::Bundle {
+            has_one_article: articles(&records) == 1,
+            records: records.into_iter(),
+            count: 0,
+        })
+    }
+
+    pub(super) fn items(reader: Bytes, path: &Path) -> Result<Self> {
+        let text = whole(reader, path)?;
+        let read = lines::whole_json(&text);
+        let items = match read.with_context(|| format!("{} is not JSON", path.display()))? {
+            Value::Array(items) => items,
+            item => vec![item],
+        };
+        Ok(Self::Items {
+            items: items.into_iter(),
+            count: 0,
+        })
+    }
+
+    pub(super) fn next(&mut self, losses: &mut Losses) -> Option<Found> {
+        match self {
+            Self::Bundle {
+                records,
+                has_one_article,
+                count,
+            } => {
+                *count += 1;
+                Some(Found {
+                    record: Ok(records.next()?),
+                    place: String::new(),
+                    line: *count,
+                    is_only_article: *has_one_article,
+                })
+            }
+            Self::Items { items, count } => {
+                *count += 1;
+                Some(Found {
+                    record: to_record(&items.next()?, losses),
+                    place: format!("item {count}"),
+                    line: *count,
+                    is_only_article: false,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `dateline import`: a file of records becomes drafts, in batches; with `--publish`, published ones. Run
+//! twice, it finds what is there already and does the rest.
+
+mod batches;
+mod document;
+mod lines;
+mod messages;
+mod ninjs;
+mod originals;
+mod progress;
+mod rejects;
+mod source;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use tokio::sync::mpsc;
+
+use self::{
+    batches::Batch, originals::Originals, progress::Progress, rejects::Rejects, source::Source,
+};
+use super::{
+    FAILED, Server,
+    output::say,
+    send::{Manner, Sender},
+};
+use crate::client::Client;
+
+/// Batches that are read ahead of the server.
+const READ_AHEAD: usize = 2;
+
+/// What the help of the command says below its options.
+pub(super) const HELP: &str = "A run that was cut off is completed by the same command: what is there already and the same is left as it is.
+
+Exit codes:
+  0  all records are in, or were there already
+  1  some were rejected, or the import failed; stderr says which, and why
+  2  wrong usage
+  4  no server answers, or its database is away
+
+Examples:
+  dateline import seed/gold.json --publish
+  dateline import records.ndjson.zst --on-error skip --rejects rejects.ndjson
+  dateline import wire.json --format ninjs --dry-run";
+
+/// `dateline import`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A file of records, which may be compressed with gzip or zstd; - reads stdin
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// What is in the file; `auto` looks at its name and at how it begins
+    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
+    format: Format,
+    /// Publish what is imported, as it goes
+    #[arg(long)]
+    publish: bool,
+    /// Let the server check every record, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// What to do with a record that cannot be read or is refused: stop there, or leave it out; `report`
+    /// leaves it out and tells each
+    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT")]
+    on_error: OnError,
+    /// Write what was rejected to this file: a line of JSON per problem, with line, name, field, reason, message
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// The text of an article as received; it goes to the article with its SHA-256, or else to the only
+    /// article of a Bundle
+    #[arg(long, value_name = "FILE")]
+    original: Vec<PathBuf>,
+    #[command(flatten)]
+    server: Server,
+}
+
+// The variants carry no docs of their own: clap would stretch the help to show them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Auto,
+    /// A `Record` per line
+    Ndjson,
+    /// `Record` messages, each after its length as a varint
+    Protobuf,
+    /// One `Bundle`, as JSON
+    Bundle,
+    /// ninjs 3 items of articles: one, a list, or one per line
+    Ninjs,
+    // A whole export (a directory with a manifest, with states and heads) is one more arm, opened in `Source::open`.
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnError {
+    Stop,
+    Skip,
+    Report,
+}
+
+/// Sends a file.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let originals = Originals::read(&args.original)?;
+    let source = Source::open(&args.file, args.format)?;
+    let progress = Progress::new(&source);
+    let rejects = Rejects::open(args.rejects.as_deref(), args.on_error == OnError::Report)?;
+    let client = Client::connect(&args.server.server).await?;
+    let manner = Manner {
+        dry_run: args.dry_run,
+        leaves_out: args.on_error != OnError::Stop,
+        publishes: args.publish && !args.dry_run,
+    };
+    let mut import = Import {
+        sender: Sender::new(client, manner),
+        manner,
+        progress,
+        rejects,
+    };
+    let answer = tokio::select! {
+        answer = import.all(source, originals) => Some(answer),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    import.progress.finish();
+    let Some(answer) = answer else {
+        let report = &import.sender.report;
+        say(format_args!(
+            "stopped: {report}; the same command goes on from here"
+        ));
+        return Ok(FAILED.into());
+    };
+    answer?;
+    import.tell();
+    Ok(if import.rejects.count() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        FAILED.into()
+    })
+}
+
+struct Import {
+    sender: Sender,
+    manner: Manner,
+    progress: Progress,
+    rejects: Rejects,
+}
+
+impl Import {
+    async fn all(&mut self, source: Source, originals: Originals) -> Result<()> {
+        let (told, mut batches) = mpsc::channel(READ_AHEAD);
+        let leaves_out = self.manner.leaves_out;
+        // Reading may wait for stdin, and is work for another core.
+        tokio::task::spawn_blocking(move || batches::read(source, originals, leaves_out, &told));
+        while let Some(batch) = batches.recv().await {
+            let sent = self.send(batch).await;
+            // What was found out is told, whatever became of the rest.
+            self.rejects
+                .add(&std::mem::take(&mut self.sender.refused))?;
+            sent?;
+            self.progress
+                .told(&self.sender.report, self.rejects.count());
+        }
+        if self.manner.publishes {
+            self.progress.doing("publishing");
+            let published = self.sender.publish().await;
+            self.rejects
+                .add(&std::mem::take(&mut self.sender.refused))?;
+            published?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, batch: Batch) -> Result<()> {
+        match batch {
+            Batch::Records {
+                outgoing,
+                unreadable,
+            } => {
+                self.rejects.add(&unreadable)?;
+                self.sender.create(outgoing).await?;
+                if self.manner.publishes {
+                    self.sender.publish_ready().await?;
+                }
+                Ok(())
+            }
+            Batch::Failed { error, unreadable } => {
+                self.rejects.add(&unreadable)?;
+                Err(error)
+            }
+            Batch::Noted(notes) => {
+                self.progress.note(notes);
+                Ok(())
+            }
+        }
+    }
+
+    fn tell(&self) {
+        let report = &self.sender.report;
+        let mut told = if self.manner.dry_run {
+            format!(
+                "dry run, nothing is written: {} would be created, {} already there",
+                report.created(),
+                report.unchanged()
+            )
+        } else {
+            report.to_string()
+        };
+        if self.rejects.count() > 0 {
+            told = format!("{told}, {} rejected", self.rejects.count());
+        }
+        say(told);
+        self.progress.tell_notes();
+    }
+}

@@ -1,0 +1,85 @@
+//! How far an import is: a bar on a terminal, now and then a line elsewhere.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::source::Source;
+use crate::cli::{output::say, send::Report};
+
+/// Between two lines where there is no terminal.
+const SILENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Progress {
+    bar: ProgressBar,
+    /// Bytes of the file that were read so far.
+    read: Arc<AtomicU64>,
+    began: Instant,
+    /// When a line was told, or the bar began.
+    told: Instant,
+    /// What is to be said at the end.
+    notes: Vec<String>,
+}
+
+impl Progress {
+    pub(super) fn new(source: &Source) -> Self {
+        let style = match source.bytes {
+            Some(_) => "{spinner} {bytes}/{total_bytes} {wide_bar} {msg} {eta} left",
+            None => "{spinner} {bytes} {msg} {elapsed}",
+        };
+        let bar = source
+            .bytes
+            .map_or_else(ProgressBar::no_length, ProgressBar::new);
+        // A style that does not parse leaves the default one.
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        let now = Instant::now();
+        Self {
+            bar,
+            read: source.read.clone(),
+            began: now,
+            told: now,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(super) fn told(&mut self, report: &Report, rejected: usize) {
+        let records = report.sent() + rejected;
+        let rate = records as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        let message = format!("{records} records, {rate:.0}/s");
+        let read = self.read.load(Ordering::Relaxed);
+        self.bar.set_position(read);
+        self.bar.set_message(message.clone());
+        if self.bar.is_hidden() && self.told.elapsed() >= SILENCE {
+            self.told = Instant::now();
+            let share = self.bar.length().filter(|length| *length > 0);
+            let share = share.map(|length| format!("{} % of the file, ", read * 100 / length));
+            say(format_args!("{}{message}", share.unwrap_or_default()));
+        }
+    }
+
+    pub(super) fn doing(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    pub(super) fn note(&mut self, notes: Vec<String>) {
+        self.notes.extend(notes);
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub(super) fn tell_notes(&self) {
+        for note in &self.notes {
+            say(note);
+        }
+    }
+}
