@@ -24,10 +24,10 @@ pub use self::{
 use crate::proto::v1::{
     BatchGetRecordsRequest, BatchGetRecordsResponse, CommitRequest, CommitResponse,
     DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, GetRecordResponse,
-    ListRevisionsRequest, ListRevisionsResponse, PublishRecordsRequest, PublishRecordsResponse,
-    admin_service_client::AdminServiceClient, editorial_service_client::EditorialServiceClient,
-    export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
-    record_service_client::RecordServiceClient,
+    ListRevisionsRequest, ListRevisionsResponse, LoadRecordsRequest, LoadRecordsResponse,
+    PublishRecordsRequest, PublishRecordsResponse, admin_service_client::AdminServiceClient,
+    editorial_service_client::EditorialServiceClient, export_service_client::ExportServiceClient,
+    feed_service_client::FeedServiceClient, record_service_client::RecordServiceClient,
 };
 
 /// Largest answer that this client takes: a page or a commit, with room to spare.
@@ -93,6 +93,22 @@ impl Client {
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,
         })
+    }
+
+    /// Takes records as another database had them, again and again while the server is away.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn load(
+        &self,
+        mut request: LoadRecordsRequest,
+    ) -> Result<LoadRecordsResponse, Status> {
+        name_request(&mut request.request_id);
+        retry(request, |request| {
+            let mut admin = self.admin.clone();
+            async move { admin.load_records(request).await }
+        })
+        .await
     }
 
     /// The connection itself, for other services on it.

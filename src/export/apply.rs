@@ -43,10 +43,10 @@ pub async fn apply(
     .await?;
     let mut merging = Merging {
         base: Peek::new(Records::open(full, &base).await?).await?,
-        new: match read::readable(&change) {
-            Some(_) => Some(Peek::new(Records::open(delta, &change).await?).await?),
-            None if change.digest.records == 0 && change.tombstone_records == 0 => None,
-            None => Some(Peek::new(Records::open(delta, &change).await?).await?),
+        new: if change.digest.records == 0 && change.tombstone_records == 0 {
+            None
+        } else {
+            Some(Peek::new(Records::open(delta, &change).await?).await?)
         },
         removed: read::removals(delta, &change).await?.into(),
     };

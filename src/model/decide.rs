@@ -40,6 +40,10 @@ pub fn decide(
 ) -> Result<Decision, Refusal> {
     let mut seen = check_preconditions(request, world)?;
     let mut plan = Plan::of(request, world, now, mint)?;
+    if request.is_load() {
+        // What it refers to may come later, and was seen to where it was published.
+        return plan.loaded(request, world, seen);
+    }
     let violations = sources::check(&plan, world);
     if !violations.is_empty() {
         return Err(Refusal::Invalid(violations));
@@ -179,6 +183,19 @@ impl<'a> Plan<'a> {
         } else {
             Err(Refusal::Invalid(violations))
         }
+    }
+
+    /// Records as another database had them: nothing but they themselves was looked at.
+    fn loaded(self, request: &Request, world: &World, mut seen: Seen) -> Result<Decision, Refusal> {
+        let names = request.writes.iter().map(|write| &write.name);
+        let looked_at = names.map(|name| (name.clone(), world.revision(name)));
+        seen.revisions.extend(looked_at);
+        check_size(&self.outcomes)?;
+        Ok(Decision {
+            outcomes: self.outcomes,
+            seen,
+            warnings: self.warnings,
+        })
     }
 
     /// The same text twice in one request.

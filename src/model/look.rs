@@ -78,6 +78,13 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             let into = head.and_then(|head| Name::parse(&head.meta.merged_into));
             look.heads.extend(into);
         }
+        Action::Load { body, .. } => {
+            if let Body::Article(article) = body
+                && !article.original_sha256.is_empty()
+            {
+                look.originals.insert(article.original_sha256.clone());
+            }
+        }
         Action::Delete | Action::SendBack | Action::Submit | Action::Merge { .. } => {}
     }
 }

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod drawing;
 pub mod edtf;
 pub mod filter;
+pub mod load;
 pub mod look;
 pub mod mask;
 pub mod name;

@@ -65,6 +65,26 @@ impl Next<'_> {
         }
     }
 
+    /// A revision as another database had it: its number, its state and its times.
+    pub(super) fn loaded(&self, body: Body, drawing: Drawing, meta: RecordMeta) -> Change {
+        let (revision, state) = (meta.revision, meta.state());
+        let change_type = match state {
+            State::Unspecified | State::Draft => ChangeType::Created,
+            State::InReview => ChangeType::Submitted,
+            State::Embargoed => ChangeType::Embargoed,
+            State::Published => ChangeType::Published,
+            State::Retracted => ChangeType::Retracted,
+            State::Merged => ChangeType::Merged,
+        };
+        let update_time = meta.update_time;
+        let mut change = self.revision(None, change_type, state, body, drawing, meta);
+        change.revision = revision;
+        change.meta.revision = revision;
+        change.meta.update_time = update_time;
+        change.meta.etag = etag(revision, &change.meta.uid);
+        change
+    }
+
     /// The next revision, with its bookkeeping.
     pub(super) fn revision(
         &self,

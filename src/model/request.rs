@@ -116,6 +116,13 @@ pub enum Action {
         /// Which one.
         revision: i64,
     },
+    /// Take it as another database had it.
+    Load {
+        /// Without meta, normalised and valid.
+        body: Body,
+        /// As it was.
+        meta: Box<v1::RecordMeta>,
+    },
     /// Erase its content.
     Purge {
         /// Withdraw what nothing else supports.
@@ -140,6 +147,7 @@ impl Action {
             Action::Unmerge => "unmerge",
             Action::Restore { .. } => "restore",
             Action::Purge { .. } => "purge",
+            Action::Load { .. } => "load",
         }
     }
 
@@ -251,7 +259,7 @@ fn take_etag(write: &mut v1::Write) -> String {
         .unwrap_or_default()
 }
 
-fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<Uuid> {
+pub(super) fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<Uuid> {
     if text.is_empty() {
         return None;
     }

@@ -74,7 +74,33 @@ impl Step<'_> {
             Action::Unmerge => self.unmerge(),
             Action::Restore { revision } => self.restore(*revision),
             Action::Purge { .. } => self.purge(),
+            Action::Load { body, meta } => self.load(body, meta),
         }
+    }
+
+    /// The newest revision of another database: nothing is made up, not even its number.
+    fn load(&self, body: &Body, meta: &RecordMeta) -> Result<Stepped> {
+        let name = &self.write.name;
+        let content = body.to_content();
+        if let Some(head) = self.world.head(name)
+            && (head.standing.revision, &head.content) == (meta.revision, &content)
+            && head.standing.state == meta.state()
+        {
+            return Ok(self.unchanged(head));
+        }
+        if self.world.heads.contains_key(name) {
+            return Err(Refusal::NameTaken { name: name.clone() });
+        }
+        if let Body::Article(article) = body
+            && let Some(existing) = self.world.originals.get(&article.original_sha256)
+        {
+            return Err(Refusal::DuplicateOriginal {
+                existing: existing.clone(),
+            });
+        }
+        let mut body = body.clone();
+        let drawing = draw(&mut body, meta.state());
+        Ok(self.next().loaded(body, drawing, meta.clone()).into())
     }
 
     fn create(&self, body: &Body, drawing: &Drawing, uid: Uuid) -> Result<Stepped> {

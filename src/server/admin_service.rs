@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{
     codec::Ready,
+    commit,
     read::{check, read_time},
     status::{self, Reason},
 };
@@ -14,11 +15,14 @@ use crate::{
         servers::admin_service_server::AdminService,
         v1::{
             CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, ForkFeedResponse,
-            compact_feed_request::Before,
+            LoadRecordsRequest, LoadRecordsResponse, compact_feed_request::Before,
         },
     },
-    store::Store,
+    store::{Committer, Store},
 };
+
+/// Records of one load.
+const MAX_LOADED: usize = 1000;
 
 /// What operators do.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub struct Admin {
     pub store: Store,
     /// Who has to know of it at once.
     pub feed: Feed,
+    /// The way of every write.
+    pub committer: Committer,
 }
 
 #[tonic::async_trait]
@@ -82,6 +88,28 @@ impl AdminService for Admin {
         tracing::warn!(%feed, "the feed was forked");
         let response = ForkFeedResponse {
             feed: feed.to_string(),
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn load_records(
+        &self,
+        request: Request<LoadRecordsRequest>,
+    ) -> Result<Response<Ready<LoadRecordsResponse>>, Status> {
+        let request = request.into_inner();
+        let count = request.records.len();
+        if !(1..=MAX_LOADED).contains(&count) {
+            let what = format!("has {count} records; 1 to {MAX_LOADED} go at once");
+            return Err(status::invalid_field(
+                Reason::InvalidRequest,
+                "records",
+                &what,
+            ));
+        }
+        let committed = commit::load(&self.committer, request).await?;
+        let response = LoadRecordsResponse {
+            desk_sequence: committed.desk_sequence.cast_signed(),
+            wire_sequence: committed.wire_sequence.cast_signed(),
         };
         Ok(Response::new(Ready::from(&response)))
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{refusal::Refusal, request::Request, violation::Violation},
-    proto::v1::CommitRequest,
+    proto::v1::{CommitRequest, LoadRecordsRequest},
     store::{CommitError, Committed, Committer, StoredRecord, View},
 };
 
@@ -48,6 +48,17 @@ pub async fn commit(
         Err(CommitError::Refused(Refusal::Invalid(violations))) => Err(renamed(&violations)),
         Err(error) => Err(status::commit(&error)),
     }
+}
+
+/// Takes records as another database had them.
+///
+/// # Errors
+/// Whatever the contract says of the refusal.
+pub async fn load(committer: &Committer, request: LoadRecordsRequest) -> Result<Committed, Status> {
+    let request = Request::load(request, LOCAL_AUTHOR.to_owned())
+        .map_err(|violations| status::invalid(Reason::InvalidRecord, &violations))?;
+    let committed = committer.commit(request).await;
+    committed.map_err(|error| status::commit(&error))
 }
 
 /// The response to a write of one record: `record = 1`, `sequence = 2`, `wire_sequence = 3` where there is

@@ -245,13 +245,14 @@ impl Parts {
             feed: feed.clone(),
         })
         .max_decoding_message_size(limits.message_bytes);
-        let editorial = EditorialServiceServer::new(Editorial { committer })
-            .max_decoding_message_size(limits.batch_bytes);
         let admin = AdminServiceServer::new(Admin {
             store: store.clone(),
             feed: feed.clone(),
+            committer: committer.clone(),
         })
-        .max_decoding_message_size(limits.message_bytes);
+        .max_decoding_message_size(limits.batch_bytes);
+        let editorial = EditorialServiceServer::new(Editorial { committer })
+            .max_decoding_message_size(limits.batch_bytes);
         let exports = ExportServiceServer::new(Exports {
             feed: feed.clone(),
             stop: streams_stop.clone(),

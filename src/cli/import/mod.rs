@@ -3,6 +3,7 @@
 
 mod batches;
 mod document;
+mod home;
 mod lines;
 mod messages;
 mod ninjs;
@@ -22,6 +23,7 @@ use self::{
 };
 use super::{
     FAILED, Server,
+    export::verify::is_export,
     output::say,
     send::{Manner, Sender},
 };
@@ -42,13 +44,15 @@ Exit codes:
 Examples:
   dateline import seed/gold.json --publish
   dateline import records.ndjson.zst --on-error skip --rejects rejects.ndjson
-  dateline import wire.json --format ninjs --dry-run";
+  dateline import wire.json --format ninjs --dry-run
+  dateline import exports/desk-1a2b3c4d-000000000094";
 
 /// `dateline import`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file of records, which may be compressed with gzip or zstd; - reads stdin
-    #[arg(value_name = "FILE|-")]
+    /// A file of records, which may be compressed with gzip or zstd; - reads stdin. Or the directory or URL of a full export,
+    /// whose records come in as they were: states, revisions, times and all
+    #[arg(value_name = "FILE|DIR|URL|-")]
     file: PathBuf,
     /// What is in the file; `auto` looks at its name and at how it begins
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
@@ -86,7 +90,6 @@ enum Format {
     Bundle,
     /// ninjs 3 items of articles: one, a list, or one per line
     Ninjs,
-    // A whole export (a directory with a manifest, with states and heads) is one more arm, opened in `Source::open`.
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,6 +101,9 @@ enum OnError {
 
 /// Sends a file.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if is_export(&args.file) {
+        return home::run(&args).await;
+    }
     let originals = Originals::read(&args.original)?;
     let source = Source::open(&args.file, args.format)?;
     let progress = Progress::new(&source);

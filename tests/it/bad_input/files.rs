@@ -240,7 +240,7 @@ async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_for
     let of_directory = dateline(&site.address, &["import", directory.to_str().unwrap()]).await;
     assert_eq!(of_directory.code, 1);
     assert!(
-        of_directory.stderr.contains("is a directory"),
+        of_directory.stderr.contains("no complete export"),
         "{}",
         of_directory.stderr
     );

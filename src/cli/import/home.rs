@@ -1,0 +1,162 @@
+//! `dateline import DIR|URL`: a whole export, as another database had it, with states and revisions.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Result, bail};
+use prost::Message;
+
+use super::Args;
+use crate::{
+    cli::{FAILED, feed, output::say},
+    client::{Client, Failure},
+    export::{
+        Destination, Manifest,
+        manifest::{DigestText, MANIFEST},
+        read::Records,
+    },
+    proto::v1::{LoadRecordsRequest, Record, View},
+};
+
+/// Records of one load.
+const BATCH_RECORDS: usize = 500;
+/// Bytes of one load: below what the server takes, with room for the envelope.
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
+
+/// Imports an export; what is there already is left as it is.
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let place = open(&args.file)?;
+    let manifest = Manifest::read(&place).await?;
+    check(args, &manifest)?;
+    let mut loading = Loading {
+        client: Client::connect(&args.server.server).await?,
+        validate_only: args.dry_run,
+        waiting: Vec::new(),
+        bytes: 0,
+        records: 0,
+        bar: bar(&manifest),
+    };
+    let done = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => None,
+        done = loading.all(&place, &manifest) => Some(done),
+    };
+    loading.bar.finish_and_clear();
+    let Some(done) = done else {
+        say(format_args!(
+            "stopped after {} records; the same command goes on from here",
+            loading.records
+        ));
+        return Ok(FAILED.into());
+    };
+    let has_written = done?;
+    loading.tell(&manifest, has_written).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> Result<Destination> {
+    let text = path.to_string_lossy();
+    let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
+    let directory = if directory.is_empty() { "." } else { directory };
+    Ok(Destination::open(directory)?)
+}
+
+fn check(args: &Args, manifest: &Manifest) -> Result<()> {
+    if manifest.subject.since.is_some() {
+        bail!("this export is a delta: `dateline apply` makes a full one of it");
+    }
+    if manifest.subject.metadata_only {
+        bail!("this export is one of metadata only: records would be taken for what they are not");
+    }
+    if args.publish || !args.original.is_empty() {
+        bail!(
+            "an export is imported as it was, states and all: leave --publish and --original out"
+        );
+    }
+    Ok(())
+}
+
+fn bar(manifest: &Manifest) -> indicatif::ProgressBar {
+    let shown = u64::try_from(manifest.digest.records).unwrap_or_default();
+    let bar = indicatif::ProgressBar::new(shown + manifest.tombstone_records);
+    let template = "{spinner} {human_pos} of {human_len} records {wide_bar} {per_sec}, {eta} left";
+    match indicatif::ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+struct Loading {
+    client: Client,
+    validate_only: bool,
+    waiting: Vec<Record>,
+    bytes: usize,
+    records: u64,
+    bar: indicatif::ProgressBar,
+}
+
+impl Loading {
+    /// Loads everything; answers whether anything was new.
+    async fn all(&mut self, place: &Destination, manifest: &Manifest) -> Result<bool> {
+        let mut records = Records::open(place, manifest).await?;
+        let mut has_written = false;
+        while let Some(record) = records.next().await? {
+            let bytes = record.encoded_len();
+            if self.waiting.len() >= BATCH_RECORDS || self.bytes + bytes > BATCH_BYTES {
+                has_written |= self.send().await?;
+            }
+            self.waiting.push(record);
+            self.bytes += bytes;
+        }
+        Ok(self.send().await? || has_written)
+    }
+
+    async fn send(&mut self) -> Result<bool> {
+        let records = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        let count = records.len() as u64;
+        if count == 0 {
+            return Ok(false);
+        }
+        let request = LoadRecordsRequest {
+            records,
+            validate_only: self.validate_only,
+            ..LoadRecordsRequest::default()
+        };
+        let answer = self.client.load(request).await.map_err(Failure::from)?;
+        self.records += count;
+        self.bar.inc(count);
+        Ok(answer.desk_sequence > 0)
+    }
+
+    async fn tell(&self, manifest: &Manifest, has_written: bool) -> Result<()> {
+        let what = match (self.validate_only, has_written) {
+            (true, _) => "could be imported; nothing was written",
+            (false, true) => "are in",
+            (false, false) => "were there already",
+        };
+        say(format_args!("{} records {what}", self.records));
+        if self.validate_only {
+            return Ok(());
+        }
+        // Beside what was there before, the digest is another one.
+        let view = match manifest.subject.view.as_str() {
+            "desk" => View::Desk,
+            _ => View::Published,
+        };
+        let shown = feed::get(&self.client, view)
+            .await?
+            .digest
+            .unwrap_or_default();
+        if DigestText::from(&shown) == manifest.digest {
+            say("the feed shows what the export shows: the digests are equal");
+        } else if shown.records == manifest.digest.records {
+            bail!("the feed has as many records as the export, and its digest is another one");
+        } else {
+            say(format_args!(
+                "the feed shows {} records, the export {}: it was not empty, or not all of it was exported",
+                shown.records, manifest.digest.records
+            ));
+        }
+        Ok(())
+    }
+}
