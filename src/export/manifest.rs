@@ -55,6 +55,8 @@ pub struct Manifest {
     /// What it is of.
     #[serde(flatten)]
     pub subject: Subject,
+    /// The formats of its files, also where there is nothing to write.
+    pub formats: Vec<Format>,
     /// How the files are compressed.
     pub compression: Compression,
     /// What stands before names in formats that want URIs.

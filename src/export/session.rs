@@ -336,6 +336,7 @@ pub fn join(subject: Subject, shape: &Shape, parts: Vec<Part>, state: Option<&Di
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Manifest {
         version: Manifest::version(),
+        formats: shape.formats.clone(),
         compression: shape.compression,
         base_uri: shape.options.base_uri.clone(),
         partitions: shape.part.1,

@@ -108,6 +108,7 @@ impl AdminService for Admin {
         }
         let committed = commit::load(&self.committer, request).await?;
         let response = LoadRecordsResponse {
+            loaded: i64::try_from(committed.changed).unwrap_or(i64::MAX),
             desk_sequence: committed.desk_sequence.cast_signed(),
             wire_sequence: committed.wire_sequence.cast_signed(),
         };

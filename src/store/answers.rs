@@ -104,8 +104,10 @@ pub(super) async fn answered(
             Outcome::Unchanged(..) => records.extend(unchanged.pop_front()),
         }
     }
+    let changed = decision.outcomes.iter().filter_map(Outcome::change).count();
     Ok(Committed {
         records,
+        changed,
         desk_sequence: numbers.desk_sequence,
         wire_sequence: numbers.wire_sequence,
         warnings: told(&decision.warnings),

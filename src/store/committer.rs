@@ -47,6 +47,8 @@ const ATTEMPTS: u32 = 20;
 pub struct Committed {
     /// The records as stored, in the order of the writes.
     pub records: Vec<StoredRecord>,
+    /// How many records got a revision, this time: a retry that is answered again changes none.
+    pub changed: usize,
     /// Last desk sequence of the batch; 0 if nothing was to be written.
     pub desk_sequence: u64,
     /// Last wire sequence of the batch; 0 if readers see nothing of it.

@@ -74,6 +74,7 @@ impl Remembered {
     pub(super) async fn replay(&self, connection: &mut PgConnection) -> Result<Committed, Error> {
         Ok(Committed {
             records: revisions(connection, &self.names, &self.revisions).await?,
+            changed: 0,
             desk_sequence: sequence(self.desk_sequence)?,
             wire_sequence: sequence(self.wire_sequence)?,
             warnings: read_warnings(&self.warnings)?,

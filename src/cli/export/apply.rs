@@ -2,16 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     cli::output::say,
-    export::{
-        Destination, Manifest, Shape, apply,
-        format::{Format, Options},
-        manifest::MANIFEST,
-    },
+    export::{Destination, Manifest, Shape, apply, format::Options, manifest::MANIFEST},
 };
 
 /// `dateline apply`
@@ -33,7 +29,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let to = Destination::open(&args.out)?;
     let mut full = open(&args.full)?;
     let first = Manifest::read(&full).await?;
-    let shape = shape(&first)?;
+    let shape = shape(&first);
     let style = ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}");
     let bar = ProgressBar::no_length()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -74,16 +70,9 @@ fn open(text: &str) -> Result<Destination> {
 }
 
 /// The files of the outcome are like those of the full export.
-fn shape(full: &Manifest) -> Result<Shape> {
-    let mut formats: Vec<Format> = full.losses.keys().copied().collect();
-    formats.extend(full.files.iter().map(|file| file.format));
-    formats.sort_unstable();
-    formats.dedup();
-    if formats.is_empty() {
-        bail!("the full export holds nothing, and does not say in which format");
-    }
-    Ok(Shape {
-        formats,
+fn shape(full: &Manifest) -> Shape {
+    Shape {
+        formats: full.formats.clone(),
         compression: full.compression,
         options: Options {
             metadata_only: full.subject.metadata_only,
@@ -91,5 +80,5 @@ fn shape(full: &Manifest) -> Result<Shape> {
         },
         file_records: full.file_records,
         part: (0, 1),
-    })
+    }
 }

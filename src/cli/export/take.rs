@@ -250,18 +250,12 @@ async fn finished(plan: &Plan, place: Destination, manifest: Manifest) -> Result
     for part in 0..plan.shape.part.1 {
         Progress::forget(&place, part).await?;
     }
-    let has = |format| manifest.files.iter().any(|file| file.format == format);
-    let is_empty = manifest.digest.records == 0 && manifest.tombstone_records == 0;
     let is_same = manifest.compression == plan.shape.compression
         && manifest.file_records == plan.shape.file_records
         && manifest.partitions == plan.shape.part.1
         && manifest.subject.metadata_only == plan.shape.options.metadata_only
         && manifest.subject.tombstones == plan.request.tombstones
-        && plan
-            .shape
-            .formats
-            .iter()
-            .all(|format| is_empty || has(*format));
+        && manifest.formats == plan.shape.formats;
     if !is_same {
         bail!(
             "{} holds a complete export of this sequence already, of other files; choose another --out",

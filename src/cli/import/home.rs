@@ -125,7 +125,7 @@ impl Loading {
         let answer = self.client.load(request).await.map_err(Failure::from)?;
         self.records += count;
         self.bar.inc(count);
-        Ok(answer.desk_sequence > 0)
+        Ok(answer.loaded > 0)
     }
 
     async fn tell(&self, manifest: &Manifest, has_written: bool) -> Result<()> {
