@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use prost_reflect::{DynamicMessage, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{model::name::collection, proto::v1::Kind, proto::v1::record::Kind as Body};
 
 /// Dropped values per field, of one format. Fields are paths from the collection, without indexes:
 /// `events.evidence.quote`. A message of which nothing was said counts once, as do the elements of a list
 /// each; a path without a field (`events`) counts whole records. As JSON it is one object, its keys in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Losses {
     fields: BTreeMap<String, u64>,

@@ -11,6 +11,7 @@ use dateline::{
 };
 use prost::Message;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use crate::{
@@ -152,6 +153,37 @@ fn e2_the_same_records_give_the_same_bytes() {
         assert_eq!(first.by_kind, second.by_kind, "{format}");
         assert_eq!(first.losses, second.losses, "{format}");
     }
+}
+
+/// Of all files of a format. What changes one of these changes what an export of the same sequence looks like
+/// from one release to the next, be it our code, the schema or a library: that has to be meant.
+const DIGESTS: [(Format, &str); 7] = [
+    (Format::Ndjson, "456619d4574c3a17"),
+    (Format::Protobuf, "2108b3e5d0be32e2"),
+    (Format::Parquet, "ec2002a601599488"),
+    (Format::Ninjs, "6280b610ef9fe832"),
+    (Format::FollowTheMoney, "599871e35790fcf9"),
+    (Format::SchemaOrg, "e1ba9cfebe9d4339"),
+    (Format::Csv, "fadb9e331d3ab8b0"),
+];
+
+#[test]
+fn e2_this_release_writes_the_bytes_that_earlier_ones_wrote() {
+    let records = varied();
+    let digests = DIGESTS.map(|(format, _)| {
+        let mut digest = Sha256::new();
+        export(format, &records)
+            .by_kind
+            .values()
+            .for_each(|file| digest.update(file));
+        (format, hex::encode(&digest.finalize()[..8]))
+    });
+    assert_eq!(
+        digests
+            .each_ref()
+            .map(|(format, digest)| (*format, digest.as_str())),
+        DIGESTS
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fs};
 
 use dateline::{
     export::format::{Actors, Format, Losses, Options},
+    model::name::collection,
     proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body},
 };
 use prost::Message;
@@ -158,5 +159,26 @@ fn csv_has_a_row_per_record_and_a_column_per_field() {
         ),
     ] {
         assert_eq!(talks[column], cell, "{column}");
+    }
+}
+
+#[test]
+fn the_docs_list_every_column_of_every_table() {
+    let docs = fs::read_to_string(path("docs/exports.md")).unwrap();
+    for (kind, csv) in export(Format::Csv, &[]).by_kind {
+        let line = |table: &str| docs.lines().find(|line| line.starts_with(table)).unwrap();
+        let all = line("| all |");
+        let own = line(&format!("| `{}` |", collection(kind)));
+        let header = csv::Reader::from_reader(csv.as_slice())
+            .headers()
+            .unwrap()
+            .clone();
+        for column in &header {
+            let column = format!("`{}` ", column.split('.').next().unwrap());
+            assert!(
+                all.contains(&column) || own.contains(&column),
+                "{column} of {kind:?}"
+            );
+        }
     }
 }
