@@ -1,6 +1,6 @@
 //! Exports: the records of a feed as files that other tools read.
 //!
-//! - [`format`]: one encoder per format and kind, from records to bytes; no I/O, no clock.
+//! - [`mod@format`]: one encoder per format and kind, from records to bytes; no I/O, no clock.
 //! - [`destination`]: a directory or an object store.
 //! - [`files`]: from records, in the order of names, to files of all formats at once.
 //! - [`manifest`]: what an export is and of what it consists, written last (E4).

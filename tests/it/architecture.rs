@@ -91,6 +91,27 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn formats_of_exports_turn_records_into_bytes_and_nothing_else() {
+    assert_absent(
+        "src/export/format",
+        &[
+            "crate::store",
+            "crate::feed",
+            "crate::server",
+            "crate::client",
+            "crate::cli",
+            "tonic",
+            "async ",
+            "tokio",
+            "std::fs",
+            "now_utc",
+            "SystemTime",
+        ],
+        "a format knows messages and the model; no I/O, no clock",
+    );
+}
+
+#[test]
 fn only_the_store_knows_sql() {
     for room in [
         "src/model",

@@ -151,7 +151,11 @@ pub(super) fn word(words: &EnumDescriptor, number: i32) -> Option<String> {
 
 /// A timestamp as it stands in a reflected message.
 pub(super) fn timestamp(message: &DynamicMessage) -> Option<Timestamp> {
-    message.transcode_to().ok()
+    let [seconds, nanos] = [1, 2].map(|number| message.get_field_by_number(number));
+    Some(Timestamp {
+        seconds: seconds?.as_i64()?,
+        nanos: nanos?.as_i32()?,
+    })
 }
 
 #[cfg(test)]

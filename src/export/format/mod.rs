@@ -8,13 +8,15 @@
 //!
 //! | module | format |
 //! |---|---|
-//! | [`ndjson`], [`protobuf`] | whole records, nothing lost |
-//! | [`columns`], [`csv`], [`parquet`] | a table per kind, its columns drawn from the schema |
-//! | [`ninjs`], [`followthemoney`], [`schemaorg`] | what other people's models can say |
+//! | `ndjson`, `protobuf` | whole records, nothing lost |
+//! | `columns`, `csv`, `parquet` | a table per kind, its columns drawn from the schema |
+//! | `documents`, `dates`, `ninjs`, `followthemoney`, `schemaorg` | what other people's models can say |
 //! | [`actors`] | what is remembered of actors, for those who name them |
-//! | [`losses`], [`redact`] | what is left out: because it cannot be said, because it was asked for |
+//! | `losses`, `redact` | what is left out: because it cannot be said, because it was asked for |
 
 use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 
 use crate::proto::v1::{Kind, Record, State, record::Kind as Body};
 
@@ -35,9 +37,7 @@ mod schemaorg;
 pub use self::{actors::Actors, losses::Losses, redact::redact};
 
 /// What the files of an export can be.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Canonical protobuf JSON of `Record`, one per line.
@@ -219,6 +219,7 @@ mod tests {
         let mut endings = std::collections::BTreeSet::new();
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
+            assert_eq!(serde_json::to_value(format).unwrap(), format.word());
             assert!(endings.insert(format.extension()), "{format}");
         }
         let refused = "xml".parse::<Format>().unwrap_err().to_string();

@@ -45,19 +45,19 @@ mod tests {
     use super::*;
     use crate::proto::v1::{Article, Event, Evidence, Mention, TextSpan};
 
-    fn span() -> Option<TextSpan> {
-        Some(TextSpan {
+    fn span() -> TextSpan {
+        TextSpan {
             start: 3,
             end: 9,
             exact: "Eagle".into(),
             ..TextSpan::default()
-        })
+        }
     }
 
     #[test]
     fn the_metadata_view_has_no_copied_text_and_keeps_where_it_stood() {
         let mention = Mention {
-            span: span(),
+            span: Some(span()),
             target: "actors/nato".into(),
             score: None,
         };
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn quotes_of_evidence_go_and_notes_stay() {
         let evidence = Evidence {
-            quote: span(),
+            quote: Some(span()),
             note: "read between the lines".into(),
             ..Evidence::default()
         };

@@ -88,9 +88,10 @@ pub(super) fn actor(actor: &Actor, losses: &mut Losses) -> Entity {
 /// Where a name of a type goes; `None` for adjectives and inhabitants.
 fn property(r#type: name::Type, is_person: bool) -> Option<&'static str> {
     match r#type {
-        name::Type::Full | name::Type::Other | name::Type::Unspecified => Some("alias"),
         name::Type::Short if is_person => Some("weakAlias"),
-        name::Type::Short => Some("alias"),
+        name::Type::Full | name::Type::Short | name::Type::Other | name::Type::Unspecified => {
+            Some("alias")
+        }
         name::Type::Acronym => Some("abbreviation"),
         name::Type::Former => Some("previousName"),
         name::Type::Demonym => None,

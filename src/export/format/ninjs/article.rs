@@ -102,13 +102,17 @@ impl Ninjs {
     ) -> BTreeMap<&'static str, Vec<Value>> {
         let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for mention in &article.mentions {
-            if !seen.insert(mention.target.as_str()) {
-                continue;
-            }
+        for mention in article
+            .mentions
+            .iter()
+            .filter(|mention| !mention.target.is_empty())
+        {
             match self.mentioned(mention, actors) {
-                Some((list, entry)) => named.entry(list).or_default().push(entry),
                 None => losses.add("articles.mentions.target", 1),
+                Some((list, entry)) if seen.insert(mention.target.as_str()) => {
+                    named.entry(list).or_default().push(entry);
+                }
+                Some(_) => {}
             }
         }
         named

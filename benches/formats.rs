@@ -1,0 +1,86 @@
+//! File formats of exports: events of 2 kB from memory into memory, against decoding the same events, which
+//! whoever writes another format than protobuf has to do first. One core, no I/O.
+
+mod support;
+
+use anyhow::{Context, Result};
+use dateline::{
+    export::format::{Actors, Format, Losses, Options},
+    proto::v1::{Kind, Record, record::Kind as Body},
+};
+use prost::Message;
+
+use support::{
+    compare::{Comparison, Form, rate},
+    records::Records,
+    site::gold,
+};
+
+/// Bytes of an event, about.
+const BYTES: usize = 2000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let form = Form::chosen();
+    let gold = gold()?;
+    let mut actors = Actors::default();
+    for record in &gold {
+        actors.note(record);
+    }
+    let of_two_kinds = Records::new(&gold, BYTES)?;
+    let records = (0..).map(|number| of_two_kinds.nth(number));
+    let events = records.filter(|record| matches!(record.kind, Some(Body::Event(_))));
+    let events = events.map(|record| (record.encode_to_vec(), record));
+    let events: Vec<_> = events.take(form.pick(1_000, 20_000)).collect();
+    for format in Format::ALL {
+        compare(format, &events, &actors, form).await?;
+    }
+    Ok(())
+}
+
+async fn compare(
+    format: Format,
+    events: &[(Vec<u8>, Record)],
+    actors: &Actors,
+    form: Form,
+) -> Result<()> {
+    let bytes: usize = events.iter().map(|(encoded, _)| encoded.len()).sum();
+    let written = write(format, events, actors)?;
+    let title = format!(
+        "formats, {format}, events of {} bytes become {}",
+        bytes / events.len(),
+        written / events.len()
+    );
+    let comparison = Comparison::new(title, "records/s", &[format.word(), "decoding"]);
+    let measure = async |side, _| match side {
+        0 => {
+            rate(events.len(), async {
+                write(format, events, actors).map(drop)
+            })
+            .await
+        }
+        _ => rate(events.len(), async { decode(events) }).await,
+    };
+    comparison.run(form.pick(3, 9), measure).await
+}
+
+/// Writes a file; answers how many bytes it has.
+fn write(format: Format, events: &[(Vec<u8>, Record)], actors: &Actors) -> Result<usize> {
+    let encoder = format.encoder(Kind::Event, &Options::default());
+    let mut encoder = encoder.context("every format has events")?;
+    let (mut losses, mut out, mut written) = (Losses::default(), Vec::new(), 0);
+    for (encoded, record) in events {
+        encoder.write(record, encoded, actors, &mut losses, &mut out)?;
+        written += out.len();
+        out.clear();
+    }
+    encoder.finish(&mut out)?;
+    Ok(written + out.len())
+}
+
+fn decode(events: &[(Vec<u8>, Record)]) -> Result<()> {
+    for (encoded, _) in events {
+        std::hint::black_box(Record::decode(encoded.as_slice())?);
+    }
+    Ok(())
+}

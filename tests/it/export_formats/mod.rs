@@ -1,0 +1,230 @@
+//! Files of exports, read by the tools that people will read them with. Their packages come from the
+//! registry; a tool that is missing fails the test and says so.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use dateline::{
+    cli::json,
+    export::format::{Actors, Format, Losses, Options},
+    model::name::{KINDS, collection},
+    proto::v1::{Kind, Record, State, record::Kind as Body},
+};
+use prost::Message;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+use crate::{
+    rig::{PATIENCE, gold, name, scratch},
+    tools::{self, path, run},
+};
+
+mod followthemoney;
+mod ninjs;
+mod schemaorg;
+mod tables;
+mod whole;
+
+/// Packages that read exports.
+const REQUIREMENTS: &str = "tests/python/export_requirements.txt";
+
+/// A Python that has them.
+async fn python() -> PathBuf {
+    let python = tools::python(REQUIREMENTS).await;
+    python.expect("Python with the packages of tests/python/export_requirements.txt is needed")
+}
+
+/// A script of tests/python, with the files of an export in a directory and another one beside them; answers
+/// with what it prints.
+async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
+    let (_keep, directory) = scratch();
+    for (kind, bytes) in &files.by_kind {
+        let file = format!("{}.{}", collection(*kind), files.format.extension());
+        std::fs::write(directory.join(file), bytes).unwrap();
+    }
+    std::fs::write(directory.join(beside.0), beside.1).unwrap();
+    let mut command = Command::new(python().await);
+    command
+        .arg(path("tests/python").join(script))
+        .arg(&directory);
+    run(&mut command, PATIENCE * 2).await.unwrap()
+}
+
+/// The files of one format.
+struct Files {
+    format: Format,
+    by_kind: BTreeMap<Kind, Vec<u8>>,
+    losses: Losses,
+}
+
+impl Files {
+    /// The JSON values of the lines of a kind's file.
+    fn lines(&self, kind: Kind) -> Vec<Value> {
+        let text = std::str::from_utf8(&self.by_kind[&kind]).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn lost(&self, field: &str) -> u64 {
+        self.losses.fields().get(field).copied().unwrap_or_default()
+    }
+}
+
+fn export(format: Format, records: &[Record]) -> Files {
+    export_with(format, records, &Options::default())
+}
+
+/// Writes files as an export does: kinds in the order of their collections, records in that of their names.
+fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
+    let mut kinds = KINDS;
+    kinds.sort_by_key(|kind| collection(*kind));
+    let (mut actors, mut losses) = (Actors::default(), Losses::default());
+    let mut by_kind = BTreeMap::new();
+    for kind in kinds {
+        let mut records: Vec<_> = records
+            .iter()
+            .filter(|record| kind_of(record) == kind)
+            .collect();
+        records.sort_by(|left, right| name(left).cmp(name(right)));
+        let mut encoder = format.encoder(kind, options);
+        let mut out = Vec::new();
+        for record in records {
+            actors.note(record);
+            if let Some(encoder) = &mut encoder {
+                let encoded = record.encode_to_vec();
+                encoder
+                    .write(record, &encoded, &actors, &mut losses, &mut out)
+                    .unwrap();
+            }
+        }
+        if let Some(mut encoder) = encoder {
+            encoder.finish(&mut out).unwrap();
+            by_kind.insert(kind, out);
+        }
+    }
+    Files {
+        format,
+        by_kind,
+        losses,
+    }
+}
+
+fn kind_of(record: &Record) -> Kind {
+    record.kind.as_ref().unwrap().kind()
+}
+
+/// The gold records, and one of each kind that is as full as the schema allows.
+fn varied() -> Vec<Record> {
+    let mut records = gold();
+    for kind in KINDS {
+        let word = dateline::model::name::kind_word(kind);
+        let file = path("tests/data").join(format!("full_{word}.json"));
+        let text = std::fs::read_to_string(file).unwrap();
+        records.push(json::read(&text).unwrap());
+    }
+    records
+}
+
+/// What readers get of a record that is withdrawn: its name and meta.
+fn tombstone(record: &Record) -> Record {
+    let mut left = record.clone();
+    let body = left.kind.as_mut().unwrap();
+    let mut meta = body.take_meta().unwrap();
+    meta.set_state(State::Retracted);
+    meta.revision += 1;
+    let content = dateline::model::record::name_only(body.name());
+    let content = Body::decode(body.kind(), &content).unwrap().unwrap();
+    let bytes = dateline::model::record::record_bytes(
+        body.kind(),
+        &content.to_content(),
+        &meta.encode_to_vec(),
+        7,
+    );
+    Record::decode(bytes).unwrap()
+}
+
+#[test]
+fn e2_the_same_records_give_the_same_bytes() {
+    let records = varied();
+    for format in Format::ALL {
+        let first = export(format, &records);
+        let second = export(format, &records);
+        assert_eq!(first.by_kind, second.by_kind, "{format}");
+        assert_eq!(first.losses, second.losses, "{format}");
+    }
+}
+
+/// Of all files of a format. What changes one of these changes what an export of the same sequence looks like
+/// from one release to the next, be it our code, the schema or a library: that has to be meant.
+const DIGESTS: [(Format, &str); 7] = [
+    (Format::Ndjson, "456619d4574c3a17"),
+    (Format::Protobuf, "2108b3e5d0be32e2"),
+    (Format::Parquet, "ec2002a601599488"),
+    (Format::Ninjs, "6280b610ef9fe832"),
+    (Format::FollowTheMoney, "599871e35790fcf9"),
+    (Format::SchemaOrg, "e1ba9cfebe9d4339"),
+    (Format::Csv, "fadb9e331d3ab8b0"),
+];
+
+#[test]
+fn e2_this_release_writes_the_bytes_that_earlier_ones_wrote() {
+    let records = varied();
+    let digests = DIGESTS.map(|(format, _)| {
+        let mut digest = Sha256::new();
+        export(format, &records)
+            .by_kind
+            .values()
+            .for_each(|file| digest.update(file));
+        (format, hex::encode(&digest.finalize()[..8]))
+    });
+    assert_eq!(
+        digests
+            .each_ref()
+            .map(|(format, digest)| (*format, digest.as_str())),
+        DIGESTS
+    );
+}
+
+#[test]
+fn every_format_writes_a_file_without_records() {
+    for format in Format::ALL {
+        let files = export(format, &[]);
+        assert!(!files.by_kind.is_empty(), "{format}");
+        assert!(files.losses.fields().is_empty(), "{format}");
+    }
+}
+
+#[test]
+fn e5_a_tombstone_is_written_or_counted() {
+    let records: Vec<_> = gold().iter().map(tombstone).collect();
+    for format in Format::ALL {
+        let files = export(format, &records);
+        let counted: u64 = KINDS.iter().map(|kind| files.lost(collection(*kind))).sum();
+        let expected = match format {
+            Format::Ndjson | Format::Protobuf | Format::Parquet | Format::Csv | Format::Ninjs => 0,
+            Format::FollowTheMoney | Format::SchemaOrg => 47,
+        };
+        assert_eq!(counted, expected, "{format}");
+    }
+}
+
+#[test]
+fn the_metadata_view_has_no_text_of_the_article_in_any_format() {
+    let mut records = gold();
+    records
+        .iter_mut()
+        .for_each(dateline::export::format::redact);
+    let options = Options {
+        metadata_only: true,
+        ..Options::default()
+    };
+    // Inside a quote of evidence and of the body, and in no summary.
+    let quoted = "ongoing cooperation on issues such as";
+    for format in Format::ALL {
+        for (kind, bytes) in export_with(format, &records, &options).by_kind {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(quoted), "{format} of {kind:?}");
+        }
+    }
+}

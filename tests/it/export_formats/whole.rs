@@ -1,0 +1,79 @@
+//! NDJSON and length-delimited protobuf: nothing is lost.
+
+use dateline::{
+    cli::json,
+    export::format::Format,
+    model::name::KINDS,
+    proto::v1::{Kind, Record},
+};
+use tokio::process::Command;
+
+use super::{export, kind_of, varied};
+use crate::{
+    rig::{PATIENCE, name, scratch},
+    tools::{generate, path, python, run},
+};
+
+fn of_kind(records: &[Record], kind: Kind) -> Vec<Record> {
+    let mut records: Vec<_> = records.to_vec();
+    records.retain(|record| kind_of(record) == kind);
+    records.sort_by(|left, right| name(left).cmp(name(right)));
+    records
+}
+
+#[test]
+fn every_line_of_ndjson_reads_back_as_the_record() {
+    let records = varied();
+    let files = export(Format::Ndjson, &records);
+    for kind in KINDS {
+        let text = std::str::from_utf8(&files.by_kind[&kind]).unwrap();
+        let read: Vec<Record> = text.lines().map(|line| json::read(line).unwrap()).collect();
+        assert_eq!(read, of_kind(&records, kind));
+    }
+    assert!(files.losses.fields().is_empty());
+}
+
+#[tokio::test]
+async fn jq_reads_ndjson() {
+    let files = export(Format::Ndjson, &varied());
+    let (_keep, directory) = scratch();
+    let file = directory.join("events.ndjson");
+    std::fs::write(&file, &files.by_kind[&Kind::Event]).unwrap();
+    let mut jq = Command::new("jq");
+    jq.arg("-r")
+        .arg(r#"select(.event.participants[]?.actor == "actors/united-states") | .event.name"#)
+        .arg(&file);
+    let told = run(&mut jq, PATIENCE).await.unwrap();
+    assert_eq!(
+        told,
+        "events/kazakhstan-supports-strategic-relationship-with-us\nevents/regional-cooperation\n\
+         events/steppe-eagle\n"
+    );
+}
+
+#[tokio::test]
+async fn python_reads_length_delimited_protobuf() {
+    let records = varied();
+    let (_modules, modules) = {
+        let python = python("examples/python/requirements.txt").await;
+        generate(&python.expect("Python with grpcio-tools is needed")).await
+    };
+    let python = python("examples/python/requirements.txt").await.unwrap();
+    let files = export(Format::Protobuf, &records);
+    let json = export(Format::Ndjson, &records);
+    let (_keep, directory) = scratch();
+    for kind in KINDS {
+        let binary = directory.join(format!("{kind:?}.binpb"));
+        let lines = directory.join(format!("{kind:?}.ndjson"));
+        std::fs::write(&binary, &files.by_kind[&kind]).unwrap();
+        std::fs::write(&lines, &json.by_kind[&kind]).unwrap();
+        let mut script = Command::new(&python);
+        script
+            .arg(path("tests/python/export_protobuf.py"))
+            .args([&binary, &lines])
+            .env("PYTHONPATH", &modules);
+        let told = run(&mut script, PATIENCE * 2).await.unwrap();
+        let count = of_kind(&records, kind).len();
+        assert_eq!(told, format!("{count} records are those of the NDJSON\n"));
+    }
+}
