@@ -3,149 +3,20 @@
 //! that is not possible the tests say what is missing and pass; with `CI=true` they fail.
 
 use std::{
-    ffi::OsStr,
-    fs::{self, File},
-    io::{ErrorKind, Write as _},
+    fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use crate::{
     gold::publish_gold,
     rig::{PATIENCE, site},
+    tools::{node_modules, or_skip, path, python, run},
 };
 
-/// Longest that packages take to install, on a slow line.
-const INSTALLATION: Duration = Duration::from_mins(5);
-
-fn path(of: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
-}
-
-/// Runs a program to its end; answers with what it printed, or with why it did not do its work.
-async fn run(command: &mut Command, patience: Duration) -> Result<String, String> {
-    let program = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
-    let output = tokio::time::timeout(patience, command.kill_on_drop(true).output())
-        .await
-        .map_err(|_| format!("{program} did not end within {} s", patience.as_secs()))?
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => format!("there is no {program} on the path"),
-            _ => format!("{program} does not run: {error}"),
-        })?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(stdout);
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "{:?} ended with {}:\n{stdout}{stderr}",
-        command.as_std(),
-        output.status
-    ))
-}
-
-/// A directory for what the files in `ingredients` make, and whether it has been made: `finished` tells it.
-/// Other tests, of this run or of another one, wait until the lock that comes with it is dropped.
-async fn kept(kind: &str, ingredients: &[&str]) -> (PathBuf, bool, File) {
-    let mut hash = Sha256::new();
-    for file in ingredients {
-        hash.update(fs::read(path(file)).unwrap());
-    }
-    let name = format!("{kind}-{}", &hex::encode(hash.finalize())[..16]);
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let lock = File::create(directory.with_extension("lock")).unwrap();
-    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-        .await
-        .unwrap()
-        .unwrap();
-    let made = directory.join("finished").exists();
-    if !made {
-        drop(fs::remove_dir_all(&directory));
-        fs::create_dir_all(&directory).unwrap();
-    }
-    (directory, made, lock)
-}
-
-fn finished(directory: &Path) {
-    fs::write(directory.join("finished"), "").unwrap();
-}
-
-/// A virtual environment with the example's requirements: its interpreter.
-async fn python() -> Result<PathBuf, String> {
-    let requirements = "examples/python/requirements.txt";
-    let (directory, made, _lock) = kept("python", &[requirements]).await;
-    let interpreter = directory.join("bin/python");
-    if !made {
-        let venv = ["-m", "venv"].map(OsStr::new);
-        run(
-            Command::new("python3").args(venv).arg(&directory),
-            INSTALLATION,
-        )
-        .await?;
-        let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-        run(
-            Command::new(&interpreter)
-                .args(install)
-                .arg(path(requirements)),
-            INSTALLATION,
-        )
-        .await?;
-        finished(&directory);
-    }
-    Ok(interpreter)
-}
-
-/// The example's packages: the directory in which Node looks for them.
-async fn node_modules() -> Result<PathBuf, String> {
-    let ingredients = [
-        "examples/node/package.json",
-        "examples/node/package-lock.json",
-    ];
-    let (directory, made, _lock) = kept("node", &ingredients).await;
-    if !made {
-        run(Command::new("node").arg("--version"), PATIENCE).await?;
-        for file in ingredients.map(path) {
-            fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
-        }
-        let install = [
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-        ];
-        run(
-            Command::new("npm").args(install).current_dir(&directory),
-            INSTALLATION,
-        )
-        .await?;
-        finished(&directory);
-    }
-    Ok(directory.join("node_modules"))
-}
-
-/// The tools, or a test that says loudly what it cannot do.
-fn or_skip<Tools>(tools: Result<Tools, String>, test: &str) -> Option<Tools> {
-    let missing = match tools {
-        Ok(tools) => return Some(tools),
-        Err(missing) => missing,
-    };
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{test} has to run in CI: {missing}"
-    );
-    // Past the test harness, which keeps back what passing tests print.
-    let told = format!("\nNOT TESTED: {test}, because {missing}\n\n");
-    std::io::stderr().write_all(told.as_bytes()).unwrap();
-    None
-}
+/// What the Python example needs.
+const PYTHON: &str = "examples/python/requirements.txt";
 
 /// The generated modules, made anew in a directory of their own: what a stale copy would hide is seen.
 async fn generate(python: &Path) -> (tempfile::TempDir, PathBuf) {
@@ -180,7 +51,7 @@ async fn runs_twice(readme: &str, example: impl Fn() -> Command) {
 
 #[tokio::test]
 async fn the_python_example_does_what_its_readme_shows() {
-    let Some(python) = or_skip(python().await, "examples/python") else {
+    let Some(python) = or_skip(python(PYTHON).await, "examples/python") else {
         return;
     };
     let (_keep, modules) = generate(&python).await;
@@ -223,7 +94,7 @@ async fn the_examples_say_what_is_wrong_when_no_server_answers() {
         .unwrap()
         .to_string();
     let mut examples = Vec::new();
-    if let Some(python) = or_skip(python().await, "examples/python without a server") {
+    if let Some(python) = or_skip(python(PYTHON).await, "examples/python without a server") {
         let (keep, modules) = generate(&python).await;
         let mut example = Command::new(&python);
         example
@@ -251,7 +122,7 @@ async fn the_examples_say_what_is_wrong_when_no_server_answers() {
 
 #[tokio::test]
 async fn f4_a_python_client_reads_the_gold_records_value_for_value_on_every_way_out() {
-    let Some(python) = or_skip(python().await, "the gold records from Python") else {
+    let Some(python) = or_skip(python(PYTHON).await, "the gold records from Python") else {
         return;
     };
     let (_keep, modules) = generate(&python).await;
