@@ -1,7 +1,7 @@
 //! Dateline: curated, structured news records, in through gRPC and out on a feed that loses nothing.
 //!
 //! The map of the house is `ARCHITECTURE.md`. Dependencies point one way:
-//! `cli → client → proto`, `server → feed → store → model → proto`.
+//! `cli → client → proto`, `server → feed → store → model → proto`; `generate` knows `proto` alone.
 
 pub mod cli;
 pub mod client;

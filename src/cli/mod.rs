@@ -2,6 +2,7 @@
 //! the help. Clients of the server like any other: they never touch the store.
 
 mod article_text;
+mod cloudevents;
 mod confirm;
 mod demo;
 mod desk;
@@ -33,7 +34,9 @@ use crate::client::Failure;
 
 /// Exit code when the work was not done.
 const FAILED: u8 = 1;
-/// Exit code when a record does not exist. (2 is clap's, for wrong usage.)
+/// Exit code for wrong usage that clap does not see; the same as its own.
+const USAGE: u8 = 2;
+/// Exit code when a record does not exist.
 const NOT_FOUND: u8 = 3;
 /// Exit code when no server answers.
 const UNAVAILABLE: u8 = 4;
@@ -131,7 +134,8 @@ enum Command {
     #[command(after_help = "Examples:
   dateline watch --snapshot --kind event
   dateline watch --state-file news.state --output ndjson >> news.ndjson
-  dateline watch --since 2026-08-01T06:00:00Z")]
+  dateline watch --since 2026-08-01T06:00:00Z
+  dateline watch --since beginning --output cloudevents")]
     Watch(watch::Args),
     /// Prove that log, records and digest agree; that a file of `dateline watch --output ndjson` is a true copy; or that an
     /// export is whole

@@ -9,7 +9,8 @@ use prost_reflect::DynamicMessage;
 use serde::Serialize;
 
 use super::{
-    Server,
+    Server, USAGE,
+    cloudevents::{Output, Printer},
     filter::{self, ViewArg},
     json,
     output::{Format, printable, say, title, type_word},
@@ -65,7 +66,10 @@ pub(super) struct Args {
         default_value = "table",
         value_name = "FORMAT"
     )]
-    output: Format,
+    output: Output,
+    /// With `--output cloudevents`: a list of events per response of the server, instead of one event per line
+    #[arg(long)]
+    batch: bool,
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
@@ -130,6 +134,10 @@ impl Args {
 
 /// Follows until Ctrl-C or the limit, and says then how to go on.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if args.batch && args.output != Output::Cloudevents {
+        say("error: --batch is for --output cloudevents");
+        return Ok(USAGE.into());
+    }
     let mut state = match &args.state_file {
         Some(path) => Some(StateFile::open(path, &args.request())?),
         None => None,
@@ -137,6 +145,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let position = state.as_ref().and_then(StateFile::position);
     let opened = args.open(position).await;
     let mut subscriber = opened.map_err(|failure| args.filter.explain(failure))?;
+    let (server, view) = (&args.server.server, args.view.into());
+    let mut events = Printer::open(args.output, server, view, args.batch).await?;
     let mut told = |reason: &str| say(format_args!("waiting for the server: {reason}"));
     let (mut position, mut left) = (Position::default(), args.limit.unwrap_or(u64::MAX));
     let interrupted = tokio::signal::ctrl_c();
@@ -148,7 +158,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
             next = subscriber.next(&mut told) => next?,
         };
         let cursor = (now.cursor != position.cursor).then_some(now.cursor.as_str());
-        match print(&args, &event, cursor) {
+        let printed = match &mut events {
+            Some(events) => {
+                let is_last = subscriber.is_between_responses();
+                events.print(&event, cursor, is_last).await
+            }
+            None => print(&args, &event, cursor),
+        };
+        match printed {
             Ok(printed) => left -= printed,
             Err(error) => {
                 // Nobody reads any more; what was read before is not to come again.
@@ -163,10 +180,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
             store(Some(state), &position)?;
         }
     }
+    if let Some(events) = &mut events {
+        events.end_response()?;
+    }
     anstream::stdout().flush()?;
     if state.is_some() {
         store(state.as_mut(), &position)?;
-    } else if args.output == Format::Table && !position.cursor.is_empty() {
+    } else if args.output == Output::Table && !position.cursor.is_empty() {
         say(format_args!(
             "to go on from here, add: --since {}",
             position.cursor
@@ -188,11 +208,15 @@ fn print(args: &Args, event: &Event, cursor: Option<&str>) -> Result<u64> {
     match event {
         Event::Record(record) => {
             let line = |record: &Record| record.kind.as_ref().map(record_line).unwrap_or_default();
-            write_one(args.output, &Snapshot::new(record, cursor), || line(record))?;
+            write_one(args.output.format(), &Snapshot::new(record, cursor), || {
+                line(record)
+            })?;
             Ok(1)
         }
         Event::Change(change) => {
-            write_one(args.output, &Document::new(change, cursor), || line(change))?;
+            write_one(args.output.format(), &Document::new(change, cursor), || {
+                line(change)
+            })?;
             Ok(1)
         }
         Event::Checkpoint(checkpoint) => {
@@ -201,7 +225,7 @@ fn print(args: &Args, event: &Event, cursor: Option<&str>) -> Result<u64> {
                     caught_up: checkpoint.sequence.to_string(),
                     cursor,
                 };
-                write_one(args.output, &caught_up, || {
+                write_one(args.output.format(), &caught_up, || {
                     format!("{:>6}  caught up; what follows is new", checkpoint.sequence)
                 })?;
             }

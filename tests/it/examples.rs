@@ -2,63 +2,21 @@
 //! records on every way out. Their packages come from the registries, once per set of requirements. Where
 //! that is not possible the tests say what is missing and pass; with `CI=true` they fail.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+};
 
 use tokio::process::Command;
 
 use crate::{
     gold::publish_gold,
     rig::{PATIENCE, site},
-    tools::{INSTALLATION, finished, generate, kept, path, python, run},
+    tools::{generate, node_modules, or_skip, path, python, run},
 };
 
-/// Packages of the Python example.
-const REQUIREMENTS: &str = "examples/python/requirements.txt";
-
-/// The example's packages: the directory in which Node looks for them.
-async fn node_modules() -> Result<PathBuf, String> {
-    let ingredients = [
-        "examples/node/package.json",
-        "examples/node/package-lock.json",
-    ];
-    let (directory, made, _lock) = kept("node", &ingredients).await;
-    if !made {
-        run(Command::new("node").arg("--version"), PATIENCE).await?;
-        for file in ingredients.map(path) {
-            fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
-        }
-        let install = [
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-        ];
-        run(
-            Command::new("npm").args(install).current_dir(&directory),
-            INSTALLATION,
-        )
-        .await?;
-        finished(&directory);
-    }
-    Ok(directory.join("node_modules"))
-}
-
-/// The tools, or a test that says loudly what it cannot do.
-fn or_skip<Tools>(tools: Result<Tools, String>, test: &str) -> Option<Tools> {
-    let missing = match tools {
-        Ok(tools) => return Some(tools),
-        Err(missing) => missing,
-    };
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{test} has to run in CI: {missing}"
-    );
-    // Past the test harness, which keeps back what passing tests print.
-    let told = format!("\nNOT TESTED: {test}, because {missing}\n\n");
-    std::io::stderr().write_all(told.as_bytes()).unwrap();
-    None
-}
+/// What the Python example needs.
+const PYTHON: &str = "examples/python/requirements.txt";
 
 /// What a README shows of a first run.
 fn shown_in(readme: &str) -> String {
@@ -81,7 +39,7 @@ async fn runs_twice(readme: &str, example: impl Fn() -> Command) {
 
 #[tokio::test]
 async fn the_python_example_does_what_its_readme_shows() {
-    let Some(python) = or_skip(python(REQUIREMENTS).await, "examples/python") else {
+    let Some(python) = or_skip(python(PYTHON).await, "examples/python") else {
         return;
     };
     let (_keep, modules) = generate(&python).await;
@@ -124,10 +82,7 @@ async fn the_examples_say_what_is_wrong_when_no_server_answers() {
         .unwrap()
         .to_string();
     let mut examples = Vec::new();
-    if let Some(python) = or_skip(
-        python(REQUIREMENTS).await,
-        "examples/python without a server",
-    ) {
+    if let Some(python) = or_skip(python(PYTHON).await, "examples/python without a server") {
         let (keep, modules) = generate(&python).await;
         let mut example = Command::new(&python);
         example
@@ -155,7 +110,7 @@ async fn the_examples_say_what_is_wrong_when_no_server_answers() {
 
 #[tokio::test]
 async fn f4_a_python_client_reads_the_gold_records_value_for_value_on_every_way_out() {
-    let Some(python) = or_skip(python(REQUIREMENTS).await, "the gold records from Python") else {
+    let Some(python) = or_skip(python(PYTHON).await, "the gold records from Python") else {
         return;
     };
     let (_keep, modules) = generate(&python).await;

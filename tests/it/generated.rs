@@ -18,9 +18,10 @@ use dateline::{
     },
 };
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
-    cli::dateline,
+    cli::{dateline, program},
     rig::{meta, name, scratch, site},
 };
 
@@ -77,6 +78,17 @@ async fn the_same_seed_makes_the_same_bytes_for_ever_and_more_records_begin_with
         .await
         .ok();
     assert_eq!(none.stdout, "");
+}
+
+#[tokio::test]
+async fn whoever_has_seen_enough_may_close_the_pipe() {
+    let arguments = ["generate", "--records", "1000000", "--seed", "7"];
+    let mut generating = program("", &arguments).spawn().unwrap();
+    let mut lines = BufReader::new(generating.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().is_some());
+    drop(lines);
+    let done = generating.wait_with_output().await.unwrap();
+    assert_eq!((done.status.code(), done.stderr), (Some(0), Vec::new()));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod cli_copies;
+mod cli_events;
 mod cli_read;
 mod cli_watchers;
 mod copies;

@@ -25,6 +25,7 @@ use super::{
     FAILED, Server,
     export::verify::is_export,
     output::say,
+    refusal::Refusal,
     send::{Manner, Sender},
 };
 use crate::client::Client;
@@ -132,7 +133,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         ));
         return Ok(FAILED.into());
     };
-    answer?;
+    if let Err(error) = answer {
+        import.tell_before();
+        return Err(error);
+    }
     import.tell();
     Ok(if import.rejects.count() == 0 {
         ExitCode::SUCCESS
@@ -157,8 +161,7 @@ impl Import {
         while let Some(batch) = batches.recv().await {
             let sent = self.send(batch).await;
             // What was found out is told, whatever became of the rest.
-            self.rejects
-                .add(&std::mem::take(&mut self.sender.refused))?;
+            self.reject_refused()?;
             sent?;
             self.progress
                 .told(&self.sender.report, self.rejects.count());
@@ -166,11 +169,21 @@ impl Import {
         if self.manner.publishes {
             self.progress.doing("publishing");
             let published = self.sender.publish().await;
-            self.rejects
-                .add(&std::mem::take(&mut self.sender.refused))?;
+            self.reject_refused()?;
             published?;
         }
         Ok(())
+    }
+
+    fn reject_refused(&mut self) -> Result<()> {
+        let refused = std::mem::take(&mut self.sender.refused);
+        self.reject(&refused)
+    }
+
+    /// What is told of them stands above the bar.
+    fn reject(&mut self, refused: &[Refusal]) -> Result<()> {
+        let rejects = &mut self.rejects;
+        self.progress.aside(|| rejects.add(refused))
     }
 
     async fn send(&mut self, batch: Batch) -> Result<()> {
@@ -179,7 +192,7 @@ impl Import {
                 outgoing,
                 unreadable,
             } => {
-                self.rejects.add(&unreadable)?;
+                self.reject(&unreadable)?;
                 self.sender.create(outgoing).await?;
                 if self.manner.publishes {
                     self.sender.publish_ready().await?;
@@ -187,13 +200,23 @@ impl Import {
                 Ok(())
             }
             Batch::Failed { error, unreadable } => {
-                self.rejects.add(&unreadable)?;
+                self.reject(&unreadable)?;
                 Err(error)
             }
             Batch::Noted(notes) => {
                 self.progress.note(notes);
                 Ok(())
             }
+        }
+    }
+
+    /// What is in although the import failed.
+    fn tell_before(&self) {
+        let report = &self.sender.report;
+        if report.sent() > 0 && !self.manner.dry_run {
+            say(format_args!(
+                "before it failed: {report}; the same command goes on from here"
+            ));
         }
     }
 

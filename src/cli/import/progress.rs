@@ -69,6 +69,11 @@ impl Progress {
         self.bar.set_message(what.to_owned());
     }
 
+    /// Does something without the bar in its way.
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
+    }
+
     pub(super) fn note(&mut self, notes: Vec<String>) {
         self.notes.extend(notes);
     }

@@ -197,16 +197,19 @@ fn recognise(path: &Path, head: &[u8]) -> Format {
     Format::Bundle
 }
 
-/// A length, and a `Record` of one of the known kinds that begins like one.
+/// A length, and a `Record` of one of the known kinds that is as long as it says and begins with its name.
 fn is_delimited(head: &[u8]) -> bool {
-    let Some(end) = head.iter().take(5).position(|byte| byte & 0x80 == 0) else {
+    let mut rest = head;
+    let Ok(outer) = prost::decode_length_delimiter(&mut rest) else {
         return false;
     };
-    // The key of a kind, the length of that, the key of its name, and a name.
-    let record = &head[end + 1..];
-    let is_kind = matches!(record.first(), Some(0x0a | 0x12 | 0x1a | 0x22));
-    let inner = record.iter().skip(1).position(|byte| byte & 0x80 == 0);
-    is_kind && inner.is_some_and(|at| record.get(at + 2) == Some(&0x0a))
+    let Some((0x0a | 0x12 | 0x1a | 0x22, mut rest)) = rest.split_first() else {
+        return false;
+    };
+    let before = rest.len();
+    let inner = prost::decode_length_delimiter(&mut rest).ok();
+    let whole = inner.map(|inner| 1 + before - rest.len() + inner);
+    whole == Some(outer) && rest.first() == Some(&0x0a)
 }
 
 fn is_item_line(text: &[u8]) -> bool {
@@ -257,4 +260,55 @@ pub(super) fn whole(mut reader: Bytes, path: &Path) -> Result<String> {
         )
     })?;
     Ok(text.trim_start_matches('\u{feff}').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use prost::Message;
+
+    use super::recognise;
+    use crate::{cli::import::Format, generate::Records};
+
+    #[test]
+    fn a_file_is_recognised_by_how_it_begins_and_then_by_its_name() {
+        let records: Vec<_> = Records::new(1).take(9).collect();
+        let delimited: Vec<u8> = (records.iter())
+            .flat_map(Message::encode_length_delimited_to_vec)
+            .collect();
+        let long = format!("{{\"article\": {{\"body\": \"{}", "a".repeat(70_000));
+        let pretty = "{\n\n\n  \"actors\": []}";
+        for (name, head, expected) in [
+            ("a", delimited.as_slice(), Format::Protobuf),
+            ("a.json", delimited.as_slice(), Format::Protobuf),
+            ("a.pb.zst", b"", Format::Protobuf),
+            ("a", b"", Format::Ndjson),
+            ("a", b"\xef\xbb\xbf", Format::Ndjson),
+            ("a.json", b"{\"actor\": {}}", Format::Ndjson),
+            ("a.ndjson.gz", b"{\"aktor\": {}}", Format::Ndjson),
+            ("a", long.as_bytes(), Format::Ndjson),
+            ("a.json", pretty.as_bytes(), Format::Bundle),
+            ("a", b"not json", Format::Bundle),
+            ("a", b" [", Format::Ninjs),
+            (
+                "a.ndjson",
+                b"{\"uri\": \"urn:x\", \"type\": \"text\"}\n",
+                Format::Ninjs,
+            ),
+            (
+                "a",
+                b"{\n \"uri\": \"urn:x\",\n \"headlines\": []",
+                Format::Ninjs,
+            ),
+        ] {
+            let found = recognise(Path::new(name), head);
+            assert_eq!(
+                found,
+                expected,
+                "{name} {:?}",
+                String::from_utf8_lossy(&head[..head.len().min(40)])
+            );
+        }
+    }
 }

@@ -244,6 +244,26 @@ async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_for
         "{}",
         of_directory.stderr
     );
+    let file = directory.join("a.ndjson");
+    let nowhere = directory.join("no/such/directory/a");
+    let nowhere = nowhere.to_str().unwrap();
+    for arguments in [
+        &["import", file.to_str().unwrap(), "--rejects", nowhere][..],
+        &[
+            "generate",
+            "--records",
+            "1",
+            "--seed",
+            "1",
+            "--output",
+            nowhere,
+        ],
+    ] {
+        let refused = dateline(&site.address, arguments).await;
+        assert_eq!(refused.code, 1);
+        let told = format!("cannot write {nowhere}: No such file");
+        assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+    }
     for usage in [
         &["--format", "csv"][..],
         &["--on-error", "pray"],
