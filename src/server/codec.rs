@@ -37,6 +37,12 @@ impl<T> Ready<T> {
             message: PhantomData,
         }
     }
+
+    /// The pieces.
+    #[must_use]
+    pub fn into_pieces(self) -> Vec<Bytes> {
+        self.pieces
+    }
 }
 
 impl<T: Message> From<&T> for Ready<T> {

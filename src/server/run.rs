@@ -14,7 +14,7 @@ use super::{
     config::{Config, Database, Limits},
     dress::DressLayer,
     editorial_service::Editorial,
-    feed_service::Feeds,
+    feed_service::{FeedServer, Feeds},
     record_service::Records,
     sweeper,
 };
@@ -25,7 +25,7 @@ use crate::{
         servers::{
             admin_service_server::AdminServiceServer,
             editorial_service_server::EditorialServiceServer,
-            feed_service_server::FeedServiceServer, record_service_server::RecordServiceServer,
+            record_service_server::RecordServiceServer,
         },
     },
     store::{self, Committer, Store, embedded},
@@ -250,12 +250,12 @@ impl Parts {
             feed: feed.clone(),
         })
         .max_decoding_message_size(limits.message_bytes);
-        let feeds = FeedServiceServer::new(Feeds {
+        let feeds = Feeds {
             feed,
             store: store.clone(),
             stop: streams_stop.clone(),
-        })
-        .max_decoding_message_size(limits.message_bytes);
+        };
+        let feeds = FeedServer::new(feeds, limits.message_bytes);
         let router = transport(limits)
             .layer(DressLayer {
                 deadline: limits.deadline,
