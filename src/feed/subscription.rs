@@ -70,8 +70,8 @@ pub struct Subscription {
     ready: VecDeque<Message>,
     /// The next page of the log is read when so many are left; none while the ring has what follows.
     ahead_at: Option<usize>,
-    /// That page, and what it follows.
-    ahead: Option<(u64, AbortOnDropHandle<Result<Page, store::Error>>)>,
+    /// That page: it follows the place.
+    ahead: Option<AbortOnDropHandle<Result<Page, store::Error>>>,
     /// The newest head that was looked at, and word of newer ones.
     head: watch::Receiver<u64>,
     /// When the client next hears from us, come what may.
@@ -170,7 +170,10 @@ impl Subscription {
         let found = self.feed.ring(self.view).after(after, PAGE_BYTES);
         let is_behind = matches!(found, Found::Behind);
         let batches = match found {
-            Found::Batches(batches) => batches,
+            Found::Batches(batches) => {
+                self.ahead = None;
+                batches
+            }
             Found::Behind => Box::pin(self.read_log(after)).await?,
         };
         // Rings and log are cut back before they grow in another way, so what was taken belongs to the history
@@ -193,9 +196,8 @@ impl Subscription {
             return;
         }
         self.ahead_at = None;
-        let after = self.place.sequence;
-        let read = tokio::spawn(self.page_after(after));
-        self.ahead = Some((after, AbortOnDropHandle::new(read)));
+        let read = tokio::spawn(self.page_after(self.place.sequence));
+        self.ahead = Some(AbortOnDropHandle::new(read));
     }
 
     /// Who wants everything has no use for facets.
@@ -209,7 +211,7 @@ impl Subscription {
 
     async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<Batch>>, Error> {
         metrics::counter!("dateline_watch_log_pages").increment(1);
-        let page = match self.take_ahead(after).await? {
+        let page = match self.take_ahead().await {
             Some(page) => page,
             None => self.page_after(after).await?,
         };
@@ -219,15 +221,12 @@ impl Subscription {
         Ok(page.batches)
     }
 
-    /// What was read ahead, if it is of the history that is known now and there was something.
-    async fn take_ahead(&mut self, after: u64) -> Result<Option<Page>, Error> {
-        let Some((_, read)) = self.ahead.take().filter(|(follows, _)| *follows == after) else {
-            return Ok(None);
-        };
-        // It neither panics nor is aborted while we wait; if it were, the page would be read once more.
-        let page = read.await.ok().transpose()?;
-        let known = self.identity.epoch;
-        Ok(page.filter(|page| page.read.is_some_and(|(epoch, _)| epoch == known)))
+    /// What was read ahead, if it is of the history that is known now. What could not be read ahead is read when its
+    /// turn comes, and fails then.
+    async fn take_ahead(&mut self) -> Option<Page> {
+        let page = self.ahead.take()?.await.ok()?.ok()?;
+        let (epoch, _) = page.read?;
+        (epoch == self.identity.epoch).then_some(page)
     }
 
     /// Whether what was read, in this history and with history kept from there, is what follows the place.
