@@ -1,5 +1,5 @@
 //! Catching up: 200,000 changes from the log, and a snapshot of 1,000,000 records, each against a binary `COPY` of the
-//! same rows out of the same cluster. The server is a process of its own and was just started, so its ring holds
+//! same rows out of the same cluster, and of the log also without the facets that only filters look at. The server is a process of its own and was just started, so its ring holds
 //! the newest 2,000 changes at most; its memory is looked at while it sends.
 
 mod support;
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use support::{
     child::{Child, mib},
     clones::{Filled, fill},
-    compare::{Comparison, Form, rate},
+    compare::{Comparison, Form, is_wanted, rate},
     raw::Raw,
     site::Site,
     watching::{WATCH, from},
@@ -22,10 +22,16 @@ use support::{
 /// Bytes of a record; the change adds to it.
 const BYTES: usize = 600;
 
-/// The columns that a page of the log is made of.
+/// The columns of the log.
 const LOG: &str = "COPY (
     SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
         content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, accepted_at
+    FROM changes WHERE wire_sequence > 0 ORDER BY wire_sequence
+) TO STDOUT (FORMAT binary)";
+/// Those that a stream without a filter is made of.
+const LOG_WITHOUT_FACETS: &str = "COPY (
+    SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
+        content, meta, days, days_before, changed_fields, note, merged_into, accepted_at
     FROM changes WHERE wire_sequence > 0 ORDER BY wire_sequence
 ) TO STDOUT (FORMAT binary)";
 /// The columns that a page of a snapshot is made of.
@@ -38,10 +44,13 @@ const SNAPSHOT: &str = "COPY (
 #[tokio::main]
 async fn main() -> Result<()> {
     let form = Form::chosen();
-    for (origin, short, full) in [
-        (Origin::Beginning, 10_000, 200_000),
-        (Origin::Snapshot, 20_000, 1_000_000),
+    for (part, origin, short, full) in [
+        ("log", Origin::Beginning, 10_000, 200_000),
+        ("snapshot", Origin::Snapshot, 20_000, 1_000_000),
     ] {
+        if !is_wanted(part) {
+            continue;
+        }
         let mut site = Site::start().await?;
         let filled = fill(&mut site, BYTES, form.pick(short, full)).await?;
         compare(&site, origin, &filled).await?;
@@ -52,17 +61,18 @@ async fn main() -> Result<()> {
 
 async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
     let is_snapshot = origin == Origin::Snapshot;
-    let (count, what, copied) = if is_snapshot {
-        (filled.records, "snapshot", SNAPSHOT)
+    let (count, what, copied): (_, _, &[&str]) = if is_snapshot {
+        (filled.records, "snapshot", &[SNAPSHOT])
     } else {
-        (filled.changes, "catch-up", LOG)
+        (filled.changes, "catch-up", &[LOG, LOG_WITHOUT_FACETS])
     };
     let title = format!("{what} of {count}, each of {} bytes", filled.bytes);
-    let comparison = Comparison::new(title, "per second", &["Watch", "COPY"]);
+    let sides = &["Watch", "COPY", "COPY without facets"][..=copied.len()];
+    let comparison = Comparison::new(title, "per second", sides);
     let memory = Mutex::new(Vec::new());
     let measure = async |side, _| {
-        if side == 1 {
-            return rate(count, copy(&site.url, copied)).await;
+        if side > 0 {
+            return rate(count, copy(&site.url, copied[side - 1])).await;
         }
         // Anew each time: what was sent must come from the database.
         let server = Child::start(&site.url).await?;

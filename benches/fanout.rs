@@ -171,6 +171,7 @@ impl Feed {
         let constant = Constant {
             answer: vec![0; bytes].into(),
             messages: self.bytes.div_ceil(bytes),
+            every: None,
         };
         Raw::connect_all(&constant.serve().await?, connections).await
     }

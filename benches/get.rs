@@ -77,6 +77,7 @@ impl Reads {
         let constant = Constant {
             answer: vec![0; answer_bytes].into(),
             messages: 1,
+            every: None,
         };
         Ok(Self {
             names,

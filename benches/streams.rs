@@ -1,7 +1,8 @@
 //! Streams that do nothing, and streams that are not read. The server is a process of its own, and each part of a
 //! comparison gets a fresh one.
 //!
-//! Idle: what 5,000 streams at the head cost, in memory, in CPU and in queries. Slow: one stream that is read at 1 kB/s
+//! Idle: what 5,000 streams at the head cost, in memory, in CPU and in queries, beside as many streams of a server that
+//! sends ready bytes as often and does nothing else: what the transport takes. Slow: one stream that is read at 1 kB/s
 //! and 200 that are never read, beside 199 that follow; what the slow ones hold in memory, and what they do to the
 //! others, in turns with and without them.
 
@@ -15,12 +16,13 @@ use dateline::{
     proto::v1::{CreateRecordRequest, Origin, Record, View},
 };
 use sqlx::{Connection, PgConnection};
-use tokio::task::JoinSet;
+use tokio::{net::TcpListener, task::JoinSet};
 use tonic::Streaming;
 
 use support::{
     child::{Child, mib},
-    compare::{Form, Spread, load},
+    compare::{Form, Spread, is_wanted, load},
+    constant::{Constant, STREAM},
     raw::{Raw, Seen},
     records::Records,
     site::{Site, gold},
@@ -32,6 +34,11 @@ use support::{
 const IDLE: usize = 5000;
 /// Connections of idle streams.
 const IDLE_CONNECTIONS: usize = 50;
+/// How often an idle stream has a checkpoint, and how large it is with what frames it.
+const CHECKPOINT: Duration = Duration::from_secs(5);
+const CHECKPOINT_BYTES: usize = 110;
+/// The limit of idle streams.
+const READY: &str = "ready bytes";
 /// Streams that are never read.
 const STALLED: usize = 200;
 /// Streams that follow, beside the slow one.
@@ -46,12 +53,29 @@ const LOADS: [(usize, u32, usize); 3] = [(600, 100, 8), (63_500, 20, 15), (1_000
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    if let Some((_, address)) = Child::asked() {
+        return ready_bytes(&address).await;
+    }
     let form = Form::chosen();
     let mut site = Site::start().await?;
     site.stop_server().await?;
-    for streams in [1, form.pick(500, IDLE)] {
-        idle(&site, streams, form.pick(6, 40)).await?;
+    let seconds = form.pick(6, 40);
+    if is_wanted("idle") {
+        for streams in [1, form.pick(500, IDLE)] {
+            let server = Child::start(&site.url).await?;
+            idle(&site, "Watch", server, WATCH, streams, seconds).await?;
+            let server = Child::start_limit(READY).await?;
+            idle(&site, READY, server, STREAM, streams, seconds).await?;
+        }
     }
+    if is_wanted("slow") {
+        slow(&site, form).await?;
+    }
+    site.stop().await
+}
+
+/// Streams that are slow, beside streams that are not.
+async fn slow(site: &Site, form: Form) -> Result<()> {
     let mut written = 0;
     for (bytes, per_second, seconds) in LOADS {
         let records = Records::new(&gold()?, bytes)?;
@@ -63,12 +87,22 @@ async fn main() -> Result<()> {
                     .map(|number| records.nth(number))
                     .collect();
                 written += count;
-                table.add(company, follow(&site, &batch, per_second, company).await?);
+                table.add(company, follow(site, &batch, per_second, company).await?);
             }
         }
         table.print(bytes, count, per_second);
     }
-    site.stop().await
+    Ok(())
+}
+
+/// Streams of ready bytes that do not end.
+async fn ready_bytes(address: &str) -> Result<()> {
+    let constant = Constant {
+        answer: vec![0; CHECKPOINT_BYTES].into(),
+        messages: 0,
+        every: Some(CHECKPOINT),
+    };
+    constant.serve_on(TcpListener::bind(address).await?).await
 }
 
 /// Opens streams at the head, and looks for a while at what they cost.
@@ -76,8 +110,14 @@ async fn main() -> Result<()> {
     clippy::print_stdout,
     reason = "a benchmark's result is what it prints"
 )]
-async fn idle(site: &Site, streams: usize, seconds: u64) -> Result<()> {
-    let server = Child::start(&site.url).await?;
+async fn idle(
+    site: &Site,
+    name: &str,
+    server: Child,
+    method: &'static str,
+    streams: usize,
+    seconds: u64,
+) -> Result<()> {
     let connections = streams.min(IDLE_CONNECTIONS);
     let clients = Raw::connect_all(&server.address, connections).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -85,7 +125,7 @@ async fn idle(site: &Site, streams: usize, seconds: u64) -> Result<()> {
     let mut open = JoinSet::new();
     for mut client in clients.iter().cycle().take(streams).cloned() {
         let request = from(View::Published, Origin::Now);
-        let mut stream = client.stream(WATCH, request).await?;
+        let mut stream = client.stream(method, request).await?;
         open.spawn(async move { while let Ok(Some(_)) = stream.message().await {} });
     }
     // Until each has had a checkpoint of its own accord.
@@ -103,7 +143,7 @@ async fn idle(site: &Site, streams: usize, seconds: u64) -> Result<()> {
     ensure!(open.try_join_next().is_none(), "a stream ended");
     let each = after.saturating_sub(before) as f64 / streams as f64 / 1000.0;
     println!(
-        "\n{streams} idle streams on {connections} connections, for {elapsed:.0} s after the first checkpoints\n  \
+        "\n{name}: {streams} idle streams on {connections} connections, for {elapsed:.0} s after the first checkpoints\n  \
          resident memory: {:.1} MiB with the connections alone, {:.1} MiB with the streams; {each:.1} kB a stream\n  \
          CPU: {cpu:.2} % of a core; transactions of the database: {queries:.1}/s; load average {}",
         mib(before),

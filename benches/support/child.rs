@@ -1,4 +1,4 @@
-//! A server in a process of its own, so that memory and CPU are the server's and nobody else's, as
+//! A server, ours or a limit, in a process of its own, so that memory and CPU are the server's and nobody else's, as
 //! the kernel counts them.
 
 use std::{
@@ -15,6 +15,10 @@ use dateline::client::Client;
 
 /// Ticks per second of the kernel's accounts, on every Linux that there is.
 const TICKS: f64 = 100.0;
+/// Names a limit to a process that is to be it.
+const LIMIT: &str = "DATELINE_BENCH_LIMIT";
+/// Precedes an address.
+const LISTEN: &str = "--listen";
 const POLL: Duration = Duration::from_millis(50);
 
 /// `dateline serve`, as people start it.
@@ -27,14 +31,35 @@ pub struct Child {
 impl Child {
     /// Starts a server on a database, and waits until it serves.
     pub async fn start(url: &str) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dateline"));
+        command
+            .args(["serve", "--log", "warn"])
+            .env("DATELINE_DATABASE_URL", url);
+        Self::run(command).await
+    }
+
+    /// Starts this benchmark once more, as a server that it knows by a name: see [`Child::asked`].
+    pub async fn start_limit(name: &str) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env(LIMIT, name);
+        Self::run(command).await
+    }
+
+    /// Which limit this process was started to be, and where it listens.
+    pub fn asked() -> Option<(String, String)> {
+        let name = std::env::var(LIMIT).ok()?;
+        let address = std::env::args().skip_while(|it| it != LISTEN).nth(1)?;
+        Some((name, address))
+    }
+
+    async fn run(mut command: Command) -> Result<Self> {
         let address = {
             // Free a moment ago; nothing else here asks for ports.
             let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
             listener.local_addr()?.to_string()
         };
-        let process = Command::new(env!("CARGO_BIN_EXE_dateline"))
-            .args(["serve", "--listen", &address, "--log", "warn"])
-            .env("DATELINE_DATABASE_URL", url)
+        let process = command
+            .args([LISTEN, &address])
             .stdin(Stdio::null())
             .spawn()?;
         let child = Self { address, process };

@@ -36,6 +36,15 @@ impl Form {
     }
 }
 
+/// Whether a part of a benchmark is to be run: it is named among the arguments, or none is.
+pub fn is_wanted(part: &str) -> bool {
+    let mut named = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .peekable();
+    named.peek().is_none() || named.any(|argument| argument == part)
+}
+
 /// Sides that do the same in different ways, and what each made per second, round by round.
 pub struct Comparison {
     title: String,

@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -18,7 +19,7 @@ use dateline::{
         run::transport,
     },
 };
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use tokio::net::TcpListener;
 use tonic::{
     Request, Response, Status,
@@ -40,6 +41,8 @@ pub struct Constant {
     pub answer: Bytes,
     /// Messages of a stream.
     pub messages: usize,
+    /// If streams do not end: pause before each message but the first.
+    pub every: Option<Duration>,
 }
 
 impl Constant {
@@ -47,6 +50,12 @@ impl Constant {
     pub async fn serve(self) -> Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
+        tokio::spawn(self.serve_on(listener));
+        Ok(address)
+    }
+
+    /// Serves, until the process ends.
+    pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let limits = Limits::default();
         let serving = transport(&limits)
@@ -55,12 +64,25 @@ impl Constant {
             })
             .add_service(self)
             .serve_with_incoming(incoming);
-        tokio::spawn(serving);
-        Ok(address)
+        Ok(serving.await?)
     }
 
     fn ready<T>(&self) -> Ready<T> {
         Ready::from_pieces(vec![self.answer.clone()])
+    }
+
+    fn messages<T>(self) -> Messages<T>
+    where
+        T: 'static,
+    {
+        let Some(pause) = self.every else {
+            let messages = (0..self.messages).map(move |_| Ok(self.ready()));
+            return Box::pin(stream::iter(messages));
+        };
+        let mut ticks = tokio::time::interval(pause);
+        Box::pin(stream::poll_fn(move |context| {
+            ticks.poll_tick(context).map(|_| Some(Ok(self.ready())))
+        }))
     }
 
     async fn unary(self, request: http::Request<Body>) -> http::Response<Body> {
@@ -76,12 +98,13 @@ impl Constant {
         let codec = ReadyCodec::<Ready<WatchResponse>, WatchRequest>::default();
         let answer = service_fn(|_: Request<WatchRequest>| {
             let constant = self.clone();
-            let messages = (0..self.messages).map(move |_| Ok(constant.ready()));
-            async move { Ok::<_, Status>(Response::new(stream::iter(messages))) }
+            async move { Ok::<_, Status>(Response::new(constant.messages())) }
         });
         Grpc::new(codec).server_streaming(answer, request).await
     }
 }
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<Ready<T>, Status>> + Send>>;
 
 impl NamedService for Constant {
     const NAME: &'static str = "bench.Constant";

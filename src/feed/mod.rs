@@ -18,10 +18,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
-use self::ring::Ring;
+use self::{batch::Batch, ring::Ring};
 pub use self::{
     cursor::Cursor,
     export::{Export, ExportItem, ExportOrder},
@@ -36,6 +39,9 @@ use crate::store::{
 const SEED: u64 = 2000;
 /// Longest that the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Moments in an interval at which checkpoints fall due. Streams that were opened at about the same time share theirs,
+/// so that one wake-up and one packet serve all of them that share a connection.
+const CHECKPOINT_MOMENTS: u32 = 5;
 /// How far ahead of the head a read may wait for a sequence: what is further is a mistake.
 const MAX_AHEAD: u64 = 1_000_000;
 
@@ -102,6 +108,8 @@ struct Shared {
     desk: Ring,
     wire: Ring,
     checkpoint_interval: Duration,
+    /// Moments of checkpoints are counted from here.
+    opened_at: Instant,
     /// One for each connection that reads the log.
     turns: Semaphore,
 }
@@ -132,6 +140,7 @@ impl Feed {
             desk: Ring::new(desk),
             wire: Ring::new(wire),
             checkpoint_interval,
+            opened_at: Instant::now(),
             turns: Semaphore::new(LOG_READERS as usize),
         };
         let feed = Self {
@@ -257,10 +266,17 @@ impl Feed {
         read_here && follows
     }
 
-    async fn log_after(&self, view: View, sequence: u64) -> Result<LogPage, store::Error> {
+    /// A page of the log as batches of a view. Facets are left out for who does not filter.
+    async fn read_log(&self, view: View, after: u64, facets: bool) -> Result<Page, store::Error> {
         // Streams that lag take turns, however many there are: waiting is no failure.
         let _turn = self.shared.turns.acquire().await;
-        in_time(self.shared.store.log_after(view, sequence)).await
+        let page = self.shared.store.log_after(view, after, facets);
+        let page = in_time(page).await?;
+        let batches = Batch::cut(&page.entries, view);
+        Ok(Page {
+            batches: batches.into_iter().map(Arc::new).collect(),
+            read: page.read,
+        })
     }
 
     async fn snapshot_page(
@@ -282,6 +298,25 @@ impl Feed {
     fn checkpoint_interval(&self) -> Duration {
         self.shared.checkpoint_interval
     }
+
+    /// When who hears from us now is to hear from us again: after the interval at the latest, at one of few moments.
+    fn next_checkpoint(&self) -> Instant {
+        let latest = Instant::now() + self.shared.checkpoint_interval;
+        let step = self.shared.checkpoint_interval / CHECKPOINT_MOMENTS;
+        let since = latest - self.shared.opened_at;
+        let past = since.as_nanos().checked_rem(step.as_nanos()).unwrap_or(0);
+        // Less than a step, which is less than a `Duration` holds.
+        latest - Duration::from_nanos(u64::try_from(past).unwrap_or(0))
+    }
+}
+
+/// Part of the log, for one view.
+#[derive(Debug)]
+struct Page {
+    /// Ascending; none at the head.
+    batches: Vec<Arc<Batch>>,
+    /// The history that was read, and the oldest sequence that was kept then; `None` at the head.
+    read: Option<(u64, u64)>,
 }
 
 /// Gives up a database that does not answer at all: a connection can die without a word, and a statement is given up by

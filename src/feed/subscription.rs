@@ -1,15 +1,16 @@
-//! One stream: a place in a feed, moved on by what the ring or the log holds. Memory is bounded by one page;
-//! a slow stream reads the log at its own pace and slows nobody (F9).
+//! One stream: a place in a feed, moved on by what the ring or the log holds. Memory is bounded by what is left of one
+//! page, and one more that is read ahead when half of it is taken; a slow stream reads the log at its own pace and
+//! slows nobody (F9).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Error, Feed, Start,
+    Error, Feed, Page, Start,
     batch::Batch,
     cursor::Cursor,
     message::{Content, Message, Packing, records},
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     model::filter::Filter,
-    store::{Extract, FeedIdentity, View},
+    store::{self, Extract, FeedIdentity, View},
 };
 
 /// Bytes of batches that are taken from the ring at once.
@@ -69,6 +70,10 @@ pub struct Subscription {
     passed_at: Option<OffsetDateTime>,
     /// Messages that are ready, oldest first.
     ready: VecDeque<Message>,
+    /// The next page of the log is read when so many are left; none while the ring has what follows.
+    ahead_at: Option<usize>,
+    /// That page: it follows the place.
+    ahead: Option<AbortOnDropHandle<Result<Page, store::Error>>>,
     /// The newest head that was looked at, and word of newer ones.
     head: watch::Receiver<u64>,
     /// The client has been told where it begins.
@@ -77,7 +82,6 @@ pub struct Subscription {
     checkpoint_at: Instant,
     /// When it next gets a proof, though there is much to deliver.
     proof_at: Instant,
-    interval: Duration,
     stop: CancellationToken,
     stopped: bool,
 }
@@ -91,7 +95,6 @@ impl Subscription {
         stop: CancellationToken,
     ) -> Self {
         let head = feed.ring(order.view).watch();
-        let interval = feed.checkpoint_interval();
         // Who goes on with a snapshot has a cursor.
         let begun = place.snapshot.is_some() && matches!(order.start, Start::Cursor(_));
         Self {
@@ -103,11 +106,12 @@ impl Subscription {
             place,
             passed_at: None,
             ready: VecDeque::new(),
+            ahead_at: None,
+            ahead: None,
             head,
             begun,
             checkpoint_at: Instant::now(),
             proof_at: Instant::now(),
-            interval,
             stop,
             stopped: false,
         }
@@ -128,8 +132,9 @@ impl Subscription {
                 self.begun = true;
                 return Ok(Some(self.beginning()));
             }
+            self.read_ahead();
             if let Some(message) = self.ready.pop_front() {
-                self.checkpoint_at = Instant::now() + self.interval;
+                self.checkpoint_at = self.feed.next_checkpoint();
                 return Ok(Some(self.item(message)));
             }
             if self.stop.is_cancelled() {
@@ -142,7 +147,8 @@ impl Subscription {
                     .then(|| self.checkpoint(false)));
             }
             if self.place.snapshot.is_some() {
-                if self.advance_snapshot().await? {
+                // Boxed, as is the log below: a stream that waits need not have room for it.
+                if Box::pin(self.advance_snapshot()).await? {
                     return Ok(Some(self.checkpoint(true)));
                 }
                 continue;
@@ -174,9 +180,14 @@ impl Subscription {
     /// Takes what follows; false at the head.
     async fn advance(&mut self) -> Result<bool, Error> {
         let after = self.place.sequence;
-        let batches = match self.feed.ring(self.view).after(after, PAGE_BYTES) {
-            Found::Batches(batches) => batches,
-            Found::Behind => self.read_log(after).await?,
+        let found = self.feed.ring(self.view).after(after, PAGE_BYTES);
+        let is_behind = matches!(found, Found::Behind);
+        let batches = match found {
+            Found::Batches(batches) => {
+                self.ahead = None;
+                batches
+            }
+            Found::Behind => Box::pin(self.read_log(after)).await?,
         };
         // Rings and log are cut back before they grow in another way, so what was taken belongs to the history
         // that is known now.
@@ -187,17 +198,48 @@ impl Subscription {
         self.place.sequence = newest.last;
         self.passed_at = Some(newest.accepted_at);
         self.fill(after, &batches);
+        self.ahead_at = is_behind.then_some(self.ready.len() / 2);
         Ok(true)
+    }
+
+    /// Has the next page of the log read while this one is sent. Only when the client has taken half of this one: who
+    /// does not read holds no second page.
+    fn read_ahead(&mut self) {
+        if self.ahead_at.is_none_or(|left| self.ready.len() > left) || self.ready.is_empty() {
+            return;
+        }
+        self.ahead_at = None;
+        let read = tokio::spawn(self.page_after(self.place.sequence));
+        self.ahead = Some(AbortOnDropHandle::new(read));
+    }
+
+    /// Who wants everything has no use for facets.
+    fn page_after(
+        &self,
+        after: u64,
+    ) -> impl Future<Output = Result<Page, store::Error>> + Send + use<> {
+        let (feed, view, facets) = (self.feed.clone(), self.view, !self.filter.is_empty());
+        async move { feed.read_log(view, after, facets).await }
     }
 
     async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<Batch>>, Error> {
         metrics::counter!("dateline_watch_log_pages").increment(1);
-        let page = self.feed.log_after(self.view, after).await?;
+        let page = match self.take_ahead().await {
+            Some(page) => page,
+            None => self.page_after(after).await?,
+        };
         if let Some(read) = page.read {
             self.check_read(read).await?;
         }
-        let batches = Batch::cut(&page.entries, self.view);
-        Ok(batches.into_iter().map(Arc::new).collect())
+        Ok(page.batches)
+    }
+
+    /// What was read ahead, if it is of the history that is known now. What could not be read ahead is read when its
+    /// turn comes, and fails then.
+    async fn take_ahead(&mut self) -> Option<Page> {
+        let page = self.ahead.take()?.await.ok()?.ok()?;
+        let (epoch, _) = page.read?;
+        (epoch == self.identity.epoch).then_some(page)
     }
 
     /// Whether what was read, in this history and with history kept from there, is what follows the place.
@@ -298,7 +340,7 @@ impl Subscription {
     }
 
     fn checkpoint(&mut self, caught_up: bool) -> Item {
-        self.checkpoint_at = Instant::now() + self.interval;
+        self.checkpoint_at = self.feed.next_checkpoint();
         self.proof_at = self.checkpoint_at;
         let sequence = self.place.sequence;
         let ring = self.feed.ring(self.view);
@@ -312,7 +354,7 @@ impl Subscription {
             digest: (self.digest && sequence == head_sequence)
                 .then(|| ring.digest(sequence))
                 .flatten(),
-            interval: self.interval,
+            interval: self.feed.checkpoint_interval(),
         })
     }
 

@@ -18,6 +18,8 @@ use super::{status, weigh};
 
 /// How many bytes of ready messages tonic gathers before it hands them to HTTP/2.
 const YIELD_BYTES: usize = 64 * 1024;
+/// What each open call keeps for its next message: room for a checkpoint. A larger message makes room for itself.
+const BUFFER_BYTES: usize = 512;
 
 /// The encoded bytes of a message of type `T`, in pieces that follow each other.
 #[derive(Debug, Clone)]
@@ -34,6 +36,12 @@ impl<T> Ready<T> {
             pieces,
             message: PhantomData,
         }
+    }
+
+    /// The pieces.
+    #[must_use]
+    pub fn into_pieces(self) -> Vec<Bytes> {
+        self.pieces
     }
 }
 
@@ -89,7 +97,7 @@ impl<T> Encoder for ReadyEncoder<T> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(YIELD_BYTES / 4, YIELD_BYTES)
+        BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
     }
 }
 

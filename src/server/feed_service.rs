@@ -1,15 +1,27 @@
 //! `FeedService`: streams from ready bytes.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use futures_util::{Stream, stream};
 use prost::Message;
 use time::OffsetDateTime;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    server::{Grpc, NamedService},
+};
+use tower::{Service, service_fn};
 
 use super::{
-    codec::Ready,
+    body::ReadyBody,
+    codec::{Ready, ReadyCodec},
     read::{Pieces, check, filter, read_time, view},
     status::{self, Reason},
 };
@@ -17,7 +29,7 @@ use crate::{
     feed::{self, Feed, Item, Order, Start, Subscription},
     model::{change::timestamp, record::delimiter},
     proto::{
-        servers::feed_service_server::FeedService,
+        servers::feed_service_server::{FeedService, FeedServiceServer},
         v1::{
             Checkpoint, Consumer, GetFeedRequest, GetFeedResponse, Origin, WatchRequest,
             WatchResponse, watch_request,
@@ -26,6 +38,8 @@ use crate::{
     store::{Store, of_view},
 };
 
+/// The method that streams.
+const WATCH: &str = "/dateline.v1.FeedService/Watch";
 /// How old news may be that a notifier is told after a pause, if it does not say.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
@@ -41,6 +55,73 @@ pub struct Feeds {
 }
 
 type Responses = Pin<Box<dyn Stream<Item = Result<Ready<WatchResponse>, Status>> + Send>>;
+
+/// `FeedService`, whose streams go out without a copy of what they share: see [`ReadyBody`].
+#[derive(Debug, Clone)]
+pub struct FeedServer {
+    feeds: Feeds,
+    message_bytes: usize,
+    generated: FeedServiceServer<Feeds>,
+}
+
+impl FeedServer {
+    /// Takes requests of up to so many bytes.
+    #[must_use]
+    pub fn new(feeds: Feeds, message_bytes: usize) -> Self {
+        let generated = FeedServiceServer::new(feeds.clone());
+        Self {
+            feeds,
+            message_bytes,
+            generated: generated.max_decoding_message_size(message_bytes),
+        }
+    }
+
+    /// The framework reads the request and begins the answer, with no messages in it; ours take their place.
+    async fn watch(self, request: http::Request<Body>) -> http::Response<Body> {
+        let (begin, mut begun) = oneshot::channel();
+        let mut begin = Some(begin);
+        let service = service_fn(|request| {
+            let (feeds, begin) = (self.feeds.clone(), begin.take());
+            async move {
+                let (metadata, responses, extensions) = feeds.watch(request).await?.into_parts();
+                // Whoever waits for the answer is right here.
+                let _ = begin.map(|begin| begin.send(responses));
+                let none = stream::empty::<Result<Ready<WatchResponse>, Status>>();
+                Ok::<_, Status>(Response::from_parts(metadata, none, extensions))
+            }
+        });
+        let codec = ReadyCodec::<Ready<WatchResponse>, WatchRequest>::default();
+        let mut grpc = Grpc::new(codec).max_decoding_message_size(self.message_bytes);
+        let answer = grpc.server_streaming(service, request).await;
+        match begun.try_recv() {
+            Ok(responses) => answer.map(|_| Body::new(ReadyBody::new(responses))),
+            Err(_) => answer,
+        }
+    }
+}
+
+impl NamedService for FeedServer {
+    const NAME: &'static str = <FeedServiceServer<Feeds> as NamedService>::NAME;
+}
+
+impl Service<http::Request<Body>> for FeedServer {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() == WATCH {
+            let server = self.clone();
+            Box::pin(async move { Ok(server.watch(request).await) })
+        } else {
+            self.generated.call(request)
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl FeedService for Feeds {

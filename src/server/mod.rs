@@ -2,6 +2,7 @@
 //! encode. Knows no SQL, and decides nothing about records.
 
 mod admin_service;
+mod body;
 pub mod codec;
 mod commit;
 pub mod config;

@@ -15,7 +15,7 @@ use super::{
     dress::DressLayer,
     editorial_service::Editorial,
     export_service::Exports,
-    feed_service::Feeds,
+    feed_service::{FeedServer, Feeds},
     record_service::Records,
     sweeper,
 };
@@ -26,8 +26,7 @@ use crate::{
         servers::{
             admin_service_server::AdminServiceServer,
             editorial_service_server::EditorialServiceServer,
-            export_service_server::ExportServiceServer, feed_service_server::FeedServiceServer,
-            record_service_server::RecordServiceServer,
+            export_service_server::ExportServiceServer, record_service_server::RecordServiceServer,
         },
     },
     store::{self, Committer, Store, embedded},
@@ -258,12 +257,12 @@ impl Parts {
             stop: streams_stop.clone(),
         })
         .max_decoding_message_size(limits.message_bytes);
-        let feeds = FeedServiceServer::new(Feeds {
+        let feeds = Feeds {
             feed,
             store: store.clone(),
             stop: streams_stop.clone(),
-        })
-        .max_decoding_message_size(limits.message_bytes);
+        };
+        let feeds = FeedServer::new(feeds, limits.message_bytes);
         let router = transport(limits)
             .layer(DressLayer {
                 deadline: limits.deadline,

@@ -43,9 +43,9 @@ pub struct LogEntry {
     pub wire_batch: Option<u64>,
     /// Whether readers saw the record before this change.
     pub was_visible: bool,
-    /// Sorted.
+    /// Sorted; empty if they were not asked for.
     pub facets: Vec<String>,
-    /// Sorted; empty for a first revision.
+    /// Sorted; empty for a first revision, or if they were not asked for.
     pub facets_before: Vec<String>,
     /// The days it tells of.
     pub days: Option<Bounds>,
@@ -85,8 +85,8 @@ struct Row {
     state_before: Option<String>,
     content: Vec<u8>,
     meta: Vec<u8>,
-    facets: Vec<String>,
-    facets_before: Vec<String>,
+    facets: Option<Vec<String>>,
+    facets_before: Option<Vec<String>>,
     days: Option<sqlx::postgres::types::PgRange<time::Date>>,
     days_before: Option<sqlx::postgres::types::PgRange<time::Date>>,
     changed_fields: Vec<String>,
@@ -112,8 +112,8 @@ impl TryFrom<Row> for LogEntry {
                 .map(state)
                 .transpose()?
                 .is_some_and(is_visible),
-            facets: row.facets,
-            facets_before: row.facets_before,
+            facets: row.facets.unwrap_or_default(),
+            facets_before: row.facets_before.unwrap_or_default(),
             days: row.days.map(days),
             days_before: row.days_before.map(days),
             changed_fields: row.changed_fields,
@@ -136,12 +136,13 @@ impl TryFrom<Row> for LogEntry {
 
 /// The same page by either number: the statement differs in two column names only.
 macro_rules! page_after {
-    ($pool:expr, $after:expr, $until:expr, $sequence:literal, $batch:literal, $earliest:literal) => {
+    ($pool:expr, $after:expr, $until:expr, $facets:expr, $sequence:literal, $batch:literal, $earliest:literal) => {
         sqlx::query_as!(
             Row,
             r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
-                      state_before, content, meta, facets, facets_before, days, days_before, changed_fields, note,
-                      merged_into, accepted_at, (SELECT epoch FROM feed) AS "epoch!",
+                      state_before, content, meta, days, days_before, changed_fields, note,
+                      CASE WHEN $5 THEN facets END AS facets,
+                      CASE WHEN $5 THEN facets_before END AS facets_before, merged_into, accepted_at, (SELECT epoch FROM feed) AS "epoch!",
                       (SELECT "# + $earliest + r#" FROM feed) AS "earliest!"
                FROM (
                    SELECT *, sum(octet_length(content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
@@ -158,6 +159,7 @@ macro_rules! page_after {
             PAGE_ROWS,
             PAGE_BYTES,
             $until,
+            $facets,
         )
         .fetch_all($pool)
         .await?
@@ -165,12 +167,13 @@ macro_rules! page_after {
 }
 
 impl Store {
-    /// The changes that follow a sequence in the view's feed.
+    /// The changes that follow a sequence in the view's feed, with their facets if something is to be filtered by them:
+    /// they are a good part of what a small change costs.
     ///
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
-    pub async fn log_after(&self, view: View, after: u64) -> Result<LogPage, Error> {
-        page(&self.feed, view, after, i64::MAX).await
+    pub async fn log_after(&self, view: View, after: u64, facets: bool) -> Result<LogPage, Error> {
+        page(&self.feed, view, after, i64::MAX, facets).await
     }
 
     /// The same for the tail of the desk's feed, which must not wait for streams that lag, and goes no further
@@ -180,7 +183,7 @@ impl Store {
     /// When the database cannot answer, or the log is damaged.
     pub async fn tail_after(&self, after: u64, head: u64) -> Result<LogPage, Error> {
         let head = i64::try_from(head).unwrap_or(i64::MAX);
-        page(&self.vital, View::Desk, after, head).await
+        page(&self.vital, View::Desk, after, head, true).await
     }
 
     /// A place some changes before the head, between two batches: desk, then wire; `None` if there is nothing
@@ -221,7 +224,13 @@ impl Store {
     }
 }
 
-async fn page(pool: &PgPool, view: View, after: u64, until: i64) -> Result<LogPage, Error> {
+async fn page(
+    pool: &PgPool,
+    view: View,
+    after: u64,
+    until: i64,
+    facets: bool,
+) -> Result<LogPage, Error> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let rows = match view {
         View::Desk => {
@@ -229,6 +238,7 @@ async fn page(pool: &PgPool, view: View, after: u64, until: i64) -> Result<LogPa
                 pool,
                 after,
                 until,
+                facets,
                 "desk_sequence",
                 "desk_batch",
                 "desk_earliest"
@@ -239,6 +249,7 @@ async fn page(pool: &PgPool, view: View, after: u64, until: i64) -> Result<LogPa
                 pool,
                 after,
                 until,
+                facets,
                 "wire_sequence",
                 "wire_batch",
                 "wire_earliest"

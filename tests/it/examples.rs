@@ -2,10 +2,7 @@
 //! records on every way out. Their packages come from the registries, once per set of requirements. Where
 //! that is not possible the tests say what is missing and pass; with `CI=true` they fail.
 
-use std::{
-    fs,
-    path::PathBuf,
-};
+use std::fs;
 
 use tokio::process::Command;
 
