@@ -1,7 +1,10 @@
 //! Taking the state home: the service, and what clients make of it.
 
 mod buckets;
-pub mod homes;
-pub mod nights;
-pub mod states;
-pub mod taker;
+mod deltas;
+mod home;
+mod homes;
+mod loads;
+mod nights;
+mod states;
+mod taker;

@@ -39,7 +39,8 @@ struct Bucket {
 impl Bucket {
     async fn open() -> Self {
         let python = tools::python(REQUIREMENTS).await;
-        let python = python.expect("Python with the packages of tests/python/s3_requirements.txt is needed");
+        let python =
+            python.expect("Python with the packages of tests/python/s3_requirements.txt is needed");
         let mut server = Command::new(python)
             .args(["-c", START])
             .stdin(Stdio::piped())
@@ -57,7 +58,9 @@ impl Bucket {
                 }
             }
         };
-        let url = tokio::time::timeout(PATIENCE, listening).await.expect("it starts");
+        let url = tokio::time::timeout(PATIENCE, listening)
+            .await
+            .expect("it starts");
         Self {
             url,
             _server: server,
@@ -88,14 +91,35 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
     let site = site().await;
     import_gold(&site.address).await;
     let to = "s3://bucket/nightly";
-    let how = ["export", "--out", to, "--format", "ndjson,parquet", "--compress", "zstd", "--file-records", "5"];
+    let how = [
+        "export",
+        "--out",
+        to,
+        "--format",
+        "ndjson,parquet",
+        "--compress",
+        "zstd",
+        "--file-records",
+        "5",
+    ];
     let first = bucket.dateline(&site.address, &how).await.ok();
     let last_line = first.stderr.trim().lines().last().unwrap().to_owned();
-    assert!(last_line.starts_with("s3://bucket/nightly/published-"), "{}", first.stderr);
+    assert!(
+        last_line.starts_with("s3://bucket/nightly/published-"),
+        "{}",
+        first.stderr
+    );
     let again = bucket.dateline(&site.address, &how).await.ok();
     assert!(again.stderr.contains("already there"), "{}", again.stderr);
-    let proved = bucket.dateline("127.0.0.1:1", &["verify", &last_line]).await.ok();
-    assert!(proved.stderr.contains("the digest is theirs"), "{}", proved.stderr);
+    let proved = bucket
+        .dateline("127.0.0.1:1", &["verify", &last_line])
+        .await
+        .ok();
+    assert!(
+        proved.stderr.contains("the digest is theirs"),
+        "{}",
+        proved.stderr
+    );
     // A night later, on top of it, and put together on this machine.
     shown(&site.client, &crate::feed::actor("late")).await;
     let since = [&how[..], &["--since", "latest"]].concat();
@@ -105,11 +129,22 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
     let out = directory.to_str().unwrap();
     let apply = ["apply", &last_line, &delta, "--out", out];
     let applied = bucket.dateline("127.0.0.1:1", &apply).await.ok();
-    assert!(applied.stderr.contains("it is what the feed showed"), "{}", applied.stderr);
+    assert!(
+        applied.stderr.contains("it is what the feed showed"),
+        "{}",
+        applied.stderr
+    );
     // From there into an empty database.
     let empty = crate::rig::site().await;
-    let loaded = bucket.dateline(&empty.address, &["import", &last_line]).await.ok();
-    assert!(loaded.stderr.contains("the digests are equal"), "{}", loaded.stderr);
+    let loaded = bucket
+        .dateline(&empty.address, &["import", &last_line])
+        .await
+        .ok();
+    assert!(
+        loaded.stderr.contains("the digests are equal"),
+        "{}",
+        loaded.stderr
+    );
 }
 
 #[tokio::test]
@@ -120,13 +155,23 @@ async fn e4_a_store_that_cannot_be_written_to_is_told_and_nothing_is_complete() 
     let how = ["export", "--out", "s3://no-such-bucket/nightly"];
     let refused = bucket.dateline(&site.address, &how).await;
     assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("no-such-bucket"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("no-such-bucket"),
+        "{}",
+        refused.stderr
+    );
     let (_keep, directory) = scratch();
     let file = directory.join("file");
     std::fs::write(&file, "").unwrap();
     for place in [file.to_str().unwrap(), "/proc/exports", "nonsense://place"] {
-        let refused = bucket.dateline(&site.address, &["export", "--out", place]).await;
+        let refused = bucket
+            .dateline(&site.address, &["export", "--out", place])
+            .await;
         assert_eq!(refused.code, 1, "{place}");
-        assert!(refused.stderr.contains(place), "{place}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(place),
+            "{place}: {}",
+            refused.stderr
+        );
     }
 }

@@ -1,0 +1,144 @@
+//! `dateline export --since`, `dateline apply` and `--keep`: nights that build on each other (E5).
+
+use std::fs;
+
+use super::home::{export, manifest, only, same, verify};
+use crate::{
+    cli::{dateline, import_gold},
+    life::hands::*,
+    rig::{Site, scratch, site},
+};
+
+/// Somebody's day: what is shown is corrected, withdrawn, merged, erased; new things come.
+async fn a_day(site: &Site, day: usize) {
+    let client = &site.client;
+    for number in 0..4 {
+        shown(client, &actor(&format!("day-{day}-{number}"))).await;
+    }
+    let now = on_desk(client, &format!("actors/day-{day}-0")).await;
+    let now = one(client, correct(&saying(&now, "better"), &[], "said better")).await;
+    if day > 0 {
+        let before = on_desk(client, &format!("actors/day-{}-1", day - 1)).await;
+        one(client, retract(&before, "wrong", false)).await;
+        let twin = on_desk(client, &format!("actors/day-{}-2", day - 1)).await;
+        one(client, merge(&twin, &now)).await;
+        let erased = on_desk(client, &format!("actors/day-{}-3", day - 1)).await;
+        done(client, vec![purge(&erased, false)]).await;
+    }
+}
+
+#[tokio::test]
+async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last_night() {
+    let site = base().await;
+    let mut day = 0;
+    for how in [
+        &[
+            "--format",
+            "protobuf,parquet,followthemoney",
+            "--file-records",
+            "3",
+        ][..],
+        &["--view", "desk", "--tombstones", "--compress", "zstd"],
+        &["--type", "group"],
+        &["--view", "metadata", "--format", "ndjson"],
+    ] {
+        let (_keep, directory) = scratch();
+        let (deltas, fulls) = (directory.join("deltas"), directory.join("fulls"));
+        export(&site.address, &deltas, how).await.ok();
+        let first = only(&deltas);
+        for night in 0..3 {
+            // One night nothing has happened.
+            if night != 1 {
+                a_day(&site, day).await;
+                day += 1;
+            }
+            let since = [how, &["--since", "latest"]].concat();
+            export(&site.address, &deltas, &since).await.ok();
+        }
+        export(&site.address, &fulls, how).await.ok();
+        let mut nights: Vec<_> = fs::read_dir(&deltas)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_str().unwrap().contains("-since-"))
+            .collect();
+        nights.sort();
+        let applied = directory.join("applied");
+        let mut words = vec!["apply", first.to_str().unwrap()];
+        words.extend(nights.iter().map(|night| night.to_str().unwrap()));
+        words.extend(["--out", applied.to_str().unwrap()]);
+        let done = dateline("127.0.0.1:1", &words).await.ok();
+        let is_proved = !how.contains(&"--type");
+        assert_eq!(
+            done.stderr.contains("it is what the feed showed"),
+            is_proved,
+            "{how:?}: {}",
+            done.stderr
+        );
+        let (one, other) = (only(&applied), only(&fulls));
+        if is_proved {
+            same(&one, &other);
+        } else {
+            assert_eq!(manifest(&one)["digest"], manifest(&other)["digest"]);
+        }
+        verify(&one).await.ok();
+        // In the wrong order they do not fit.
+        let wrong = [
+            "apply",
+            nights[0].to_str().unwrap(),
+            first.to_str().unwrap(),
+            "--out",
+            "/tmp",
+        ];
+        assert_eq!(dateline("127.0.0.1:1", &wrong).await.code, 1);
+    }
+}
+
+#[tokio::test]
+async fn e5_a_delta_is_not_taken_across_histories() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    let (_keep, directory) = scratch();
+    export(&site.address, &directory, &[]).await.ok();
+    dateline(&site.address, &["feed", "fork", "--yes"])
+        .await
+        .ok();
+    let refused = export(&site.address, &directory, &["--since", "latest"]).await;
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("take a full one"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
+async fn keep_leaves_the_newest_full_exports_and_what_builds_on_them() {
+    let site = base().await;
+    let (_keep, directory) = scratch();
+    for (day, more) in [
+        &[][..],
+        &["--since", "latest"],
+        &[],
+        &["--since", "latest"],
+        &[],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let how = [more, &["--keep", "2"][..]].concat();
+        export(&site.address, &directory, &how).await.ok();
+        a_day(&site, day).await;
+    }
+    let mut kept: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    kept.sort();
+    let deltas = kept
+        .iter()
+        .filter(|it| it.to_str().unwrap().contains("-since-"));
+    assert_eq!((kept.len(), deltas.count()), (3, 1), "{kept:?}");
+    for place in kept {
+        verify(&place).await.ok();
+    }
+}

@@ -1,0 +1,56 @@
+//! What tests of `dateline export` have in common: running it, and what it leaves.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::cli::{Done, dateline};
+
+pub fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+/// The only export below a directory.
+pub fn only(directory: &Path) -> PathBuf {
+    let mut below: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(below.len(), 1, "{below:?}");
+    below.pop().unwrap()
+}
+
+pub async fn export(server: &str, out: &Path, more: &[&str]) -> Done {
+    let words = ["export", "--out", out.to_str().unwrap()];
+    dateline(server, &[&words[..], more].concat()).await
+}
+
+pub async fn verify(place: &Path) -> Done {
+    dateline("127.0.0.1:1", &["verify", place.to_str().unwrap()]).await
+}
+
+pub fn manifest(place: &Path) -> Value {
+    serde_json::from_slice(&fs::read(place.join("manifest.json")).unwrap()).unwrap()
+}
+
+/// Everything about an export but what its directory is called.
+pub fn same(one: &Path, other: &Path) {
+    let (one, other) = (files(one), files(other));
+    assert_eq!(
+        one.keys().collect::<Vec<_>>(),
+        other.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in &one {
+        assert!(bytes == &other[name], "{name} differs");
+    }
+}

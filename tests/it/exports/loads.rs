@@ -1,0 +1,242 @@
+//! `dateline import DIR`: an export comes into another database as it was.
+
+use std::time::Duration;
+
+use dateline::proto::v1::{LoadRecordsRequest, Record, State};
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+use tonic::Code;
+
+use super::home::{export, only};
+use crate::{
+    cli::{dateline, dateline_reading, import_gold, program},
+    crash::drafts,
+    life::hands::*,
+    process::{PATIENCE, pid},
+    rig::{Site, scratch, site},
+};
+
+async fn load(site: &Site, records: Vec<Record>) -> Result<i64, Refused> {
+    let request = LoadRecordsRequest {
+        records,
+        ..LoadRecordsRequest::default()
+    };
+    let mut admin = site.client.clone().admin;
+    let answer = admin.load_records(request).await.map_err(Refused::from)?;
+    Ok(answer.into_inner().loaded)
+}
+
+#[tokio::test]
+async fn w6_a_load_is_refused_with_every_violation_and_changes_nothing() {
+    let site = base().await;
+    let record = on_desk(&site.client, "actors/one").await;
+    let empty = crate::rig::site().await;
+    let changed = |change: &dyn Fn(&mut dateline::proto::v1::RecordMeta)| {
+        let mut record = record.clone();
+        let body = record.kind.as_mut().unwrap();
+        let mut meta = body.take_meta().unwrap();
+        change(&mut meta);
+        body.put_meta(Some(meta));
+        record
+    };
+    let bare = crate::rig::bare(&record);
+    for (bad, field) in [
+        (Record::default(), "records[0]"),
+        (bare, "records[0].actor.meta"),
+        (
+            changed(&|meta| meta.revision = 0),
+            "records[0].actor.meta.revision",
+        ),
+        (
+            changed(&|meta| meta.uid.clear()),
+            "records[0].actor.meta.uid",
+        ),
+        (
+            changed(&|meta| meta.state = State::Unspecified.into()),
+            "records[0].actor.meta.state",
+        ),
+        (
+            saying(&record, &"x".repeat(100_000)),
+            "records[0].actor.description",
+        ),
+    ] {
+        let refused = load(&empty, vec![bad, record.clone()]).await.unwrap_err();
+        refused.is(Code::InvalidArgument, "INVALID_RECORD");
+        assert!(refused.fields().contains(&field), "{field}: {refused:?}");
+    }
+    let twice = load(&empty, vec![record.clone(), record.clone()]).await;
+    twice
+        .unwrap_err()
+        .is(Code::InvalidArgument, "INVALID_RECORD");
+    for count in [0, 1001] {
+        let many = load(&empty, vec![record.clone(); count]).await;
+        many.unwrap_err()
+            .is(Code::InvalidArgument, "INVALID_REQUEST");
+    }
+    assert_eq!(heads(&empty.url).await, (0, 0));
+    assert_eq!(load(&empty, vec![record.clone()]).await.unwrap(), 1);
+    assert_eq!(load(&empty, vec![record.clone()]).await.unwrap(), 0);
+    let other = changed(&|meta| meta.revision += 1);
+    let clash = load(&empty, vec![other]).await.unwrap_err();
+    clash.is(Code::AlreadyExists, "NAME_TAKEN");
+}
+
+/// What both views of a feed show, as `dateline feed` tells it.
+async fn shows(server: &str) -> Vec<(Value, Value)> {
+    let feeds = dateline(server, &["feed", "-o", "json"]).await.ok().json();
+    let feeds = feeds.as_array().unwrap().iter();
+    feeds
+        .map(|feed| (feed["digest"].clone(), feed["kinds"].clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn e1_a_database_loses_nothing_by_export_and_import_into_an_empty_one() {
+    let site = site().await;
+    import_gold(&site.address).await;
+    let client = &site.client;
+    let mut names = Vec::new();
+    for name in [
+        "corrected",
+        "retracted",
+        "merged",
+        "purged",
+        "draft",
+        "review",
+        "hidden",
+    ] {
+        names.push(
+            make(client, &[crate::feed::actor(name)])
+                .await
+                .swap_remove(0),
+        );
+    }
+    let public = show(client, &names[..4]).await;
+    one(
+        client,
+        correct(&saying(&public[0], "better"), &[], "said better"),
+    )
+    .await;
+    one(client, retract(&public[1], "wrong", false)).await;
+    let into = on_desk(client, "actors/nato").await;
+    one(client, merge(&public[2], &into)).await;
+    done(client, vec![purge(&public[3], false)]).await;
+    one(client, submit(&names[5])).await;
+    one(client, publish_at(&names[6], Some(in_ms(3_600_000)))).await;
+    let (_keep, directory) = scratch();
+    for format in ["protobuf", "ndjson"] {
+        let out = directory.join(format);
+        let how = [
+            "--view",
+            "desk",
+            "--tombstones",
+            "--format",
+            format,
+            "--compress",
+            "zstd",
+        ];
+        export(&site.address, &out, &how).await.ok();
+        let place = only(&out);
+        let words = ["import", place.to_str().unwrap()];
+        let empty = crate::rig::site().await;
+        let dry = dateline(&empty.address, &[&words[..], &["--dry-run"]].concat())
+            .await
+            .ok();
+        assert!(dry.stderr.contains("nothing was written"), "{}", dry.stderr);
+        assert_eq!(heads(&empty.url).await, (0, 0));
+        let first = dateline(&empty.address, &words).await.ok();
+        assert!(
+            first.stderr.contains("the digests are equal"),
+            "{}",
+            first.stderr
+        );
+        assert_eq!(shows(&empty.address).await, shows(&site.address).await);
+        let after = heads(&empty.url).await;
+        let again = dateline(&empty.address, &words).await.ok();
+        assert!(
+            again.stderr.contains("were there already"),
+            "{}",
+            again.stderr
+        );
+        assert_eq!(heads(&empty.url).await, after, "nothing twice");
+        for name in [
+            "corrected",
+            "retracted",
+            "merged",
+            "purged",
+            "draft",
+            "review",
+            "hidden",
+        ] {
+            let name = format!("actors/{name}");
+            let (mut here, mut there) = (
+                on_desk(&empty.client, &name).await,
+                on_desk(client, &name).await,
+            );
+            for record in [&mut here, &mut there] {
+                let body = record.kind.as_mut().unwrap();
+                let mut meta = body.take_meta().unwrap();
+                meta.sequence = 0;
+                body.put_meta(Some(meta));
+            }
+            assert_eq!(here, there, "meta and all");
+        }
+        // And life goes on there.
+        let draft = on_desk(&empty.client, "actors/draft").await;
+        one(&empty.client, publish(&draft)).await;
+        dateline(&empty.address, &["verify", "--view", "desk"])
+            .await
+            .ok();
+        dateline(&empty.address, &["verify"]).await.ok();
+        // What is there in another revision is not overwritten.
+        let clash = dateline(&empty.address, &words).await;
+        assert!(
+            clash.code == 1 && clash.stderr.contains("NAME_TAKEN"),
+            "{}",
+            clash.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_import_of_an_export_that_is_killed_is_completed_by_the_same_command() {
+    let site = site().await;
+    dateline_reading(&site.address, &["import", "-"], &drafts("record"))
+        .await
+        .ok();
+    let (_keep, directory) = scratch();
+    export(
+        &site.address,
+        &directory,
+        &["--view", "desk", "--format", "protobuf"],
+    )
+    .await
+    .ok();
+    let place = only(&directory);
+    let words = ["import", place.to_str().unwrap()];
+    let empty = crate::rig::site().await;
+    for due in [1, 1500] {
+        let mut client = program(&empty.address, &words).spawn().unwrap();
+        let waiting = async {
+            while heads(&empty.url).await.0 < due {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("records come in");
+        kill(pid(client.id().unwrap()), Signal::SIGKILL).unwrap();
+        client.wait().await.unwrap();
+    }
+    let done = dateline(&empty.address, &words).await.ok();
+    assert!(
+        done.stderr.contains("the digests are equal"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(shows(&empty.address).await, shows(&site.address).await);
+    assert_eq!(
+        heads(&empty.url).await.0,
+        i64::try_from(crate::crash::RECORDS).unwrap()
+    );
+}
