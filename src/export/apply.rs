@@ -43,11 +43,7 @@ pub async fn apply(
     .await?;
     let mut merging = Merging {
         base: Peek::new(Records::open(full, &base).await?).await?,
-        new: if change.digest.records == 0 && change.tombstone_records == 0 {
-            None
-        } else {
-            Some(Peek::new(Records::open(delta, &change).await?).await?)
-        },
+        new: Peek::new(Records::open(delta, &change).await?).await?,
         removed: read::removals(delta, &change).await?.into(),
     };
     while let Some(record) = merging.next().await? {
@@ -142,14 +138,14 @@ impl Peek {
 /// Two sequences of records by name, the newer of which counts, and names that go.
 struct Merging {
     base: Peek,
-    new: Option<Peek>,
+    new: Peek,
     removed: VecDeque<Removal>,
 }
 
 impl Merging {
     async fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
-            let new = self.new.as_ref().and_then(Peek::name);
+            let new = self.new.name();
             let base = self.base.name();
             match (base, new) {
                 (None, None) => return Ok(None),
@@ -163,10 +159,7 @@ impl Merging {
                         return Ok(record);
                     }
                 }
-                _ => match &mut self.new {
-                    Some(new) => return new.take().await,
-                    None => return Ok(None),
-                },
+                _ => return self.new.take().await,
             }
         }
     }

@@ -244,7 +244,9 @@ impl Records {
     /// # Errors
     /// When it has no format from which records can be read back.
     pub async fn open(from: &Destination, manifest: &Manifest) -> Result<Self, Error> {
-        let format = readable(manifest).ok_or_else(|| {
+        let is_empty = manifest.digest.records == 0 && manifest.tombstone_records == 0;
+        let format = readable(manifest).or(is_empty.then_some(Format::Ndjson));
+        let format = format.ok_or_else(|| {
             Error::Broken(format!(
                 "{} has no ndjson and no protobuf files, from which records could be read",
                 from.shown()

@@ -157,9 +157,20 @@ async fn revisions(
     let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
     let numbers: Vec<_> = pins.iter().map(|(_, revision)| *revision).collect();
     let rows = sqlx::query!(
-        r#"SELECT changes.name, changes.kind, changes.revision, changes.content
+        r#"SELECT changes.name, changes.kind, wanted.revision AS "revision!", changes.content
            FROM unnest($1::text[], $2::bigint[]) AS wanted (name, revision)
-           JOIN changes ON changes.name = wanted.name AND changes.revision = wanted.revision"#,
+           JOIN LATERAL (
+               SELECT name, kind, revision, content
+               FROM changes
+               WHERE changes.name = wanted.name
+                   AND (changes.revision = wanted.revision OR wanted.revision BETWEEN 1 AND changes.revision)
+               ORDER BY changes.revision
+               LIMIT 1
+           ) AS changes ON true
+           -- What came from another database began there: the oldest revision that is here stands for those before it.
+           -- Where all were kept there is none before.
+           WHERE changes.revision = wanted.revision
+               OR NOT EXISTS (SELECT FROM changes AS older WHERE older.name = changes.name AND older.revision < changes.revision)"#,
         &names,
         &numbers,
     )

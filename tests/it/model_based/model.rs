@@ -342,10 +342,13 @@ impl Model {
         if !is_article(name) && known.content.cites.is_empty() {
             reasons.insert("MISSING_EVIDENCE");
         }
+        // A merged one stands for another, which has to be there: it may have been withdrawn since.
         let resolves = |target: &String| {
-            self.records.get(target).is_some_and(|it| {
+            let found = self.records.get(target).filter(|it| !it.gone);
+            let found = found.map(|_| &self.records[self.leads_to(target)]);
+            found.is_some_and(|it| {
                 !it.gone
-                    && (matches!(it.state, State::Published | State::Merged)
+                    && (it.state == State::Published
                         || it.state == State::Embargoed && known.state == State::Embargoed)
             })
         };
