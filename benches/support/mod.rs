@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod clones;
+pub mod command;
 pub mod compare;
 pub mod constant;
 pub mod raw;

@@ -59,6 +59,12 @@ impl Site {
         })
     }
 
+    /// Another database of the cluster, empty.
+    pub async fn another(&self, name: &str) -> Result<String> {
+        self.cluster.ensure_database(name).await?;
+        Ok(self.cluster.url(name))
+    }
+
     /// Stops the server of this process, for one in a process of its own to take its place.
     pub async fn stop_server(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
@@ -142,7 +148,8 @@ pub async fn publish(client: &Client, records: Vec<Record>) -> Result<()> {
     Ok(())
 }
 
-fn version(record: &Record) -> Result<RecordVersion> {
+/// A record as it is now.
+pub fn version(record: &Record) -> Result<RecordVersion> {
     let body = record.kind.as_ref().context("a record has a kind")?;
     Ok(RecordVersion {
         name: body.name().to_owned(),

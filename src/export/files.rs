@@ -139,21 +139,26 @@ impl Files {
             .is_some_and(|chunk| chunk.kind != kind || chunk.records >= self.shape.file_records)
     }
 
-    /// Writes a record to all formats.
+    /// Writes a record to all formats; `encoded` is it, encoded.
     ///
     /// # Errors
     /// When a format or the place cannot take it.
-    pub async fn write(&mut self, kind: Kind, record: &mut Record) -> Result<(), Error> {
+    pub async fn write(
+        &mut self,
+        kind: Kind,
+        mut record: Record,
+        mut encoded: Vec<u8>,
+    ) -> Result<(), Error> {
         if self.chunk.is_none() {
             self.begin(kind);
         }
         if self.shape.options.metadata_only {
-            redact(record);
+            redact(&mut record);
+            encoded = record.encode_to_vec();
         }
-        let encoded = record.encode_to_vec();
-        self.actors.note(record);
+        self.actors.note(&record);
         for file in &mut self.open {
-            file.write(record, &encoded, &self.actors).await?;
+            file.write(&record, &encoded, &self.actors).await?;
         }
         if let Some(chunk) = &mut self.chunk {
             chunk.records += 1;

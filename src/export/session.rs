@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use prost::{
+    Message,
+    encoding::{DecodeContext, decode_key, decode_varint, skip_field},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,6 +27,8 @@ use crate::{
 
 /// How the file of a part's progress begins.
 const PROGRESS: &str = "_progress";
+/// The field `meta` of every kind of record.
+const META_FIELD: u32 = 2;
 
 /// How far one part of an export has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -224,8 +230,8 @@ impl Session {
     ///
     /// # Errors
     /// When it is out of order, or cannot be written.
-    pub async fn record(&mut self, mut record: Record) -> Result<bool, Error> {
-        let Some(body) = record.kind.as_mut() else {
+    pub async fn record(&mut self, record: Record) -> Result<bool, Error> {
+        let Some(body) = record.kind.as_ref() else {
             return Err(Error::Broken("a record of no kind came".to_owned()));
         };
         let name = body.name().to_owned();
@@ -246,22 +252,24 @@ impl Session {
             self.store_now().await?;
         }
         self.last = name;
-        self.count(body);
-        self.files.write(kind, &mut record).await?;
+        let encoded = record.encode_to_vec();
+        self.count(body, &encoded)?;
+        self.files.write(kind, record, encoded).await?;
         Ok(true)
     }
 
-    fn count(&mut self, body: &mut Body) {
-        let meta = body.take_meta();
-        let state = meta.as_ref().map(crate::proto::v1::RecordMeta::state);
+    fn count(&mut self, body: &Body, encoded: &[u8]) -> Result<(), Error> {
+        let meta = body.meta();
+        let state = meta.map(crate::proto::v1::RecordMeta::state);
         if state.is_some_and(is_tombstone) {
             self.counted.tombstones += 1;
         } else {
-            let revision = meta.as_ref().map_or(0, |meta| meta.revision);
-            let words = record_words(revision, &body.to_content());
-            self.counted.add(body.kind(), &words);
+            let revision = meta.map_or(0, |meta| meta.revision);
+            let content = content(encoded).map_err(|error| Error::Broken(error.to_string()))?;
+            self.counted
+                .add(body.kind(), &record_words(revision, &content));
         }
-        body.put_meta(meta);
+        Ok(())
     }
 
     async fn removal(&mut self, removal: Removal) -> Result<(), Error> {
@@ -310,6 +318,24 @@ impl Session {
         self.progress.counted = self.counted.clone();
         store(&self.to, &self.progress, self.shape.part.0).await
     }
+}
+
+/// What an encoded record says besides its `meta`: the bytes that its digest is of, without encoding it once more.
+fn content(encoded: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
+    let mut body = encoded;
+    decode_key(&mut body)?;
+    decode_varint(&mut body)?;
+    let mut rest = body;
+    while !rest.is_empty() {
+        let before = rest.len();
+        let (field, wire_type) = decode_key(&mut rest)?;
+        skip_field(wire_type, field, &mut rest, DecodeContext::default())?;
+        if field == META_FIELD {
+            let (first, behind) = body.split_at(body.len() - before);
+            return Ok([first, &behind[before - rest.len()..]].concat());
+        }
+    }
+    Ok(body.to_vec())
 }
 
 async fn store(to: &Destination, progress: &Progress, part: u16) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Error, Feed,
@@ -12,7 +12,7 @@ use super::{
     message::{Content, exported},
     start::check_kept,
 };
-use crate::store::{Extract, FeedIdentity, Standing, of_view};
+use crate::store::{self, Extract, FeedIdentity, SnapshotPage, Standing, of_view};
 
 /// What a client asks of an export.
 #[derive(Debug, Clone)]
@@ -45,6 +45,10 @@ pub struct Export {
     place: InSnapshot,
     /// Parts that are ready, last first.
     ready: Vec<(Vec<Bytes>, String)>,
+    /// The next page is read when so many are left.
+    ahead_at: Option<usize>,
+    /// That page: it follows the place.
+    ahead: Option<AbortOnDropHandle<Result<SnapshotPage, store::Error>>>,
     is_done: bool,
     standing: Standing,
     stop: CancellationToken,
@@ -100,6 +104,8 @@ impl Feed {
             identity,
             place,
             ready: Vec::new(),
+            ahead_at: None,
+            ahead: None,
             is_done: false,
             standing,
             stop,
@@ -146,16 +152,17 @@ impl Export {
         if self.stop.is_cancelled() {
             return Ok(None);
         }
+        self.read_ahead();
         if let Some((pieces, cursor)) = self.ready.pop() {
             return Ok(Some(ExportItem::Part(pieces, cursor)));
         }
         if self.is_done {
             return Ok(Some(ExportItem::End));
         }
-        let page = self
-            .feed
-            .snapshot_page(&self.extract, &self.place.after)
-            .await?;
+        let page = match self.take_ahead().await {
+            Some(page) => page,
+            None => self.page().await?,
+        };
         if page.epoch != self.identity.epoch {
             self.feed.refresh().await?;
             self.check_history()?;
@@ -170,7 +177,10 @@ impl Export {
         });
         self.ready = parts.rev().collect();
         match page.after {
-            Some(after) => self.place.after = after,
+            Some(after) => {
+                self.place.after = after;
+                self.ahead_at = Some(self.ready.len() / 2);
+            }
             None => self.is_done = true,
         }
         Ok(Some(match self.ready.pop() {
@@ -179,6 +189,27 @@ impl Export {
             // A page without anything moves on too, and says so.
             None => ExportItem::Part(Vec::new(), self.cursor()),
         }))
+    }
+
+    /// Has the next page read while this one is sent. Only when the client has taken half of this one: who does not
+    /// read holds no second page.
+    fn read_ahead(&mut self) {
+        if self.ahead_at.is_none_or(|left| self.ready.len() > left) || self.ready.is_empty() {
+            return;
+        }
+        self.ahead_at = None;
+        self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(self.page())));
+    }
+
+    /// What was read ahead. What could not be read is read when its turn comes, and fails then.
+    async fn take_ahead(&mut self) -> Option<SnapshotPage> {
+        self.ahead.take()?.await.ok()?.ok()
+    }
+
+    fn page(&self) -> impl Future<Output = Result<SnapshotPage, store::Error>> + Send + use<> {
+        let (feed, extract) = (self.feed.clone(), self.extract.clone());
+        let after = self.place.after.clone();
+        async move { feed.snapshot_page(&extract, &after).await }
     }
 
     /// Whether the state is still one of this database's history.

@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::{Result, bail};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::plan::Plan;
 use crate::{
@@ -27,6 +28,8 @@ use crate::{
     proto::v1::{Digest, ExportBegin, ExportRequest, Kind, RecordFilter},
 };
 
+/// Responses that are decoded while one is written.
+const READ_AHEAD: usize = 2;
 /// How often a line is logged where there is no terminal.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -312,14 +315,26 @@ impl One {
             }
         };
         let mut stream = Exporting::open(&server, request).await?;
-        loop {
-            let response = stream.next(&mut waits).await?;
+        // Decoding what comes is work for another core than encoding what goes.
+        let (told, mut responses) = mpsc::channel(READ_AHEAD);
+        let _reading = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                let response = stream.next(&mut waits).await;
+                let is_last = response.as_ref().map_or(true, |it| it.complete);
+                if told.send(response).await.is_err() || is_last {
+                    return;
+                }
+            }
+        }));
+        while let Some(response) = responses.recv().await {
+            let response = response?;
             let is_complete = response.complete;
             shown.add(session.take(response).await?);
             if is_complete {
                 return Ok(session.finish().await?);
             }
         }
+        bail!("reading what the server sends ended early")
     }
 }
 

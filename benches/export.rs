@@ -1,0 +1,214 @@
+//! Exports and imports as commands, `dateline export` and `dateline import`, against a binary `COPY` of the same rows out
+//! of the same cluster and into it. The server is a process of its own, and so is the command; records are those of
+//! `dateline generate`.
+
+mod support;
+
+use std::path::Path;
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::Mutex;
+
+use support::{
+    child::{Child, mib},
+    command::{dateline, fill},
+    compare::{Comparison, Form, Spread, is_wanted, rate},
+    site::Site,
+};
+
+/// The published heads, as an export has them.
+const CONTENT: &str = "COPY (
+    SELECT content FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+    WHERE records.state = 'published' ORDER BY records.name
+) TO STDOUT (FORMAT binary)";
+/// The columns that a page of an export is made of.
+const PAGE: &str = "COPY (
+    SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence, meta, content
+    FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+    WHERE records.state = 'published' ORDER BY records.name
+) TO STDOUT (FORMAT binary)";
+/// What is copied in again.
+const ROWS: &str = "COPY (
+    SELECT records.name, content FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+    WHERE records.state = 'published' ORDER BY records.name
+) TO STDOUT (FORMAT binary)";
+const TABLE: &str = "
+    DROP TABLE IF EXISTS plain;
+    CREATE TABLE plain (name text COLLATE \"C\" NOT NULL, content bytea NOT NULL);
+    ALTER TABLE plain ALTER COLUMN content SET STORAGE EXTERNAL";
+const COPY_IN: &str = "COPY plain (name, content) FROM STDIN (FORMAT binary)";
+/// What is exported; then come the limits.
+const FORMATS: [&str; 3] = ["protobuf", "ndjson", "parquet"];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let form = Form::chosen();
+    let mut site = Site::start().await?;
+    site.stop_server().await?;
+    let server = Child::start(&site.url).await?;
+    let scratch = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    fill(&server.address, form.pick(2_000, 50_000), scratch.path()).await?;
+    let mut connection = PgConnection::connect(&site.url).await?;
+    sqlx::raw_sql("VACUUM ANALYZE; CHECKPOINT")
+        .execute(&mut connection)
+        .await?;
+    let (count, bytes): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), sum(octet_length(content))::bigint
+         FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+         WHERE records.state = 'published'",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    let filled = Filled {
+        count: usize::try_from(count)?,
+        bytes: bytes as f64,
+    };
+    if is_wanted("out") {
+        for format in FORMATS {
+            export(&site, &server, format, &filled, scratch.path()).await?;
+        }
+    }
+    if is_wanted("in") {
+        import(&site, &server, &filled, scratch.path()).await?;
+    }
+    drop(server);
+    site.stop().await
+}
+
+/// What is exported.
+struct Filled {
+    count: usize,
+    /// Of content, in all.
+    bytes: f64,
+}
+
+impl Filled {
+    fn title(&self, what: &str) -> String {
+        let each = self.bytes / self.count as f64;
+        let Self { count, bytes } = self;
+        let all = bytes / 1e6;
+        format!("{what} of {count} records, content of {each:.0} bytes each, {all:.1} MB")
+    }
+}
+
+async fn export(
+    site: &Site,
+    server: &Child,
+    format: &'static str,
+    filled: &Filled,
+    scratch: &Path,
+) -> Result<()> {
+    let title = filled.title("export");
+    let sides = [format, "COPY of content", "COPY of all columns"];
+    let comparison = Comparison::new(title, "records/s", &sides);
+    let rates = Mutex::new(vec![Vec::new(); sides.len()]);
+    let (before, peak) = (server.resident()?, server.peak());
+    let measure = async |side: usize, round| {
+        let made = match side {
+            0 => {
+                let out = scratch.join(format!("{format}-{round}"));
+                let taken = rate(filled.count, take(&server.address, format, &out)).await;
+                std::fs::remove_dir_all(&out)?;
+                taken?
+            }
+            1 => rate(filled.count, async { out(&site.url, CONTENT, drop).await }).await?,
+            _ => rate(filled.count, async { out(&site.url, PAGE, drop).await }).await?,
+        };
+        rates.lock().await[side].push(made * filled.bytes / filled.count as f64 / 1e6);
+        Ok(made)
+    };
+    comparison.run(5, measure).await?;
+    tell(&sides, rates.into_inner());
+    tell_memory(before, peak.stop(), server.resident()?);
+    Ok(())
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a benchmark's result is what it prints"
+)]
+fn tell(sides: &[&str], rates: Vec<Vec<f64>>) {
+    for (side, rates) in sides.iter().zip(rates) {
+        let Spread { median, low, high } = Spread::of(rates);
+        println!("  {side:<40} {median:>11.1} MB/s of content   ({low:.1} to {high:.1})");
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a benchmark's result is what it prints"
+)]
+fn tell_memory(before: u64, most: u64, after: u64) {
+    println!(
+        "  resident memory of the server: {:.1} MiB before, {:.1} at most, {:.1} after",
+        mib(before),
+        mib(most),
+        mib(after)
+    );
+}
+
+async fn take(server: &str, format: &str, out: &Path) -> Result<()> {
+    let out = out.to_string_lossy();
+    let how = ["--out", &out, "--format", format, "--server", server];
+    dateline(&[&["export"], &how[..]].concat()).await?;
+    Ok(())
+}
+
+/// Into an empty database each time.
+async fn import(site: &Site, server: &Child, filled: &Filled, scratch: &Path) -> Result<()> {
+    let exported = scratch.join("whole");
+    take(&server.address, "protobuf", &exported).await?;
+    let directory = std::fs::read_dir(&exported)?.next();
+    let directory = directory.ok_or_else(|| anyhow::anyhow!("an export"))??;
+    let directory = directory.path().to_string_lossy().into_owned();
+    let mut rows = Vec::new();
+    out(&site.url, ROWS, |piece| rows.push(piece)).await?;
+    let comparison = Comparison::new(filled.title("import"), "records/s", &["import", "COPY"]);
+    let measure = async |side, round| {
+        if side > 0 {
+            return copy_in(&site.url, &rows, filled.count).await;
+        }
+        let empty = site.another(&format!("empty{round}")).await?;
+        let server = Child::start(&empty).await?;
+        let work = async {
+            dateline(&["import", &directory, "--server", &server.address]).await?;
+            Ok(())
+        };
+        rate(filled.count, work).await
+    };
+    comparison.run(3, measure).await
+}
+
+async fn copy_in(url: &str, rows: &[Bytes], count: usize) -> Result<f64> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql(TABLE).execute(&mut connection).await?;
+    let work = async {
+        let mut copying = connection.copy_in_raw(COPY_IN).await?;
+        for piece in rows {
+            copying.send(piece.as_ref()).await?;
+        }
+        copying.finish().await?;
+        Ok(())
+    };
+    let rate = rate(count, work).await?;
+    connection.close().await?;
+    Ok(rate)
+}
+
+async fn out(url: &str, statement: &str, mut take: impl FnMut(Bytes)) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql("SET jit = off; SET work_mem = '64MB'")
+        .execute(&mut connection)
+        .await?;
+    let mut rows = connection.copy_out_raw(statement).await?;
+    while let Some(piece) = rows.try_next().await? {
+        take(piece);
+    }
+    drop(rows);
+    connection.close().await?;
+    Ok(())
+}

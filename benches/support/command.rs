@@ -1,0 +1,39 @@
+//! `dateline` as people run it, and records as `dateline generate` makes them.
+
+use std::{path::Path, process::Stdio};
+
+use anyhow::{Result, ensure};
+use tokio::process::Command;
+
+/// Which records.
+const SEED: &str = "1";
+
+/// Runs a command to its end; answers what it printed.
+pub async fn dateline(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_dateline"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    ensure!(
+        output.status.success(),
+        "dateline {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Publishes made-up records of all kinds through a server; those that are there already stay.
+pub async fn fill(server: &str, count: usize, scratch: &Path) -> Result<()> {
+    let file = scratch.join("records.binpb");
+    let path = file.to_string_lossy();
+    let number = count.to_string();
+    let of = ["--records", &number, "--seed", SEED, "--format", "protobuf"];
+    dateline(&[&["generate", "--output", &path], &of[..]].concat()).await?;
+    let how = ["--format", "protobuf", "--publish", "--server", server];
+    dateline(&[&["import", &path], &how[..]].concat()).await?;
+    std::fs::remove_file(&file)?;
+    Ok(())
+}
