@@ -122,6 +122,15 @@ pub struct KindText {
     pub digest: String,
 }
 
+impl DigestText {
+    /// Records by kind.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(&str, i64)> {
+        let kinds = self.kinds.iter();
+        kinds.map(|of| (of.kind.as_str(), of.records)).collect()
+    }
+}
+
 impl From<&Digest> for DigestText {
     fn from(digest: &Digest) -> Self {
         let of_kind = |of: &KindDigest| KindText {

@@ -40,6 +40,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         let applied = apply::apply(&full, &delta, &to, &shape, &mut || bar.inc(1)).await;
         let (place, outcome) = applied?;
         let proved = match outcome.state {
+            Some(_) if outcome.subject.metadata_only => {
+                "; as many as the feed showed: without their content no digest can be computed"
+            }
             Some(_) => "; it is what the feed showed",
             None => "; the delta does not say what the feed showed, so this is not proved",
         };

@@ -21,9 +21,14 @@ use crate::{
 
 /// Somebody who writes until told to stop, all ways.
 fn writer(site: &Site, records: Vec<dateline::proto::v1::Record>) -> impl AsyncFnOnce() -> usize {
-    let (client, stop) = (site.client.clone(), CancellationToken::new());
+    let (client, url, stop) = (
+        site.client.clone(),
+        site.url.clone(),
+        CancellationToken::new(),
+    );
     let stopped = stop.clone();
     let writing = tokio::spawn(async move {
+        let (first, _) = heads(&url).await;
         let mut count = 0;
         for record in records.iter().cycle() {
             if stopped.is_cancelled() {
@@ -36,7 +41,7 @@ fn writer(site: &Site, records: Vec<dateline::proto::v1::Record>) -> impl AsyncF
                     let text = format!("said {count} times");
                     one(&client, correct(&saying(&now, &text), &[], "said better")).await;
                 }
-                _ => drop(make(&client, &[actor(&format!("late-{count}"))]).await),
+                _ => drop(make(&client, &[actor(&format!("late-{first}-{count}"))]).await),
             }
             count += 1;
         }
