@@ -215,7 +215,7 @@ async fn write(
             ..PublishRecordsRequest::default()
         };
         client.publish(request).await?;
-        times.push((create, began.elapsed() - create));
+        times.push((create, began.elapsed().saturating_sub(create)));
         tokio::time::sleep(PAUSE).await;
     }
     Ok(times)

@@ -88,22 +88,14 @@ impl Step<'_> {
         {
             return Ok(self.unchanged(head));
         }
-        if self.world.heads.contains_key(name) {
-            return Err(Refusal::NameTaken { name: name.clone() });
-        }
-        if let Body::Article(article) = body
-            && let Some(existing) = self.world.originals.get(&article.original_sha256)
-        {
-            return Err(Refusal::DuplicateOriginal {
-                existing: existing.clone(),
-            });
-        }
+        self.need_new(body)?;
         let mut body = body.clone();
         let drawing = draw(&mut body, meta.state());
         Ok(self.next().loaded(body, drawing, meta.clone()).into())
     }
 
-    fn create(&self, body: &Body, drawing: &Drawing, uid: Uuid) -> Result<Stepped> {
+    /// Nothing was ever called so, nor made of the same text.
+    fn need_new(&self, body: &Body) -> Result<()> {
         let name = &self.write.name;
         if self.world.heads.contains_key(name) {
             return Err(Refusal::NameTaken { name: name.clone() });
@@ -115,6 +107,11 @@ impl Step<'_> {
                 existing: existing.clone(),
             });
         }
+        Ok(())
+    }
+
+    fn create(&self, body: &Body, drawing: &Drawing, uid: Uuid) -> Result<Stepped> {
+        self.need_new(body)?;
         let meta = RecordMeta {
             uid: if uid.is_nil() {
                 String::new()

@@ -115,3 +115,42 @@ async fn f11_checkpoints_at_the_head_carry_the_digest_on_request() {
         "it was not asked for"
     );
 }
+
+#[tokio::test]
+async fn f11_a_busy_feed_tells_its_digest_too() {
+    let site = base().await;
+    let request = WatchRequest {
+        digest: true,
+        ..snapshot(View::Published)
+    };
+    let mut stream = open(&site, request).await;
+    let mut follower = Follower::default();
+    let mut proved = 0;
+    // A write is on its way at any time: the stream is never idle for as long as a checkpoint takes to come by itself.
+    let (client, written) = (
+        site.client.clone(),
+        tokio_util::sync::CancellationToken::new(),
+    );
+    let stop = written.clone();
+    let writing = tokio::spawn(async move {
+        let mut count = 0;
+        while !stop.is_cancelled() {
+            shown(&client, &actor(&format!("busy-{count}"))).await;
+            count += 1;
+        }
+    });
+    while proved < 3 {
+        let response = next(&mut stream).await;
+        let digest = response
+            .checkpoint
+            .as_ref()
+            .and_then(|it| it.digest.clone());
+        follower.take(response);
+        if let Some(said) = digest {
+            assert_eq!(said, follower.digest());
+            proved += 1;
+        }
+    }
+    written.cancel();
+    writing.await.unwrap();
+}
