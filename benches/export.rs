@@ -52,9 +52,9 @@ async fn main() -> Result<()> {
     let scratch = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     fill(&server.address, form.pick(2_000, 50_000), scratch.path()).await?;
     let mut connection = PgConnection::connect(&site.url).await?;
-    sqlx::raw_sql("VACUUM ANALYZE; CHECKPOINT")
-        .execute(&mut connection)
-        .await?;
+    for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await?;
+    }
     let (count, bytes): (i64, i64) = sqlx::query_as(
         "SELECT count(*), sum(octet_length(content))::bigint
          FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence

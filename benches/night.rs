@@ -41,8 +41,10 @@ const BYTES: usize = 2000;
 const LOOK: Duration = Duration::from_millis(20);
 
 const OLDEST: &str = "
-    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()";
+    SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8, left(query, 120) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
+        AND xact_start IS NOT NULL
+    ORDER BY xact_start LIMIT 1";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -55,7 +57,7 @@ async fn main() -> Result<()> {
     let cluster = embedded::Cluster::start(options).await?;
     cluster.ensure_database(embedded::DATABASE).await?;
     let url = cluster.url(embedded::DATABASE);
-    ready(&url, form.pick(2_000, 1_000_000), scratch.path()).await?;
+    ready(&url, form.pick(2_000, wanted()?), scratch.path()).await?;
     // Started just now: what it holds is the export's.
     let server = Child::start(&url).await?;
     let first = usize::try_from(published(&url).await?)?;
@@ -78,6 +80,12 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// How many records, if `DATELINE_BENCH_RECORDS` does not say otherwise.
+fn wanted() -> Result<usize> {
+    let said = std::env::var("DATELINE_BENCH_RECORDS");
+    Ok(said.map_or(Ok(1_000_000), |said| said.parse())?)
+}
+
 /// Fills the database by a server of its own, unless it is full.
 async fn ready(url: &str, records: usize, scratch: &Path) -> Result<()> {
     let server = Child::start(url).await?;
@@ -95,9 +103,9 @@ async fn ready(url: &str, records: usize, scratch: &Path) -> Result<()> {
     dateline(&[&["import", &gold], &how[..], &to[..]].concat()).await?;
     drop(server);
     let mut connection = PgConnection::connect(url).await?;
-    sqlx::raw_sql("VACUUM ANALYZE; CHECKPOINT")
-        .execute(&mut connection)
-        .await?;
+    for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await?;
+    }
     Ok(connection.close().await?)
 }
 
@@ -119,8 +127,8 @@ struct Seen<Answer> {
     seconds: f64,
     /// Of the server, in bytes: before, at most, after.
     memory: (u64, u64, u64),
-    /// The oldest transaction, in seconds.
-    oldest: f64,
+    /// The oldest transaction, in seconds, and what it did.
+    oldest: (f64, String),
     load: (String, String),
 }
 
@@ -150,7 +158,8 @@ impl<Answer> Seen<Answer> {
             mib(most),
             mib(after)
         );
-        println!("  oldest transaction: {:.0} ms", self.oldest * 1000.0);
+        let (age, query) = &self.oldest;
+        println!("  oldest transaction: {:.0} ms, {query}", age * 1000.0);
     }
 }
 
@@ -222,15 +231,17 @@ async fn write(
 }
 
 /// Looks for the oldest transaction until it is told to stop.
-fn look(url: String, stop: Arc<AtomicBool>) -> JoinHandle<Result<f64>> {
+fn look(url: String, stop: Arc<AtomicBool>) -> JoinHandle<Result<(f64, String)>> {
     tokio::spawn(async move {
         let mut connection = PgConnection::connect(&url).await?;
-        let mut oldest = 0.0_f64;
+        let mut oldest = (0.0, String::new());
         while !stop.load(Ordering::Relaxed) {
-            let now: f64 = sqlx::query_scalar(OLDEST)
-                .fetch_one(&mut connection)
+            let now: Option<(f64, String)> = sqlx::query_as(OLDEST)
+                .fetch_optional(&mut connection)
                 .await?;
-            oldest = oldest.max(now);
+            if let Some(now) = now.filter(|now| now.0 > oldest.0) {
+                oldest = now;
+            }
             tokio::time::sleep(LOOK).await;
         }
         connection.close().await?;
