@@ -165,7 +165,8 @@ impl Export {
         };
         if page.epoch != self.identity.epoch {
             self.feed.refresh().await?;
-            self.check_history()?;
+            let (view, at) = (self.extract.view, self.extract.at);
+            self.identity = self.feed.history_of(&self.identity, view, at)?;
         }
         for asked in [Some(self.extract.at), self.extract.since] {
             asked.map_or(Ok(()), |asked| check_kept(page.earliest, asked))?;
@@ -210,16 +211,5 @@ impl Export {
         let (feed, extract) = (self.feed.clone(), self.extract.clone());
         let after = self.place.after.clone();
         async move { feed.snapshot_page(&extract, &after).await }
-    }
-
-    /// Whether the state is still one of this database's history.
-    fn check_history(&mut self) -> Result<(), Error> {
-        let now = self.feed.identity();
-        let shared = now.shared_up_to(self.identity.epoch, self.extract.view);
-        if now.id != self.identity.id || shared.is_none_or(|last| self.extract.at > last) {
-            return Err(Error::ForeignCursor);
-        }
-        self.identity = now;
-        Ok(())
     }
 }

@@ -220,6 +220,24 @@ impl Feed {
             .clone()
     }
 
+    /// Which history a place that was taken in another one belongs to now.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`] if this database did not take that history up to there.
+    fn history_of(
+        &self,
+        known: &FeedIdentity,
+        view: View,
+        sequence: u64,
+    ) -> Result<Arc<FeedIdentity>, Error> {
+        let now = self.identity();
+        let shared = now.shared_up_to(known.epoch, view);
+        if now.id != known.id || shared.is_none_or(|last| sequence > last) {
+            return Err(Error::ForeignCursor);
+        }
+        Ok(now)
+    }
+
     /// Reads anew which feed this is, and forgets what belongs to a history that it did not take.
     ///
     /// # Errors

@@ -78,6 +78,8 @@ pub struct Subscription {
     head: watch::Receiver<u64>,
     /// The client has been told where it begins.
     begun: bool,
+    /// The place of the last checkpoint.
+    told_at: Option<u64>,
     /// When the client next hears from us, come what may.
     checkpoint_at: Instant,
     /// When it next gets a proof, though there is much to deliver.
@@ -110,6 +112,7 @@ impl Subscription {
             ahead: None,
             head,
             begun,
+            told_at: None,
             checkpoint_at: Instant::now(),
             proof_at: Instant::now(),
             stop,
@@ -140,11 +143,8 @@ impl Subscription {
             if self.stop.is_cancelled() {
                 self.stopped = true;
                 // Inside of a snapshot there is no checkpoint; the cursor came with the last response.
-                return Ok(self
-                    .place
-                    .snapshot
-                    .is_none()
-                    .then(|| self.checkpoint(false)));
+                let is_due = self.place.snapshot.is_none() && !self.is_behind_what_was_told();
+                return Ok(is_due.then(|| self.checkpoint(false)));
             }
             if self.place.snapshot.is_some() {
                 // Boxed, as is the log below: a stream that waits need not have room for it.
@@ -153,7 +153,8 @@ impl Subscription {
                 }
                 continue;
             }
-            if Instant::now() >= self.checkpoint_at || self.is_proof_due() {
+            let is_due = Instant::now() >= self.checkpoint_at && !self.is_behind_what_was_told();
+            if is_due || self.is_proof_due() {
                 return Ok(Some(self.checkpoint(false)));
             }
             self.head.mark_unchanged();
@@ -165,15 +166,10 @@ impl Subscription {
 
     /// Whether the place is still one in this database's history.
     fn check_history(&mut self) -> Result<(), Error> {
-        let now = self.feed.identity();
-        if Arc::ptr_eq(&now, &self.identity) {
-            return Ok(());
+        if !Arc::ptr_eq(&self.feed.identity(), &self.identity) {
+            let place = self.place.sequence;
+            self.identity = self.feed.history_of(&self.identity, self.view, place)?;
         }
-        let shared = now.shared_up_to(self.identity.epoch, self.view);
-        if now.id != self.identity.id || shared.is_none_or(|last| self.place.sequence > last) {
-            return Err(Error::ForeignCursor);
-        }
-        self.identity = now;
         Ok(())
     }
 
@@ -328,6 +324,13 @@ impl Subscription {
         }
     }
 
+    /// Whether there is more to read behind a place that a checkpoint has told already. Another one there would bring
+    /// nothing new; and only the first of a stream may fall inside of a batch (F3), where it was cut.
+    fn is_behind_what_was_told(&self) -> bool {
+        let place = self.place.sequence;
+        self.told_at == Some(place) && place < self.feed.ring(self.view).head()
+    }
+
     /// A busy feed leaves no pause for checkpoints; whoever asks for digests gets one all the same (F11).
     fn is_proof_due(&self) -> bool {
         self.digest
@@ -343,6 +346,7 @@ impl Subscription {
         self.checkpoint_at = self.feed.next_checkpoint();
         self.proof_at = self.checkpoint_at;
         let sequence = self.place.sequence;
+        self.told_at = Some(sequence);
         let ring = self.feed.ring(self.view);
         let head_sequence = ring.head().max(sequence);
         Item::Checkpoint(Checkpoint {

@@ -301,9 +301,8 @@ async fn publish_gold_after(site: &Site, before: i64) -> usize {
     site.client.publish(request).await.unwrap().records.len()
 }
 
-#[tokio::test]
-async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else() {
-    let site = site().await;
+/// A batch of 40 that is larger than a message, changes 2 to 41, and one before and after it.
+async fn commit_large(site: &Site) {
     let mut client = site.client.clone();
     let large: Vec<_> = (0..40)
         .map(|number| {
@@ -331,6 +330,12 @@ async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else(
         .commit(create_all(&[actor("after")]))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else() {
+    let site = site().await;
+    commit_large(&site).await;
     let mut stream = open(&site, from_beginning(View::Desk)).await;
     let (mut seen, mut parts) = (0, 0);
     while seen < 42 {
@@ -344,6 +349,42 @@ async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else(
         seen += response.changes.len();
     }
     assert!(parts > 1, "the batch is larger than a message");
+}
+
+#[tokio::test]
+async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
+    // A checkpoint is due at any time.
+    let site = site_on(Config {
+        checkpoint_interval: Duration::from_nanos(1),
+        ..config(&database().await)
+    })
+    .await;
+    commit_large(&site).await;
+    let mut stream = open(&site, from_beginning(View::Desk)).await;
+    let mut response = next(&mut stream).await;
+    let mut responses = 1;
+    while response.changes.first().is_none_or(|it| it.batch != 41) {
+        response = next(&mut stream).await;
+        responses += 1;
+        assert!(responses < 1000, "nothing but checkpoints comes");
+    }
+    assert!(
+        response.changes.last().unwrap().sequence < 41,
+        "it is a part"
+    );
+    let inside = WatchRequest {
+        view: View::Desk.into(),
+        start: Some(Start::Cursor(response.cursor)),
+        ..WatchRequest::default()
+    };
+    let mut stream = open(&site, inside).await;
+    assert!(next(&mut stream).await.checkpoint.is_some());
+    let mut last = 0;
+    while last < 41 {
+        let response = next(&mut stream).await;
+        assert_eq!(response.checkpoint, None, "after {last}");
+        last = response.changes.last().unwrap().sequence;
+    }
 }
 
 #[tokio::test]
