@@ -4,6 +4,7 @@
 mod article_text;
 mod cloudevents;
 mod confirm;
+mod counting;
 mod demo;
 mod desk;
 mod export;

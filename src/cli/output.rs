@@ -27,6 +27,11 @@ pub fn say(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{text}"));
 }
 
+/// Says why a stream waits.
+pub fn waits(reason: &str) {
+    say(format_args!("waiting for the server: {reason}"));
+}
+
 /// Prints documents in a format other than a table. One may be printed bare, several are a list.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use super::{
     feed,
     filter::ViewArg,
     json,
-    output::say,
+    output::{say, waits},
 };
 use crate::{
     client::{Client, Copy, Event, Failure, Subscriber},
@@ -271,10 +271,6 @@ impl<'a> Following<'a> {
             tokio::time::sleep(BEHIND).await;
         }
     }
-}
-
-fn waits(reason: &str) {
-    say(format_args!("waiting for the server: {reason}"));
 }
 
 /// What was read of a recorded stream.

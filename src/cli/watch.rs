@@ -13,7 +13,7 @@ use super::{
     cloudevents::{Output, Printer},
     filter::{self, ViewArg},
     json,
-    output::{Format, printable, say, title, type_word},
+    output::{Format, printable, say, title, type_word, waits},
     state_file::StateFile,
     when,
 };
@@ -147,8 +147,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let mut subscriber = opened.map_err(|failure| args.filter.explain(failure))?;
     let (server, view) = (&args.server.server, args.view.into());
     let mut events = Printer::open(args.output, server, view, args.batch).await?;
-    let mut told = |reason: &str| say(format_args!("waiting for the server: {reason}"));
     let (mut position, mut left) = (Position::default(), args.limit.unwrap_or(u64::MAX));
+    let mut told = waits;
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     while left > 0 {

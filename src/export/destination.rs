@@ -11,7 +11,7 @@ use object_store::{
 };
 use url::Url;
 
-use super::Error;
+use super::{Error, manifest::MANIFEST};
 
 /// Bytes that a writer holds before it sends a part; also what an object store takes at least.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -43,6 +43,15 @@ impl Destination {
             Ok(url) if url.scheme().len() > 1 => Self::remote(&url),
             _ => Self::directory(PathBuf::from(text)),
         }
+    }
+
+    /// The place of an export, of which the directory, the URL or the manifest may be named.
+    ///
+    /// # Errors
+    /// When there is no such place.
+    pub fn of_export(text: &str) -> Result<Self, Error> {
+        let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
+        Self::open(if directory.is_empty() { "." } else { directory })
     }
 
     fn directory(path: PathBuf) -> Result<Self, Error> {

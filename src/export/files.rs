@@ -1,7 +1,7 @@
 //! From records in the order of names to files: of every format at once, a file per kind and so many records. Files are
 //! cut by the count of records alone, so that the same records give the same files, wherever an export was cut (E2, E3).
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::collections::BTreeMap;
 
 use flate2::write::GzEncoder;
 use object_store::buffered::BufWriter;
@@ -363,29 +363,41 @@ impl Press {
     }
 
     fn take(&mut self, plain: Vec<u8>, is_all: bool) -> std::io::Result<Vec<u8>> {
-        let used_up = || std::io::Error::other("the compressor is used up");
         match self {
             Self::None => Ok(plain),
-            Self::Zstd(encoder) => {
-                let mut inner = encoder.take().ok_or_else(used_up)?;
-                inner.write_all(&plain)?;
-                if is_all {
-                    return inner.finish();
-                }
-                let pressed = std::mem::take(inner.get_mut());
-                *encoder = Some(inner);
-                Ok(pressed)
-            }
-            Self::Gzip(encoder) => {
-                let mut inner = encoder.take().ok_or_else(used_up)?;
-                inner.write_all(&plain)?;
-                if is_all {
-                    return inner.finish();
-                }
-                let pressed = std::mem::take(inner.get_mut());
-                *encoder = Some(inner);
-                Ok(pressed)
-            }
+            Self::Zstd(encoder) => pass(
+                encoder,
+                &plain,
+                is_all,
+                |it| it.get_mut(),
+                zstd::Encoder::finish,
+            ),
+            Self::Gzip(encoder) => pass(
+                encoder,
+                &plain,
+                is_all,
+                |it| it.get_mut(),
+                GzEncoder::finish,
+            ),
         }
     }
+}
+
+/// Puts bytes through an encoder, and takes what has come out; of all of them, the end too.
+fn pass<E: std::io::Write>(
+    encoder: &mut Option<E>,
+    plain: &[u8],
+    is_all: bool,
+    out: impl Fn(&mut E) -> &mut Vec<u8>,
+    finish: impl Fn(E) -> std::io::Result<Vec<u8>>,
+) -> std::io::Result<Vec<u8>> {
+    let used_up = || std::io::Error::other("the compressor is used up");
+    let mut inner = encoder.take().ok_or_else(used_up)?;
+    inner.write_all(plain)?;
+    if is_all {
+        return finish(inner);
+    }
+    let pressed = std::mem::take(out(&mut inner));
+    *encoder = Some(inner);
+    Ok(pressed)
 }

@@ -170,6 +170,19 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Deletes the export. The manifest goes first: without it nobody takes the rest for whole.
+    ///
+    /// # Errors
+    /// When something cannot be deleted.
+    pub async fn delete(&self, place: &Destination) -> Result<(), Error> {
+        place.delete(MANIFEST).await?;
+        for file in &self.files {
+            place.delete(&file.name).await?;
+        }
+        place.remove();
+        Ok(())
+    }
+
     /// The version that this program writes.
     #[must_use]
     pub fn version() -> u32 {

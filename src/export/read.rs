@@ -20,6 +20,8 @@ use crate::proto::v1::{Record, Removal};
 const WAITING: usize = 256;
 /// Longest record: what a server takes, with room.
 const MAX_RECORD_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of the longest varint that is a length below that, and some to spare.
+const LONGEST_VARINT: u32 = 5;
 
 /// Formats that records can be read back from, the one that is read first.
 pub const READABLE: [Format; 2] = [Format::Protobuf, Format::Ndjson];
@@ -137,34 +139,49 @@ where
 
 /// A message after its length; `None` at the end.
 fn delimited<M: Message + Default>(reader: &mut impl BufRead) -> Result<Option<M>, String> {
-    if reader
-        .fill_buf()
-        .map_err(|error| error.to_string())?
-        .is_empty()
-    {
+    let bytes = next_delimited(reader, MAX_RECORD_BYTES).map_err(|error| error.to_string())?;
+    let message = bytes.map(|bytes| M::decode(bytes.as_slice())).transpose();
+    message.map_err(|error| error.to_string())
+}
+
+/// The bytes of the next message, which stand after their length as a varint; `None` at the end.
+///
+/// # Errors
+/// When it cannot be read, or a length is wrong: then nobody knows where the next one begins.
+pub fn next_delimited(reader: &mut impl BufRead, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    if reader.fill_buf()?.is_empty() {
         return Ok(None);
     }
-    let mut length: u64 = 0;
-    for shift in (0..64).step_by(7) {
+    let length = length(reader, most)?;
+    let mut bytes = Vec::new();
+    reader.take(length).read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < length {
+        return Err(std::io::Error::other(format!(
+            "has {} of its {length} bytes; the file is cut, or the length is wrong",
+            bytes.len()
+        )));
+    }
+    Ok(Some(bytes))
+}
+
+fn length(reader: &mut impl BufRead, most: u64) -> std::io::Result<u64> {
+    let mut length = 0;
+    for position in 0..LONGEST_VARINT {
         let mut byte = [0];
-        let read = reader.read_exact(&mut byte);
-        read.map_err(|_| "the file ends inside of a length".to_owned())?;
-        length |= u64::from(byte[0] & 0x7f) << shift;
+        if reader.read(&mut byte)? == 0 {
+            return Err(std::io::Error::other("the file ends within its length"));
+        }
+        length |= u64::from(byte[0] & 0x7f) << (7 * position);
         if byte[0] & 0x80 == 0 {
-            break;
+            if length > most {
+                return Err(std::io::Error::other(format!(
+                    "its length is given as {length} bytes; no record is longer than {most}"
+                )));
+            }
+            return Ok(length);
         }
     }
-    if length > MAX_RECORD_BYTES {
-        return Err(format!("a length of {length} bytes is none of a record"));
-    }
-    let mut bytes = Vec::new();
-    let read = reader.take(length).read_to_end(&mut bytes);
-    read.map_err(|error| error.to_string())?;
-    if bytes.len() as u64 != length {
-        return Err("the file ends inside of a record".to_owned());
-    }
-    let message = M::decode(bytes.as_slice());
-    message.map(Some).map_err(|error| error.to_string())
+    Err(std::io::Error::other("does not begin with a length"))
 }
 
 /// A message as a line of JSON; `None` at the end.

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use prost::{
-    Message,
-    encoding::{DecodeContext, decode_key, decode_varint, skip_field},
-};
+use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,7 +15,8 @@ use super::{
 use crate::{
     model::{
         change::is_tombstone,
-        digest::{Tallies, Tally, WORDS, record_words},
+        digest::{Tallies, Tally, record_words},
+        record::content_of,
     },
     proto::v1::{
         Digest, ExportResponse, Kind, Record, Removal, change::Type, record::Kind as Body,
@@ -27,8 +25,6 @@ use crate::{
 
 /// How the file of a part's progress begins.
 const PROGRESS: &str = "_progress";
-/// The field `meta` of every kind of record.
-const META_FIELD: u32 = 2;
 
 /// How far one part of an export has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,38 +48,12 @@ pub struct Progress {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Counted {
-    /// Per kind, as the schema numbers it: records and words of the digest.
-    tallies: BTreeMap<i32, (i64, [u32; WORDS])>,
+    /// By kind, as the schema numbers it.
+    tallies: BTreeMap<i32, Tally>,
     tombstones: u64,
     removals: u64,
     /// Removals that are in no file yet: name, type, successor.
     removed: Vec<(String, i32, String)>,
-}
-
-impl Counted {
-    fn add(&mut self, kind: Kind, words: &[u32; WORDS]) {
-        let entry = self.tallies.entry(kind.into()).or_default();
-        let mut tally = Tally {
-            records: entry.0,
-            words: entry.1,
-        };
-        tally.add(words);
-        *entry = (tally.records, tally.words);
-    }
-
-    fn to_tallies(&self) -> Tallies {
-        let mut tallies = Tallies::default();
-        for (kind, (records, words)) in &self.tallies {
-            let tally = Tally {
-                records: *records,
-                words: *words,
-            };
-            tallies
-                .of(Kind::try_from(*kind).unwrap_or_default())
-                .merge(&tally);
-        }
-        tallies
-    }
 }
 
 impl Progress {
@@ -118,7 +88,7 @@ impl Progress {
             .counted
             .tallies
             .values()
-            .map(|(records, _)| records)
+            .map(|tally| tally.records)
             .sum();
         u64::try_from(shown).unwrap_or_default() + self.counted.tombstones
     }
@@ -265,9 +235,9 @@ impl Session {
             self.counted.tombstones += 1;
         } else {
             let revision = meta.map_or(0, |meta| meta.revision);
-            let content = content(encoded).map_err(|error| Error::Broken(error.to_string()))?;
-            self.counted
-                .add(body.kind(), &record_words(revision, &content));
+            let content = content_of(encoded).map_err(|error| Error::Broken(error.to_string()))?;
+            let tally = self.counted.tallies.entry(body.kind().into());
+            tally.or_default().add(&record_words(revision, &content));
         }
         Ok(())
     }
@@ -320,24 +290,6 @@ impl Session {
     }
 }
 
-/// What an encoded record says besides its `meta`: the bytes that its digest is of, without encoding it once more.
-fn content(encoded: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
-    let mut body = encoded;
-    decode_key(&mut body)?;
-    decode_varint(&mut body)?;
-    let mut rest = body;
-    while !rest.is_empty() {
-        let before = rest.len();
-        let (field, wire_type) = decode_key(&mut rest)?;
-        skip_field(wire_type, field, &mut rest, DecodeContext::default())?;
-        if field == META_FIELD {
-            let (first, behind) = body.split_at(body.len() - before);
-            return Ok([first, &behind[before - rest.len()..]].concat());
-        }
-    }
-    Ok(body.to_vec())
-}
-
 async fn store(to: &Destination, progress: &Progress, part: u16) -> Result<(), Error> {
     to.put(&file(part), serde_json::to_vec(progress)?).await
 }
@@ -349,7 +301,8 @@ pub fn join(subject: Subject, shape: &Shape, parts: Vec<Part>, state: Option<&Di
     let (mut files, mut losses) = (Vec::new(), BTreeMap::<Format, Losses>::new());
     let (mut tombstone_records, mut removals) = (0, 0);
     for part in parts {
-        for (kind, tally) in part.counted.to_tallies().iter() {
+        for (kind, tally) in &part.counted.tallies {
+            let kind = Kind::try_from(*kind).unwrap_or_default();
             tallies.of(kind).merge(tally);
         }
         tombstone_records += part.counted.tombstones;

@@ -33,7 +33,7 @@ pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Dra
     let language = if draw.one_in(2) {
         WRITTEN[0]
     } else {
-        *draw.pick(&WRITTEN)
+        *draw.pick(WRITTEN)
     };
     let cast = cast(desk, draw);
     let year = draw.between(1991, 2026);

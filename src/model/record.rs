@@ -194,6 +194,33 @@ pub fn record_bytes(kind: Kind, content: &[u8], meta: &[u8], sequence: u64) -> B
     out.freeze()
 }
 
+/// What an encoded record says besides its `meta`: the content that [`record_bytes`] was given, without encoding it
+/// once more.
+///
+/// # Errors
+/// When the bytes are no record.
+pub fn content_of(encoded: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
+    let mut body = encoded;
+    encoding::decode_key(&mut body)?;
+    encoding::decode_varint(&mut body)?;
+    let mut rest = body;
+    while !rest.is_empty() {
+        let before = rest.len();
+        let (field, wire_type) = encoding::decode_key(&mut rest)?;
+        encoding::skip_field(
+            wire_type,
+            field,
+            &mut rest,
+            encoding::DecodeContext::default(),
+        )?;
+        if field == META_FIELD {
+            let (first, behind) = body.split_at(body.len() - before);
+            return Ok([first, &behind[before - rest.len()..]].concat());
+        }
+    }
+    Ok(body.to_vec())
+}
+
 /// Content of a tombstone: the name alone, the same for every kind.
 #[must_use]
 pub fn name_only(name: &str) -> Vec<u8> {
@@ -218,6 +245,35 @@ pub fn delimited_len(field: u32, len: usize) -> usize {
 mod tests {
     use super::*;
     use crate::{model::name::KINDS, proto::DESCRIPTORS};
+
+    #[test]
+    fn f11_the_content_of_an_encoded_record_is_what_it_was_put_together_from() {
+        let meta = RecordMeta {
+            revision: 3,
+            ..Default::default()
+        };
+        for kind in KINDS {
+            for extra in [None, Some("more")] {
+                let mut content = name_only("actors/nato");
+                if let Some(extra) = extra {
+                    encoding::string::encode(4, &extra.to_owned(), &mut content);
+                }
+                let stored = record_bytes(kind, &content, &meta.encode_to_vec(), 9);
+                assert_eq!(content_of(&stored).unwrap(), content);
+            }
+        }
+        // As prost puts fields: in the order of their numbers, meta in the middle.
+        let mut body = Body::Actor(v1::Actor {
+            name: "actors/nato".into(),
+            display_name: "NATO".into(),
+            meta: Some(meta),
+            ..Default::default()
+        });
+        let encoded = Record::from(body.clone()).encode_to_vec();
+        body.take_meta();
+        assert_eq!(content_of(&encoded).unwrap(), body.to_content());
+        assert!(content_of(b"\x0a\x05\x12\x7f").is_err());
+    }
 
     #[test]
     fn stored_parts_concatenate_to_the_record_that_prost_would_encode() {

@@ -2,11 +2,12 @@
 
 use dateline::proto::v1::{GetRecordRequest, View};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{dateline, dateline_reading, import_gold},
-    life::hands::{actor, base, behind, correct, get, get_request, heads, one, saying, shown},
+    life::hands::{
+        actor, base, behind, busy, correct, get, get_request, heads, one, saying, shown,
+    },
     rig::{scratch, site},
 };
 
@@ -298,19 +299,9 @@ async fn watch_proves_what_it_prints_when_asked_and_takes_times_and_ages() {
 #[tokio::test]
 async fn f11_verify_ends_on_a_feed_that_is_never_quiet() {
     let site = base().await;
-    let (client, written) = (site.client.clone(), CancellationToken::new());
-    let stop = written.clone();
-    let writer = tokio::spawn(async move {
-        let mut count = 0;
-        while !stop.is_cancelled() {
-            shown(&client, &actor(&format!("busy-{count}"))).await;
-            count += 1;
-        }
-        count
-    });
+    let stop = busy(&site);
     let done = dateline(&site.address, &["verify"]).await.ok();
-    written.cancel();
-    assert!(writer.await.unwrap() > 0, "somebody wrote");
+    assert!(stop().await > 0, "somebody wrote");
     assert!(
         done.stderr.contains("the digest is theirs"),
         "{}",

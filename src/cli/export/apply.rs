@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    cli::output::say,
+    cli::{counting::Counting, output::say},
     export::{Destination, Manifest, Shape, apply, format::Options, manifest::MANIFEST},
 };
 
@@ -27,17 +26,15 @@ pub struct Args {
 /// Applies; exit 1 if they do not belong together, or the outcome is not what the feed showed.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let to = Destination::open(&args.out)?;
-    let mut full = open(&args.full)?;
+    let mut full = Destination::of_export(&args.full)?;
     let first = Manifest::read(&full).await?;
     let shape = shape(&first);
-    let style = ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}");
-    let bar = ProgressBar::no_length()
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let shown = Counting::new(None);
     let last = args.deltas.len().saturating_sub(1);
     let mut between = Vec::new();
     for (number, delta) in args.deltas.iter().enumerate() {
-        let delta = open(delta)?;
-        let applied = apply::apply(&full, &delta, &to, &shape, &mut || bar.inc(1)).await;
+        let delta = Destination::of_export(delta)?;
+        let applied = apply::apply(&full, &delta, &to, &shape, &mut || shown.add(1)).await;
         let (place, outcome) = applied?;
         let proved = match outcome.state {
             Some(_) if outcome.subject.metadata_only => {
@@ -55,21 +52,12 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             between.push((full.clone(), outcome));
         }
     }
-    bar.finish_and_clear();
+    shown.finish();
     for (place, manifest) in between {
-        place.delete(MANIFEST).await?;
-        for file in &manifest.files {
-            place.delete(&file.name).await?;
-        }
-        place.remove();
+        manifest.delete(&place).await?;
     }
     say(format_args!("{}/{MANIFEST}", full.shown()));
     Ok(ExitCode::SUCCESS)
-}
-
-fn open(text: &str) -> Result<Destination> {
-    let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
-    Ok(Destination::open(directory)?)
 }
 
 /// The files of the outcome are like those of the full export.

@@ -7,7 +7,7 @@ use crate::{
     export::{Destination, Manifest, manifest::MANIFEST},
 };
 
-/// Deletes what is older than so many full exports. The manifest goes first: without it nobody takes the rest for whole.
+/// Deletes what is older than so many full exports.
 pub async fn keep(to: &Destination, kept: u32) -> Result<()> {
     let mut complete = Vec::new();
     for directory in to.directories().await? {
@@ -31,11 +31,7 @@ pub async fn keep(to: &Destination, kept: u32) -> Result<()> {
         if begins >= *oldest {
             continue;
         }
-        place.delete(MANIFEST).await?;
-        for file in &manifest.files {
-            place.delete(&file.name).await?;
-        }
-        place.remove();
+        manifest.delete(place).await?;
         say(format_args!("deleted {}", place.shown()));
     }
     Ok(())

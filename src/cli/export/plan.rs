@@ -12,7 +12,7 @@ use crate::{
     },
     proto::{
         DESCRIPTOR_BYTES,
-        v1::{ExportBegin, ExportRequest, View},
+        v1::{ExportBegin, ExportRequest, RecordFilter, View},
     },
 };
 
@@ -71,6 +71,18 @@ impl Plan {
         })
     }
 
+    /// Whether nothing of the view is left out.
+    pub fn is_whole(&self) -> bool {
+        self.request.filter.as_ref() == Some(&RecordFilter::default())
+    }
+
+    /// How many records will come, where that is known.
+    pub fn expected(&self, begin: &ExportBegin) -> Option<u64> {
+        let is_known = self.is_whole() && self.request.since_sequence.is_none();
+        let digest = begin.digest.as_ref().filter(|_| is_known)?;
+        u64::try_from(digest.records).ok()
+    }
+
     /// Everything that decides what the files hold, in one line.
     pub fn asked(&self, since: Option<&Subject>) -> Result<String> {
         let formats: Vec<_> = self.shape.formats.iter().map(ToString::to_string).collect();
@@ -117,9 +129,7 @@ impl Plan {
             };
             newest
         } else {
-            let directory = since.trim_end_matches(MANIFEST).trim_end_matches('/');
-            let directory = if directory.is_empty() { "." } else { directory };
-            Manifest::read(&Destination::open(directory)?)
+            Manifest::read(&Destination::of_export(since)?)
                 .await?
                 .subject
         };

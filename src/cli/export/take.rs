@@ -1,23 +1,18 @@
 //! From the server to the files: all parts at once, each going on where it was cut, then the manifest.
 
-use std::{
-    fmt,
-    io::IsTerminal,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
 use anyhow::{Result, bail};
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use indicatif::HumanBytes;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::plan::Plan;
 use crate::{
-    cli::output::say,
+    cli::{
+        counting::Counting,
+        output::{say, waits},
+    },
     client::{Exporting, Failure},
     export::{
         Destination, Manifest, Session,
@@ -25,13 +20,11 @@ use crate::{
         manifest::{DigestText, MANIFEST, Subject, directory},
         session::{Part, Progress, is_progress, join},
     },
-    proto::v1::{Digest, ExportBegin, ExportRequest, Kind, RecordFilter},
+    proto::v1::{Digest, ExportRequest, Kind},
 };
 
 /// Responses that are decoded while one is written.
 const READ_AHEAD: usize = 2;
-/// How often a line is logged where there is no terminal.
-const TELL: Duration = Duration::from_secs(10);
 
 /// What came of it.
 pub struct Taken {
@@ -92,7 +85,7 @@ pub async fn take(server: &str, plan: &Plan, to: &Destination) -> Result<Taken> 
             "going on with the export as of {}",
             begun.sequence
         ));
-        match parts(server, plan, to, &asked, Some(&begun)).await {
+        match parts(server, plan, to, &asked, base.as_ref(), Some(&begun)).await {
             Err(error) if is_lost(&error) => {
                 say(format_args!("{error:#}; beginning anew"));
                 discard(&to.below(&directory(&begun)), plan).await?;
@@ -100,10 +93,7 @@ pub async fn take(server: &str, plan: &Plan, to: &Destination) -> Result<Taken> 
             taken => return taken,
         }
     }
-    if let Some(base) = &base {
-        check_history(server, plan, base).await?;
-    }
-    parts(server, plan, to, &asked, None).await
+    parts(server, plan, to, &asked, base.as_ref(), None).await
 }
 
 /// An export that was begun by the same words and is not complete.
@@ -146,23 +136,12 @@ async fn discard(place: &Destination, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// A delta is of one history: what was taken before another began may hold what never was.
-async fn check_history(server: &str, plan: &Plan, base: &Subject) -> Result<()> {
-    let mut stream = Exporting::open(server, plan.request.clone()).await?;
-    let begin = stream.next(&mut waits).await?.begin.unwrap_or_default();
-    if (begin.feed.as_str(), begin.epoch) != (base.feed.as_str(), base.epoch) {
-        bail!(
-            "the export to build upon is of another feed, or of a history that this database did not take: take a full one"
-        );
-    }
-    Ok(())
-}
-
 async fn parts(
     server: &str,
     plan: &Plan,
     to: &Destination,
     asked: &str,
+    base: Option<&Subject>,
     begun: Option<&Subject>,
 ) -> Result<Taken> {
     // The first part says as of when; the others follow it.
@@ -176,6 +155,12 @@ async fn parts(
         bail!("the server did not say what its export is of");
     };
     drop(first);
+    // A delta is of one history: what was taken before another began may hold what never was.
+    if base.is_some_and(|base| (&base.feed, base.epoch) != (&begin.feed, begin.epoch)) {
+        bail!(
+            "the export to build upon is of another feed, or of a history that this database did not take: take a full one"
+        );
+    }
     let subject = plan.subject(&begin)?;
     let place = to.below(&directory(&subject));
     if place.get(MANIFEST).await?.is_some() {
@@ -184,7 +169,7 @@ async fn parts(
     }
     place.tidy();
     request.sequence = Some(begin.sequence);
-    let shown = Arc::new(Shown::new(plan, &begin));
+    let shown = Arc::new(Counting::new(plan.expected(&begin)));
     let mut taking = JoinSet::new();
     for part in 0..plan.shape.part.1 {
         let mut shape = plan.shape.clone();
@@ -207,7 +192,7 @@ async fn parts(
     while let Some(part) = taking.join_next().await {
         parts.push(part??);
     }
-    shown.bar.finish_and_clear();
+    shown.finish();
     complete(plan, place, subject, parts, begin.digest.as_ref()).await
 }
 
@@ -218,8 +203,7 @@ async fn complete(
     parts: Vec<Part>,
     said: Option<&Digest>,
 ) -> Result<Taken> {
-    let is_whole = plan.request.filter.as_ref() == Some(&RecordFilter::default());
-    let state = said.filter(|_| is_whole);
+    let state = said.filter(|_| plan.is_whole());
     let is_delta = subject.since.is_some();
     let manifest = join(subject, &plan.shape, parts, state);
     if let Some(said) = state.map(DigestText::from).filter(|_| !is_delta)
@@ -272,10 +256,6 @@ async fn finished(plan: &Plan, place: Destination, manifest: Manifest) -> Result
     })
 }
 
-fn waits(reason: &str) {
-    say(format_args!("waiting for the server: {reason}"));
-}
-
 /// One part on its way.
 struct One {
     server: String,
@@ -284,7 +264,7 @@ struct One {
     asked: String,
     subject: Subject,
     shape: crate::export::Shape,
-    shown: Arc<Shown>,
+    shown: Arc<Counting>,
 }
 
 impl One {
@@ -367,72 +347,6 @@ async fn remember(
         }
         if response.complete {
             return Ok(());
-        }
-    }
-}
-
-/// What is shown of the way: a bar on a terminal, lines elsewhere.
-struct Shown {
-    bar: ProgressBar,
-    began: Instant,
-    is_terminal: bool,
-    is_late: AtomicBool,
-    told: std::sync::Mutex<Instant>,
-}
-
-impl Shown {
-    fn new(plan: &Plan, begin: &ExportBegin) -> Self {
-        let is_whole = plan.request.filter.as_ref() == Some(&RecordFilter::default())
-            && plan.request.since_sequence.is_none();
-        let expected = begin.digest.as_ref().filter(|_| is_whole);
-        let expected = expected.and_then(|digest| u64::try_from(digest.records).ok());
-        let (bar, template) = match expected {
-            Some(records) => (
-                ProgressBar::new(records),
-                "{spinner} {human_pos} of {human_len} records {wide_bar} {per_sec}, {eta} left",
-            ),
-            None => (
-                ProgressBar::no_length(),
-                "{spinner} {human_pos} records, {per_sec}",
-            ),
-        };
-        let style = ProgressStyle::with_template(template);
-        let now = Instant::now();
-        Self {
-            bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
-            began: now,
-            is_terminal: std::io::stderr().is_terminal(),
-            is_late: AtomicBool::new(false),
-            told: std::sync::Mutex::new(now),
-        }
-    }
-
-    fn add(&self, records: u64) {
-        self.bar.inc(records);
-        if self.is_terminal {
-            return;
-        }
-        let now = Instant::now();
-        let is_due = self.told.lock().is_ok_and(|mut told| {
-            let is_due = now - *told >= TELL;
-            if is_due {
-                *told = now;
-            }
-            is_due
-        });
-        if is_due {
-            self.is_late.store(true, Ordering::Relaxed);
-            let seconds = (now - self.began).as_secs_f64().max(0.001);
-            let rate = self.bar.position() as f64 / seconds;
-            let of = self
-                .bar
-                .length()
-                .map(|all| format!(" of {}", HumanCount(all)));
-            say(format_args!(
-                "{}{} records, {rate:.0}/s",
-                HumanCount(self.bar.position()),
-                of.unwrap_or_default()
-            ));
         }
     }
 }

@@ -18,11 +18,8 @@ pub fn is_export(path: &Path) -> bool {
 
 /// Verifies it; answers what is wrong, by file or record.
 pub async fn run(path: &Path, bar: &ProgressBar) -> Result<Vec<(String, String)>> {
-    let text = path.to_string_lossy();
-    let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
-    let directory = if directory.is_empty() { "." } else { directory };
     bar.set_message("verifying files");
-    let place = Destination::open(directory)?;
+    let place = Destination::of_export(&path.to_string_lossy())?;
     let (manifest, findings) = verify::verify(&place, &mut |_| bar.inc(1)).await?;
     if findings.wrong.is_empty() {
         let proved = match (findings.is_proved, manifest.subject.metadata_only) {

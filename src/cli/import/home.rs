@@ -1,19 +1,15 @@
 //! `dateline import DIR|URL`: a whole export, as another database had it, with states and revisions.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use prost::Message;
 
 use super::Args;
 use crate::{
-    cli::{FAILED, feed, output::say},
+    cli::{FAILED, counting::Counting, feed, output::say},
     client::{Client, Failure},
-    export::{
-        Destination, Manifest,
-        manifest::{DigestText, MANIFEST},
-        read::Records,
-    },
+    export::{Destination, Manifest, manifest::DigestText, read::Records},
     proto::v1::{LoadRecordsRequest, Record, View},
 };
 
@@ -24,7 +20,7 @@ const BATCH_BYTES: usize = 3 * 1024 * 1024;
 
 /// Imports an export; what is there already is left as it is.
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
-    let place = open(&args.file)?;
+    let place = Destination::of_export(&args.file.to_string_lossy())?;
     let manifest = Manifest::read(&place).await?;
     check(args, &manifest)?;
     let mut loading = Loading {
@@ -33,14 +29,14 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         waiting: Vec::new(),
         bytes: 0,
         records: 0,
-        bar: bar(&manifest),
+        shown: Counting::new(Some(records(&manifest))),
     };
     let done = tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => None,
         done = loading.all(&place, &manifest) => Some(done),
     };
-    loading.bar.finish_and_clear();
+    loading.shown.finish();
     let Some(done) = done else {
         say(format_args!(
             "stopped after {} records; the same command goes on from here",
@@ -51,13 +47,6 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let has_written = done?;
     loading.tell(&manifest, has_written).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn open(path: &Path) -> Result<Destination> {
-    let text = path.to_string_lossy();
-    let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
-    let directory = if directory.is_empty() { "." } else { directory };
-    Ok(Destination::open(directory)?)
 }
 
 fn check(args: &Args, manifest: &Manifest) -> Result<()> {
@@ -75,14 +64,10 @@ fn check(args: &Args, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-fn bar(manifest: &Manifest) -> indicatif::ProgressBar {
+/// Records that are in it.
+fn records(manifest: &Manifest) -> u64 {
     let shown = u64::try_from(manifest.digest.records).unwrap_or_default();
-    let bar = indicatif::ProgressBar::new(shown + manifest.tombstone_records);
-    let template = "{spinner} {human_pos} of {human_len} records {wide_bar} {per_sec}, {eta} left";
-    match indicatif::ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    shown + manifest.tombstone_records
 }
 
 struct Loading {
@@ -91,7 +76,7 @@ struct Loading {
     waiting: Vec<Record>,
     bytes: usize,
     records: u64,
-    bar: indicatif::ProgressBar,
+    shown: Counting,
 }
 
 impl Loading {
@@ -124,7 +109,7 @@ impl Loading {
         };
         let answer = self.client.load(request).await.map_err(Failure::from)?;
         self.records += count;
-        self.bar.inc(count);
+        self.shown.add(count);
         Ok(answer.loaded > 0)
     }
 

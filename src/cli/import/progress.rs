@@ -1,28 +1,20 @@
 //! How far an import is: a bar on a terminal, now and then a line elsewhere.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::source::Source;
-use crate::cli::{output::say, send::Report};
-
-/// Between two lines where there is no terminal.
-const SILENCE: Duration = Duration::from_secs(10);
+use crate::cli::{counting::Pace, output::say, send::Report};
 
 pub(super) struct Progress {
     bar: ProgressBar,
     /// Bytes of the file that were read so far.
     read: Arc<AtomicU64>,
-    began: Instant,
-    /// When a line was told, or the bar began.
-    told: Instant,
+    pace: Pace,
     /// What is to be said at the end.
     notes: Vec<String>,
 }
@@ -40,25 +32,22 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        let now = Instant::now();
         Self {
             bar,
             read: source.read.clone(),
-            began: now,
-            told: now,
+            pace: Pace::begin(),
             notes: Vec::new(),
         }
     }
 
     pub(super) fn told(&mut self, report: &Report, rejected: usize) {
         let records = report.sent() + rejected;
-        let rate = records as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        let rate = self.pace.rate(records as u64);
         let message = format!("{records} records, {rate:.0}/s");
         let read = self.read.load(Ordering::Relaxed);
         self.bar.set_position(read);
         self.bar.set_message(message.clone());
-        if self.bar.is_hidden() && self.told.elapsed() >= SILENCE {
-            self.told = Instant::now();
+        if self.bar.is_hidden() && self.pace.is_due() {
             let share = self.bar.length().filter(|length| *length > 0);
             let share = share.map(|length| format!("{} % of the file, ", read * 100 / length));
             say(format_args!("{}{message}", share.unwrap_or_default()));

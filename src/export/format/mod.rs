@@ -144,6 +144,13 @@ pub struct Options {
     pub base_uri: String,
 }
 
+impl Options {
+    /// A record's URI.
+    fn uri(&self, name: &str) -> String {
+        format!("{}{name}", self.base_uri)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -127,18 +127,7 @@ async fn f11_a_busy_feed_tells_its_digest_too() {
     let mut follower = Follower::default();
     let mut proved = 0;
     // A write is on its way at any time: the stream is never idle for as long as a checkpoint takes to come by itself.
-    let (client, written) = (
-        site.client.clone(),
-        tokio_util::sync::CancellationToken::new(),
-    );
-    let stop = written.clone();
-    let writing = tokio::spawn(async move {
-        let mut count = 0;
-        while !stop.is_cancelled() {
-            shown(&client, &actor(&format!("busy-{count}"))).await;
-            count += 1;
-        }
-    });
+    let stop = busy(&site);
     while proved < 3 {
         let response = next(&mut stream).await;
         let digest = response
@@ -151,6 +140,5 @@ async fn f11_a_busy_feed_tells_its_digest_too() {
             proved += 1;
         }
     }
-    written.cancel();
-    writing.await.unwrap();
+    assert!(stop().await > 0, "somebody wrote");
 }

@@ -90,21 +90,24 @@ async fn shows(server: &str) -> Vec<(Value, Value)> {
         .collect()
 }
 
+/// Records of which each has lived another life.
+const LIVES: [&str; 7] = [
+    "corrected",
+    "retracted",
+    "merged",
+    "purged",
+    "draft",
+    "review",
+    "hidden",
+];
+
 #[tokio::test]
 async fn e1_a_database_loses_nothing_by_export_and_import_into_an_empty_one() {
     let site = site().await;
     import_gold(&site.address).await;
     let client = &site.client;
     let mut names = Vec::new();
-    for name in [
-        "corrected",
-        "retracted",
-        "merged",
-        "purged",
-        "draft",
-        "review",
-        "hidden",
-    ] {
+    for name in LIVES {
         names.push(
             make(client, &[crate::feed::actor(name)])
                 .await
@@ -159,15 +162,7 @@ async fn e1_a_database_loses_nothing_by_export_and_import_into_an_empty_one() {
             again.stderr
         );
         assert_eq!(heads(&empty.url).await, after, "nothing twice");
-        for name in [
-            "corrected",
-            "retracted",
-            "merged",
-            "purged",
-            "draft",
-            "review",
-            "hidden",
-        ] {
+        for name in LIVES {
             let name = format!("actors/{name}");
             let (mut here, mut there) = (
                 on_desk(&empty.client, &name).await,

@@ -11,6 +11,7 @@ use dateline::{
 };
 use prost_types::{FieldMask, Timestamp};
 use sqlx::{Connection, Executor, PgConnection, Row};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -360,6 +361,24 @@ pub fn until<Check: AsyncFnMut() -> bool>(
         };
         let waited = tokio::time::timeout(PATIENCE, waiting).await;
         waited.unwrap_or_else(|_| panic!("at {at}: waited in vain until {what}"));
+    }
+}
+
+/// Somebody who publishes without a pause until told to stop; answers how much.
+pub fn busy(site: &Site) -> impl AsyncFnOnce() -> usize + use<> {
+    let (client, stop) = (site.client.clone(), CancellationToken::new());
+    let stopped = stop.clone();
+    let writing = tokio::spawn(async move {
+        let mut count = 0;
+        while !stopped.is_cancelled() {
+            shown(&client, &actor(&format!("busy-{count}"))).await;
+            count += 1;
+        }
+        count
+    });
+    async move || {
+        stop.cancel();
+        writing.await.unwrap()
     }
 }
 

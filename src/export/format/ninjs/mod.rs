@@ -72,7 +72,7 @@ use said_of_meta;
 
 impl Ninjs {
     fn uri(&self, name: &str) -> String {
-        format!("{}{name}", self.options.base_uri)
+        self.options.uri(name)
     }
 
     /// What every item begins with.

@@ -22,7 +22,7 @@ mod relation;
 /// An encoder for records of a kind.
 pub(super) fn encoder(kind: Kind, options: &Options) -> Lines<SchemaOrg> {
     let schema = SchemaOrg {
-        base_uri: options.base_uri.clone(),
+        options: options.clone(),
     };
     Lines::new(kind, said(kind), schema)
 }
@@ -39,7 +39,7 @@ fn said(kind: Kind) -> Said {
 
 /// The format.
 pub(super) struct SchemaOrg {
-    base_uri: String,
+    options: Options,
 }
 
 impl Documents for SchemaOrg {
@@ -59,7 +59,7 @@ impl Documents for SchemaOrg {
 
 impl SchemaOrg {
     fn uri(&self, name: &str) -> String {
-        format!("{}{name}", self.base_uri)
+        self.options.uri(name)
     }
 
     /// A node of which no more is said than what and which it is.
