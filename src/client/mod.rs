@@ -35,6 +35,9 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How long a call is tried again while nobody answers: a server that is started anew, or a database that
 /// recovers, is back by then.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a call is tried again that the server had no time for: a database that is busy with something large
+/// for longer than one statement may take is free again soon.
+const LATE_TRIES: u32 = 3;
 /// Pause before the second try; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two tries.
@@ -222,8 +225,13 @@ where
 {
     let since = Instant::now();
     let mut pause = FIRST_PAUSE;
+    let mut late = 0;
     loop {
         match call(request.clone()).await {
+            Err(status) if status.code() == Code::DeadlineExceeded && late < LATE_TRIES => {
+                late += 1;
+                tracing::debug!(message = status.message(), "trying again");
+            }
             Err(status) if is_away(&status) && since.elapsed() + pause < PATIENCE => {
                 tracing::debug!(message = status.message(), "trying again");
                 tokio::time::sleep(pause).await;
