@@ -2,6 +2,7 @@
 //! the help. Clients of the server like any other: they never touch the store.
 
 mod article_text;
+mod audit;
 mod cloudevents;
 mod confirm;
 mod counting;
@@ -22,6 +23,7 @@ mod refusal;
 mod send;
 mod serve;
 mod state_file;
+mod token;
 mod verify;
 mod watch;
 mod when;
@@ -168,6 +170,13 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
+    /// Make, list, change and revoke tokens: who may do what, and until when
+    Token(token::Args),
+    /// Show who did what, from where and when
+    #[command(after_help = "Examples:
+  dateline audit --record actors/nato
+  dateline audit --since -7d --output ndjson > audit.ndjson")]
+    Audit(audit::Args),
     /// Make up records for tests and measurements: the same seed, the same bytes, for ever
     #[command(after_help = "Examples:
   dateline generate --records 1000 --seed 7 | dateline import - --publish
@@ -237,6 +246,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(args).await,
         Command::Apply(args) => export::apply(args).await,
         Command::Compact(args) => feed::compact(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Generate(args) => generate::run(&args),
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     change::is_tombstone,
     name::Name,
-    request::{Action, Request, Write, check_body, kind_field, request_id},
+    request::{Action, By, Request, Write, check_body, kind_field, request_id},
     violation::Violation,
     walk::Path,
 };
@@ -21,7 +21,7 @@ impl Request {
     ///
     /// # Errors
     /// Every violation (W6), with paths from the root of `LoadRecordsRequest`.
-    pub fn load(load: LoadRecordsRequest, author: String) -> Result<Self, Vec<Violation>> {
+    pub fn load(load: LoadRecordsRequest, by: By) -> Result<Self, Vec<Violation>> {
         let encoded = load.encode_to_vec();
         let (fingerprint, bytes) = (Sha256::digest(&encoded).into(), encoded.len());
         drop(encoded);
@@ -47,7 +47,7 @@ impl Request {
         Ok(Self {
             id,
             fingerprint,
-            author,
+            by,
             preconditions: Vec::new(),
             writes,
             validate_only: load.validate_only,

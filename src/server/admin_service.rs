@@ -4,18 +4,24 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    accounts,
     codec::Ready,
     commit,
+    door::identified,
     read::{check, read_time},
     status::{self, Reason},
 };
 use crate::{
+    access::Caller,
     feed::Feed,
     proto::{
         servers::admin_service_server::AdminService,
         v1::{
-            CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, ForkFeedResponse,
-            LoadRecordsRequest, LoadRecordsResponse, compact_feed_request::Before,
+            CompactFeedRequest, CompactFeedResponse, CreateTokenRequest, CreateTokenResponse,
+            ForkFeedRequest, ForkFeedResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
+            ListTokensRequest, ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse,
+            RevokeTokenRequest, RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse,
+            compact_feed_request::Before,
         },
     },
     store::{Committer, Store},
@@ -35,13 +41,21 @@ pub struct Admin {
     pub committer: Committer,
 }
 
+/// What goes into the audit of an act that is no write.
+impl Admin {
+    pub(super) async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
+        let noted = self.store.note_act(&caller.by(), "done", details).await;
+        noted.map_err(|error| status::store(&error))
+    }
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
     async fn compact_feed(
         &self,
         request: Request<CompactFeedRequest>,
     ) -> Result<Response<Ready<CompactFeedResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
         check(&mut request, Reason::InvalidRequest)?;
         let before = match request.before {
             Some(Before::DeskSequence(sequence)) => sequence.cast_unsigned(),
@@ -55,6 +69,11 @@ impl AdminService for Admin {
                 ));
             }
         };
+        if !request.validate_only {
+            // Before the act: it is done in steps, and may be cut off.
+            let details = format!("history before {before} of the desk's feed is dropped");
+            self.note(&caller, &details).await?;
+        }
         let compacted = self.store.compact(before, request.validate_only).await;
         let compacted = compacted.map_err(|error| status::store(&error))?;
         if !request.validate_only {
@@ -74,7 +93,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ForkFeedRequest>,
     ) -> Result<Response<Ready<ForkFeedResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
         check(&mut request, Reason::InvalidRequest)?;
         let forked = match Uuid::try_parse(&request.feed) {
             Ok(feed) => self.store.fork(feed).await,
@@ -86,6 +105,8 @@ impl AdminService for Admin {
         };
         self.refresh().await?;
         tracing::warn!(%feed, "the feed was forked");
+        let details = format!("feed {} became {feed}", request.feed);
+        self.note(&caller, &details).await?;
         let response = ForkFeedResponse {
             feed: feed.to_string(),
         };
@@ -96,7 +117,7 @@ impl AdminService for Admin {
         &self,
         request: Request<LoadRecordsRequest>,
     ) -> Result<Response<Ready<LoadRecordsResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let count = request.records.len();
         if !(1..=MAX_LOADED).contains(&count) {
             let what = format!("has {count} records; 1 to {MAX_LOADED} go at once");
@@ -106,12 +127,59 @@ impl AdminService for Admin {
                 &what,
             ));
         }
-        let committed = commit::load(&self.committer, request).await?;
+        let committed = commit::load(&self.committer, &caller, request).await?;
         let response = LoadRecordsResponse {
             loaded: i64::try_from(committed.changed).unwrap_or(i64::MAX),
             desk_sequence: committed.desk_sequence.cast_signed(),
             wire_sequence: committed.wire_sequence.cast_signed(),
         };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<Ready<CreateTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let response = accounts::create(&self.store, &caller, request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<ListTokensRequest>,
+    ) -> Result<Response<Ready<ListTokensResponse>>, Status> {
+        let (_, request) = identified(request)?;
+        let response = accounts::list(&self.store, &request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn update_token(
+        &self,
+        request: Request<UpdateTokenRequest>,
+    ) -> Result<Response<Ready<UpdateTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let token = accounts::update(&self.store, &caller, request).await?;
+        let response = UpdateTokenResponse { token: Some(token) };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<Ready<RevokeTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let token = accounts::revoke(&self.store, &caller, request).await?;
+        let response = RevokeTokenResponse { token: Some(token) };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<ListAuditEntriesRequest>,
+    ) -> Result<Response<Ready<ListAuditEntriesResponse>>, Status> {
+        let (_, request) = identified(request)?;
+        let response = self.audited(request).await?;
         Ok(Response::new(Ready::from(&response)))
     }
 }

@@ -1,9 +1,12 @@
 //! How a server is set up. Flags and `DATELINE_*` variables are read by `cli::serve`; this is what they
 //! come to.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::store::{Settings, embedded};
+use crate::{
+    access,
+    store::{Settings, embedded},
+};
 
 /// Where the records are kept.
 #[derive(Debug)]
@@ -27,6 +30,12 @@ pub struct Config {
     pub store: Settings,
     /// What clients may ask of it.
     pub limits: Limits,
+    /// Who is let in.
+    pub access: access::Settings,
+    /// Where the token of the first admin is written, if there is none yet.
+    pub first_token_file: Option<PathBuf>,
+    /// Whether clients may ask for the schema.
+    pub reflection: bool,
     /// Longest silence on a stream.
     pub checkpoint_interval: Duration,
     /// How long open calls may go on once the server is told to stop.
@@ -44,6 +53,10 @@ pub struct Limits {
     pub deadline: Duration,
     /// Streams and calls at once on one connection.
     pub streams_per_connection: u32,
+    /// Streams of all callers at once.
+    pub streams: usize,
+    /// Exports of all callers at once.
+    pub exports: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +66,8 @@ impl Default for Limits {
             batch_bytes: 4 * 1024 * 1024,
             deadline: Duration::from_mins(1),
             streams_per_connection: 256,
+            streams: 20_000,
+            exports: 8,
         }
     }
 }

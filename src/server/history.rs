@@ -5,11 +5,12 @@ use tonic::Status;
 
 use super::{
     page_token::Question,
-    read::{check, page_size, view},
+    read::{check, page_size, sight},
     record_service::Records,
     status::{self, Reason},
 };
 use crate::{
+    access::{Caller, Sight},
     model::{change::timestamp, diff::diff},
     proto::v1::{
         DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
@@ -38,9 +39,11 @@ impl Records {
     pub(super) async fn find(
         &self,
         request: &GetRecordRequest,
-        view: View,
+        sight: &Sight,
     ) -> Result<Found, Status> {
         let name = request.name.as_str();
+        let view = sight.view();
+        self.require(name, sight).await?;
         let missing = || status::not_found(name);
         match (request.revision, request.as_of) {
             (Some(_), Some(_)) => {
@@ -62,11 +65,33 @@ impl Records {
             (None, None) => {
                 let found = self.newest(name, view).await?.ok_or_else(missing)?;
                 if found.state == State::Merged && !request.no_redirect {
-                    self.follow(found, view).await
+                    self.follow(found, sight).await
                 } else {
                     Ok(found.into())
                 }
             }
+        }
+    }
+
+    /// Those of these names that lie in the caller's scope, in no order.
+    pub(super) async fn seen(
+        &self,
+        names: Vec<String>,
+        sight: &Sight,
+    ) -> Result<Vec<String>, Status> {
+        let Some(scope) = sight.scope() else {
+            return Ok(names);
+        };
+        let seen = self.store.names_within(&names, scope).await;
+        seen.map_err(|error| status::store(&error))
+    }
+
+    /// Goes on only if the name lies in the caller's scope, by what the record is now: what it was then is seen by who
+    /// sees it now.
+    async fn require(&self, name: &str, sight: &Sight) -> Result<(), Status> {
+        match self.seen(vec![name.to_owned()], sight).await?.is_empty() {
+            true => Err(status::not_found(name)),
+            false => Ok(()),
         }
     }
 
@@ -77,11 +102,12 @@ impl Records {
     }
 
     /// The record that took a merged one's place.
-    async fn follow(&self, merged: StoredRecord, view: View) -> Result<Found, Status> {
+    async fn follow(&self, merged: StoredRecord, sight: &Sight) -> Result<Found, Status> {
         let winner = self.store.find_winner(merged.name.as_str()).await;
         let winner = winner.map_err(|error| status::store(&error))?;
-        let there = match winner {
-            Some(winner) => self.newest(&winner, view).await?,
+        let winner = self.seen(winner.into_iter().collect(), sight).await?;
+        let there = match winner.first() {
+            Some(winner) => self.newest(winner, sight.view()).await?,
             None => None,
         };
         Ok(match there {
@@ -109,18 +135,22 @@ impl Records {
 
     pub(super) async fn revisions(
         &self,
+        caller: &Caller,
         mut request: ListRevisionsRequest,
     ) -> Result<ListRevisionsResponse, Status> {
+        let sight = sight(caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         let size = page_size(request.page_size);
         let question = Question::of(&ListRevisionsRequest {
             name: request.name.clone(),
             view: request.view,
             ..ListRevisionsRequest::default()
-        });
+        })
+        .seen_by(&sight);
         let identity = &self.feed.identity();
         let after = question.read(identity, &request.page_token)?;
+        self.require(&request.name, &sight).await?;
         let before = after.parse().unwrap_or(i64::MAX);
         let limit = i64::from(size) + 1;
         let found = self
@@ -146,11 +176,14 @@ impl Records {
 
     pub(super) async fn differences(
         &self,
+        caller: &Caller,
         mut request: DiffRevisionsRequest,
     ) -> Result<DiffRevisionsResponse, Status> {
+        let sight = sight(caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         let name = request.name.as_str();
+        self.require(name, &sight).await?;
         let mut contents = Vec::with_capacity(2);
         for revision in [request.from_revision, request.to_revision] {
             let found = self.store.find_content(name, revision, view).await;

@@ -12,14 +12,17 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use super::{
     admin_service::Admin,
     config::{Config, Database, Limits},
+    door::DoorLayer,
     dress::DressLayer,
     editorial_service::Editorial,
     export_service::Exports,
     feed_service::{FeedServer, Feeds},
+    first_token,
     record_service::Records,
     sweeper,
 };
 use crate::{
+    access::Gate,
     feed::Feed,
     proto::{
         DESCRIPTOR_BYTES,
@@ -57,6 +60,9 @@ pub enum Error {
     /// Serving failed.
     #[error("serving failed: {0}")]
     Serve(#[from] tonic::transport::Error),
+    /// Who may do what cannot be read.
+    #[error("{0:#}")]
+    Access(anyhow::Error),
     /// The metrics endpoint cannot be had.
     #[error("cannot serve metrics: {0}")]
     Metrics(String),
@@ -119,14 +125,19 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     }
     let (cluster, url) = open_database(config.database).await?;
     let store = connect(&url, &config.store, &stop).await?;
-    let parts = Parts::start(store, config.checkpoint_interval, &stop).await?;
+    if let Some(path) = &config.first_token_file {
+        first_token::provide(&store, path).await.map_err(Error::Access)?;
+    }
+    let gate = Gate::open(store.clone(), config.access).await;
+    let gate = Arc::new(gate.map_err(Error::Access)?);
+    let parts = Parts::start(store, gate, config.checkpoint_interval, &stop).await?;
     tracing::info!(%address, "serving");
     let grace = config.shutdown_grace;
-    let limits = config.limits;
+    let (limits, reflection) = (config.limits, config.reflection);
     let serving = tokio::spawn({
         let stop = stop.clone();
         async move {
-            let served = parts.serve(listener, &limits, grace, stop).await;
+            let served = parts.serve(listener, &limits, reflection, grace, stop).await;
             if let Some(cluster) = cluster {
                 cluster.stop().await?;
             }
@@ -177,6 +188,7 @@ struct Parts {
     store: Store,
     committer: Committer,
     feed: Feed,
+    gate: Arc<Gate>,
     tasks: TaskTracker,
     /// Ends the tail and housekeeping, after the last call.
     tasks_stop: CancellationToken,
@@ -185,6 +197,7 @@ struct Parts {
 impl Parts {
     async fn start(
         store: Store,
+        gate: Arc<Gate>,
         checkpoint_interval: Duration,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
@@ -208,10 +221,15 @@ impl Parts {
             tasks_stop.clone(),
         ));
         tasks.spawn(housekeeping(store.clone(), tasks_stop.clone()));
+        tasks.spawn({
+            let (gate, stop) = (gate.clone(), tasks_stop.clone());
+            async move { gate.watch(stop).await }
+        });
         Ok(Self {
             store,
             committer,
             feed,
+            gate,
             tasks,
             tasks_stop,
         })
@@ -221,6 +239,7 @@ impl Parts {
         self,
         listener: TcpListener,
         limits: &Limits,
+        reflection: bool,
         grace: Duration,
         stop: CancellationToken,
     ) -> Result<(), Error> {
@@ -228,6 +247,7 @@ impl Parts {
             store,
             committer,
             feed,
+            gate,
             tasks,
             tasks_stop,
         } = self;
@@ -267,13 +287,14 @@ impl Parts {
             .layer(DressLayer {
                 deadline: limits.deadline,
             })
+            .layer(DoorLayer::new(gate, store.clone(), limits))
             .add_service(health_service)
             .add_service(records)
             .add_service(editorial)
             .add_service(feeds)
             .add_service(admin)
             .add_service(exports);
-        let router = with_reflection(router);
+        let router = if reflection { with_reflection(router) } else { router };
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stopping = {
             let stop = stop.clone();

@@ -7,7 +7,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+pub use super::reason::Reason;
 use crate::{
+    access::Denied,
     feed,
     model::{refusal::Refusal, violation::Violation},
     store::{self, CommitError},
@@ -18,77 +20,8 @@ pub const DOMAIN: &str = "dateline";
 
 /// When a client may try again after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-
-/// What stands in `ErrorInfo.reason`. Clients act on it, so a reason never changes its meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the contract's table says what each means")]
-pub enum Reason {
-    InvalidRecord,
-    InvalidRequest,
-    InvalidFilter,
-    InvalidPageToken,
-    InvalidCursor,
-    UndecodableMessage,
-    RecordNotFound,
-    NameTaken,
-    EtagMismatch,
-    WrongState,
-    UnresolvedReferences,
-    MissingEvidence,
-    OnlyEvidence,
-    PartOfItself,
-    DuplicateOriginal,
-    RequestIdReused,
-    CursorExpired,
-    CursorForeign,
-    CursorInFuture,
-    MessageTooLarge,
-    DiskFull,
-    DeadlineExceeded,
-    StoreUnavailable,
-    ShuttingDown,
-    UnknownMethod,
-    UnsupportedEncoding,
-    Cancelled,
-    Internal,
-}
-
-impl Reason {
-    /// As clients read it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::InvalidRecord => "INVALID_RECORD",
-            Reason::InvalidRequest => "INVALID_REQUEST",
-            Reason::InvalidFilter => "INVALID_FILTER",
-            Reason::InvalidPageToken => "INVALID_PAGE_TOKEN",
-            Reason::InvalidCursor => "INVALID_CURSOR",
-            Reason::UndecodableMessage => "UNDECODABLE_MESSAGE",
-            Reason::RecordNotFound => "RECORD_NOT_FOUND",
-            Reason::NameTaken => "NAME_TAKEN",
-            Reason::EtagMismatch => "ETAG_MISMATCH",
-            Reason::WrongState => "WRONG_STATE",
-            Reason::UnresolvedReferences => "UNRESOLVED_REFERENCES",
-            Reason::MissingEvidence => "MISSING_EVIDENCE",
-            Reason::OnlyEvidence => "ONLY_EVIDENCE",
-            Reason::PartOfItself => "PART_OF_ITSELF",
-            Reason::DuplicateOriginal => "DUPLICATE_ORIGINAL",
-            Reason::RequestIdReused => "REQUEST_ID_REUSED",
-            Reason::CursorExpired => "CURSOR_EXPIRED",
-            Reason::CursorForeign => "CURSOR_FOREIGN",
-            Reason::CursorInFuture => "CURSOR_IN_FUTURE",
-            Reason::MessageTooLarge => "MESSAGE_TOO_LARGE",
-            Reason::DiskFull => "DISK_FULL",
-            Reason::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Reason::StoreUnavailable => "STORE_UNAVAILABLE",
-            Reason::ShuttingDown => "SHUTTING_DOWN",
-            Reason::UnknownMethod => "UNKNOWN_METHOD",
-            Reason::UnsupportedEncoding => "UNSUPPORTED_ENCODING",
-            Reason::Cancelled => "CANCELLED",
-            Reason::Internal => "INTERNAL",
-        }
-    }
-}
+/// When it may try again after something was too much.
+const RETRY_LATER: Duration = Duration::from_secs(1);
 
 /// A status with its one `ErrorInfo`, and nothing else.
 #[must_use]
@@ -418,6 +351,32 @@ pub fn commit(error: &CommitError) -> Status {
         CommitError::Refused(refusal) => refused(refusal),
         CommitError::Store(error) => store(error),
     }
+}
+
+/// What it is to a client that it may not.
+#[must_use]
+pub fn denied(why: &Denied) -> Status {
+    let message = why.to_string();
+    let (code, reason) = match why {
+        Denied::Missing | Denied::Invalid => (Code::Unauthenticated, Reason::TokenInvalid),
+        Denied::Revoked => (Code::Unauthenticated, Reason::TokenRevoked),
+        Denied::Expired => (Code::Unauthenticated, Reason::TokenExpired),
+        Denied::Changed => (Code::Unauthenticated, Reason::AccessChanged),
+        Denied::Role(_) => (Code::PermissionDenied, Reason::RoleRequired),
+        Denied::Scope(_) => (Code::PermissionDenied, Reason::OutOfScope),
+        Denied::TooManyGuesses => return limited(Reason::RateLimited, message),
+        Denied::Store(error) => return store(error),
+    };
+    plain(code, reason, message)
+}
+
+/// `RESOURCE_EXHAUSTED`: too much at once, or too fast; later it may be taken.
+#[must_use]
+pub fn limited(reason: Reason, message: impl Into<String>) -> Status {
+    let code = Code::ResourceExhausted;
+    with(code, reason, message, HashMap::new(), |details| {
+        details.set_retry_info(Some(RETRY_LATER));
+    })
 }
 
 /// What a stream that cannot be served is to a client (F6).

@@ -281,7 +281,7 @@ impl Worker {
             let before = job
                 .request
                 .id
-                .and_then(|id| found.get(&(job.request.author.clone(), id)));
+                .and_then(|id| found.get(&(job.request.by.author.clone(), id)));
             match before {
                 None => fresh.push(job),
                 Some(before) if before.fingerprint != job.request.fingerprint => {

@@ -4,6 +4,7 @@
 
 mod answers;
 mod append;
+mod audit;
 mod columns;
 mod committer;
 mod compaction;
@@ -20,6 +21,7 @@ mod requests;
 mod snapshot;
 mod stored;
 mod tally;
+mod tokens;
 mod wake;
 mod world;
 
@@ -31,6 +33,7 @@ use sqlx::{
 };
 
 pub use self::{
+    audit::{AuditEntry, AuditQuestion},
     committer::{CommitError, Committed, Committer},
     compaction::Compacted,
     error::Error,
@@ -40,6 +43,7 @@ pub use self::{
     log::{LogEntry, LogPage},
     snapshot::{Entry, Extract, Gone, SnapshotPage},
     stored::{StoredRecord, View},
+    tokens::{Revoked, StoredToken},
     wake::Wake,
 };
 

@@ -15,6 +15,7 @@
     reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"
 )]
 
+mod access;
 mod architecture;
 mod bad_input;
 mod cli;

@@ -12,6 +12,7 @@ use crate::{
         filter::ViewArg,
         json,
         output::{self, Format, printable, say, state_word},
+        when,
     },
     client::{Client, Failure},
     proto::v1::{DiffRevisionsRequest, FieldDifference, ListRevisionsRequest, Revision, View},
@@ -168,20 +169,11 @@ fn table(revisions: &[Revision]) -> Table {
             revision.revision.to_string(),
             what.to_ascii_lowercase(),
             state_word(revision.state()),
-            revision.time.as_ref().map(when).unwrap_or_default(),
+            revision.time.as_ref().map(when::shown).unwrap_or_default(),
             printable(&revision.author),
             printable(&revision.changed_fields.join(", ")),
             printable(&revision.note),
         ]);
     }
     table
-}
-
-/// To the second, in UTC.
-fn when(time: &prost_types::Timestamp) -> String {
-    let time = prost_types::Timestamp {
-        seconds: time.seconds,
-        nanos: 0,
-    };
-    time.to_string().replace('T', " ").replace('Z', " UTC")
 }

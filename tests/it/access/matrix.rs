@@ -1,0 +1,568 @@
+//! Every method × every caller × every stand of a record, against [`super::expected`]. A method of the schema that no
+//! call here reaches fails the test, and so does a caller who learns more from a refusal than that it is one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use dateline::{
+    client::Client,
+    proto::{
+        DESCRIPTORS,
+        v1::{
+            BatchGetRecordsRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
+            CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
+            ForkFeedRequest, GetFeedRequest, GetRecordRequest, ListAuditEntriesRequest,
+            ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, LoadRecordsRequest,
+            MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest,
+            RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
+            SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest,
+            UpdateRecordRequest, UpdateTokenRequest, View, WatchRequest, Write,
+            compact_feed_request::Before, watch_request::Start,
+        },
+    },
+};
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt;
+
+use super::{
+    callers::{Two, client, in_an_hour, token, two},
+    expected::{Answer, EVERYBODY, Who, answer, may_call, told},
+    stage::{Cast, STANDS, set},
+};
+use crate::{
+    gold::version,
+    life::hands::{
+        commit_of, correct, create, delete, dump, mask, merge, on_desk, publish, purge, restore,
+        retract, saying, send_back, submit, text_field, unmerge, until, update,
+    },
+    rig::PATIENCE,
+};
+
+/// What came of a call: everything that was answered, as text, or the refusal.
+type Outcome = Result<String, Status>;
+
+fn text<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Outcome {
+    answer.map(|answer| format!("{:?}", answer.into_inner()))
+}
+
+/// The view that a call names.
+fn view(call: &str) -> View {
+    if call.ends_with(" desk") {
+        View::Desk
+    } else {
+        View::Published
+    }
+}
+
+/// Calls about one record.
+const OF_ONE: &[&str] = &[
+    "GetRecord",
+    "GetRecord desk",
+    "GetRecord at",
+    "GetRecord at desk",
+    "GetRecord as of",
+    "GetRecord as of desk",
+    "BatchGetRecords",
+    "BatchGetRecords desk",
+    "ListRevisions",
+    "ListRevisions desk",
+    "DiffRevisions",
+    "DiffRevisions desk",
+    "CreateRecord",
+    "UpdateRecord",
+    "DeleteRecord",
+    "SubmitRecords",
+    "SendBackRecords",
+    "PublishRecords",
+    "CorrectRecord",
+    "RetractRecords",
+    "MergeRecord",
+    "UnmergeRecord",
+    "RestoreRecord",
+    "PurgeRecord",
+    "Commit create",
+    "Commit update",
+    "Commit delete",
+    "Commit submit",
+    "Commit send back",
+    "Commit publish",
+    "Commit correct",
+    "Commit retract",
+    "Commit merge",
+    "Commit unmerge",
+    "Commit restore",
+    "Commit purge",
+];
+
+/// Calls that tell of all records.
+const OF_ALL: &[&str] = &[
+    "ListRecords",
+    "ListRecords desk",
+    "Watch",
+    "Watch desk",
+    "Watch snapshot",
+    "Watch snapshot desk",
+    "Export",
+    "Export desk",
+];
+
+/// Calls that tell of none.
+const OF_NONE: &[&str] = &[
+    "GetFeed",
+    "GetFeed desk",
+    "CompactFeed",
+    "ForkFeed",
+    "LoadRecords",
+    "CreateToken",
+    "ListTokens",
+    "UpdateToken",
+    "RevokeToken",
+    "ListAuditEntries",
+];
+
+async fn read_one(client: &mut Client, call: &str, name: String, head: i64) -> Outcome {
+    let at = view(call).into();
+    let get = GetRecordRequest {
+        name: name.clone(),
+        view: at,
+        no_redirect: true,
+        ..GetRecordRequest::default()
+    };
+    match call.trim_end_matches(" desk") {
+        "GetRecord" => text(client.records.get_record(get).await),
+        "GetRecord at" => {
+            let revision = Some(2);
+            text(client.records.get_record(GetRecordRequest { revision, ..get }).await)
+        }
+        "GetRecord as of" => {
+            let as_of = Some(head);
+            text(client.records.get_record(GetRecordRequest { as_of, ..get }).await)
+        }
+        "BatchGetRecords" => {
+            let request = BatchGetRecordsRequest {
+                names: vec![name],
+                view: at,
+                ..BatchGetRecordsRequest::default()
+            };
+            text(client.records.batch_get_records(request).await)
+        }
+        "ListRevisions" => {
+            let request = ListRevisionsRequest {
+                name,
+                view: at,
+                ..ListRevisionsRequest::default()
+            };
+            text(client.records.list_revisions(request).await)
+        }
+        "DiffRevisions" => {
+            let request = DiffRevisionsRequest {
+                name,
+                view: at,
+                from_revision: 2,
+                to_revision: 2,
+            };
+            text(client.records.diff_revisions(request).await)
+        }
+        other => panic!("no call {other}"),
+    }
+}
+
+fn write_of(verb: &str, cast: &Cast, winner: &dateline::proto::v1::Record) -> Write {
+    let record = &cast.record;
+    let changed = saying(record, &format!("changed {}", cast.stand.words()));
+    match verb {
+        "create" => create(record),
+        "update" => update(&changed, &[text_field(record)]),
+        "delete" => delete(record),
+        "submit" => submit(record),
+        "send back" => send_back(record, "again"),
+        "publish" => publish(record),
+        "correct" => correct(&changed, &[text_field(record)], "mistaken"),
+        "retract" => retract(record, "mistaken", false),
+        "merge" => merge(record, winner),
+        "unmerge" => unmerge(record),
+        "restore" => restore(record, 1, "better before"),
+        "purge" => purge(record, false),
+        other => panic!("no write {other}"),
+    }
+}
+
+async fn write_one(
+    client: &mut Client,
+    call: &str,
+    cast: &Cast,
+    winner: &dateline::proto::v1::Record,
+) -> Outcome {
+    if let Some(verb) = call.strip_prefix("Commit ") {
+        let mut request = commit_of(vec![write_of(verb, cast, winner)]);
+        request.validate_only = true;
+        return text(client.editorial.commit(request).await);
+    }
+    let (record, validate_only) = (cast.record.clone(), true);
+    let records = vec![version(&record)];
+    let of = Some(version(&record));
+    let changed = Some(saying(&record, &format!("changed {}", cast.stand.words())));
+    let update_mask = mask(&[text_field(&record)]);
+    let note = "mistaken".to_owned();
+    macro_rules! call {
+        ($service:ident . $method:ident, $request:ident { $($field:ident $(: $value:expr)?),* }) => {
+            text(client.$service.$method($request {
+                validate_only,
+                $($field $(: $value)?,)*
+                ..$request::default()
+            }).await)
+        };
+    }
+    match call {
+        "CreateRecord" => {
+            call!(records.create_record, CreateRecordRequest { record: Some(record) })
+        }
+        "UpdateRecord" => call!(records.update_record, UpdateRecordRequest { record: changed, update_mask }),
+        "DeleteRecord" => {
+            let version = version(&record);
+            call!(records.delete_record, DeleteRecordRequest { name: version.name, etag: version.etag })
+        }
+        "SubmitRecords" => call!(editorial.submit_records, SubmitRecordsRequest { records }),
+        "SendBackRecords" => call!(editorial.send_back_records, SendBackRecordsRequest { records, note }),
+        "PublishRecords" => call!(editorial.publish_records, PublishRecordsRequest { records }),
+        "CorrectRecord" => {
+            call!(editorial.correct_record, CorrectRecordRequest { record: changed, update_mask, note })
+        }
+        "RetractRecords" => call!(editorial.retract_records, RetractRecordsRequest { records, note }),
+        "MergeRecord" => {
+            let into = Some(version(winner));
+            call!(editorial.merge_record, MergeRecordRequest { record: of, into, note })
+        }
+        "UnmergeRecord" => call!(editorial.unmerge_record, UnmergeRecordRequest { record: of, note }),
+        "RestoreRecord" => {
+            call!(editorial.restore_record, RestoreRecordRequest { record: of, revision: 1, note })
+        }
+        "PurgeRecord" => call!(editorial.purge_record, PurgeRecordRequest { record: of, note }),
+        other => panic!("no call {other}"),
+    }
+}
+
+/// Reads a stream until it has told everything there is.
+async fn drained<T: std::fmt::Debug>(
+    answer: Result<tonic::Response<Streaming<T>>, Status>,
+    is_last: impl Fn(&T) -> bool,
+) -> Outcome {
+    let mut stream = answer?.into_inner();
+    let mut all = String::new();
+    let reading = async {
+        while let Some(message) = stream.message().await? {
+            all += &format!("{message:?}\n");
+            if is_last(&message) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    };
+    let read: Result<(), Status> = tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    read.map(|()| all)
+}
+
+async fn read_all(client: &mut Client, call: &str) -> Outcome {
+    let at = view(call).into();
+    let watch = |origin: Origin| WatchRequest {
+        view: at,
+        start: Some(Start::Origin(origin.into())),
+        ..WatchRequest::default()
+    };
+    match call.trim_end_matches(" desk") {
+        "ListRecords" => {
+            let request = ListRecordsRequest {
+                view: at,
+                page_size: 1000,
+                ..ListRecordsRequest::default()
+            };
+            text(client.records.list_records(request).await)
+        }
+        "Watch" => {
+            let answer = client.feed.watch(watch(Origin::Beginning)).await;
+            let at_head = |message: &dateline::proto::v1::WatchResponse| {
+                let head = message.checkpoint.as_ref();
+                head.is_some_and(|head| head.sequence > 0 && head.sequence == head.head_sequence)
+            };
+            drained(answer, at_head).await
+        }
+        "Watch snapshot" => {
+            let answer = client.feed.watch(watch(Origin::Snapshot)).await;
+            let caught_up = |message: &dateline::proto::v1::WatchResponse| {
+                message.checkpoint.as_ref().is_some_and(|point| point.caught_up)
+            };
+            drained(answer, caught_up).await
+        }
+        "Export" => {
+            let request = ExportRequest {
+                view: at,
+                ..ExportRequest::default()
+            };
+            drained(client.exports.export(request).await, |part| part.complete).await
+        }
+        other => panic!("no call {other}"),
+    }
+}
+
+async fn other(client: &mut Client, call: &str) -> Outcome {
+    match call.trim_end_matches(" desk") {
+        "GetFeed" => {
+            let view = view(call).into();
+            text(client.feed.get_feed(GetFeedRequest { view }).await)
+        }
+        "CompactFeed" => {
+            let request = CompactFeedRequest {
+                before: Some(Before::DeskSequence(1)),
+                validate_only: true,
+            };
+            text(client.admin.compact_feed(request).await)
+        }
+        "ForkFeed" => {
+            let feed = uuid::Uuid::nil().to_string();
+            text(client.admin.fork_feed(ForkFeedRequest { feed }).await)
+        }
+        "LoadRecords" => text(client.admin.load_records(LoadRecordsRequest::default()).await),
+        "CreateToken" => {
+            let request = CreateTokenRequest {
+                name: "other".into(),
+                roles: vec![Role::Reader.into()],
+                expire_time: Some(in_an_hour()),
+                ..CreateTokenRequest::default()
+            };
+            text(client.admin.create_token(request).await)
+        }
+        "ListTokens" => text(client.admin.list_tokens(ListTokensRequest::default()).await),
+        "UpdateToken" => {
+            let request = UpdateTokenRequest {
+                id: "aaaaaaaa".into(),
+                roles: vec![Role::Reader.into()],
+                ..UpdateTokenRequest::default()
+            };
+            text(client.admin.update_token(request).await)
+        }
+        "RevokeToken" => {
+            let id = "aaaaaaaa".into();
+            text(client.admin.revoke_token(RevokeTokenRequest { id }).await)
+        }
+        "ListAuditEntries" => {
+            let request = ListAuditEntriesRequest::default();
+            text(client.admin.list_audit_entries(request).await)
+        }
+        other => panic!("no call {other}"),
+    }
+}
+
+/// A refusal, all of it.
+fn all_of(status: &Status) -> String {
+    format!("{:?} {} {:?}", status.code(), status.message(), status.get_error_details())
+}
+
+fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    details.error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// What was wrong, by cell, and how many cells there were.
+#[derive(Default)]
+struct Tally {
+    cells: usize,
+    wrong: Vec<String>,
+    /// Refusals of callers who may not, by call and caller: there has to be one for all records.
+    refusals: BTreeMap<String, BTreeSet<String>>,
+    /// Answers for what is not there, without the name: there has to be one for all stands.
+    missing: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Tally {
+    fn cell(&mut self, at: &str, is_right: bool, outcome: &Outcome) {
+        self.cells += 1;
+        if !is_right {
+            let outcome = match outcome {
+                Ok(text) => text.chars().take(600).collect(),
+                Err(status) => all_of(status),
+            };
+            self.wrong.push(format!("{at}: {outcome}"));
+        }
+    }
+
+    /// A caller who may not: refused with its reason, and with nothing that the record says.
+    fn refused(&mut self, call: &str, who: Who, outcome: &Outcome, words: &[String]) {
+        let (code, expected) = match who.refusal() {
+            Some(expected) => (Code::Unauthenticated, expected),
+            None => (Code::PermissionDenied, "ROLE_REQUIRED"),
+        };
+        let is_right = outcome.as_ref().is_err_and(|status| {
+            let all = all_of(status);
+            let says_nothing = words.iter().all(|words| !all.contains(words.as_str()));
+            status.code() == code && reason(status) == expected && says_nothing
+        });
+        if let Err(status) = outcome {
+            let key = format!("{call} by {who:?}");
+            self.refusals.entry(key).or_default().insert(all_of(status));
+        }
+        self.cell(&format!("{call} by {who:?} has to be refused"), is_right, outcome);
+    }
+
+    fn of_one(&mut self, call: &str, who: Who, cast: &Cast, outcome: &Outcome) {
+        let (name, words) = (cast.stand.name(), cast.stand.words());
+        let expected = answer(call, who, cast.stand);
+        let is_batch = call.starts_with("Batch");
+        let is_right = match (expected, outcome) {
+            (Answer::Whole, Ok(text)) => text.contains(&name) && text.contains(&words),
+            (Answer::Name, Ok(text)) => {
+                !text.contains(&words) && (text.contains(&name) || call.starts_with("List"))
+            }
+            (Answer::NotThere, Ok(text)) if is_batch => {
+                text.contains(&name) && !text.contains(&words) && text.contains("records: []")
+            }
+            (Answer::NotThere, Err(status)) if !is_batch => {
+                status.code() == Code::NotFound && reason(status) == "RECORD_NOT_FOUND"
+            }
+            (Answer::Something, Ok(text)) => !text.contains(&words) || call.starts_with("Diff"),
+            (Answer::Refused(code, expected), Err(status)) => {
+                status.code() == code && reason(status) == expected
+            }
+            _ => false,
+        };
+        if expected == Answer::NotThere {
+            let said = match outcome {
+                Ok(text) => text.clone(),
+                Err(status) => all_of(status),
+            };
+            let key = format!("{call} by {who:?}");
+            let said = said.replace(&name, "NAME");
+            self.missing.entry(key).or_default().insert(said);
+        }
+        let at = format!("{call} by {who:?} of {:?}, expected {expected:?}", cast.stand);
+        self.cell(&at, is_right, outcome);
+    }
+
+    fn of_all(&mut self, call: &str, who: Who, outcome: &Outcome) {
+        let shown: &[_] = if who == Who::EventsOnly { &[] } else { told(call) };
+        for stand in STANDS {
+            let is_right = outcome.as_ref().is_ok_and(|text| {
+                // A name is told of what has gone only by who saw it before.
+                let name_is_due = !shown.is_empty() || !text.contains(&stand.name());
+                text.contains(&stand.words()) == shown.contains(&stand) && name_is_due
+            });
+            let at = format!("{call} by {who:?} of {stand:?}");
+            self.cell(&at, is_right, outcome);
+        }
+    }
+}
+
+/// The method of the schema that a call is one of.
+fn method(call: &str) -> &str {
+    call.split(' ').next().unwrap()
+}
+
+fn methods_of_the_schema() -> BTreeSet<String> {
+    let services = DESCRIPTORS.services();
+    let ours = services.filter(|service| service.package_name() == "dateline.v1");
+    let methods = ours.flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| method.name().to_owned()).collect()
+}
+
+async fn callers(two: &Two) -> HashMap<Who, Client> {
+    let admin = &two.open.client;
+    let mut clients = HashMap::new();
+    for who in EVERYBODY {
+        let (roles, scope) = who.token();
+        let caller = match who {
+            Who::Nobody => Client::connect(&two.closed.address).await.unwrap(),
+            Who::Forger => client(&two.closed.address, "dateline_aaaaaaaa_0123456789012345678901234567890123456789012").await,
+            _ => {
+                let (token, secret) = token(admin, roles, scope).await;
+                if who == Who::Revoked {
+                    let request = RevokeTokenRequest { id: token.id };
+                    admin.clone().admin.revoke_token(request).await.unwrap();
+                }
+                client(&two.closed.address, &secret).await
+            }
+        };
+        clients.insert(who, caller);
+    }
+    clients
+}
+
+/// What the database keeps of records: to see that nothing was written.
+async fn records(url: &str) -> Vec<String> {
+    let all = dump(url).await;
+    ["changes", "records", "links"].iter().map(|table| all[*table].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothing_else() {
+    let called: BTreeSet<_> = [OF_ONE, OF_ALL, OF_NONE].concat().into_iter().map(|call| method(call).to_owned()).collect();
+    assert_eq!(called, methods_of_the_schema(), "a method of the schema has no row here");
+
+    let two = two().await;
+    let cast = set(&two.open.client).await;
+    let winner = on_desk(&two.open.client, "actors/winner").await;
+    let heads = crate::life::hands::heads(&two.url).await;
+    // The other server hears of it.
+    let mut clients = callers(&two).await;
+    let mut admin = clients[&Who::Admin].clone();
+    until("the other server has heard of everything", async || {
+        let view = View::Desk.into();
+        let feed = admin.feed.get_feed(GetFeedRequest { view }).await.unwrap();
+        feed.into_inner().head_sequence == heads.0
+    })
+    .await;
+    let before = records(&two.url).await;
+    let words: Vec<_> = STANDS.iter().map(|stand| stand.words()).collect();
+    let mut tally = Tally::default();
+    for who in EVERYBODY {
+        let client = clients.get_mut(&who).unwrap();
+        for call in OF_ONE {
+            let may = may_call(call).contains(&who);
+            for cast in &cast {
+                let head = if view(call) == View::Desk { heads.0 } else { heads.1 };
+                let is_read = method(call).starts_with("Get") || method(call).starts_with("Batch")
+                    || method(call).starts_with("List") || method(call).starts_with("Diff");
+                let outcome = if is_read {
+                    read_one(client, call, cast.stand.name(), head).await
+                } else {
+                    write_one(client, call, cast, &winner).await
+                };
+                if may {
+                    tally.of_one(call, who, cast, &outcome);
+                } else {
+                    tally.refused(call, who, &outcome, &words);
+                }
+            }
+        }
+        for call in OF_ALL {
+            let outcome = read_all(client, call).await;
+            if may_call(call).contains(&who) {
+                tally.of_all(call, who, &outcome);
+            } else {
+                tally.refused(call, who, &outcome, &words);
+            }
+        }
+        for call in OF_NONE {
+            let outcome = other(client, call).await;
+            if may_call(call).contains(&who) {
+                // Answered, or refused for what was asked and not for who asked.
+                let is_right = match (*call, &outcome) {
+                    ("GetFeed", Ok(text)) => text.contains("digest: Some") == !matches!(who, Who::ActorsOnly | Who::EventsOnly),
+                    ("ListTokens", Ok(text)) => text.contains("tester") && !text.contains("secret"),
+                    ("ForkFeed" | "LoadRecords", Err(status)) => status.code() == Code::InvalidArgument,
+                    ("UpdateToken" | "RevokeToken", Err(status)) => reason(status) == "TOKEN_NOT_FOUND",
+                    (_, Ok(_)) => true,
+                    _ => false,
+                };
+                tally.cell(&format!("{call} by {who:?}"), is_right, &outcome);
+            } else {
+                tally.refused(call, who, &outcome, &words);
+            }
+        }
+    }
+    for (what, said) in tally.refusals.iter().chain(&tally.missing) {
+        assert_eq!(said.len(), 1, "{what}: told apart by what is said: {said:#?}");
+    }
+    assert!(tally.wrong.is_empty(), "{} of {} cells:\n{}", tally.wrong.len(), tally.cells, tally.wrong.join("\n"));
+    assert_eq!(records(&two.url).await, before, "a call that only checks has written");
+    println!("{} cells", tally.cells);
+    let least = EVERYBODY.len() * (OF_ONE.len() * STANDS.len() + OF_ALL.len() + OF_NONE.len());
+    assert!(tally.cells >= least, "{}", tally.cells);
+}
