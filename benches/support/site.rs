@@ -98,6 +98,7 @@ fn config(url: &str) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         database: Database::Url(url.to_owned()),
+        tls: None,
         metrics: None,
         store: Settings::default(),
         limits: Limits::default(),

@@ -130,6 +130,7 @@ async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Resu
             args.programs
                 .options(scratch.path.clone(), "dateline demo")?,
         ),
+        tls: None,
         metrics: None,
         store: Settings::default(),
         limits: Limits::default(),

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::edge;
 use crate::store::{Settings, embedded};
 
 /// Where the records are kept.
@@ -21,6 +22,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the records are kept.
     pub database: Database,
+    /// Where TLS comes from; plain text without it.
+    pub tls: Option<edge::TlsFiles>,
     /// Where metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// How the database is used.
@@ -40,10 +43,12 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Largest message of a call about many records, in bytes.
     pub batch_bytes: usize,
-    /// Longest that a unary call may take.
+    /// Longest that a call may take until its answer begins, whatever its client allows.
     pub deadline: Duration,
     /// Streams and calls at once on one connection.
     pub streams_per_connection: u32,
+    /// What connections may do.
+    pub edge: edge::Limits,
 }
 
 impl Default for Limits {
@@ -53,6 +58,7 @@ impl Default for Limits {
             batch_bytes: 4 * 1024 * 1024,
             deadline: Duration::from_mins(1),
             streams_per_connection: 256,
+            edge: edge::Limits::default(),
         }
     }
 }

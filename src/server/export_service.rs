@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     codec::Ready,
+    leaving::Leaving,
     read::{Pieces, check, view},
     status::{self, Reason},
 };
@@ -38,6 +39,7 @@ impl ExportService for Exports {
     type ExportStream = Responses;
 
     async fn export(&self, request: Request<ExportRequest>) -> Result<Response<Responses>, Status> {
+        let leaving = Leaving::of(&self.stop, request.extensions());
         let mut request = request.into_inner();
         // By the names that it says, and no others: what it means must not change.
         let filter = Filter::new(request.filter.as_ref());
@@ -46,10 +48,10 @@ impl ExportService for Exports {
         check(&mut request, Reason::InvalidRequest)?;
         let view = view(request.view());
         let order = order(&request, filter, view)?;
-        let export = self.feed.export(order, self.stop.child_token()).await;
+        let export = self.feed.export(order, leaving.token()).await;
         let export = export.map_err(|error| status::feed(&error))?;
         metrics::counter!("dateline_exports").increment(1);
-        Ok(Response::new(Box::pin(responses(export, view))))
+        Ok(Response::new(Box::pin(responses(export, view, leaving))))
     }
 }
 
@@ -106,27 +108,31 @@ enum Step {
 fn responses(
     export: Export,
     view: View,
+    leaving: Leaving,
 ) -> impl Stream<Item = Result<Ready<ExportResponse>, Status>> + Send {
-    stream::unfold(Step::Begin(export), move |step| async move {
-        match step {
-            Step::Begin(export) => Some((Ok(begin(&export, view)), Step::Go(export))),
-            Step::Go(mut export) => Some(match export.next().await {
-                Ok(Some(ExportItem::Part(pieces, cursor))) => {
-                    (Ok(part(pieces, &cursor)), Step::Go(export))
-                }
-                Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
-                Ok(None) => {
-                    let message = "the server is shutting down; go on from the last cursor, here or elsewhere";
-                    (
-                        Err(status::unavailable(Reason::ShuttingDown, message)),
-                        Step::Over,
-                    )
-                }
-                Err(error) => (Err(status::feed(&error)), Step::Over),
-            }),
-            Step::Over => None,
-        }
+    stream::unfold(Step::Begin(export), move |step| {
+        let leaving = leaving.clone();
+        async move { next(step, view, &leaving).await }
     })
+}
+
+async fn next(
+    step: Step,
+    view: View,
+    leaving: &Leaving,
+) -> Option<(Result<Ready<ExportResponse>, Status>, Step)> {
+    match step {
+        Step::Begin(export) => Some((Ok(begin(&export, view)), Step::Go(export))),
+        Step::Go(mut export) => Some(match export.next().await {
+            Ok(Some(ExportItem::Part(pieces, cursor))) => {
+                (Ok(part(pieces, &cursor)), Step::Go(export))
+            }
+            Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
+            Ok(None) => (Err(leaving.status()), Step::Over),
+            Err(error) => (Err(status::feed(&error)), Step::Over),
+        }),
+        Step::Over => None,
+    }
 }
 
 fn begin(export: &Export, view: View) -> Ready<ExportResponse> {
