@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::edge;
 use crate::{
     access,
     store::{Settings, embedded},
@@ -24,6 +25,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the records are kept.
     pub database: Database,
+    /// Where TLS comes from; plain text without it.
+    pub tls: Option<edge::TlsFiles>,
     /// Where metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// How the database is used.
@@ -49,7 +52,7 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Largest message of a call about many records, in bytes.
     pub batch_bytes: usize,
-    /// Longest that a unary call may take.
+    /// Longest that a call may take until its answer begins, whatever its client allows.
     pub deadline: Duration,
     /// Streams and calls at once on one connection.
     pub streams_per_connection: u32,
@@ -57,6 +60,8 @@ pub struct Limits {
     pub streams: usize,
     /// Exports of all callers at once.
     pub exports: usize,
+    /// What connections may do.
+    pub edge: edge::Limits,
 }
 
 impl Default for Limits {
@@ -68,6 +73,7 @@ impl Default for Limits {
             streams_per_connection: 256,
             streams: 20_000,
             exports: 8,
+            edge: edge::Limits::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     codec::Ready,
     door::admitted,
     guarded::Guarded,
+    leaving::Leaving,
     read::{Pieces, check, sight},
     status::{self, Reason},
 };
@@ -41,6 +42,7 @@ impl ExportService for Exports {
     type ExportStream = Responses;
 
     async fn export(&self, request: Request<ExportRequest>) -> Result<Response<Responses>, Status> {
+        let leaving = Leaving::of(&self.stop, request.extensions());
         let (admitted, mut request) = admitted(request)?;
         let sight = sight(admitted.caller(), request.view())?;
         // By the names that it says, and no others: what it means must not change.
@@ -49,10 +51,10 @@ impl ExportService for Exports {
             filter.map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))?;
         check(&mut request, Reason::InvalidRequest)?;
         let order = order(&request, sight.narrow(filter), &sight)?;
-        let export = self.feed.export(order, self.stop.child_token()).await;
+        let export = self.feed.export(order, leaving.token()).await;
         let export = export.map_err(|error| status::feed(&error))?;
         metrics::counter!("dateline_exports").increment(1);
-        let responses = responses(export, sight);
+        let responses = responses(export, sight, leaving);
         Ok(Response::new(Box::pin(Guarded::new(&admitted, responses))))
     }
 }
@@ -112,27 +114,30 @@ enum Step {
 fn responses(
     export: Export,
     sight: Sight,
+    leaving: Leaving,
 ) -> impl Stream<Item = Result<Ready<ExportResponse>, Status>> + Send {
-    stream::unfold(Step::Begin(export, sight), move |step| async move {
-        match step {
-            Step::Begin(export, sight) => Some((Ok(begin(&export, &sight)), Step::Go(export))),
-            Step::Go(mut export) => Some(match export.next().await {
-                Ok(Some(ExportItem::Part(pieces, cursor))) => {
-                    (Ok(part(pieces, &cursor)), Step::Go(export))
-                }
-                Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
-                Ok(None) => {
-                    let message = "the server is shutting down; go on from the last cursor, here or elsewhere";
-                    (
-                        Err(status::unavailable(Reason::ShuttingDown, message)),
-                        Step::Over,
-                    )
-                }
-                Err(error) => (Err(status::feed(&error)), Step::Over),
-            }),
-            Step::Over => None,
-        }
+    stream::unfold(Step::Begin(export, sight), move |step| {
+        let leaving = leaving.clone();
+        async move { next(step, &leaving).await }
     })
+}
+
+async fn next(
+    step: Step,
+    leaving: &Leaving,
+) -> Option<(Result<Ready<ExportResponse>, Status>, Step)> {
+    match step {
+        Step::Begin(export, sight) => Some((Ok(begin(&export, &sight)), Step::Go(export))),
+        Step::Go(mut export) => Some(match export.next().await {
+            Ok(Some(ExportItem::Part(pieces, cursor))) => {
+                (Ok(part(pieces, &cursor)), Step::Go(export))
+            }
+            Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
+            Ok(None) => (Err(leaving.status()), Step::Over),
+            Err(error) => (Err(status::feed(&error)), Step::Over),
+        }),
+        Step::Over => None,
+    }
 }
 
 fn begin(export: &Export, sight: &Sight) -> Ready<ExportResponse> {

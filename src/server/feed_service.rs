@@ -24,6 +24,7 @@ use super::{
     codec::{Ready, ReadyCodec},
     door::{admitted, identified},
     guarded::Guarded,
+    leaving::Leaving,
     read::{Pieces, check, filter, read_time, sight},
     status::{self, Reason},
 };
@@ -131,6 +132,7 @@ impl FeedService for Feeds {
     type WatchStream = Responses;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Responses>, Status> {
+        let leaving = Leaving::of(&self.stop, request.extensions());
         let (admitted, mut request) = admitted(request)?;
         let sight = sight(admitted.caller(), request.view())?;
         let wanted = filter(&self.store, &sight, request.filter.as_ref()).await?;
@@ -148,9 +150,9 @@ impl FeedService for Feeds {
             spared_before: spared_before(&request)?,
             digest: request.digest,
         };
-        let subscription = self.feed.subscribe(order, self.stop.child_token()).await;
+        let subscription = self.feed.subscribe(order, leaving.token()).await;
         let subscription = subscription.map_err(|error| status::feed(&error))?;
-        let responses = responses(subscription);
+        let responses = responses(subscription, leaving);
         Ok(Response::new(Box::pin(Guarded::new(&admitted, responses))))
     }
 
@@ -226,20 +228,14 @@ fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Statu
 
 fn responses(
     subscription: Subscription,
+    leaving: Leaving,
 ) -> impl Stream<Item = Result<Ready<WatchResponse>, Status>> + Send {
-    let open = OpenStream::new(subscription);
+    let open = OpenStream::new(subscription, leaving);
     stream::unfold(Some(open), |open| async move {
         let mut open = open?;
         match open.subscription.next().await {
             Ok(Some(item)) => Some((Ok(response(item)), Some(open))),
-            Ok(None) => {
-                let message =
-                    "the server is shutting down; resume from the last cursor, here or elsewhere";
-                Some((
-                    Err(status::unavailable(Reason::ShuttingDown, message)),
-                    None,
-                ))
-            }
+            Ok(None) => Some((Err(open.leaving.status()), None)),
             Err(error) => Some((Err(ended(&error)), None)),
         }
     })
@@ -315,12 +311,16 @@ fn told(checkpoint: feed::Checkpoint) -> (String, Checkpoint) {
 /// Counts open streams for as long as it lives.
 struct OpenStream {
     subscription: Subscription,
+    leaving: Leaving,
 }
 
 impl OpenStream {
-    fn new(subscription: Subscription) -> Self {
+    fn new(subscription: Subscription, leaving: Leaving) -> Self {
         metrics::gauge!("dateline_watch_streams").increment(1.0);
-        Self { subscription }
+        Self {
+            subscription,
+            leaving,
+        }
     }
 }
 

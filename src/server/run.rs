@@ -6,14 +6,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::Layer;
 
 use super::{
     admin_service::Admin,
     config::{Config, Database, Limits},
     door::DoorLayer,
     dress::DressLayer,
+    edge::{Edge, TlsError},
     editorial_service::Editorial,
     export_service::Exports,
     feed_service::{FeedServer, Feeds},
@@ -57,12 +59,12 @@ pub enum Error {
     /// The database cannot be used.
     #[error("{}", tell(.0))]
     Store(#[from] store::Error),
-    /// Serving failed.
-    #[error("serving failed: {0}")]
-    Serve(#[from] tonic::transport::Error),
     /// Who may do what cannot be read.
     #[error("{0:#}")]
     Access(anyhow::Error),
+    /// TLS is wanted and cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The metrics endpoint cannot be had.
     #[error("cannot serve metrics: {0}")]
     Metrics(String),
@@ -120,6 +122,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         address: config.listen,
         source,
     })?;
+    let edge = Edge::new(listener, &config.limits, config.tls)?;
     if let Some(metrics) = config.metrics {
         super::metrics::serve(metrics)?;
     }
@@ -137,12 +140,12 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     let serving = tokio::spawn({
         let stop = stop.clone();
         async move {
-            let served = parts.serve(listener, &limits, reflection, grace, stop).await;
+            parts.serve(edge, &limits, reflection, grace, stop).await;
             if let Some(cluster) = cluster {
                 cluster.stop().await?;
             }
             tracing::info!("stopped");
-            served
+            Ok(())
         }
     });
     Ok(Running {
@@ -237,12 +240,12 @@ impl Parts {
 
     async fn serve(
         self,
-        listener: TcpListener,
+        edge: Edge,
         limits: &Limits,
         reflection: bool,
         grace: Duration,
         stop: CancellationToken,
-    ) -> Result<(), Error> {
+    ) {
         let Self {
             store,
             committer,
@@ -283,21 +286,20 @@ impl Parts {
             stop: streams_stop.clone(),
         };
         let feeds = FeedServer::new(feeds, limits.message_bytes);
-        let router = transport(limits)
-            .layer(DressLayer {
-                deadline: limits.deadline,
-            })
-            .layer(DoorLayer::new(gate, store.clone(), limits))
-            .add_service(health_service)
+        let routes = Routes::new(health_service)
             .add_service(records)
             .add_service(editorial)
             .add_service(feeds)
             .add_service(admin)
             .add_service(exports);
-        let router = if reflection { with_reflection(router) } else { router };
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let routes = if reflection { with_reflection(routes) } else { routes };
+        let dress = DressLayer {
+            deadline: limits.deadline,
+        };
+        let door = DoorLayer::new(gate, store.clone(), limits);
+        let service = dress.layer(door.layer(routes.prepare()));
         let stopping = {
-            let stop = stop.clone();
+            let (stop, streams_stop) = (stop.clone(), streams_stop.clone());
             async move {
                 stop.cancelled().await;
                 tracing::info!("stopping: streams end with a cursor, open calls finish");
@@ -309,13 +311,12 @@ impl Parts {
             stop.cancelled().await;
             tokio::time::sleep(grace).await;
         };
-        let served = tokio::select! {
-            served = router.serve_with_incoming_shutdown(incoming, stopping) => served.map_err(Error::from),
+        tokio::select! {
+            () = edge.serve(service, streams_stop, stopping) => {}
             () = deadline => {
                 tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
-                Ok(())
             }
-        };
+        }
         // The services are gone, and with them every way into the committer: it ends when it has drained.
         tasks_stop.cancel();
         tasks.close();
@@ -323,31 +324,11 @@ impl Parts {
             tracing::warn!("background work did not end in time");
         }
         store.close().await;
-        served
     }
 }
 
-/// HTTP/2 as every server of ours speaks it.
-#[must_use]
-pub fn transport(limits: &Limits) -> Server {
-    Server::builder()
-        // Only so that who comes with HTTP/1 is told where they are: `dress` answers them.
-        .accept_http1(true)
-        .max_concurrent_streams(limits.streams_per_connection)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .tcp_keepalive(Some(Duration::from_secs(30)))
-        .http2_max_header_list_size(16 * 1024)
-        .http2_max_pending_accept_reset_streams(Some(20))
-        .http2_max_local_error_reset_streams(Some(1024))
-}
-
 /// Adds reflection as today's clients ask for it (v1) and as most of them still do (v1alpha).
-fn with_reflection<L>(
-    router: tonic::transport::server::Router<L>,
-) -> tonic::transport::server::Router<L> {
+fn with_reflection(routes: Routes) -> Routes {
     use tonic_reflection::server::Builder;
     let builder = || {
         Builder::configure()
@@ -355,10 +336,10 @@ fn with_reflection<L>(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     match (builder().build_v1(), builder().build_v1alpha()) {
-        (Ok(newer), Ok(older)) => router.add_service(newer).add_service(older),
+        (Ok(newer), Ok(older)) => routes.add_service(newer).add_service(older),
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no reflection");
-            router
+            routes
         }
     }
 }
