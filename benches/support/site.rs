@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use dateline::{
+    access,
     cli::json,
     client::Client,
     proto::v1::{

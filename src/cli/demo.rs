@@ -23,6 +23,7 @@ use super::{
     watch,
 };
 use crate::{
+    access,
     client::{Client, Failure, Watch},
     proto::v1::{
         BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest,

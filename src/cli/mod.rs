@@ -15,6 +15,7 @@ mod generate;
 mod health;
 mod import;
 pub mod json;
+mod limits;
 mod output;
 mod place;
 mod publisher;
@@ -22,18 +23,20 @@ mod read;
 mod refusal;
 mod send;
 mod serve;
+mod serve_access;
 mod state_file;
 mod token;
+mod tls;
 mod verify;
 mod watch;
 mod when;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tonic::Code;
 
-use crate::client::Failure;
+use crate::client::{Client, Connection, Failure};
 
 /// Exit code when the work was not done.
 const FAILED: u8 = 1;
@@ -194,10 +197,46 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
 /// Where the server is.
 #[derive(Debug, Clone, clap::Args)]
 struct Server {
-    /// Address of the server
+    /// Address of the server: HOST:PORT, or <https://HOST:PORT> for TLS
     // Global, so that `feed --server HOST:PORT fork` forks there, and not at the default.
-    #[arg(long, global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
-    server: String,
+    #[arg(long = "server", global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    address: String,
+    /// Authorities of the server's certificate, PEM; without it those that the system knows
+    #[arg(long, global = true, env = "DATELINE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate to show to the server, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_CERT", value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// File with the token to show; without it DATELINE_TOKEN may hold one
+    #[arg(
+        long,
+        global = true,
+        env = "DATELINE_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    token_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// How it is reached.
+    fn connection(&self) -> Connection {
+        Connection {
+            server: self.address.clone(),
+            ca: self.ca.clone(),
+            client_cert: self.client_cert.clone(),
+            client_key: self.client_key.clone(),
+            token_file: self.token_file.clone(),
+            // Not an argument, which everybody on the machine could read.
+            token: std::env::var("DATELINE_TOKEN").ok().map(Into::into),
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect_with(&self.connection()).await
+    }
 }
 
 /// Reads the command line and runs it.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use governor::{DefaultDirectRateLimiter, Quota};
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
@@ -100,16 +100,17 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Answer<Infallible> {
+    fn call(&mut self, request: Request<Body>) -> Answer<Infallible> {
         let (inner, shared) = (self.inner.clone(), self.shared.clone());
         Box::pin(async move {
             if request.uri().path().starts_with(OPEN) {
                 return tower::ServiceExt::oneshot(inner, request).await;
             }
-            match shared.admit(&request).await {
+            let (mut parts, body) = request.into_parts();
+            match shared.admit(&parts).await {
                 Ok(admitted) => {
-                    request.extensions_mut().insert(admitted);
-                    tower::ServiceExt::oneshot(inner, request).await
+                    parts.extensions.insert(admitted);
+                    tower::ServiceExt::oneshot(inner, Request::from_parts(parts, body)).await
                 }
                 Err(status) => Ok(status.into_http()),
             }
@@ -125,15 +126,15 @@ pub struct Admitted {
 }
 
 impl Shared {
-    async fn admit(&self, request: &Request<Body>) -> Result<Admitted, Status> {
-        let path = request.uri().path();
-        let peer = request.extensions().get::<Peer>();
+    async fn admit(&self, request: &Parts) -> Result<Admitted, Status> {
+        let path = request.uri.path();
+        let peer = request.extensions.get::<Peer>();
         let address = peer.map(Peer::address);
         let certificate = peer.map(Peer::identities).unwrap_or_default();
         let method = known(path).map_or("", |(method, _)| method.rsplit('/').next().unwrap_or(""));
         let caller = self
             .gate
-            .authenticate(request.headers(), address, certificate, method)
+            .authenticate(&request.headers, address, certificate, method)
             .await;
         let caller = caller.map_err(|why| self.turned_away(&why))?;
         if !caller.session().take_turn() {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use dateline::{
+    access,
     cli::json,
     client::Client,
     proto::v1::{Bundle, CommitRequest, Record, RecordMeta, Write, record::Kind as Body, write},
