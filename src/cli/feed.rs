@@ -131,7 +131,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if let Some(Act::Fork { yes }) = args.act {
         return fork(&args.server, yes).await;
     }
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let mut shown = Vec::new();
     for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
         shown.push(Shown::new(word, get(&client, view).await?));
@@ -178,7 +178,7 @@ fn short(digest: &str) -> String {
 }
 
 async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
-    let mut client = Client::connect(&server.server).await?;
+    let mut client = server.connect().await?;
     let feed = get(&client, View::Published).await?.feed;
     if !yes {
         let what = format!(
@@ -197,7 +197,7 @@ async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
 
 /// Drops history.
 pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
-    let mut client = Client::connect(&args.server.server).await?;
+    let mut client = args.server.connect().await?;
     let mut call = async |validate_only| -> Result<CompactFeedResponse> {
         let request = CompactFeedRequest {
             before: Some(args.before),

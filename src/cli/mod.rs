@@ -14,6 +14,7 @@ mod generate;
 mod health;
 mod import;
 pub mod json;
+mod limits;
 mod output;
 mod place;
 mod publisher;
@@ -22,16 +23,17 @@ mod refusal;
 mod send;
 mod serve;
 mod state_file;
+mod tls;
 mod verify;
 mod watch;
 mod when;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tonic::Code;
 
-use crate::client::Failure;
+use crate::client::{Client, Connection, Failure};
 
 /// Exit code when the work was not done.
 const FAILED: u8 = 1;
@@ -185,10 +187,35 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
 /// Where the server is.
 #[derive(Debug, Clone, clap::Args)]
 struct Server {
-    /// Address of the server
+    /// Address of the server: HOST:PORT, or <https://HOST:PORT> for TLS
     // Global, so that `feed --server HOST:PORT fork` forks there, and not at the default.
-    #[arg(long, global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
-    server: String,
+    #[arg(long = "server", global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    address: String,
+    /// Authorities of the server's certificate, PEM; without it those that the system knows
+    #[arg(long, global = true, env = "DATELINE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate to show to the server, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_CERT", value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
+    client_key: Option<PathBuf>,
+}
+
+impl Server {
+    /// How it is reached.
+    fn connection(&self) -> Connection {
+        Connection {
+            server: self.address.clone(),
+            ca: self.ca.clone(),
+            client_cert: self.client_cert.clone(),
+            client_key: self.client_key.clone(),
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect_with(&self.connection()).await
+    }
 }
 
 /// Reads the command line and runs it.

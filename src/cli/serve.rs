@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::DEFAULT_ADDRESS;
-use crate::server::{self, Config, Database, Limits, Running};
+use super::{DEFAULT_ADDRESS, limits::LimitsArgs, tls::TlsArgs};
+use crate::server::{self, Config, Database, Running, edge};
 use crate::store::{Settings, embedded};
 
 /// `dateline serve`
@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Address to serve on; port 0 takes a free one
     #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     listen: SocketAddr,
-    /// Serve without TLS and without accounts on an address that others can reach
+    /// Serve without TLS and client certificates on an address that others can reach
     #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
     insecure_listen: bool,
     /// A Postgres to use, such as <postgres://user@host/dateline>; without it a private one is started
@@ -65,12 +65,10 @@ pub(super) struct Args {
     /// Database connections for reads
     #[arg(long, env = "DATELINE_READERS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     readers: u32,
-    /// Largest request about one record, in bytes
-    #[arg(long, env = "DATELINE_MESSAGE_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
-    message_bytes: usize,
-    /// Largest request about many records, in bytes
-    #[arg(long, env = "DATELINE_BATCH_BYTES", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
-    batch_bytes: usize,
+    #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
+    limits: LimitsArgs,
 }
 
 /// What the private Postgres is made of.
@@ -111,6 +109,7 @@ enum LogFormat {
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     start_logging(&args.log, args.log_format)?;
     let config = config(&args)?;
+    edge::raise_descriptor_limit(config.limits.edge.connections);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     start(config, stop).await?.wait().await?;
@@ -129,15 +128,20 @@ pub(super) async fn start(config: Config, stop: CancellationToken) -> Result<Run
 }
 
 fn config(args: &Args) -> Result<Config> {
-    if !args.listen.ip().is_loopback() {
+    let tls = args.tls.files();
+    let is_guarded = tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_authorities.is_some() && !tls.client_optional);
+    if !args.listen.ip().is_loopback() && !is_guarded {
         if !args.insecure_listen {
             bail!(
-                "{} can be reached by others, and there is neither TLS nor an account yet; \
-                 listen on 127.0.0.1, or say --insecure-listen if a network of your own is in front",
+                "{} can be reached by others, and there is not both TLS and a client certificate for each; \
+                 listen on 127.0.0.1, name --tls-cert, --tls-key and --client-ca, or say --insecure-listen if a network of \
+                 your own is in front",
                 args.listen
             );
         }
-        tracing::warn!(address = %args.listen, "serving without TLS and accounts to whoever can connect");
+        tracing::warn!(address = %args.listen, "serving to whoever can connect");
     }
     let database = if let Some(url) = &args.database_url {
         Database::Url(url.clone())
@@ -150,17 +154,13 @@ fn config(args: &Args) -> Result<Config> {
         readers: args.readers,
         ..Settings::default()
     };
-    let limits = Limits {
-        message_bytes: args.message_bytes,
-        batch_bytes: args.batch_bytes,
-        ..Limits::default()
-    };
     Ok(Config {
         listen: args.listen,
         database,
+        tls,
         metrics: args.metrics_listen,
         store,
-        limits,
+        limits: args.limits.limits(),
         checkpoint_interval: Duration::from_secs(args.checkpoint_seconds),
         shutdown_grace: Duration::from_secs(args.shutdown_seconds),
     })

@@ -16,7 +16,7 @@ use super::{
     output::{say, waits},
 };
 use crate::{
-    client::{Client, Copy, Event, Failure, Subscriber},
+    client::{Client, Connection, Copy, Event, Failure, Subscriber},
     proto::{
         DESCRIPTORS,
         v1::{
@@ -53,7 +53,7 @@ pub(super) struct Args {
 /// Verifies; exit 1 if something differs.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let verifying = Verifying {
-        server: &args.server.server,
+        server: args.server.connection(),
         view: args.view.into(),
         bar: bar(),
     };
@@ -85,13 +85,13 @@ fn bar() -> ProgressBar {
 
 type Differences = Vec<(String, String)>;
 
-struct Verifying<'a> {
-    server: &'a str,
+struct Verifying {
+    server: Connection,
     view: View,
     bar: ProgressBar,
 }
 
-impl Verifying<'_> {
+impl Verifying {
     /// The fold of the log against a snapshot, that against what lists return, and against the digest.
     async fn server(&self) -> Result<Differences> {
         let mut following = Following::begin(self).await?;
@@ -150,7 +150,7 @@ impl Verifying<'_> {
 
     async fn listed(&self) -> Result<Copy> {
         self.bar.set_message("listing records");
-        let mut client = Client::connect(self.server).await?;
+        let mut client = Client::connect_with(&self.server).await?;
         let mut copy = Copy::default();
         let mut page_token = String::new();
         loop {
@@ -174,7 +174,7 @@ impl Verifying<'_> {
     }
 
     async fn feed(&self) -> Result<GetFeedResponse> {
-        feed::get(&Client::connect(self.server).await?, self.view).await
+        feed::get(&Client::connect_with(&self.server).await?, self.view).await
     }
 
     async fn open(&self, origin: Origin) -> Result<Following<'_>, Failure> {
@@ -184,7 +184,7 @@ impl Verifying<'_> {
             ..WatchRequest::default()
         };
         Ok(Following {
-            subscriber: Subscriber::open(self.server, request, None).await?,
+            subscriber: Subscriber::open(&self.server, request, None).await?,
             copy: Copy::default(),
             sequence: 0,
             bar: &self.bar,
@@ -220,7 +220,7 @@ struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    async fn begin(verifying: &'a Verifying<'_>) -> Result<Self> {
+    async fn begin(verifying: &'a Verifying) -> Result<Self> {
         verifying.bar.set_message("taking a snapshot");
         let mut following = verifying.open(Origin::Snapshot).await?;
         loop {
@@ -257,7 +257,7 @@ impl<'a> Following<'a> {
 
     /// Follows to where the server says what it shows, and compares; answers at which sequence. Asks, rather than wait
     /// for a checkpoint: a feed that is written to all the time sends none.
-    async fn prove(&mut self, verifying: &Verifying<'_>) -> Result<i64> {
+    async fn prove(&mut self, verifying: &Verifying) -> Result<i64> {
         self.bar.set_message("comparing with the digest");
         loop {
             let feed = verifying.feed().await?;

@@ -2,6 +2,7 @@
 //! UNAVAILABLE, and writes whose answer was lost with the connection, are tried again with the same
 //! `request_id`, as the contract asks.
 
+mod connection;
 mod copy;
 mod failure;
 mod resumed;
@@ -9,13 +10,11 @@ mod subscriber;
 
 use std::time::{Duration, Instant};
 
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Response, Status, transport::Channel};
 use uuid::Uuid;
 
 pub use self::{
+    connection::Connection,
     copy::{Copy, Kept},
     failure::Failure,
     resumed::{Exporting, Watch},
@@ -60,30 +59,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `http://host:port`; a bare `host:port` will do.
+    /// Connects to `http://host:port` or `https://host:port`; a bare `host:port` will do.
     ///
     /// # Errors
     /// When nothing answers there.
     pub async fn connect(server: &str) -> Result<Self, Failure> {
-        let url = if server.contains("://") {
-            server.to_owned()
-        } else {
-            format!("http://{server}")
-        };
-        let unreachable = |error: tonic::transport::Error| Failure::unreachable(server, &error);
-        let channel = Endpoint::from_shared(url)
-            .map_err(|_| Failure::no_address(server))?
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(1024 * 1024)
-            .initial_connection_window_size(4 * 1024 * 1024)
-            // Otherwise some hundred dropped streams make the client give up its whole connection.
-            .http2_max_local_error_reset_streams(None)
-            .connect()
-            .await
-            .map_err(unreachable)?;
+        Self::connect_with(&server.into()).await
+    }
+
+    /// Connects as is said.
+    ///
+    /// # Errors
+    /// When nothing answers there, when it is not to be believed, or when a file cannot be used.
+    pub async fn connect_with(connection: &Connection) -> Result<Self, Failure> {
+        let channel = connection.connect().await?;
         Ok(Self {
             records: RecordServiceClient::new(channel.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),

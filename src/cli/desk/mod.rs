@@ -76,7 +76,7 @@ struct Desk {
 impl Desk {
     async fn open(reach: &Reach) -> Result<Self> {
         Ok(Self {
-            client: Client::connect(&reach.server.server).await?,
+            client: reach.server.connect().await?,
             dry_run: reach.dry_run,
         })
     }

@@ -72,7 +72,7 @@ pub(in crate::cli) struct HistoryArgs {
 
 /// Prints in what two revisions differ.
 pub(in crate::cli) async fn diff(args: DiffArgs) -> Result<ExitCode> {
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let view = View::from(args.view);
     let newest = revisions(&client, &args.name, view, 2).await?;
     let newest: Vec<_> = newest.iter().map(|revision| revision.revision).collect();
@@ -120,7 +120,7 @@ pub(super) async fn between(
 
 /// Prints the revisions of a record, newest first.
 pub(in crate::cli) async fn history(args: HistoryArgs) -> Result<ExitCode> {
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let all = revisions(&client, &args.name, args.view.into(), limit).await?;
     if args.output == Format::Table {

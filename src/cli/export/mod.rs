@@ -169,7 +169,8 @@ enum Outcome {
 }
 
 async fn once(args: &Args, plan: &plan::Plan, to: &Destination) -> Result<Outcome> {
-    let taking = take::take(&args.server.server, plan, to);
+    let server = args.server.connection();
+    let taking = take::take(&server, plan, to);
     let taken = tokio::select! {
         biased;
         () = asked_to_stop() => None,

@@ -24,7 +24,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let manifest = Manifest::read(&place).await?;
     check(args, &manifest)?;
     let mut loading = Loading {
-        client: Client::connect(&args.server.server).await?,
+        client: args.server.connect().await?,
         validate_only: args.dry_run,
         waiting: Vec::new(),
         bytes: 0,

@@ -28,7 +28,6 @@ use super::{
     refusal::Refusal,
     send::{Manner, Sender},
 };
-use crate::client::Client;
 
 /// Batches that are read ahead of the server.
 const READ_AHEAD: usize = 2;
@@ -109,7 +108,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let source = Source::open(&args.file, args.format)?;
     let progress = Progress::new(&source);
     let rejects = Rejects::open(args.rejects.as_deref(), args.on_error == OnError::Report)?;
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let manner = Manner {
         dry_run: args.dry_run,
         leaves_out: args.on_error != OnError::Stop,
