@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use dateline::client::Client;
+use bytes::Bytes;
+use dateline::{client::Client, proto::v1::View};
+use h2::client::SendRequest;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
@@ -13,7 +15,6 @@ use crate::{
     gold::from_beginning,
     rig::{PATIENCE, Site},
 };
-use dateline::proto::v1::View;
 
 const NATO: &[u8] = b"\x0a\x0bactors/nato";
 
@@ -24,24 +25,33 @@ async fn from(source: [u8; 4], site: &Site) -> TcpStream {
     socket.connect(site.address.parse().unwrap()).await.unwrap()
 }
 
-/// Begins connections until one is let in.
-async fn let_in(connect: impl AsyncFn() -> TcpStream) -> Talker {
+/// Connects until a call is answered: the place that somebody left is free a moment later.
+async fn let_in(connect: impl AsyncFn() -> TcpStream) -> SendRequest<Bytes> {
     let trying = async {
         loop {
-            let mut talker = Talker::on(connect().await);
-            talker.say(PREFACE).await;
-            talker.say(&frame(SETTINGS, 0, 0, &[])).await;
-            talker.say(&call(1, GET, NATO)).await;
-            // A server that takes it answers; one that does not has closed.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if !talker.is_over() {
-                return talker;
+            if let Ok(sender) = ask(connect().await).await {
+                return sender;
             }
         }
     };
     tokio::time::timeout(PATIENCE, trying)
         .await
         .expect("a place")
+}
+
+/// Calls once on a connection.
+async fn ask(stream: TcpStream) -> Result<SendRequest<Bytes>, h2::Error> {
+    let (sender, connection) = h2::client::handshake(stream).await?;
+    tokio::spawn(connection);
+    let mut ready = sender.clone().ready().await?;
+    let request = http::Request::post(format!("http://x{GET}"))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (answer, mut body) = ready.send_request(request, false)?;
+    body.send_data([&[0, 0, 0, 0, 13], NATO].concat().into(), true)?;
+    assert_eq!(answer.await?.status(), http::StatusCode::OK);
+    Ok(sender)
 }
 
 #[tokio::test(flavor = "multi_thread")]

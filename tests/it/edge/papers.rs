@@ -19,29 +19,25 @@ fn code(cell: &str) -> Option<&str> {
     (!word.contains([' ', '`'])).then_some(word)
 }
 
-/// Flags under a heading of the help, with their defaults.
+/// Flags of a help, with their defaults.
 fn flags(help: &str) -> BTreeMap<String, String> {
+    // Lines are broken anywhere.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut flags = BTreeMap::new();
-    let mut last = String::new();
-    for line in help.lines() {
-        if let Some(flag) = line.trim_start().strip_prefix("--") {
-            last = format!("--{}", flag.split_whitespace().next().unwrap());
-        }
-        let default = line
-            .split_once("[default: ")
-            .and_then(|(_, rest)| rest.split_once(']'));
-        if let Some((default, _)) = default {
-            flags.insert(last.clone(), default.to_owned());
-        }
-        let variable = line
-            .split_once("[env: ")
-            .and_then(|(_, rest)| rest.split_once('='));
-        if let Some((variable, _)) = variable {
-            let expected = last
-                .trim_start_matches('-')
-                .replace('-', "_")
-                .to_uppercase();
-            assert_eq!(variable, format!("DATELINE_{expected}"));
+    for flag in help.split(" --").filter(|flag| flag.contains("[env: ")) {
+        let name = flag
+            .split([' ', '='])
+            .next()
+            .unwrap()
+            .trim_start_matches('-');
+        let between = |before| Some(flag.split_once(before)?.1.split_once(']')?.0);
+        let variable = between("[env: ").unwrap().split('=').next().unwrap();
+        assert_eq!(
+            variable,
+            format!("DATELINE_{}", name.replace('-', "_").to_uppercase())
+        );
+        if let Some(default) = between("[default: ") {
+            flags.insert(format!("--{name}"), default.to_owned());
         }
     }
     flags
