@@ -134,7 +134,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let client = args.server.connect().await?;
     let mut shown = Vec::new();
     for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
-        shown.push(Shown::new(word, get(&client, view).await?));
+        match get(&client, view).await {
+            Ok(feed) => shown.push(Shown::new(word, feed)),
+            // Who reads the wire alone is shown that.
+            Err(error) if !shown.is_empty() && is_denied(&error) => {
+                say("the desk's view is not for this token");
+            }
+            Err(error) => return Err(error),
+        }
     }
     if args.output == Format::Table {
         print(&shown)?;
@@ -142,6 +149,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         output::documents(args.output, &shown, false)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    failure.is_some_and(|failure| failure.code == tonic::Code::PermissionDenied)
 }
 
 fn print(shown: &[Shown]) -> Result<()> {

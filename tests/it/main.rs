@@ -28,6 +28,7 @@ mod crash;
 mod desk;
 mod desk_create;
 mod desk_edit;
+mod edge;
 mod embedded;
 mod examples;
 mod export_formats;

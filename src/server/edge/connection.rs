@@ -93,8 +93,7 @@ pub(super) async fn serve<S: Answers>(
         peer: peer.clone(),
     };
     let mut serving = pin!(http.serve_connection(TokioIo::new(io), calls));
-    let mut is_going = false;
-    let mut ends_at: Option<Instant> = None;
+    let mut end = End::default();
     loop {
         tokio::select! {
             served = &mut serving => {
@@ -103,35 +102,74 @@ pub(super) async fn serve<S: Answers>(
                 }
                 return;
             }
-            () = peer.going().cancelled(), if !is_going => {
-                is_going = true;
+            () = peer.going().cancelled(), if !end.is_going => {
                 serving.as_mut().graceful_shutdown();
-                // The age's; a server that stops has a grace of its own.
-                ends_at.get_or_insert_with(|| Instant::now() + limits.connection_grace);
+                end.is_going = true;
+                end.begin(&peer, limits.connection_grace);
             }
             verdict = peer.judged() => match verdict {
                 Verdict::Aged => peer.going().cancel(),
                 Verdict::Idle | Verdict::Unused => {
                     serving.as_mut().graceful_shutdown();
-                    ends_at = Some(Instant::now() + FAREWELL);
+                    end.begin(&peer, limits.connection_grace);
                 }
                 // The stream of bytes says goodbye when it is asked for more.
-                Verdict::Stuck | Verdict::Flood => ends_at = Some(Instant::now() + FAREWELL),
+                Verdict::Stuck | Verdict::Flood => end.cut(),
                 Verdict::Blocked => return,
             },
-            () = until(ends_at), if ends_at.is_some() => {
-                // A call that came in at the last moment is not cut off.
-                if peer.verdict() == Some(Verdict::Idle) && peer.calls() > 0 && !is_going {
-                    peer.going().cancel();
-                    ends_at = None;
-                    continue;
-                }
-                if peer.verdict() == Some(Verdict::Aged) {
-                    limit_hit("connection_grace");
-                }
+            () = until(end.look_at) => if end.look(&peer) {
                 return;
             }
         }
+    }
+}
+
+/// How a connection ends that was told to go.
+#[derive(Debug, Default)]
+struct End {
+    /// Whether its streams were told.
+    is_going: bool,
+    /// Whether nothing is waited for any more.
+    is_cut: bool,
+    /// When to look whether it has done what it had to do.
+    look_at: Option<Instant>,
+    /// When its calls are cut off. A server that stops has a grace of its own.
+    last: Option<Instant>,
+    moved: u64,
+}
+
+impl End {
+    fn begin(&mut self, peer: &Peer, grace: Duration) {
+        let now = Instant::now();
+        self.look_at.get_or_insert(now + FAREWELL);
+        if peer.verdict().is_some() {
+            self.last.get_or_insert(now + grace);
+        }
+        self.moved = peer.moved();
+    }
+
+    fn cut(&mut self) {
+        self.is_cut = true;
+        self.look_at = Some(Instant::now() + FAREWELL);
+    }
+
+    /// Whether the connection is to be dropped: its calls are done, and the peer does not close; or their time is over.
+    fn look(&mut self, peer: &Peer) -> bool {
+        let (now, moved) = (Instant::now(), peer.moved());
+        let is_done = peer.calls() == 0 && moved == self.moved;
+        if self.is_cut || is_done {
+            return true;
+        }
+        if self.last.is_some_and(|last| now >= last) {
+            limit_hit("connection_grace");
+            return true;
+        }
+        // A call that came in at the last moment is told like the others.
+        peer.going().cancel();
+        self.moved = moved;
+        let next = now + FAREWELL;
+        self.look_at = Some(self.last.map_or(next, |last| last.min(next)));
+        false
     }
 }
 

@@ -64,8 +64,9 @@ impl Signer {
 fn keys(signers: &[&Signer]) -> String {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
     // A symmetric key among them is nobody's.
-    let symmetric = json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode(b"secret")});
-    json!({"keys": [keys, vec![symmetric]].concat()}).to_string()
+    let symmetric = json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode("secret")});
+    let all = [keys, vec![symmetric]].concat();
+    json!({"keys": all}).to_string()
 }
 
 fn now() -> i64 {
