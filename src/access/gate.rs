@@ -14,6 +14,7 @@ use anyhow::Result;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use http::{HeaderMap, header::AUTHORIZATION};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -31,10 +32,6 @@ use crate::store::{Store, StoredToken};
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is written down when tokens were used.
 const NOTE: u32 = 20;
-/// Unknown credentials that one address may try in a second, and ten times as many at once.
-const GUESSES: NonZeroU32 = NonZeroU32::new(10).expect("more than none");
-/// See [`GUESSES`].
-const GUESSES_AT_ONCE: NonZeroU32 = NonZeroU32::new(100).expect("more than none");
 /// Longest that credentials may be.
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -83,9 +80,12 @@ impl Gate {
         };
         let unlimited = Quotas {
             requests_per_second: 0,
-            streams: tokio::sync::Semaphore::MAX_PERMITS,
-            ..settings.quotas.clone()
+            streams: Semaphore::MAX_PERMITS,
+            exports: Semaphore::MAX_PERMITS,
+            ..settings.quotas
         };
+        let guesses = settings.quotas.guesses_per_second;
+        let at_once = guesses.saturating_mul(NonZeroU32::new(10).unwrap_or(guesses));
         Ok(Self {
             store,
             required: settings.required,
@@ -95,7 +95,7 @@ impl Gate {
             certificates,
             quotas: settings.quotas,
             guesses: DefaultKeyedRateLimiter::keyed(
-                Quota::per_second(GUESSES).allow_burst(GUESSES_AT_ONCE),
+                Quota::per_second(guesses).allow_burst(at_once),
             ),
         })
     }

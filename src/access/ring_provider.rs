@@ -12,7 +12,7 @@ use ring::signature::{
     RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
 
-/// Makes ring the provider of this process; once is enough.
+/// Makes ring the provider of this process, for JWT and for asking an issuer by TLS; once is enough.
 pub fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
@@ -21,6 +21,7 @@ pub fn install() {
     };
     // It fails when it was done before.
     let _ = PROVIDER.install_default();
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {

@@ -34,6 +34,8 @@ pub struct Quotas {
     pub streams: usize,
     /// Open exports.
     pub exports: usize,
+    /// Credentials that are not known here, from one address in a second, and ten times as many at once.
+    pub guesses_per_second: NonZeroU32,
 }
 
 impl Default for Quotas {
@@ -42,6 +44,7 @@ impl Default for Quotas {
             requests_per_second: 1000,
             streams: 1000,
             exports: 2,
+            guesses_per_second: NonZeroU32::new(10).expect("more than none"),
         }
     }
 }

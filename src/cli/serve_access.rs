@@ -1,6 +1,6 @@
 //! Who is let in by `dateline serve`: flags and `DATELINE_*` variables.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -57,6 +57,9 @@ pub(super) struct AccessArgs {
     /// Open exports by the same credentials
     #[arg(long, env = "DATELINE_EXPORTS_PER_IDENTITY", default_value_t = 2, value_name = "N", help_heading = "Limits")]
     exports_per_identity: usize,
+    /// Credentials that are not known here, from one address in a second; ten times as many at once
+    #[arg(long, env = "DATELINE_GUESSES_PER_SECOND", default_value = "10", value_name = "N", help_heading = "Limits")]
+    guesses_per_second: NonZeroU32,
     /// Open streams of all callers
     #[arg(long, env = "DATELINE_STREAMS", default_value_t = 20_000, value_name = "N", help_heading = "Limits")]
     pub(super) streams: usize,
@@ -113,6 +116,7 @@ impl AccessArgs {
                 requests_per_second: self.requests_per_second,
                 streams: self.streams_per_identity,
                 exports: self.exports_per_identity,
+                guesses_per_second: self.guesses_per_second,
             },
         })
     }

@@ -32,8 +32,8 @@ pub async fn create(
 ) -> Result<CreateTokenResponse, Status> {
     check(&mut request, Reason::InvalidRequest)?;
     let (roles, scope) = allowed(&request.roles, &request.scope)?;
-    let expires_at = end(request.expire_time)?.unwrap_or(OffsetDateTime::now_utc());
-    let by = caller.by();
+    let expires_at = kept(end(request.expire_time)?.unwrap_or(OffsetDateTime::now_utc()));
+    let (by, now) = (caller.by(), kept(OffsetDateTime::now_utc()));
     let new = new_token().ok_or_else(no_randomness)?;
     let token = StoredToken {
         id: new.id,
@@ -41,7 +41,7 @@ pub async fn create(
         name: request.name,
         roles,
         scope,
-        created_at: OffsetDateTime::now_utc(),
+        created_at: now,
         created_by: by.author.clone(),
         expires_at,
         revoked_at: None,
@@ -139,6 +139,11 @@ fn end(time: Option<prost_types::Timestamp>) -> Result<Option<OffsetDateTime>, S
         return wrong("must be within a year from now");
     }
     Ok(Some(time))
+}
+
+/// As the database keeps times: to the microsecond.
+fn kept(time: OffsetDateTime) -> OffsetDateTime {
+    time - Duration::nanoseconds(i64::from(time.nanosecond() % 1000))
 }
 
 fn no_randomness() -> Status {

@@ -138,7 +138,7 @@ impl Shared {
             .await;
         let caller = caller.map_err(|why| self.turned_away(&why))?;
         if !caller.session().take_turn() {
-            limit_hit("requests-per-second");
+            limit_hit("requests_per_second");
             let message = "these credentials make more calls a second than they may \
                            (--requests-per-second of the server); slow down";
             return Err(status::limited(Reason::RateLimited, message));
@@ -196,12 +196,12 @@ impl Shared {
         match path {
             WATCH => {
                 let reason = Reason::TooManyStreams;
-                let own = place(session.streams(), reason, "streams-per-identity")?;
+                let own = place(session.streams(), reason, "streams_per_identity")?;
                 Ok(vec![own, place(&self.streams, reason, "streams")?])
             }
             EXPORT => {
                 let reason = Reason::TooManyExports;
-                let own = place(session.exports(), reason, "exports-per-identity")?;
+                let own = place(session.exports(), reason, "exports_per_identity")?;
                 Ok(vec![own, place(&self.exports, reason, "exports")?])
             }
             _ => Ok(Vec::new()),
@@ -216,10 +216,11 @@ fn known(path: &str) -> Option<(&'static str, &'static [access::Permission])> {
 fn place(
     places: &Arc<Semaphore>,
     reason: Reason,
-    setting: &'static str,
+    limit: &'static str,
 ) -> Result<OwnedSemaphorePermit, Status> {
     places.clone().try_acquire_owned().map_err(|_| {
-        limit_hit(setting);
+        limit_hit(limit);
+        let setting = limit.replace('_', "-");
         let message = format!(
             "there are as many open as may be (--{setting} of the server); close some, or try again later"
         );

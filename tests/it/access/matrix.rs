@@ -24,7 +24,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::{
-    callers::{Two, client, in_an_hour, token, two},
+    callers::{Two, client, in_an_hour, token, two_with},
     expected::{Answer, EVERYBODY, Who, answer, may_call, told},
     stage::{Cast, STANDS, set},
 };
@@ -495,7 +495,11 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
     let called: BTreeSet<_> = [OF_ONE, OF_ALL, OF_NONE].concat().into_iter().map(|call| method(call).to_owned()).collect();
     assert_eq!(called, methods_of_the_schema(), "a method of the schema has no row here");
 
-    let two = two().await;
+    // So that those who are nobody are told so each time.
+    let two = two_with(|config| {
+        config.access.quotas.guesses_per_second = std::num::NonZeroU32::new(10_000).unwrap();
+    })
+    .await;
     let cast = set(&two.open.client).await;
     let winner = on_desk(&two.open.client, "actors/winner").await;
     let heads = crate::life::hands::heads(&two.url).await;

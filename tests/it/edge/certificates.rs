@@ -107,6 +107,7 @@ impl Files {
             ca: Some(write("ca", &authority.pem)),
             client_cert: paper.map(|paper| write("pem", &paper.certificate)),
             client_key: paper.map(|paper| write("key", &paper.key)),
+            ..Connection::default()
         }
     }
 }
