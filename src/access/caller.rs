@@ -125,7 +125,12 @@ impl Caller {
     /// # Errors
     /// If a role is missing for one of them, or one reaches beyond the scope.
     pub fn require_writes(&self, commit: &v1::CommitRequest) -> Result<(), Denied> {
-        let actions = || commit.writes.iter().filter_map(|write| write.action.as_ref());
+        let actions = || {
+            commit
+                .writes
+                .iter()
+                .filter_map(|write| write.action.as_ref())
+        };
         for action in actions() {
             self.require(needed_for(action))?;
         }

@@ -5,11 +5,7 @@ use std::{collections::HashMap, path::Path};
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
-use super::{
-    permission::Role,
-    scope::Scope,
-    sessions::Grant,
-};
+use super::{permission::Role, scope::Scope, sessions::Grant};
 
 /// Names in certificates, and what each may do.
 #[derive(Debug, Default, Clone)]
@@ -33,7 +29,8 @@ impl Certificates {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{} does not say who may do what", path.display()))
+        Self::parse(&text)
+            .with_context(|| format!("{} does not say who may do what", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -60,9 +57,10 @@ impl Certificates {
 }
 
 fn grant(name: &str, entry: &Entry) -> Result<Grant> {
-    let roles = entry.roles.iter().map(|role| {
-        Role::parse(role).ok_or_else(|| anyhow!("{role:?} is no role"))
-    });
+    let roles = entry
+        .roles
+        .iter()
+        .map(|role| Role::parse(role).ok_or_else(|| anyhow!("{role:?} is no role")));
     let roles = roles.collect::<Result<Vec<_>>>()?;
     if roles.is_empty() {
         return Err(anyhow!("has no role"));

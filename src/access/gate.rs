@@ -247,7 +247,11 @@ fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
     if token.revoked_at.is_some() {
         return Err(Denied::Revoked);
     }
-    let roles: Vec<_> = token.roles.iter().filter_map(|it| Role::parse(it)).collect();
+    let roles: Vec<_> = token
+        .roles
+        .iter()
+        .filter_map(|it| Role::parse(it))
+        .collect();
     // What this version does not understand is not let in with more.
     let scope = Scope::new(&token.scope, &roles).map_err(|what| {
         tracing::error!(what, id = token.id, "a token with a scope that is none");
@@ -312,7 +316,10 @@ impl CertificatesFile {
 
     fn refresh(&self, sessions: &Sessions) {
         let now = modified_at(&self.path);
-        let mut known = self.modified_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .modified_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if *known == now {
             return;
         }
@@ -320,7 +327,9 @@ impl CertificatesFile {
         match Certificates::read(&self.path) {
             Ok(read) => {
                 sessions.end_where(|key, grant| {
-                    let Key::Certificate(name) = key else { return None };
+                    let Key::Certificate(name) = key else {
+                        return None;
+                    };
                     match read.get(name) {
                         Some(new) if same(new, grant) => None,
                         Some(_) => Some(Denied::Changed),
@@ -330,7 +339,9 @@ impl CertificatesFile {
                 *self.read.write().unwrap_or_else(PoisonError::into_inner) = read;
                 tracing::info!("the roles of client certificates were read again");
             }
-            Err(error) => tracing::error!("the roles of client certificates stay as they were: {error:#}"),
+            Err(error) => {
+                tracing::error!("the roles of client certificates stay as they were: {error:#}")
+            }
         }
     }
 }

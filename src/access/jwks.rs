@@ -112,7 +112,10 @@ pub async fn load(source: &Source) -> Result<HashMap<String, DecodingKey>> {
             .await
             .with_context(|| format!("cannot get the issuer's keys from {url}"))?,
     };
-    ensure!(bytes.len() <= MAX_BYTES, "the issuer's keys are larger than {MAX_BYTES} bytes");
+    ensure!(
+        bytes.len() <= MAX_BYTES,
+        "the issuer's keys are larger than {MAX_BYTES} bytes"
+    );
     let set: JwkSet = serde_json::from_slice(&bytes).context("the issuer's keys are no JWK set")?;
     let keys = set.keys.iter().filter_map(|key| {
         let for_signatures = !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
@@ -125,7 +128,10 @@ pub async fn load(source: &Source) -> Result<HashMap<String, DecodingKey>> {
         (for_signatures && is_public).then(|| Some((id, DecodingKey::from_jwk(key).ok()?)))?
     });
     let keys: HashMap<_, _> = keys.collect();
-    ensure!(!keys.is_empty(), "the issuer's keys hold no public key with an id");
+    ensure!(
+        !keys.is_empty(),
+        "the issuer's keys hold no public key with an id"
+    );
     Ok(keys)
 }
 
@@ -136,11 +142,18 @@ async fn fetch(url: &str) -> Result<Vec<u8>> {
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
     let mut answer = client.get(url).send().await?.error_for_status()?;
-    ensure!(answer.status().is_success(), "it answers {}", answer.status());
+    ensure!(
+        answer.status().is_success(),
+        "it answers {}",
+        answer.status()
+    );
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         bytes.extend_from_slice(&chunk);
-        ensure!(bytes.len() <= MAX_BYTES, "it is larger than {MAX_BYTES} bytes");
+        ensure!(
+            bytes.len() <= MAX_BYTES,
+            "it is larger than {MAX_BYTES} bytes"
+        );
     }
     Ok(bytes)
 }

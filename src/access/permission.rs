@@ -189,13 +189,7 @@ mod tests {
         let ours = services.filter(|service| service.package_name() == "dateline.v1");
         let all: BTreeSet<_> = ours
             .flat_map(|service| service.methods().collect::<Vec<_>>())
-            .map(|method| {
-                format!(
-                    "/{}/{}",
-                    method.parent_service().full_name(),
-                    method.name()
-                )
-            })
+            .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
             .collect();
         let told: BTreeSet<_> = METHODS.iter().map(|(path, _)| (*path).to_owned()).collect();
         assert_eq!(all, told);

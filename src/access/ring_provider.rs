@@ -46,11 +46,7 @@ struct Checks {
 }
 
 impl Verifier<Vec<u8>> for Checks {
-    fn verify(
-        &self,
-        message: &[u8],
-        given: &Vec<u8>,
-    ) -> std::result::Result<(), signature::Error> {
+    fn verify(&self, message: &[u8], given: &Vec<u8>) -> std::result::Result<(), signature::Error> {
         let algorithm: &dyn VerificationAlgorithm = match (self.algorithm, self.key.kind()) {
             (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
                 return RsaPublicKeyComponents { n, e }

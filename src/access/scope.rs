@@ -100,13 +100,17 @@ fn check_roles(roles: &[Role], kinds: &[Kind], by_content: bool) -> Result<(), S
     };
     let by_kind = !kinds.is_empty();
     if (by_kind || by_content) && may(Permission::Administer) {
-        return Err("an admin cannot be narrowed: compacting and erasing reach everything".to_owned());
+        return Err(
+            "an admin cannot be narrowed: compacting and erasing reach everything".to_owned(),
+        );
     }
     if by_content && may(Permission::Edit) {
         return Err("who writes can be narrowed by kind only".to_owned());
     }
     if by_kind && may(Permission::Edit) && !kinds.contains(&Kind::Article) {
-        return Err("who writes has to see the articles that are quoted: add kind:article".to_owned());
+        return Err(
+            "who writes has to see the articles that are quoted: add kind:article".to_owned(),
+        );
     }
     Ok(())
 }

@@ -227,7 +227,9 @@ impl Sessions {
             self.end(key, Denied::Expired);
             return None;
         }
-        session.used_at.store(now.unix_timestamp(), Ordering::Relaxed);
+        session
+            .used_at
+            .store(now.unix_timestamp(), Ordering::Relaxed);
         Some(session)
     }
 

@@ -46,7 +46,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// How to print; as ndjson it can be kept
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     output: Format,
     #[command(flatten)]
     server: Server,
@@ -98,7 +104,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn table(entries: &[AuditEntry]) -> Table {
-    let header = ["NO", "WHEN", "WHO", "BY", "FROM", "WHAT", "OUTCOME", "RECORDS"];
+    let header = [
+        "NO", "WHEN", "WHO", "BY", "FROM", "WHAT", "OUTCOME", "RECORDS",
+    ];
     let mut table = output::table(&header);
     for entry in entries {
         let about = match entry.details.as_str() {
@@ -129,5 +137,10 @@ fn named(records: &[AuditedRecord]) -> String {
 
 fn one(record: &AuditedRecord) -> String {
     let what = record.r#type().as_str_name().trim_start_matches("TYPE_");
-    format!("{} {} r{}", record.name, what.to_ascii_lowercase(), record.revision)
+    format!(
+        "{} {} r{}",
+        record.name,
+        what.to_ascii_lowercase(),
+        record.revision
+    )
 }

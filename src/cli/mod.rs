@@ -25,8 +25,8 @@ mod send;
 mod serve;
 mod serve_access;
 mod state_file;
-mod token;
 mod tls;
+mod token;
 mod verify;
 mod watch;
 mod when;
@@ -211,12 +211,7 @@ struct Server {
     #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
     client_key: Option<PathBuf>,
     /// File with the token to show; without it DATELINE_TOKEN may hold one
-    #[arg(
-        long,
-        global = true,
-        env = "DATELINE_TOKEN_FILE",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, env = "DATELINE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 

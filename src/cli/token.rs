@@ -50,7 +50,13 @@ enum Act {
         #[arg(long)]
         all: bool,
         /// How to print
-        #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+        #[arg(
+            short,
+            long,
+            value_enum,
+            default_value = "table",
+            value_name = "FORMAT"
+        )]
         output: Format,
     },
     /// Change what a token may do; its open streams end within 5 s and can be opened again
@@ -78,7 +84,13 @@ enum Act {
 #[derive(Debug, clap::Args)]
 struct Allows {
     /// What it may do; several are joined by commas
-    #[arg(long = "role", value_enum, required = true, value_delimiter = ',', value_name = "ROLE")]
+    #[arg(
+        long = "role",
+        value_enum,
+        required = true,
+        value_delimiter = ',',
+        value_name = "ROLE"
+    )]
     roles: Vec<RoleArg>,
     /// What it is narrowed to, such as kind:event or lang:en; of several by the same word one has to fit
     #[arg(long, value_delimiter = ',', value_name = "FACET")]
@@ -113,7 +125,10 @@ impl RoleArg {
 
 impl Allows {
     fn roles(&self) -> Vec<i32> {
-        self.roles.iter().map(|role| role.to_proto().into()).collect()
+        self.roles
+            .iter()
+            .map(|role| role.to_proto().into())
+            .collect()
     }
 }
 
@@ -143,7 +158,9 @@ async fn create(
     expires: Timestamp,
 ) -> Result<ExitCode> {
     let roles = allows.roles();
-    let first = roles.first().and_then(|role| v1::Role::try_from(*role).ok());
+    let first = roles
+        .first()
+        .and_then(|role| v1::Role::try_from(*role).ok());
     let request = CreateTokenRequest {
         name: name.unwrap_or_else(|| first.map(role_word).unwrap_or_default()),
         roles,
@@ -156,7 +173,8 @@ async fn create(
     let token = answer.token.unwrap_or_default();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", answer.secret)?;
-    out.flush().context("the token is made, but could not be printed; revoke it, and make another")?;
+    out.flush()
+        .context("the token is made, but could not be printed; revoke it, and make another")?;
     say(format_args!(
         "token {} of {}: {}, until {}. It cannot be shown again: put it into a file, and say --token-file FILE.",
         token.id,
@@ -169,7 +187,10 @@ async fn create(
 
 async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
     let mut client = server.connect().await?;
-    let answer = client.admin.list_tokens(ListTokensRequest { show_ended: all }).await;
+    let answer = client
+        .admin
+        .list_tokens(ListTokensRequest { show_ended: all })
+        .await;
     let tokens = answer.map_err(Failure::from)?.into_inner().tokens;
     if format != Format::Table {
         let tokens: Vec<_> = tokens.iter().map(json::document).collect();
@@ -180,7 +201,15 @@ async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
         say("there are no tokens");
         return Ok(ExitCode::SUCCESS);
     }
-    let header = ["ID", "NAME", "ROLES", "SCOPE", "EXPIRES", "LAST USED", "MADE BY"];
+    let header = [
+        "ID",
+        "NAME",
+        "ROLES",
+        "SCOPE",
+        "EXPIRES",
+        "LAST USED",
+        "MADE BY",
+    ];
     let mut table = output::table(&header);
     for token in &tokens {
         let end = match &token.revoke_time {
@@ -193,7 +222,10 @@ async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
             roles_of(token),
             printable(&token.scope.join(" ")),
             end,
-            token.last_use_time.as_ref().map_or("never".to_owned(), |time| time_of(Some(time))),
+            token
+                .last_use_time
+                .as_ref()
+                .map_or("never".to_owned(), |time| time_of(Some(time))),
             printable(&token.created_by),
         ]);
     }
@@ -215,7 +247,11 @@ async fn update(
     };
     let mut client = server.connect().await?;
     let answer = client.admin.update_token(request).await;
-    let token = answer.map_err(Failure::from)?.into_inner().token.unwrap_or_default();
+    let token = answer
+        .map_err(Failure::from)?
+        .into_inner()
+        .token
+        .unwrap_or_default();
     say(format_args!(
         "token {} of {}: {} {}, until {}",
         token.id,
@@ -242,8 +278,15 @@ async fn revoke(server: &Server, ids: Vec<String>, yes: bool) -> Result<ExitCode
     let mut client = server.connect().await?;
     for id in ids {
         let answer = client.admin.revoke_token(RevokeTokenRequest { id }).await;
-        let token = answer.map_err(Failure::from)?.into_inner().token.unwrap_or_default();
-        say(format_args!("token {} of {} is revoked", token.id, token.name));
+        let token = answer
+            .map_err(Failure::from)?
+            .into_inner()
+            .token
+            .unwrap_or_default();
+        say(format_args!(
+            "token {} of {} is revoked",
+            token.id, token.name
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -253,7 +296,9 @@ fn id_of(text: &str) -> Result<String> {
     let id = text.trim_start_matches("dateline_");
     let id = id.split('_').next().unwrap_or_default();
     if id.len() != 8 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        bail!("a token's id is the eight letters after dateline_; `dateline token list` shows them");
+        bail!(
+            "a token's id is the eight letters after dateline_; `dateline token list` shows them"
+        );
     }
     Ok(id.to_owned())
 }
@@ -263,7 +308,9 @@ fn roles_of(token: &Token) -> String {
 }
 
 fn role_word(role: v1::Role) -> String {
-    role.as_str_name().trim_start_matches("ROLE_").to_ascii_lowercase()
+    role.as_str_name()
+        .trim_start_matches("ROLE_")
+        .to_ascii_lowercase()
 }
 
 fn time_of(time: Option<&Timestamp>) -> String {

@@ -62,7 +62,12 @@ impl Connection {
     /// The token to show, if there is one.
     pub(super) fn bearer(&self) -> Result<Bearer, Failure> {
         let token = match (&self.token_file, &self.token) {
-            (Some(path), _) => Some(String::from_utf8_lossy(&read(path)?).trim().to_owned().into()),
+            (Some(path), _) => Some(
+                String::from_utf8_lossy(&read(path)?)
+                    .trim()
+                    .to_owned()
+                    .into(),
+            ),
             (None, token) => token.clone(),
         };
         Bearer::new(token.as_ref()).ok_or_else(|| Failure::misused("a token is one line of text"))

@@ -88,8 +88,7 @@ impl Client {
             admin: AdminServiceClient::new(line.clone()),
             exports: ExportServiceClient::new(line.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
-            feed: FeedServiceClient::new(line.clone())
-                .max_decoding_message_size(MAX_ANSWER_BYTES),
+            feed: FeedServiceClient::new(line.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,
         })
     }

@@ -49,7 +49,12 @@ pub async fn create(
     };
     let created = store.create_token(&token, &by).await;
     created.map_err(|error| status::store(&error))?;
-    tracing::info!(id = token.id, name = token.name, by = by.author, "a token was made");
+    tracing::info!(
+        id = token.id,
+        name = token.name,
+        by = by.author,
+        "a token was made"
+    );
     Ok(CreateTokenResponse {
         token: Some(shown(token)),
         secret: new.secret.expose_secret().to_owned(),
@@ -60,7 +65,10 @@ pub async fn create(
 ///
 /// # Errors
 /// The store's.
-pub async fn list(store: &Store, request: &ListTokensRequest) -> Result<ListTokensResponse, Status> {
+pub async fn list(
+    store: &Store,
+    request: &ListTokensRequest,
+) -> Result<ListTokensResponse, Status> {
     let tokens = store.list_tokens(request.show_ended).await;
     let tokens = tokens.map_err(|error| status::store(&error))?;
     Ok(ListTokensResponse {
@@ -81,7 +89,9 @@ pub async fn update(
     let (roles, scope) = allowed(&request.roles, &request.scope)?;
     let expires_at = end(request.expire_time)?;
     let id = &request.id;
-    let changed = store.update_token(id, &roles, &scope, expires_at, &caller.by()).await;
+    let changed = store
+        .update_token(id, &roles, &scope, expires_at, &caller.by())
+        .await;
     done(id, changed.map_err(|error| status::store(&error))?)
 }
 
@@ -104,10 +114,15 @@ fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
         Revoked::Done(token) => Ok(shown(token)),
         Revoked::Unknown => {
             let message = format!("there is no token {id} that holds");
-            Err(status::plain(Code::NotFound, Reason::TokenNotFound, message))
+            Err(status::plain(
+                Code::NotFound,
+                Reason::TokenNotFound,
+                message,
+            ))
         }
         Revoked::LastAdmin => {
-            let message = "nobody could make tokens any more; make another token for an admin first";
+            let message =
+                "nobody could make tokens any more; make another token for an admin first";
             let code = Code::FailedPrecondition;
             Err(status::plain(code, Reason::LastAdmin, message))
         }
@@ -116,7 +131,9 @@ fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
 
 /// Words for roles and scope, if they go together.
 fn allowed(roles: &[i32], scope: &[String]) -> Result<(Vec<String>, Vec<String>), Status> {
-    let roles = roles.iter().filter_map(|role| v1::Role::try_from(*role).ok());
+    let roles = roles
+        .iter()
+        .filter_map(|role| v1::Role::try_from(*role).ok());
     let mut roles: Vec<_> = roles.filter_map(Role::from_proto).collect();
     roles.sort();
     roles.dedup();
@@ -131,7 +148,13 @@ fn end(time: Option<prost_types::Timestamp>) -> Result<Option<OffsetDateTime>, S
         return Ok(None);
     };
     let now = OffsetDateTime::now_utc();
-    let wrong = |what| Err(status::invalid_field(Reason::InvalidRequest, "expire_time", what));
+    let wrong = |what| {
+        Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "expire_time",
+            what,
+        ))
+    };
     if time <= now {
         return wrong("must lie in the future");
     }

@@ -57,7 +57,9 @@ impl Admin {
 fn shown(entry: store::AuditEntry) -> AuditEntry {
     let kinds = entry.types.iter().map(|word| {
         let name = format!("TYPE_{}", word.to_ascii_uppercase());
-        change::Type::from_str_name(&name).unwrap_or_default().into()
+        change::Type::from_str_name(&name)
+            .unwrap_or_default()
+            .into()
     });
     let records = entry.names.into_iter().zip(kinds).zip(entry.revisions);
     let records = records.map(|((name, r#type), revision)| AuditedRecord {
@@ -73,7 +75,10 @@ fn shown(entry: store::AuditEntry) -> AuditEntry {
         credential: entry.credential,
         peer: entry.peer,
         method: entry.method,
-        request_id: entry.request_id.map(|id| id.to_string()).unwrap_or_default(),
+        request_id: entry
+            .request_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
         outcome: entry.outcome,
         desk_sequence: entry.desk_sequence.unwrap_or_default(),
         details: entry.details,

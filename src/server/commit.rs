@@ -38,12 +38,14 @@ pub async fn commit(
         status::invalid(Reason::InvalidRecord, &renamed.collect::<Vec<_>>())
     };
     let now = OffsetDateTime::now_utc();
-    let request = Request::new(request, caller.by(), now)
-        .map_err(|violations| renamed(&violations))?;
+    let request =
+        Request::new(request, caller.by(), now).map_err(|violations| renamed(&violations))?;
     match committer.commit(request).await {
         Ok(mut committed) => {
             let scope = caller.session().scope();
-            committed.warnings.retain(|warning| covers(scope, &warning.records));
+            committed
+                .warnings
+                .retain(|warning| covers(scope, &warning.records));
             for warning in &mut committed.warnings {
                 warning.field = rename(&warning.field);
             }
@@ -54,7 +56,8 @@ pub async fn commit(
             let scope = caller.session().scope();
             records.retain(|(record, _)| scope.has_kind(record.kind()));
             if records.is_empty() {
-                let message = "records of kinds outside of the token's scope would be left without a source";
+                let message =
+                    "records of kinds outside of the token's scope would be left without a source";
                 let code = Code::FailedPrecondition;
                 return Err(status::plain(code, Reason::OnlyEvidence, message));
             }

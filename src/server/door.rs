@@ -88,7 +88,10 @@ type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>
 
 impl<S> Service<Request<Body>> for Door<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
 {
     type Response = Response<Body>;
@@ -185,7 +188,10 @@ impl Shared {
                 _ => Reason::RoleRequired,
             };
             if let Err(error) = store.note_act(&by, outcome.as_str(), "").await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a refusal is not in the audit");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a refusal is not in the audit"
+                );
             }
         });
     }
@@ -210,7 +216,10 @@ impl Shared {
 }
 
 fn known(path: &str) -> Option<(&'static str, &'static [access::Permission])> {
-    access::METHODS.iter().copied().find(|(method, _)| *method == path)
+    access::METHODS
+        .iter()
+        .copied()
+        .find(|(method, _)| *method == path)
 }
 
 fn place(

@@ -120,7 +120,9 @@ impl EditorialService for Editorial {
             Action::Submit(write::Submit { record })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_records("submit")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("submit"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -135,7 +137,9 @@ impl EditorialService for Editorial {
             Action::SendBack(write::SendBack { record, note })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_records("send_back")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("send_back"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -153,7 +157,9 @@ impl EditorialService for Editorial {
             })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_records("publish")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("publish"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -169,7 +175,9 @@ impl EditorialService for Editorial {
             kind: request.kind,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_one("correct")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("correct"))
+            .await?;
         Ok(Response::new(one(&committed)))
     }
 
@@ -187,7 +195,9 @@ impl EditorialService for Editorial {
             })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_records("retract")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("retract"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -203,7 +213,9 @@ impl EditorialService for Editorial {
             note: request.note,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_one("merge")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("merge"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -218,7 +230,9 @@ impl EditorialService for Editorial {
             note: request.note,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_one("unmerge")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("unmerge"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -233,7 +247,9 @@ impl EditorialService for Editorial {
             note: request.note,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_one("restore")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("restore"))
+            .await?;
         Ok(Response::new(one(&committed)))
     }
 
@@ -249,7 +265,9 @@ impl EditorialService for Editorial {
             cascade: request.cascade,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(&caller, request, of_one("purge")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("purge"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 }

@@ -140,7 +140,11 @@ impl FeedService for Feeds {
         if request.digest {
             whole(&sight)?;
         }
-        let mut filter_bytes = request.filter.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+        let mut filter_bytes = request
+            .filter
+            .as_ref()
+            .map(Message::encode_to_vec)
+            .unwrap_or_default();
         filter_bytes.extend(sight.mark());
         let order = Order {
             view: sight.view(),
@@ -172,7 +176,10 @@ impl FeedService for Feeds {
             head_sequence: of_view(standing.heads, view).cast_signed(),
             earliest_sequence: of_view(standing.earliest, view).cast_signed(),
             // In numbers, too, nobody is told of more than of what they see.
-            digest: sight.scope().is_none().then(|| standing.shown(view).to_digest()),
+            digest: sight
+                .scope()
+                .is_none()
+                .then(|| standing.shown(view).to_digest()),
         };
         Ok(Response::new(Ready::from(&response)))
     }

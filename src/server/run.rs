@@ -129,7 +129,9 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     let (cluster, url) = open_database(config.database).await?;
     let store = connect(&url, &config.store, &stop).await?;
     if let Some(path) = &config.first_token_file {
-        first_token::provide(&store, path).await.map_err(Error::Access)?;
+        first_token::provide(&store, path)
+            .await
+            .map_err(Error::Access)?;
     }
     let gate = Gate::open(store.clone(), config.access).await;
     let gate = Arc::new(gate.map_err(Error::Access)?);
@@ -292,7 +294,11 @@ impl Parts {
             .add_service(feeds)
             .add_service(admin)
             .add_service(exports);
-        let routes = if reflection { with_reflection(routes) } else { routes };
+        let routes = if reflection {
+            with_reflection(routes)
+        } else {
+            routes
+        };
         let dress = DressLayer {
             deadline: limits.deadline,
         };

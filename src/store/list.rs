@@ -62,8 +62,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn names_within(&self, names: &[String], filter: &Filter) -> Result<Vec<String>, Error> {
-        let mut query = QueryBuilder::new("SELECT records.name FROM records WHERE records.name = ANY (");
+    pub async fn names_within(
+        &self,
+        names: &[String],
+        filter: &Filter,
+    ) -> Result<Vec<String>, Error> {
+        let mut query =
+            QueryBuilder::new("SELECT records.name FROM records WHERE records.name = ANY (");
         query.push_bind(names.to_vec()).push(")");
         push_facets(&mut query, filter);
         Ok(query.build_query_scalar().fetch_all(&self.readers).await?)

@@ -10,15 +10,20 @@ use tonic::Code;
 use super::callers::{Two, caller, client, token, two};
 use crate::{
     life::hands::{
-        Refused, actor, commit_of, create, in_ms, lay_base, on_desk, one, publish, purge, refused, saying,
-        send, text_field, update,
+        Refused, actor, commit_of, create, in_ms, lay_base, on_desk, one, publish, purge, refused,
+        saying, send, text_field, update,
     },
     rig::site,
 };
 
 async fn audit(two: &Two, request: ListAuditEntriesRequest) -> Vec<AuditEntry> {
     let mut admin = two.open.client.admin.clone();
-    admin.list_audit_entries(request).await.unwrap().into_inner().entries
+    admin
+        .list_audit_entries(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .entries
 }
 
 fn of_record(name: &str) -> ListAuditEntriesRequest {
@@ -58,18 +63,35 @@ async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_
     assert_eq!(first.author, "tester");
     assert_eq!(first.credential, format!("token {}", token.id));
     assert!(first.peer.starts_with("127.0.0.1:"), "{first:?}");
-    assert_eq!((first.method.as_str(), first.outcome.as_str()), ("Commit", "done"));
-    assert_eq!((first.request_id.as_str(), first.desk_sequence), (id.as_str(), made.sequence));
+    assert_eq!(
+        (first.method.as_str(), first.outcome.as_str()),
+        ("Commit", "done")
+    );
+    assert_eq!(
+        (first.request_id.as_str(), first.desk_sequence),
+        (id.as_str(), made.sequence)
+    );
     let told: Vec<_> = entries.iter().rev().flat_map(|it| &it.records).collect();
     let told: Vec<_> = told.iter().map(|it| (it.r#type(), it.revision)).collect();
     assert_eq!(told, [(ChangeType::Created, 1), (ChangeType::Published, 2)]);
     assert!(!format!("{entries:?}").contains("said in confidence"));
-    assert!(audit(&two, of_record("actors/only-checked")).await.is_empty());
+    assert!(
+        audit(&two, of_record("actors/only-checked"))
+            .await
+            .is_empty()
+    );
     // Erased by law: that it was stays, and who did it.
-    one(&two.open.client, purge(&on_desk(&two.open.client, "actors/noted").await, false)).await;
+    one(
+        &two.open.client,
+        purge(&on_desk(&two.open.client, "actors/noted").await, false),
+    )
+    .await;
     let entries = audit(&two, of_record("actors/noted")).await;
     assert_eq!(entries.len(), 3);
-    assert_eq!((entries[0].author.as_str(), entries[0].records[0].r#type()), ("local", ChangeType::Purged));
+    assert_eq!(
+        (entries[0].author.as_str(), entries[0].records[0].r#type()),
+        ("local", ChangeType::Purged)
+    );
 }
 
 #[tokio::test]
@@ -78,9 +100,16 @@ async fn a_change_that_is_not_made_leaves_no_entry() {
     lay_base(&two.open.client).await;
     let before = audit(&two, ListAuditEntriesRequest::default()).await.len();
     let one = on_desk(&two.open.client, "actors/one").await;
-    refused(&two.open.client, vec![update(&saying(&one, "x"), &[text_field(&one)])]).await;
+    refused(
+        &two.open.client,
+        vec![update(&saying(&one, "x"), &[text_field(&one)])],
+    )
+    .await;
     refused(&two.open.client, vec![create(&one)]).await;
-    assert_eq!(audit(&two, ListAuditEntriesRequest::default()).await.len(), before);
+    assert_eq!(
+        audit(&two, ListAuditEntriesRequest::default()).await.len(),
+        before
+    );
 }
 
 #[tokio::test]
@@ -94,16 +123,30 @@ async fn acts_of_operators_and_refusals_for_want_of_a_role_are_written_down() {
         before: Some(Before::DeskSequence(1)),
         validate_only: false,
     };
-    two.open.client.clone().admin.compact_feed(compact).await.unwrap();
+    two.open
+        .client
+        .clone()
+        .admin
+        .compact_feed(compact)
+        .await
+        .unwrap();
     crate::life::hands::until("the refusal is written down", async || {
         let entries = audit(&two, ListAuditEntriesRequest::default()).await;
-        entries.iter().any(|it| it.outcome == "ROLE_REQUIRED" && it.author == "tester" && it.method == "Commit")
+        entries.iter().any(|it| {
+            it.outcome == "ROLE_REQUIRED" && it.author == "tester" && it.method == "Commit"
+        })
     })
     .await;
     let entries = audit(&two, ListAuditEntriesRequest::default()).await;
     let by_method = |method: &str| entries.iter().find(|it| it.method == method).unwrap();
-    assert!(by_method("CreateToken").details.contains("tester"), "{entries:#?}");
-    assert!(by_method("CompactFeed").details.contains("before 1"), "{entries:#?}");
+    assert!(
+        by_method("CreateToken").details.contains("tester"),
+        "{entries:#?}"
+    );
+    assert!(
+        by_method("CompactFeed").details.contains("before 1"),
+        "{entries:#?}"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +163,11 @@ async fn the_audit_is_asked_page_by_page_and_only_added_to() {
     };
     let (mut paged, mut admin) = (Vec::new(), two.open.client.admin.clone());
     loop {
-        let page = admin.list_audit_entries(request.clone()).await.unwrap().into_inner();
+        let page = admin
+            .list_audit_entries(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         assert!(page.entries.len() <= 2);
         paged.extend(page.entries);
         request.page_token = page.next_page_token;
@@ -156,7 +203,11 @@ async fn the_audit_is_asked_page_by_page_and_only_added_to() {
     let status = admin.list_audit_entries(forged).await.unwrap_err();
     Refused::from(status).is(Code::InvalidArgument, "INVALID_REQUEST");
     let mut sql = PgConnection::connect(&two.url).await.unwrap();
-    for act in ["UPDATE audit SET author = 'x'", "DELETE FROM audit", "TRUNCATE audit"] {
+    for act in [
+        "UPDATE audit SET author = 'x'",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+    ] {
         let error = sql.execute(act).await.unwrap_err().to_string();
         assert!(error.contains("only added to"), "{act}: {error}");
     }
@@ -168,11 +219,22 @@ async fn what_ends_an_embargo_is_named_too() {
     let site = site().await;
     lay_base(&site.client).await;
     let draft = one(&site.client, create(&actor("later"))).await;
-    one(&site.client, crate::life::hands::publish_at(&draft, Some(in_ms(300)))).await;
+    one(
+        &site.client,
+        crate::life::hands::publish_at(&draft, Some(in_ms(300))),
+    )
+    .await;
     let mut admin = site.client.admin.clone();
     crate::life::hands::until("the end of the embargo is written down", async || {
-        let entries = admin.list_audit_entries(of_record("actors/later")).await.unwrap();
-        entries.into_inner().entries.iter().any(|it| it.author == "embargo" && it.method == "EmbargoEnd")
+        let entries = admin
+            .list_audit_entries(of_record("actors/later"))
+            .await
+            .unwrap();
+        entries
+            .into_inner()
+            .entries
+            .iter()
+            .any(|it| it.author == "embargo" && it.method == "EmbargoEnd")
     })
     .await;
 }

@@ -16,7 +16,9 @@ fn dateline(args: &[&str], environment: &[(&str, &str)]) -> Output {
 }
 
 fn text(output: &Output) -> String {
-    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).join("\n")
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .join("\n")
 }
 
 #[test]
@@ -24,31 +26,56 @@ fn an_address_that_others_reach_needs_tls_or_a_flag_that_says_what_it_does() {
     let refused = dateline(&["serve", "--listen", "0.0.0.0:0"], &[]);
     assert!(!refused.status.success());
     let text = text(&refused);
-    assert!(text.contains("--tls-cert") && text.contains("--insecure-listen"), "{text}");
+    assert!(
+        text.contains("--tls-cert") && text.contains("--insecure-listen"),
+        "{text}"
+    );
 }
 
 #[test]
 fn settings_of_access_that_contradict_each_other_are_refused() {
     for (args, words) in [
-        (&["--open-to-everybody", "--require-credentials"][..], "cannot be used with"),
-        (&["--open-to-everybody", "--first-token-file", "x"], "asks nobody"),
-        (&["--jwt-issuer", "https://issuer.example"], "--jwt-audience"),
+        (
+            &["--open-to-everybody", "--require-credentials"][..],
+            "cannot be used with",
+        ),
+        (
+            &["--open-to-everybody", "--first-token-file", "x"],
+            "asks nobody",
+        ),
+        (
+            &["--jwt-issuer", "https://issuer.example"],
+            "--jwt-audience",
+        ),
         (&["--jwt-keys", "keys.json"], "--jwt-issuer"),
         (&["--client-roles", "roles.yaml"], "--client-ca"),
     ] {
-        let args: Vec<_> = ["serve", "--listen", "127.0.0.1:0"].iter().chain(args).copied().collect();
+        let args: Vec<_> = ["serve", "--listen", "127.0.0.1:0"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         let refused = dateline(&args, &[]);
         let text = text(&refused);
-        assert!(!refused.status.success() && text.contains(words), "{args:?}: {text}");
+        assert!(
+            !refused.status.success() && text.contains(words),
+            "{args:?}: {text}"
+        );
     }
 }
 
 #[test]
 fn no_command_takes_a_secret_as_an_argument() {
     for command in ["get", "watch", "import", "export", "token"] {
-        let help = text(&dateline(&[command, "--help"], &[("DATELINE_TOKEN", "dateline_shown_nowhere")]));
+        let help = text(&dateline(
+            &[command, "--help"],
+            &[("DATELINE_TOKEN", "dateline_shown_nowhere")],
+        ));
         assert!(help.contains("--token-file"), "{command}");
-        assert!(!help.contains("--token ") && !help.contains("shown_nowhere"), "{command}: {help}");
+        assert!(
+            !help.contains("--token ") && !help.contains("shown_nowhere"),
+            "{command}: {help}"
+        );
     }
 }
 
@@ -61,7 +88,16 @@ async fn a_token_comes_from_a_file_or_the_environment() {
         expire_time: Some(in_an_hour()),
         ..CreateTokenRequest::default()
     };
-    let secret = two.open.client.clone().admin.create_token(request).await.unwrap().into_inner().secret;
+    let secret = two
+        .open
+        .client
+        .clone()
+        .admin
+        .create_token(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .secret;
     let (_scratch, directory) = scratch();
     let file = directory.join("token");
     std::fs::write(&file, format!("{secret}\n")).unwrap();
@@ -71,7 +107,10 @@ async fn a_token_comes_from_a_file_or_the_environment() {
         tokio::task::spawn_blocking(move || {
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let args = [&args[..], &["--server", &server]].concat();
-            let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let environment: Vec<_> = environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
             dateline(&args, &environment)
         })
     };
@@ -79,18 +118,42 @@ async fn a_token_comes_from_a_file_or_the_environment() {
     let none = run(list(), vec![]).await.unwrap();
     assert!(!none.status.success());
     assert!(text(&none).contains("authorization"), "{}", text(&none));
-    let by_environment = run(list(), vec![("DATELINE_TOKEN", secret.clone())]).await.unwrap();
+    let by_environment = run(list(), vec![("DATELINE_TOKEN", secret.clone())])
+        .await
+        .unwrap();
     assert!(by_environment.status.success(), "{}", text(&by_environment));
-    let args = [list(), vec!["--token-file".to_owned(), file.display().to_string()]].concat();
+    let args = [
+        list(),
+        vec!["--token-file".to_owned(), file.display().to_string()],
+    ]
+    .concat();
     let by_file = run(args, vec![]).await.unwrap();
     assert!(by_file.status.success(), "{}", text(&by_file));
-    let missing = [list(), vec!["--token-file".to_owned(), "/nowhere/token".to_owned()]].concat();
+    let missing = [
+        list(),
+        vec!["--token-file".to_owned(), "/nowhere/token".to_owned()],
+    ]
+    .concat();
     let missing = run(missing, vec![]).await.unwrap();
-    assert!(!missing.status.success() && text(&missing).contains("/nowhere/token"), "{}", text(&missing));
+    assert!(
+        !missing.status.success() && text(&missing).contains("/nowhere/token"),
+        "{}",
+        text(&missing)
+    );
     // What a reader may not do is said, with what it takes; the feed shows what it may.
-    let token = run(vec!["token".into(), "list".into()], vec![("DATELINE_TOKEN", secret.clone())]).await.unwrap();
+    let token = run(
+        vec!["token".into(), "list".into()],
+        vec![("DATELINE_TOKEN", secret.clone())],
+    )
+    .await
+    .unwrap();
     assert!(text(&token).contains("role admin"), "{}", text(&token));
-    let feed = run(vec!["feed".into()], vec![("DATELINE_TOKEN", secret.clone())]).await.unwrap();
+    let feed = run(
+        vec!["feed".into()],
+        vec![("DATELINE_TOKEN", secret.clone())],
+    )
+    .await
+    .unwrap();
     assert!(feed.status.success(), "{}", text(&feed));
     for output in [&none, &by_environment, &by_file, &token, &feed] {
         assert!(!text(output).contains(&secret[20..]));

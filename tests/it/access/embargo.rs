@@ -17,7 +17,9 @@ use tonic_types::StatusExt;
 
 use super::callers::{caller, two};
 use crate::{
-    life::hands::{actor, get_request, in_ms, lay_base, make, one, on_desk, publish_at, saying, shown, until},
+    life::hands::{
+        actor, get_request, in_ms, lay_base, make, on_desk, one, publish_at, saying, shown, until,
+    },
     rig::{PATIENCE, meta},
 };
 
@@ -30,14 +32,29 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
     let mut told = BTreeMap::new();
     let said = |answer: Result<String, Status>| match answer {
         Ok(text) => text,
-        Err(status) => format!("{:?} {} {:?}", status.code(), status.message(), status.get_error_details()),
+        Err(status) => format!(
+            "{:?} {} {:?}",
+            status.code(),
+            status.message(),
+            status.get_error_details()
+        ),
     };
     macro_rules! ask {
         ($call:expr, $answer:expr) => {
-            told.insert($call, said($answer.await.map(|answer| format!("{:?}", answer.into_inner()))));
+            told.insert(
+                $call,
+                said(
+                    $answer
+                        .await
+                        .map(|answer| format!("{:?}", answer.into_inner())),
+                ),
+            );
         };
     }
-    ask!("GetRecord", records.get_record(get_request(NAME, View::Published)));
+    ask!(
+        "GetRecord",
+        records.get_record(get_request(NAME, View::Published))
+    );
     let mut request = get_request(NAME, View::Published);
     request.revision = Some(revision);
     ask!("GetRecord at", records.get_record(request));
@@ -46,7 +63,10 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
         ..BatchGetRecordsRequest::default()
     };
     ask!("BatchGetRecords", records.batch_get_records(request));
-    ask!("ListRecords", records.list_records(ListRecordsRequest::default()));
+    ask!(
+        "ListRecords",
+        records.list_records(ListRecordsRequest::default())
+    );
     let request = ListRevisionsRequest {
         name: NAME.into(),
         ..ListRevisionsRequest::default()
@@ -59,12 +79,28 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
         ..DiffRevisionsRequest::default()
     };
     ask!("DiffRevisions", records.diff_revisions(request));
-    ask!("GetFeed", client.clone().feed.get_feed(GetFeedRequest::default()));
+    ask!(
+        "GetFeed",
+        client.clone().feed.get_feed(GetFeedRequest::default())
+    );
     for origin in [Origin::Beginning, Origin::Snapshot] {
         let text = streamed(client, origin).await;
-        told.insert(if origin == Origin::Snapshot { "Watch snapshot" } else { "Watch" }, text);
+        told.insert(
+            if origin == Origin::Snapshot {
+                "Watch snapshot"
+            } else {
+                "Watch"
+            },
+            text,
+        );
     }
-    let mut export = client.clone().exports.export(ExportRequest::default()).await.unwrap().into_inner();
+    let mut export = client
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     let mut text = String::new();
     while let Some(part) = export.message().await.unwrap() {
         text += &format!("{part:?}");
@@ -78,13 +114,22 @@ async fn streamed(client: &Client, origin: Origin) -> String {
         start: Some(Start::Origin(origin.into())),
         ..WatchRequest::default()
     };
-    let mut stream = client.clone().feed.watch(request).await.unwrap().into_inner();
+    let mut stream = client
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner();
     let mut text = String::new();
     loop {
         let message = next(&mut stream).await;
         text += &format!("{message:?}");
         let is_done = message.checkpoint.as_ref().is_some_and(|point| {
-            point.caught_up || origin == Origin::Beginning && point.sequence > 0 && point.sequence == point.head_sequence
+            point.caught_up
+                || origin == Origin::Beginning
+                    && point.sequence > 0
+                    && point.sequence == point.head_sequence
         });
         if is_done {
             return text;
@@ -94,12 +139,16 @@ async fn streamed(client: &Client, origin: Origin) -> String {
 
 async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
     let message = tokio::time::timeout(PATIENCE, stream.message()).await;
-    message.expect("a message or a checkpoint comes").unwrap().unwrap()
+    message
+        .expect("a message or a checkpoint comes")
+        .unwrap()
+        .unwrap()
 }
 
 /// A text without what differs between any two times.
 fn without_times(text: &str) -> String {
-    let times = regex::Regex::new(r"(Timestamp|Duration) \{[^}]*\}|cursor: \x22[^\x22]*\x22").unwrap();
+    let times =
+        regex::Regex::new(r"(Timestamp|Duration) \{[^}]*\}|cursor: \x22[^\x22]*\x22").unwrap();
     times.replace_all(text, "_").into_owned()
 }
 
@@ -110,22 +159,39 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
     lay_base(desk).await;
     let reader = caller(&two, &[Role::Exporter], &[]).await;
     until("the other server has heard of the base", async || {
-        let feed = reader.clone().feed.get_feed(GetFeedRequest::default()).await.unwrap();
+        let feed = reader
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .unwrap();
         feed.into_inner().head_sequence == 3
     })
     .await;
-    let mut follower = reader.clone().feed.watch(WatchRequest::default()).await.unwrap().into_inner();
+    let mut follower = reader
+        .clone()
+        .feed
+        .watch(WatchRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     next(&mut follower).await;
 
     // While there is no such record, while it is a draft, and under embargo: the same to a reader.
     let absent = everything(&reader, 2).await;
-    let draft = make(desk, &[saying(&actor("embargoed"), WORDS)]).await.swap_remove(0);
+    let draft = make(desk, &[saying(&actor("embargoed"), WORDS)])
+        .await
+        .swap_remove(0);
     let as_draft = everything(&reader, 2).await;
     let embargoed = one(desk, publish_at(&draft, Some(in_ms(3_600_000)))).await;
     let under_embargo = everything(&reader, 2).await;
     for (call, text) in &absent {
         for other in [&as_draft, &under_embargo] {
-            assert_eq!(without_times(&other[call]), without_times(text), "{call} tells of a hidden record");
+            assert_eq!(
+                without_times(&other[call]),
+                without_times(text),
+                "{call} tells of a hidden record"
+            );
         }
         assert!(!text.contains(WORDS));
     }
@@ -136,7 +202,11 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
         let reader = reader.clone();
         tokio::spawn(async move {
             loop {
-                let answer = reader.clone().records.get_record(get_request(NAME, View::Published)).await;
+                let answer = reader
+                    .clone()
+                    .records
+                    .get_record(get_request(NAME, View::Published))
+                    .await;
                 let is_there = answer.is_ok();
                 if told.send(is_there).is_err() || is_there {
                     return;
@@ -152,20 +222,34 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
             answers.push(answer);
         }
     };
-    tokio::time::timeout(PATIENCE, collecting).await.expect("the embargo is lifted");
+    tokio::time::timeout(PATIENCE, collecting)
+        .await
+        .expect("the embargo is lifted");
     asking.await.unwrap();
-    assert!(answers.len() > 1 && answers.is_sorted(), "it was there, and gone again");
+    assert!(
+        answers.len() > 1 && answers.is_sorted(),
+        "it was there, and gone again"
+    );
     let lifted = on_desk(desk, NAME).await;
     let published = meta(&lifted).publish_time.unwrap();
-    assert!((published.seconds, published.nanos) >= (lift.seconds, lift.nanos), "before its time");
+    assert!(
+        (published.seconds, published.nanos) >= (lift.seconds, lift.nanos),
+        "before its time"
+    );
 
     // To who follows, once.
     shown(desk, &actor("after-it")).await;
     let mut changes = Vec::new();
-    while !changes.iter().any(|change: &dateline::proto::v1::Change| change.name == "actors/after-it") {
+    while !changes
+        .iter()
+        .any(|change: &dateline::proto::v1::Change| change.name == "actors/after-it")
+    {
         changes.extend(next(&mut follower).await.changes);
     }
-    let of_it: Vec<_> = changes.iter().filter(|change| change.name == NAME).collect();
+    let of_it: Vec<_> = changes
+        .iter()
+        .filter(|change| change.name == NAME)
+        .collect();
     assert_eq!(of_it.len(), 1, "{of_it:#?}");
     assert!(format!("{of_it:?}").contains(WORDS));
 
@@ -179,5 +263,9 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
             _ => assert_eq!(text.matches(WORDS).count(), 1, "{call}: {text}"),
         }
     }
-    assert!(after["ListRevisions"].contains(&format!("revision: {revision}")), "{}", after["ListRevisions"]);
+    assert!(
+        after["ListRevisions"].contains(&format!("revision: {revision}")),
+        "{}",
+        after["ListRevisions"]
+    );
 }

@@ -87,9 +87,16 @@ pub fn may_call(call: &str) -> &'static [Who] {
     match call {
         "GetRecord" | "BatchGetRecords" | "ListRecords" | "ListRevisions" | "DiffRevisions"
         | "Watch" | "Watch snapshot" | "GetFeed" | "GetRecord at" | "GetRecord as of" => ALL,
-        "GetRecord desk" | "BatchGetRecords desk" | "ListRecords desk" | "ListRevisions desk"
-        | "DiffRevisions desk" | "Watch desk" | "Watch snapshot desk" | "GetFeed desk"
-        | "GetRecord at desk" | "GetRecord as of desk" => DESK,
+        "GetRecord desk"
+        | "BatchGetRecords desk"
+        | "ListRecords desk"
+        | "ListRevisions desk"
+        | "DiffRevisions desk"
+        | "Watch desk"
+        | "Watch snapshot desk"
+        | "GetFeed desk"
+        | "GetRecord at desk"
+        | "GetRecord as of desk" => DESK,
         "CreateRecord" | "UpdateRecord" | "DeleteRecord" | "SubmitRecords" | "Commit update"
         | "Commit create" | "Commit delete" | "Commit submit" => WRITERS,
         "SendBackRecords" | "PublishRecords" | "CorrectRecord" | "RetractRecords"
@@ -97,7 +104,9 @@ pub fn may_call(call: &str) -> &'static [Who] {
         | "Commit send back" | "Commit correct" | "Commit retract" | "Commit merge"
         | "Commit unmerge" | "Commit restore" => PUBLISHER,
         "PurgeRecord" | "Commit purge" | "CompactFeed" | "ForkFeed" | "LoadRecords"
-        | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken" | "ListAuditEntries" => ADMIN,
+        | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken" | "ListAuditEntries" => {
+            ADMIN
+        }
         "Export" => EXPORTER,
         // The exporter may not see the desk, and the desk may not export.
         "Export desk" => &[],
@@ -144,11 +153,15 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
         "GetRecord at" | "DiffRevisions" | "GetRecord as of" if !who.sees_actors() => NotThere,
         "GetRecord at" => match stand {
             Published | Retracted | Merged => Whole,
-            Absent | Draft | InReview | Embargoed | Deleted | Purged => NotThere,
+            // That there was this revision stays, what it said does not.
+            Purged => Name,
+            Absent | Draft | InReview | Embargoed | Deleted => NotThere,
         },
         "GetRecord at desk" => match stand {
             InReview | Embargoed | Published | Retracted | Merged => Whole,
-            Absent | Draft | Deleted | Purged => NotThere,
+            // So does the one that deleted a draft.
+            Deleted | Purged => Name,
+            Absent | Draft => NotThere,
         },
         "GetRecord as of" => answer("GetRecord", who, stand),
         "GetRecord as of desk" => answer("GetRecord desk", who, stand),
@@ -201,8 +214,9 @@ fn written(verb: &str, stand: Stand) -> Answer {
         "UnmergeRecord" | "unmerge" => fits(&[Merged]),
         "RestoreRecord" | "restore" => fits(&[Draft, Published]),
         "PurgeRecord" | "purge" => match stand {
-            Absent | Deleted => MISSING,
-            Purged => WRONG,
+            Absent => MISSING,
+            // What a deleted draft said can be erased, by who has read how it stands now.
+            Deleted => Answer::Refused(Code::Aborted, "ETAG_MISMATCH"),
             _ => Answer::Name,
         },
         other => panic!("nothing is said of {other}"),

@@ -20,7 +20,7 @@ use tonic::Code;
 
 use super::callers::{Two, client, two_with};
 use crate::{
-    life::hands::{Refused, create, refused, actor, until},
+    life::hands::{Refused, actor, create, refused, until},
     rig::scratch,
 };
 
@@ -36,8 +36,11 @@ struct Signer {
 impl Signer {
     fn new(id: &'static str) -> Self {
         let random = SystemRandom::new();
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+                .unwrap();
         Self { id, pair }
     }
 
@@ -52,7 +55,10 @@ impl Signer {
     fn sign(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(header), part(claims));
-        let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        let signature = self
+            .pair
+            .sign(&SystemRandom::new(), message.as_bytes())
+            .unwrap();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -64,7 +70,8 @@ impl Signer {
 fn keys(signers: &[&Signer]) -> String {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
     // A symmetric key among them is nobody's.
-    let symmetric = json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode("secret")});
+    let symmetric =
+        json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode("secret")});
     let all = [keys, vec![symmetric]].concat();
     json!({"keys": all}).to_string()
 }
@@ -114,7 +121,11 @@ async fn site_with_file(path: &Path, signers: &[&Signer]) -> Two {
 
 async fn call(two: &Two, token: &str) -> Result<(), Refused> {
     let caller = client(&two.closed.address, token).await;
-    let answer = caller.clone().feed.get_feed(GetFeedRequest::default()).await;
+    let answer = caller
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await;
     answer.map(drop).map_err(Refused::from)
 }
 
@@ -128,21 +139,37 @@ async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
     let reader = client(&two.closed.address, &token).await;
     let refusal = refused(&reader, vec![create(&actor("a"))]).await;
     refusal.is(Code::PermissionDenied, "ROLE_REQUIRED");
-    let desk = GetFeedRequest { view: View::Desk.into() };
+    let desk = GetFeedRequest {
+        view: View::Desk.into(),
+    };
     let status = reader.clone().feed.get_feed(desk).await.unwrap_err();
     Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
     // A list of audiences with us in it, and a role that is a single word.
     let list = with("aud", json!(["other", AUDIENCE]));
-    call(&two, &signer.sign(&signer.header(), &list)).await.unwrap();
+    call(&two, &signer.sign(&signer.header(), &list))
+        .await
+        .unwrap();
     let word = with("dateline_roles", json!("editor"));
     let editor = client(&two.closed.address, &signer.sign(&signer.header(), &word)).await;
     editor.clone().feed.get_feed(desk).await.unwrap();
     let narrow = with("dateline_scope", json!(["lang:en"]));
     let narrow = client(&two.closed.address, &signer.sign(&signer.header(), &narrow)).await;
-    let feed = narrow.clone().feed.get_feed(GetFeedRequest::default()).await.unwrap();
+    let feed = narrow
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap();
     assert_eq!(feed.into_inner().digest, None, "it is narrowed");
     // A role that is none is none.
-    for roles in [json!(null), json!([]), json!(["Reader"]), json!(["admin "]), json!([["admin"]]), json!({"reader": true})] {
+    for roles in [
+        json!(null),
+        json!([]),
+        json!(["Reader"]),
+        json!(["admin "]),
+        json!([["admin"]]),
+        json!({"reader": true}),
+    ] {
         let token = signer.sign(&signer.header(), &with("dateline_roles", roles.clone()));
         let refused = call(&two, &token).await.unwrap_err();
         assert_eq!(refused.reason, "ROLE_REQUIRED", "{roles}");
@@ -172,7 +199,10 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
         ("nbf", json!(now() + 300)),
         ("dateline_scope", json!(["kind:events"])),
     ] {
-        bad.push((format!("{name} {value}"), signer.sign(&header, &with(name, value))));
+        bad.push((
+            format!("{name} {value}"),
+            signer.sign(&header, &with(name, value)),
+        ));
     }
     for (name, value) in [
         ("jku", json!("http://127.0.0.1:1/keys")),
@@ -189,7 +219,10 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
     ] {
         let mut header = header.clone();
         header[name] = value.clone();
-        bad.push((format!("header {name} {value}"), signer.sign(&header, &claims())));
+        bad.push((
+            format!("header {name} {value}"),
+            signer.sign(&header, &claims()),
+        ));
     }
     bad.push(("another key".into(), stranger.sign(&header, &claims())));
     let good = signer.sign(&header, &claims());
@@ -198,7 +231,11 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
     // Signed with what everybody knows, as if it were a secret.
     let secret = signer.pair.public_key().as_ref();
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let forged = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT", "kid": "one"})), part(&claims()));
+    let forged = format!(
+        "{}.{}",
+        part(&json!({"alg": "HS256", "typ": "JWT", "kid": "one"})),
+        part(&claims())
+    );
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
     let tag = URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, forged.as_bytes()));
     bad.push(("HS256 by the public key".into(), format!("{forged}.{tag}")));
@@ -211,13 +248,19 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
     bad.push(("other claims".into(), swapped));
     for (what, token) in bad {
         let refused = call(&two, &token).await.expect_err(&what);
-        assert_eq!((refused.code, refused.reason.as_str()), (Code::Unauthenticated, "TOKEN_INVALID"), "{what}");
+        assert_eq!(
+            (refused.code, refused.reason.as_str()),
+            (Code::Unauthenticated, "TOKEN_INVALID"),
+            "{what}"
+        );
     }
     let expired = signer.sign(&header, &with("exp", json!(now() - 60)));
     let refused = call(&two, &expired).await.unwrap_err();
     refused.is(Code::Unauthenticated, "TOKEN_EXPIRED");
     // Clocks may be apart a little.
-    call(&two, &signer.sign(&header, &with("nbf", json!(now() + 10)))).await.unwrap();
+    call(&two, &signer.sign(&header, &with("nbf", json!(now() + 10))))
+        .await
+        .unwrap();
     call(&two, &good).await.unwrap();
 }
 
@@ -229,13 +272,25 @@ async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
     let two = site_with_file(&path, &[&old]).await;
     let token = old.sign(&old.header(), &claims());
     let caller = client(&two.closed.address, &token).await;
-    let mut stream = caller.clone().feed.watch(WatchRequest::default()).await.unwrap().into_inner();
+    let mut stream = caller
+        .clone()
+        .feed
+        .watch(WatchRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     stream.message().await.unwrap().unwrap();
     let newer = new.sign(&new.header(), &claims());
-    call(&two, &newer).await.unwrap_err().is(Code::Unauthenticated, "TOKEN_INVALID");
+    call(&two, &newer)
+        .await
+        .unwrap_err()
+        .is(Code::Unauthenticated, "TOKEN_INVALID");
     // A file that is broken changes nothing.
     std::fs::write(&path, "{").unwrap();
-    until("the broken file was looked at", async || call(&two, &token).await.is_ok()).await;
+    until("the broken file was looked at", async || {
+        call(&two, &token).await.is_ok()
+    })
+    .await;
     std::fs::write(&path, keys(&[&new])).unwrap();
     let ended = async {
         loop {
@@ -244,10 +299,18 @@ async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
             }
         }
     };
-    let ended = tokio::time::timeout(Duration::from_secs(5), ended).await.expect("within 5 s");
+    let ended = tokio::time::timeout(Duration::from_secs(5), ended)
+        .await
+        .expect("within 5 s");
     ended.is(Code::Unauthenticated, "TOKEN_REVOKED");
-    until("the new key is known", async || call(&two, &newer).await.is_ok()).await;
-    call(&two, &token).await.unwrap_err().is(Code::Unauthenticated, "TOKEN_INVALID");
+    until("the new key is known", async || {
+        call(&two, &newer).await.is_ok()
+    })
+    .await;
+    call(&two, &token)
+        .await
+        .unwrap_err()
+        .is(Code::Unauthenticated, "TOKEN_INVALID");
 }
 
 /// An issuer's address that answers with keys.
@@ -272,18 +335,25 @@ async fn issuer(keys: String) -> String {
 async fn keys_come_from_the_address_that_the_operator_named() {
     let signer = Signer::new("one");
     let two = site_with(&issuer(keys(&[&signer])).await).await;
-    call(&two, &signer.sign(&signer.header(), &claims())).await.unwrap();
+    call(&two, &signer.sign(&signer.header(), &claims()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_server_whose_issuer_has_no_keys_does_not_start() {
     let (_scratch, directory) = scratch();
     let path = directory.join("keys.json");
-    for (text, words) in [("", "no JWK set"), ("{\"keys\": []}", "no public key"), ("[]", "no JWK set")] {
+    for (text, words) in [
+        ("", "no JWK set"),
+        ("{\"keys\": []}", "no public key"),
+        ("[]", "no JWK set"),
+    ] {
         std::fs::write(&path, text).unwrap();
         let mut config = crate::rig::config(&crate::rig::database().await);
         config.access.jwt = Some(settings(path.to_str().unwrap()));
-        let started = dateline::server::start(config, tokio_util::sync::CancellationToken::new()).await;
+        let started =
+            dateline::server::start(config, tokio_util::sync::CancellationToken::new()).await;
         let error = started.err().expect("it does not start").to_string();
         assert!(error.contains(words), "{text}: {error}");
     }

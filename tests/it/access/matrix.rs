@@ -131,11 +131,21 @@ async fn read_one(client: &mut Client, call: &str, name: String, head: i64) -> O
         "GetRecord" => text(client.records.get_record(get).await),
         "GetRecord at" => {
             let revision = Some(2);
-            text(client.records.get_record(GetRecordRequest { revision, ..get }).await)
+            text(
+                client
+                    .records
+                    .get_record(GetRecordRequest { revision, ..get })
+                    .await,
+            )
         }
         "GetRecord as of" => {
             let as_of = Some(head);
-            text(client.records.get_record(GetRecordRequest { as_of, ..get }).await)
+            text(
+                client
+                    .records
+                    .get_record(GetRecordRequest { as_of, ..get })
+                    .await,
+            )
         }
         "BatchGetRecords" => {
             let request = BatchGetRecordsRequest {
@@ -214,29 +224,79 @@ async fn write_one(
     }
     match call {
         "CreateRecord" => {
-            call!(records.create_record, CreateRecordRequest { record: Some(record) })
+            call!(
+                records.create_record,
+                CreateRecordRequest {
+                    record: Some(record)
+                }
+            )
         }
-        "UpdateRecord" => call!(records.update_record, UpdateRecordRequest { record: changed, update_mask }),
+        "UpdateRecord" => call!(
+            records.update_record,
+            UpdateRecordRequest {
+                record: changed,
+                update_mask
+            }
+        ),
         "DeleteRecord" => {
             let version = version(&record);
-            call!(records.delete_record, DeleteRecordRequest { name: version.name, etag: version.etag })
+            call!(
+                records.delete_record,
+                DeleteRecordRequest {
+                    name: version.name,
+                    etag: version.etag
+                }
+            )
         }
         "SubmitRecords" => call!(editorial.submit_records, SubmitRecordsRequest { records }),
-        "SendBackRecords" => call!(editorial.send_back_records, SendBackRecordsRequest { records, note }),
+        "SendBackRecords" => call!(
+            editorial.send_back_records,
+            SendBackRecordsRequest { records, note }
+        ),
         "PublishRecords" => call!(editorial.publish_records, PublishRecordsRequest { records }),
         "CorrectRecord" => {
-            call!(editorial.correct_record, CorrectRecordRequest { record: changed, update_mask, note })
+            call!(
+                editorial.correct_record,
+                CorrectRecordRequest {
+                    record: changed,
+                    update_mask,
+                    note
+                }
+            )
         }
-        "RetractRecords" => call!(editorial.retract_records, RetractRecordsRequest { records, note }),
+        "RetractRecords" => call!(
+            editorial.retract_records,
+            RetractRecordsRequest { records, note }
+        ),
         "MergeRecord" => {
             let into = Some(version(winner));
-            call!(editorial.merge_record, MergeRecordRequest { record: of, into, note })
+            call!(
+                editorial.merge_record,
+                MergeRecordRequest {
+                    record: of,
+                    into,
+                    note
+                }
+            )
         }
-        "UnmergeRecord" => call!(editorial.unmerge_record, UnmergeRecordRequest { record: of, note }),
+        "UnmergeRecord" => call!(
+            editorial.unmerge_record,
+            UnmergeRecordRequest { record: of, note }
+        ),
         "RestoreRecord" => {
-            call!(editorial.restore_record, RestoreRecordRequest { record: of, revision: 1, note })
+            call!(
+                editorial.restore_record,
+                RestoreRecordRequest {
+                    record: of,
+                    revision: 1,
+                    note
+                }
+            )
         }
-        "PurgeRecord" => call!(editorial.purge_record, PurgeRecordRequest { record: of, note }),
+        "PurgeRecord" => call!(
+            editorial.purge_record,
+            PurgeRecordRequest { record: of, note }
+        ),
         other => panic!("no call {other}"),
     }
 }
@@ -288,7 +348,10 @@ async fn read_all(client: &mut Client, call: &str) -> Outcome {
         "Watch snapshot" => {
             let answer = client.feed.watch(watch(Origin::Snapshot)).await;
             let caught_up = |message: &dateline::proto::v1::WatchResponse| {
-                message.checkpoint.as_ref().is_some_and(|point| point.caught_up)
+                message
+                    .checkpoint
+                    .as_ref()
+                    .is_some_and(|point| point.caught_up)
             };
             drained(answer, caught_up).await
         }
@@ -320,7 +383,12 @@ async fn other(client: &mut Client, call: &str) -> Outcome {
             let feed = uuid::Uuid::nil().to_string();
             text(client.admin.fork_feed(ForkFeedRequest { feed }).await)
         }
-        "LoadRecords" => text(client.admin.load_records(LoadRecordsRequest::default()).await),
+        "LoadRecords" => text(
+            client
+                .admin
+                .load_records(LoadRecordsRequest::default())
+                .await,
+        ),
         "CreateToken" => {
             let request = CreateTokenRequest {
                 name: "other".into(),
@@ -353,12 +421,20 @@ async fn other(client: &mut Client, call: &str) -> Outcome {
 
 /// A refusal, all of it.
 fn all_of(status: &Status) -> String {
-    format!("{:?} {} {:?}", status.code(), status.message(), status.get_error_details())
+    format!(
+        "{:?} {} {:?}",
+        status.code(),
+        status.message(),
+        status.get_error_details()
+    )
 }
 
 fn reason(status: &Status) -> String {
     let details = status.get_error_details();
-    details.error_info().map(|info| info.reason.clone()).unwrap_or_default()
+    details
+        .error_info()
+        .map(|info| info.reason.clone())
+        .unwrap_or_default()
 }
 
 /// What was wrong, by cell, and how many cells there were.
@@ -399,7 +475,11 @@ impl Tally {
             let key = format!("{call} by {who:?}");
             self.refusals.entry(key).or_default().insert(all_of(status));
         }
-        self.cell(&format!("{call} by {who:?} has to be refused"), is_right, outcome);
+        self.cell(
+            &format!("{call} by {who:?} has to be refused"),
+            is_right,
+            outcome,
+        );
     }
 
     fn of_one(&mut self, call: &str, who: Who, cast: &Cast, outcome: &Outcome) {
@@ -432,12 +512,19 @@ impl Tally {
             let said = said.replace(&name, "NAME");
             self.missing.entry(key).or_default().insert(said);
         }
-        let at = format!("{call} by {who:?} of {:?}, expected {expected:?}", cast.stand);
+        let at = format!(
+            "{call} by {who:?} of {:?}, expected {expected:?}",
+            cast.stand
+        );
         self.cell(&at, is_right, outcome);
     }
 
     fn of_all(&mut self, call: &str, who: Who, outcome: &Outcome) {
-        let shown: &[_] = if who == Who::EventsOnly { &[] } else { told(call) };
+        let shown: &[_] = if who == Who::EventsOnly {
+            &[]
+        } else {
+            told(call)
+        };
         for stand in STANDS {
             let is_right = outcome.as_ref().is_ok_and(|text| {
                 // A name is told of what has gone only by who saw it before.
@@ -469,7 +556,13 @@ async fn callers(two: &Two) -> HashMap<Who, Client> {
         let (roles, scope) = who.token();
         let caller = match who {
             Who::Nobody => Client::connect(&two.closed.address).await.unwrap(),
-            Who::Forger => client(&two.closed.address, "dateline_aaaaaaaa_0123456789012345678901234567890123456789012").await,
+            Who::Forger => {
+                client(
+                    &two.closed.address,
+                    "dateline_aaaaaaaa_0123456789012345678901234567890123456789012",
+                )
+                .await
+            }
             _ => {
                 let (token, secret) = token(admin, roles, scope).await;
                 if who == Who::Revoked {
@@ -487,17 +580,30 @@ async fn callers(two: &Two) -> HashMap<Who, Client> {
 /// What the database keeps of records: to see that nothing was written.
 async fn records(url: &str) -> Vec<String> {
     let all = dump(url).await;
-    ["changes", "records", "links"].iter().map(|table| all[*table].clone()).collect()
+    ["changes", "records", "links"]
+        .iter()
+        .map(|table| all[*table].clone())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothing_else() {
-    let called: BTreeSet<_> = [OF_ONE, OF_ALL, OF_NONE].concat().into_iter().map(|call| method(call).to_owned()).collect();
-    assert_eq!(called, methods_of_the_schema(), "a method of the schema has no row here");
+    let called: BTreeSet<_> = [OF_ONE, OF_ALL, OF_NONE]
+        .concat()
+        .into_iter()
+        .map(|call| method(call).to_owned())
+        .collect();
+    assert_eq!(
+        called,
+        methods_of_the_schema(),
+        "a method of the schema has no row here"
+    );
 
     // So that those who are nobody are told so each time.
     let two = two_with(|config| {
         config.access.quotas.guesses_per_second = std::num::NonZeroU32::new(10_000).unwrap();
+        // Whoever reads a feed to its head waits for a checkpoint there.
+        config.checkpoint_interval = std::time::Duration::from_millis(200);
     })
     .await;
     let cast = set(&two.open.client).await;
@@ -520,9 +626,15 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
         for call in OF_ONE {
             let may = may_call(call).contains(&who);
             for cast in &cast {
-                let head = if view(call) == View::Desk { heads.0 } else { heads.1 };
-                let is_read = method(call).starts_with("Get") || method(call).starts_with("Batch")
-                    || method(call).starts_with("List") || method(call).starts_with("Diff");
+                let head = if view(call) == View::Desk {
+                    heads.0
+                } else {
+                    heads.1
+                };
+                let is_read = method(call).starts_with("Get")
+                    || method(call).starts_with("Batch")
+                    || method(call).starts_with("List")
+                    || method(call).starts_with("Diff");
                 let outcome = if is_read {
                     read_one(client, call, cast.stand.name(), head).await
                 } else {
@@ -548,10 +660,17 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
             if may_call(call).contains(&who) {
                 // Answered, or refused for what was asked and not for who asked.
                 let is_right = match (*call, &outcome) {
-                    ("GetFeed", Ok(text)) => text.contains("digest: Some") == !matches!(who, Who::ActorsOnly | Who::EventsOnly),
+                    ("GetFeed", Ok(text)) => {
+                        text.contains("digest: Some")
+                            == !matches!(who, Who::ActorsOnly | Who::EventsOnly)
+                    }
                     ("ListTokens", Ok(text)) => text.contains("tester") && !text.contains("secret"),
-                    ("ForkFeed" | "LoadRecords", Err(status)) => status.code() == Code::InvalidArgument,
-                    ("UpdateToken" | "RevokeToken", Err(status)) => reason(status) == "TOKEN_NOT_FOUND",
+                    ("ForkFeed" | "LoadRecords", Err(status)) => {
+                        status.code() == Code::InvalidArgument
+                    }
+                    ("UpdateToken" | "RevokeToken", Err(status)) => {
+                        reason(status) == "TOKEN_NOT_FOUND"
+                    }
                     (_, Ok(_)) => true,
                     _ => false,
                 };
@@ -561,11 +680,25 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
             }
         }
     }
+    assert!(
+        tally.wrong.is_empty(),
+        "{} of {} cells:\n{}",
+        tally.wrong.len(),
+        tally.cells,
+        tally.wrong.join("\n")
+    );
     for (what, said) in tally.refusals.iter().chain(&tally.missing) {
-        assert_eq!(said.len(), 1, "{what}: told apart by what is said: {said:#?}");
+        assert_eq!(
+            said.len(),
+            1,
+            "{what}: told apart by what is said: {said:#?}"
+        );
     }
-    assert!(tally.wrong.is_empty(), "{} of {} cells:\n{}", tally.wrong.len(), tally.cells, tally.wrong.join("\n"));
-    assert_eq!(records(&two.url).await, before, "a call that only checks has written");
+    assert_eq!(
+        records(&two.url).await,
+        before,
+        "a call that only checks has written"
+    );
     println!("{} cells", tally.cells);
     let least = EVERYBODY.len() * (OF_ONE.len() * STANDS.len() + OF_ALL.len() + OF_NONE.len());
     assert!(tally.cells >= least, "{}", tally.cells);

@@ -23,7 +23,13 @@ async fn watch(client: &Client, view: View) -> Streaming<WatchResponse> {
         start: Some(Start::Origin(Origin::Now.into())),
         ..WatchRequest::default()
     };
-    let mut stream = client.clone().feed.watch(request).await.unwrap().into_inner();
+    let mut stream = client
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner();
     // Where it begins.
     stream.message().await.unwrap().unwrap();
     stream
@@ -41,13 +47,21 @@ async fn end_of(stream: &mut Streaming<WatchResponse>) -> (String, Refused) {
             }
         }
     };
-    let refused = tokio::time::timeout(AT_MOST, reading).await.expect("the stream ends within 5 s");
+    let refused = tokio::time::timeout(AT_MOST, reading)
+        .await
+        .expect("the stream ends within 5 s");
     (all, refused)
 }
 
 async fn revoke(two: &Two, id: &str) {
     let request = RevokeTokenRequest { id: id.to_owned() };
-    two.open.client.clone().admin.revoke_token(request).await.unwrap();
+    two.open
+        .client
+        .clone()
+        .admin
+        .revoke_token(request)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -62,7 +76,12 @@ async fn f10_an_open_stream_ends_when_its_token_is_revoked_and_others_go_on() {
     let (_, refused) = end_of(&mut ends).await;
     refused.is(Code::Unauthenticated, "TOKEN_REVOKED");
     let again = client(&two.closed.address, &secret).await;
-    let status = again.clone().feed.get_feed(GetFeedRequest::default()).await.unwrap_err();
+    let status = again
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap_err();
     Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
     crate::life::hands::lay_base(&two.open.client).await;
     let message = stays.message().await.unwrap().unwrap();
@@ -81,7 +100,13 @@ async fn f10_a_desk_stream_ends_when_the_role_is_taken_away_and_tells_nothing_th
         roles: vec![Role::Reader.into()],
         ..UpdateTokenRequest::default()
     };
-    two.open.client.clone().admin.update_token(request).await.unwrap();
+    two.open
+        .client
+        .clone()
+        .admin
+        .update_token(request)
+        .await
+        .unwrap();
     let (_, refused) = end_of(&mut desk).await;
     refused.is(Code::Unauthenticated, "ACCESS_CHANGED");
     make(&two.open.client, &[actor("unheard")]).await;
@@ -93,7 +118,15 @@ async fn f10_a_desk_stream_ends_when_the_role_is_taken_away_and_tells_nothing_th
     };
     let status = editor.clone().feed.watch(request).await.unwrap_err();
     Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
-    let status = editor.clone().records.get_record(crate::life::hands::get_request("actors/unheard", View::Desk)).await.unwrap_err();
+    let status = editor
+        .clone()
+        .records
+        .get_record(crate::life::hands::get_request(
+            "actors/unheard",
+            View::Desk,
+        ))
+        .await
+        .unwrap_err();
     Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
     on_desk(&two.open.client, "actors/unheard").await;
 }
@@ -109,7 +142,9 @@ async fn f10_an_open_stream_ends_when_its_token_expires() {
             refused = stream.message().await.err().map(Refused::from);
         }
     };
-    tokio::time::timeout(AT_MOST + Duration::from_millis(2500), reading).await.unwrap();
+    tokio::time::timeout(AT_MOST + Duration::from_millis(2500), reading)
+        .await
+        .unwrap();
     refused.unwrap().is(Code::Unauthenticated, "TOKEN_EXPIRED");
 }
 
@@ -127,18 +162,41 @@ async fn a_caller_has_so_many_streams_and_exports_and_gets_places_back() {
     let third = caller.clone().feed.watch(WatchRequest::default()).await;
     let refused = Refused::from(third.unwrap_err());
     refused.is(Code::ResourceExhausted, "TOO_MANY_STREAMS");
-    assert!(refused.message.contains("--streams-per-identity"), "{refused:?}");
+    assert!(
+        refused.message.contains("--streams-per-identity"),
+        "{refused:?}"
+    );
     drop(first);
     crate::life::hands::until("a place is free again", async || {
-        caller.clone().feed.watch(WatchRequest::default()).await.is_ok()
+        caller
+            .clone()
+            .feed
+            .watch(WatchRequest::default())
+            .await
+            .is_ok()
     })
     .await;
-    let mut export = caller.clone().exports.export(ExportRequest::default()).await.unwrap().into_inner();
-    let other = caller.clone().exports.export(ExportRequest::default()).await;
+    let mut export = caller
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let other = caller
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await;
     Refused::from(other.unwrap_err()).is(Code::ResourceExhausted, "TOO_MANY_EXPORTS");
     while export.message().await.unwrap().is_some() {}
     crate::life::hands::until("the export's place is free again", async || {
-        caller.clone().exports.export(ExportRequest::default()).await.is_ok()
+        caller
+            .clone()
+            .exports
+            .export(ExportRequest::default())
+            .await
+            .is_ok()
     })
     .await;
 }
@@ -148,7 +206,10 @@ async fn a_caller_makes_so_many_calls_a_second_and_others_are_not_held_up() {
     let two = two_with(|config| config.access.quotas.requests_per_second = 20).await;
     let (_, fast) = token(&two.open.client, &[Role::Reader], &[]).await;
     let (_, slow) = token(&two.open.client, &[Role::Reader], &[]).await;
-    let (fast, slow) = (client(&two.closed.address, &fast).await, client(&two.closed.address, &slow).await);
+    let (fast, slow) = (
+        client(&two.closed.address, &fast).await,
+        client(&two.closed.address, &slow).await,
+    );
     let mut limited = None;
     for _ in 0..1000 {
         if let Err(status) = fast.clone().feed.get_feed(GetFeedRequest::default()).await {
@@ -158,10 +219,21 @@ async fn a_caller_makes_so_many_calls_a_second_and_others_are_not_held_up() {
     }
     let limited = limited.expect("a thousand calls at once are too many");
     limited.is(Code::ResourceExhausted, "RATE_LIMITED");
-    assert!(limited.message.contains("--requests-per-second"), "{limited:?}");
-    slow.clone().feed.get_feed(GetFeedRequest::default()).await.unwrap();
+    assert!(
+        limited.message.contains("--requests-per-second"),
+        "{limited:?}"
+    );
+    slow.clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap();
     crate::life::hands::until("the fast one may go on", async || {
-        fast.clone().feed.get_feed(GetFeedRequest::default()).await.is_ok()
+        fast.clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .is_ok()
     })
     .await;
 }

@@ -1,10 +1,16 @@
 //! One actor in every state that a record can have, each with words of its own that nobody else says.
 
-use dateline::{client::Client, proto::v1::Record};
+use dateline::{
+    client::Client,
+    proto::v1::{Actor, Record, RecordMeta},
+};
 
-use crate::life::hands::{
-    actor, delete, done, in_ms, lay_base, make, merge, one, publish_at, purge, retract, saying, show,
-    shown, submit,
+use crate::{
+    life::hands::{
+        actor, as_actor, delete, done, in_ms, lay_base, make, merge, one, publish_at, purge,
+        retract, saying, show, shown, submit,
+    },
+    rig::meta,
 };
 
 /// Where a record can stand.
@@ -69,10 +75,22 @@ pub async fn set(client: &Client) -> Vec<Cast> {
 
 async fn put(client: &Client, stand: Stand, made_up: Record, winner: &Record) -> Record {
     if stand == Absent {
-        return made_up;
+        return with_meta(
+            made_up,
+            RecordMeta {
+                etag: "1-000000000000".into(),
+                ..RecordMeta::default()
+            },
+        );
     }
-    let draft = make(client, &[made_up]).await.swap_remove(0);
-    let published = async || show(client, std::slice::from_ref(&draft)).await.swap_remove(0);
+    let draft = make(client, std::slice::from_ref(&made_up))
+        .await
+        .swap_remove(0);
+    let published = async || {
+        show(client, std::slice::from_ref(&draft))
+            .await
+            .swap_remove(0)
+    };
     match stand {
         Absent | Draft => draft,
         InReview => one(client, submit(&draft)).await,
@@ -82,12 +100,27 @@ async fn put(client: &Client, stand: Stand, made_up: Record, winner: &Record) ->
         Merged => {
             let published = published().await;
             // The winner's etag moves with each merge; there is one.
-            done(client, vec![merge(&published, winner)]).await.records.swap_remove(0)
+            done(client, vec![merge(&published, winner)])
+                .await
+                .records
+                .swap_remove(0)
         }
         Deleted => {
             done(client, vec![delete(&draft)]).await;
             draft
         }
-        Purged => one(client, purge(&published().await, false)).await,
+        Purged => {
+            let erased = one(client, purge(&published().await, false)).await;
+            with_meta(made_up, meta(&erased))
+        }
     }
+}
+
+/// A record with what the service says of it.
+fn with_meta(mut record: Record, meta: RecordMeta) -> Record {
+    *as_actor(&mut record) = Actor {
+        meta: Some(meta),
+        ..as_actor(&mut record).clone()
+    };
+    record
 }

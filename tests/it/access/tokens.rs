@@ -17,9 +17,15 @@ async fn a_secret_is_told_once_and_kept_nowhere() {
     let site = site().await;
     let (token, secret) = token(&site.client, &[Role::Reader], &["lang:en"]).await;
     assert_eq!(secret.split('_').nth(1).unwrap(), token.id);
-    assert_eq!((token.name.as_str(), token.created_by.as_str()), ("tester", "local"));
+    assert_eq!(
+        (token.name.as_str(), token.created_by.as_str()),
+        ("tester", "local")
+    );
     let mut admin = site.client.admin.clone();
-    let listed = admin.list_tokens(ListTokensRequest::default()).await.unwrap();
+    let listed = admin
+        .list_tokens(ListTokensRequest::default())
+        .await
+        .unwrap();
     assert_eq!(listed.into_inner().tokens, [token.clone()]);
     let only = &secret["dateline_12345678_".len()..];
     for (table, rows) in dump(&site.url).await {
@@ -32,12 +38,21 @@ async fn a_token_lets_in_whom_it_was_made_for_and_says_when_it_was_used() {
     let two = two().await;
     let (token, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
     let mut reader = client(&two.closed.address, &secret).await;
-    reader.feed.get_feed(GetFeedRequest::default()).await.unwrap();
+    reader
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap();
     let mut admin = two.open.client.admin.clone();
     until("it is written down that the token was used", async || {
-        let listed = admin.list_tokens(ListTokensRequest::default()).await.unwrap();
+        let listed = admin
+            .list_tokens(ListTokensRequest::default())
+            .await
+            .unwrap();
         let tokens = listed.into_inner().tokens;
-        tokens.iter().any(|it| it.id == token.id && it.last_use_time.is_some())
+        tokens
+            .iter()
+            .any(|it| it.id == token.id && it.last_use_time.is_some())
     })
     .await;
 }
@@ -65,7 +80,9 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
         format!("Bearer {long}"),
         "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.".into(),
     ];
-    let client = dateline::client::Client::connect(&two.closed.address).await.unwrap();
+    let client = dateline::client::Client::connect(&two.closed.address)
+        .await
+        .unwrap();
     for value in values {
         let mut request = tonic::Request::new(GetFeedRequest::default());
         let header = MetadataValue::try_from(value.as_str()).unwrap();
@@ -78,12 +95,16 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
     // Two are none, though each is good; and a header that is no text.
     let mut request = tonic::Request::new(GetFeedRequest::default());
     let header = MetadataValue::try_from(format!("Bearer {good}")).unwrap();
-    request.metadata_mut().append("authorization", header.clone());
+    request
+        .metadata_mut()
+        .append("authorization", header.clone());
     request.metadata_mut().append("authorization", header);
     let status = client.clone().feed.get_feed(request).await.unwrap_err();
     Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
     // An open server does not let a bad token pass as nobody's.
-    let open = dateline::client::Client::connect(&two.open.address).await.unwrap();
+    let open = dateline::client::Client::connect(&two.open.address)
+        .await
+        .unwrap();
     let mut request = tonic::Request::new(GetFeedRequest::default());
     let header = MetadataValue::try_from(format!("Bearer {other_bit}")).unwrap();
     request.metadata_mut().insert("authorization", header);
@@ -98,20 +119,39 @@ async fn guesses_come_slowly() {
     let guesser = client(&two.closed.address, guess).await;
     let mut refusals = Vec::new();
     for _ in 0..300 {
-        let answer = guesser.clone().feed.get_feed(GetFeedRequest::default()).await;
+        let answer = guesser
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await;
         refusals.push(Refused::from(answer.unwrap_err()).reason);
     }
-    assert!(refusals.iter().any(|reason| reason == "RATE_LIMITED"), "300 guesses in a row");
+    assert!(
+        refusals.iter().any(|reason| reason == "RATE_LIMITED"),
+        "300 guesses in a row"
+    );
     // Who is known already is not kept out by somebody who guesses from the same address.
     let (_, good) = token(&two.open.client, &[Role::Reader], &[]).await;
     let mut reader = client(&two.closed.address, &good).await;
     until("the one who is known is let in", async || {
-        reader.feed.get_feed(GetFeedRequest::default()).await.is_ok()
+        reader
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .is_ok()
     })
     .await;
     for _ in 0..50 {
-        let _ = guesser.clone().feed.get_feed(GetFeedRequest::default()).await;
-        reader.feed.get_feed(GetFeedRequest::default()).await.unwrap();
+        let _ = guesser
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await;
+        reader
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .unwrap();
     }
 }
 
@@ -121,7 +161,12 @@ async fn an_expired_token_says_so_to_who_has_it_and_to_nobody_else() {
     let (_, secret) = token_until(&two.open.client, &[Role::Reader], &[], in_ms(1500)).await;
     let reader = client(&two.closed.address, &secret).await;
     until("the token has expired", async || {
-        match reader.clone().feed.get_feed(GetFeedRequest::default()).await {
+        match reader
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+        {
             Ok(_) => false,
             Err(status) => {
                 Refused::from(status).is(Code::Unauthenticated, "TOKEN_EXPIRED");
@@ -130,9 +175,17 @@ async fn an_expired_token_says_so_to_who_has_it_and_to_nobody_else() {
         }
     })
     .await;
-    let forged = format!("{}0123456789012345678901234567890123456789012", &secret[.."dateline_12345678_".len()]);
+    let forged = format!(
+        "{}0123456789012345678901234567890123456789012",
+        &secret[.."dateline_12345678_".len()]
+    );
     let forger = client(&two.closed.address, &forged).await;
-    let status = forger.clone().feed.get_feed(GetFeedRequest::default()).await.unwrap_err();
+    let status = forger
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap_err();
     Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
 }
 
@@ -157,8 +210,14 @@ async fn what_a_token_may_not_be_is_refused_with_the_field() {
         (with(&|it| it.roles = vec![0]), "roles[0]"),
         (with(&|it| it.roles = vec![99]), "roles[0]"),
         (with(&|it| it.expire_time = None), "expire_time"),
-        (with(&|it| it.expire_time = Some(in_ms(-1000))), "expire_time"),
-        (with(&|it| it.expire_time = Some(in_ms(400 * 86_400_000))), "expire_time"),
+        (
+            with(&|it| it.expire_time = Some(in_ms(-1000))),
+            "expire_time",
+        ),
+        (
+            with(&|it| it.expire_time = Some(in_ms(400 * 86_400_000))),
+            "expire_time",
+        ),
         (with(&|it| it.scope = vec!["events".into()]), "scope"),
         (with(&|it| it.scope = vec!["state:draft".into()]), "scope"),
         (
@@ -178,7 +237,13 @@ async fn what_a_token_may_not_be_is_refused_with_the_field() {
     ];
     for (request, field) in cases {
         let told = format!("{request:?}");
-        let status = site.client.clone().admin.create_token(request).await.unwrap_err();
+        let status = site
+            .client
+            .clone()
+            .admin
+            .create_token(request)
+            .await
+            .unwrap_err();
         let refused = Refused::from(status);
         refused.is(Code::InvalidArgument, "INVALID_REQUEST");
         assert_eq!(refused.fields(), [field], "{told}");
@@ -206,8 +271,20 @@ async fn the_last_admin_stays() {
     let status = admin.revoke_token(revoke(&second.id)).await.unwrap_err();
     Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
     // Ended for good: it cannot be changed any more, and ending it again changes nothing.
-    let ended = admin.revoke_token(revoke(&first.id)).await.unwrap().into_inner().token.unwrap();
-    let again = admin.revoke_token(revoke(&first.id)).await.unwrap().into_inner().token.unwrap();
+    let ended = admin
+        .revoke_token(revoke(&first.id))
+        .await
+        .unwrap()
+        .into_inner()
+        .token
+        .unwrap();
+    let again = admin
+        .revoke_token(revoke(&first.id))
+        .await
+        .unwrap()
+        .into_inner()
+        .token
+        .unwrap();
     assert_eq!(ended.revoke_time, again.revoke_time);
     let update = UpdateTokenRequest {
         id: first.id.clone(),
@@ -216,8 +293,16 @@ async fn the_last_admin_stays() {
     };
     let status = admin.update_token(update).await.unwrap_err();
     Refused::from(status).is(Code::NotFound, "TOKEN_NOT_FOUND");
-    let left = admin.list_tokens(ListTokensRequest::default()).await.unwrap().into_inner().tokens;
+    let left = admin
+        .list_tokens(ListTokensRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .tokens;
     assert_eq!(left.len(), 1);
-    let all = admin.list_tokens(ListTokensRequest { show_ended: true }).await.unwrap();
+    let all = admin
+        .list_tokens(ListTokensRequest { show_ended: true })
+        .await
+        .unwrap();
     assert_eq!(all.into_inner().tokens.len(), 2);
 }
