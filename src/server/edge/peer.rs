@@ -126,8 +126,13 @@ impl Peer {
         self.0.moved.fetch_add(frames, Ordering::Relaxed);
     }
 
+    /// Whether all that was written has left.
+    pub(super) fn count_flush(&self, has_left: bool) {
+        self.0.is_blocked.store(!has_left, Ordering::Relaxed);
+    }
+
     pub(super) fn count_write(&self, was_taken: bool) {
-        self.0.is_blocked.store(!was_taken, Ordering::Relaxed);
+        self.count_flush(was_taken);
         if was_taken {
             self.0.written.fetch_add(1, Ordering::Relaxed);
         }

@@ -223,7 +223,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         if self.goodbye.is_some() {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.io).poll_flush(context)
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        // TLS takes some bytes before the socket does; whether they leave shows here.
+        self.peer.count_flush(flushed.is_ready());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

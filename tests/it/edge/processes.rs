@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     certificates::{Authority, Files, text},
-    talker::{PING, Talker, frame},
+    talker::{DATA, END_HEADERS, HEADERS, LIST, PING, Talker, frame, headers},
 };
 use crate::{
     process::{PATIENCE, Process},
@@ -128,7 +128,18 @@ async fn limits_that_bite_are_counted() {
     flooding.flood(&frame(PING, 0, 0, &[0; 8]), 100_000).await;
     flooding.heard().await;
     kept.heard().await;
-    for limit in ["connections", "control_frames", "first_request"] {
+    let mut empty = Talker::begin(&server.address).await;
+    empty
+        .say(&frame(HEADERS, END_HEADERS, 1, &headers(LIST)))
+        .await;
+    empty.flood(&frame(DATA, 0, 1, &[]), 100_000).await;
+    empty.heard().await;
+    for limit in [
+        "connections",
+        "control_frames",
+        "first_request",
+        "http2_flood",
+    ] {
         let line = format!("dateline_limits{{limit=\"{limit}\"}} 1");
         counted(&metrics, &line).await;
     }
