@@ -163,7 +163,6 @@ impl Caller {
     }
 
     /// Waits until what the caller may do has changed, for whom nothing may be sent any more.
-    #[must_use]
     pub fn ended(&self) -> WaitForCancellationFutureOwned {
         self.session.ended()
     }

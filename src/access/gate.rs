@@ -340,7 +340,7 @@ impl CertificatesFile {
                 tracing::info!("the roles of client certificates were read again");
             }
             Err(error) => {
-                tracing::error!("the roles of client certificates stay as they were: {error:#}")
+                tracing::error!("the roles of client certificates stay as they were: {error:#}");
             }
         }
     }

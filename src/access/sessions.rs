@@ -44,7 +44,7 @@ impl Default for Quotas {
             requests_per_second: 1000,
             streams: 1000,
             exports: 2,
-            guesses_per_second: NonZeroU32::new(10).expect("more than none"),
+            guesses_per_second: const { NonZeroU32::new(10).unwrap() },
         }
     }
 }
@@ -180,7 +180,6 @@ impl Session {
     }
 
     /// Waits for the end of what the credentials allow.
-    #[must_use]
     pub fn ended(&self) -> WaitForCancellationFutureOwned {
         self.ended.clone().cancelled_owned()
     }

@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Only what changed this record
     #[arg(long, value_name = "RECORD")]
     record: Option<String>,
-    /// Only this method, such as Commit or RevokeToken
+    /// Only this method, such as `Commit` or `RevokeToken`
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
     /// At this time or later: 2026-08-01T06:00:00Z, or so long ago, -7d

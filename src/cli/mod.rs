@@ -210,7 +210,7 @@ struct Server {
     /// Key of that certificate, PEM
     #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
     client_key: Option<PathBuf>,
-    /// File with the token to show; without it DATELINE_TOKEN may hold one
+    /// File with the token to show; without it the variable `DATELINE_TOKEN` may hold one
     #[arg(long, global = true, env = "DATELINE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 }

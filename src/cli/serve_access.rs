@@ -69,7 +69,7 @@ pub(super) struct AccessArgs {
         help_heading = "Access"
     )]
     jwt_roles_claim: String,
-    /// Claim with the scope, a list such as ["kind:event", "lang:en"]
+    /// Claim with the scope, a list of words such as kind:event
     #[arg(
         long,
         env = "DATELINE_JWT_SCOPE_CLAIM",

@@ -79,7 +79,7 @@ pub async fn list(
 /// Changes what a token may do.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT`, NOT_FOUND, or `LAST_ADMIN`.
+/// `INVALID_ARGUMENT`, `NOT_FOUND`, or `LAST_ADMIN`.
 pub async fn update(
     store: &Store,
     caller: &Caller,
@@ -98,7 +98,7 @@ pub async fn update(
 /// Ends a token.
 ///
 /// # Errors
-/// NOT_FOUND, or `LAST_ADMIN`.
+/// `NOT_FOUND`, or `LAST_ADMIN`.
 pub async fn revoke(
     store: &Store,
     caller: &Caller,
@@ -111,7 +111,7 @@ pub async fn revoke(
 
 fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
     match outcome {
-        Revoked::Done(token) => Ok(shown(token)),
+        Revoked::Done(token) => Ok(shown(*token)),
         Revoked::Unknown => {
             let message = format!("there is no token {id} that holds");
             Err(status::plain(

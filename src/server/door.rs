@@ -139,7 +139,7 @@ impl Shared {
             .gate
             .authenticate(&request.headers, address, certificate, method)
             .await;
-        let caller = caller.map_err(|why| self.turned_away(&why))?;
+        let caller = caller.map_err(|why| turned_away(&why))?;
         if !caller.session().take_turn() {
             limit_hit("requests_per_second");
             let message = "these credentials make more calls a second than they may \
@@ -149,7 +149,7 @@ impl Shared {
         if let Some((_, needed)) = known(path) {
             if let Err(why) = caller.require_one(needed) {
                 self.note(&caller, &why);
-                return Err(self.turned_away(&why));
+                return Err(turned_away(&why));
             }
         } else if !path.starts_with(REFLECTION) {
             // The framework says that there is no such method.
@@ -160,20 +160,6 @@ impl Shared {
             caller,
             places: Arc::new(places),
         })
-    }
-
-    fn turned_away(&self, why: &Denied) -> Status {
-        let reason = match why {
-            Denied::Role(_) | Denied::Scope(_) => "role",
-            Denied::Store(_) => "store",
-            Denied::TooManyGuesses => {
-                limit_hit("guesses");
-                "guesses"
-            }
-            _ => "credentials",
-        };
-        metrics::counter!("dateline_denied", "why" => reason).increment(1);
-        status::denied(why)
     }
 
     /// Writes down that somebody was refused for want of a role: some of it, so that nobody can fill the audit.
@@ -213,6 +199,21 @@ impl Shared {
             _ => Ok(Vec::new()),
         }
     }
+}
+
+/// Counts a refusal, and words it.
+fn turned_away(why: &Denied) -> Status {
+    let reason = match why {
+        Denied::Role(_) | Denied::Scope(_) => "role",
+        Denied::Store(_) => "store",
+        Denied::TooManyGuesses => {
+            limit_hit("guesses");
+            "guesses"
+        }
+        _ => "credentials",
+    };
+    metrics::counter!("dateline_denied", "why" => reason).increment(1);
+    status::denied(why)
 }
 
 fn known(path: &str) -> Option<(&'static str, &'static [access::Permission])> {

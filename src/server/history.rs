@@ -89,10 +89,11 @@ impl Records {
     /// Goes on only if the name lies in the caller's scope, by what the record is now: what it was then is seen by who
     /// sees it now.
     async fn require(&self, name: &str, sight: &Sight) -> Result<(), Status> {
-        match self.seen(vec![name.to_owned()], sight).await?.is_empty() {
-            true => Err(status::not_found(name)),
-            false => Ok(()),
+        let seen = self.seen(vec![name.to_owned()], sight).await?;
+        if seen.is_empty() {
+            return Err(status::not_found(name));
         }
+        Ok(())
     }
 
     async fn newest(&self, name: &str, view: View) -> Result<Option<StoredRecord>, Status> {

@@ -24,6 +24,7 @@ pub(super) struct Numbered {
 impl Group {
     /// Writes the group, in one statement and so in one transaction. Answers by number of the request; one
     /// that is missing was left out, because what it looked at has moved.
+    #[allow(clippy::too_many_lines, reason = "one statement, and what it takes")]
     pub(super) async fn append(
         &self,
         connection: &mut PgConnection,

@@ -47,7 +47,7 @@ impl std::fmt::Debug for StoredToken {
 #[derive(Debug)]
 pub enum Revoked {
     /// It is ended.
-    Done(StoredToken),
+    Done(Box<StoredToken>),
     /// There is none of this id.
     Unknown,
     /// Nobody could administer any more.
@@ -267,7 +267,7 @@ async fn finish(
     };
     audit::note(&mut transaction, by, "done", &told(&token)).await?;
     transaction.commit().await?;
-    Ok(Revoked::Done(token))
+    Ok(Revoked::Done(Box::new(token)))
 }
 
 /// What the audit says of an act on a token.

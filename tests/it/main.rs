@@ -11,6 +11,7 @@
     clippy::unnecessary_wraps,
     clippy::too_many_lines,
     clippy::format_collect,
+    clippy::format_push_string,
     clippy::needless_for_each,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"
 )]

@@ -103,7 +103,7 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
         .into_inner();
     let mut text = String::new();
     while let Some(part) = export.message().await.unwrap() {
-        text += &format!("{part:?}");
+        text.push_str(&format!("{part:?}"));
     }
     told.insert("Export", text);
     told
@@ -124,7 +124,7 @@ async fn streamed(client: &Client, origin: Origin) -> String {
     let mut text = String::new();
     loop {
         let message = next(&mut stream).await;
-        text += &format!("{message:?}");
+        text.push_str(&format!("{message:?}"));
         let is_done = message.checkpoint.as_ref().is_some_and(|point| {
             point.caught_up
                 || origin == Origin::Beginning
@@ -197,7 +197,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
     }
 
     // Lifted at a time, while a reader asks without a pause.
-    let (told, mut asked) = mpsc::unbounded_channel();
+    let (told, mut asked) = mpsc::channel(1_000_000);
     let asking = {
         let reader = reader.clone();
         tokio::spawn(async move {
@@ -208,7 +208,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
                     .get_record(get_request(NAME, View::Published))
                     .await;
                 let is_there = answer.is_ok();
-                if told.send(is_there).is_err() || is_there {
+                if told.send(is_there).await.is_err() || is_there {
                     return;
                 }
             }

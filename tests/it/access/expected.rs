@@ -137,7 +137,12 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
     use Answer::{Name, NotThere, Whole};
     let verb = call.trim_start_matches("Commit ");
     match call {
-        "GetRecord" | "BatchGetRecords" if !who.sees_actors() => NotThere,
+        "GetRecord" | "BatchGetRecords" | "GetRecord at" | "DiffRevisions" | "GetRecord as of"
+        | "ListRevisions"
+            if !who.sees_actors() =>
+        {
+            NotThere
+        }
         "GetRecord" | "BatchGetRecords" => match stand {
             Published => Whole,
             // What was erased after readers knew it is a tombstone like one that was withdrawn.
@@ -150,7 +155,6 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
             Absent | Deleted => NotThere,
         },
         // Revision 2 is the one that came after the draft.
-        "GetRecord at" | "DiffRevisions" | "GetRecord as of" if !who.sees_actors() => NotThere,
         "GetRecord at" => match stand {
             Published | Retracted | Merged => Whole,
             // That there was this revision stays, what it said does not.
@@ -165,7 +169,6 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
         },
         "GetRecord as of" => answer("GetRecord", who, stand),
         "GetRecord as of desk" => answer("GetRecord desk", who, stand),
-        "ListRevisions" if !who.sees_actors() => NotThere,
         "ListRevisions" => match stand {
             Published | Retracted | Merged | Purged => Name,
             Absent | Draft | InReview | Embargoed | Deleted => NotThere,
@@ -176,8 +179,7 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
         },
         // Of revision 2 with itself.
         "DiffRevisions" => match stand {
-            Published | Retracted | Merged => Answer::Something,
-            Purged => Answer::Something,
+            Published | Retracted | Merged | Purged => Answer::Something,
             Absent | Draft | InReview | Embargoed | Deleted => NotThere,
         },
         "DiffRevisions desk" => match stand {

@@ -310,7 +310,7 @@ async fn drained<T: std::fmt::Debug>(
     let mut all = String::new();
     let reading = async {
         while let Some(message) = stream.message().await? {
-            all += &format!("{message:?}\n");
+            all.push_str(&format!("{message:?}\n"));
             if is_last(&message) {
                 return Ok(());
             }

@@ -41,7 +41,7 @@ async fn end_of(stream: &mut Streaming<WatchResponse>) -> (String, Refused) {
     let reading = async {
         loop {
             match stream.message().await {
-                Ok(Some(message)) => all += &format!("{message:?}"),
+                Ok(Some(message)) => all.push_str(&format!("{message:?}")),
                 Ok(None) => panic!("the stream ended as if all were well"),
                 Err(status) => return Refused::from(status),
             }

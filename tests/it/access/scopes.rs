@@ -46,7 +46,7 @@ async fn read_until(
     let reading = async {
         loop {
             let message = stream.message().await.unwrap().unwrap();
-            all += &format!("{message:?}\n");
+            all.push_str(&format!("{message:?}\n"));
             if is_last(&message) {
                 return;
             }
@@ -198,7 +198,7 @@ async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
             part.begin.is_none_or(|begin| begin.digest.is_none()),
             "a digest of more than is shown"
         );
-        text += &format!("{:?}", part.records);
+        text.push_str(&format!("{:?}", part.records));
     }
     assert!(
         text.contains("anglais") && !text.contains("francais"),

@@ -26,7 +26,7 @@ async fn a_secret_is_told_once_and_kept_nowhere() {
         .list_tokens(ListTokensRequest::default())
         .await
         .unwrap();
-    assert_eq!(listed.into_inner().tokens, [token.clone()]);
+    assert_eq!(listed.into_inner().tokens, std::slice::from_ref(&token));
     let only = &secret["dateline_12345678_".len()..];
     for (table, rows) in dump(&site.url).await {
         assert!(!rows.contains(only), "the secret is in {table}");
