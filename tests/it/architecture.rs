@@ -79,6 +79,11 @@ fn dependencies_point_one_way() {
         "feed knows store and model",
     );
     assert_absent(
+        "src/access",
+        &["crate::feed", "crate::server", "crate::client", "crate::cli", "tonic"],
+        "access knows store and model, and no gRPC",
+    );
+    assert_absent(
         "src/server",
         &["crate::client", "crate::cli"],
         "the server has no clients of its own",
@@ -116,6 +121,7 @@ fn only_the_store_knows_sql() {
     for room in [
         "src/model",
         "src/feed",
+        "src/access",
         "src/server",
         "src/client",
         "src/cli",
