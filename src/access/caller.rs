@@ -19,7 +19,9 @@ use crate::{
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Denied {
     /// Nobody said who calls.
-    #[error("this server wants to know who calls: send `authorization: Bearer TOKEN`")]
+    #[error(
+        "this server wants to know who calls: send `authorization: Bearer TOKEN` (on the command line, --token-file FILE)"
+    )]
     Missing,
     /// Not one that is known, or not well-formed, or by an issuer that is not trusted. It is not told which.
     #[error("these credentials are not valid here")]

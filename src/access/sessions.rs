@@ -44,7 +44,7 @@ impl Default for Quotas {
             requests_per_second: 1000,
             streams: 1000,
             exports: 2,
-            guesses_per_second: const { NonZeroU32::new(10).unwrap() },
+            guesses_per_second: NonZeroU32::MIN.saturating_add(9),
         }
     }
 }

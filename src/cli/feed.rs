@@ -81,7 +81,9 @@ struct Shown {
     view: &'static str,
     head_sequence: i64,
     earliest_sequence: i64,
-    records: i64,
+    /// Nothing, for a token that is narrowed by a scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<i64>,
     digest: String,
     kinds: Vec<OfKind>,
 }
@@ -96,6 +98,7 @@ struct OfKind {
 
 impl Shown {
     fn new(view: &'static str, feed: GetFeedResponse) -> Self {
+        let is_told = feed.digest.is_some();
         let Digest {
             records,
             digest,
@@ -112,7 +115,7 @@ impl Shown {
             view,
             head_sequence: feed.head_sequence,
             earliest_sequence: feed.earliest_sequence,
-            records,
+            records: is_told.then_some(records),
             digest: hex::encode(digest),
             kinds: kinds.collect(),
         }
@@ -164,7 +167,9 @@ fn print(shown: &[Shown]) -> Result<()> {
         let start = [view.view.to_owned(), head.to_string(), earliest.to_string()];
         let all = [
             "all".to_owned(),
-            view.records.to_string(),
+            view.records
+                .map(|count| count.to_string())
+                .unwrap_or_default(),
             short(&view.digest),
         ];
         table.add_row(start.into_iter().chain(all));

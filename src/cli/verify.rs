@@ -264,7 +264,7 @@ impl<'a> Following<'a> {
             self.go_on_to(feed.head_sequence).await?;
             // Another replica may answer of an earlier head than this stream has reached.
             if self.sequence == feed.head_sequence {
-                let said = feed.digest.context("the server tells no digest")?;
+                let said = feed.digest.context("the server tells no digest: it is of the whole view, and this token sees a part of it")?;
                 self.copy.check(&said, &[], self.sequence)?;
                 return Ok(self.sequence);
             }

@@ -32,7 +32,7 @@ const REFLECTION: &str = "/grpc.reflection.";
 const WATCH: &str = "/dateline.v1.FeedService/Watch";
 const EXPORT: &str = "/dateline.v1.ExportService/Export";
 /// Refusals that are written down in a second.
-const NOTED: std::num::NonZeroU32 = std::num::NonZeroU32::new(10).expect("more than none");
+const NOTED: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
 
 /// Makes [`Door`].
 #[derive(Debug, Clone)]

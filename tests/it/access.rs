@@ -2,6 +2,7 @@
 
 mod audit;
 mod callers;
+mod calls;
 mod defaults;
 mod embargo;
 mod expected;

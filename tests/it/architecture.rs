@@ -80,7 +80,13 @@ fn dependencies_point_one_way() {
     );
     assert_absent(
         "src/access",
-        &["crate::feed", "crate::server", "crate::client", "crate::cli", "tonic"],
+        &[
+            "crate::feed",
+            "crate::server",
+            "crate::client",
+            "crate::cli",
+            "tonic",
+        ],
         "access knows store and model, and no gRPC",
     );
     assert_absent(

@@ -26,7 +26,7 @@ async fn serve(arguments: &[&str]) -> Process {
 fn command(program: &str, arguments: &[&str], url: &str) -> Command {
     let mut command = Command::new(program);
     command
-        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--open-to-everybody"])
         .args(arguments)
         .env("DATELINE_DATABASE_URL", url);
     command
