@@ -245,8 +245,23 @@ async fn calls(
 }
 
 impl Attack {
-    /// Attacks; answers what became of it.
+    /// Attacks for as long as a phase is; answers what became of it.
     async fn run(self, address: &str, phase: Duration, form: Form) -> Result<String> {
+        let since = Instant::now();
+        let mut rounds = 0;
+        loop {
+            let outcome = self.once(address, phase, form).await?;
+            rounds += 1;
+            if since.elapsed() >= phase {
+                return Ok(match rounds {
+                    1 => outcome,
+                    _ => format!("{rounds} times: {outcome}"),
+                });
+            }
+        }
+    }
+
+    async fn once(self, address: &str, phase: Duration, form: Form) -> Result<String> {
         match self {
             Attack::Connections => connections(address, form.pick(200, 2000), phase).await,
             Attack::Streams => streams(address, form.pick(500, 10_000), phase).await,
@@ -420,18 +435,21 @@ async fn flood(address: &str, kind: u8, phase: Duration) -> Result<String> {
         _ => (Vec::new(), &[], 0),
     };
     let bytes = frame(kind, 0, stream, payload).repeat(AT_ONCE);
-    let (mut frames, mut connections) = (0, 0);
+    let (mut frames, mut connections) = (0_u32, 0);
     while Instant::now() < until {
         let mut talker = Talker::begin(address).await;
         talker.say(&begin).await;
-        let mut writes = 0;
+        let mut writes = 0_u32;
         while Instant::now() < until && !talker.is_over() && talker.say(&bytes).await {
             writes += 1;
         }
-        frames += writes * AT_ONCE;
+        frames += writes * u32::try_from(AT_ONCE)?;
         connections += 1;
     }
-    Ok(format!("{frames} frames, {connections} connections cut"))
+    Ok(format!(
+        "{:.1} M frames written, {connections} connections",
+        f64::from(frames) / 1e6
+    ))
 }
 
 /// 14 kB that unpack to 40 MB of headers.

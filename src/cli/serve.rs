@@ -186,6 +186,11 @@ fn default_data_dir() -> Result<PathBuf> {
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    // HTTP/2's library warns of every flood that it cuts, as often as somebody likes; the server does so now and then.
+    let filter = match filter {
+        "off" => filter.to_owned(),
+        filter => format!("h2=error,{filter}"),
+    };
     let filter = EnvFilter::try_new(filter).context("--log is not a filter")?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -15,12 +15,17 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use dateline::{client::Client, proto::v1::GetRecordRequest, server::edge::Limits};
+use dateline::{
+    client::Client,
+    proto::v1::{GetRecordRequest, WatchResponse},
+    server::edge::Limits,
+};
 use tokio::task::JoinHandle;
+use tonic::Streaming;
 
 use crate::{
     gold::publish_gold,
-    rig::{Site, config, database, site_on},
+    rig::{PATIENCE, Site, config, database, site_on},
 };
 
 /// A site with the gold records whose connections may do other than usual.
@@ -30,6 +35,20 @@ async fn site_with(change: impl FnOnce(&mut Limits)) -> Site {
     let site = site_on(config).await;
     publish_gold(&site).await;
     site
+}
+
+/// Reads a stream until so many checkpoints have come.
+async fn checkpoints(stream: &mut Streaming<WatchResponse>, count: usize) {
+    let reading = async {
+        let mut came = 0;
+        while came < count {
+            let response = stream.message().await.unwrap().expect("it goes on");
+            came += usize::from(response.checkpoint.is_some());
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("a checkpoint");
 }
 
 fn nato() -> GetRecordRequest {

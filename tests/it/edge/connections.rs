@@ -8,7 +8,7 @@ use h2::client::SendRequest;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
-    Bystander, nato, site_with,
+    Bystander, checkpoints, nato, site_with,
     talker::{GET, PING, PREFACE, SETTINGS, Talker, call, frame},
 };
 use crate::{
@@ -113,6 +113,7 @@ async fn an_idle_connection_is_ended_gently_whatever_it_pings_and_one_with_a_str
     let mut feed = streaming.feed.clone();
     let stream = feed.watch(from_beginning(View::Published)).await.unwrap();
     let mut stream = stream.into_inner();
+    checkpoints(&mut stream, 1).await;
     let mut pinging = Talker::begin(&site.address).await;
     assert!(pinging.say(&call(1, GET, NATO)).await);
     let ping = frame(PING, 0, 0, &[0; 8]);
@@ -130,17 +131,7 @@ async fn an_idle_connection_is_ended_gently_whatever_it_pings_and_one_with_a_str
     assert_eq!(code, 0, "nothing was wrong");
     // The site's own client was idle as well, and comes back by itself.
     site.client.get(nato()).await.unwrap();
-    // The stream has lived longer: its checkpoint comes after 5 s.
-    let lives = async {
-        loop {
-            let response = stream.message().await.unwrap().expect("it goes on");
-            if response.checkpoint.is_some_and(|told| !told.caught_up) {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, lives)
-        .await
-        .expect("a checkpoint");
+    // One that came meanwhile, and one after that.
+    checkpoints(&mut stream, 2).await;
     site.stop().await;
 }

@@ -9,9 +9,10 @@ use tokio::{
 
 use super::{
     certificates::{Authority, Files, text},
-    talker::{DATA, END_HEADERS, HEADERS, LIST, PING, Talker, frame, headers},
+    talker::{DATA, END_HEADERS, HEADERS, LIST, PING, RST_STREAM, Talker, frame, headers},
 };
 use crate::{
+    cli::dateline,
     process::{PATIENCE, Process},
     rig::{PROGRAM, database, scratch},
 };
@@ -62,6 +63,21 @@ async fn h6_failed_handshakes_are_told_in_plain_words() {
     let reach = |paper| files.client(&server.address, &authority, paper);
     let known = clients.client(URI, DNS);
     assert!(is_served(&reach(Some(&known))).await);
+    let mine = reach(Some(&known));
+    let paths = [&mine.ca, &mine.client_cert, &mine.client_key].map(|it| it.as_deref().unwrap());
+    let [ca, certificate, key] = paths.map(text);
+    let shown = [
+        "--ca",
+        ca,
+        "--client-cert",
+        certificate,
+        "--client-key",
+        key,
+    ];
+    let health = dateline(&mine.server, &[&["health"], &shown[..]].concat()).await;
+    health.ok();
+    let unknown = dateline(&mine.server, &["health", "--ca", certificate]).await;
+    assert_eq!(unknown.code, 4, "{}", unknown.stderr);
     Talker::begin(&server.address).await.heard().await;
     server.says("plain text on a port with TLS").await;
     assert!(!is_served(&reach(None)).await);
@@ -143,6 +159,22 @@ async fn limits_that_bite_are_counted() {
         let line = format!("dateline_limits{{limit=\"{limit}\"}} 1");
         counted(&metrics, &line).await;
     }
+    let mut resetting = Talker::begin(&server.address).await;
+    for number in 0..1000 {
+        let opened = frame(HEADERS, END_HEADERS, 1 + 2 * number, &headers(LIST));
+        let reset = frame(RST_STREAM, 0, 1 + 2 * number, &[0, 0, 0, 8]);
+        if !resetting.say(&[opened, reset].concat()).await {
+            break;
+        }
+    }
+    resetting.heard().await;
+    counted(&metrics, "dateline_limits{limit=\"http2_flood\"} 2").await;
+    server.says("a flood of HTTP/2 frames").await;
+    assert_eq!(
+        server.said("recv_reset"),
+        0,
+        "the library has its own words"
+    );
     server.says("too many connections: 2 (--connections)").await;
     server
         .says("no request within 3s (--first-request-seconds)")

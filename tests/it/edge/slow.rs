@@ -6,7 +6,7 @@ use dateline::{client::Client, proto::v1::View};
 use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
 use super::{
-    Bystander, site_with,
+    Bystander, checkpoints, site_with,
     talker::{LIST, PING, Talker, call, frame, wide},
 };
 use crate::{gold::from_beginning, rig::PATIENCE};
@@ -45,6 +45,7 @@ async fn f9_a_connection_none_of_whose_calls_is_taken_is_closed_and_a_quiet_one_
     let mut feed = quiet.feed.clone();
     let stream = feed.watch(from_beginning(View::Published)).await.unwrap();
     let mut stream = stream.into_inner();
+    checkpoints(&mut stream, 1).await;
     // The window of a connection that is never widened holds 64 kB.
     let mut stuck = Talker::begin(&site.address).await;
     let mut bytes = Vec::new();
@@ -53,16 +54,7 @@ async fn f9_a_connection_none_of_whose_calls_is_taken_is_closed_and_a_quiet_one_
     }
     assert!(stuck.say(&bytes).await);
     stuck.heard().await.assert_calmed("--stuck-calls-seconds");
-    let lives = async {
-        loop {
-            let response = stream.message().await.unwrap().expect("it goes on");
-            if response.checkpoint.is_some_and(|told| !told.caught_up) {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, lives)
-        .await
-        .expect("a checkpoint");
+    // One that came meanwhile, and one after that.
+    checkpoints(&mut stream, 2).await;
     site.stop().await;
 }
