@@ -5,6 +5,7 @@ mod article_text;
 mod cloudevents;
 mod confirm;
 mod counting;
+pub mod decoders;
 mod demo;
 mod desk;
 mod export;

@@ -13,7 +13,7 @@ mod export_service;
 mod feed_service;
 mod history;
 mod metrics;
-mod page_token;
+pub mod page_token;
 mod read;
 mod record_service;
 pub mod run;

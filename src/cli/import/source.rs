@@ -64,24 +64,29 @@ impl<R: Read> Read for Counted<R> {
 
 impl Source {
     pub(super) fn open(path: &Path, format: Format) -> Result<Self> {
-        let is_stdin = path.as_os_str() == "-";
-        let file = if is_stdin {
+        if is_stdin(path) {
+            return Self::of(Box::new(std::io::stdin()), path, format);
+        }
+        let context = || format!("cannot read {}", path.display());
+        let opened = File::open(path).with_context(context)?;
+        let metadata = opened.metadata().with_context(context)?;
+        if metadata.is_dir() {
+            bail!("{} is a directory; name a file in it", path.display());
+        }
+        Ok(Self {
+            bytes: metadata.is_file().then_some(metadata.len()),
+            ..Self::of(Box::new(opened), path, format)?
+        })
+    }
+
+    /// What is read, wherever it comes from; `path` says how it is called.
+    pub(super) fn of(raw: Box<dyn Read + Send>, path: &Path, format: Format) -> Result<Self> {
+        let file = if is_stdin(path) {
             String::new()
         } else {
             format!("{}: ", path.display())
         };
         let context = || format!("cannot read {}", path.display());
-        let (raw, bytes): (Box<dyn Read + Send>, _) = if is_stdin {
-            (Box::new(std::io::stdin()), None)
-        } else {
-            let opened = File::open(path).with_context(context)?;
-            let metadata = opened.metadata().with_context(context)?;
-            if metadata.is_dir() {
-                bail!("{} is a directory; name a file in it", path.display());
-            }
-            let bytes = metadata.is_file().then_some(metadata.len());
-            (Box::new(opened), bytes)
-        };
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: raw,
@@ -108,7 +113,7 @@ impl Source {
         Ok(Self {
             form,
             file,
-            bytes,
+            bytes: None,
             read,
             losses: Losses::default(),
         })
@@ -135,6 +140,10 @@ impl Source {
     pub(super) fn notes(&self) -> Option<String> {
         self.losses.told()
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// The first bytes, and everything from the first byte on.
