@@ -33,6 +33,7 @@ mod export_formats;
 mod exports;
 mod faults;
 mod feed;
+mod fuzzing;
 mod generated;
 mod gold;
 mod history;
