@@ -43,5 +43,6 @@ mod model_based;
 mod process;
 mod rig;
 mod streams;
+mod supply;
 mod tools;
 mod validator;
