@@ -217,7 +217,8 @@ fn is_delimited(head: &[u8]) -> bool {
     };
     let before = rest.len();
     let inner = prost::decode_length_delimiter(&mut rest).ok();
-    let whole = inner.map(|inner| 1 + before - rest.len() + inner);
+    // A length is whatever its bytes say.
+    let whole = inner.and_then(|inner| inner.checked_add(1 + before - rest.len()));
     whole == Some(outer) && rest.first() == Some(&0x0a)
 }
 
@@ -291,6 +292,12 @@ mod tests {
         for (name, head, expected) in [
             ("a", delimited.as_slice(), Format::Protobuf),
             ("a.json", delimited.as_slice(), Format::Protobuf),
+            // The longest length there is.
+            (
+                "a",
+                b"\x7b\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",
+                Format::Bundle,
+            ),
             ("a.pb.zst", b"", Format::Protobuf),
             ("a", b"", Format::Ndjson),
             ("a", b"\xef\xbb\xbf", Format::Ndjson),

@@ -57,9 +57,21 @@ fn try_out(target: &str, bytes: &[u8], which: &str) {
     }
 }
 
+/// The long form begins with the same good input; it is not built to make it.
+fn leave_for_the_long_form(target: &str, good: &[Vec<u8>]) {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("fuzz-seeds")
+        .join(target);
+    std::fs::create_dir_all(&place).unwrap();
+    for (number, bytes) in good.iter().enumerate() {
+        std::fs::write(place.join(format!("seed-{number:03}")), bytes).unwrap();
+    }
+}
+
 fn short_form(target: &str) {
     let mut good = seeds::of(target);
     assert!(!good.is_empty(), "{target} has something to begin with");
+    leave_for_the_long_form(target, &good);
     good.extend(kept(target));
     for (index, bytes) in good.iter().enumerate() {
         try_out(target, bytes, &format!("input {index}"));
