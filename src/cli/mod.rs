@@ -6,6 +6,7 @@ mod audit;
 mod cloudevents;
 mod confirm;
 mod counting;
+pub mod decoders;
 mod demo;
 mod desk;
 mod export;

@@ -194,11 +194,11 @@ impl Verifying {
     /// A recorded stream against the log at the sequence where it ends.
     async fn file(&self, path: &std::path::Path) -> Result<Differences> {
         let recorded = if path == std::path::Path::new("-") {
-            read(std::io::stdin().lock())
+            read(std::io::stdin().lock(), &mut tell_cut)
         } else {
             let file = std::fs::File::open(path);
             let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-            read(std::io::BufReader::new(file))
+            read(std::io::BufReader::new(file), &mut tell_cut)
         };
         let (copy, at) = recorded.with_context(|| path.display().to_string())?;
         let Some(log) = self.log_up_to(at).await? else {
@@ -283,8 +283,15 @@ struct Recorded {
     in_snapshot: bool,
 }
 
-/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is.
-fn read(mut lines: impl BufRead) -> Result<(Copy, i64)> {
+fn tell_cut(line: u64) {
+    say(format_args!(
+        "line {line} is the last one and not whole; it is left out"
+    ));
+}
+
+/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is. `cut`
+/// hears of a last line that is left out.
+pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<(Copy, i64)> {
     let mut recorded = Recorded::default();
     let mut line = String::new();
     for number in 1.. {
@@ -294,11 +301,7 @@ fn read(mut lines: impl BufRead) -> Result<(Copy, i64)> {
         }
         match recorded.read_line(line.trim()) {
             // A watcher that was killed may have been writing.
-            Err(_) if !line.ends_with('\n') => {
-                say(format_args!(
-                    "line {number} is the last one and not whole; it is left out"
-                ));
-            }
+            Err(_) if !line.ends_with('\n') => cut(number),
             read => read.with_context(|| format!("line {number}"))?,
         }
     }
@@ -337,7 +340,7 @@ impl Recorded {
         if change.sequence <= self.at && !self.in_snapshot {
             return Ok(());
         }
-        if change.sequence != self.at + 1 || self.in_snapshot {
+        if change.sequence.checked_sub(1) != Some(self.at) || self.in_snapshot {
             bail!(
                 "change {} follows {}: this was not recorded from a snapshot or the beginning, or under a filter",
                 change.sequence,

@@ -1,5 +1,6 @@
 //! `AdminService`: what operators do, seldom and on purpose.
 
+use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::{
             compact_feed_request::Before,
         },
     },
-    store::{Committer, Store},
+    store::{Committer, Store, View},
 };
 
 /// Records of one load.
@@ -58,7 +59,7 @@ impl AdminService for Admin {
         let (caller, mut request) = identified(request)?;
         check(&mut request, Reason::InvalidRequest)?;
         let before = match request.before {
-            Some(Before::DeskSequence(sequence)) => sequence.cast_unsigned(),
+            Some(Before::DeskSequence(sequence)) => self.reached(sequence.cast_unsigned()).await?,
             Some(Before::Time(time)) => self.sequence_at(time).await?,
             None => {
                 let what = "is missing: a sequence of the desk's feed, or a time";
@@ -185,8 +186,28 @@ impl AdminService for Admin {
 }
 
 impl Admin {
+    /// A sequence that there is: with one that is mistyped, all history would go.
+    async fn reached(&self, sequence: u64) -> Result<u64, Status> {
+        let head = self.feed.newest(View::Desk).await;
+        let head = head.map_err(|error| status::store(&error))?;
+        if sequence <= head {
+            return Ok(sequence);
+        }
+        let what = format!("is ahead of the feed, whose head is {head}");
+        Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "desk_sequence",
+            &what,
+        ))
+    }
+
     async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<u64, Status> {
-        let found = self.store.desk_sequence_since(read_time(time)?).await;
+        let time = read_time(time)?;
+        if time > OffsetDateTime::now_utc() {
+            let what = "is in the future; history up to now is dropped with the time that it is";
+            return Err(status::invalid_field(Reason::InvalidRequest, "time", what));
+        }
+        let found = self.store.desk_sequence_since(time).await;
         found.map_err(|error| status::store(&error))
     }
 

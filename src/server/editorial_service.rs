@@ -7,9 +7,12 @@ use super::{
     codec::Ready,
     commit::{commit, many, one},
     door::identified,
+    read::check,
+    status::Reason,
 };
 use crate::{
     access::Caller,
+    model::walk::Walk,
     proto::{
         servers::editorial_service_server::EditorialService,
         v1::{
@@ -87,6 +90,18 @@ pub(super) fn of_one(action: &'static str) -> impl Fn(&str) -> String {
     }
 }
 
+/// Most bytes that a note may come to in all writes together: a thousand of the longest.
+const NOTES_BYTES: usize = 16 * 1024 * 1024;
+
+/// A note stands once in such a request, and in every write that is made of it: one that is too long, or for too many
+/// records, is refused before it is copied.
+fn check_note(request: &mut impl Walk, note_bytes: usize, records: usize) -> Result<(), Status> {
+    if note_bytes.saturating_mul(records) > NOTES_BYTES {
+        check(request, Reason::InvalidRecord)?;
+    }
+    Ok(())
+}
+
 impl Editorial {
     async fn commit_writes(
         &self,
@@ -130,7 +145,9 @@ impl EditorialService for Editorial {
         &self,
         request: Request<SendBackRecordsRequest>,
     ) -> Result<Response<Ready<SendBackRecordsResponse>>, Status> {
-        let (caller, request) = identified(request)?;
+        let (caller, mut request) = identified(request)?;
+        let (note, records) = (request.note.len(), request.records.len());
+        check_note(&mut request, note, records)?;
         let omit_content = request.omit_content;
         let writes = each(request.records, |record| {
             let note = request.note.clone();
@@ -185,7 +202,9 @@ impl EditorialService for Editorial {
         &self,
         request: Request<RetractRecordsRequest>,
     ) -> Result<Response<Ready<RetractRecordsResponse>>, Status> {
-        let (caller, request) = identified(request)?;
+        let (caller, mut request) = identified(request)?;
+        let (note, records) = (request.note.len(), request.records.len());
+        check_note(&mut request, note, records)?;
         let omit_content = request.omit_content;
         let writes = each(request.records, |record| {
             Action::Retract(write::Retract {

@@ -16,7 +16,7 @@ use crate::{
         DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
         ListRevisionsResponse, Revision, State,
     },
-    store::{RevisionEntry, StoredRecord, View},
+    store::{RevisionEntry, StoredRecord, View, of_view},
 };
 
 /// A record, and whether it answers for another name.
@@ -56,10 +56,12 @@ impl Records {
                 found.map(Found::from).ok_or_else(missing)
             }
             (None, Some(sequence)) => {
-                self.check_sequence(view, sequence).await?;
                 let sequence = sequence.cast_unsigned();
+                self.check_reached(view, sequence).await?;
                 let found = self.store.find_record_as_of(name, sequence, view).await;
                 let found = found.map_err(|error| status::store(&error))?;
+                // After the read: what it cannot have seen any more was dropped before, and this tells.
+                self.check_kept(view, sequence).await?;
                 found.map(Found::from).ok_or_else(missing)
             }
             (None, None) => {
@@ -120,16 +122,27 @@ impl Records {
         })
     }
 
-    async fn check_sequence(&self, view: View, sequence: i64) -> Result<(), Status> {
+    async fn check_reached(&self, view: View, sequence: u64) -> Result<(), Status> {
         let head = self.feed.newest(view).await;
         let head = head.map_err(|error| status::store(&error))?;
-        if sequence.cast_unsigned() > head {
+        if sequence > head {
             let what = format!("is ahead of the feed, whose head is {head}");
             return Err(status::invalid_field(
                 Reason::InvalidRequest,
                 "as_of",
                 &what,
             ));
+        }
+        Ok(())
+    }
+
+    /// What was at a sequence is known from the last one that was dropped on.
+    async fn check_kept(&self, view: View, sequence: u64) -> Result<(), Status> {
+        let standing = self.feed.standing().await;
+        let standing = standing.map_err(|error| status::store(&error))?;
+        let earliest = of_view(standing.earliest, view);
+        if sequence.saturating_add(1) < earliest {
+            return Err(status::no_longer_kept(sequence, earliest));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub fn serve(address: SocketAddr) -> Result<(), Error> {
     PrometheusBuilder::new()
         .with_http_listener(address)
         .install()
-        .map_err(|error| Error::Metrics(error.to_string()))?;
+        .map_err(|error| Error::Metrics(format!("{address}: {error}")))?;
     describe();
     tracing::info!(%address, "serving metrics");
     Ok(())

@@ -20,7 +20,7 @@ mod guarded;
 mod history;
 mod leaving;
 mod metrics;
-mod page_token;
+pub mod page_token;
 mod read;
 mod reason;
 mod record_service;

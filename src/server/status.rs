@@ -334,13 +334,20 @@ pub fn store(error: &store::Error) -> Status {
                 "the database's disk is full; reads and streams go on",
             )
         }
+        store::Error::UidTaken(_) => plain(
+            Code::AlreadyExists,
+            Reason::NameTaken,
+            "one of these records is here already, under another name: its uid is taken",
+        ),
         store::Error::ShuttingDown => unavailable(
             Reason::ShuttingDown,
             "the server is shutting down; try another, or again later",
         ),
-        store::Error::Database(_) | store::Error::Corrupt(_) | store::Error::Schema(_) => {
-            internal(error)
-        }
+        store::Error::Database(_)
+        | store::Error::Corrupt(_)
+        | store::Error::Schema(_)
+        | store::Error::Foreign(_)
+        | store::Error::Url(_) => internal(error),
     }
 }
 
@@ -422,31 +429,23 @@ pub fn feed(error: &feed::Error) -> Status {
     }
 }
 
+/// A sequence at which nobody knows any more what was.
+#[must_use]
+pub fn no_longer_kept(sequence: u64, earliest: u64) -> Status {
+    let about = metadata([
+        ("sequence", sequence.to_string()),
+        ("earliest_sequence", earliest.to_string()),
+    ]);
+    let message =
+        format!("history begins at {earliest} here, and what was at {sequence} is no longer kept");
+    out_of_range(Reason::CursorExpired, message, about)
+}
+
 /// A cursor that stands where there is nothing to serve.
 fn out_of_range(reason: Reason, message: String, about: HashMap<String, String>) -> Status {
     with(Code::OutOfRange, reason, message, about, |_| {})
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn w6_what_is_listed_fits_the_trailers_that_clients_take_and_the_rest_is_counted() {
-        let many: Vec<_> = (0..1000)
-            .map(|index| Violation::new(format!("records[{index}].name"), "is not there"))
-            .collect();
-        let long = Violation::new("x".repeat(LISTED_BYTES), "is too long");
-        for violations in [many.as_slice(), &[long]] {
-            let status = invalid(Reason::InvalidRecord, violations);
-            assert!(status.details().len() < 6 * 1024);
-            let listed = status.get_details_bad_request().unwrap().field_violations;
-            let rest = violations.len() - (listed.len() - 1);
-            let last = listed.last().unwrap();
-            assert_eq!(last.description, format!("and {rest} more"));
-        }
-        let few = invalid(Reason::InvalidRecord, &many[..40]);
-        let listed = few.get_details_bad_request().unwrap().field_violations;
-        assert_eq!(listed.len(), 40);
-    }
-}
+#[path = "status_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
+pub(super) use self::document::{Form, read as read_document, write as write_document};
 pub(super) use self::{
     create::Args as CreateArgs,
     create::run as create,

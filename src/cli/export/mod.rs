@@ -53,7 +53,7 @@ pub(super) struct Args {
     )]
     view: Vec<ViewWord>,
     /// As of which sequence of the feed; the newest if it is not said
-    #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule")]
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule", value_parser = clap::value_parser!(i64).range(0..))]
     sequence: Option<i64>,
     /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out
     #[arg(long, value_name = "MANIFEST")]

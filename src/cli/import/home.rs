@@ -67,7 +67,7 @@ fn check(args: &Args, manifest: &Manifest) -> Result<()> {
 /// Records that are in it.
 fn records(manifest: &Manifest) -> u64 {
     let shown = u64::try_from(manifest.digest.records).unwrap_or_default();
-    shown + manifest.tombstone_records
+    shown.saturating_add(manifest.tombstone_records)
 }
 
 struct Loading {

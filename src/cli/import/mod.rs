@@ -12,7 +12,10 @@ mod progress;
 mod rejects;
 mod source;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -28,6 +31,7 @@ use super::{
     refusal::Refusal,
     send::{Manner, Sender},
 };
+use crate::proto::v1::Record;
 
 /// Batches that are read ahead of the server.
 const READ_AHEAD: usize = 2;
@@ -142,6 +146,20 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     } else {
         FAILED.into()
     })
+}
+
+/// The records that a file holds, or what stands in the place of each.
+///
+/// # Errors
+/// What makes that nothing more can be read.
+pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
+    let bytes = Box::new(std::io::Cursor::new(bytes));
+    let mut source = Source::of(bytes, name, Format::Auto)?;
+    let mut records = Vec::new();
+    while let Some(found) = source.next()? {
+        records.push(found.record);
+    }
+    Ok(records)
 }
 
 struct Import {
