@@ -2,8 +2,8 @@
 //! calls with a [`Peer`] among their extensions; knows nothing of what is called.
 //!
 //! - Accepting never ends by an error: what the system refuses is tried again.
-//! - A connection has a place in the [`registry`], which looks at all of them every few seconds and ends those that do nothing.
-//! - Floods that the framework does not cut are cut where bytes pass ([`stream`], [`frames`]).
+//! - A connection has a place in the `registry`, which looks at all of them every few seconds and ends those that do nothing.
+//! - Floods that the framework does not cut are cut where bytes pass (`stream`, `frames`).
 //! - A connection ends gently where it can: its streams get a last checkpoint (F12), then HTTP/2's goodbye.
 
 mod connection;
