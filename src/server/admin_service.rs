@@ -186,11 +186,11 @@ impl AdminService for Admin {
 }
 
 impl Admin {
-    /// A sequence that there is: with one that is mistyped, all history would go.
+    /// A sequence that there is, or the next one: with one that is mistyped, all history would go.
     async fn reached(&self, sequence: u64) -> Result<u64, Status> {
         let head = self.feed.newest(View::Desk).await;
         let head = head.map_err(|error| status::store(&error))?;
-        if sequence <= head {
+        if sequence <= head + 1 {
             return Ok(sequence);
         }
         let what = format!("is ahead of the feed, whose head is {head}");

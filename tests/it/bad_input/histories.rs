@@ -245,6 +245,7 @@ async fn c139_history_is_dropped_up_to_a_point_that_there_is() {
         vec![
             row(sequence(0), "desk_sequence", "must be at least 1"),
             row(sequence(-1), "desk_sequence", "must be at least 1"),
+            row(sequence(96), "desk_sequence", "ahead of the feed"),
             row(sequence(1_000_000), "desk_sequence", "ahead of the feed"),
             row(sequence(i64::MAX), "desk_sequence", "ahead of the feed"),
             row(compact(None), "", "set one before"),
