@@ -3,6 +3,7 @@
 mod audit;
 mod callers;
 mod calls;
+mod commands;
 mod defaults;
 mod embargo;
 mod expected;
