@@ -38,6 +38,7 @@ pub(super) struct Watched<IO> {
     outbound: Frames,
     per_second: u32,
     stuck: String,
+    has_begun: bool,
     goodbye: Option<Goodbye>,
 }
 
@@ -61,7 +62,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
             outbound: Frames::default(),
             per_second,
             stuck,
+            has_begun: false,
             goodbye: None,
+        }
+    }
+
+    /// Tells of who mistakes the port, for the framework only says that it cannot read.
+    fn begin(&mut self, bytes: &[u8]) {
+        /// How a TLS handshake begins.
+        const HANDSHAKE: u8 = 0x16;
+        self.has_begun = true;
+        if bytes.first() == Some(&HANDSHAKE) {
+            let from = self.peer.address();
+            told::rarely("tls: none here", |left_out| {
+                tracing::warn!(%from, left_out, "TLS on a port without (--tls-cert, --tls-key)");
+            });
         }
     }
 
@@ -176,6 +191,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
+        if !self.has_begun {
+            self.begin(&buffer.filled()[before..]);
+        }
         match self.inbound.pass(&buffer.filled()[before..]) {
             Ok(0) => {}
             Ok(moved) => self.peer.count_moved(moved),

@@ -159,6 +159,12 @@ async fn limits_that_bite_are_counted() {
         let line = format!("dateline_limits{{limit=\"{limit}\"}} 1");
         counted(&metrics, &line).await;
     }
+    let mut mistaken = Talker::silent(&server.address).await;
+    mistaken
+        .say(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03")
+        .await;
+    server.says("TLS on a port without").await;
+    drop(mistaken);
     let mut resetting = Talker::begin(&server.address).await;
     for number in 0..1000 {
         let opened = frame(HEADERS, END_HEADERS, 1 + 2 * number, &headers(LIST));
