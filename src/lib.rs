@@ -1,8 +1,9 @@
 //! Dateline: curated, structured news records, in through gRPC and out on a feed that loses nothing.
 //!
 //! The map of the house is `ARCHITECTURE.md`. Dependencies point one way:
-//! `cli → client → proto`, `server → feed → store → model → proto`; `generate` knows `proto` alone.
+//! `cli → client → proto`, `server → access → store → model → proto`, `server → feed → store`; `generate` knows `proto` alone.
 
+pub mod access;
 pub mod cli;
 pub mod client;
 pub mod export;

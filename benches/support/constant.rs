@@ -16,18 +16,19 @@ use dateline::{
         Limits,
         codec::{Ready, ReadyCodec},
         dress::DressLayer,
-        run::transport,
+        edge::Edge,
     },
 };
 use futures_util::{Stream, stream};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Response, Status,
     body::Body,
     server::{Grpc, NamedService},
-    transport::server::TcpIncoming,
+    service::Routes,
 };
-use tower::service_fn;
+use tower::{Layer, service_fn};
 
 /// Answers one call with `answer`.
 pub const UNARY: &str = "/bench.Constant/Unary";
@@ -56,15 +57,15 @@ impl Constant {
 
     /// Serves, until the process ends.
     pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let limits = Limits::default();
-        let serving = transport(&limits)
-            .layer(DressLayer {
-                deadline: limits.deadline,
-            })
-            .add_service(self)
-            .serve_with_incoming(incoming);
-        Ok(serving.await?)
+        let dress = DressLayer {
+            deadline: limits.deadline,
+        };
+        let service = dress.layer(Routes::new(self).prepare());
+        let edge = Edge::new(listener, &limits, None)?;
+        edge.serve(service, CancellationToken::new(), std::future::pending())
+            .await;
+        Ok(())
     }
 
     fn ready<T>(&self) -> Ready<T> {

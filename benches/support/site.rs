@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use dateline::{
+    access,
     cli::json,
     client::Client,
     proto::v1::{
@@ -98,9 +99,13 @@ fn config(url: &str) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         database: Database::Url(url.to_owned()),
+        tls: None,
         metrics: None,
         store: Settings::default(),
         limits: Limits::default(),
+        access: access::Settings::default(),
+        first_token_file: None,
+        reflection: true,
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{json, output::Format};
 use crate::{
-    client::{Client, Event, Failure},
+    client::{Client, Connection, Event, Failure},
     model::name::kind_word,
     proto::v1::{Change, Checkpoint, GetFeedRequest, Kind, Record, View, record::Kind as Body},
 };
@@ -91,7 +91,7 @@ impl Printer {
     /// When the server does not answer.
     pub(super) async fn open(
         output: Output,
-        server: &str,
+        server: &Connection,
         view: View,
         is_batched: bool,
     ) -> Result<Option<Self>> {
@@ -99,7 +99,7 @@ impl Printer {
             return Ok(None);
         }
         Ok(Some(Self {
-            client: Client::connect(server).await?,
+            client: Client::connect_with(server).await?,
             view,
             is_batched,
             history: None,

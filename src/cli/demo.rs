@@ -23,6 +23,7 @@ use super::{
     watch,
 };
 use crate::{
+    access,
     client::{Client, Failure, Watch},
     proto::v1::{
         BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest,
@@ -130,9 +131,13 @@ async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Resu
             args.programs
                 .options(scratch.path.clone(), "dateline demo")?,
         ),
+        tls: None,
         metrics: None,
         store: Settings::default(),
         limits: Limits::default(),
+        access: access::Settings::default(),
+        first_token_file: None,
+        reflection: true,
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
     };

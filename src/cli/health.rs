@@ -8,7 +8,7 @@ use tonic_health::pb::{
 };
 
 use super::{Server, UNAVAILABLE};
-use crate::client::{Client, Failure};
+use crate::client::Failure;
 
 /// `dateline health`
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 /// Prints `serving` or `not serving`, with an exit code for scripts.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let answer = HealthClient::new(client.channel())
         .check(HealthCheckRequest::default())
         .await

@@ -2,9 +2,11 @@
 //! the help. Clients of the server like any other: they never touch the store.
 
 mod article_text;
+mod audit;
 mod cloudevents;
 mod confirm;
 mod counting;
+pub mod decoders;
 mod demo;
 mod desk;
 mod export;
@@ -14,6 +16,7 @@ mod generate;
 mod health;
 mod import;
 pub mod json;
+mod limits;
 mod output;
 mod place;
 mod publisher;
@@ -21,17 +24,20 @@ mod read;
 mod refusal;
 mod send;
 mod serve;
+mod serve_access;
 mod state_file;
+mod tls;
+mod token;
 mod verify;
 mod watch;
 mod when;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tonic::Code;
 
-use crate::client::Failure;
+use crate::client::{Client, Connection, Failure};
 
 /// Exit code when the work was not done.
 const FAILED: u8 = 1;
@@ -168,6 +174,13 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
+    /// Make, list, change and revoke tokens: who may do what, and until when
+    Token(token::Args),
+    /// Show who did what, from where and when
+    #[command(after_help = "Examples:
+  dateline audit --record actors/nato
+  dateline audit --since -7d --output ndjson > audit.ndjson")]
+    Audit(audit::Args),
     /// Make up records for tests and measurements: the same seed, the same bytes, for ever
     #[command(after_help = "Examples:
   dateline generate --records 1000 --seed 7 | dateline import - --publish
@@ -185,10 +198,41 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
 /// Where the server is.
 #[derive(Debug, Clone, clap::Args)]
 struct Server {
-    /// Address of the server
+    /// Address of the server: HOST:PORT, or <https://HOST:PORT> for TLS
     // Global, so that `feed --server HOST:PORT fork` forks there, and not at the default.
-    #[arg(long, global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
-    server: String,
+    #[arg(long = "server", global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    address: String,
+    /// Authorities of the server's certificate, PEM; without it those that the system knows
+    #[arg(long, global = true, env = "DATELINE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate to show to the server, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_CERT", value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// File with the token to show; without it the variable `DATELINE_TOKEN` may hold one
+    #[arg(long, global = true, env = "DATELINE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// How it is reached.
+    fn connection(&self) -> Connection {
+        Connection {
+            server: self.address.clone(),
+            ca: self.ca.clone(),
+            client_cert: self.client_cert.clone(),
+            client_key: self.client_key.clone(),
+            token_file: self.token_file.clone(),
+            // Not an argument, which everybody on the machine could read.
+            token: std::env::var("DATELINE_TOKEN").ok().map(Into::into),
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect_with(&self.connection()).await
+    }
 }
 
 /// Reads the command line and runs it.
@@ -237,6 +281,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(args).await,
         Command::Apply(args) => export::apply(args).await,
         Command::Compact(args) => feed::compact(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Generate(args) => generate::run(&args),
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {

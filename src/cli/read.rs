@@ -66,7 +66,7 @@ pub(super) struct ListArgs {
 
 /// Prints records by name; those that there are not are told on stderr.
 pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let (mut records, mut missing) = (Vec::new(), Vec::new());
     for names in args.names.chunks(NAMES_PER_CALL) {
         let request = BatchGetRecordsRequest {
@@ -129,7 +129,7 @@ async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Recor
 
 /// Prints records page by page; a table is printed at the end, so that its columns fit all rows.
 pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
-    let mut client = Client::connect(&args.server.server).await?;
+    let mut client = args.server.connect().await?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let mut request = ListRecordsRequest {
         filter: Some(args.filter.to_filter()),

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::DEFAULT_ADDRESS;
-use crate::server::{self, Config, Database, Limits, Running};
+use super::{DEFAULT_ADDRESS, limits::LimitsArgs, serve_access::AccessArgs, tls::TlsArgs};
+use crate::server::{self, Config, Database, Limits, Running, edge};
 use crate::store::{Settings, embedded};
 
 /// `dateline serve`
@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Address to serve on; port 0 takes a free one
     #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     listen: SocketAddr,
-    /// Serve without TLS and without accounts on an address that others can reach
+    /// Serve in plain text on an address that others can reach: whoever is on the way reads records and tokens
     #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
     insecure_listen: bool,
     /// A Postgres to use, such as <postgres://user@host/dateline>; without it a private one is started
@@ -65,12 +65,12 @@ pub(super) struct Args {
     /// Database connections for reads
     #[arg(long, env = "DATELINE_READERS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     readers: u32,
-    /// Largest request about one record, in bytes
-    #[arg(long, env = "DATELINE_MESSAGE_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
-    message_bytes: usize,
-    /// Largest request about many records, in bytes
-    #[arg(long, env = "DATELINE_BATCH_BYTES", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
-    batch_bytes: usize,
+    #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    limits: LimitsArgs,
 }
 
 /// What the private Postgres is made of.
@@ -111,6 +111,7 @@ enum LogFormat {
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     start_logging(&args.log, args.log_format)?;
     let config = config(&args)?;
+    edge::raise_descriptor_limit(config.limits.edge.connections);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     start(config, stop).await?.wait().await?;
@@ -129,16 +130,19 @@ pub(super) async fn start(config: Config, stop: CancellationToken) -> Result<Run
 }
 
 fn config(args: &Args) -> Result<Config> {
-    if !args.listen.ip().is_loopback() {
+    let tls = args.tls.files();
+    let is_loopback = args.listen.ip().is_loopback();
+    if !is_loopback && tls.is_none() {
         if !args.insecure_listen {
             bail!(
-                "{} can be reached by others, and there is neither TLS nor an account yet; \
-                 listen on 127.0.0.1, or say --insecure-listen if a network of your own is in front",
+                "{} can be reached by others, and there is no TLS; listen on 127.0.0.1, name --tls-cert and --tls-key, \
+                 or say --insecure-listen if a network of your own is in front",
                 args.listen
             );
         }
-        tracing::warn!(address = %args.listen, "serving without TLS and accounts to whoever can connect");
+        tracing::warn!(address = %args.listen, "--insecure-listen: records and tokens go over the network in plain text");
     }
+    let access = args.access.settings(is_loopback, tls.is_some())?;
     let database = if let Some(url) = &args.database_url {
         Database::Url(url.clone())
     } else {
@@ -150,17 +154,20 @@ fn config(args: &Args) -> Result<Config> {
         readers: args.readers,
         ..Settings::default()
     };
-    let limits = Limits {
-        message_bytes: args.message_bytes,
-        batch_bytes: args.batch_bytes,
-        ..Limits::default()
-    };
     Ok(Config {
         listen: args.listen,
         database,
+        tls,
         metrics: args.metrics_listen,
         store,
-        limits,
+        limits: Limits {
+            streams: args.access.streams,
+            exports: args.access.exports,
+            ..args.limits.limits()
+        },
+        access,
+        first_token_file: args.access.first_token_file.clone(),
+        reflection: args.access.tells_schema(is_loopback),
         checkpoint_interval: Duration::from_secs(args.checkpoint_seconds),
         shutdown_grace: Duration::from_secs(args.shutdown_seconds),
     })
@@ -179,6 +186,11 @@ fn default_data_dir() -> Result<PathBuf> {
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    // HTTP/2's library warns of every flood that it cuts, as often as somebody likes; the server does so now and then.
+    let filter = match filter {
+        "off" => filter.to_owned(),
+        filter => format!("h2=error,{filter}"),
+    };
     let filter = EnvFilter::try_new(filter).context("--log is not a filter")?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

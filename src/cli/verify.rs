@@ -16,7 +16,7 @@ use super::{
     output::{say, waits},
 };
 use crate::{
-    client::{Client, Copy, Event, Failure, Subscriber},
+    client::{Client, Connection, Copy, Event, Failure, Subscriber},
     proto::{
         DESCRIPTORS,
         v1::{
@@ -53,7 +53,7 @@ pub(super) struct Args {
 /// Verifies; exit 1 if something differs.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let verifying = Verifying {
-        server: &args.server.server,
+        server: args.server.connection(),
         view: args.view.into(),
         bar: bar(),
     };
@@ -85,13 +85,13 @@ fn bar() -> ProgressBar {
 
 type Differences = Vec<(String, String)>;
 
-struct Verifying<'a> {
-    server: &'a str,
+struct Verifying {
+    server: Connection,
     view: View,
     bar: ProgressBar,
 }
 
-impl Verifying<'_> {
+impl Verifying {
     /// The fold of the log against a snapshot, that against what lists return, and against the digest.
     async fn server(&self) -> Result<Differences> {
         let mut following = Following::begin(self).await?;
@@ -150,7 +150,7 @@ impl Verifying<'_> {
 
     async fn listed(&self) -> Result<Copy> {
         self.bar.set_message("listing records");
-        let mut client = Client::connect(self.server).await?;
+        let mut client = Client::connect_with(&self.server).await?;
         let mut copy = Copy::default();
         let mut page_token = String::new();
         loop {
@@ -174,7 +174,7 @@ impl Verifying<'_> {
     }
 
     async fn feed(&self) -> Result<GetFeedResponse> {
-        feed::get(&Client::connect(self.server).await?, self.view).await
+        feed::get(&Client::connect_with(&self.server).await?, self.view).await
     }
 
     async fn open(&self, origin: Origin) -> Result<Following<'_>, Failure> {
@@ -184,7 +184,7 @@ impl Verifying<'_> {
             ..WatchRequest::default()
         };
         Ok(Following {
-            subscriber: Subscriber::open(self.server, request, None).await?,
+            subscriber: Subscriber::open(&self.server, request, None).await?,
             copy: Copy::default(),
             sequence: 0,
             bar: &self.bar,
@@ -194,11 +194,11 @@ impl Verifying<'_> {
     /// A recorded stream against the log at the sequence where it ends.
     async fn file(&self, path: &std::path::Path) -> Result<Differences> {
         let recorded = if path == std::path::Path::new("-") {
-            read(std::io::stdin().lock())
+            read(std::io::stdin().lock(), &mut tell_cut)
         } else {
             let file = std::fs::File::open(path);
             let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-            read(std::io::BufReader::new(file))
+            read(std::io::BufReader::new(file), &mut tell_cut)
         };
         let (copy, at) = recorded.with_context(|| path.display().to_string())?;
         let Some(log) = self.log_up_to(at).await? else {
@@ -220,7 +220,7 @@ struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    async fn begin(verifying: &'a Verifying<'_>) -> Result<Self> {
+    async fn begin(verifying: &'a Verifying) -> Result<Self> {
         verifying.bar.set_message("taking a snapshot");
         let mut following = verifying.open(Origin::Snapshot).await?;
         loop {
@@ -257,14 +257,14 @@ impl<'a> Following<'a> {
 
     /// Follows to where the server says what it shows, and compares; answers at which sequence. Asks, rather than wait
     /// for a checkpoint: a feed that is written to all the time sends none.
-    async fn prove(&mut self, verifying: &Verifying<'_>) -> Result<i64> {
+    async fn prove(&mut self, verifying: &Verifying) -> Result<i64> {
         self.bar.set_message("comparing with the digest");
         loop {
             let feed = verifying.feed().await?;
             self.go_on_to(feed.head_sequence).await?;
             // Another replica may answer of an earlier head than this stream has reached.
             if self.sequence == feed.head_sequence {
-                let said = feed.digest.context("the server tells no digest")?;
+                let said = feed.digest.context("the server tells no digest: it is of the whole view, and this token sees a part of it")?;
                 self.copy.check(&said, &[], self.sequence)?;
                 return Ok(self.sequence);
             }
@@ -283,8 +283,15 @@ struct Recorded {
     in_snapshot: bool,
 }
 
-/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is.
-fn read(mut lines: impl BufRead) -> Result<(Copy, i64)> {
+fn tell_cut(line: u64) {
+    say(format_args!(
+        "line {line} is the last one and not whole; it is left out"
+    ));
+}
+
+/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is. `cut`
+/// hears of a last line that is left out.
+pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<(Copy, i64)> {
     let mut recorded = Recorded::default();
     let mut line = String::new();
     for number in 1.. {
@@ -294,11 +301,7 @@ fn read(mut lines: impl BufRead) -> Result<(Copy, i64)> {
         }
         match recorded.read_line(line.trim()) {
             // A watcher that was killed may have been writing.
-            Err(_) if !line.ends_with('\n') => {
-                say(format_args!(
-                    "line {number} is the last one and not whole; it is left out"
-                ));
-            }
+            Err(_) if !line.ends_with('\n') => cut(number),
             read => read.with_context(|| format!("line {number}"))?,
         }
     }
@@ -337,7 +340,7 @@ impl Recorded {
         if change.sequence <= self.at && !self.in_snapshot {
             return Ok(());
         }
-        if change.sequence != self.at + 1 || self.in_snapshot {
+        if change.sequence.checked_sub(1) != Some(self.at) || self.in_snapshot {
             bail!(
                 "change {} follows {}: this was not recorded from a snapshot or the beginning, or under a filter",
                 change.sequence,

@@ -123,7 +123,7 @@ impl Args {
     }
 
     async fn open(&self, position: Option<Position>) -> Result<Subscriber, Failure> {
-        let (server, request) = (&self.server.server, self.request());
+        let (server, request) = (&self.server.connection(), self.request());
         if self.verify {
             Subscriber::open_proved(server, request).await
         } else {
@@ -145,7 +145,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let position = state.as_ref().and_then(StateFile::position);
     let opened = args.open(position).await;
     let mut subscriber = opened.map_err(|failure| args.filter.explain(failure))?;
-    let (server, view) = (&args.server.server, args.view.into());
+    let (server, view) = (&args.server.connection(), args.view.into());
     let mut events = Printer::open(args.output, server, view, args.batch).await?;
     let (mut position, mut left) = (Position::default(), args.limit.unwrap_or(u64::MAX));
     let mut told = waits;

@@ -29,6 +29,15 @@ pub(super) fn parse_past(text: &str) -> Result<Timestamp, String> {
     Ok(time)
 }
 
+/// To the second, in UTC.
+pub(super) fn shown(time: &Timestamp) -> String {
+    let time = Timestamp {
+        seconds: time.seconds,
+        nanos: 0,
+    };
+    time.to_string().replace('T', " ").replace('Z', " UTC")
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let count: u32 = text.strip_suffix(unit)?.parse().ok()?;

@@ -21,6 +21,12 @@ pub struct Failure {
 impl Failure {
     pub(super) fn unreachable(server: &str, error: &tonic::transport::Error) -> Self {
         let cause = innermost(error);
+        if cause.contains("certificate") {
+            let message = format!(
+                "the server at {server} is not to be believed ({cause}); name the authority of its certificate with --ca"
+            );
+            return Self::ours(Code::Unavailable, &message);
+        }
         Self {
             code: Code::Unavailable,
             reason: String::new(),
@@ -56,6 +62,11 @@ impl Failure {
     pub(super) fn out_of_order(what: &str) -> Self {
         let message = format!("the server broke the order of the feed: {what}; report it");
         Self::ours(Code::DataLoss, &message)
+    }
+
+    /// Settings that cannot be used.
+    pub(super) fn misused(message: &str) -> Self {
+        Self::ours(Code::InvalidArgument, message)
     }
 
     fn ours(code: Code, message: &str) -> Self {

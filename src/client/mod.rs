@@ -2,6 +2,8 @@
 //! UNAVAILABLE, and writes whose answer was lost with the connection, are tried again with the same
 //! `request_id`, as the contract asks.
 
+mod bearer;
+mod connection;
 mod copy;
 mod failure;
 mod resumed;
@@ -9,13 +11,12 @@ mod subscriber;
 
 use std::time::{Duration, Instant};
 
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 use uuid::Uuid;
 
 pub use self::{
+    bearer::Bearer,
+    connection::Connection,
     copy::{Copy, Kept},
     failure::Failure,
     resumed::{Exporting, Watch},
@@ -43,57 +44,51 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// A connection that shows a token with each call, if there is one.
+pub type Line = InterceptedService<Channel, Bearer>;
+
 /// A connection to a server; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// Reads and single drafts.
-    pub records: RecordServiceClient<Channel>,
+    pub records: RecordServiceClient<Line>,
     /// Commits and publishing.
-    pub editorial: EditorialServiceClient<Channel>,
+    pub editorial: EditorialServiceClient<Line>,
     /// Streams.
-    pub feed: FeedServiceClient<Channel>,
+    pub feed: FeedServiceClient<Line>,
     /// What operators do.
-    pub admin: AdminServiceClient<Channel>,
+    pub admin: AdminServiceClient<Line>,
     /// The state at one sequence.
-    pub exports: ExportServiceClient<Channel>,
+    pub exports: ExportServiceClient<Line>,
     channel: Channel,
 }
 
 impl Client {
-    /// Connects to `http://host:port`; a bare `host:port` will do.
+    /// Connects to `http://host:port` or `https://host:port`; a bare `host:port` will do.
     ///
     /// # Errors
     /// When nothing answers there.
     pub async fn connect(server: &str) -> Result<Self, Failure> {
-        let url = if server.contains("://") {
-            server.to_owned()
-        } else {
-            format!("http://{server}")
-        };
-        let unreachable = |error: tonic::transport::Error| Failure::unreachable(server, &error);
-        let channel = Endpoint::from_shared(url)
-            .map_err(|_| Failure::no_address(server))?
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(1024 * 1024)
-            .initial_connection_window_size(4 * 1024 * 1024)
-            // Otherwise some hundred dropped streams make the client give up its whole connection.
-            .http2_max_local_error_reset_streams(None)
-            .connect()
-            .await
-            .map_err(unreachable)?;
+        Self::connect_with(&server.into()).await
+    }
+
+    /// Connects as is said.
+    ///
+    /// # Errors
+    /// When nothing answers there, when it is not to be believed, or when a file cannot be used.
+    pub async fn connect_with(connection: &Connection) -> Result<Self, Failure> {
+        let bearer = connection.bearer()?;
+        let channel = connection.connect().await?;
+        let line = InterceptedService::new(channel.clone(), bearer);
         Ok(Self {
-            records: RecordServiceClient::new(channel.clone())
+            records: RecordServiceClient::new(line.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
-            editorial: EditorialServiceClient::new(channel.clone())
+            editorial: EditorialServiceClient::new(line.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
-            admin: AdminServiceClient::new(channel.clone()),
-            exports: ExportServiceClient::new(channel.clone())
+            admin: AdminServiceClient::new(line.clone()),
+            exports: ExportServiceClient::new(line.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
-            feed: FeedServiceClient::new(channel.clone())
-                .max_decoding_message_size(MAX_ANSWER_BYTES),
+            feed: FeedServiceClient::new(line.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
-use super::{Client, Failure};
+use super::{Client, Connection, Failure};
 use crate::proto::v1::{
     ExportRequest, ExportResponse, WatchRequest, WatchResponse, watch_request::Start,
 };
@@ -81,7 +81,7 @@ pub type Exporting = Resumed<ExportRequest>;
 /// A stream of responses that survives its server.
 #[derive(Debug)]
 pub struct Resumed<A: Ask> {
-    server: String,
+    server: Connection,
     request: A,
     stream: Option<Streaming<A::Response>>,
     pause: Duration,
@@ -94,9 +94,9 @@ impl<A: Ask> Resumed<A> {
     ///
     /// # Errors
     /// When the server cannot be reached or refuses the request.
-    pub async fn open(server: &str, request: A) -> Result<Self, Failure> {
+    pub async fn open(server: impl Into<Connection>, request: A) -> Result<Self, Failure> {
         let mut resumed = Self {
-            server: server.to_owned(),
+            server: server.into(),
             request,
             stream: None,
             pause: FIRST_PAUSE,
@@ -108,7 +108,7 @@ impl<A: Ask> Resumed<A> {
 
     async fn connect(&self) -> Result<Streaming<A::Response>, Failure> {
         // A connection of its own: a stream that is read slowly must not hold up other calls.
-        let client = Client::connect(&self.server).await?;
+        let client = Client::connect_with(&self.server).await?;
         Ok(self.request.ask(client).await?)
     }
 

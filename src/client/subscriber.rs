@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Watch, copy::Copy};
+use super::{Connection, Failure, Watch, copy::Copy};
 use crate::proto::v1::{
     Change, Checkpoint, Consumer, Origin, Record, RecordFilter, WatchRequest, WatchResponse,
     watch_request::Start,
@@ -61,7 +61,7 @@ impl Subscriber {
     /// # Errors
     /// When the server cannot be reached or refuses the request.
     pub async fn open(
-        server: &str,
+        server: impl Into<Connection>,
         mut request: WatchRequest,
         position: Option<Position>,
     ) -> Result<Self, Failure> {
@@ -84,7 +84,10 @@ impl Subscriber {
     ///
     /// # Errors
     /// The same, and when the request leaves out what a proof needs.
-    pub async fn open_proved(server: &str, request: WatchRequest) -> Result<Self, Failure> {
+    pub async fn open_proved(
+        server: impl Into<Connection>,
+        request: WatchRequest,
+    ) -> Result<Self, Failure> {
         if !is_whole(&request) {
             return Err(Failure::no_proof(
                 "a digest proves a copy of everything: begin with a snapshot or the beginning",

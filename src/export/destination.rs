@@ -102,6 +102,21 @@ impl Destination {
         self.prefix.clone().join(name)
     }
 
+    /// An export consists of files of its own: one that leads elsewhere was put there by somebody else.
+    fn refuse_link(&self, name: &str) -> Result<(), Error> {
+        let Some(local) = &self.local else {
+            return Ok(());
+        };
+        let found = std::fs::symlink_metadata(local.join(name));
+        if found.is_ok_and(|found| found.is_symlink()) {
+            return Err(Error::Place(format!(
+                "{}/{name} is a symbolic link; an export has files of its own",
+                self.shown.trim_end_matches('/')
+            )));
+        }
+        Ok(())
+    }
+
     /// A file that appears when it is finished.
     #[must_use]
     pub fn writer(&self, name: &str) -> BufWriter {
@@ -119,6 +134,7 @@ impl Destination {
         impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Unpin + use<>,
         Error,
     > {
+        self.refuse_link(name)?;
         let found = self.store.get(&self.path(name)).await;
         let found = found.map_err(|error| self.failed(name, error))?;
         Ok(found.into_stream().map_err(std::io::Error::other))
@@ -129,6 +145,7 @@ impl Destination {
     /// # Errors
     /// When it cannot be read.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        self.refuse_link(name)?;
         match self.store.get(&self.path(name)).await {
             Ok(found) => Ok(Some(
                 found

@@ -1,6 +1,6 @@
 //! What an export is and of what it consists. It is written last: without it there is no export (E4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,10 @@ use super::{
     format::{Format, Losses},
 };
 use crate::{
-    model::name::kind_word,
+    model::{
+        name::{KINDS, kind_word},
+        text::shown,
+    },
     proto::v1::{Digest, Kind, KindDigest},
 };
 
@@ -20,6 +23,10 @@ use crate::{
 pub const MANIFEST: &str = "manifest.json";
 /// Layout of the manifest.
 const VERSION: u32 = 1;
+/// The package of the records, with which `schema` begins.
+const SCHEMA: &str = "dateline.v1";
+/// No feed has more records.
+const MAX_RECORDS: u64 = 1_000_000_000_000_000;
 
 /// What an export is of: the same for the same state, whoever takes it and when (E2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +107,43 @@ pub struct FileEntry {
     pub sha256: String,
 }
 
+impl FileEntry {
+    fn check(&self, partitions: u16) -> Result<(), String> {
+        if !is_file_name(&self.name) {
+            return Err("this is not the name of a file beside the manifest".to_owned());
+        }
+        let kinds = KINDS.into_iter().map(holds);
+        if self.holds != REMOVED && !kinds.into_iter().any(|kind| kind == self.holds) {
+            return Err(format!(
+                "it holds {}, which is no kind of record",
+                shown(&self.holds)
+            ));
+        }
+        if self.partition >= partitions.max(1) {
+            let partition = self.partition;
+            return Err(format!(
+                "it is of part {partition}, and there are {partitions}"
+            ));
+        }
+        let is_hash =
+            |hash: &str| hash.len() == 64 && hash.bytes().all(|it| it.is_ascii_hexdigit());
+        if !is_hash(&self.sha256) {
+            return Err("its SHA-256 is none".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a manifest may list a file of that name: one of ours, right beside it.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_');
+    let begins = name
+        .bytes()
+        .next()
+        .is_some_and(|it| it.is_ascii_alphanumeric());
+    begins && name.len() <= 200 && name.bytes().all(is_plain) && name != MANIFEST
+}
+
 /// A digest as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestText {
@@ -155,19 +199,77 @@ impl Manifest {
         let Some(bytes) = from.get(MANIFEST).await? else {
             return Err(Error::NoExport(from.shown().to_owned()));
         };
-        let damaged = |what: String| Error::Manifest {
+        Self::parse(&bytes).map_err(|what| Error::Manifest {
             of: from.shown().to_owned(),
             what,
-        };
-        let manifest: Self =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if manifest.version != VERSION {
-            return Err(damaged(format!(
-                "its version is {}, and this program knows {VERSION}",
-                manifest.version
-            )));
+        })
+    }
+
+    /// Reads a manifest from its bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it: nothing that it says is taken on trust (F3 of the catalogue of bad input).
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Layout {
+            version: u32,
         }
+        let layout: Layout = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if layout.version != VERSION {
+            let version = layout.version;
+            return Err(format!(
+                "its version is {version}, and this program knows {VERSION}"
+            ));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        manifest.check()?;
         Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let package = format!("{SCHEMA} ");
+        if !self.subject.schema.starts_with(&package) {
+            let schema = shown(&self.subject.schema);
+            return Err(format!(
+                "its records are of the schema {schema}, and this program knows {SCHEMA}"
+            ));
+        }
+        let is_view = ["published", "desk"].contains(&self.subject.view.as_str());
+        if !is_view || uuid::Uuid::try_parse(&self.subject.feed).is_err() {
+            let (view, feed) = (shown(&self.subject.view), shown(&self.subject.feed));
+            return Err(format!(
+                "it is of the view {view} of the feed {feed}, and there is none"
+            ));
+        }
+        let (at, since) = (self.subject.sequence, self.subject.since);
+        if at < 0 || since.is_some_and(|since| !(0..=at).contains(&since)) {
+            return Err(format!(
+                "it is of sequence {at} since {since:?}, which cannot be"
+            ));
+        }
+        let counts = [self.tombstone_records, self.removals];
+        let digests = [Some(&self.digest), self.state.as_ref()]
+            .into_iter()
+            .flatten();
+        let digests = digests.map(|digest| u64::try_from(digest.records).unwrap_or(u64::MAX));
+        let counted = self
+            .files
+            .iter()
+            .map(|file| file.records)
+            .chain(counts)
+            .chain(digests);
+        if let Some(count) = counted.into_iter().find(|count| *count > MAX_RECORDS) {
+            return Err(format!("it tells of {count} records, which cannot be"));
+        }
+        let mut names = BTreeSet::new();
+        for file in &self.files {
+            file.check(self.partitions)
+                .map_err(|what| format!("the file {}: {what}", shown(&file.name)))?;
+            if !names.insert(&file.name) {
+                return Err(format!("the file {} is listed twice", file.name));
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the export. The manifest goes first: without it nobody takes the rest for whole.

@@ -90,7 +90,12 @@ pub async fn check(from: &Destination, entry: &FileEntry) -> Result<(), Error> {
     checked.map_err(|what| Error::Damaged { file: name, what })
 }
 
-fn read<M>(
+/// Reads a file from its first byte to its last, and proves it; `take` gets each message, and says whether it wants
+/// another.
+///
+/// # Errors
+/// What is wrong, with the number of the record.
+pub fn read<M>(
     reader: impl Read,
     entry: &FileEntry,
     compression: Compression,
@@ -140,8 +145,15 @@ where
 /// A message after its length; `None` at the end.
 fn delimited<M: Message + Default>(reader: &mut impl BufRead) -> Result<Option<M>, String> {
     let bytes = next_delimited(reader, MAX_RECORD_BYTES).map_err(|error| error.to_string())?;
-    let message = bytes.map(|bytes| M::decode(bytes.as_slice())).transpose();
-    message.map_err(|error| error.to_string())
+    let Some(bytes) = bytes else { return Ok(None) };
+    let message = M::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
+    // What is not known here is dropped by the decoder, and must not be lost without a word.
+    if message.encoded_len() != bytes.len() {
+        return Err(
+            "holds fields that this program does not know: a newer one wrote it".to_owned(),
+        );
+    }
+    Ok(Some(message))
 }
 
 /// The bytes of the next message, which stand after their length as a varint; `None` at the end.
@@ -199,6 +211,7 @@ fn line<M: Message + ReflectMessage + Default>(
     let mut json = serde_json::Deserializer::from_str(&text);
     let message = DynamicMessage::deserialize(M::default().descriptor(), &mut json);
     let message = message.map_err(|error| error.to_string())?;
+    json.end().map_err(|error| error.to_string())?;
     let message = message.transcode_to();
     message.map(Some).map_err(|error| error.to_string())
 }

@@ -11,7 +11,7 @@ use crate::{
         filter::{Filter, actor_facet},
         record::{delimited_len, delimiter},
     },
-    proto::v1::{Change, change::Type as ChangeType},
+    proto::v1::{Change, Kind, change::Type as ChangeType},
     store::{LogEntry, View},
 };
 
@@ -37,6 +37,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Entry {
     sequence: u64,
+    kind: Kind,
     change_type: ChangeType,
     /// Framed, as in `ready`: marked only if it is the batch's last.
     framed: Bytes,
@@ -228,6 +229,7 @@ impl Entry {
             .map(|into| (name, into));
         Self {
             sequence,
+            kind: entry.record.kind,
             change_type: entry.change_type,
             framed: Bytes::new(),
             body: body(about, entry, view),
@@ -251,9 +253,10 @@ impl Entry {
     }
 
     /// The change, or that the record left, or nothing (F7). That a content was erased is told to everybody: the
-    /// log no longer knows who had it.
+    /// log no longer knows who had it; but to nobody whom nothing of its kind is told.
     fn for_filter(&self, filter: &Filter) -> Option<Sent<'_>> {
-        if self.change_type == ChangeType::Purged || filter.matches(&self.facets, self.days) {
+        let is_erased = self.change_type == ChangeType::Purged && filter.tells_of(self.kind);
+        if is_erased || filter.matches(&self.facets, self.days) {
             return Some(Sent::Whole);
         }
         let (facets, days) = self.before.as_ref()?;

@@ -5,7 +5,10 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::{
-    model::seal::{seal, split},
+    model::{
+        name::Name,
+        seal::{seal, split},
+    },
     store::{FeedIdentity, View},
 };
 
@@ -105,9 +108,12 @@ impl Cursor {
 
 fn in_snapshot(bytes: &[u8]) -> Option<InSnapshot> {
     let (filter, after) = bytes.split_at_checked(FILTER_BYTES)?;
-    Some(InSnapshot {
+    let after = String::from_utf8(after.to_vec()).ok()?;
+    // The key is no secret, so whoever wants to can seal anything: what is no name is asked of no database.
+    let is_place = after.is_empty() || Name::parse(&after).is_some();
+    is_place.then_some(InSnapshot {
         filter: filter.try_into().ok()?,
-        after: String::from_utf8(after.to_vec()).ok()?,
+        after,
     })
 }
 
@@ -195,6 +201,22 @@ mod tests {
                 ),
                 "{noise}"
             );
+        }
+    }
+
+    #[test]
+    fn r5_a_forged_place_in_a_snapshot_that_is_no_name_is_no_cursor() {
+        let ours = feed(1, &[(1, 0)]);
+        for after in ["a\0", "actors/", "actors/nato'; --", "\u{fffd}"] {
+            let forged = Cursor {
+                snapshot: Some(InSnapshot {
+                    after: after.into(),
+                    ..InSnapshot::begin(b"filter")
+                }),
+                ..at(7)
+            };
+            let read = Cursor::from_text(&forged.to_text(&ours), &ours, View::Published);
+            assert!(matches!(read, Err(Error::InvalidCursor)), "{after:?}");
         }
     }
 

@@ -13,6 +13,9 @@ use crate::proto::v1::{FuzzyDate, Period, State, record::Kind as Body};
 
 /// Most bytes of search text per record.
 const MAX_SEARCH_BYTES: usize = 8 * 1024;
+/// No name and no field for people is longer, in bytes. Edits are drawn from before they are checked, while other
+/// writers wait: what is longer is refused later, and folding it would take long.
+const LONGEST_BYTES: usize = 64 * 1024;
 
 /// What a record says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +57,8 @@ fn keys(body: &Body) -> Vec<i64> {
         collection(body.kind()),
         body.type_word().unwrap_or_default()
     );
-    let keys = body.called().into_iter().filter(|name| !name.is_empty());
+    let keys = body.called().into_iter();
+    let keys = keys.filter(|name| !name.is_empty() && name.len() <= LONGEST_BYTES);
     let keys: BTreeSet<_> = keys
         .map(|name| {
             let joined = text::search_key(&name).replace(' ', "");
@@ -139,7 +143,8 @@ impl Pen {
                 at.top(),
                 Some("body" | "evidence" | "mentions" | "name" | "codes" | "external_ids")
             );
-        if for_people && !value.is_empty() {
+        let has_room = self.search.len() < MAX_SEARCH_BYTES;
+        if for_people && has_room && !value.is_empty() && value.len() <= LONGEST_BYTES {
             let key = text::search_key(value);
             if self.search.len() + key.len() < MAX_SEARCH_BYTES {
                 if !self.search.is_empty() {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::proto::{
     DESCRIPTORS,
-    v1::{RecordFilter, record_filter::TimeRange},
+    v1::{Kind, RecordFilter, record_filter::TimeRange},
 };
 
 /// How facets of actors begin.
@@ -32,6 +32,8 @@ pub struct Filter {
     pub days: Option<Bounds>,
     /// The filter names states.
     pub by_state: bool,
+    /// Kinds beyond which nothing is told at all, not even that something was erased; facets, as in `dimensions`.
+    pub bounds: Option<Vec<String>>,
 }
 
 impl Filter {
@@ -61,6 +63,7 @@ impl Filter {
             dimensions: dimensions(&filter),
             days,
             by_state: !filter.states.is_empty(),
+            bounds: None,
         })
     }
 
@@ -83,6 +86,28 @@ impl Filter {
             *dimension = facets().collect();
         }
         self
+    }
+
+    /// The same filter, and nothing beyond another one.
+    #[must_use]
+    pub fn within(mut self, bound: &Filter) -> Self {
+        self.bounds = bound.kind_facets().cloned();
+        self.dimensions.extend(bound.dimensions.iter().cloned());
+        self
+    }
+
+    /// Whether anything at all is told of a kind.
+    #[must_use]
+    pub fn tells_of(&self, kind: Kind) -> bool {
+        self.bounds.as_ref().is_none_or(|kinds| {
+            let facet = format!("kind:{}", kind_word(kind));
+            kinds.contains(&facet)
+        })
+    }
+
+    fn kind_facets(&self) -> Option<&Vec<String>> {
+        let mut dimensions = self.dimensions.iter();
+        dimensions.find(|facets| facets.iter().all(|facet| facet.starts_with("kind:")))
     }
 
     /// Ranges of names in which records of the wanted kinds lie, first inclusive, end exclusive; none if every
@@ -310,6 +335,29 @@ mod tests {
             assert_eq!(found[0].0, field);
             assert!(found[0].1.contains(words), "{found:?}");
         }
+    }
+
+    #[test]
+    fn f10_a_filter_within_another_lets_through_what_both_do() {
+        let kinds = |kinds: &[Kind]| {
+            let kinds = kinds.iter().map(|kind| i32::from(*kind)).collect();
+            Filter::new(Some(&RecordFilter {
+                kinds,
+                ..RecordFilter::default()
+            }))
+            .unwrap()
+        };
+        let event = ["kind:event".to_owned()];
+        let actor = ["kind:actor".to_owned()];
+        let bound = kinds(&[Kind::Event]);
+        let asked = kinds(&[Kind::Event, Kind::Actor]).within(&bound);
+        assert!(asked.matches(&event, None) && !asked.matches(&actor, None));
+        assert!(asked.tells_of(Kind::Event) && !asked.tells_of(Kind::Actor));
+        let everything = Filter::default().within(&bound);
+        assert!(!everything.is_empty() && !everything.matches(&actor, None));
+        let other = kinds(&[Kind::Actor]).within(&bound);
+        assert!(!other.matches(&event, None) && !other.matches(&actor, None));
+        assert!(Filter::default().tells_of(Kind::Actor));
     }
 
     #[test]

@@ -9,11 +9,13 @@ use uuid::Uuid;
 use super::{
     change::is_tombstone,
     name::Name,
-    request::{Action, Request, Write, check_body, kind_field, request_id},
+    record::name_only,
+    request::{Action, By, Request, Write, check_body, kind_field, request_id},
+    validate::Validation,
     violation::Violation,
-    walk::Path,
+    walk::{Path, Walk},
 };
-use crate::proto::v1::{LoadRecordsRequest, Record, State};
+use crate::proto::v1::{LoadRecordsRequest, Record, RecordMeta, State};
 
 impl Request {
     /// Records as another database had them, meta and all. They are checked one by one; that they fit each other was seen
@@ -21,7 +23,7 @@ impl Request {
     ///
     /// # Errors
     /// Every violation (W6), with paths from the root of `LoadRecordsRequest`.
-    pub fn load(load: LoadRecordsRequest, author: String) -> Result<Self, Vec<Violation>> {
+    pub fn load(load: LoadRecordsRequest, by: By) -> Result<Self, Vec<Violation>> {
         let encoded = load.encode_to_vec();
         let (fingerprint, bytes) = (Sha256::digest(&encoded).into(), encoded.len());
         drop(encoded);
@@ -34,20 +36,14 @@ impl Request {
                 Err(more) => violations.extend(more),
             }
         }
-        let mut seen = HashSet::new();
-        for (index, write) in writes.iter().enumerate() {
-            if !seen.insert(&write.name) {
-                let what = format!("{} is there twice", write.name);
-                violations.push(Violation::new(format!("records[{index}]"), what));
-            }
-        }
+        refuse_twice(&writes, &mut violations);
         if !violations.is_empty() {
             return Err(violations);
         }
         Ok(Self {
             id,
             fingerprint,
-            author,
+            by,
             preconditions: Vec::new(),
             writes,
             validate_only: load.validate_only,
@@ -64,6 +60,26 @@ impl Request {
     }
 }
 
+/// No record is in it twice, be it by name or by uid.
+fn refuse_twice(writes: &[Write], violations: &mut Vec<Violation>) {
+    let (mut names, mut uids) = (HashSet::new(), HashSet::new());
+    for (index, write) in writes.iter().enumerate() {
+        let at = format!("records[{index}]");
+        if !names.insert(&write.name) {
+            let what = format!("{} is there twice", write.name);
+            violations.push(Violation::new(&at, what));
+        } else if let Action::Load { meta, .. } = &write.action
+            && !uids.insert(Uuid::try_parse(&meta.uid).ok())
+        {
+            let what = format!("{} has the uid of another record", write.name);
+            violations.push(Violation::new(&at, what));
+        }
+    }
+}
+
+/// Revisions are counted one by one; a number beyond this was never counted to.
+const MAX_REVISION: i64 = 1_000_000_000_000;
+
 fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
     let at = format!("records[{index}]");
     let wrong = |field: &str, what: &str| vec![Violation::new(format!("{at}{field}"), what)];
@@ -71,47 +87,29 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
         return Err(wrong("", "is no record of any kind"));
     };
     let field = kind_field(&body);
-    let in_meta = |of: &str, what: &str| wrong(&format!(".{field}.meta{of}"), what);
     let Some(mut meta) = body.take_meta() else {
-        return Err(in_meta(
-            "",
-            "is missing: a record is loaded with its meta, as it was exported",
-        ));
+        let what = "is missing: a record is loaded with its meta, as it was exported";
+        return Err(wrong(&format!(".{field}.meta"), what));
     };
     let Some(name) = Name::parse(body.name()).filter(|name| name.kind() == body.kind()) else {
-        return Err(wrong(
-            &format!(".{field}.name"),
-            "is not the name of such a record",
-        ));
+        let what = "is not the name of such a record";
+        return Err(wrong(&format!(".{field}.name"), what));
     };
-    if meta.revision < 1 {
-        return Err(in_meta(".revision", "must be at least 1"));
+    let mut path = Path::default();
+    path.enter("records");
+    path.index(index);
+    path.enter(field);
+    let mut violations = check_meta(&name, &mut meta, &mut path);
+    // Of what was withdrawn, readers were left a name only.
+    let is_name_only = || body.to_content() == name_only(name.as_str());
+    if !(is_tombstone(meta.state()) && is_name_only()) {
+        violations.extend(check_body(&mut body, &mut path).violations);
     }
-    if meta.state() == State::Unspecified {
-        return Err(in_meta(".state", "must say in which state the record was"));
-    }
-    if Uuid::try_parse(&meta.uid).is_ok_and(|uid| uid.is_nil())
-        || Uuid::try_parse(&meta.uid).is_err()
-    {
-        return Err(in_meta(
-            ".uid",
-            "must be the UUID of the record, as it was exported",
-        ));
+    if !violations.is_empty() {
+        return Err(violations);
     }
     // Numbers are those of the feed that it comes to.
     meta.sequence = 0;
-    // Of what was withdrawn, readers were left a name only.
-    if !is_tombstone(meta.state()) {
-        let mut path = Path::default();
-        path.enter(field);
-        let found = check_body(&mut body, &mut path).violations;
-        if !found.is_empty() {
-            let renamed = found.into_iter().map(|violation| {
-                Violation::new(format!("{at}.{}", violation.field), violation.description)
-            });
-            return Err(renamed.collect());
-        }
-    }
     Ok(Write {
         name,
         etag: String::new(),
@@ -121,4 +119,46 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
             meta: Box::new(meta),
         },
     })
+}
+
+/// The bookkeeping of another database is kept as it is, so it has to be one that this could have written.
+fn check_meta(name: &Name, meta: &mut RecordMeta, at: &mut Path) -> Vec<Violation> {
+    at.enter("meta");
+    let mut validation = Validation::of_stored();
+    meta.walk(at, &mut validation);
+    let mut violations = validation.into_findings().violations;
+    let mut wrong = |field: &str, what: &str| {
+        violations.push(Violation::new(at.child(field), what));
+    };
+    if !(1..=MAX_REVISION).contains(&meta.revision) {
+        wrong(
+            "revision",
+            "must be at least 1, and no more than there ever were",
+        );
+    }
+    if meta.state() == State::Unspecified {
+        wrong("state", "must say in which state the record was");
+    }
+    if !Uuid::try_parse(&meta.uid).is_ok_and(|uid| !uid.is_nil()) {
+        wrong("uid", "must be the UUID of the record, as it was exported");
+    }
+    if meta.state() == State::Embargoed && meta.embargo_time.is_none() {
+        wrong("embargo_time", "is missing: the record is under embargo");
+    }
+    let is_of_kind = |text: &str| {
+        Name::parse(text).is_some_and(|other| other.kind() == name.kind() && other != *name)
+    };
+    if meta.state() == State::Merged && !is_of_kind(&meta.merged_into) {
+        wrong("merged_into", "must name the record that took its place");
+    } else if meta.state() != State::Merged && !meta.merged_into.is_empty() {
+        wrong("merged_into", "is for merged records only");
+    }
+    if let Some(place) = meta.merged_from.iter().position(|from| !is_of_kind(from)) {
+        wrong(
+            &format!("merged_from[{place}]"),
+            "must name a record of this kind",
+        );
+    }
+    at.leave();
+    violations
 }

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::proto::v1::{Kind, State, record::Kind as Body};
 
+/// No valid record refers to more: 500 entries of evidence name 17 records each at most.
+const MAX_REFERENCES: usize = 20_000;
+
 /// What these requests need and what was not looked at yet; empty when they can be decided.
 #[must_use]
 pub fn next(requests: &[&Request], world: &World) -> Look {
@@ -43,7 +46,10 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             // Some fields come from here and some from what is stored; a few looks too many do no harm.
             let drawing = super::drawing::draw(&mut body.clone(), State::Draft);
             look.keys.extend(&drawing.keys);
-            content(body, &drawing, world, look);
+            // With more it is refused, or the mask leaves out what holds them.
+            if drawing.references.len() <= MAX_REFERENCES {
+                content(body, &drawing, world, look);
+            }
             if let Some((body, drawing)) = stored {
                 content(body, drawing, world, look);
             }

@@ -25,6 +25,19 @@ const MAX_EVIDENCE: usize = 20_000;
 /// Most revisions of articles that one request cites.
 const MAX_CITED: usize = 1000;
 
+/// Who asks for something, for the log and the audit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct By {
+    /// Who: the author of what is written.
+    pub author: String,
+    /// By what the caller is known.
+    pub credential: String,
+    /// From where.
+    pub peer: String,
+    /// What was called.
+    pub method: String,
+}
+
 /// Several writes that happen together or not at all (W5).
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -33,7 +46,7 @@ pub struct Request {
     /// SHA-256 of the request, to tell a retry from another request under the same id.
     pub fingerprint: [u8; 32],
     /// Who writes.
-    pub author: String,
+    pub by: By,
     /// In the order of the request.
     pub writes: Vec<Write>,
     /// Records that have to stand where the caller saw them: name, and etag or nothing for "not there".
@@ -200,7 +213,7 @@ impl Request {
     /// Every violation (W6), with paths from the root of `CommitRequest`.
     pub fn new(
         mut commit: CommitRequest,
-        author: String,
+        by: By,
         now: OffsetDateTime,
     ) -> Result<Self, Vec<Violation>> {
         let encoded = commit.encode_to_vec();
@@ -234,7 +247,7 @@ impl Request {
         Ok(Self {
             id,
             fingerprint,
-            author,
+            by,
             preconditions: preconditions.collect(),
             writes,
             validate_only: commit.validate_only,

@@ -63,9 +63,11 @@ impl Visitor for Validation {
 
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
         if rules.output_only {
-            // Whatever a client sends for it is dropped (AIP-203).
+            // Whatever a client sends for it is dropped (AIP-203); what is loaded may have been set by anybody.
             if !self.keeps_owned {
                 value.clear();
+            } else if let Some(description) = string_violation(rules, value) {
+                self.add(at, description);
             }
             return;
         }
@@ -268,6 +270,7 @@ fn pattern_in_words(pattern: &str) -> String {
         "^[A-Z]{2}(-[A-Z0-9]{1,3})?$" => {
             "must be an ISO 3166-1 or 3166-2 code, like KZ or US-FL".into()
         }
+        "^([0-9a-f]{64})?$" => "must be the SHA-256 of a text in hexadecimal, or empty".into(),
         "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" => "must be a day, like 2021-06-01".into(),
         "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$" => format!(
             "must be a slug: {}",

@@ -1,24 +1,31 @@
 //! `AdminService`: what operators do, seldom and on purpose.
 
+use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    accounts,
     codec::Ready,
     commit,
+    door::identified,
     read::{check, read_time},
     status::{self, Reason},
 };
 use crate::{
+    access::Caller,
     feed::Feed,
     proto::{
         servers::admin_service_server::AdminService,
         v1::{
-            CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, ForkFeedResponse,
-            LoadRecordsRequest, LoadRecordsResponse, compact_feed_request::Before,
+            CompactFeedRequest, CompactFeedResponse, CreateTokenRequest, CreateTokenResponse,
+            ForkFeedRequest, ForkFeedResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
+            ListTokensRequest, ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse,
+            RevokeTokenRequest, RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse,
+            compact_feed_request::Before,
         },
     },
-    store::{Committer, Store},
+    store::{Committer, Store, View},
 };
 
 /// Records of one load.
@@ -35,16 +42,24 @@ pub struct Admin {
     pub committer: Committer,
 }
 
+/// What goes into the audit of an act that is no write.
+impl Admin {
+    pub(super) async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
+        let noted = self.store.note_act(&caller.by(), "done", details).await;
+        noted.map_err(|error| status::store(&error))
+    }
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
     async fn compact_feed(
         &self,
         request: Request<CompactFeedRequest>,
     ) -> Result<Response<Ready<CompactFeedResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
         check(&mut request, Reason::InvalidRequest)?;
         let before = match request.before {
-            Some(Before::DeskSequence(sequence)) => sequence.cast_unsigned(),
+            Some(Before::DeskSequence(sequence)) => self.reached(sequence.cast_unsigned()).await?,
             Some(Before::Time(time)) => self.sequence_at(time).await?,
             None => {
                 let what = "is missing: a sequence of the desk's feed, or a time";
@@ -55,6 +70,11 @@ impl AdminService for Admin {
                 ));
             }
         };
+        if !request.validate_only {
+            // Before the act: it is done in steps, and may be cut off.
+            let details = format!("history before {before} of the desk's feed is dropped");
+            self.note(&caller, &details).await?;
+        }
         let compacted = self.store.compact(before, request.validate_only).await;
         let compacted = compacted.map_err(|error| status::store(&error))?;
         if !request.validate_only {
@@ -74,7 +94,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ForkFeedRequest>,
     ) -> Result<Response<Ready<ForkFeedResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
         check(&mut request, Reason::InvalidRequest)?;
         let forked = match Uuid::try_parse(&request.feed) {
             Ok(feed) => self.store.fork(feed).await,
@@ -86,6 +106,8 @@ impl AdminService for Admin {
         };
         self.refresh().await?;
         tracing::warn!(%feed, "the feed was forked");
+        let details = format!("feed {} became {feed}", request.feed);
+        self.note(&caller, &details).await?;
         let response = ForkFeedResponse {
             feed: feed.to_string(),
         };
@@ -96,7 +118,7 @@ impl AdminService for Admin {
         &self,
         request: Request<LoadRecordsRequest>,
     ) -> Result<Response<Ready<LoadRecordsResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let count = request.records.len();
         if !(1..=MAX_LOADED).contains(&count) {
             let what = format!("has {count} records; 1 to {MAX_LOADED} go at once");
@@ -106,7 +128,7 @@ impl AdminService for Admin {
                 &what,
             ));
         }
-        let committed = commit::load(&self.committer, request).await?;
+        let committed = commit::load(&self.committer, &caller, request).await?;
         let response = LoadRecordsResponse {
             loaded: i64::try_from(committed.changed).unwrap_or(i64::MAX),
             desk_sequence: committed.desk_sequence.cast_signed(),
@@ -114,11 +136,78 @@ impl AdminService for Admin {
         };
         Ok(Response::new(Ready::from(&response)))
     }
+
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<Ready<CreateTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let response = accounts::create(&self.store, &caller, request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<ListTokensRequest>,
+    ) -> Result<Response<Ready<ListTokensResponse>>, Status> {
+        let (_, request) = identified(request)?;
+        let response = accounts::list(&self.store, &request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn update_token(
+        &self,
+        request: Request<UpdateTokenRequest>,
+    ) -> Result<Response<Ready<UpdateTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let token = accounts::update(&self.store, &caller, request).await?;
+        let response = UpdateTokenResponse { token: Some(token) };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<Ready<RevokeTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let token = accounts::revoke(&self.store, &caller, request).await?;
+        let response = RevokeTokenResponse { token: Some(token) };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<ListAuditEntriesRequest>,
+    ) -> Result<Response<Ready<ListAuditEntriesResponse>>, Status> {
+        let (_, request) = identified(request)?;
+        let response = self.audited(request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
 }
 
 impl Admin {
+    /// A sequence that there is, or the next one: with one that is mistyped, all history would go.
+    async fn reached(&self, sequence: u64) -> Result<u64, Status> {
+        let head = self.feed.newest(View::Desk).await;
+        let head = head.map_err(|error| status::store(&error))?;
+        if sequence <= head + 1 {
+            return Ok(sequence);
+        }
+        let what = format!("is ahead of the feed, whose head is {head}");
+        Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "desk_sequence",
+            &what,
+        ))
+    }
+
     async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<u64, Status> {
-        let found = self.store.desk_sequence_since(read_time(time)?).await;
+        let time = read_time(time)?;
+        if time > OffsetDateTime::now_utc() {
+            let what = "is in the future; history up to now is dropped with the time that it is";
+            return Err(status::invalid_field(Reason::InvalidRequest, "time", what));
+        }
+        let found = self.store.desk_sequence_since(time).await;
         found.map_err(|error| status::store(&error))
     }
 

@@ -110,16 +110,21 @@ impl<Request: Message + Default + ReflectMessage> Decoder for RequestDecoder<Req
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Request>, Status> {
-        let refusal = if weigh::is_bloated(&Request::default().descriptor(), buffer.chunk()) {
-            status::bloated()
-        } else {
-            match Request::decode(&mut *buffer) {
-                Ok(request) => return Ok(Some(request)),
-                Err(error) => status::undecodable(&error),
-            }
-        };
-        // What is left of the message is of no use, and must not be read as the next one.
-        buffer.advance(buffer.remaining());
-        Err(refusal)
+        // Nothing is left of a message that is refused, to be read as the next one.
+        decode(&buffer.copy_to_bytes(buffer.remaining())).map(Some)
     }
+}
+
+/// A request from its bytes, unless it is bloated.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`, in words that do not depend on the bytes.
+pub fn decode<Request>(bytes: &[u8]) -> Result<Request, Status>
+where
+    Request: Message + Default + ReflectMessage,
+{
+    if weigh::is_bloated(&Request::default().descriptor(), bytes) {
+        return Err(status::bloated());
+    }
+    Request::decode(bytes).map_err(|error| status::undecodable(&error))
 }

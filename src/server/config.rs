@@ -1,9 +1,13 @@
 //! How a server is set up. Flags and `DATELINE_*` variables are read by `cli::serve`; this is what they
 //! come to.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::store::{Settings, embedded};
+use super::edge;
+use crate::{
+    access,
+    store::{Settings, embedded},
+};
 
 /// Where the records are kept.
 #[derive(Debug)]
@@ -21,12 +25,20 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the records are kept.
     pub database: Database,
+    /// Where TLS comes from; plain text without it.
+    pub tls: Option<edge::TlsFiles>,
     /// Where metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// How the database is used.
     pub store: Settings,
     /// What clients may ask of it.
     pub limits: Limits,
+    /// Who is let in.
+    pub access: access::Settings,
+    /// Where the token of the first admin is written, if there is none yet.
+    pub first_token_file: Option<PathBuf>,
+    /// Whether clients may ask for the schema.
+    pub reflection: bool,
     /// Longest silence on a stream.
     pub checkpoint_interval: Duration,
     /// How long open calls may go on once the server is told to stop.
@@ -40,10 +52,16 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Largest message of a call about many records, in bytes.
     pub batch_bytes: usize,
-    /// Longest that a unary call may take.
+    /// Longest that a call may take until its answer begins, whatever its client allows.
     pub deadline: Duration,
     /// Streams and calls at once on one connection.
     pub streams_per_connection: u32,
+    /// Streams of all callers at once.
+    pub streams: usize,
+    /// Exports of all callers at once.
+    pub exports: usize,
+    /// What connections may do.
+    pub edge: edge::Limits,
 }
 
 impl Default for Limits {
@@ -53,6 +71,9 @@ impl Default for Limits {
             batch_bytes: 4 * 1024 * 1024,
             deadline: Duration::from_mins(1),
             streams_per_connection: 256,
+            streams: 20_000,
+            exports: 8,
+            edge: edge::Limits::default(),
         }
     }
 }

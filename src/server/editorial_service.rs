@@ -6,8 +6,13 @@ use tonic::{Request, Response, Status};
 use super::{
     codec::Ready,
     commit::{commit, many, one},
+    door::identified,
+    read::check,
+    status::Reason,
 };
 use crate::{
+    access::Caller,
+    model::walk::Walk,
     proto::{
         servers::editorial_service_server::EditorialService,
         v1::{
@@ -85,13 +90,26 @@ pub(super) fn of_one(action: &'static str) -> impl Fn(&str) -> String {
     }
 }
 
+/// Most bytes that a note may come to in all writes together: a thousand of the longest.
+const NOTES_BYTES: usize = 16 * 1024 * 1024;
+
+/// A note stands once in such a request, and in every write that is made of it: one that is too long, or for too many
+/// records, is refused before it is copied.
+fn check_note(request: &mut impl Walk, note_bytes: usize, records: usize) -> Result<(), Status> {
+    if note_bytes.saturating_mul(records) > NOTES_BYTES {
+        check(request, Reason::InvalidRecord)?;
+    }
+    Ok(())
+}
+
 impl Editorial {
     async fn commit_writes(
         &self,
+        caller: &Caller,
         request: CommitRequest,
         rename: impl Fn(&str) -> String,
     ) -> Result<Committed, Status> {
-        commit(&self.committer, request, rename).await
+        commit(&self.committer, caller, request, rename).await
     }
 }
 
@@ -101,9 +119,9 @@ impl EditorialService for Editorial {
         &self,
         request: Request<CommitRequest>,
     ) -> Result<Response<Ready<CommitResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
-        let committed = self.commit_writes(request, str::to_owned).await?;
+        let committed = self.commit_writes(&caller, request, str::to_owned).await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -111,13 +129,15 @@ impl EditorialService for Editorial {
         &self,
         request: Request<SubmitRecordsRequest>,
     ) -> Result<Response<Ready<SubmitRecordsResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
         let writes = each(request.records, |record| {
             Action::Submit(write::Submit { record })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_records("submit")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("submit"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -125,14 +145,18 @@ impl EditorialService for Editorial {
         &self,
         request: Request<SendBackRecordsRequest>,
     ) -> Result<Response<Ready<SendBackRecordsResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
+        let (note, records) = (request.note.len(), request.records.len());
+        check_note(&mut request, note, records)?;
         let omit_content = request.omit_content;
         let writes = each(request.records, |record| {
             let note = request.note.clone();
             Action::SendBack(write::SendBack { record, note })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_records("send_back")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("send_back"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -140,7 +164,7 @@ impl EditorialService for Editorial {
         &self,
         request: Request<PublishRecordsRequest>,
     ) -> Result<Response<Ready<PublishRecordsResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
         let embargo_time = request.embargo_time;
         let writes = each(request.records, |record| {
@@ -150,7 +174,9 @@ impl EditorialService for Editorial {
             })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_records("publish")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("publish"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -158,7 +184,7 @@ impl EditorialService for Editorial {
         &self,
         request: Request<CorrectRecordRequest>,
     ) -> Result<Response<Ready<CorrectRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let writes = only(Action::Correct(write::Correct {
             record: request.record,
             update_mask: request.update_mask,
@@ -166,7 +192,9 @@ impl EditorialService for Editorial {
             kind: request.kind,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_one("correct")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("correct"))
+            .await?;
         Ok(Response::new(one(&committed)))
     }
 
@@ -174,7 +202,9 @@ impl EditorialService for Editorial {
         &self,
         request: Request<RetractRecordsRequest>,
     ) -> Result<Response<Ready<RetractRecordsResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
+        let (note, records) = (request.note.len(), request.records.len());
+        check_note(&mut request, note, records)?;
         let omit_content = request.omit_content;
         let writes = each(request.records, |record| {
             Action::Retract(write::Retract {
@@ -184,7 +214,9 @@ impl EditorialService for Editorial {
             })
         });
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_records("retract")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_records("retract"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -192,7 +224,7 @@ impl EditorialService for Editorial {
         &self,
         request: Request<MergeRecordRequest>,
     ) -> Result<Response<Ready<MergeRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
         let writes = only(Action::Merge(write::Merge {
             record: request.record,
@@ -200,7 +232,9 @@ impl EditorialService for Editorial {
             note: request.note,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_one("merge")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("merge"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -208,14 +242,16 @@ impl EditorialService for Editorial {
         &self,
         request: Request<UnmergeRecordRequest>,
     ) -> Result<Response<Ready<UnmergeRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
         let writes = only(Action::Unmerge(write::Unmerge {
             record: request.record,
             note: request.note,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_one("unmerge")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("unmerge"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 
@@ -223,14 +259,16 @@ impl EditorialService for Editorial {
         &self,
         request: Request<RestoreRecordRequest>,
     ) -> Result<Response<Ready<RestoreRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let writes = only(Action::Restore(write::Restore {
             record: request.record,
             revision: request.revision,
             note: request.note,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_one("restore")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("restore"))
+            .await?;
         Ok(Response::new(one(&committed)))
     }
 
@@ -238,7 +276,7 @@ impl EditorialService for Editorial {
         &self,
         request: Request<PurgeRecordRequest>,
     ) -> Result<Response<Ready<PurgeRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
         let writes = only(Action::Purge(write::Purge {
             record: request.record,
@@ -246,7 +284,9 @@ impl EditorialService for Editorial {
             cascade: request.cascade,
         }));
         let request = commit_of!(request, writes);
-        let committed = self.commit_writes(request, of_one("purge")).await?;
+        let committed = self
+            .commit_writes(&caller, request, of_one("purge"))
+            .await?;
         Ok(Response::new(many(&committed, omit_content)))
     }
 }

@@ -9,17 +9,21 @@ use tonic::{Request, Response, Status};
 
 use super::{
     codec::Ready,
-    read::{Pieces, check, view},
+    door::admitted,
+    guarded::Guarded,
+    leaving::Leaving,
+    read::{Pieces, check, sight},
     status::{self, Reason},
 };
 use crate::{
+    access::Sight,
     feed::{Export, ExportItem, ExportOrder, Feed},
     model::filter::Filter,
     proto::{
         servers::export_service_server::ExportService,
         v1::{ExportBegin, ExportRequest, ExportResponse},
     },
-    store::{Extract, View},
+    store::Extract,
 };
 
 /// Exports.
@@ -38,22 +42,24 @@ impl ExportService for Exports {
     type ExportStream = Responses;
 
     async fn export(&self, request: Request<ExportRequest>) -> Result<Response<Responses>, Status> {
-        let mut request = request.into_inner();
+        let leaving = Leaving::of(&self.stop, request.extensions());
+        let (admitted, mut request) = admitted(request)?;
+        let sight = sight(admitted.caller(), request.view())?;
         // By the names that it says, and no others: what it means must not change.
         let filter = Filter::new(request.filter.as_ref());
         let filter =
             filter.map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
-        let order = order(&request, filter, view)?;
-        let export = self.feed.export(order, self.stop.child_token()).await;
+        let order = order(&request, sight.narrow(filter), &sight)?;
+        let export = self.feed.export(order, leaving.token()).await;
         let export = export.map_err(|error| status::feed(&error))?;
         metrics::counter!("dateline_exports").increment(1);
-        Ok(Response::new(Box::pin(responses(export, view))))
+        let responses = responses(export, sight, leaving);
+        Ok(Response::new(Box::pin(Guarded::new(&admitted, responses))))
     }
 }
 
-fn order(request: &ExportRequest, filter: Filter, view: View) -> Result<ExportOrder, Status> {
+fn order(request: &ExportRequest, filter: Filter, sight: &Sight) -> Result<ExportOrder, Status> {
     let parts = u16::try_from(request.partitions.max(1)).unwrap_or(u16::MAX);
     let part = u16::try_from(request.partition).unwrap_or(u16::MAX);
     if part >= parts {
@@ -82,61 +88,67 @@ fn order(request: &ExportRequest, filter: Filter, view: View) -> Result<ExportOr
         cursor: String::new(),
         ..request.clone()
     };
+    let mut asked = asked.encode_to_vec();
+    asked.extend(sight.mark());
     Ok(ExportOrder {
         extract: Extract {
             filter,
-            view,
+            view: sight.view(),
             at: 0,
             since,
             tombstones: request.tombstones,
             part: (part, parts),
         },
         sequence,
-        asked: asked.encode_to_vec(),
+        asked,
         cursor: (!request.cursor.is_empty()).then(|| request.cursor.clone()),
     })
 }
 
 enum Step {
-    Begin(Export),
+    Begin(Export, Sight),
     Go(Export),
     Over,
 }
 
 fn responses(
     export: Export,
-    view: View,
+    sight: Sight,
+    leaving: Leaving,
 ) -> impl Stream<Item = Result<Ready<ExportResponse>, Status>> + Send {
-    stream::unfold(Step::Begin(export), move |step| async move {
-        match step {
-            Step::Begin(export) => Some((Ok(begin(&export, view)), Step::Go(export))),
-            Step::Go(mut export) => Some(match export.next().await {
-                Ok(Some(ExportItem::Part(pieces, cursor))) => {
-                    (Ok(part(pieces, &cursor)), Step::Go(export))
-                }
-                Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
-                Ok(None) => {
-                    let message = "the server is shutting down; go on from the last cursor, here or elsewhere";
-                    (
-                        Err(status::unavailable(Reason::ShuttingDown, message)),
-                        Step::Over,
-                    )
-                }
-                Err(error) => (Err(status::feed(&error)), Step::Over),
-            }),
-            Step::Over => None,
-        }
+    stream::unfold(Step::Begin(export, sight), move |step| {
+        let leaving = leaving.clone();
+        async move { next(step, &leaving).await }
     })
 }
 
-fn begin(export: &Export, view: View) -> Ready<ExportResponse> {
-    let standing = export.standing();
+async fn next(
+    step: Step,
+    leaving: &Leaving,
+) -> Option<(Result<Ready<ExportResponse>, Status>, Step)> {
+    match step {
+        Step::Begin(export, sight) => Some((Ok(begin(&export, &sight)), Step::Go(export))),
+        Step::Go(mut export) => Some(match export.next().await {
+            Ok(Some(ExportItem::Part(pieces, cursor))) => {
+                (Ok(part(pieces, &cursor)), Step::Go(export))
+            }
+            Ok(Some(ExportItem::End)) => (Ok(end(&export)), Step::Over),
+            Ok(None) => (Err(leaving.status()), Step::Over),
+            Err(error) => (Err(status::feed(&error)), Step::Over),
+        }),
+        Step::Over => None,
+    }
+}
+
+fn begin(export: &Export, sight: &Sight) -> Ready<ExportResponse> {
+    let (standing, view) = (export.standing(), sight.view());
     let is_head = crate::store::of_view(standing.heads, view) == export.sequence();
+    let is_proved = is_head && sight.scope().is_none();
     let begin = ExportBegin {
         feed: standing.feed.to_string(),
         epoch: standing.epoch,
         sequence: export.sequence().cast_signed(),
-        digest: is_head.then(|| standing.shown(view).to_digest()),
+        digest: is_proved.then(|| standing.shown(view).to_digest()),
     };
     Ready::from(&ExportResponse {
         begin: Some(begin),

@@ -22,10 +22,14 @@ use tower::{Service, service_fn};
 use super::{
     body::ReadyBody,
     codec::{Ready, ReadyCodec},
-    read::{Pieces, check, filter, read_time, view},
+    door::{admitted, identified},
+    guarded::Guarded,
+    leaving::Leaving,
+    read::{Pieces, check, filter, read_time, sight},
     status::{self, Reason},
 };
 use crate::{
+    access::{Denied, Sight},
     feed::{self, Feed, Item, Order, Start, Subscription},
     model::{change::timestamp, record::delimiter},
     proto::{
@@ -128,34 +132,42 @@ impl FeedService for Feeds {
     type WatchStream = Responses;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Responses>, Status> {
-        let mut request = request.into_inner();
-        let wanted = filter(&self.store, request.filter.as_ref()).await?;
+        let leaving = Leaving::of(&self.stop, request.extensions());
+        let (admitted, mut request) = admitted(request)?;
+        let sight = sight(admitted.caller(), request.view())?;
+        let wanted = filter(&self.store, &sight, request.filter.as_ref()).await?;
         check(&mut request, Reason::InvalidRequest)?;
+        if request.digest {
+            whole(&sight)?;
+        }
+        let mut filter_bytes = request
+            .filter
+            .as_ref()
+            .map(Message::encode_to_vec)
+            .unwrap_or_default();
+        filter_bytes.extend(sight.mark());
         let order = Order {
-            view: view(request.view()),
+            view: sight.view(),
             filter: wanted,
-            filter_bytes: request
-                .filter
-                .as_ref()
-                .map(Message::encode_to_vec)
-                .unwrap_or_default(),
+            filter_bytes,
             start: start(&request)?,
             spared_before: spared_before(&request)?,
             digest: request.digest,
         };
-        let subscription = self.feed.subscribe(order, self.stop.child_token()).await;
-        Ok(Response::new(Box::pin(responses(
-            subscription.map_err(|error| status::feed(&error))?,
-        ))))
+        let subscription = self.feed.subscribe(order, leaving.token()).await;
+        let subscription = subscription.map_err(|error| status::feed(&error))?;
+        let responses = responses(subscription, leaving);
+        Ok(Response::new(Box::pin(Guarded::new(&admitted, responses))))
     }
 
     async fn get_feed(
         &self,
         request: Request<GetFeedRequest>,
     ) -> Result<Response<Ready<GetFeedResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
+        let sight = sight(&caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         let standing = self.feed.standing().await;
         let standing = standing.map_err(|error| status::store(&error))?;
         let response = GetFeedResponse {
@@ -163,9 +175,23 @@ impl FeedService for Feeds {
             epoch: standing.epoch,
             head_sequence: of_view(standing.heads, view).cast_signed(),
             earliest_sequence: of_view(standing.earliest, view).cast_signed(),
-            digest: Some(standing.shown(view).to_digest()),
+            // In numbers, too, nobody is told of more than of what they see.
+            digest: sight
+                .scope()
+                .is_none()
+                .then(|| standing.shown(view).to_digest()),
         };
         Ok(Response::new(Ready::from(&response)))
+    }
+}
+
+/// The digest is of the whole view: who sees a part of it is told neither that nor its count.
+pub(super) fn whole(sight: &Sight) -> Result<(), Status> {
+    match sight.scope() {
+        None => Ok(()),
+        Some(_) => Err(status::denied(&Denied::Scope(
+            "the digest is of the whole view, of which they show a part",
+        ))),
     }
 }
 
@@ -209,20 +235,14 @@ fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Statu
 
 fn responses(
     subscription: Subscription,
+    leaving: Leaving,
 ) -> impl Stream<Item = Result<Ready<WatchResponse>, Status>> + Send {
-    let open = OpenStream::new(subscription);
+    let open = OpenStream::new(subscription, leaving);
     stream::unfold(Some(open), |open| async move {
         let mut open = open?;
         match open.subscription.next().await {
             Ok(Some(item)) => Some((Ok(response(item)), Some(open))),
-            Ok(None) => {
-                let message =
-                    "the server is shutting down; resume from the last cursor, here or elsewhere";
-                Some((
-                    Err(status::unavailable(Reason::ShuttingDown, message)),
-                    None,
-                ))
-            }
+            Ok(None) => Some((Err(open.leaving.status()), None)),
             Err(error) => Some((Err(ended(&error)), None)),
         }
     })
@@ -298,12 +318,16 @@ fn told(checkpoint: feed::Checkpoint) -> (String, Checkpoint) {
 /// Counts open streams for as long as it lives.
 struct OpenStream {
     subscription: Subscription,
+    leaving: Leaving,
 }
 
 impl OpenStream {
-    fn new(subscription: Subscription) -> Self {
+    fn new(subscription: Subscription, leaving: Leaving) -> Self {
         metrics::gauge!("dateline_watch_streams").increment(1.0);
-        Self { subscription }
+        Self {
+            subscription,
+            leaving,
+        }
     }
 }
 

@@ -5,17 +5,18 @@ use tonic::Status;
 
 use super::{
     page_token::Question,
-    read::{check, page_size, view},
+    read::{check, page_size, sight},
     record_service::Records,
     status::{self, Reason},
 };
 use crate::{
+    access::{Caller, Sight},
     model::{change::timestamp, diff::diff},
     proto::v1::{
         DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
         ListRevisionsResponse, Revision, State,
     },
-    store::{RevisionEntry, StoredRecord, View},
+    store::{RevisionEntry, StoredRecord, View, of_view},
 };
 
 /// A record, and whether it answers for another name.
@@ -38,9 +39,11 @@ impl Records {
     pub(super) async fn find(
         &self,
         request: &GetRecordRequest,
-        view: View,
+        sight: &Sight,
     ) -> Result<Found, Status> {
         let name = request.name.as_str();
+        let view = sight.view();
+        self.require(name, sight).await?;
         let missing = || status::not_found(name);
         match (request.revision, request.as_of) {
             (Some(_), Some(_)) => {
@@ -53,21 +56,46 @@ impl Records {
                 found.map(Found::from).ok_or_else(missing)
             }
             (None, Some(sequence)) => {
-                self.check_sequence(view, sequence).await?;
                 let sequence = sequence.cast_unsigned();
+                self.check_reached(view, sequence).await?;
                 let found = self.store.find_record_as_of(name, sequence, view).await;
                 let found = found.map_err(|error| status::store(&error))?;
+                // After the read: what it cannot have seen any more was dropped before, and this tells.
+                self.check_kept(view, sequence).await?;
                 found.map(Found::from).ok_or_else(missing)
             }
             (None, None) => {
                 let found = self.newest(name, view).await?.ok_or_else(missing)?;
                 if found.state == State::Merged && !request.no_redirect {
-                    self.follow(found, view).await
+                    self.follow(found, sight).await
                 } else {
                     Ok(found.into())
                 }
             }
         }
+    }
+
+    /// Those of these names that lie in the caller's scope, in no order.
+    pub(super) async fn seen(
+        &self,
+        names: Vec<String>,
+        sight: &Sight,
+    ) -> Result<Vec<String>, Status> {
+        let Some(scope) = sight.scope() else {
+            return Ok(names);
+        };
+        let seen = self.store.names_within(&names, scope).await;
+        seen.map_err(|error| status::store(&error))
+    }
+
+    /// Goes on only if the name lies in the caller's scope, by what the record is now: what it was then is seen by who
+    /// sees it now.
+    async fn require(&self, name: &str, sight: &Sight) -> Result<(), Status> {
+        let seen = self.seen(vec![name.to_owned()], sight).await?;
+        if seen.is_empty() {
+            return Err(status::not_found(name));
+        }
+        Ok(())
     }
 
     async fn newest(&self, name: &str, view: View) -> Result<Option<StoredRecord>, Status> {
@@ -77,11 +105,12 @@ impl Records {
     }
 
     /// The record that took a merged one's place.
-    async fn follow(&self, merged: StoredRecord, view: View) -> Result<Found, Status> {
+    async fn follow(&self, merged: StoredRecord, sight: &Sight) -> Result<Found, Status> {
         let winner = self.store.find_winner(merged.name.as_str()).await;
         let winner = winner.map_err(|error| status::store(&error))?;
-        let there = match winner {
-            Some(winner) => self.newest(&winner, view).await?,
+        let winner = self.seen(winner.into_iter().collect(), sight).await?;
+        let there = match winner.first() {
+            Some(winner) => self.newest(winner, sight.view()).await?,
             None => None,
         };
         Ok(match there {
@@ -93,10 +122,10 @@ impl Records {
         })
     }
 
-    async fn check_sequence(&self, view: View, sequence: i64) -> Result<(), Status> {
+    async fn check_reached(&self, view: View, sequence: u64) -> Result<(), Status> {
         let head = self.feed.newest(view).await;
         let head = head.map_err(|error| status::store(&error))?;
-        if sequence.cast_unsigned() > head {
+        if sequence > head {
             let what = format!("is ahead of the feed, whose head is {head}");
             return Err(status::invalid_field(
                 Reason::InvalidRequest,
@@ -107,20 +136,35 @@ impl Records {
         Ok(())
     }
 
+    /// What was at a sequence is known from the last one that was dropped on.
+    async fn check_kept(&self, view: View, sequence: u64) -> Result<(), Status> {
+        let standing = self.feed.standing().await;
+        let standing = standing.map_err(|error| status::store(&error))?;
+        let earliest = of_view(standing.earliest, view);
+        if sequence.saturating_add(1) < earliest {
+            return Err(status::no_longer_kept(sequence, earliest));
+        }
+        Ok(())
+    }
+
     pub(super) async fn revisions(
         &self,
+        caller: &Caller,
         mut request: ListRevisionsRequest,
     ) -> Result<ListRevisionsResponse, Status> {
+        let sight = sight(caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         let size = page_size(request.page_size);
         let question = Question::of(&ListRevisionsRequest {
             name: request.name.clone(),
             view: request.view,
             ..ListRevisionsRequest::default()
-        });
+        })
+        .seen_by(&sight);
         let identity = &self.feed.identity();
         let after = question.read(identity, &request.page_token)?;
+        self.require(&request.name, &sight).await?;
         let before = after.parse().unwrap_or(i64::MAX);
         let limit = i64::from(size) + 1;
         let found = self
@@ -146,11 +190,14 @@ impl Records {
 
     pub(super) async fn differences(
         &self,
+        caller: &Caller,
         mut request: DiffRevisionsRequest,
     ) -> Result<DiffRevisionsResponse, Status> {
+        let sight = sight(caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         let name = request.name.as_str();
+        self.require(name, &sight).await?;
         let mut contents = Vec::with_capacity(2);
         for revision in [request.from_revision, request.to_revision] {
             let found = self.store.find_content(name, revision, view).await;

@@ -15,13 +15,24 @@ pub fn serve(address: SocketAddr) -> Result<(), Error> {
     PrometheusBuilder::new()
         .with_http_listener(address)
         .install()
-        .map_err(|error| Error::Metrics(error.to_string()))?;
+        .map_err(|error| Error::Metrics(format!("{address}: {error}")))?;
     describe();
     tracing::info!(%address, "serving metrics");
     Ok(())
 }
 
+/// Counts a limit that bit.
+pub(in crate::server) fn limit_hit(limit: &'static str) {
+    metrics::counter!("dateline_limits", "limit" => limit).increment(1);
+}
+
 fn describe() {
+    metrics::describe_counter!("dateline_limits", "Times that a limit bit, by limit");
+    metrics::describe_gauge!("dateline_connections", "Open connections");
+    metrics::describe_counter!(
+        "dateline_handshake_failures",
+        "TLS handshakes of which no connection came"
+    );
     metrics::describe_counter!("dateline_requests", "Calls, by method and gRPC code");
     metrics::describe_histogram!(
         "dateline_request_seconds",

@@ -1,20 +1,28 @@
 //! gRPC: services over ready bytes, errors to status, limits, start and stop. Thin: decode, check, call,
 //! encode. Knows no SQL, and decides nothing about records.
 
+mod accounts;
 mod admin_service;
+mod audit;
 mod body;
 pub mod codec;
 mod commit;
 pub mod config;
 mod deadline;
+mod door;
 pub mod dress;
+pub mod edge;
 mod editorial_service;
 mod export_service;
 mod feed_service;
+mod first_token;
+mod guarded;
 mod history;
+mod leaving;
 mod metrics;
-mod page_token;
+pub mod page_token;
 mod read;
+mod reason;
 mod record_service;
 pub mod run;
 pub mod status;

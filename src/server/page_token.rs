@@ -6,6 +6,7 @@ use tonic::Status;
 
 use super::status::{self, Reason};
 use crate::{
+    access::Sight,
     model::seal::{seal, split},
     store::FeedIdentity,
 };
@@ -29,6 +30,19 @@ impl Question {
         bytes.extend(request.encode_to_vec());
         let mut hash = [0; HASH_BYTES];
         hash.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..HASH_BYTES]);
+        Self { hash }
+    }
+
+    /// The same question of somebody who sees this: a token is not gone on with as somebody else.
+    #[must_use]
+    pub fn seen_by(self, sight: &Sight) -> Self {
+        let mark = sight.mark();
+        if mark.is_empty() {
+            return self;
+        }
+        let mut hash = [0; HASH_BYTES];
+        let both = [self.hash.as_slice(), &mark].concat();
+        hash.copy_from_slice(&blake3::hash(&both).as_bytes()[..HASH_BYTES]);
         Self { hash }
     }
 

@@ -10,6 +10,7 @@ use super::{
     status::{self, Reason},
 };
 use crate::{
+    access::{Caller, Sight},
     feed::Feed,
     model::{
         change::instant,
@@ -27,13 +28,12 @@ const DEFAULT_PAGE: u16 = 50;
 /// Largest page.
 const MAX_PAGE: u16 = 1000;
 
-/// The view that a request asks for.
-#[must_use]
-pub fn view(view: v1::View) -> View {
-    match view {
-        v1::View::Unspecified | v1::View::Published => View::Published,
-        v1::View::Desk => View::Desk,
-    }
+/// What a caller sees of the view that is asked for. Before the request is checked: who may not is told that alone.
+///
+/// # Errors
+/// `PERMISSION_DENIED` if that view is not for this caller.
+pub fn sight(caller: &Caller, view: v1::View) -> Result<Sight, tonic::Status> {
+    caller.sight(view).map_err(|why| status::denied(&why))
 }
 
 /// Checks a request by the rules of the schema.
@@ -63,11 +63,16 @@ pub fn read_time(time: prost_types::Timestamp) -> Result<OffsetDateTime, tonic::
     })
 }
 
-/// Checks a filter. Whoever asks for an actor asks for what was merged into it too.
+/// Checks a filter, and narrows it to what the caller sees. Whoever asks for an actor asks for what was merged into it
+/// too.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` with all violations, or the store's error.
-pub async fn filter(store: &Store, filter: Option<&RecordFilter>) -> Result<Filter, tonic::Status> {
+pub async fn filter(
+    store: &Store,
+    sight: &Sight,
+    filter: Option<&RecordFilter>,
+) -> Result<Filter, tonic::Status> {
     let checked = Filter::new(filter);
     let checked =
         checked.map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))?;
@@ -75,9 +80,9 @@ pub async fn filter(store: &Store, filter: Option<&RecordFilter>) -> Result<Filt
         Some(filter) if !filter.actors.is_empty() => {
             let all = store.with_merged(&filter.actors).await;
             let all = all.map_err(|error| status::store(&error))?;
-            Ok(checked.with_actors(&all))
+            Ok(sight.narrow(checked.with_actors(&all)))
         }
-        _ => Ok(checked),
+        _ => Ok(sight.narrow(checked)),
     }
 }
 

@@ -7,9 +7,10 @@ use tonic::{Code, Request, Response, Status};
 use super::{
     codec::Ready,
     commit::{commit, integers, one},
+    door::identified,
     editorial_service::of_one,
     page_token::Question,
-    read::{Pieces, check, filter, page_size, view, wait_for},
+    read::{Pieces, check, filter, page_size, sight, wait_for},
     status::{self, Reason},
 };
 use crate::{
@@ -55,7 +56,7 @@ impl RecordService for Records {
         &self,
         request: Request<CreateRecordRequest>,
     ) -> Result<Response<Ready<CreateRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let create = write::Action::Create(write::Create {
             record: request.record,
             original: request.original,
@@ -63,6 +64,7 @@ impl RecordService for Records {
         let request = single(create, request.request_id, request.validate_only);
         Ok(Response::new(one(&commit(
             &self.committer,
+            &caller,
             request,
             of_one("create"),
         )
@@ -73,12 +75,12 @@ impl RecordService for Records {
         &self,
         request: Request<GetRecordRequest>,
     ) -> Result<Response<Ready<GetRecordResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
+        let sight = sight(&caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
-        wait_for(&self.feed, view, request.min_sequence).await?;
-        let found = self.find(&request, view).await?;
-        let record = found.record.encoded(view);
+        wait_for(&self.feed, sight.view(), request.min_sequence).await?;
+        let found = self.find(&request, &sight).await?;
+        let record = found.record.encoded(sight.view());
         let mut pieces = Pieces::default();
         pieces.message(1, record.ok_or_else(|| status::not_found(&request.name))?);
         if found.is_redirected {
@@ -91,13 +93,15 @@ impl RecordService for Records {
         &self,
         request: Request<BatchGetRecordsRequest>,
     ) -> Result<Response<Ready<BatchGetRecordsResponse>>, Status> {
-        let mut request = request.into_inner();
+        let (caller, mut request) = identified(request)?;
+        let sight = sight(&caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         wait_for(&self.feed, view, request.min_sequence).await?;
         let mut asked = HashSet::new();
         request.names.retain(|name| asked.insert(name.clone()));
-        let too_much = self.store.are_too_much(&request.names, view).await;
+        let names = self.seen(request.names.clone(), &sight).await?;
+        let too_much = self.store.are_too_much(&names, view).await;
         if too_much.map_err(|error| status::store(&error))? {
             let message =
                 "these records are together larger than one answer may be; ask for fewer at once";
@@ -106,7 +110,7 @@ impl RecordService for Records {
         }
         let found = self
             .store
-            .get_records(&request.names, view)
+            .get_records(&names, view)
             .await
             .map_err(|error| status::store(&error))?;
         let mut found: HashMap<_, _> = found
@@ -128,16 +132,18 @@ impl RecordService for Records {
         &self,
         request: Request<ListRecordsRequest>,
     ) -> Result<Response<Ready<ListRecordsResponse>>, Status> {
-        let mut request = request.into_inner();
-        let wanted = filter(&self.store, request.filter.as_ref()).await?;
+        let (caller, mut request) = identified(request)?;
+        let sight = sight(&caller, request.view())?;
+        let wanted = filter(&self.store, &sight, request.filter.as_ref()).await?;
         check(&mut request, Reason::InvalidRequest)?;
-        let view = view(request.view());
+        let view = sight.view();
         let size = page_size(request.page_size);
         let question = Question::of(&ListRecordsRequest {
             filter: request.filter.clone(),
             view: request.view,
             ..ListRecordsRequest::default()
-        });
+        })
+        .seen_by(&sight);
         let identity = &self.feed.identity();
         let after = question.read(identity, &request.page_token)?;
         wait_for(&self.feed, view, request.min_sequence).await?;
@@ -164,7 +170,7 @@ impl RecordService for Records {
         &self,
         request: Request<UpdateRecordRequest>,
     ) -> Result<Response<Ready<UpdateRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let update = write::Action::Update(write::Update {
             record: request.record,
             update_mask: request.update_mask,
@@ -172,6 +178,7 @@ impl RecordService for Records {
         let request = single(update, request.request_id, request.validate_only);
         Ok(Response::new(one(&commit(
             &self.committer,
+            &caller,
             request,
             of_one("update"),
         )
@@ -182,13 +189,13 @@ impl RecordService for Records {
         &self,
         request: Request<DeleteRecordRequest>,
     ) -> Result<Response<Ready<DeleteRecordResponse>>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = identified(request)?;
         let delete = write::Action::Delete(RecordVersion {
             name: request.name,
             etag: request.etag,
         });
         let request = single(delete, request.request_id, request.validate_only);
-        let committed = commit(&self.committer, request, of_one("delete")).await?;
+        let committed = commit(&self.committer, &caller, request, of_one("delete")).await?;
         Ok(Response::new(Ready::from(&DeleteRecordResponse {
             sequence: committed.desk_sequence.cast_signed(),
         })))
@@ -198,7 +205,8 @@ impl RecordService for Records {
         &self,
         request: Request<ListRevisionsRequest>,
     ) -> Result<Response<Ready<ListRevisionsResponse>>, Status> {
-        let response = self.revisions(request.into_inner()).await?;
+        let (caller, request) = identified(request)?;
+        let response = self.revisions(&caller, request).await?;
         Ok(Response::new(Ready::from(&response)))
     }
 
@@ -206,7 +214,8 @@ impl RecordService for Records {
         &self,
         request: Request<DiffRevisionsRequest>,
     ) -> Result<Response<Ready<DiffRevisionsResponse>>, Status> {
-        let response = self.differences(request.into_inner()).await?;
+        let (caller, request) = identified(request)?;
+        let response = self.differences(&caller, request).await?;
         Ok(Response::new(Ready::from(&response)))
     }
 }

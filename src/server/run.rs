@@ -6,20 +6,25 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::Layer;
 
 use super::{
     admin_service::Admin,
     config::{Config, Database, Limits},
+    door::DoorLayer,
     dress::DressLayer,
+    edge::{Edge, TlsError},
     editorial_service::Editorial,
     export_service::Exports,
     feed_service::{FeedServer, Feeds},
+    first_token,
     record_service::Records,
     sweeper,
 };
 use crate::{
+    access::Gate,
     feed::Feed,
     proto::{
         DESCRIPTOR_BYTES,
@@ -54,9 +59,12 @@ pub enum Error {
     /// The database cannot be used.
     #[error("{}", tell(.0))]
     Store(#[from] store::Error),
-    /// Serving failed.
-    #[error("serving failed: {0}")]
-    Serve(#[from] tonic::transport::Error),
+    /// Who may do what cannot be read.
+    #[error("{0:#}")]
+    Access(anyhow::Error),
+    /// TLS is wanted and cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The metrics endpoint cannot be had.
     #[error("cannot serve metrics: {0}")]
     Metrics(String),
@@ -114,24 +122,32 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         address: config.listen,
         source,
     })?;
+    let edge = Edge::new(listener, &config.limits, config.tls)?;
     if let Some(metrics) = config.metrics {
         super::metrics::serve(metrics)?;
     }
     let (cluster, url) = open_database(config.database).await?;
     let store = connect(&url, &config.store, &stop).await?;
-    let parts = Parts::start(store, config.checkpoint_interval, &stop).await?;
+    if let Some(path) = &config.first_token_file {
+        first_token::provide(&store, path)
+            .await
+            .map_err(Error::Access)?;
+    }
+    let gate = Gate::open(store.clone(), config.access).await;
+    let gate = Arc::new(gate.map_err(Error::Access)?);
+    let parts = Parts::start(store, gate, config.checkpoint_interval, &stop).await?;
     tracing::info!(%address, "serving");
     let grace = config.shutdown_grace;
-    let limits = config.limits;
+    let (limits, reflection) = (config.limits, config.reflection);
     let serving = tokio::spawn({
         let stop = stop.clone();
         async move {
-            let served = parts.serve(listener, &limits, grace, stop).await;
+            parts.serve(edge, &limits, reflection, grace, stop).await;
             if let Some(cluster) = cluster {
                 cluster.stop().await?;
             }
             tracing::info!("stopped");
-            served
+            Ok(())
         }
     });
     Ok(Running {
@@ -177,6 +193,7 @@ struct Parts {
     store: Store,
     committer: Committer,
     feed: Feed,
+    gate: Arc<Gate>,
     tasks: TaskTracker,
     /// Ends the tail and housekeeping, after the last call.
     tasks_stop: CancellationToken,
@@ -185,6 +202,7 @@ struct Parts {
 impl Parts {
     async fn start(
         store: Store,
+        gate: Arc<Gate>,
         checkpoint_interval: Duration,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
@@ -208,10 +226,15 @@ impl Parts {
             tasks_stop.clone(),
         ));
         tasks.spawn(housekeeping(store.clone(), tasks_stop.clone()));
+        tasks.spawn({
+            let (gate, stop) = (gate.clone(), tasks_stop.clone());
+            async move { gate.watch(stop).await }
+        });
         Ok(Self {
             store,
             committer,
             feed,
+            gate,
             tasks,
             tasks_stop,
         })
@@ -219,15 +242,17 @@ impl Parts {
 
     async fn serve(
         self,
-        listener: TcpListener,
+        edge: Edge,
         limits: &Limits,
+        reflection: bool,
         grace: Duration,
         stop: CancellationToken,
-    ) -> Result<(), Error> {
+    ) {
         let Self {
             store,
             committer,
             feed,
+            gate,
             tasks,
             tasks_stop,
         } = self;
@@ -263,20 +288,24 @@ impl Parts {
             stop: streams_stop.clone(),
         };
         let feeds = FeedServer::new(feeds, limits.message_bytes);
-        let router = transport(limits)
-            .layer(DressLayer {
-                deadline: limits.deadline,
-            })
-            .add_service(health_service)
+        let routes = Routes::new(health_service)
             .add_service(records)
             .add_service(editorial)
             .add_service(feeds)
             .add_service(admin)
             .add_service(exports);
-        let router = with_reflection(router);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let routes = if reflection {
+            with_reflection(routes)
+        } else {
+            routes
+        };
+        let dress = DressLayer {
+            deadline: limits.deadline,
+        };
+        let door = DoorLayer::new(gate, store.clone(), limits);
+        let service = dress.layer(door.layer(routes.prepare()));
         let stopping = {
-            let stop = stop.clone();
+            let (stop, streams_stop) = (stop.clone(), streams_stop.clone());
             async move {
                 stop.cancelled().await;
                 tracing::info!("stopping: streams end with a cursor, open calls finish");
@@ -288,13 +317,12 @@ impl Parts {
             stop.cancelled().await;
             tokio::time::sleep(grace).await;
         };
-        let served = tokio::select! {
-            served = router.serve_with_incoming_shutdown(incoming, stopping) => served.map_err(Error::from),
+        tokio::select! {
+            () = edge.serve(service, streams_stop, stopping) => {}
             () = deadline => {
                 tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
-                Ok(())
             }
-        };
+        }
         // The services are gone, and with them every way into the committer: it ends when it has drained.
         tasks_stop.cancel();
         tasks.close();
@@ -302,31 +330,11 @@ impl Parts {
             tracing::warn!("background work did not end in time");
         }
         store.close().await;
-        served
     }
 }
 
-/// HTTP/2 as every server of ours speaks it.
-#[must_use]
-pub fn transport(limits: &Limits) -> Server {
-    Server::builder()
-        // Only so that who comes with HTTP/1 is told where they are: `dress` answers them.
-        .accept_http1(true)
-        .max_concurrent_streams(limits.streams_per_connection)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .tcp_keepalive(Some(Duration::from_secs(30)))
-        .http2_max_header_list_size(16 * 1024)
-        .http2_max_pending_accept_reset_streams(Some(20))
-        .http2_max_local_error_reset_streams(Some(1024))
-}
-
 /// Adds reflection as today's clients ask for it (v1) and as most of them still do (v1alpha).
-fn with_reflection<L>(
-    router: tonic::transport::server::Router<L>,
-) -> tonic::transport::server::Router<L> {
+fn with_reflection(routes: Routes) -> Routes {
     use tonic_reflection::server::Builder;
     let builder = || {
         Builder::configure()
@@ -334,10 +342,10 @@ fn with_reflection<L>(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     match (builder().build_v1(), builder().build_v1alpha()) {
-        (Ok(newer), Ok(older)) => router.add_service(newer).add_service(older),
+        (Ok(newer), Ok(older)) => routes.add_service(newer).add_service(older),
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no reflection");
-            router
+            routes
         }
     }
 }

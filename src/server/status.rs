@@ -7,7 +7,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+pub use super::reason::Reason;
 use crate::{
+    access::Denied,
     feed,
     model::{refusal::Refusal, violation::Violation},
     store::{self, CommitError},
@@ -18,77 +20,8 @@ pub const DOMAIN: &str = "dateline";
 
 /// When a client may try again after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-
-/// What stands in `ErrorInfo.reason`. Clients act on it, so a reason never changes its meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the contract's table says what each means")]
-pub enum Reason {
-    InvalidRecord,
-    InvalidRequest,
-    InvalidFilter,
-    InvalidPageToken,
-    InvalidCursor,
-    UndecodableMessage,
-    RecordNotFound,
-    NameTaken,
-    EtagMismatch,
-    WrongState,
-    UnresolvedReferences,
-    MissingEvidence,
-    OnlyEvidence,
-    PartOfItself,
-    DuplicateOriginal,
-    RequestIdReused,
-    CursorExpired,
-    CursorForeign,
-    CursorInFuture,
-    MessageTooLarge,
-    DiskFull,
-    DeadlineExceeded,
-    StoreUnavailable,
-    ShuttingDown,
-    UnknownMethod,
-    UnsupportedEncoding,
-    Cancelled,
-    Internal,
-}
-
-impl Reason {
-    /// As clients read it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::InvalidRecord => "INVALID_RECORD",
-            Reason::InvalidRequest => "INVALID_REQUEST",
-            Reason::InvalidFilter => "INVALID_FILTER",
-            Reason::InvalidPageToken => "INVALID_PAGE_TOKEN",
-            Reason::InvalidCursor => "INVALID_CURSOR",
-            Reason::UndecodableMessage => "UNDECODABLE_MESSAGE",
-            Reason::RecordNotFound => "RECORD_NOT_FOUND",
-            Reason::NameTaken => "NAME_TAKEN",
-            Reason::EtagMismatch => "ETAG_MISMATCH",
-            Reason::WrongState => "WRONG_STATE",
-            Reason::UnresolvedReferences => "UNRESOLVED_REFERENCES",
-            Reason::MissingEvidence => "MISSING_EVIDENCE",
-            Reason::OnlyEvidence => "ONLY_EVIDENCE",
-            Reason::PartOfItself => "PART_OF_ITSELF",
-            Reason::DuplicateOriginal => "DUPLICATE_ORIGINAL",
-            Reason::RequestIdReused => "REQUEST_ID_REUSED",
-            Reason::CursorExpired => "CURSOR_EXPIRED",
-            Reason::CursorForeign => "CURSOR_FOREIGN",
-            Reason::CursorInFuture => "CURSOR_IN_FUTURE",
-            Reason::MessageTooLarge => "MESSAGE_TOO_LARGE",
-            Reason::DiskFull => "DISK_FULL",
-            Reason::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Reason::StoreUnavailable => "STORE_UNAVAILABLE",
-            Reason::ShuttingDown => "SHUTTING_DOWN",
-            Reason::UnknownMethod => "UNKNOWN_METHOD",
-            Reason::UnsupportedEncoding => "UNSUPPORTED_ENCODING",
-            Reason::Cancelled => "CANCELLED",
-            Reason::Internal => "INTERNAL",
-        }
-    }
-}
+/// When it may try again after something was too much.
+const RETRY_LATER: Duration = Duration::from_secs(1);
 
 /// A status with its one `ErrorInfo`, and nothing else.
 #[must_use]
@@ -401,13 +334,20 @@ pub fn store(error: &store::Error) -> Status {
                 "the database's disk is full; reads and streams go on",
             )
         }
+        store::Error::UidTaken(_) => plain(
+            Code::AlreadyExists,
+            Reason::NameTaken,
+            "one of these records is here already, under another name: its uid is taken",
+        ),
         store::Error::ShuttingDown => unavailable(
             Reason::ShuttingDown,
             "the server is shutting down; try another, or again later",
         ),
-        store::Error::Database(_) | store::Error::Corrupt(_) | store::Error::Schema(_) => {
-            internal(error)
-        }
+        store::Error::Database(_)
+        | store::Error::Corrupt(_)
+        | store::Error::Schema(_)
+        | store::Error::Foreign(_)
+        | store::Error::Url(_) => internal(error),
     }
 }
 
@@ -418,6 +358,32 @@ pub fn commit(error: &CommitError) -> Status {
         CommitError::Refused(refusal) => refused(refusal),
         CommitError::Store(error) => store(error),
     }
+}
+
+/// What it is to a client that it may not.
+#[must_use]
+pub fn denied(why: &Denied) -> Status {
+    let message = why.to_string();
+    let (code, reason) = match why {
+        Denied::Missing | Denied::Invalid => (Code::Unauthenticated, Reason::TokenInvalid),
+        Denied::Revoked => (Code::Unauthenticated, Reason::TokenRevoked),
+        Denied::Expired => (Code::Unauthenticated, Reason::TokenExpired),
+        Denied::Changed => (Code::Unauthenticated, Reason::AccessChanged),
+        Denied::Role(_) => (Code::PermissionDenied, Reason::RoleRequired),
+        Denied::Scope(_) => (Code::PermissionDenied, Reason::OutOfScope),
+        Denied::TooManyGuesses => return limited(Reason::RateLimited, message),
+        Denied::Store(error) => return store(error),
+    };
+    plain(code, reason, message)
+}
+
+/// `RESOURCE_EXHAUSTED`: too much at once, or too fast; later it may be taken.
+#[must_use]
+pub fn limited(reason: Reason, message: impl Into<String>) -> Status {
+    let code = Code::ResourceExhausted;
+    with(code, reason, message, HashMap::new(), |details| {
+        details.set_retry_info(Some(RETRY_LATER));
+    })
 }
 
 /// What a stream that cannot be served is to a client (F6).
@@ -463,31 +429,23 @@ pub fn feed(error: &feed::Error) -> Status {
     }
 }
 
+/// A sequence at which nobody knows any more what was.
+#[must_use]
+pub fn no_longer_kept(sequence: u64, earliest: u64) -> Status {
+    let about = metadata([
+        ("sequence", sequence.to_string()),
+        ("earliest_sequence", earliest.to_string()),
+    ]);
+    let message =
+        format!("history begins at {earliest} here, and what was at {sequence} is no longer kept");
+    out_of_range(Reason::CursorExpired, message, about)
+}
+
 /// A cursor that stands where there is nothing to serve.
 fn out_of_range(reason: Reason, message: String, about: HashMap<String, String>) -> Status {
     with(Code::OutOfRange, reason, message, about, |_| {})
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn w6_what_is_listed_fits_the_trailers_that_clients_take_and_the_rest_is_counted() {
-        let many: Vec<_> = (0..1000)
-            .map(|index| Violation::new(format!("records[{index}].name"), "is not there"))
-            .collect();
-        let long = Violation::new("x".repeat(LISTED_BYTES), "is too long");
-        for violations in [many.as_slice(), &[long]] {
-            let status = invalid(Reason::InvalidRecord, violations);
-            assert!(status.details().len() < 6 * 1024);
-            let listed = status.get_details_bad_request().unwrap().field_violations;
-            let rest = violations.len() - (listed.len() - 1);
-            let last = listed.last().unwrap();
-            assert_eq!(last.description, format!("and {rest} more"));
-        }
-        let few = invalid(Reason::InvalidRecord, &many[..40]);
-        let listed = few.get_details_bad_request().unwrap().field_violations;
-        assert_eq!(listed.len(), 40);
-    }
-}
+#[path = "status_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use crate::{
     model::{
         name::Name,
         refusal::Refusal,
-        request::{Action, Request, Write},
+        request::{Action, By, Request, Write},
     },
     store::{CommitError, Committer, Due, Store},
 };
@@ -128,7 +128,12 @@ fn request(due: &[Due]) -> Request {
     Request {
         id: None,
         fingerprint: [0; 32],
-        author: AUTHOR.to_owned(),
+        by: By {
+            author: AUTHOR.to_owned(),
+            credential: "none".to_owned(),
+            peer: String::new(),
+            method: "EmbargoEnd".to_owned(),
+        },
         writes: writes.collect(),
         preconditions: Vec::new(),
         validate_only: false,

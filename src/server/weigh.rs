@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::proto::DESCRIPTORS;
@@ -58,8 +58,12 @@ impl Scale {
                 WireType::LengthDelimited => {
                     usize::try_from(decode_varint(&mut bytes).ok()?).ok()?
                 }
-                // Unknown to our schemas; the decoder skips it and keeps nothing.
-                WireType::StartGroup | WireType::EndGroup => return None,
+                WireType::StartGroup => {
+                    // Unknown to our schemas: the decoder skips it, keeps nothing, and goes on behind it.
+                    skip_field(wire_type, number, &mut bytes, DecodeContext::default()).ok()?;
+                    continue;
+                }
+                WireType::EndGroup => return None,
             };
             let (value, rest) = bytes.split_at_checked(length)?;
             bytes = rest;
@@ -159,6 +163,21 @@ mod tests {
             ..CommitRequest::default()
         };
         assert!(bloated(&deep));
+    }
+
+    #[test]
+    fn a_flood_behind_a_group_that_nobody_knows_is_bloated_too() {
+        let descriptor = CommitRequest::default().descriptor();
+        // Field 1000 as a group with nothing in it, which the decoder skips.
+        let group = b"\xc3\x3e\xc4\x3e";
+        let flood = [&group[..], &b"\x0a\x00".repeat(1_000_000)].concat();
+        assert!(is_bloated(&descriptor, &flood));
+        let empty = [&group[..], &[0x0a, 0x00]].concat();
+        assert_eq!(
+            CommitRequest::decode(&empty[..]).unwrap().writes.len(),
+            1,
+            "the decoder goes on behind it"
+        );
     }
 
     #[test]

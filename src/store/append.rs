@@ -24,6 +24,7 @@ pub(super) struct Numbered {
 impl Group {
     /// Writes the group, in one statement and so in one transaction. Answers by number of the request; one
     /// that is missing was left out, because what it looked at has moved.
+    #[allow(clippy::too_many_lines, reason = "one statement, and what it takes")]
     pub(super) async fn append(
         &self,
         connection: &mut PgConnection,
@@ -39,11 +40,32 @@ impl Group {
             added,
         } = self;
         let rows = sqlx::query!(
-            r#"SELECT request AS "request!", desk_sequence AS "desk_sequence!", wire_sequence AS "wire_sequence!"
-               FROM append(
-                   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                   $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
-                   $41, $42, $43, $44, $45, $46, $47, $48)"#,
+            r#"WITH done AS MATERIALIZED (
+                   SELECT request, desk_sequence, wire_sequence
+                   FROM append(
+                       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                       $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
+                       $40, $41, $42, $43, $44, $45, $46, $47, $48)
+               ), changed AS (
+                   SELECT request, array_agg(name ORDER BY place) AS names, array_agg(type ORDER BY place) AS types,
+                       array_agg(revision ORDER BY place) AS revisions
+                   FROM unnest($12::int[], $13::text[], $16::text[], $17::bigint[])
+                       WITH ORDINALITY AS written (request, name, type, revision, place)
+                   GROUP BY request
+               ), noted AS (
+                   INSERT INTO audit (
+                       at, author, credential, peer, method, request_id, outcome, names, types, revisions,
+                       desk_sequence, details)
+                   SELECT
+                       $48, author, credential, peer, method, asked.id, 'done', changed.names, changed.types,
+                       changed.revisions, done.desk_sequence, ''
+                   FROM done
+                   JOIN changed USING (request)
+                   JOIN unnest($1::int[], $2::text[], $3::uuid[], $49::text[], $50::text[], $51::text[])
+                       AS asked (request, author, id, credential, peer, method) USING (request)
+               )
+               SELECT request AS "request!", desk_sequence AS "desk_sequence!", wire_sequence AS "wire_sequence!"
+               FROM done"#,
             &requests.number,
             &requests.author,
             &requests.id as &[Option<Uuid>],
@@ -92,6 +114,9 @@ impl Group {
             &added.place,
             &added.amount,
             at,
+            &requests.credential,
+            &requests.peer,
+            &requests.method,
         )
         .fetch_all(connection)
         .await?;

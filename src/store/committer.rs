@@ -281,7 +281,7 @@ impl Worker {
             let before = job
                 .request
                 .id
-                .and_then(|id| found.get(&(job.request.author.clone(), id)));
+                .and_then(|id| found.get(&(job.request.by.author.clone(), id)));
             match before {
                 None => fresh.push(job),
                 Some(before) if before.fingerprint != job.request.fingerprint => {
@@ -354,12 +354,19 @@ fn join(
 /// Whether the statement that failed has certainly changed nothing, and may succeed for others.
 fn is_rolled_back(error: &Error) -> bool {
     match error {
-        Error::DiskFull(_) | Error::Raced(_) | Error::Database(_) | Error::Corrupt(_) => true,
+        Error::DiskFull(_)
+        | Error::Raced(_)
+        | Error::UidTaken(_)
+        | Error::Database(_)
+        | Error::Corrupt(_) => true,
         // The connection may have died after the commit and before the answer. A timeout has changed nothing; but
         // whoever waited for the lock in vain would do so again, one by one.
-        Error::Unavailable(_) | Error::TimedOut(_) | Error::Schema(_) | Error::ShuttingDown => {
-            false
-        }
+        Error::Unavailable(_)
+        | Error::TimedOut(_)
+        | Error::Schema(_)
+        | Error::Foreign(_)
+        | Error::Url(_)
+        | Error::ShuttingDown => false,
     }
 }
 

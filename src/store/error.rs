@@ -16,6 +16,9 @@ pub enum Error {
     /// Two writers made the same record at once; deciding again finds it there.
     #[error("another writer was faster")]
     Raced(#[source] sqlx::Error),
+    /// A record of another name has this uid: what is loaded from another database is here already.
+    #[error("a record of another name has this uid")]
+    UidTaken(#[source] sqlx::Error),
     /// A rule of ours was broken, or the database answered something that it never should.
     #[error("the database refused a statement")]
     Database(#[source] sqlx::Error),
@@ -25,6 +28,14 @@ pub enum Error {
     /// The schema is not one that this version knows.
     #[error("the database's schema cannot be used: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),
+    /// Tables of ours by name, and none of ours by what they are.
+    #[error(
+        "the database belongs to another program, whose table {0} is in the way; give Dateline a database of its own"
+    )]
+    Foreign(String),
+    /// What was given as the URL of the database is none.
+    #[error("the URL of the database cannot be used: {0}")]
+    Url(String),
     /// The committer is shutting down and takes no more.
     #[error("the service is shutting down")]
     ShuttingDown,
@@ -43,10 +54,12 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
-                let lost_race = code == "23505"
-                    && database
-                        .constraint()
-                        .is_some_and(|name| RACES.contains(&name));
+                let constraint = database.constraint().filter(|_| code == "23505");
+                // The service draws uids by lot; the same one twice was brought along.
+                if constraint == Some("records_uid_key") {
+                    return Error::UidTaken(error);
+                }
+                let lost_race = constraint.is_some_and(|name| RACES.contains(&name));
                 from_sqlstate(&code, lost_race, error)
             }
             sqlx::Error::Io(_)
@@ -61,10 +74,9 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Constraints that a second writer can run into although the read set was checked.
-const RACES: [&str; 4] = [
+const RACES: [&str; 3] = [
     "records_original_sha256_key",
     "records_pkey",
-    "records_uid_key",
     "changes_name_revision_key",
 ];
 

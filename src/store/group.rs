@@ -33,6 +33,9 @@ fn lines(list: &[String]) -> String {
 pub(super) struct Requests {
     pub number: Vec<i32>,
     pub author: Vec<String>,
+    pub credential: Vec<String>,
+    pub peer: Vec<String>,
+    pub method: Vec<String>,
     pub id: Vec<Option<Uuid>>,
     pub fingerprint: Vec<Vec<u8>>,
     pub warnings: Vec<Vec<u8>>,
@@ -197,7 +200,11 @@ impl Group {
             .into_iter();
         let number = i32::try_from(self.requests.number.len() + 1).unwrap_or(i32::MAX);
         self.requests.number.push(number);
-        self.requests.author.push(request.author.clone());
+        let by = &request.by;
+        self.requests.author.push(by.author.clone());
+        self.requests.credential.push(by.credential.clone());
+        self.requests.peer.push(by.peer.clone());
+        self.requests.method.push(by.method.clone());
         self.requests.id.push(request.id);
         self.requests.fingerprint.push(request.fingerprint.to_vec());
         self.requests

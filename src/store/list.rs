@@ -56,6 +56,25 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Those of these names whose records, as they are now, a filter lets through. Whatever their state: that is for
+    /// the view to say.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn names_within(
+        &self,
+        names: &[String],
+        filter: &Filter,
+    ) -> Result<Vec<String>, Error> {
+        let mut query =
+            QueryBuilder::new("SELECT records.name FROM records WHERE records.name = ANY (");
+        query.push_bind(names.to_vec()).push(")");
+        push_facets(&mut query, filter);
+        Ok(query.build_query_scalar().fetch_all(&self.readers).await?)
+    }
+}
+
 /// Which dimensions are asked for varies, and each one changes the plan: no static statement says it well.
 fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
@@ -74,6 +93,13 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
         query.push(" AND records.state NOT IN ('retracted', 'merged')");
     }
     push_kinds(&mut query, filter);
+    push_facets(&mut query, filter);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
+    query
+}
+
+fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     for dimension in &filter.dimensions {
         query
             .push(" AND records.facets && ")
@@ -82,9 +108,6 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
     if let Some(days) = filter.days {
         query.push(" AND records.days && ").push_bind(range(days));
     }
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-    query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
-    query
 }
 
 /// Names sort by kind, so a kind is a range of them: otherwise a page of events walks past all actors first.

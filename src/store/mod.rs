@@ -4,6 +4,7 @@
 
 mod answers;
 mod append;
+mod audit;
 mod columns;
 mod committer;
 mod compaction;
@@ -20,6 +21,7 @@ mod requests;
 mod snapshot;
 mod stored;
 mod tally;
+mod tokens;
 mod wake;
 mod world;
 
@@ -31,6 +33,7 @@ use sqlx::{
 };
 
 pub use self::{
+    audit::{AuditEntry, AuditQuestion},
     committer::{CommitError, Committed, Committer},
     compaction::Compacted,
     error::Error,
@@ -40,6 +43,7 @@ pub use self::{
     log::{LogEntry, LogPage},
     snapshot::{Entry, Extract, Gone, SnapshotPage},
     stored::{StoredRecord, View},
+    tokens::{Revoked, StoredToken},
     wake::Wake,
 };
 
@@ -81,6 +85,35 @@ pub struct Store {
     options: PgConnectOptions,
 }
 
+/// Tables of the schema, which another program may have by the same name.
+const TABLES: [&str; 5] = ["feed", "changes", "records", "links", "requests"];
+
+/// Reads a URL, which may hold a password: what is wrong with it is told, it itself never.
+fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    let schemes = ["postgres://", "postgresql://"];
+    if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(Error::Url("it does not begin with postgres://".to_owned()));
+    }
+    PgConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))
+}
+
+/// Leaves a database alone that somebody else has laid out.
+async fn refuse_foreign(connection: &mut sqlx::PgConnection) -> Result<(), Error> {
+    let tables = TABLES.map(str::to_owned);
+    let found: Option<String> = sqlx::query_scalar(
+        "SELECT tablename::text
+         FROM pg_tables
+         WHERE schemaname = current_schema()
+             AND tablename = ANY ($1)
+             AND to_regclass('_sqlx_migrations') IS NULL
+         LIMIT 1",
+    )
+    .bind(&tables[..])
+    .fetch_optional(connection)
+    .await?;
+    found.map_or(Ok(()), |table| Err(Error::Foreign(table)))
+}
+
 impl Store {
     /// Connects, and brings the schema up to date.
     ///
@@ -88,23 +121,22 @@ impl Store {
     /// When the database is away, refuses us, or has a schema of a newer version.
     pub async fn connect(url: &str, settings: &Settings) -> Result<Self, Error> {
         let timeout = settings.statement_timeout.as_millis().to_string();
-        let options = PgConnectOptions::from_str(url)?
-            .application_name("dateline")
-            .options([
-                ("statement_timeout", timeout.as_str()),
-                ("lock_timeout", timeout.as_str()),
-                ("idle_in_transaction_session_timeout", "10s"),
-                // Whatever the database's default is: acknowledged means durable (W1).
-                ("synchronous_commit", "on"),
-                // Statements here are short and many; compiling them costs more than running them, and `append`'s
-                // planner settings make Postgres before 18 think that they are dear.
-                ("jit", "off"),
-            ]);
+        let options = options(url)?.application_name("dateline").options([
+            ("statement_timeout", timeout.as_str()),
+            ("lock_timeout", timeout.as_str()),
+            ("idle_in_transaction_session_timeout", "10s"),
+            // Whatever the database's default is: acknowledged means durable (W1).
+            ("synchronous_commit", "on"),
+            // Statements here are short and many; compiling them costs more than running them, and `append`'s
+            // planner settings make Postgres before 18 think that they are dear.
+            ("jit", "off"),
+        ]);
         // The first connection is made on its own, so that a wrong password is told at once and in full.
         let mut first = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options).await?;
         sqlx::query("SET statement_timeout = 0")
             .execute(&mut first)
             .await?;
+        refuse_foreign(&mut first).await?;
         sqlx::migrate!()
             .run(&mut first)
             .await

@@ -36,7 +36,7 @@ pub(super) async fn find(
 ) -> Result<HashMap<(String, Uuid), Remembered>, Error> {
     let (authors, ids): (Vec<_>, Vec<_>) = requests
         .iter()
-        .filter_map(|request| Some((request.author.clone(), request.id?)))
+        .filter_map(|request| Some((request.by.author.clone(), request.id?)))
         .unzip();
     if ids.is_empty() {
         return Ok(HashMap::new());

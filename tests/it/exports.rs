@@ -2,7 +2,7 @@
 
 mod buckets;
 mod deltas;
-mod home;
+pub mod home;
 mod homes;
 mod loads;
 mod nights;

@@ -11,10 +11,12 @@
     clippy::unnecessary_wraps,
     clippy::too_many_lines,
     clippy::format_collect,
+    clippy::format_push_string,
     clippy::needless_for_each,
     reason = "a test that meets what it does not expect has to fail, and says so by panicking; tables are long"
 )]
 
+mod access;
 mod architecture;
 mod bad_input;
 mod cli;
@@ -27,12 +29,14 @@ mod crash;
 mod desk;
 mod desk_create;
 mod desk_edit;
+mod edge;
 mod embedded;
 mod examples;
 mod export_formats;
 mod exports;
 mod faults;
 mod feed;
+mod fuzzing;
 mod generated;
 mod gold;
 mod history;
@@ -42,5 +46,6 @@ mod model_based;
 mod process;
 mod rig;
 mod streams;
+mod supply;
 mod tools;
 mod validator;

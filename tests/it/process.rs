@@ -63,6 +63,27 @@ impl Process {
         }
     }
 
+    /// Waits until it has said something.
+    pub async fn says(&self, words: &str) {
+        let waiting = async {
+            while self.said(words) == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(
+            waited.is_ok(),
+            "it never said {words:?}: {}",
+            self.log.lock().unwrap()
+        );
+    }
+
+    /// How many lines say something.
+    pub fn said(&self, words: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.lines().filter(|line| line.contains(words)).count()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(pid(self.child.id().expect("it runs")), signal).unwrap();
     }

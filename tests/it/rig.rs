@@ -11,6 +11,7 @@ use std::{
 };
 
 use dateline::{
+    access,
     cli::json,
     client::Client,
     proto::v1::{Bundle, CommitRequest, Record, RecordMeta, Write, record::Kind as Body, write},
@@ -137,12 +138,16 @@ pub fn config(url: &str) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         database: Database::Url(url.to_owned()),
+        tls: None,
         metrics: None,
         store: Settings {
             readers: 4,
             ..Settings::default()
         },
         limits: Limits::default(),
+        access: access::Settings::default(),
+        first_token_file: None,
+        reflection: true,
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
     }

@@ -19,7 +19,7 @@ use crate::{
 /// How the text of a record is written.
 #[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum Form {
+pub(in crate::cli) enum Form {
     #[default]
     Yaml,
     Json,
@@ -78,7 +78,7 @@ pub(super) fn with_etag(record: &Record, etag: &str) -> Result<Record> {
 }
 
 /// A record's content as text.
-pub(super) fn write(record: &Record, form: Form) -> Result<String> {
+pub(in crate::cli) fn write(record: &Record, form: Form) -> Result<String> {
     let document = json::document(&content(record)?);
     Ok(match form {
         Form::Yaml => serde_norway::to_string(&document)?,
@@ -137,7 +137,7 @@ pub(super) fn base_revision(text: &str) -> Option<i64> {
 }
 
 /// Reads a record: one of the envelope, or a bare message whose kind is given or told by its name.
-pub(super) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
+pub(in crate::cli) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
     let text = text.trim_start_matches('\u{feff}');
     let body = without_header(text);
     if body.trim().is_empty() {

@@ -15,6 +15,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
+pub(super) use self::document::{Form, read as read_document, write as write_document};
 pub(super) use self::{
     create::Args as CreateArgs,
     create::run as create,
@@ -76,7 +77,7 @@ struct Desk {
 impl Desk {
     async fn open(reach: &Reach) -> Result<Self> {
         Ok(Self {
-            client: Client::connect(&reach.server.server).await?,
+            client: reach.server.connect().await?,
             dry_run: reach.dry_run,
         })
     }

@@ -12,6 +12,7 @@ use crate::{
         filter::ViewArg,
         json,
         output::{self, Format, printable, say, state_word},
+        when,
     },
     client::{Client, Failure},
     proto::v1::{DiffRevisionsRequest, FieldDifference, ListRevisionsRequest, Revision, View},
@@ -72,7 +73,7 @@ pub(in crate::cli) struct HistoryArgs {
 
 /// Prints in what two revisions differ.
 pub(in crate::cli) async fn diff(args: DiffArgs) -> Result<ExitCode> {
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let view = View::from(args.view);
     let newest = revisions(&client, &args.name, view, 2).await?;
     let newest: Vec<_> = newest.iter().map(|revision| revision.revision).collect();
@@ -120,7 +121,7 @@ pub(super) async fn between(
 
 /// Prints the revisions of a record, newest first.
 pub(in crate::cli) async fn history(args: HistoryArgs) -> Result<ExitCode> {
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let all = revisions(&client, &args.name, args.view.into(), limit).await?;
     if args.output == Format::Table {
@@ -168,20 +169,11 @@ fn table(revisions: &[Revision]) -> Table {
             revision.revision.to_string(),
             what.to_ascii_lowercase(),
             state_word(revision.state()),
-            revision.time.as_ref().map(when).unwrap_or_default(),
+            revision.time.as_ref().map(when::shown).unwrap_or_default(),
             printable(&revision.author),
             printable(&revision.changed_fields.join(", ")),
             printable(&revision.note),
         ]);
     }
     table
-}
-
-/// To the second, in UTC.
-fn when(time: &prost_types::Timestamp) -> String {
-    let time = prost_types::Timestamp {
-        seconds: time.seconds,
-        nanos: 0,
-    };
-    time.to_string().replace('T', " ").replace('Z', " UTC")
 }

@@ -53,7 +53,7 @@ pub(super) struct Args {
     )]
     view: Vec<ViewWord>,
     /// As of which sequence of the feed; the newest if it is not said
-    #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule")]
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule", value_parser = clap::value_parser!(i64).range(0..))]
     sequence: Option<i64>,
     /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out
     #[arg(long, value_name = "MANIFEST")]
@@ -169,7 +169,8 @@ enum Outcome {
 }
 
 async fn once(args: &Args, plan: &plan::Plan, to: &Destination) -> Result<Outcome> {
-    let taking = take::take(&args.server.server, plan, to);
+    let server = args.server.connection();
+    let taking = take::take(&server, plan, to);
     let taken = tokio::select! {
         biased;
         () = asked_to_stop() => None,

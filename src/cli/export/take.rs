@@ -13,7 +13,7 @@ use crate::{
         counting::Counting,
         output::{say, waits},
     },
-    client::{Exporting, Failure},
+    client::{Connection, Exporting, Failure},
     export::{
         Destination, Manifest, Session,
         format::Actors,
@@ -70,7 +70,7 @@ impl fmt::Display for Taken {
 }
 
 /// Takes an export, or goes on with one that was begun by the same words.
-pub async fn take(server: &str, plan: &Plan, to: &Destination) -> Result<Taken> {
+pub async fn take(server: &Connection, plan: &Plan, to: &Destination) -> Result<Taken> {
     let base = plan.base(to).await?;
     let mut request = plan.request.clone();
     request.since_sequence = base.as_ref().map(|base| base.sequence);
@@ -137,7 +137,7 @@ async fn discard(place: &Destination, plan: &Plan) -> Result<()> {
 }
 
 async fn parts(
-    server: &str,
+    server: &Connection,
     plan: &Plan,
     to: &Destination,
     asked: &str,
@@ -175,7 +175,7 @@ async fn parts(
         let mut shape = plan.shape.clone();
         shape.part.0 = part;
         let one = One {
-            server: server.to_owned(),
+            server: server.clone(),
             request: ExportRequest {
                 partition: part.into(),
                 ..request.clone()
@@ -258,7 +258,7 @@ async fn finished(plan: &Plan, place: Destination, manifest: Manifest) -> Result
 
 /// One part on its way.
 struct One {
-    server: String,
+    server: Connection,
     request: ExportRequest,
     place: Destination,
     asked: String,
@@ -320,7 +320,7 @@ impl One {
 
 /// Reads the actors once more that are in finished files: other formats than these name them.
 async fn remember(
-    server: &str,
+    server: &Connection,
     request: &ExportRequest,
     up_to: &str,
     actors: &mut Actors,

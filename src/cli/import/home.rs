@@ -24,7 +24,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let manifest = Manifest::read(&place).await?;
     check(args, &manifest)?;
     let mut loading = Loading {
-        client: Client::connect(&args.server.server).await?,
+        client: args.server.connect().await?,
         validate_only: args.dry_run,
         waiting: Vec::new(),
         bytes: 0,
@@ -67,7 +67,7 @@ fn check(args: &Args, manifest: &Manifest) -> Result<()> {
 /// Records that are in it.
 fn records(manifest: &Manifest) -> u64 {
     let shown = u64::try_from(manifest.digest.records).unwrap_or_default();
-    shown + manifest.tombstone_records
+    shown.saturating_add(manifest.tombstone_records)
 }
 
 struct Loading {

@@ -12,7 +12,10 @@ mod progress;
 mod rejects;
 mod source;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -28,7 +31,7 @@ use super::{
     refusal::Refusal,
     send::{Manner, Sender},
 };
-use crate::client::Client;
+use crate::proto::v1::Record;
 
 /// Batches that are read ahead of the server.
 const READ_AHEAD: usize = 2;
@@ -109,7 +112,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let source = Source::open(&args.file, args.format)?;
     let progress = Progress::new(&source);
     let rejects = Rejects::open(args.rejects.as_deref(), args.on_error == OnError::Report)?;
-    let client = Client::connect(&args.server.server).await?;
+    let client = args.server.connect().await?;
     let manner = Manner {
         dry_run: args.dry_run,
         leaves_out: args.on_error != OnError::Stop,
@@ -143,6 +146,20 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     } else {
         FAILED.into()
     })
+}
+
+/// The records that a file holds, or what stands in the place of each.
+///
+/// # Errors
+/// What makes that nothing more can be read.
+pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
+    let bytes = Box::new(std::io::Cursor::new(bytes));
+    let mut source = Source::of(bytes, name, Format::Auto)?;
+    let mut records = Vec::new();
+    while let Some(found) = source.next()? {
+        records.push(found.record);
+    }
+    Ok(records)
 }
 
 struct Import {

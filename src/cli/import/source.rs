@@ -64,24 +64,29 @@ impl<R: Read> Read for Counted<R> {
 
 impl Source {
     pub(super) fn open(path: &Path, format: Format) -> Result<Self> {
-        let is_stdin = path.as_os_str() == "-";
-        let file = if is_stdin {
+        if is_stdin(path) {
+            return Self::of(Box::new(std::io::stdin()), path, format);
+        }
+        let context = || format!("cannot read {}", path.display());
+        let opened = File::open(path).with_context(context)?;
+        let metadata = opened.metadata().with_context(context)?;
+        if metadata.is_dir() {
+            bail!("{} is a directory; name a file in it", path.display());
+        }
+        Ok(Self {
+            bytes: metadata.is_file().then_some(metadata.len()),
+            ..Self::of(Box::new(opened), path, format)?
+        })
+    }
+
+    /// What is read, wherever it comes from; `path` says how it is called.
+    pub(super) fn of(raw: Box<dyn Read + Send>, path: &Path, format: Format) -> Result<Self> {
+        let file = if is_stdin(path) {
             String::new()
         } else {
             format!("{}: ", path.display())
         };
         let context = || format!("cannot read {}", path.display());
-        let (raw, bytes): (Box<dyn Read + Send>, _) = if is_stdin {
-            (Box::new(std::io::stdin()), None)
-        } else {
-            let opened = File::open(path).with_context(context)?;
-            let metadata = opened.metadata().with_context(context)?;
-            if metadata.is_dir() {
-                bail!("{} is a directory; name a file in it", path.display());
-            }
-            let bytes = metadata.is_file().then_some(metadata.len());
-            (Box::new(opened), bytes)
-        };
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: raw,
@@ -108,7 +113,7 @@ impl Source {
         Ok(Self {
             form,
             file,
-            bytes,
+            bytes: None,
             read,
             losses: Losses::default(),
         })
@@ -135,6 +140,10 @@ impl Source {
     pub(super) fn notes(&self) -> Option<String> {
         self.losses.told()
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// The first bytes, and everything from the first byte on.
@@ -208,7 +217,8 @@ fn is_delimited(head: &[u8]) -> bool {
     };
     let before = rest.len();
     let inner = prost::decode_length_delimiter(&mut rest).ok();
-    let whole = inner.map(|inner| 1 + before - rest.len() + inner);
+    // A length is whatever its bytes say.
+    let whole = inner.and_then(|inner| inner.checked_add(1 + before - rest.len()));
     whole == Some(outer) && rest.first() == Some(&0x0a)
 }
 
@@ -282,6 +292,12 @@ mod tests {
         for (name, head, expected) in [
             ("a", delimited.as_slice(), Format::Protobuf),
             ("a.json", delimited.as_slice(), Format::Protobuf),
+            // The longest length there is.
+            (
+                "a",
+                b"\x7b\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",
+                Format::Bundle,
+            ),
             ("a.pb.zst", b"", Format::Protobuf),
             ("a", b"", Format::Ndjson),
             ("a", b"\xef\xbb\xbf", Format::Ndjson),

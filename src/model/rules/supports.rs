@@ -60,7 +60,22 @@ fn element(node: &Node<'_>) -> Option<Element> {
 /// The keyed elements of a record, by their list: `places[0].external_ids`.
 #[derive(Default)]
 pub(super) struct Elements {
-    lists: HashMap<String, Vec<Element>>,
+    lists: HashMap<String, List>,
+}
+
+#[derive(Default)]
+struct List {
+    elements: Vec<Element>,
+    /// Where the first element of a key stands: thousands of paths may be looked up in a list of thousands.
+    places: HashMap<String, usize>,
+}
+
+impl List {
+    fn push(&mut self, element: Element) {
+        let place = self.elements.len();
+        self.places.entry(element.key.clone()).or_insert(place);
+        self.elements.push(element);
+    }
 }
 
 /// Two elements where one would do.
@@ -100,9 +115,9 @@ impl Elements {
         let mut found = Vec::new();
         let mut lists: Vec<_> = self.lists.iter().collect();
         lists.sort_by_key(|(list, _)| *list);
-        for (list, elements) in lists {
+        for (list, found_in) in lists {
             let mut seen = HashMap::new();
-            for (index, element) in elements.iter().enumerate() {
+            for (index, element) in found_in.elements.iter().enumerate() {
                 let says = if element.is_key_unique {
                     &element.key
                 } else {
@@ -122,15 +137,15 @@ impl Elements {
     }
 
     fn position(&self, list: &str, key: &str) -> Option<usize> {
-        let elements = self.lists.get(list)?;
-        elements.iter().position(|element| element.key == key)
+        self.lists.get(list)?.places.get(key).copied()
     }
 
     fn keys(&self, list: &str) -> String {
-        let elements = self.lists.get(list).map(Vec::as_slice).unwrap_or_default();
+        let elements = self.lists.get(list).map(|list| list.elements.iter());
         let mut seen = HashSet::new();
         let keys = elements
-            .iter()
+            .into_iter()
+            .flatten()
             .map(|element| element.key.as_str())
             .filter(|key| seen.insert(*key));
         listed(keys)

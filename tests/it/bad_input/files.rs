@@ -277,3 +277,36 @@ async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_for
     assert!(untold.is_empty(), "{}", untold.join("\n"));
     site.stop().await;
 }
+
+#[tokio::test]
+async fn f1_nesting_without_end_is_refused_in_every_form() {
+    let site = site().await;
+    let (_keep, directory) = scratch();
+    let deep = "[".repeat(100_000);
+    let number = "9".repeat(1_000_000);
+    let huge = format!(r#"{{"event":{{"name":"events/x","places":[{{"latitude":{number}}}]}}}}"#);
+    let inside = format!(r#"{{"actor":{{"names":{deep}"#);
+    let aliases = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+        d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n\
+        g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g]\n";
+    for (command, name, text) in [
+        ("import", "a.ndjson", inside.as_str()),
+        ("import", "a.json", deep.as_str()),
+        ("import", "b.json", inside.as_str()),
+        ("import", "b.ndjson", huge.as_str()),
+        ("create", "c.json", inside.as_str()),
+        ("create", "d.json", huge.as_str()),
+        ("create", "c.yaml", deep.as_str()),
+        ("create", "d.yaml", aliases),
+    ] {
+        let file = directory.join(name);
+        std::fs::write(&file, text).unwrap();
+        let refused = dateline(&site.address, &[command, file.to_str().unwrap()]).await;
+        assert_eq!(refused.code, 1, "{command} {name}: {}", refused.stderr);
+        let length = refused.stderr.len();
+        assert!(length < 2000, "{command} {name}: {length} bytes of words");
+    }
+    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
+    assert_eq!(written.stdout, "", "nothing is written");
+    site.stop().await;
+}

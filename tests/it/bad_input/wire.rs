@@ -116,7 +116,7 @@ async fn h4_metadata_is_bounded_and_means_nothing_that_was_not_agreed() {
             );
         }
     }
-    // There are no accounts yet; whatever claims to be one changes nothing.
+    // What claims to be somebody is nobody, also where nobody has to be anybody; and what is no claim changes nothing.
     let wire = Wire::connect(&site).await;
     let mut twice = request(
         &site,
@@ -129,6 +129,15 @@ async fn h4_metadata_is_bounded_and_means_nothing_that_was_not_agreed() {
     }
     let reply = wire
         .ask(twice, frame(b"\x0a\x0dactors/nobody"))
+        .await
+        .unwrap();
+    assert_eq!(reply.status().code(), Code::Unauthenticated);
+    let claims = [("x-role", "admin"), ("x-forwarded-user", "root")];
+    let reply = wire
+        .ask(
+            request(&site, GET, &claims),
+            frame(b"\x0a\x0dactors/nobody"),
+        )
         .await
         .unwrap();
     assert_eq!(reply.status().code(), Code::NotFound);

@@ -328,7 +328,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     )
     .await;
     let compact = dateline::proto::v1::CompactFeedRequest {
-        before: Some(dateline::proto::v1::compact_feed_request::Before::DeskSequence(1000)),
+        before: Some(dateline::proto::v1::compact_feed_request::Before::DeskSequence(96)),
         validate_only: false,
     };
     site.client

@@ -90,7 +90,7 @@ pub async fn two_bases() -> [Site; 2] {
     sites
 }
 
-async fn lay_base(client: &Client) {
+pub async fn lay_base(client: &Client) {
     let drafts = make(client, &[article("source"), actor("one"), actor("two")]).await;
     show(client, &drafts).await;
 }

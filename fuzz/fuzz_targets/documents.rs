@@ -1,0 +1,4 @@
+//! `cargo +nightly fuzz run documents`; what it does is told with the target.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dateline_fuzz::run("documents", data));

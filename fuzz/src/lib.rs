@@ -1,0 +1,6 @@
+//! The targets, which live with the tests of the main crate: the same functions run there on every commit.
+
+#[path = "../../tests/it/fuzzing/targets/mod.rs"]
+mod targets;
+
+pub use targets::{ALL, run, seeds};

@@ -1,0 +1,351 @@
+//! The gate: from what a request carries to who makes it. What was found to be good is remembered; that it still is, is
+//! looked at every second, so that revoked credentials end their open streams within 5 s (F10).
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+use governor::{DefaultKeyedRateLimiter, Quota};
+use http::{HeaderMap, header::AUTHORIZATION};
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    caller::{Caller, Denied},
+    certificates::Certificates,
+    jwt::{self, Jwt, JwtSettings},
+    permission::Role,
+    scope::Scope,
+    sessions::{Grant, Key, Quotas, Session, Sessions, has_expired},
+    token,
+};
+use crate::store::{Store, StoredToken};
+
+/// How often it is looked whether credentials still hold.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it is written down when tokens were used.
+const NOTE: u32 = 20;
+/// Longest that credentials may be.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// Who is let in.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Who does not say who they are is refused; otherwise they may do everything.
+    pub required: bool,
+    /// Whose JWT are taken.
+    pub jwt: Option<JwtSettings>,
+    /// Which client certificates have which roles.
+    pub client_roles: Option<PathBuf>,
+    /// How much may go by the same credentials.
+    pub quotas: Quotas,
+}
+
+/// Finds out who calls.
+#[derive(Debug)]
+pub struct Gate {
+    store: Store,
+    required: bool,
+    quotas: Quotas,
+    sessions: Sessions,
+    local: Arc<Session>,
+    jwt: Option<Jwt>,
+    certificates: Option<CertificatesFile>,
+    guesses: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+#[derive(Debug)]
+struct CertificatesFile {
+    path: PathBuf,
+    read: RwLock<Certificates>,
+    modified_at: Mutex<Option<SystemTime>>,
+}
+
+impl Gate {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When an issuer's keys or the roles of certificates cannot be read.
+    pub async fn open(store: Store, settings: Settings) -> Result<Self> {
+        let certificates = match settings.client_roles {
+            Some(path) => Some(CertificatesFile::open(path)?),
+            None => None,
+        };
+        let unlimited = Quotas {
+            requests_per_second: 0,
+            streams: Semaphore::MAX_PERMITS,
+            exports: Semaphore::MAX_PERMITS,
+            ..settings.quotas
+        };
+        let guesses = settings.quotas.guesses_per_second;
+        let at_once = guesses.saturating_mul(NonZeroU32::new(10).unwrap_or(guesses));
+        Ok(Self {
+            store,
+            required: settings.required,
+            sessions: Sessions::default(),
+            local: Arc::new(Session::new(Grant::local(), &unlimited)),
+            jwt: jwt::open(settings.jwt).await?,
+            certificates,
+            quotas: settings.quotas,
+            guesses: DefaultKeyedRateLimiter::keyed(
+                Quota::per_second(guesses).allow_burst(at_once),
+            ),
+        })
+    }
+
+    /// Whether callers have to say who they are.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Who makes a call. A token that is sent counts, even where none is needed; after it the names of the client's
+    /// certificate.
+    ///
+    /// # Errors
+    /// When it is nobody who is let in.
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        certificate: &[String],
+        method: &'static str,
+    ) -> Result<Caller, Denied> {
+        let caller = |session| Caller::new(session, peer, method);
+        let now = OffsetDateTime::now_utc();
+        if let Some(token) = bearer(headers)? {
+            return self.session_of(token, peer, now).await.map(caller);
+        }
+        if let Some(file) = &self.certificates
+            && !certificate.is_empty()
+        {
+            let session = file.session(certificate, &self.sessions, &self.quotas, now);
+            return session.map(caller);
+        }
+        if self.required {
+            return Err(Denied::Missing);
+        }
+        Ok(caller(self.local.clone()))
+    }
+
+    async fn session_of(
+        &self,
+        text: &str,
+        peer: Option<SocketAddr>,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Session>, Denied> {
+        if let Some(id) = token::id_of(text) {
+            let key = Key::Token(id.to_owned());
+            let hash = token::hash(text);
+            if let Some(session) = self.sessions.find(&key, now)
+                && let Some(known) = session.grant().hash
+                && token::is_same(&hash, &known)
+            {
+                return Ok(session);
+            }
+            self.guess(peer)?;
+            let found = self.store.find_token(id).await;
+            let found = found.map_err(|error| Denied::Store(Arc::new(error)))?;
+            let found = found.filter(|found| token::is_same(&hash, &found.secret_sha256));
+            let grant = grant(&found.ok_or(Denied::Invalid)?, now)?;
+            return Ok(self.sessions.begin(key, grant, &self.quotas));
+        }
+        let Some(jwt) = self.jwt.as_ref().filter(|_| jwt::looks_like_one(text)) else {
+            self.guess(peer)?;
+            return Err(Denied::Invalid);
+        };
+        let key = jwt::key_of(text);
+        if let Some(session) = self.sessions.find(&key, now) {
+            return Ok(session);
+        }
+        self.guess(peer)?;
+        let grant = jwt.check(text, now).await?;
+        Ok(self.sessions.begin(key, grant, &self.quotas))
+    }
+
+    /// Counts credentials that are not known yet, against those who try many.
+    fn guess(&self, peer: Option<SocketAddr>) -> Result<(), Denied> {
+        let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+        match self.guesses.check_key(&peer) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Denied::TooManyGuesses),
+        }
+    }
+
+    /// Looks again and again whether what was good still is, until `stop`.
+    pub async fn watch(&self, stop: CancellationToken) {
+        let looking = async {
+            let mut round = 0_u32;
+            loop {
+                tokio::time::sleep(LOOK).await;
+                round = round.wrapping_add(1);
+                self.look(round.is_multiple_of(NOTE)).await;
+            }
+        };
+        stop.run_until_cancelled(looking).await;
+    }
+
+    async fn look(&self, note: bool) {
+        let now = OffsetDateTime::now_utc();
+        self.sessions.tidy(now);
+        self.guesses.retain_recent();
+        let used = self.sessions.tokens();
+        if !used.is_empty() {
+            let ids: Vec<_> = used.iter().map(|(id, _)| id.clone()).collect();
+            match self.store.read_tokens(&ids).await {
+                Ok(tokens) => self.end_changed(&tokens, now),
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "tokens cannot be looked at"
+                ),
+            }
+        }
+        if note && let Err(error) = self.store.note_tokens_used(&used).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "use of tokens cannot be written down"
+            );
+        }
+        if let Some(jwt) = &self.jwt {
+            jwt.refresh(&self.sessions).await;
+        }
+        if let Some(file) = &self.certificates {
+            file.refresh(&self.sessions);
+        }
+    }
+
+    /// Ends the sessions of tokens that are not what they were.
+    fn end_changed(&self, tokens: &[StoredToken], now: OffsetDateTime) {
+        let tokens: HashMap<_, _> = tokens.iter().map(|it| (it.id.as_str(), it)).collect();
+        self.sessions.end_where(|key, known| {
+            let Key::Token(id) = key else { return None };
+            let token = tokens.get(id.as_str())?;
+            match grant(token, now) {
+                Err(why) => Some(why),
+                Ok(new) => (!same(&new, known)).then_some(Denied::Changed),
+            }
+        });
+    }
+}
+
+fn same(one: &Grant, other: &Grant) -> bool {
+    one.roles == other.roles
+        && one.scope == other.scope
+        && one.expires_at == other.expires_at
+        && one.identity == other.identity
+}
+
+/// What a stored token allows now.
+fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
+    if token.revoked_at.is_some() {
+        return Err(Denied::Revoked);
+    }
+    let roles: Vec<_> = token
+        .roles
+        .iter()
+        .filter_map(|it| Role::parse(it))
+        .collect();
+    // What this version does not understand is not let in with more.
+    let scope = Scope::new(&token.scope, &roles).map_err(|what| {
+        tracing::error!(what, id = token.id, "a token with a scope that is none");
+        Denied::Invalid
+    })?;
+    let grant = Grant {
+        identity: token.name.clone(),
+        credential: format!("token {}", token.id),
+        roles,
+        scope,
+        expires_at: Some(token.expires_at),
+        hash: token.secret_sha256.as_slice().try_into().ok(),
+        signed_by: None,
+    };
+    if has_expired(&grant, now) {
+        return Err(Denied::Expired);
+    }
+    Ok(grant)
+}
+
+/// The one bearer token of a request. Who sends two, or something else, is nobody.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() || value.len() > MAX_BYTES {
+        return Err(Denied::Invalid);
+    }
+    let text = value.to_str().map_err(|_| Denied::Invalid)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Denied::Invalid)?;
+    let is_token = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty();
+    is_token.then_some(Some(token)).ok_or(Denied::Invalid)
+}
+
+impl CertificatesFile {
+    fn open(path: PathBuf) -> Result<Self> {
+        let modified_at = modified_at(&path);
+        let read = Certificates::read(&path)?;
+        Ok(Self {
+            path,
+            read: RwLock::new(read),
+            modified_at: Mutex::new(modified_at),
+        })
+    }
+
+    fn session(
+        &self,
+        names: &[String],
+        sessions: &Sessions,
+        quotas: &Quotas,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Session>, Denied> {
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        let (name, grant) = read.find(names).ok_or(Denied::Invalid)?;
+        let key = Key::Certificate(name.clone());
+        Ok(match sessions.find(&key, now) {
+            Some(session) => session,
+            None => sessions.begin(key, grant.clone(), quotas),
+        })
+    }
+
+    fn refresh(&self, sessions: &Sessions) {
+        let now = modified_at(&self.path);
+        let mut known = self
+            .modified_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *known == now {
+            return;
+        }
+        *known = now;
+        match Certificates::read(&self.path) {
+            Ok(read) => {
+                sessions.end_where(|key, grant| {
+                    let Key::Certificate(name) = key else {
+                        return None;
+                    };
+                    match read.get(name) {
+                        Some(new) if same(new, grant) => None,
+                        Some(_) => Some(Denied::Changed),
+                        None => Some(Denied::Revoked),
+                    }
+                });
+                *self.read.write().unwrap_or_else(PoisonError::into_inner) = read;
+                tracing::info!("the roles of client certificates were read again");
+            }
+            Err(error) => {
+                tracing::error!("the roles of client certificates stay as they were: {error:#}");
+            }
+        }
+    }
+}
+
+fn modified_at(path: &std::path::Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}

@@ -1,0 +1,25 @@
+//! Who calls, and what they may do: API tokens, JWT of an issuer, client certificates; roles, scopes, and the one
+//! table of what each method needs. Knows neither gRPC's status nor SQL.
+
+mod caller;
+mod certificates;
+mod gate;
+mod jwks;
+mod jwt;
+mod permission;
+mod ring_provider;
+mod scope;
+mod sessions;
+mod sight;
+mod token;
+
+pub use self::{
+    caller::{Caller, Denied},
+    gate::{Gate, Settings},
+    jwt::{Algorithm, JwtSettings},
+    permission::{METHODS, Permission, Role, needed, needed_for},
+    scope::Scope,
+    sessions::Quotas,
+    sight::Sight,
+    token::{Secret, new_token},
+};

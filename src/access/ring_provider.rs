@@ -1,0 +1,73 @@
+//! The cryptography of JWT by ring, which TLS uses too: `jsonwebtoken` brings either a second library of C, or one for
+//! RSA with a known weakness. Signatures are checked here and never made.
+
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind,
+    crypto::{CryptoProvider, JwtVerifier, KeyUtils},
+    errors::{ErrorKind, Result},
+    signature::{self, Verifier},
+};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
+
+/// Makes ring the provider of this process, for JWT and for asking an issuer by TLS; once is enough.
+pub fn install() {
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+        verifier_factory: |algorithm, key| verifier(*algorithm, key),
+        key_utils: KeyUtils::new_unimplemented(),
+    };
+    // It fails when it was done before.
+    let _ = PROVIDER.install_default();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
+    let family = match algorithm {
+        Algorithm::RS256 => AlgorithmFamily::Rsa,
+        Algorithm::ES256 | Algorithm::ES384 => AlgorithmFamily::Ec,
+        Algorithm::EdDSA => AlgorithmFamily::Ed,
+        _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
+    };
+    if key.family() != family {
+        return Err(ErrorKind::InvalidKeyFormat.into());
+    }
+    Ok(Box::new(Checks {
+        algorithm,
+        key: key.clone(),
+    }))
+}
+
+struct Checks {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl Verifier<Vec<u8>> for Checks {
+    fn verify(&self, message: &[u8], given: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        let algorithm: &dyn VerificationAlgorithm = match (self.algorithm, self.key.kind()) {
+            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                return RsaPublicKeyComponents { n, e }
+                    .verify(&RSA_PKCS1_2048_8192_SHA256, message, given)
+                    .map_err(|_| signature::Error::new());
+            }
+            (Algorithm::ES256, _) => &ECDSA_P256_SHA256_FIXED,
+            (Algorithm::ES384, _) => &ECDSA_P384_SHA384_FIXED,
+            (Algorithm::EdDSA, _) => &ED25519,
+            _ => return Err(signature::Error::new()),
+        };
+        let key = self.key.try_get_as_bytes();
+        let key = key.map_err(|_| signature::Error::new())?;
+        UnparsedPublicKey::new(algorithm, key)
+            .verify(message, given)
+            .map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Checks {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}

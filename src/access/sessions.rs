@@ -1,0 +1,297 @@
+//! What goes by the same credentials, together: what they allow, what they have used up, and the word that they do not
+//! hold any more, which ends their open streams.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use governor::{DefaultDirectRateLimiter, Quota};
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::{
+    caller::Denied,
+    permission::{Permission, ROLES, Role},
+    scope::Scope,
+    token::Hash,
+};
+
+/// A session that nothing goes by for so long is forgotten; it is made again when it is needed.
+const IDLE_SECONDS: i64 = 600;
+
+/// How much may go by the same credentials at once.
+#[derive(Debug, Clone)]
+pub struct Quotas {
+    /// Calls a second, and as many at once; 0 for no limit.
+    pub requests_per_second: u32,
+    /// Open streams.
+    pub streams: usize,
+    /// Open exports.
+    pub exports: usize,
+    /// Credentials that are not known here, from one address in a second, and ten times as many at once.
+    pub guesses_per_second: NonZeroU32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 1000,
+            streams: 1000,
+            exports: 2,
+            guesses_per_second: NonZeroU32::MIN.saturating_add(9),
+        }
+    }
+}
+
+/// By what somebody is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The id of an API token.
+    Token(String),
+    /// The hash of a JWT.
+    Jwt(Hash),
+    /// A name in a client certificate.
+    Certificate(String),
+}
+
+/// What credentials say, once they are found to be good.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The author of what is written.
+    pub identity: String,
+    /// By what the caller is known, for the audit.
+    pub credential: String,
+    /// What is allowed.
+    pub roles: Vec<Role>,
+    /// To what it is narrowed.
+    pub scope: Scope,
+    /// When it ends by itself.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Of an API token: what the whole of it has to hash to.
+    pub hash: Option<Hash>,
+    /// Of a JWT: the key that signed it.
+    pub signed_by: Option<String>,
+}
+
+impl Grant {
+    /// Whoever calls a server that is open to all: everything is allowed.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            identity: "local".to_owned(),
+            credential: "none".to_owned(),
+            roles: ROLES.to_vec(),
+            scope: Scope::default(),
+            expires_at: None,
+            hash: None,
+            signed_by: None,
+        }
+    }
+
+    /// Whether it allows the same.
+    fn allows_as(&self, other: &Self) -> bool {
+        self.identity == other.identity && self.roles == other.roles && self.scope == other.scope
+    }
+}
+
+/// Credentials in use.
+#[derive(Debug)]
+pub struct Session {
+    grant: Grant,
+    /// Of how many calls a second, if there is a limit.
+    rate: Option<DefaultDirectRateLimiter>,
+    streams: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+    used_at: AtomicI64,
+    ended: CancellationToken,
+    why: OnceLock<Denied>,
+}
+
+impl Session {
+    /// Begins one.
+    #[must_use]
+    pub fn new(grant: Grant, quotas: &Quotas) -> Self {
+        let rate = NonZeroU32::new(quotas.requests_per_second)
+            .map(|count| DefaultDirectRateLimiter::direct(Quota::per_second(count)));
+        Self {
+            grant,
+            rate,
+            streams: Arc::new(Semaphore::new(quotas.streams)),
+            exports: Arc::new(Semaphore::new(quotas.exports)),
+            used_at: AtomicI64::new(OffsetDateTime::now_utc().unix_timestamp()),
+            ended: CancellationToken::new(),
+            why: OnceLock::new(),
+        }
+    }
+
+    /// The author of what is written.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.grant.identity
+    }
+
+    /// By what the caller is known.
+    #[must_use]
+    pub fn credential(&self) -> &str {
+        &self.grant.credential
+    }
+
+    /// What the credentials say.
+    #[must_use]
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// To what it is narrowed.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.grant.scope
+    }
+
+    /// Whether one of the roles allows it.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        let mut roles = self.grant.roles.iter();
+        roles.any(|role| role.permissions().contains(&permission))
+    }
+
+    /// Counts a call; false if it comes too fast.
+    #[must_use]
+    pub fn take_turn(&self) -> bool {
+        self.rate.as_ref().is_none_or(|rate| rate.check().is_ok())
+    }
+
+    /// Open streams that are left.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<Semaphore> {
+        &self.streams
+    }
+
+    /// Open exports that are left.
+    #[must_use]
+    pub fn exports(&self) -> &Arc<Semaphore> {
+        &self.exports
+    }
+
+    /// Waits for the end of what the credentials allow.
+    pub fn ended(&self) -> WaitForCancellationFutureOwned {
+        self.ended.clone().cancelled_owned()
+    }
+
+    /// Why it ended.
+    #[must_use]
+    pub fn why_ended(&self) -> Denied {
+        self.why.get().cloned().unwrap_or(Denied::Changed)
+    }
+
+    /// When it was last used, in seconds of Unix time.
+    #[must_use]
+    pub fn used_at(&self) -> i64 {
+        self.used_at.load(Ordering::Relaxed)
+    }
+
+    fn end(&self, why: Denied) {
+        // The first reason stands.
+        let _ = self.why.set(why);
+        self.ended.cancel();
+    }
+
+    fn is_idle(self: &Arc<Self>, now: i64) -> bool {
+        Arc::strong_count(self) == 1 && now - self.used_at() > IDLE_SECONDS
+    }
+}
+
+/// The sessions of this process.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    known: Mutex<HashMap<Key, Arc<Session>>>,
+}
+
+impl Sessions {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Session>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of credentials that were good before, and have not ended.
+    #[must_use]
+    pub fn find(&self, key: &Key, now: OffsetDateTime) -> Option<Arc<Session>> {
+        let session = self.known().get(key).cloned()?;
+        if has_expired(&session.grant, now) {
+            self.end(key, Denied::Expired);
+            return None;
+        }
+        session
+            .used_at
+            .store(now.unix_timestamp(), Ordering::Relaxed);
+        Some(session)
+    }
+
+    /// The session of credentials that were found to be good just now.
+    #[must_use]
+    pub fn begin(&self, key: Key, grant: Grant, quotas: &Quotas) -> Arc<Session> {
+        let mut known = self.known();
+        match known.get(&key) {
+            // Somebody was faster with the same.
+            Some(session) if session.grant.allows_as(&grant) => session.clone(),
+            _ => {
+                let session = Arc::new(Session::new(grant, quotas));
+                known.insert(key, session.clone());
+                session
+            }
+        }
+    }
+
+    /// Ends one, and its streams.
+    pub fn end(&self, key: &Key, why: Denied) {
+        if let Some(session) = self.known().remove(key) {
+            tracing::info!(
+                identity = session.identity(),
+                credential = session.credential(),
+                "credentials do not hold any more: {why}"
+            );
+            session.end(why);
+        }
+    }
+
+    /// Ends those that `judge` finds a reason for.
+    pub fn end_where(&self, judge: impl Fn(&Key, &Grant) -> Option<Denied>) {
+        let ended: Vec<_> = self
+            .known()
+            .iter()
+            .filter_map(|(key, session)| Some((key.clone(), judge(key, &session.grant)?)))
+            .collect();
+        for (key, why) in ended {
+            self.end(&key, why);
+        }
+    }
+
+    /// Ends what has expired, forgets what nobody uses.
+    pub fn tidy(&self, now: OffsetDateTime) {
+        self.end_where(|_, grant| has_expired(grant, now).then_some(Denied::Expired));
+        let seconds = now.unix_timestamp();
+        self.known().retain(|_, session| !session.is_idle(seconds));
+    }
+
+    /// API tokens in use, and when each was used last.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<(String, i64)> {
+        let known = self.known();
+        let tokens = known.iter().filter_map(|(key, session)| match key {
+            Key::Token(id) => Some((id.clone(), session.used_at())),
+            _ => None,
+        });
+        tokens.collect()
+    }
+}
+
+/// Whether somebody's time is over.
+#[must_use]
+pub fn has_expired(grant: &Grant, now: OffsetDateTime) -> bool {
+    grant.expires_at.is_some_and(|end| end <= now)
+}

@@ -1,0 +1,86 @@
+//! The audit over gRPC, page by page.
+
+use tonic::Status;
+
+use super::{
+    admin_service::Admin,
+    page_token::Question,
+    read::{check, page_size, read_time},
+    status::{self, Reason},
+};
+use crate::{
+    model::change::timestamp,
+    proto::v1::{
+        AuditEntry, AuditedRecord, ListAuditEntriesRequest, ListAuditEntriesResponse, change,
+    },
+    store::{self, AuditQuestion},
+};
+
+impl Admin {
+    /// A page of the audit, newest first.
+    pub(super) async fn audited(
+        &self,
+        mut request: ListAuditEntriesRequest,
+    ) -> Result<ListAuditEntriesResponse, Status> {
+        check(&mut request, Reason::InvalidRequest)?;
+        let size = page_size(request.page_size);
+        let asked = Question::of(&ListAuditEntriesRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        });
+        let identity = &self.feed.identity();
+        let last = asked.read(identity, &request.page_token)?;
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        let question = AuditQuestion {
+            author: some(request.author),
+            record: some(request.record),
+            method: some(request.method),
+            since: request.since.map(read_time).transpose()?,
+            until: request.until.map(read_time).transpose()?,
+            after: request.after_number,
+            before: last.parse().unwrap_or(i64::MAX),
+        };
+        let found = self.store.list_audit(&question, i64::from(size) + 1).await;
+        let mut found = found.map_err(|error| status::store(&error))?;
+        let has_more = found.len() > usize::from(size);
+        found.truncate(usize::from(size));
+        let last = found.last().filter(|_| has_more);
+        let next_page_token = last.map(|last| asked.write(identity, &last.number.to_string()));
+        Ok(ListAuditEntriesResponse {
+            entries: found.into_iter().map(shown).collect(),
+            next_page_token: next_page_token.unwrap_or_default(),
+        })
+    }
+}
+
+fn shown(entry: store::AuditEntry) -> AuditEntry {
+    let kinds = entry.types.iter().map(|word| {
+        let name = format!("TYPE_{}", word.to_ascii_uppercase());
+        change::Type::from_str_name(&name)
+            .unwrap_or_default()
+            .into()
+    });
+    let records = entry.names.into_iter().zip(kinds).zip(entry.revisions);
+    let records = records.map(|((name, r#type), revision)| AuditedRecord {
+        name,
+        r#type,
+        revision,
+    });
+    AuditEntry {
+        number: entry.number,
+        time: Some(timestamp(entry.at)),
+        records: records.collect(),
+        author: entry.author,
+        credential: entry.credential,
+        peer: entry.peer,
+        method: entry.method,
+        request_id: entry
+            .request_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        outcome: entry.outcome,
+        desk_sequence: entry.desk_sequence.unwrap_or_default(),
+        details: entry.details,
+    }
+}

@@ -1,0 +1,240 @@
+//! The edge of the network: who may connect, how many, for how long, and what is done about those who misuse it. Yields
+//! calls with a [`Peer`] among their extensions; knows nothing of what is called.
+//!
+//! - Accepting never ends by an error: what the system refuses is tried again.
+//! - A connection has a place in the `registry`, which looks at all of them every few seconds and ends those that do nothing.
+//! - Floods that the framework does not cut are cut where bytes pass (`stream`, `frames`).
+//! - A connection ends gently where it can: its streams get a last checkpoint (F12), then HTTP/2's goodbye.
+
+mod connection;
+mod descriptors;
+mod frames;
+mod limits;
+mod peer;
+mod registry;
+mod stream;
+mod tls;
+mod told;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    connection::Answers,
+    descriptors::raise_descriptor_limit,
+    limits::Limits,
+    peer::Peer,
+    tls::{Error as TlsError, TlsFiles},
+};
+use self::{
+    registry::{Full, Place, Registry},
+    stream::{Transport, Watched},
+    tls::Tls,
+};
+use super::config;
+
+/// How many who get no place are told so at once; the others find the connection closed.
+const TOLD_AT_ONCE: usize = 64;
+/// How long they have to read it.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Pause after the system could not give us a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener, and what is asked of who connects.
+#[derive(Debug)]
+pub struct Edge {
+    listener: TcpListener,
+    limits: config::Limits,
+    tls: Option<Arc<Tls>>,
+    registry: Registry,
+    telling: Arc<Semaphore>,
+}
+
+impl Edge {
+    /// Makes ready to serve.
+    ///
+    /// # Errors
+    /// When TLS is wanted and cannot be had.
+    pub fn new(
+        listener: TcpListener,
+        limits: &config::Limits,
+        tls: Option<TlsFiles>,
+    ) -> Result<Self, TlsError> {
+        Ok(Self {
+            listener,
+            limits: limits.clone(),
+            tls: tls.map(Tls::load).transpose()?.map(Arc::new),
+            registry: Registry::new(limits.edge.clone()),
+            telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)),
+        })
+    }
+
+    /// Serves until `stopping` is done, and then until the last connection has ended. `streams_stop` ends the streams of
+    /// all connections; `stopping` cancels it.
+    pub async fn serve<S: Answers>(
+        self,
+        service: S,
+        streams_stop: CancellationToken,
+        stopping: impl Future<Output = ()>,
+    ) {
+        let http = Arc::new(connection::http(&self.limits));
+        let mut connections = JoinSet::new();
+        let mut background = JoinSet::new();
+        let registry = self.registry.clone();
+        background.spawn(async move { registry.watch().await });
+        if let Some(tls) = self.tls.clone() {
+            let stop = streams_stop.clone();
+            background.spawn(async move { tls.follow(stop).await });
+        }
+        let mut stopping = std::pin::pin!(stopping);
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                Some(_) = connections.join_next() => {}
+                (stream, from) = accept(&self.listener) => match self.registry.enter(from.ip()) {
+                    Ok(place) => {
+                        let newcomer = Newcomer {
+                            stream,
+                            from,
+                            place,
+                            tls: self.tls.clone(),
+                            going: streams_stop.child_token(),
+                        };
+                        let (http, service) = (http.clone(), service.clone());
+                        let limits = self.limits.edge.clone();
+                        connections.spawn(newcomer.serve(http, service, limits));
+                    }
+                    Err(full) => self.turn_away(stream, from, full, &mut connections),
+                }
+            }
+        }
+        // Nobody waits in vain for a server that takes no more.
+        drop(self.listener);
+        streams_stop.cancel();
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// Says why there is no place, if that can be said.
+    fn turn_away(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        full: Full,
+        connections: &mut JoinSet<()>,
+    ) {
+        told::refused(full.limit(), from, &full);
+        let Ok(permit) = self.telling.clone().try_acquire_owned() else {
+            return;
+        };
+        if self.tls.is_none() {
+            connections.spawn(async move {
+                let _ = timeout(FAREWELL, tell(stream, &full.to_string())).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Waits for somebody to connect. What goes wrong concerns one connection, or passes.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one(&error) => {}
+            Err(error) => {
+                super::metrics::limit_hit("descriptors");
+                told::rarely("accept", |left_out| {
+                    tracing::error!(left_out, %error, "no connection can be taken; trying again");
+                });
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether the connection broke before it was taken.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+/// Goes through the least of HTTP/2 that is needed to say why, and reads what comes until the peer has gone.
+async fn tell(mut stream: TcpStream, words: &str) -> io::Result<()> {
+    let mut said = frames::SETTINGS.to_vec();
+    said.extend(frames::goaway(0, words));
+    stream.write_all(&said).await?;
+    stream.shutdown().await?;
+    let mut scratch = [0; 1024];
+    while stream.read(&mut scratch).await? > 0 {}
+    Ok(())
+}
+
+/// Who has a place, and has said nothing yet.
+struct Newcomer {
+    stream: TcpStream,
+    from: SocketAddr,
+    place: Place,
+    tls: Option<Arc<Tls>>,
+    going: CancellationToken,
+}
+
+impl Newcomer {
+    async fn serve<S: Answers>(
+        self,
+        http: Arc<Builder<TokioExecutor>>,
+        service: S,
+        limits: Limits,
+    ) {
+        if let Err(error) = prepare(&self.stream) {
+            tracing::debug!(from = %self.from, %error, "a socket takes no options");
+        }
+        let (transport, identities) = match self.tls {
+            None => (Transport::Plain(self.stream), Vec::new()),
+            Some(tls) => {
+                let shaking = timeout(limits.handshake, tls.accept(self.stream));
+                match self.going.run_until_cancelled(shaking).await {
+                    None => return,
+                    Some(Ok(Ok(stream))) => {
+                        let identities = tls::identities(&stream);
+                        (Transport::Tls(Box::new(stream)), identities)
+                    }
+                    Some(Ok(Err(error))) => return tls::tell(self.from, &error),
+                    Some(Err(_)) => {
+                        let limit = limits.handshake;
+                        let what =
+                            format!("no TLS handshake within {limit:?} (--handshake-seconds)");
+                        return told::refused("handshake", self.from, &what);
+                    }
+                }
+            }
+        };
+        let peer = Peer::new(self.from, identities, self.going);
+        self.place.watch(peer.clone());
+        let per_second = limits.control_frames_per_second;
+        let io = Watched::new(transport, peer.clone(), per_second, limits.stuck_words());
+        connection::serve(io, &http, service, peer, &limits).await;
+    }
+}
+
+/// Small answers go out at once, and a peer that is gone is noticed.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}

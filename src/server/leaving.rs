@@ -1,0 +1,49 @@
+//! Streams end for two reasons that are not theirs: the server stops, or their connection has been open for long enough.
+//! Both are announced (F12).
+
+use http::Extensions;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{
+    edge::Peer,
+    status::{self, Reason},
+};
+
+/// What ends a stream that could go on.
+#[derive(Debug, Clone)]
+pub struct Leaving {
+    server: CancellationToken,
+    connection: CancellationToken,
+}
+
+impl Leaving {
+    /// Of a request: `server` ends every stream, and its connection, by which it came, its own.
+    #[must_use]
+    pub fn of(server: &CancellationToken, request: &Extensions) -> Self {
+        let peer = request.get::<Peer>();
+        Self {
+            server: server.clone(),
+            connection: peer.map_or_else(|| server.clone(), |peer| peer.going().clone()),
+        }
+    }
+
+    /// Cancelled when the stream has to end.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.connection.child_token()
+    }
+
+    /// What the stream ends with.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.server.is_cancelled() {
+            let message =
+                "the server is shutting down; go on from the last cursor, here or elsewhere";
+            return status::unavailable(Reason::ShuttingDown, message);
+        }
+        let message =
+            "the connection has been open for long enough; go on from the last cursor, on another";
+        status::unavailable(Reason::ConnectionAged, message)
+    }
+}

@@ -1,0 +1,129 @@
+//! What was done, by whom, from where. Changes are noted by the statement that makes them (`append`), acts of operators
+//! in their transactions; refusals on their own. Only added to.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Error, Store};
+use crate::model::request::By;
+
+/// An entry of the audit.
+#[derive(Debug, Clone)]
+pub struct AuditEntry {
+    /// Ascending, with gaps.
+    pub number: i64,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Who.
+    pub author: String,
+    /// By what the caller was known.
+    pub credential: String,
+    /// From where.
+    pub peer: String,
+    /// What was called.
+    pub method: String,
+    /// Of a write that had one.
+    pub request_id: Option<Uuid>,
+    /// `done`, or the reason of a refusal.
+    pub outcome: String,
+    /// Records that were changed, with `types` and `revisions` beside them.
+    pub names: Vec<String>,
+    /// Words for what happened to each.
+    pub types: Vec<String>,
+    /// The revision that each got.
+    pub revisions: Vec<i64>,
+    /// Of the last change.
+    pub desk_sequence: Option<i64>,
+    /// Of acts of operators: what was asked for.
+    pub details: String,
+}
+
+/// Which entries are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuestion {
+    /// Only of this author.
+    pub author: Option<String>,
+    /// Only what changed this record.
+    pub record: Option<String>,
+    /// Only this method.
+    pub method: Option<String>,
+    /// Then or later.
+    pub since: Option<OffsetDateTime>,
+    /// Before then.
+    pub until: Option<OffsetDateTime>,
+    /// Entries after this number …
+    pub after: i64,
+    /// … and before this one.
+    pub before: i64,
+}
+
+impl Store {
+    /// Notes an act that is not a write, or a refusal.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn note_act(&self, by: &By, outcome: &str, details: &str) -> Result<(), Error> {
+        let mut connection = self.vital.acquire().await?;
+        note(&mut connection, by, outcome, details).await
+    }
+
+    /// At most `limit` entries, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list_audit(
+        &self,
+        question: &AuditQuestion,
+        limit: i64,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        let record: Option<Vec<String>> = question.record.clone().map(|name| vec![name]);
+        let entries = sqlx::query_as!(
+            AuditEntry,
+            r#"SELECT number, at, author, credential, peer, method, request_id, outcome, names, types, revisions,
+                      desk_sequence, details
+               FROM audit
+               WHERE number > $1 AND number < $2
+                   AND ($3::text IS NULL OR author = $3)
+                   AND ($4::text[] IS NULL OR names @> $4)
+                   AND ($5::text IS NULL OR method = $5)
+                   AND ($6::timestamptz IS NULL OR at >= $6)
+                   AND ($7::timestamptz IS NULL OR at < $7)
+               ORDER BY number DESC
+               LIMIT $8"#,
+            question.after,
+            question.before,
+            question.author.as_deref(),
+            record.as_deref(),
+            question.method.as_deref(),
+            question.since,
+            question.until,
+            limit,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(entries)
+    }
+}
+
+/// Notes something in a transaction of somebody else's.
+pub(super) async fn note(
+    connection: &mut PgConnection,
+    by: &By,
+    outcome: &str,
+    details: &str,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO audit (at, author, credential, peer, method, outcome, names, types, revisions, details)
+         VALUES (clock_timestamp(), $1, $2, $3, $4, $5, '{}', '{}', '{}', $6)",
+        by.author,
+        by.credential,
+        by.peer,
+        by.method,
+        outcome,
+        details,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

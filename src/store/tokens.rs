@@ -1,0 +1,290 @@
+//! API tokens: made, looked up, changed and ended; each act noted in the audit in its own transaction.
+
+use sqlx::{PgConnection, Postgres, Transaction};
+use time::OffsetDateTime;
+
+use super::{Error, Store, audit};
+use crate::model::request::By;
+
+/// Most tokens that a list shows.
+const LISTED: i64 = 1000;
+
+/// A token as it is kept: without its secret.
+#[derive(Clone)]
+pub struct StoredToken {
+    /// What it is known by.
+    pub id: String,
+    /// SHA-256 of the whole token.
+    pub secret_sha256: Vec<u8>,
+    /// The author of what is written with it.
+    pub name: String,
+    /// Words for its roles.
+    pub roles: Vec<String>,
+    /// To what it is narrowed.
+    pub scope: Vec<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// By whom.
+    pub created_by: String,
+    /// When it ends by itself.
+    pub expires_at: OffsetDateTime,
+    /// When it was ended.
+    pub revoked_at: Option<OffsetDateTime>,
+    /// When it was used last, to about a minute.
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+impl std::fmt::Debug for StoredToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredToken")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What comes of ending a token.
+#[derive(Debug)]
+pub enum Revoked {
+    /// It is ended.
+    Done(Box<StoredToken>),
+    /// There is none of this id.
+    Unknown,
+    /// Nobody could administer any more.
+    LastAdmin,
+}
+
+impl Store {
+    /// The token of an id.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_token(&self, id: &str) -> Result<Option<StoredToken>, Error> {
+        Ok(self.read_tokens(&[id.to_owned()]).await?.pop())
+    }
+
+    /// The tokens of these ids, in no order.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn read_tokens(&self, ids: &[String]) -> Result<Vec<StoredToken>, Error> {
+        let tokens = sqlx::query_as!(
+            StoredToken,
+            "SELECT id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at, last_used_at
+             FROM tokens
+             WHERE id = ANY ($1)",
+            ids,
+        )
+        .fetch_all(&self.vital)
+        .await?;
+        Ok(tokens)
+    }
+
+    /// Tokens, newest first; at most 1,000.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list_tokens(&self, with_ended: bool) -> Result<Vec<StoredToken>, Error> {
+        let tokens = sqlx::query_as!(
+            StoredToken,
+            "SELECT id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at, last_used_at
+             FROM tokens
+             WHERE $1 OR (revoked_at IS NULL AND expires_at > now())
+             ORDER BY created_at DESC, id
+             LIMIT $2",
+            with_ended,
+            LISTED,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(tokens)
+    }
+
+    /// Keeps a new token.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn create_token(&self, token: &StoredToken, by: &By) -> Result<(), Error> {
+        let mut transaction = self.vital.begin().await?;
+        insert(&mut transaction, token).await?;
+        audit::note(&mut transaction, by, "done", &told(token)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps a token that may administer, unless there is one already; false then.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn create_first_admin(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
+        let mut transaction = self.lock_tokens().await?;
+        if admins_beside(&mut transaction, "").await? > 0 {
+            return Ok(false);
+        }
+        insert(&mut transaction, token).await?;
+        audit::note(&mut transaction, by, "done", &told(token)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Changes what a token may do; `None` if there is none that holds.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn update_token(
+        &self,
+        id: &str,
+        roles: &[String],
+        scope: &[String],
+        expires_at: Option<OffsetDateTime>,
+        by: &By,
+    ) -> Result<Revoked, Error> {
+        let mut transaction = self.lock_tokens().await?;
+        let is_admin = roles.iter().any(|role| role == "admin");
+        if !is_admin && self.was_last_admin(&mut transaction, id).await? {
+            return Ok(Revoked::LastAdmin);
+        }
+        let changed = sqlx::query_as!(
+            StoredToken,
+            "UPDATE tokens SET roles = $2, scope = $3, expires_at = coalesce($4, expires_at)
+             WHERE id = $1 AND revoked_at IS NULL
+             RETURNING id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at,
+                 last_used_at",
+            id,
+            roles,
+            scope,
+            expires_at,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        finish(transaction, changed, by).await
+    }
+
+    /// Ends a token for good. One that was ended before stays so.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn revoke_token(&self, id: &str, by: &By) -> Result<Revoked, Error> {
+        let mut transaction = self.lock_tokens().await?;
+        if self.was_last_admin(&mut transaction, id).await? {
+            return Ok(Revoked::LastAdmin);
+        }
+        let changed = sqlx::query_as!(
+            StoredToken,
+            "UPDATE tokens SET revoked_at = coalesce(revoked_at, now())
+             WHERE id = $1
+             RETURNING id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at,
+                 last_used_at",
+            id,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        finish(transaction, changed, by).await
+    }
+
+    /// Writes down when tokens were used last, in seconds of Unix time.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn note_tokens_used(&self, used: &[(String, i64)]) -> Result<(), Error> {
+        if used.is_empty() {
+            return Ok(());
+        }
+        let (ids, times): (Vec<_>, Vec<_>) = used.iter().cloned().unzip();
+        sqlx::query!(
+            "UPDATE tokens SET last_used_at = used.at
+             FROM (SELECT id, to_timestamp(seconds) AS at FROM unnest($1::text[], $2::bigint[]) AS listed (id, seconds))
+                 AS used
+             WHERE tokens.id = used.id
+                 AND (tokens.last_used_at IS NULL OR used.at > tokens.last_used_at + interval '30 seconds')",
+            &ids,
+            &times,
+        )
+        .execute(&self.vital)
+        .await?;
+        Ok(())
+    }
+
+    /// Tokens that may administer are counted and changed by one at a time.
+    async fn lock_tokens(&self) -> Result<Transaction<'_, Postgres>, Error> {
+        let mut transaction = self.vital.begin().await?;
+        sqlx::query("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+
+    async fn was_last_admin(&self, connection: &mut PgConnection, id: &str) -> Result<bool, Error> {
+        let is_admin = sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT 1 FROM tokens
+                   WHERE id = $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()) AS "is!""#,
+            id,
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(is_admin && admins_beside(connection, id).await? == 0)
+    }
+}
+
+/// Tokens that may administer now, but for one.
+async fn admins_beside(connection: &mut PgConnection, id: &str) -> Result<i64, Error> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM tokens
+           WHERE id <> $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()"#,
+        id,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(count)
+}
+
+async fn insert(connection: &mut PgConnection, token: &StoredToken) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        token.id,
+        token.secret_sha256,
+        token.name,
+        &token.roles,
+        &token.scope,
+        token.created_at,
+        token.created_by,
+        token.expires_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn finish(
+    mut transaction: Transaction<'_, Postgres>,
+    changed: Option<StoredToken>,
+    by: &By,
+) -> Result<Revoked, Error> {
+    let Some(token) = changed else {
+        return Ok(Revoked::Unknown);
+    };
+    audit::note(&mut transaction, by, "done", &told(&token)).await?;
+    transaction.commit().await?;
+    Ok(Revoked::Done(Box::new(token)))
+}
+
+/// What the audit says of an act on a token.
+fn told(token: &StoredToken) -> String {
+    let scope = if token.scope.is_empty() {
+        "everything".to_owned()
+    } else {
+        token.scope.join(" ")
+    };
+    let end = match token.revoked_at {
+        Some(_) => "revoked".to_owned(),
+        None => format!("until {}", token.expires_at.date()),
+    };
+    format!(
+        "token {} of {}: {} on {scope}, {end}",
+        token.id,
+        token.name,
+        token.roles.join(",")
+    )
+}

@@ -1,0 +1,79 @@
+//! Callers with tokens, on a server that lets in nobody without.
+
+use dateline::{
+    client::{Client, Connection},
+    proto::v1::{CreateTokenRequest, Role, Token},
+    server::Config,
+};
+use prost_types::Timestamp;
+
+use crate::{
+    life::hands::in_ms,
+    rig::{Site, config, database, site_on},
+};
+
+/// A server that is open, to set things up, and one on the same database that asks for credentials.
+pub struct Two {
+    pub open: Site,
+    pub url: String,
+    pub closed: Site,
+}
+
+/// Both, on a database of their own.
+pub async fn two() -> Two {
+    two_with(|_| {}).await
+}
+
+/// Both; the one that asks for credentials is set up further.
+pub async fn two_with(set: impl FnOnce(&mut Config)) -> Two {
+    let url = database().await;
+    let open = site_on(config(&url)).await;
+    let mut settings = config(&url);
+    settings.access.required = true;
+    set(&mut settings);
+    let closed = site_on(settings).await;
+    Two { open, url, closed }
+}
+
+/// In an hour.
+pub fn in_an_hour() -> Timestamp {
+    in_ms(3_600_000)
+}
+
+/// A new token: what is told of it, and its secret.
+pub async fn token(admin: &Client, roles: &[Role], scope: &[&str]) -> (Token, String) {
+    token_until(admin, roles, scope, in_an_hour()).await
+}
+
+/// The same, with an end of its own.
+pub async fn token_until(
+    admin: &Client,
+    roles: &[Role],
+    scope: &[&str],
+    end: Timestamp,
+) -> (Token, String) {
+    let request = CreateTokenRequest {
+        name: "tester".into(),
+        roles: roles.iter().map(|role| i32::from(*role)).collect(),
+        scope: scope.iter().map(ToString::to_string).collect(),
+        expire_time: Some(end),
+    };
+    let answer = admin.clone().admin.create_token(request).await.unwrap();
+    let answer = answer.into_inner();
+    (answer.token.unwrap(), answer.secret)
+}
+
+/// A client that shows a token.
+pub async fn client(address: &str, secret: &str) -> Client {
+    let connection = Connection {
+        token: Some(secret.to_owned().into()),
+        ..Connection::from(address)
+    };
+    Client::connect_with(&connection).await.unwrap()
+}
+
+/// A client with a new token of these roles.
+pub async fn caller(two: &Two, roles: &[Role], scope: &[&str]) -> Client {
+    let (_, secret) = token(&two.open.client, roles, scope).await;
+    client(&two.closed.address, &secret).await
+}

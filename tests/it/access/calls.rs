@@ -1,0 +1,409 @@
+//! The calls of the matrix: each method of the schema, in each of its views, and each write of a commit.
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        BatchGetRecordsRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
+        CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
+        ForkFeedRequest, GetFeedRequest, GetRecordRequest, ListAuditEntriesRequest,
+        ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, LoadRecordsRequest,
+        MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest,
+        RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
+        SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest,
+        UpdateTokenRequest, View, WatchRequest, Write, compact_feed_request::Before,
+        watch_request::Start,
+    },
+};
+use tonic::{Status, Streaming};
+
+use super::{callers::in_an_hour, stage::Cast};
+use crate::{
+    gold::version,
+    life::hands::{
+        commit_of, correct, create, delete, mask, merge, publish, purge, restore, retract, saying,
+        send_back, submit, text_field, unmerge, update,
+    },
+    rig::PATIENCE,
+};
+
+/// What came of a call: everything that was answered, as text, or the refusal.
+pub type Outcome = Result<String, Status>;
+
+fn text<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Outcome {
+    answer.map(|answer| format!("{:?}", answer.into_inner()))
+}
+
+/// The view that a call names.
+pub fn view(call: &str) -> View {
+    if call.ends_with(" desk") {
+        View::Desk
+    } else {
+        View::Published
+    }
+}
+
+/// Calls about one record.
+pub const OF_ONE: &[&str] = &[
+    "GetRecord",
+    "GetRecord desk",
+    "GetRecord at",
+    "GetRecord at desk",
+    "GetRecord as of",
+    "GetRecord as of desk",
+    "BatchGetRecords",
+    "BatchGetRecords desk",
+    "ListRevisions",
+    "ListRevisions desk",
+    "DiffRevisions",
+    "DiffRevisions desk",
+    "CreateRecord",
+    "UpdateRecord",
+    "DeleteRecord",
+    "SubmitRecords",
+    "SendBackRecords",
+    "PublishRecords",
+    "CorrectRecord",
+    "RetractRecords",
+    "MergeRecord",
+    "UnmergeRecord",
+    "RestoreRecord",
+    "PurgeRecord",
+    "Commit create",
+    "Commit update",
+    "Commit delete",
+    "Commit submit",
+    "Commit send back",
+    "Commit publish",
+    "Commit correct",
+    "Commit retract",
+    "Commit merge",
+    "Commit unmerge",
+    "Commit restore",
+    "Commit purge",
+];
+
+/// Calls that tell of all records.
+pub const OF_ALL: &[&str] = &[
+    "ListRecords",
+    "ListRecords desk",
+    "Watch",
+    "Watch desk",
+    "Watch snapshot",
+    "Watch snapshot desk",
+    "Export",
+    "Export desk",
+];
+
+/// Calls that tell of none.
+pub const OF_NONE: &[&str] = &[
+    "GetFeed",
+    "GetFeed desk",
+    "CompactFeed",
+    "ForkFeed",
+    "LoadRecords",
+    "CreateToken",
+    "ListTokens",
+    "UpdateToken",
+    "RevokeToken",
+    "ListAuditEntries",
+];
+
+pub async fn read_one(client: &mut Client, call: &str, name: String, head: i64) -> Outcome {
+    let at = view(call).into();
+    let get = GetRecordRequest {
+        name: name.clone(),
+        view: at,
+        no_redirect: true,
+        ..GetRecordRequest::default()
+    };
+    match call.trim_end_matches(" desk") {
+        "GetRecord" => text(client.records.get_record(get).await),
+        "GetRecord at" => {
+            let revision = Some(2);
+            text(
+                client
+                    .records
+                    .get_record(GetRecordRequest { revision, ..get })
+                    .await,
+            )
+        }
+        "GetRecord as of" => {
+            let as_of = Some(head);
+            text(
+                client
+                    .records
+                    .get_record(GetRecordRequest { as_of, ..get })
+                    .await,
+            )
+        }
+        "BatchGetRecords" => {
+            let request = BatchGetRecordsRequest {
+                names: vec![name],
+                view: at,
+                ..BatchGetRecordsRequest::default()
+            };
+            text(client.records.batch_get_records(request).await)
+        }
+        "ListRevisions" => {
+            let request = ListRevisionsRequest {
+                name,
+                view: at,
+                ..ListRevisionsRequest::default()
+            };
+            text(client.records.list_revisions(request).await)
+        }
+        "DiffRevisions" => {
+            let request = DiffRevisionsRequest {
+                name,
+                view: at,
+                from_revision: 2,
+                to_revision: 2,
+            };
+            text(client.records.diff_revisions(request).await)
+        }
+        other => panic!("no call {other}"),
+    }
+}
+
+fn write_of(verb: &str, cast: &Cast, winner: &dateline::proto::v1::Record) -> Write {
+    let record = &cast.record;
+    let changed = saying(record, &format!("changed {}", cast.stand.words()));
+    match verb {
+        "create" => create(record),
+        "update" => update(&changed, &[text_field(record)]),
+        "delete" => delete(record),
+        "submit" => submit(record),
+        "send back" => send_back(record, "again"),
+        "publish" => publish(record),
+        "correct" => correct(&changed, &[text_field(record)], "mistaken"),
+        "retract" => retract(record, "mistaken", false),
+        "merge" => merge(record, winner),
+        "unmerge" => unmerge(record),
+        "restore" => restore(record, 1, "better before"),
+        "purge" => purge(record, false),
+        other => panic!("no write {other}"),
+    }
+}
+
+pub async fn write_one(
+    client: &mut Client,
+    call: &str,
+    cast: &Cast,
+    winner: &dateline::proto::v1::Record,
+) -> Outcome {
+    if let Some(verb) = call.strip_prefix("Commit ") {
+        let mut request = commit_of(vec![write_of(verb, cast, winner)]);
+        request.validate_only = true;
+        return text(client.editorial.commit(request).await);
+    }
+    let (record, validate_only) = (cast.record.clone(), true);
+    let records = vec![version(&record)];
+    let of = Some(version(&record));
+    let changed = Some(saying(&record, &format!("changed {}", cast.stand.words())));
+    let update_mask = mask(&[text_field(&record)]);
+    let note = "mistaken".to_owned();
+    macro_rules! call {
+        ($service:ident . $method:ident, $request:ident { $($field:ident $(: $value:expr)?),* }) => {
+            text(client.$service.$method($request {
+                validate_only,
+                $($field $(: $value)?,)*
+                ..$request::default()
+            }).await)
+        };
+    }
+    match call {
+        "CreateRecord" => {
+            call!(
+                records.create_record,
+                CreateRecordRequest {
+                    record: Some(record)
+                }
+            )
+        }
+        "UpdateRecord" => call!(
+            records.update_record,
+            UpdateRecordRequest {
+                record: changed,
+                update_mask
+            }
+        ),
+        "DeleteRecord" => {
+            let version = version(&record);
+            call!(
+                records.delete_record,
+                DeleteRecordRequest {
+                    name: version.name,
+                    etag: version.etag
+                }
+            )
+        }
+        "SubmitRecords" => call!(editorial.submit_records, SubmitRecordsRequest { records }),
+        "SendBackRecords" => call!(
+            editorial.send_back_records,
+            SendBackRecordsRequest { records, note }
+        ),
+        "PublishRecords" => call!(editorial.publish_records, PublishRecordsRequest { records }),
+        "CorrectRecord" => {
+            call!(
+                editorial.correct_record,
+                CorrectRecordRequest {
+                    record: changed,
+                    update_mask,
+                    note
+                }
+            )
+        }
+        "RetractRecords" => call!(
+            editorial.retract_records,
+            RetractRecordsRequest { records, note }
+        ),
+        "MergeRecord" => {
+            let into = Some(version(winner));
+            call!(
+                editorial.merge_record,
+                MergeRecordRequest {
+                    record: of,
+                    into,
+                    note
+                }
+            )
+        }
+        "UnmergeRecord" => call!(
+            editorial.unmerge_record,
+            UnmergeRecordRequest { record: of, note }
+        ),
+        "RestoreRecord" => {
+            call!(
+                editorial.restore_record,
+                RestoreRecordRequest {
+                    record: of,
+                    revision: 1,
+                    note
+                }
+            )
+        }
+        "PurgeRecord" => call!(
+            editorial.purge_record,
+            PurgeRecordRequest { record: of, note }
+        ),
+        other => panic!("no call {other}"),
+    }
+}
+
+/// Reads a stream until it has told everything there is.
+pub async fn drained<T: std::fmt::Debug>(
+    answer: Result<tonic::Response<Streaming<T>>, Status>,
+    is_last: impl Fn(&T) -> bool,
+) -> Outcome {
+    let mut stream = answer?.into_inner();
+    let mut all = String::new();
+    let reading = async {
+        while let Some(message) = stream.message().await? {
+            all.push_str(&format!("{message:?}\n"));
+            if is_last(&message) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    };
+    let read: Result<(), Status> = tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    read.map(|()| all)
+}
+
+pub async fn read_all(client: &mut Client, call: &str) -> Outcome {
+    let at = view(call).into();
+    let watch = |origin: Origin| WatchRequest {
+        view: at,
+        start: Some(Start::Origin(origin.into())),
+        ..WatchRequest::default()
+    };
+    match call.trim_end_matches(" desk") {
+        "ListRecords" => {
+            let request = ListRecordsRequest {
+                view: at,
+                page_size: 1000,
+                ..ListRecordsRequest::default()
+            };
+            text(client.records.list_records(request).await)
+        }
+        "Watch" => {
+            let answer = client.feed.watch(watch(Origin::Beginning)).await;
+            let at_head = |message: &dateline::proto::v1::WatchResponse| {
+                let head = message.checkpoint.as_ref();
+                head.is_some_and(|head| head.sequence > 0 && head.sequence == head.head_sequence)
+            };
+            drained(answer, at_head).await
+        }
+        "Watch snapshot" => {
+            let answer = client.feed.watch(watch(Origin::Snapshot)).await;
+            let caught_up = |message: &dateline::proto::v1::WatchResponse| {
+                message
+                    .checkpoint
+                    .as_ref()
+                    .is_some_and(|point| point.caught_up)
+            };
+            drained(answer, caught_up).await
+        }
+        "Export" => {
+            let request = ExportRequest {
+                view: at,
+                ..ExportRequest::default()
+            };
+            drained(client.exports.export(request).await, |part| part.complete).await
+        }
+        other => panic!("no call {other}"),
+    }
+}
+
+pub async fn other(client: &mut Client, call: &str) -> Outcome {
+    match call.trim_end_matches(" desk") {
+        "GetFeed" => {
+            let view = view(call).into();
+            text(client.feed.get_feed(GetFeedRequest { view }).await)
+        }
+        "CompactFeed" => {
+            let request = CompactFeedRequest {
+                before: Some(Before::DeskSequence(1)),
+                validate_only: true,
+            };
+            text(client.admin.compact_feed(request).await)
+        }
+        "ForkFeed" => {
+            let feed = uuid::Uuid::nil().to_string();
+            text(client.admin.fork_feed(ForkFeedRequest { feed }).await)
+        }
+        "LoadRecords" => text(
+            client
+                .admin
+                .load_records(LoadRecordsRequest::default())
+                .await,
+        ),
+        "CreateToken" => {
+            let request = CreateTokenRequest {
+                name: "other".into(),
+                roles: vec![Role::Reader.into()],
+                expire_time: Some(in_an_hour()),
+                ..CreateTokenRequest::default()
+            };
+            text(client.admin.create_token(request).await)
+        }
+        "ListTokens" => text(client.admin.list_tokens(ListTokensRequest::default()).await),
+        "UpdateToken" => {
+            let request = UpdateTokenRequest {
+                id: "aaaaaaaa".into(),
+                roles: vec![Role::Reader.into()],
+                ..UpdateTokenRequest::default()
+            };
+            text(client.admin.update_token(request).await)
+        }
+        "RevokeToken" => {
+            let id = "aaaaaaaa".into();
+            text(client.admin.revoke_token(RevokeTokenRequest { id }).await)
+        }
+        "ListAuditEntries" => {
+            let request = ListAuditEntriesRequest::default();
+            text(client.admin.list_audit_entries(request).await)
+        }
+        other => panic!("no call {other}"),
+    }
+}

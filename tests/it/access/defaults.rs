@@ -1,0 +1,161 @@
+//! Safe unless told otherwise: what a server does when nobody says how, and what the programs never show.
+
+use std::process::{Command, Output};
+
+use super::callers::{in_an_hour, two};
+use crate::rig::{PROGRAM, scratch};
+use dateline::proto::v1::{CreateTokenRequest, Role};
+
+fn dateline(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(args);
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .join("\n")
+}
+
+#[test]
+fn an_address_that_others_reach_needs_tls_or_a_flag_that_says_what_it_does() {
+    let refused = dateline(&["serve", "--listen", "0.0.0.0:0"], &[]);
+    assert!(!refused.status.success());
+    let text = text(&refused);
+    assert!(
+        text.contains("--tls-cert") && text.contains("--insecure-listen"),
+        "{text}"
+    );
+}
+
+#[test]
+fn settings_of_access_that_contradict_each_other_are_refused() {
+    for (args, words) in [
+        (
+            &["--open-to-everybody", "--require-credentials"][..],
+            "cannot be used with",
+        ),
+        (
+            &["--open-to-everybody", "--first-token-file", "x"],
+            "asks nobody",
+        ),
+        (
+            &["--jwt-issuer", "https://issuer.example"],
+            "--jwt-audience",
+        ),
+        (&["--jwt-keys", "keys.json"], "--jwt-issuer"),
+        (&["--client-roles", "roles.yaml"], "--client-ca"),
+    ] {
+        let args: Vec<_> = ["serve", "--listen", "127.0.0.1:0"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        let refused = dateline(&args, &[]);
+        let text = text(&refused);
+        assert!(
+            !refused.status.success() && text.contains(words),
+            "{args:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn no_command_takes_a_secret_as_an_argument() {
+    for command in ["get", "watch", "import", "export", "token"] {
+        let help = text(&dateline(
+            &[command, "--help"],
+            &[("DATELINE_TOKEN", "dateline_shown_nowhere")],
+        ));
+        assert!(help.contains("--token-file"), "{command}");
+        assert!(
+            !help.contains("--token ") && !help.contains("shown_nowhere"),
+            "{command}: {help}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_comes_from_a_file_or_the_environment() {
+    let two = two().await;
+    let request = CreateTokenRequest {
+        name: "cli".into(),
+        roles: vec![Role::Reader.into()],
+        expire_time: Some(in_an_hour()),
+        ..CreateTokenRequest::default()
+    };
+    let secret = two
+        .open
+        .client
+        .clone()
+        .admin
+        .create_token(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .secret;
+    let (_scratch, directory) = scratch();
+    let file = directory.join("token");
+    std::fs::write(&file, format!("{secret}\n")).unwrap();
+    let server = two.closed.address.clone();
+    let run = move |args: Vec<String>, environment: Vec<(&'static str, String)>| {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || {
+            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            let args = [&args[..], &["--server", &server]].concat();
+            let environment: Vec<_> = environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            dateline(&args, &environment)
+        })
+    };
+    let list = || vec!["list".to_owned()];
+    let none = run(list(), vec![]).await.unwrap();
+    assert!(!none.status.success());
+    assert!(text(&none).contains("authorization"), "{}", text(&none));
+    let by_environment = run(list(), vec![("DATELINE_TOKEN", secret.clone())])
+        .await
+        .unwrap();
+    assert!(by_environment.status.success(), "{}", text(&by_environment));
+    let args = [
+        list(),
+        vec!["--token-file".to_owned(), file.display().to_string()],
+    ]
+    .concat();
+    let by_file = run(args, vec![]).await.unwrap();
+    assert!(by_file.status.success(), "{}", text(&by_file));
+    let missing = [
+        list(),
+        vec!["--token-file".to_owned(), "/nowhere/token".to_owned()],
+    ]
+    .concat();
+    let missing = run(missing, vec![]).await.unwrap();
+    assert!(
+        !missing.status.success() && text(&missing).contains("/nowhere/token"),
+        "{}",
+        text(&missing)
+    );
+    // What a reader may not do is said, with what it takes; the feed shows what it may.
+    let token = run(
+        vec!["token".into(), "list".into()],
+        vec![("DATELINE_TOKEN", secret.clone())],
+    )
+    .await
+    .unwrap();
+    assert!(text(&token).contains("role admin"), "{}", text(&token));
+    let feed = run(
+        vec!["feed".into()],
+        vec![("DATELINE_TOKEN", secret.clone())],
+    )
+    .await
+    .unwrap();
+    assert!(feed.status.success(), "{}", text(&feed));
+    for output in [&none, &by_environment, &by_file, &token, &feed] {
+        assert!(!text(output).contains(&secret[20..]));
+    }
+}

@@ -1,0 +1,271 @@
+//! A reader on every kind of call, while a record is under embargo and when it is lifted: nothing of it before,
+//! everything after, once.
+
+use std::collections::BTreeMap;
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        BatchGetRecordsRequest, DiffRevisionsRequest, ExportRequest, GetFeedRequest,
+        ListRecordsRequest, ListRevisionsRequest, Origin, Role, View, WatchRequest, WatchResponse,
+        watch_request::Start,
+    },
+};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+use tonic_types::StatusExt;
+
+use super::callers::{caller, two};
+use crate::{
+    life::hands::{
+        actor, get_request, in_ms, lay_base, make, on_desk, one, publish_at, saying, shown, until,
+    },
+    rig::{PATIENCE, meta},
+};
+
+const NAME: &str = "actors/embargoed";
+const WORDS: &str = "words that nobody may read yet";
+
+/// Everything that a reader can ask, as text, by the name of the call.
+async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, String> {
+    let mut records = client.records.clone();
+    let mut told = BTreeMap::new();
+    let said = |answer: Result<String, Status>| match answer {
+        Ok(text) => text,
+        Err(status) => format!(
+            "{:?} {} {:?}",
+            status.code(),
+            status.message(),
+            status.get_error_details()
+        ),
+    };
+    macro_rules! ask {
+        ($call:expr, $answer:expr) => {
+            told.insert(
+                $call,
+                said(
+                    $answer
+                        .await
+                        .map(|answer| format!("{:?}", answer.into_inner())),
+                ),
+            );
+        };
+    }
+    ask!(
+        "GetRecord",
+        records.get_record(get_request(NAME, View::Published))
+    );
+    let mut request = get_request(NAME, View::Published);
+    request.revision = Some(revision);
+    ask!("GetRecord at", records.get_record(request));
+    let request = BatchGetRecordsRequest {
+        names: vec![NAME.into()],
+        ..BatchGetRecordsRequest::default()
+    };
+    ask!("BatchGetRecords", records.batch_get_records(request));
+    ask!(
+        "ListRecords",
+        records.list_records(ListRecordsRequest::default())
+    );
+    let request = ListRevisionsRequest {
+        name: NAME.into(),
+        ..ListRevisionsRequest::default()
+    };
+    ask!("ListRevisions", records.list_revisions(request));
+    let request = DiffRevisionsRequest {
+        name: NAME.into(),
+        from_revision: 1,
+        to_revision: revision,
+        ..DiffRevisionsRequest::default()
+    };
+    ask!("DiffRevisions", records.diff_revisions(request));
+    ask!(
+        "GetFeed",
+        client.clone().feed.get_feed(GetFeedRequest::default())
+    );
+    for origin in [Origin::Beginning, Origin::Snapshot] {
+        let text = streamed(client, origin).await;
+        told.insert(
+            if origin == Origin::Snapshot {
+                "Watch snapshot"
+            } else {
+                "Watch"
+            },
+            text,
+        );
+    }
+    let mut export = client
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let mut text = String::new();
+    while let Some(part) = export.message().await.unwrap() {
+        text.push_str(&format!("{part:?}"));
+    }
+    told.insert("Export", text);
+    told
+}
+
+async fn streamed(client: &Client, origin: Origin) -> String {
+    let request = WatchRequest {
+        start: Some(Start::Origin(origin.into())),
+        ..WatchRequest::default()
+    };
+    let mut stream = client
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let mut text = String::new();
+    loop {
+        let message = next(&mut stream).await;
+        text.push_str(&format!("{message:?}"));
+        let is_done = message.checkpoint.as_ref().is_some_and(|point| {
+            point.caught_up
+                || origin == Origin::Beginning
+                    && point.sequence > 0
+                    && point.sequence == point.head_sequence
+        });
+        if is_done {
+            return text;
+        }
+    }
+}
+
+async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
+    let message = tokio::time::timeout(PATIENCE, stream.message()).await;
+    message
+        .expect("a message or a checkpoint comes")
+        .unwrap()
+        .unwrap()
+}
+
+/// A text without what differs between any two times.
+fn without_times(text: &str) -> String {
+    let times =
+        regex::Regex::new(r"(Timestamp|Duration) \{[^}]*\}|cursor: \x22[^\x22]*\x22").unwrap();
+    times.replace_all(text, "_").into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everything_once_after() {
+    let two = two().await;
+    let desk = &two.open.client;
+    lay_base(desk).await;
+    let reader = caller(&two, &[Role::Exporter], &[]).await;
+    until("the other server has heard of the base", async || {
+        let feed = reader
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .unwrap();
+        feed.into_inner().head_sequence == 3
+    })
+    .await;
+    let mut follower = reader
+        .clone()
+        .feed
+        .watch(WatchRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    next(&mut follower).await;
+
+    // While there is no such record, while it is a draft, and under embargo: the same to a reader.
+    let absent = everything(&reader, 2).await;
+    let draft = make(desk, &[saying(&actor("embargoed"), WORDS)])
+        .await
+        .swap_remove(0);
+    let as_draft = everything(&reader, 2).await;
+    let embargoed = one(desk, publish_at(&draft, Some(in_ms(3_600_000)))).await;
+    let under_embargo = everything(&reader, 2).await;
+    for (call, text) in &absent {
+        for other in [&as_draft, &under_embargo] {
+            assert_eq!(
+                without_times(&other[call]),
+                without_times(text),
+                "{call} tells of a hidden record"
+            );
+        }
+        assert!(!text.contains(WORDS));
+    }
+
+    // Lifted at a time, while a reader asks without a pause.
+    let (told, mut asked) = mpsc::channel(1_000_000);
+    let asking = {
+        let reader = reader.clone();
+        tokio::spawn(async move {
+            loop {
+                let answer = reader
+                    .clone()
+                    .records
+                    .get_record(get_request(NAME, View::Published))
+                    .await;
+                let is_there = answer.is_ok();
+                if told.send(is_there).await.is_err() || is_there {
+                    return;
+                }
+            }
+        })
+    };
+    let lift = in_ms(1500);
+    one(desk, publish_at(&embargoed, Some(lift))).await;
+    let mut answers = Vec::new();
+    let collecting = async {
+        while let Some(answer) = asked.recv().await {
+            answers.push(answer);
+        }
+    };
+    tokio::time::timeout(PATIENCE, collecting)
+        .await
+        .expect("the embargo is lifted");
+    asking.await.unwrap();
+    assert!(
+        answers.len() > 1 && answers.is_sorted(),
+        "it was there, and gone again"
+    );
+    let lifted = on_desk(desk, NAME).await;
+    let published = meta(&lifted).publish_time.unwrap();
+    assert!(
+        (published.seconds, published.nanos) >= (lift.seconds, lift.nanos),
+        "before its time"
+    );
+
+    // To who follows, once.
+    shown(desk, &actor("after-it")).await;
+    let mut changes = Vec::new();
+    while !changes
+        .iter()
+        .any(|change: &dateline::proto::v1::Change| change.name == "actors/after-it")
+    {
+        changes.extend(next(&mut follower).await.changes);
+    }
+    let of_it: Vec<_> = changes
+        .iter()
+        .filter(|change| change.name == NAME)
+        .collect();
+    assert_eq!(of_it.len(), 1, "{of_it:#?}");
+    assert!(format!("{of_it:?}").contains(WORDS));
+
+    let revision = meta(&lifted).revision;
+    let after = everything(&reader, revision).await;
+    for (call, text) in &after {
+        match *call {
+            "GetFeed" | "ListRevisions" => {}
+            // Nobody but the desk saw an earlier one.
+            "DiffRevisions" => assert!(text.contains("NotFound"), "{text}"),
+            _ => assert_eq!(text.matches(WORDS).count(), 1, "{call}: {text}"),
+        }
+    }
+    assert!(
+        after["ListRevisions"].contains(&format!("revision: {revision}")),
+        "{}",
+        after["ListRevisions"]
+    );
+}

@@ -1,0 +1,360 @@
+//! JWT of an issuer: what is taken, and the many that are not.
+
+use std::{path::Path, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use dateline::{
+    access::{Algorithm, JwtSettings},
+    proto::v1::{GetFeedRequest, View, WatchRequest},
+};
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tonic::Code;
+
+use super::callers::{Two, client, two_with};
+use crate::{
+    life::hands::{Refused, actor, create, refused, until},
+    rig::scratch,
+};
+
+const ISSUER: &str = "https://issuer.example";
+const AUDIENCE: &str = "dateline";
+
+/// A key of the issuer.
+struct Signer {
+    id: &'static str,
+    pair: EcdsaKeyPair,
+}
+
+impl Signer {
+    fn new(id: &'static str) -> Self {
+        let random = SystemRandom::new();
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+                .unwrap();
+        Self { id, pair }
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        json!({
+            "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.id,
+            "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..65]),
+        })
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = self
+            .pair
+            .sign(&SystemRandom::new(), message.as_bytes())
+            .unwrap();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn header(&self) -> Value {
+        json!({"alg": "ES256", "typ": "JWT", "kid": self.id})
+    }
+}
+
+fn keys(signers: &[&Signer]) -> String {
+    let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
+    // A symmetric key among them is nobody's.
+    let symmetric =
+        json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode("secret")});
+    let all = [keys, vec![symmetric]].concat();
+    json!({"keys": all}).to_string()
+}
+
+fn now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "somebody", "nbf": now() - 10, "exp": now() + 600,
+        "dateline_roles": ["reader", "offline_access"],
+    })
+}
+
+/// The good claims with another value for one, or without it.
+fn with(name: &str, value: Value) -> Value {
+    let mut all = claims();
+    let object = all.as_object_mut().unwrap();
+    if value.is_null() {
+        object.remove(name);
+    } else {
+        object.insert(name.to_owned(), value);
+    }
+    all
+}
+
+fn settings(keys: &str) -> JwtSettings {
+    JwtSettings {
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        keys: keys.into(),
+        algorithm: Algorithm::Es256,
+        roles_claim: "dateline_roles".into(),
+        scope_claim: "dateline_scope".into(),
+    }
+}
+
+async fn site_with(keys: &str) -> Two {
+    two_with(|config| config.access.jwt = Some(settings(keys))).await
+}
+
+async fn site_with_file(path: &Path, signers: &[&Signer]) -> Two {
+    std::fs::write(path, keys(signers)).unwrap();
+    site_with(path.to_str().unwrap()).await
+}
+
+async fn call(two: &Two, token: &str) -> Result<(), Refused> {
+    let caller = client(&two.closed.address, token).await;
+    let answer = caller
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await;
+    answer.map(drop).map_err(Refused::from)
+}
+
+#[tokio::test]
+async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
+    let (_scratch, directory) = scratch();
+    let signer = Signer::new("one");
+    let two = site_with_file(&directory.join("keys.json"), &[&signer]).await;
+    let token = signer.sign(&signer.header(), &claims());
+    call(&two, &token).await.unwrap();
+    let reader = client(&two.closed.address, &token).await;
+    let refusal = refused(&reader, vec![create(&actor("a"))]).await;
+    refusal.is(Code::PermissionDenied, "ROLE_REQUIRED");
+    let desk = GetFeedRequest {
+        view: View::Desk.into(),
+    };
+    let status = reader.clone().feed.get_feed(desk).await.unwrap_err();
+    Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
+    // A list of audiences with us in it, and a role that is a single word.
+    let list = with("aud", json!(["other", AUDIENCE]));
+    call(&two, &signer.sign(&signer.header(), &list))
+        .await
+        .unwrap();
+    let word = with("dateline_roles", json!("editor"));
+    let editor = client(&two.closed.address, &signer.sign(&signer.header(), &word)).await;
+    editor.clone().feed.get_feed(desk).await.unwrap();
+    let narrow = with("dateline_scope", json!(["lang:en"]));
+    let narrow = client(&two.closed.address, &signer.sign(&signer.header(), &narrow)).await;
+    let feed = narrow
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(feed.into_inner().digest, None, "it is narrowed");
+    // A role that is none is none.
+    for roles in [
+        json!(null),
+        json!([]),
+        json!(["Reader"]),
+        json!(["admin "]),
+        json!([["admin"]]),
+        json!({"reader": true}),
+    ] {
+        let token = signer.sign(&signer.header(), &with("dateline_roles", roles.clone()));
+        let refused = call(&two, &token).await.unwrap_err();
+        assert_eq!(refused.reason, "ROLE_REQUIRED", "{roles}");
+    }
+}
+
+#[tokio::test]
+async fn a_jwt_that_is_not_quite_right_is_nobodys() {
+    let (_scratch, directory) = scratch();
+    let (signer, stranger) = (Signer::new("one"), Signer::new("one"));
+    let two = site_with_file(&directory.join("keys.json"), &[&signer]).await;
+    let header = signer.header();
+    let mut bad = Vec::new();
+    for (name, value) in [
+        ("iss", json!("https://other.example")),
+        ("iss", json!(null)),
+        ("aud", json!("other")),
+        ("aud", json!(["other"])),
+        ("aud", json!(null)),
+        ("sub", json!(null)),
+        ("sub", json!("")),
+        ("sub", json!("a\nb")),
+        ("exp", json!(null)),
+        ("exp", json!("soon")),
+        ("exp", json!(now() + 48 * 3600)),
+        ("nbf", json!(null)),
+        ("nbf", json!(now() + 300)),
+        ("dateline_scope", json!(["kind:events"])),
+    ] {
+        bad.push((
+            format!("{name} {value}"),
+            signer.sign(&header, &with(name, value)),
+        ));
+    }
+    for (name, value) in [
+        ("jku", json!("http://127.0.0.1:1/keys")),
+        ("x5u", json!("http://127.0.0.1:1/keys")),
+        ("jwk", stranger.jwk()),
+        ("kid", json!("other")),
+        ("kid", json!("symmetric")),
+        ("typ", json!("dpop+jwt")),
+        ("crit", json!(["exp"])),
+        ("alg", json!("none")),
+        ("alg", json!("HS256")),
+        ("alg", json!("RS256")),
+        ("alg", json!("ES384")),
+    ] {
+        let mut header = header.clone();
+        header[name] = value.clone();
+        bad.push((
+            format!("header {name} {value}"),
+            signer.sign(&header, &claims()),
+        ));
+    }
+    bad.push(("another key".into(), stranger.sign(&header, &claims())));
+    let good = signer.sign(&header, &claims());
+    let (message, _) = good.rsplit_once('.').unwrap();
+    bad.push(("no signature".into(), format!("{message}.")));
+    // Signed with what everybody knows, as if it were a secret.
+    let secret = signer.pair.public_key().as_ref();
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let forged = format!(
+        "{}.{}",
+        part(&json!({"alg": "HS256", "typ": "JWT", "kid": "one"})),
+        part(&claims())
+    );
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let tag = URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, forged.as_bytes()));
+    bad.push(("HS256 by the public key".into(), format!("{forged}.{tag}")));
+    let swapped = {
+        let other = signer.sign(&header, &with("dateline_roles", json!(["admin"])));
+        let payload = other.split('.').nth(1).unwrap().to_owned();
+        let parts: Vec<_> = good.split('.').collect();
+        format!("{}.{payload}.{}", parts[0], parts[2])
+    };
+    bad.push(("other claims".into(), swapped));
+    for (what, token) in bad {
+        let refused = call(&two, &token).await.expect_err(&what);
+        assert_eq!(
+            (refused.code, refused.reason.as_str()),
+            (Code::Unauthenticated, "TOKEN_INVALID"),
+            "{what}"
+        );
+    }
+    let expired = signer.sign(&header, &with("exp", json!(now() - 60)));
+    let refused = call(&two, &expired).await.unwrap_err();
+    refused.is(Code::Unauthenticated, "TOKEN_EXPIRED");
+    // Clocks may be apart a little.
+    call(&two, &signer.sign(&header, &with("nbf", json!(now() + 10))))
+        .await
+        .unwrap();
+    call(&two, &good).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
+    let (_scratch, directory) = scratch();
+    let path = directory.join("keys.json");
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let two = site_with_file(&path, &[&old]).await;
+    let token = old.sign(&old.header(), &claims());
+    let caller = client(&two.closed.address, &token).await;
+    let mut stream = caller
+        .clone()
+        .feed
+        .watch(WatchRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    stream.message().await.unwrap().unwrap();
+    let newer = new.sign(&new.header(), &claims());
+    call(&two, &newer)
+        .await
+        .unwrap_err()
+        .is(Code::Unauthenticated, "TOKEN_INVALID");
+    // A file that is broken changes nothing.
+    std::fs::write(&path, "{").unwrap();
+    until("the broken file was looked at", async || {
+        call(&two, &token).await.is_ok()
+    })
+    .await;
+    std::fs::write(&path, keys(&[&new])).unwrap();
+    let ended = async {
+        loop {
+            if let Err(status) = stream.message().await {
+                return Refused::from(status);
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(5), ended)
+        .await
+        .expect("within 5 s");
+    ended.is(Code::Unauthenticated, "TOKEN_REVOKED");
+    until("the new key is known", async || {
+        call(&two, &newer).await.is_ok()
+    })
+    .await;
+    call(&two, &token)
+        .await
+        .unwrap_err()
+        .is(Code::Unauthenticated, "TOKEN_INVALID");
+}
+
+/// An issuer's address that answers with keys.
+async fn issuer(keys: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{keys}",
+                keys.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{address}/keys")
+}
+
+#[tokio::test]
+async fn keys_come_from_the_address_that_the_operator_named() {
+    let signer = Signer::new("one");
+    let two = site_with(&issuer(keys(&[&signer])).await).await;
+    call(&two, &signer.sign(&signer.header(), &claims()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_issuer_has_no_keys_does_not_start() {
+    let (_scratch, directory) = scratch();
+    let path = directory.join("keys.json");
+    for (text, words) in [
+        ("", "no JWK set"),
+        ("{\"keys\": []}", "no public key"),
+        ("[]", "no JWK set"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let mut config = crate::rig::config(&crate::rig::database().await);
+        config.access.jwt = Some(settings(path.to_str().unwrap()));
+        let started =
+            dateline::server::start(config, tokio_util::sync::CancellationToken::new()).await;
+        let error = started.err().expect("it does not start").to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}

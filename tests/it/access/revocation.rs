@@ -1,0 +1,239 @@
+//! What ends with credentials: their open streams, within 5 s, with a reason that says what to do.
+
+use std::time::Duration;
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        ExportRequest, GetFeedRequest, Origin, RevokeTokenRequest, Role, UpdateTokenRequest, View,
+        WatchRequest, WatchResponse, watch_request::Start,
+    },
+};
+use tonic::{Code, Streaming};
+
+use super::callers::{Two, client, token, token_until, two, two_with};
+use crate::life::hands::{Refused, actor, in_ms, make, on_desk};
+
+/// Longest that a stream may go on.
+const AT_MOST: Duration = Duration::from_secs(5);
+
+async fn watch(client: &Client, view: View) -> Streaming<WatchResponse> {
+    let request = WatchRequest {
+        view: view.into(),
+        start: Some(Start::Origin(Origin::Now.into())),
+        ..WatchRequest::default()
+    };
+    let mut stream = client
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner();
+    // Where it begins.
+    stream.message().await.unwrap().unwrap();
+    stream
+}
+
+/// Reads on until the stream ends; what came before, as text, and the refusal.
+async fn end_of(stream: &mut Streaming<WatchResponse>) -> (String, Refused) {
+    let mut all = String::new();
+    let reading = async {
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => all.push_str(&format!("{message:?}")),
+                Ok(None) => panic!("the stream ended as if all were well"),
+                Err(status) => return Refused::from(status),
+            }
+        }
+    };
+    let refused = tokio::time::timeout(AT_MOST, reading)
+        .await
+        .expect("the stream ends within 5 s");
+    (all, refused)
+}
+
+async fn revoke(two: &Two, id: &str) {
+    let request = RevokeTokenRequest { id: id.to_owned() };
+    two.open
+        .client
+        .clone()
+        .admin
+        .revoke_token(request)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn f10_an_open_stream_ends_when_its_token_is_revoked_and_others_go_on() {
+    let two = two().await;
+    let (gone, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let (_, other) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let mut ends = watch(&client(&two.closed.address, &secret).await, View::Published).await;
+    let mut stays = watch(&client(&two.closed.address, &other).await, View::Published).await;
+    // At another server of the same database than the one that has the stream.
+    revoke(&two, &gone.id).await;
+    let (_, refused) = end_of(&mut ends).await;
+    refused.is(Code::Unauthenticated, "TOKEN_REVOKED");
+    let again = client(&two.closed.address, &secret).await;
+    let status = again
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
+    crate::life::hands::lay_base(&two.open.client).await;
+    let message = stays.message().await.unwrap().unwrap();
+    assert!(!message.changes.is_empty(), "{message:?}");
+}
+
+#[tokio::test]
+async fn f10_a_desk_stream_ends_when_the_role_is_taken_away_and_tells_nothing_that_came_after() {
+    let two = two().await;
+    crate::life::hands::lay_base(&two.open.client).await;
+    let (token, secret) = token(&two.open.client, &[Role::Editor], &[]).await;
+    let editor = client(&two.closed.address, &secret).await;
+    let mut desk = watch(&editor, View::Desk).await;
+    let request = UpdateTokenRequest {
+        id: token.id,
+        roles: vec![Role::Reader.into()],
+        ..UpdateTokenRequest::default()
+    };
+    two.open
+        .client
+        .clone()
+        .admin
+        .update_token(request)
+        .await
+        .unwrap();
+    let (_, refused) = end_of(&mut desk).await;
+    refused.is(Code::Unauthenticated, "ACCESS_CHANGED");
+    make(&two.open.client, &[actor("unheard")]).await;
+    // With what is left it may read the wire, and not the desk.
+    watch(&editor, View::Published).await;
+    let request = WatchRequest {
+        view: View::Desk.into(),
+        ..WatchRequest::default()
+    };
+    let status = editor.clone().feed.watch(request).await.unwrap_err();
+    Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
+    let status = editor
+        .clone()
+        .records
+        .get_record(crate::life::hands::get_request(
+            "actors/unheard",
+            View::Desk,
+        ))
+        .await
+        .unwrap_err();
+    Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
+    on_desk(&two.open.client, "actors/unheard").await;
+}
+
+#[tokio::test]
+async fn f10_an_open_stream_ends_when_its_token_expires() {
+    let two = two().await;
+    let (_, secret) = token_until(&two.open.client, &[Role::Reader], &[], in_ms(2500)).await;
+    let mut stream = watch(&client(&two.closed.address, &secret).await, View::Published).await;
+    let mut refused = None;
+    let reading = async {
+        while refused.is_none() {
+            refused = stream.message().await.err().map(Refused::from);
+        }
+    };
+    tokio::time::timeout(AT_MOST + Duration::from_millis(2500), reading)
+        .await
+        .unwrap();
+    refused.unwrap().is(Code::Unauthenticated, "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn a_caller_has_so_many_streams_and_exports_and_gets_places_back() {
+    let two = two_with(|config| {
+        config.access.quotas.streams = 2;
+        config.access.quotas.exports = 1;
+    })
+    .await;
+    let (_, secret) = token(&two.open.client, &[Role::Exporter], &[]).await;
+    let caller = client(&two.closed.address, &secret).await;
+    let first = watch(&caller, View::Published).await;
+    let _second = watch(&caller, View::Published).await;
+    let third = caller.clone().feed.watch(WatchRequest::default()).await;
+    let refused = Refused::from(third.unwrap_err());
+    refused.is(Code::ResourceExhausted, "TOO_MANY_STREAMS");
+    assert!(
+        refused.message.contains("--streams-per-identity"),
+        "{refused:?}"
+    );
+    drop(first);
+    crate::life::hands::until("a place is free again", async || {
+        caller
+            .clone()
+            .feed
+            .watch(WatchRequest::default())
+            .await
+            .is_ok()
+    })
+    .await;
+    let mut export = caller
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let other = caller
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await;
+    Refused::from(other.unwrap_err()).is(Code::ResourceExhausted, "TOO_MANY_EXPORTS");
+    while export.message().await.unwrap().is_some() {}
+    crate::life::hands::until("the export's place is free again", async || {
+        caller
+            .clone()
+            .exports
+            .export(ExportRequest::default())
+            .await
+            .is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_makes_so_many_calls_a_second_and_others_are_not_held_up() {
+    let two = two_with(|config| config.access.quotas.requests_per_second = 20).await;
+    let (_, fast) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let (_, slow) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let (fast, slow) = (
+        client(&two.closed.address, &fast).await,
+        client(&two.closed.address, &slow).await,
+    );
+    let mut limited = None;
+    for _ in 0..1000 {
+        if let Err(status) = fast.clone().feed.get_feed(GetFeedRequest::default()).await {
+            limited = Some(Refused::from(status));
+            break;
+        }
+    }
+    let limited = limited.expect("a thousand calls at once are too many");
+    limited.is(Code::ResourceExhausted, "RATE_LIMITED");
+    assert!(
+        limited.message.contains("--requests-per-second"),
+        "{limited:?}"
+    );
+    slow.clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap();
+    crate::life::hands::until("the fast one may go on", async || {
+        fast.clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .is_ok()
+    })
+    .await;
+}

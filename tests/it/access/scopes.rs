@@ -1,0 +1,390 @@
+//! Narrowed tokens: who sees only English, or only events, does so on every way there is.
+
+use dateline::{
+    client::Client,
+    proto::v1::{
+        BatchGetRecordsRequest, ExportRequest, GetFeedRequest, ListRecordsRequest,
+        ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest, WatchResponse,
+        watch_request::Start,
+    },
+};
+use tonic::{Code, Streaming};
+
+use super::callers::{Two, caller, two};
+use crate::{
+    life::hands::{
+        Refused, actor, article, commit_of, correct, done, event, get_request, lay_base, look,
+        make, on_desk, one, purge, refused, retract, saying, send, show, shown, text_field, until,
+    },
+    rig::PATIENCE,
+};
+
+fn in_french(id: &str) -> dateline::proto::v1::Record {
+    let mut record = article(id);
+    if let Some(dateline::proto::v1::record::Kind::Article(article)) = record.kind.as_mut() {
+        article.language_code = "fr".into();
+        article.body = format!("Le texte de {id}.");
+    }
+    record
+}
+
+/// `articles/source` and `articles/anglais` are English, `articles/francais` is French.
+async fn base() -> (Two, Client) {
+    let two = two().await;
+    lay_base(&two.open.client).await;
+    shown(&two.open.client, &article("anglais")).await;
+    shown(&two.open.client, &in_french("francais")).await;
+    let english = caller(&two, &[Role::Exporter], &["lang:en", "kind:article"]).await;
+    (two, english)
+}
+
+async fn read_until(
+    stream: &mut Streaming<WatchResponse>,
+    is_last: impl Fn(&WatchResponse) -> bool,
+) -> String {
+    let mut all = String::new();
+    let reading = async {
+        loop {
+            let message = stream.message().await.unwrap().unwrap();
+            all.push_str(&format!("{message:?}\n"));
+            if is_last(&message) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    all
+}
+
+fn caught_up(message: &WatchResponse) -> bool {
+    message
+        .checkpoint
+        .as_ref()
+        .is_some_and(|point| point.caught_up)
+}
+
+#[tokio::test]
+async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
+    let (two, english) = base().await;
+    until("the other server has heard of it", async || {
+        look(&english, "articles/anglais", View::Published)
+            .await
+            .is_some()
+    })
+    .await;
+    assert!(
+        look(&two.open.client, "articles/francais", View::Published)
+            .await
+            .is_some()
+    );
+    let refuse = |name: &str| {
+        let request = get_request(name, View::Published);
+        let mut records = english.records.clone();
+        async move { Refused::from(records.get_record(request).await.unwrap_err()) }
+    };
+    let hidden = refuse("articles/francais").await;
+    let absent = refuse("articles/franzose").await;
+    let as_if = format!("{hidden:?}").replace("francais", "franzose");
+    assert_eq!(
+        as_if,
+        format!("{absent:?}"),
+        "what is hidden is told apart from what is not there"
+    );
+    for revision in [1, 2] {
+        let mut request = get_request("articles/francais", View::Published);
+        request.revision = Some(revision);
+        let status = english
+            .clone()
+            .records
+            .get_record(request)
+            .await
+            .unwrap_err();
+        Refused::from(status).is(Code::NotFound, "RECORD_NOT_FOUND");
+    }
+    let names = ["articles/anglais", "articles/francais", "articles/franzose"];
+    let request = BatchGetRecordsRequest {
+        names: names.map(ToOwned::to_owned).to_vec(),
+        ..BatchGetRecordsRequest::default()
+    };
+    let batch = english
+        .clone()
+        .records
+        .batch_get_records(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(batch.missing, names[1..]);
+    let request = ListRevisionsRequest {
+        name: "articles/francais".into(),
+        ..ListRevisionsRequest::default()
+    };
+    let status = english
+        .clone()
+        .records
+        .list_revisions(request)
+        .await
+        .unwrap_err();
+    Refused::from(status).is(Code::NotFound, "RECORD_NOT_FOUND");
+    // Whatever it asks for, a list is narrowed; of a filter for the rest nothing is left.
+    for (languages, expected) in [
+        (vec![], true),
+        (vec!["fr"], false),
+        (vec!["fr", "en"], true),
+    ] {
+        let filter = Some(RecordFilter {
+            language_codes: languages.iter().map(ToString::to_string).collect(),
+            ..RecordFilter::default()
+        });
+        let request = ListRecordsRequest {
+            filter,
+            ..ListRecordsRequest::default()
+        };
+        let list = english
+            .clone()
+            .records
+            .list_records(request)
+            .await
+            .unwrap()
+            .into_inner();
+        let text = format!("{list:?}");
+        assert!(
+            !text.contains("francais") && !text.contains("actors/one\""),
+            "{languages:?}: {text}"
+        );
+        assert_eq!(text.contains("anglais"), expected, "{languages:?}");
+    }
+    for origin in [Origin::Snapshot, Origin::Beginning] {
+        let request = WatchRequest {
+            start: Some(Start::Origin(origin.into())),
+            ..WatchRequest::default()
+        };
+        let mut stream = english
+            .clone()
+            .feed
+            .watch(request)
+            .await
+            .unwrap()
+            .into_inner();
+        let is_last = |message: &WatchResponse| {
+            let at_head = message.checkpoint.as_ref();
+            let at_head =
+                at_head.is_some_and(|it| it.sequence > 0 && it.sequence == it.head_sequence);
+            if origin == Origin::Snapshot {
+                caught_up(message)
+            } else {
+                at_head
+            }
+        };
+        let text = read_until(&mut stream, is_last).await;
+        assert!(
+            text.contains("anglais") && !text.contains("francais"),
+            "{origin:?}: {text}"
+        );
+        assert!(
+            !text.contains("display_name"),
+            "{origin:?}: an actor in {text}"
+        );
+    }
+    let mut export = english
+        .clone()
+        .exports
+        .export(ExportRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let mut text = String::new();
+    while let Some(part) = export.message().await.unwrap() {
+        assert!(
+            part.begin.is_none_or(|begin| begin.digest.is_none()),
+            "a digest of more than is shown"
+        );
+        text.push_str(&format!("{:?}", part.records));
+    }
+    assert!(
+        text.contains("anglais") && !text.contains("francais"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn f10_numbers_tell_no_more_than_records_do() {
+    let (_two, english) = base().await;
+    let feed = english
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(feed.digest, None, "counts of what is not shown");
+    let request = WatchRequest {
+        digest: true,
+        ..WatchRequest::default()
+    };
+    let status = english.clone().feed.watch(request).await.unwrap_err();
+    Refused::from(status).is(Code::PermissionDenied, "OUT_OF_SCOPE");
+}
+
+#[tokio::test]
+async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
+    let (two, english) = base().await;
+    let french = caller(&two, &[Role::Reader], &["lang:fr"]).await;
+    let list = ListRecordsRequest {
+        page_size: 1,
+        ..ListRecordsRequest::default()
+    };
+    let page = two
+        .open
+        .client
+        .clone()
+        .records
+        .list_records(list.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let next = ListRecordsRequest {
+        page_token: page.next_page_token,
+        ..list
+    };
+    let status = french.clone().records.list_records(next).await.unwrap_err();
+    Refused::from(status).is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
+    let request = WatchRequest {
+        start: Some(Start::Origin(Origin::Snapshot.into())),
+        ..WatchRequest::default()
+    };
+    let mut stream = english
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let cursor = stream.message().await.unwrap().unwrap().cursor;
+    let request = WatchRequest {
+        start: Some(Start::Cursor(cursor.clone())),
+        ..WatchRequest::default()
+    };
+    let status = french
+        .clone()
+        .feed
+        .watch(request.clone())
+        .await
+        .unwrap_err();
+    Refused::from(status).is(Code::InvalidArgument, "INVALID_CURSOR");
+    let mut again = english
+        .clone()
+        .feed
+        .watch(request)
+        .await
+        .unwrap()
+        .into_inner();
+    read_until(&mut again, caught_up).await;
+}
+
+#[tokio::test]
+async fn f10_what_leaves_the_scope_is_told_by_name_and_what_was_never_in_it_not_at_all() {
+    let (two, english) = base().await;
+    let mut stream = english
+        .clone()
+        .feed
+        .watch(WatchRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    stream.message().await.unwrap().unwrap();
+    let admin = &two.open.client;
+    let french = on_desk(admin, "articles/francais").await;
+    one(admin, retract(&french, "mistaken", false)).await;
+    let actor = on_desk(admin, "actors/two").await;
+    one(admin, purge(&actor, false)).await;
+    let mut english_one = on_desk(admin, "articles/anglais").await;
+    if let Some(dateline::proto::v1::record::Kind::Article(article)) = english_one.kind.as_mut() {
+        article.language_code = "de".into();
+    }
+    one(
+        admin,
+        correct(&english_one, &["language_code"], "it is German"),
+    )
+    .await;
+    let text = read_until(&mut stream, |message| {
+        message
+            .changes
+            .iter()
+            .any(|change| change.name == "articles/anglais")
+    })
+    .await;
+    assert!(text.contains("Left"), "{text}");
+    assert!(
+        !text.contains("it is German") && !text.contains("The text of"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("francais") && !text.contains("actors/two"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
+    let two = two().await;
+    lay_base(&two.open.client).await;
+    let scope = ["kind:event", "kind:article"];
+    let publisher = caller(&two, &[Role::Publisher], &scope).await;
+    let draft = make(&publisher, &[event("mine")]).await.swap_remove(0);
+    show(&publisher, &[draft]).await;
+    let outside = refused(
+        &publisher,
+        vec![crate::life::hands::create(&actor("not-mine"))],
+    )
+    .await;
+    outside.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    // It is told the same of what is there and what is not.
+    let there = on_desk(&two.open.client, "actors/one").await;
+    let mut gone = there.clone();
+    crate::life::hands::as_actor(&mut gone).name = "actors/none".into();
+    let [there, gone] = [there, gone].map(|record| {
+        let write = correct(&saying(&record, "x"), &[text_field(&record)], "n");
+        send_one(&publisher, write)
+    });
+    assert_eq!(there.await, gone.await);
+    // A cascade reaches what it may not touch; what it would leave without a source is not named.
+    let source = on_desk(&two.open.client, "articles/source").await;
+    let cascade = refused(&publisher, vec![retract(&source, "mistaken", true)]).await;
+    cascade.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    let left = refused(&publisher, vec![retract(&source, "mistaken", false)]).await;
+    left.is(Code::FailedPrecondition, "ONLY_EVIDENCE");
+    assert_eq!(
+        left.fields(),
+        ["events/mine"],
+        "records of other kinds are named: {left:?}"
+    );
+    let mut precondition = commit_of(vec![crate::life::hands::create(&event("other"))]);
+    precondition.preconditions = vec![crate::life::hands::named("actors/one", "")];
+    let seen = send(&publisher, precondition).await.unwrap_err();
+    seen.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    // What somebody else drafts is told neither as missing nor as there.
+    let warned = done(
+        &publisher,
+        vec![crate::life::hands::create(&event_with("actors/unknown"))],
+    )
+    .await;
+    assert!(
+        warned
+            .warnings
+            .iter()
+            .all(|warning| warning.reason != "DANGLING_REFERENCE"),
+        "{warned:?}"
+    );
+}
+
+fn event_with(actor: &str) -> dateline::proto::v1::Record {
+    let mut record = event("with-unknown");
+    crate::life::hands::as_event(&mut record).participants[0].actor = actor.to_owned();
+    record
+}
+
+async fn send_one(client: &Client, write: dateline::proto::v1::Write) -> Refused {
+    let refused = send(client, commit_of(vec![write])).await.unwrap_err();
+    refused.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    refused
+}

@@ -1,0 +1,308 @@
+//! API tokens: what is told of them and what is not, and what they may not be.
+
+use dateline::proto::v1::{
+    CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
+    UpdateTokenRequest,
+};
+use tonic::{Code, metadata::MetadataValue};
+
+use super::callers::{client, in_an_hour, token, token_until, two};
+use crate::{
+    life::hands::{Refused, dump, in_ms, until},
+    rig::site,
+};
+
+#[tokio::test]
+async fn a_secret_is_told_once_and_kept_nowhere() {
+    let site = site().await;
+    let (token, secret) = token(&site.client, &[Role::Reader], &["lang:en"]).await;
+    assert_eq!(secret.split('_').nth(1).unwrap(), token.id);
+    assert_eq!(
+        (token.name.as_str(), token.created_by.as_str()),
+        ("tester", "local")
+    );
+    let mut admin = site.client.admin.clone();
+    let listed = admin
+        .list_tokens(ListTokensRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(listed.into_inner().tokens, std::slice::from_ref(&token));
+    let only = &secret["dateline_12345678_".len()..];
+    for (table, rows) in dump(&site.url).await {
+        assert!(!rows.contains(only), "the secret is in {table}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_lets_in_whom_it_was_made_for_and_says_when_it_was_used() {
+    let two = two().await;
+    let (token, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let mut reader = client(&two.closed.address, &secret).await;
+    reader
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap();
+    let mut admin = two.open.client.admin.clone();
+    until("it is written down that the token was used", async || {
+        let listed = admin
+            .list_tokens(ListTokensRequest::default())
+            .await
+            .unwrap();
+        let tokens = listed.into_inner().tokens;
+        tokens
+            .iter()
+            .any(|it| it.id == token.id && it.last_use_time.is_some())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
+    let two = two().await;
+    let (_, good) = token(&two.open.client, &[Role::Admin], &[]).await;
+    let other_bit = {
+        let mut bytes = good.clone().into_bytes();
+        let last = bytes.len() - 2;
+        bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(bytes).unwrap()
+    };
+    let long = "a".repeat(8 * 1024);
+    let values = [
+        String::new(),
+        "Bearer".into(),
+        "Bearer ".into(),
+        format!("Basic {good}"),
+        good.clone(),
+        format!("Bearer {other_bit}"),
+        format!("Bearer {good}x"),
+        format!("Bearer  {good}"),
+        format!("Bearer {long}"),
+        "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.".into(),
+    ];
+    let client = dateline::client::Client::connect(&two.closed.address)
+        .await
+        .unwrap();
+    for value in values {
+        let mut request = tonic::Request::new(GetFeedRequest::default());
+        let header = MetadataValue::try_from(value.as_str()).unwrap();
+        request.metadata_mut().insert("authorization", header);
+        let status = client.clone().feed.get_feed(request).await.unwrap_err();
+        let refused = Refused::from(status);
+        refused.is(Code::Unauthenticated, "TOKEN_INVALID");
+        assert!(!refused.message.contains(&good[20..]), "{refused:?}");
+    }
+    // Two are none, though each is good; and a header that is no text.
+    let mut request = tonic::Request::new(GetFeedRequest::default());
+    let header = MetadataValue::try_from(format!("Bearer {good}")).unwrap();
+    request
+        .metadata_mut()
+        .append("authorization", header.clone());
+    request.metadata_mut().append("authorization", header);
+    let status = client.clone().feed.get_feed(request).await.unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+    // An open server does not let a bad token pass as nobody's.
+    let open = dateline::client::Client::connect(&two.open.address)
+        .await
+        .unwrap();
+    let mut request = tonic::Request::new(GetFeedRequest::default());
+    let header = MetadataValue::try_from(format!("Bearer {other_bit}")).unwrap();
+    request.metadata_mut().insert("authorization", header);
+    let status = open.clone().feed.get_feed(request).await.unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn guesses_come_slowly() {
+    let two = two().await;
+    let guess = "dateline_aaaaaaaa_0123456789012345678901234567890123456789012";
+    let guesser = client(&two.closed.address, guess).await;
+    let mut refusals = Vec::new();
+    for _ in 0..300 {
+        let answer = guesser
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await;
+        refusals.push(Refused::from(answer.unwrap_err()).reason);
+    }
+    assert!(
+        refusals.iter().any(|reason| reason == "RATE_LIMITED"),
+        "300 guesses in a row"
+    );
+    // Who is known already is not kept out by somebody who guesses from the same address.
+    let (_, good) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let mut reader = client(&two.closed.address, &good).await;
+    until("the one who is known is let in", async || {
+        reader
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .is_ok()
+    })
+    .await;
+    for _ in 0..50 {
+        let _ = guesser
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await;
+        reader
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_says_so_to_who_has_it_and_to_nobody_else() {
+    let two = two().await;
+    let (_, secret) = token_until(&two.open.client, &[Role::Reader], &[], in_ms(1500)).await;
+    let reader = client(&two.closed.address, &secret).await;
+    until("the token has expired", async || {
+        match reader
+            .clone()
+            .feed
+            .get_feed(GetFeedRequest::default())
+            .await
+        {
+            Ok(_) => false,
+            Err(status) => {
+                Refused::from(status).is(Code::Unauthenticated, "TOKEN_EXPIRED");
+                true
+            }
+        }
+    })
+    .await;
+    let forged = format!(
+        "{}0123456789012345678901234567890123456789012",
+        &secret[.."dateline_12345678_".len()]
+    );
+    let forger = client(&two.closed.address, &forged).await;
+    let status = forger
+        .clone()
+        .feed
+        .get_feed(GetFeedRequest::default())
+        .await
+        .unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn what_a_token_may_not_be_is_refused_with_the_field() {
+    let site = site().await;
+    let good = CreateTokenRequest {
+        name: "reader-1".into(),
+        roles: vec![Role::Reader.into()],
+        scope: Vec::new(),
+        expire_time: Some(in_an_hour()),
+    };
+    let with = |change: &dyn Fn(&mut CreateTokenRequest)| {
+        let mut request = good.clone();
+        change(&mut request);
+        request
+    };
+    let cases = [
+        (with(&|it| it.name = "local:me".into()), "name"),
+        (with(&|it| it.name = String::new()), "name"),
+        (with(&|it| it.roles.clear()), "roles"),
+        (with(&|it| it.roles = vec![0]), "roles[0]"),
+        (with(&|it| it.roles = vec![99]), "roles[0]"),
+        (with(&|it| it.expire_time = None), "expire_time"),
+        (
+            with(&|it| it.expire_time = Some(in_ms(-1000))),
+            "expire_time",
+        ),
+        (
+            with(&|it| it.expire_time = Some(in_ms(400 * 86_400_000))),
+            "expire_time",
+        ),
+        (with(&|it| it.scope = vec!["events".into()]), "scope"),
+        (with(&|it| it.scope = vec!["state:draft".into()]), "scope"),
+        (
+            with(&|it| {
+                it.roles = vec![Role::Editor.into()];
+                it.scope = vec!["lang:en".into()];
+            }),
+            "scope",
+        ),
+        (
+            with(&|it| {
+                it.roles = vec![Role::Admin.into()];
+                it.scope = vec!["kind:event".into()];
+            }),
+            "scope",
+        ),
+    ];
+    for (request, field) in cases {
+        let told = format!("{request:?}");
+        let status = site
+            .client
+            .clone()
+            .admin
+            .create_token(request)
+            .await
+            .unwrap_err();
+        let refused = Refused::from(status);
+        refused.is(Code::InvalidArgument, "INVALID_REQUEST");
+        assert_eq!(refused.fields(), [field], "{told}");
+    }
+    site.client.clone().admin.create_token(good).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let site = site().await;
+    let mut admin = site.client.admin.clone();
+    let (first, _) = token(&site.client, &[Role::Admin], &[]).await;
+    let revoke = |id: &str| RevokeTokenRequest { id: id.to_owned() };
+    let demote = UpdateTokenRequest {
+        id: first.id.clone(),
+        roles: vec![Role::Reader.into()],
+        ..UpdateTokenRequest::default()
+    };
+    let status = admin.revoke_token(revoke(&first.id)).await.unwrap_err();
+    Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
+    let status = admin.update_token(demote.clone()).await.unwrap_err();
+    Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
+    let (second, _) = token(&site.client, &[Role::Admin], &[]).await;
+    admin.update_token(demote).await.unwrap();
+    let status = admin.revoke_token(revoke(&second.id)).await.unwrap_err();
+    Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
+    // Ended for good: it cannot be changed any more, and ending it again changes nothing.
+    let ended = admin
+        .revoke_token(revoke(&first.id))
+        .await
+        .unwrap()
+        .into_inner()
+        .token
+        .unwrap();
+    let again = admin
+        .revoke_token(revoke(&first.id))
+        .await
+        .unwrap()
+        .into_inner()
+        .token
+        .unwrap();
+    assert_eq!(ended.revoke_time, again.revoke_time);
+    let update = UpdateTokenRequest {
+        id: first.id.clone(),
+        roles: vec![Role::Admin.into()],
+        ..UpdateTokenRequest::default()
+    };
+    let status = admin.update_token(update).await.unwrap_err();
+    Refused::from(status).is(Code::NotFound, "TOKEN_NOT_FOUND");
+    let left = admin
+        .list_tokens(ListTokensRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .tokens;
+    assert_eq!(left.len(), 1);
+    let all = admin
+        .list_tokens(ListTokensRequest { show_ended: true })
+        .await
+        .unwrap();
+    assert_eq!(all.into_inner().tokens.len(), 2);
+}

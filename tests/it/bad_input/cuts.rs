@@ -1,0 +1,219 @@
+//! Rows about clients that go away: in the middle of a write, of a read, of a snapshot. What they leave is whole, and
+//! holds nobody up.
+
+use std::time::Duration;
+
+use dateline::proto::v1::{
+    CommitRequest, ListRecordsRequest, Origin, View, WatchRequest, watch_request::Start,
+};
+use prost::Message;
+use sqlx::{Connection, Executor, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    actor, assert_serves, gold_site,
+    raw::{COMMIT, LIST, Wire, frame, request},
+    record,
+};
+use crate::{
+    copies::follower,
+    gold::from_beginning,
+    life::hands,
+    rig::{PATIENCE, Site, config, create_all, database, site, site_on},
+};
+use serde_json::json;
+
+/// A commit of a few actors, under an id.
+fn commit(round: usize) -> CommitRequest {
+    let names = (0..5).map(|index| json!({"name": format!("actors/cut-{round}-{index}")}));
+    let records: Vec<_> = names.map(|name| record(&actor(name))).collect();
+    CommitRequest {
+        request_id: Uuid::now_v7().to_string(),
+        ..create_all(&records)
+    }
+}
+
+/// How many of them are there.
+async fn written(site: &Site, round: usize) -> usize {
+    let mut count = 0;
+    for index in 0..5 {
+        let name = format!("actors/cut-{round}-{index}");
+        count += usize::from(hands::look(&site.client, &name, View::Desk).await.is_some());
+    }
+    count
+}
+
+#[tokio::test]
+async fn r13_a_commit_whose_client_goes_away_happened_or_did_not_and_a_retry_tells() {
+    let site = site().await;
+    let mut happened = 0;
+    for round in 0..40 {
+        let sent = commit(round);
+        let wire = Wire::connect(&site).await;
+        let mut sender = wire.sender.clone().ready().await.unwrap();
+        let (reply, mut stream) = sender
+            .send_request(request(&site, COMMIT, &[]), false)
+            .unwrap();
+        let body = frame(&sent.encode_to_vec());
+        if round % 4 == 0 {
+            // Not even all of it is sent.
+            stream
+                .send_data(body.slice(..body.len() / 2), false)
+                .unwrap();
+        } else {
+            stream.send_data(body, true).unwrap();
+        }
+        let patience = Duration::from_micros(round as u64 * 250);
+        let answered = tokio::time::timeout(patience, reply).await;
+        if answered.is_err() {
+            stream.send_reset(h2::Reason::CANCEL);
+        }
+        drop(wire);
+        // The same again under its id: the first answer, or the write now.
+        let answer = hands::send(&site.client, sent.clone()).await.unwrap();
+        assert_eq!(answer.records.len(), 5, "round {round}");
+        assert_eq!(written(&site, round).await, 5, "round {round}");
+        let again = hands::send(&site.client, sent).await.unwrap();
+        assert_eq!(again, answer, "round {round}");
+        happened += 1;
+    }
+    // Each once: five desk sequences for each round.
+    assert_eq!(hands::heads(&site.url).await, (happened * 5, 0));
+    site.stop().await;
+}
+
+/// How many queries of the server are running or waiting in the database.
+async fn running(sql: &mut PgConnection) -> i64 {
+    let count = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'dateline' AND state = 'active'";
+    sqlx::query_scalar(count).fetch_one(sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn c16_a_read_that_is_cancelled_leaves_no_query_behind_for_longer_than_any_may_take() {
+    let mut config = config(&database().await);
+    config.store.statement_timeout = Duration::from_secs(2);
+    let site = site_on(config).await;
+    crate::gold::publish_gold(&site).await;
+    let mut blocker = PgConnection::connect(&site.url).await.unwrap();
+    let mut watcher = PgConnection::connect(&site.url).await.unwrap();
+    // A table that nobody can read makes every query on it a slow one.
+    blocker
+        .execute("BEGIN; LOCK TABLE records IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let wire = Wire::connect(&site).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut sender = wire.sender.clone().ready().await.unwrap();
+        let asked = ListRecordsRequest::default().encode_to_vec();
+        let (reply, mut stream) = sender
+            .send_request(request(&site, LIST, &[]), false)
+            .unwrap();
+        stream.send_data(frame(&asked), true).unwrap();
+        open.push((reply, stream));
+    }
+    hands::until("the queries wait", async || {
+        running(&mut watcher).await >= 3
+    })
+    .await;
+    for (_, stream) in &mut open {
+        stream.send_reset(h2::Reason::CANCEL);
+    }
+    drop(open);
+    let ended = async {
+        while running(&mut watcher).await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await;
+    ended.expect("they end with the time of a statement, though the table is still locked");
+    blocker.execute("ROLLBACK").await.unwrap();
+    assert_serves(&site).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn c124_a_snapshot_that_nobody_reads_on_holds_no_transaction() {
+    let site = gold_site().await;
+    let snapshot = || WatchRequest {
+        start: Some(Start::Origin(Origin::Snapshot.into())),
+        ..from_beginning(View::Published)
+    };
+    // More of them at once than there are connections to the database (#123), each stopped after its first word.
+    let mut open = Vec::new();
+    for _ in 0..50 {
+        let mut stream = follower::open(&site, snapshot()).await;
+        follower::next(&mut stream).await;
+        open.push(stream);
+    }
+    let mut sql = PgConnection::connect(&site.url).await.unwrap();
+    let held = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'dateline'
+            AND (state LIKE 'idle in transaction%' OR backend_xmin IS NOT NULL)";
+    hands::until("no transaction is open", async || {
+        let held: i64 = sqlx::query_scalar(held).fetch_one(&mut sql).await.unwrap();
+        held == 0
+    })
+    .await;
+    assert_serves(&site).await;
+    // All of them go on, with all records.
+    for mut stream in open {
+        let mut copy = follower::Follower::default();
+        let reading = async {
+            while copy.checkpoint.as_ref().is_none_or(|it| !it.caught_up) {
+                copy.take(follower::next(&mut stream).await);
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("it ends");
+        assert_eq!(copy.records.len(), 47);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn c104_a_client_that_never_reads_slows_nobody_and_loses_nothing() {
+    let site = gold_site().await;
+    let mut deaf = Vec::new();
+    for _ in 0..20 {
+        // A connection for each: what one does not read must not be what another waits for.
+        let client = dateline::client::Client::connect(&site.address)
+            .await
+            .unwrap();
+        let stream = client.feed.clone().watch(from_beginning(View::Desk)).await;
+        deaf.push(stream.unwrap().into_inner());
+    }
+    let before = super::framing::resident_bytes();
+    let mut following = follower::open(&site, from_beginning(View::Desk)).await;
+    let mut listener = follower::Follower::default();
+    // Far more than any window between client and server holds.
+    let long = "word ".repeat(30_000);
+    for index in 0..30 {
+        let article = json!({
+            "name": format!("articles/long-{index}"), "headline": format!("Long {index}"), "body": long,
+            "languageCode": "en",
+        });
+        let mut made = create_all(&[record(&json!({"article": article}))]);
+        made.writes.iter_mut().for_each(without_original);
+        site.client.commit(made).await.unwrap();
+        follower::follow(&mut listener, &mut following, 95 + index).await;
+    }
+    let grown = super::framing::resident_bytes().saturating_sub(before);
+    assert!(grown < 500 * 1024 * 1024, "grew by {grown} bytes");
+    assert_serves(&site).await;
+    for mut stream in deaf {
+        let mut late = follower::Follower::default();
+        follower::follow(&mut late, &mut stream, 124).await;
+        assert_eq!(late.sequences, (1..=124).collect::<Vec<_>>());
+    }
+    site.stop().await;
+}
+
+/// The original that the rig sends with an article is that of the gold one, which is taken in once.
+fn without_original(write: &mut dateline::proto::v1::Write) {
+    if let Some(dateline::proto::v1::write::Action::Create(create)) = &mut write.action {
+        create.original.clear();
+    }
+}

@@ -1,0 +1,101 @@
+//! The edge of the network: each limit bites, says so and hurts nobody else; TLS lets in whom it should.
+
+mod ages;
+mod certificates;
+mod connections;
+mod floods;
+mod papers;
+mod processes;
+mod slow;
+mod talker;
+mod tls;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use dateline::{
+    client::Client,
+    proto::v1::{GetRecordRequest, WatchResponse},
+    server::edge::Limits,
+};
+use tokio::task::JoinHandle;
+use tonic::Streaming;
+
+use crate::{
+    gold::publish_gold,
+    rig::{PATIENCE, Site, config, database, site_on},
+};
+
+/// A site with the gold records whose connections may do other than usual.
+async fn site_with(change: impl FnOnce(&mut Limits)) -> Site {
+    let mut config = config(&database().await);
+    change(&mut config.limits.edge);
+    let site = site_on(config).await;
+    publish_gold(&site).await;
+    site
+}
+
+/// Reads a stream until so many checkpoints have come.
+async fn checkpoints(stream: &mut Streaming<WatchResponse>, count: usize) {
+    let reading = async {
+        let mut came = 0;
+        while came < count {
+            let response = stream.message().await.unwrap().expect("it goes on");
+            came += usize::from(response.checkpoint.is_some());
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("a checkpoint");
+}
+
+fn nato() -> GetRecordRequest {
+    GetRecordRequest {
+        name: "actors/nato".to_owned(),
+        ..GetRecordRequest::default()
+    }
+}
+
+/// A client that behaves well, and whose calls must all be answered whatever others do.
+struct Bystander {
+    done: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    calling: JoinHandle<()>,
+}
+
+impl Bystander {
+    async fn start(address: &str) -> Self {
+        let client = Client::connect(address).await.unwrap();
+        let (done, answered) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (until, count) = (done.clone(), answered.clone());
+        let calling = tokio::spawn(async move {
+            let mut records = client.records.clone();
+            while !until.load(Ordering::Relaxed) {
+                let answer = records.get_record(nato()).await;
+                answer.expect("the bystander is served");
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self {
+            done,
+            answered,
+            calling,
+        }
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Ends it; it was served all the time.
+    async fn stop(self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.calling.await.expect("the bystander is served");
+        assert!(self.answered.load(Ordering::Relaxed) > 0);
+    }
+}

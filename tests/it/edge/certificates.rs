@@ -1,0 +1,118 @@
+//! Certificates for tests, made on the spot.
+
+use std::path::{Path, PathBuf};
+
+use dateline::{client::Connection, server::edge::TlsFiles};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType, date_time_ymd,
+};
+
+/// An authority that signs what it is asked to.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub pem: String,
+}
+
+/// A certificate with its key, PEM both.
+pub struct Paper {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let name = format!("authority {}", uuid::Uuid::now_v7());
+        params.distinguished_name.push(DnType::CommonName, name);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    fn sign(&self, mut params: CertificateParams, names: Vec<SanType>) -> Paper {
+        let key = KeyPair::generate().unwrap();
+        params.subject_alt_names = names;
+        Paper {
+            certificate: params.signed_by(&key, &self.issuer).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// For a server on this machine.
+    pub fn server(&self) -> Paper {
+        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let params = CertificateParams::new(names).unwrap();
+        let names = params.subject_alt_names.clone();
+        self.sign(params, names)
+    }
+
+    /// For a client, whose common name is one that it should not be known by.
+    pub fn client(&self, uri: &str, dns: &str) -> Paper {
+        self.client_until(uri, dns, 2999)
+    }
+
+    /// The same, up to a year.
+    pub fn client_until(&self, uri: &str, dns: &str, year: i32) -> Paper {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "common.example");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let dns = SanType::DnsName(dns.try_into().unwrap());
+        let uri = SanType::URI(uri.try_into().unwrap());
+        self.sign(params, vec![dns, uri])
+    }
+}
+
+/// Files of a test.
+pub struct Files(pub PathBuf);
+
+impl Files {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A server's, without client certificates.
+    pub fn server(&self, authority: &Authority) -> TlsFiles {
+        let paper = authority.server();
+        TlsFiles {
+            certificate: self.write("server.pem", &paper.certificate),
+            key: self.write("server.key", &paper.key),
+            client_authorities: None,
+            client_optional: false,
+            also_1_2: false,
+        }
+    }
+
+    /// How a client reaches a server that believes an authority, as somebody or nobody.
+    pub fn client(
+        &self,
+        address: &str,
+        authority: &Authority,
+        paper: Option<&Paper>,
+    ) -> Connection {
+        let unique = uuid::Uuid::now_v7();
+        let write = |what: &str, text: &str| self.write(&format!("{unique}.{what}"), text);
+        Connection {
+            server: format!("https://{address}"),
+            ca: Some(write("ca", &authority.pem)),
+            client_cert: paper.map(|paper| write("pem", &paper.certificate)),
+            client_key: paper.map(|paper| write("key", &paper.key)),
+            ..Connection::default()
+        }
+    }
+}
+
+/// As a command takes it.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,137 @@
+//! How many connections there may be, and what becomes of those that do nothing.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use dateline::{client::Client, proto::v1::View};
+use h2::client::SendRequest;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::{
+    Bystander, checkpoints, nato, site_with,
+    talker::{GET, PING, PREFACE, SETTINGS, Talker, call, frame},
+};
+use crate::{
+    gold::from_beginning,
+    rig::{PATIENCE, Site},
+};
+
+const NATO: &[u8] = b"\x0a\x0bactors/nato";
+
+/// Connects from another address of this machine.
+async fn from(source: [u8; 4], site: &Site) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((source, 0))).unwrap();
+    socket.connect(site.address.parse().unwrap()).await.unwrap()
+}
+
+/// Connects until a call is answered: the place that somebody left is free a moment later.
+async fn let_in(connect: impl AsyncFn() -> TcpStream) -> SendRequest<Bytes> {
+    let trying = async {
+        loop {
+            if let Ok(sender) = ask(connect().await).await {
+                return sender;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, trying)
+        .await
+        .expect("a place")
+}
+
+/// Calls once on a connection.
+async fn ask(stream: TcpStream) -> Result<SendRequest<Bytes>, h2::Error> {
+    let (sender, connection) = h2::client::handshake(stream).await?;
+    tokio::spawn(connection);
+    let mut ready = sender.clone().ready().await?;
+    let request = http::Request::post(format!("http://x{GET}"))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (answer, mut body) = ready.send_request(request, false)?;
+    body.send_data([&[0, 0, 0, 0, 13], NATO].concat().into(), true)?;
+    assert_eq!(answer.await?.status(), http::StatusCode::OK);
+    Ok(sender)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_connections_beyond_the_limit_are_told_so_and_a_place_that_is_left_is_given_again() {
+    let site = site_with(|limits| limits.connections = 4).await;
+    let bystander = Bystander::start(&site.address).await;
+    let mut kept = vec![
+        Talker::begin(&site.address).await,
+        Talker::begin(&site.address).await,
+    ];
+    for _ in 0..100 {
+        let refused = Talker::silent(&site.address).await;
+        let heard = refused.heard().await;
+        assert_eq!(heard.kinds, [SETTINGS, 7]);
+        heard.assert_calmed("too many connections: 4 (--connections)");
+    }
+    kept.pop();
+    let another = let_in(async || TcpStream::connect(&site.address).await.unwrap()).await;
+    drop((kept, another));
+    bystander.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_connections_of_one_address_are_limited_and_others_come_in() {
+    let site = site_with(|limits| limits.connections_per_peer = 3).await;
+    // The site's own client is one of 127.0.0.1.
+    let bystander = Bystander::start(&site.address).await;
+    let _third = Talker::begin(&site.address).await;
+    for _ in 0..20 {
+        let refused = Talker::silent(&site.address).await.heard().await;
+        refused.assert_calmed("too many connections from one address: 3 (--connections-per-peer)");
+    }
+    let other = let_in(async || from([127, 0, 0, 2], &site).await).await;
+    drop(other);
+    bystander.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_connections_without_a_first_request_are_closed() {
+    let site = site_with(|limits| limits.first_request = Duration::from_millis(300)).await;
+    let bystander = Bystander::start(&site.address).await;
+    let silent = Talker::silent(&site.address).await;
+    let begun = Talker::begin(&site.address).await;
+    let mut hesitant = Talker::silent(&site.address).await;
+    hesitant.say(&PREFACE[..10]).await;
+    for talker in [silent, begun, hesitant] {
+        talker.heard().await;
+    }
+    bystander.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_ended_gently_whatever_it_pings_and_one_with_a_stream_is_not() {
+    let site = site_with(|limits| limits.idle_connection = Duration::from_millis(500)).await;
+    let streaming = Client::connect(&site.address).await.unwrap();
+    let mut feed = streaming.feed.clone();
+    let stream = feed.watch(from_beginning(View::Published)).await.unwrap();
+    let mut stream = stream.into_inner();
+    checkpoints(&mut stream, 1).await;
+    let mut pinging = Talker::begin(&site.address).await;
+    assert!(pinging.say(&call(1, GET, NATO)).await);
+    let ping = frame(PING, 0, 0, &[0; 8]);
+    let pings = async {
+        // Well within the budget.
+        while !pinging.is_over() {
+            let _ = pinging.say(&ping).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, pings)
+        .await
+        .expect("it is closed");
+    let (code, _) = pinging.heard().await.goodbye.expect("a goodbye");
+    assert_eq!(code, 0, "nothing was wrong");
+    // The site's own client was idle as well, and comes back by itself.
+    site.client.get(nato()).await.unwrap();
+    // One that came meanwhile, and one after that.
+    checkpoints(&mut stream, 2).await;
+    site.stop().await;
+}

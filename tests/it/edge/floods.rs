@@ -1,0 +1,130 @@
+//! Known attacks on HTTP/2, with bounded loops. Each connection that tries one is closed, and a client beside it is served
+//! all the time.
+
+use super::{
+    Bystander, site_with,
+    talker::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, Heard, LIST, PING, PRIORITY, RST_STREAM,
+        SETTINGS, Talker, WINDOW_UPDATE, call, frame, headers,
+    },
+};
+
+/// Frames that go out in one write.
+const AT_ONCE: usize = 100;
+/// Writes of a flood that nobody stops.
+const WRITES: usize = 2000;
+
+/// Floods, beside a bystander, until the server closes. Answers what was heard.
+async fn flood(begin: &[u8], bytes: Vec<u8>) -> Heard {
+    let site = site_with(|_| ()).await;
+    let bystander = Bystander::start(&site.address).await;
+    let mut talker = Talker::begin(&site.address).await;
+    talker.say(begin).await;
+    talker.flood(&bytes, WRITES).await;
+    let heard = talker.heard().await;
+    bystander.stop().await;
+    site.stop().await;
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_floods_of_control_frames_are_cut_with_a_word() {
+    for (kind, payload) in [
+        (PING, &[0; 8][..]),
+        (SETTINGS, &[]),
+        (PRIORITY, &[0, 0, 0, 0, 1]),
+        (0xf0, b"what is this"),
+    ] {
+        let stream = if kind == PRIORITY { 3 } else { 0 };
+        let bytes = frame(kind, 0, stream, payload).repeat(AT_ONCE);
+        let heard = flood(b"", bytes).await;
+        heard.assert_calmed("PING, SETTINGS, PRIORITY and unknown frames");
+        heard.assert_calmed("--control-frames-per-second");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_a_flood_of_window_updates_is_cut_with_a_word() {
+    let update = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
+    let heard = flood(b"", update.repeat(AT_ONCE)).await;
+    heard.assert_calmed("WINDOW_UPDATE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_empty_data_and_continuations_are_cut() {
+    let open = frame(1, END_HEADERS, 1, &headers(LIST));
+    let empty = frame(DATA, 0, 1, &[]);
+    let heard = flood(&open, empty.repeat(AT_ONCE)).await;
+    heard.assert_calmed("");
+    let unfinished = frame(1, 0, 1, &headers(LIST));
+    let more = frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b");
+    let heard = flood(&unfinished, more.repeat(AT_ONCE)).await;
+    heard.assert_calmed("");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_calls_that_are_reset_at_once_are_cut() {
+    let site = site_with(|_| ()).await;
+    let bystander = Bystander::start(&site.address).await;
+    let mut talker = Talker::begin(&site.address).await;
+    let mut next = 1;
+    for _ in 0..100 {
+        let mut bytes = Vec::new();
+        for _ in 0..AT_ONCE {
+            bytes.extend(frame(1, END_HEADERS, next, &headers(LIST)));
+            bytes.extend(frame(RST_STREAM, 0, next, &[0, 0, 0, 8]));
+            next += 2;
+        }
+        if !talker.say(&bytes).await {
+            break;
+        }
+    }
+    talker.heard().await.assert_calmed("");
+    bystander.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h4_headers_that_unpack_to_megabytes_are_refused() {
+    let site = site_with(|_| ()).await;
+    let bystander = Bystander::start(&site.address).await;
+    let mut talker = Talker::begin(&site.address).await;
+    // One header of 4,000 bytes goes into the table of the connection, and then comes 10,000 times, in a byte each.
+    let mut block = headers(LIST);
+    block.extend([0x40, 1, b'a', 0x7f, 0xa1, 0x1e]);
+    block.extend([b'x'; 4000]);
+    block.extend([0xbe; 10_000]);
+    let flags = END_HEADERS | END_STREAM;
+    talker.say(&frame(1, flags, 1, &block)).await;
+    // Whatever becomes of the connection, it answers nothing but that.
+    while bystander.answered() < 100 && !talker.is_over() {
+        tokio::task::yield_now().await;
+    }
+    talker
+        .flood(&frame(PING, 0, 0, &[0; 8]).repeat(AT_ONCE), WRITES)
+        .await;
+    let heard = talker.heard().await;
+    assert!(!heard.kinds.contains(&DATA), "{heard:?}");
+    bystander.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_much_may_widen_windows_and_ping_as_often() {
+    let site = site_with(|limits| limits.control_frames_per_second = 1).await;
+    let mut talker = Talker::begin(&site.address).await;
+    let update = frame(WINDOW_UPDATE, 0, 0, &[0, 1, 0, 0]);
+    let ping = frame(PING, 0, 0, &[0; 8]);
+    // 10 pings and 100 updates are free; each call that is answered with data brings some more.
+    for number in 0..200 {
+        let asked = call(1 + 2 * number, LIST, b"");
+        let wider = frame(WINDOW_UPDATE, 0, 1 + 2 * number, &[0, 0, 16, 0]);
+        assert!(talker.say(&[&asked[..], &wider, &update].concat()).await);
+        let answered = site.client.get(super::nato()).await;
+        answered.unwrap();
+    }
+    assert!(!talker.is_over(), "an honest client was cut off");
+    talker.flood(&ping.repeat(AT_ONCE), WRITES).await;
+    talker.heard().await.assert_calmed("PING");
+    site.stop().await;
+}

@@ -1,0 +1,243 @@
+//! What a server says of its limits: in its log, and among its metrics; and what it does when the system gives it no more.
+
+use dateline::client::Client;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
+
+use super::{
+    certificates::{Authority, Files, text},
+    talker::{DATA, END_HEADERS, HEADERS, LIST, PING, RST_STREAM, Talker, frame, headers},
+};
+use crate::{
+    cli::dateline,
+    process::{PATIENCE, Process},
+    rig::{PROGRAM, database, scratch},
+};
+
+const URI: &str = "spiffe://dateline.example/somebody";
+const DNS: &str = "somebody.example";
+
+async fn serve(arguments: &[&str]) -> Process {
+    Process::start(command(PROGRAM, arguments, &database().await)).await
+}
+
+fn command(program: &str, arguments: &[&str], url: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--open-to-everybody"])
+        .args(arguments)
+        .env("DATELINE_DATABASE_URL", url);
+    command
+}
+
+/// Whether a call is answered.
+async fn is_served(connection: &dateline::client::Connection) -> bool {
+    let Ok(mut client) = Client::connect_with(connection).await else {
+        return false;
+    };
+    client
+        .feed
+        .get_feed(dateline::proto::v1::GetFeedRequest::default())
+        .await
+        .is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h6_failed_handshakes_are_told_in_plain_words() {
+    let (_keep, path) = scratch();
+    let (files, authority, clients) = (Files(path), Authority::new(), Authority::new());
+    let tls = files.server(&authority);
+    let client_ca = files.write("clients.pem", &clients.pem);
+    let server = serve(&[
+        "--tls-cert",
+        text(&tls.certificate),
+        "--tls-key",
+        text(&tls.key),
+        "--client-ca",
+        text(&client_ca),
+    ])
+    .await;
+    let reach = |paper| files.client(&server.address, &authority, paper);
+    let known = clients.client(URI, DNS);
+    assert!(is_served(&reach(Some(&known))).await);
+    let mine = reach(Some(&known));
+    let paths = [&mine.ca, &mine.client_cert, &mine.client_key].map(|it| it.as_deref().unwrap());
+    let [ca, certificate, key] = paths.map(text);
+    let shown = [
+        "--ca",
+        ca,
+        "--client-cert",
+        certificate,
+        "--client-key",
+        key,
+    ];
+    let health = dateline(&mine.server, &[&["health"], &shown[..]].concat()).await;
+    health.ok();
+    let unknown = dateline(&mine.server, &["health", "--ca", certificate]).await;
+    assert_eq!(unknown.code, 4, "{}", unknown.stderr);
+    Talker::begin(&server.address).await.heard().await;
+    server.says("plain text on a port with TLS").await;
+    assert!(!is_served(&reach(None)).await);
+    server.says("it has no client certificate").await;
+    let foreign = Authority::new().client(URI, DNS);
+    assert!(!is_served(&reach(Some(&foreign))).await);
+    server
+        .says("of an authority that is not in --client-ca")
+        .await;
+    let expired = clients.client_until(URI, DNS, 2020);
+    assert!(!is_served(&reach(Some(&expired))).await);
+    server.says("its client certificate has expired").await;
+    // A flood of them is not a flood of lines.
+    for _ in 0..500 {
+        Talker::begin(&server.address).await.heard().await;
+    }
+    assert!(server.said("plain text on a port with TLS") < 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
+    let (_keep, path) = scratch();
+    let (files, old, new) = (Files(path), Authority::new(), Authority::new());
+    let tls = files.server(&old);
+    let server = serve(&[
+        "--tls-cert",
+        text(&tls.certificate),
+        "--tls-key",
+        text(&tls.key),
+    ])
+    .await;
+    let (by_old, by_new) = (
+        files.client(&server.address, &old, None),
+        files.client(&server.address, &new, None),
+    );
+    assert!(is_served(&by_old).await);
+    files.write("server.pem", "half of a certif");
+    server.says("cannot be used; the old stay in use").await;
+    assert!(is_served(&by_old).await);
+    assert!(!is_served(&by_new).await);
+    let renewed = files.server(&new);
+    assert_eq!(renewed.certificate, tls.certificate);
+    server.says("new connections use them").await;
+    assert!(is_served(&by_new).await);
+    assert!(!is_served(&by_old).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_bite_are_counted() {
+    let metrics = free_address();
+    let server = serve(&[
+        "--metrics-listen",
+        &metrics,
+        "--connections",
+        "2",
+        "--first-request-seconds",
+        "3",
+    ])
+    .await;
+    let kept = Talker::begin(&server.address).await;
+    let mut flooding = Talker::begin(&server.address).await;
+    let refused = Talker::silent(&server.address).await.heard().await;
+    refused.assert_calmed("--connections");
+    flooding.flood(&frame(PING, 0, 0, &[0; 8]), 100_000).await;
+    flooding.heard().await;
+    kept.heard().await;
+    let mut empty = Talker::begin(&server.address).await;
+    empty
+        .say(&frame(HEADERS, END_HEADERS, 1, &headers(LIST)))
+        .await;
+    empty.flood(&frame(DATA, 0, 1, &[]), 100_000).await;
+    empty.heard().await;
+    for limit in [
+        "connections",
+        "control_frames",
+        "first_request",
+        "http2_flood",
+    ] {
+        let line = format!("dateline_limits{{limit=\"{limit}\"}} 1");
+        counted(&metrics, &line).await;
+    }
+    let mut mistaken = Talker::silent(&server.address).await;
+    mistaken
+        .say(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03")
+        .await;
+    server.says("TLS on a port without").await;
+    drop(mistaken);
+    let mut resetting = Talker::begin(&server.address).await;
+    for number in 0..1000 {
+        let opened = frame(HEADERS, END_HEADERS, 1 + 2 * number, &headers(LIST));
+        let reset = frame(RST_STREAM, 0, 1 + 2 * number, &[0, 0, 0, 8]);
+        if !resetting.say(&[opened, reset].concat()).await {
+            break;
+        }
+    }
+    resetting.heard().await;
+    counted(&metrics, "dateline_limits{limit=\"http2_flood\"} 2").await;
+    server.says("a flood of HTTP/2 frames").await;
+    assert_eq!(
+        server.said("recv_reset"),
+        0,
+        "the library has its own words"
+    );
+    server.says("too many connections: 2 (--connections)").await;
+    server
+        .says("no request within 3s (--first-request-seconds)")
+        .await;
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Waits until a line stands among the metrics.
+async fn counted(metrics: &str, line: &str) {
+    let mut last = String::new();
+    let waiting = async {
+        loop {
+            let mut stream = TcpStream::connect(metrics).await.unwrap();
+            let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            stream.write_all(ask.as_bytes()).await.unwrap();
+            last.clear();
+            stream.read_to_string(&mut last).await.unwrap();
+            if last.lines().any(|it| it == line) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(waited.is_ok(), "no {line} in {last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_file_descriptors_goes_on_when_it_has_some_again() {
+    let url = database().await;
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -n 128; exec \"$0\" \"$@\"", PROGRAM, "serve"])
+        .args(["--listen", "127.0.0.1:0", "--readers", "2"])
+        .args(["--first-request-seconds", "600"])
+        .env("DATELINE_DATABASE_URL", url);
+    let server = Process::start(shell).await;
+    server.says("too few file descriptors").await;
+    let mut talkers = Vec::new();
+    for _ in 0..200 {
+        talkers.push(TcpStream::connect(&server.address).await.unwrap());
+    }
+    server
+        .says("no connection can be taken; trying again")
+        .await;
+    drop(talkers);
+    let reached = server.address.as_str().into();
+    let served = async {
+        while !is_served(&reached).await {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, served)
+        .await
+        .expect("it serves again");
+}

@@ -1,0 +1,60 @@
+//! Peers that do not take what they have asked for.
+
+use std::{net::SocketAddr, time::Duration};
+
+use dateline::{client::Client, proto::v1::View};
+use tokio::{io::AsyncWriteExt, net::TcpSocket};
+
+use super::{
+    Bystander, checkpoints, site_with,
+    talker::{LIST, PING, Talker, call, frame, wide},
+};
+use crate::{gold::from_beginning, rig::PATIENCE};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_a_peer_that_lets_nothing_out_of_the_socket_is_closed() {
+    let site = site_with(|limits| limits.blocked_write = Duration::from_millis(500)).await;
+    let bystander = Bystander::start(&site.address).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address: SocketAddr = site.address.parse().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    // Far more than sockets hold, and nothing of it is read.
+    let mut bytes = wide();
+    for number in 0..250 {
+        bytes.extend(call(1 + 2 * number, LIST, b"\x18\xe8\x07"));
+    }
+    stream.write_all(&bytes).await.unwrap();
+    let ping = frame(PING, 0, 0, &[0; 8]);
+    let closed = async {
+        while stream.write_all(&ping).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed)
+        .await
+        .expect("it is closed");
+    bystander.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_a_connection_none_of_whose_calls_is_taken_is_closed_and_a_quiet_one_is_not() {
+    let site = site_with(|limits| limits.stuck_calls = Duration::from_millis(500)).await;
+    let quiet = Client::connect(&site.address).await.unwrap();
+    let mut feed = quiet.feed.clone();
+    let stream = feed.watch(from_beginning(View::Published)).await.unwrap();
+    let mut stream = stream.into_inner();
+    checkpoints(&mut stream, 1).await;
+    // The window of a connection that is never widened holds 64 kB.
+    let mut stuck = Talker::begin(&site.address).await;
+    let mut bytes = Vec::new();
+    for number in 0..10 {
+        bytes.extend(call(1 + 2 * number, LIST, b"\x18\xe8\x07"));
+    }
+    assert!(stuck.say(&bytes).await);
+    stuck.heard().await.assert_calmed("--stuck-calls-seconds");
+    // One that came meanwhile, and one after that.
+    checkpoints(&mut stream, 2).await;
+    site.stop().await;
+}

@@ -1,0 +1,183 @@
+//! HTTP/2 frame by frame, as no client would send them. `benches/abuse.rs` speaks it as well.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
+
+/// Longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+pub const END_HEADERS: u8 = 4;
+pub const END_STREAM: u8 = 1;
+/// `ENHANCE_YOUR_CALM`
+pub const CALM: u32 = 0xb;
+
+pub const GET: &str = "/dateline.v1.RecordService/GetRecord";
+pub const LIST: &str = "/dateline.v1.RecordService/ListRecords";
+
+/// A frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The headers of a gRPC call, each written out.
+pub fn headers(path: &str) -> Vec<u8> {
+    // :method POST and :scheme http are in HPACK's table.
+    let mut block = vec![0x83, 0x86];
+    for (name, value) in [
+        (":path", path),
+        (":authority", "x"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ] {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// A call with a message.
+pub fn call(stream: u32, path: &str, message: &[u8]) -> Vec<u8> {
+    let mut body = vec![0];
+    body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    body.extend(message);
+    [
+        frame(HEADERS, END_HEADERS, stream, &headers(path)),
+        frame(DATA, END_STREAM, stream, &body),
+    ]
+    .concat()
+}
+
+/// The beginning of a connection, with windows that never fill.
+pub fn wide() -> Vec<u8> {
+    let window = (u32::MAX >> 1).to_be_bytes();
+    let settings = [&[0, 4], &window[..]].concat();
+    let more = ((u32::MAX >> 1) - 65_535).to_be_bytes();
+    [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, &settings),
+        &frame(WINDOW_UPDATE, 0, 0, &more),
+    ]
+    .concat()
+}
+
+/// A connection that says what it likes, and hears everything.
+pub struct Talker {
+    writing: tokio::net::tcp::OwnedWriteHalf,
+    hearing: JoinHandle<Vec<u8>>,
+}
+
+impl Talker {
+    /// Connects, and says nothing.
+    pub async fn silent(address: &str) -> Self {
+        Self::on(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub fn on(stream: TcpStream) -> Self {
+        let (reading, writing) = stream.into_split();
+        Self {
+            writing,
+            hearing: tokio::spawn(hear(reading)),
+        }
+    }
+
+    /// Connects, and begins as HTTP/2 does.
+    pub async fn begin(address: &str) -> Self {
+        let mut talker = Self::silent(address).await;
+        assert!(talker.say(PREFACE).await);
+        assert!(talker.say(&frame(SETTINGS, 0, 0, &[])).await);
+        talker
+    }
+
+    /// Whether it can still be said.
+    pub async fn say(&mut self, bytes: &[u8]) -> bool {
+        let saying = tokio::time::timeout(PATIENCE, self.writing.write_all(bytes));
+        saying.await.expect("the server reads, or closes").is_ok()
+    }
+
+    /// Says it again and again, at most so often. Answers how often it was said before the end.
+    pub async fn flood(&mut self, bytes: &[u8], most: usize) -> usize {
+        for count in 0..most {
+            if self.hearing.is_finished() || !self.say(bytes).await {
+                return count;
+            }
+        }
+        most
+    }
+
+    /// Whether the server has closed.
+    pub fn is_over(&self) -> bool {
+        self.hearing.is_finished()
+    }
+
+    /// What was heard, once the server closes.
+    pub async fn heard(self) -> Heard {
+        let heard = tokio::time::timeout(PATIENCE, self.hearing).await;
+        Heard::of(&heard.expect("the server closes").unwrap())
+    }
+}
+
+/// Hears until the end, be it a close or a reset.
+async fn hear(mut reading: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut heard = Vec::new();
+    let _ = reading.read_to_end(&mut heard).await;
+    heard
+}
+
+/// Frames of the server.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Kinds, in their order.
+    pub kinds: Vec<u8>,
+    /// Code and words of the last GOAWAY.
+    pub goodbye: Option<(u32, String)>,
+}
+
+impl Heard {
+    fn of(mut bytes: &[u8]) -> Self {
+        let mut heard = Self::default();
+        while let Some((header, rest)) = bytes.split_at_checked(9) {
+            let length =
+                usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
+            let Some((payload, rest)) = rest.split_at_checked(length) else {
+                break;
+            };
+            heard.kinds.push(header[3]);
+            if header[3] == GOAWAY {
+                let code = u32::from_be_bytes(payload[4..8].try_into().unwrap());
+                let words = String::from_utf8_lossy(&payload[8..]).into_owned();
+                heard.goodbye = Some((code, words));
+            }
+            bytes = rest;
+        }
+        heard
+    }
+
+    /// It was told to calm down, in these words.
+    pub fn assert_calmed(&self, words: &str) {
+        let (code, said) = self.goodbye.as_ref().expect("a goodbye");
+        assert_eq!(*code, CALM, "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}

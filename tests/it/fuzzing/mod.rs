@@ -1,0 +1,135 @@
+//! The short form of fuzzing, for every run of the tests: what the long form has kept (`fuzz/corpus`), good input, and
+//! some thousand mutations of both, the same ones each time. `docs/campaigns.md` tells of the long form, which finds
+//! more: libFuzzer sees which bytes lead where.
+//!
+//! `DATELINE_MUTATIONS` and `DATELINE_SEED` make another run of it.
+
+mod mutation;
+mod targets;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use self::{mutation::mutated, targets::seeds};
+
+/// Mutations of each target, unless told otherwise.
+const MUTATIONS: u64 = 2000;
+/// With which they are drawn, unless told otherwise.
+const SEED: u64 = 6;
+
+fn variable(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target)
+}
+
+/// What the long form has kept, in an order that does not change.
+fn kept(target: &str) -> Vec<Vec<u8>> {
+    let mut paths: Vec<_> = std::fs::read_dir(corpus(target))
+        .unwrap_or_else(|error| panic!("the corpus of {target}: {error}"))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect()
+}
+
+/// Tries bytes; those that break a property are kept in a file, and told.
+fn try_out(target: &str, bytes: &[u8], which: &str) {
+    let tried = catch_unwind(AssertUnwindSafe(|| targets::run(target, bytes)));
+    if tried.is_err() {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broken-{target}"));
+        std::fs::write(&file, bytes).unwrap();
+        panic!(
+            "{which} of {target} breaks a property; its bytes are in {}",
+            file.display()
+        );
+    }
+}
+
+/// The long form begins with the same good input; it is not built to make it.
+fn leave_for_the_long_form(target: &str, good: &[Vec<u8>]) {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("fuzz-seeds")
+        .join(target);
+    std::fs::create_dir_all(&place).unwrap();
+    for (number, bytes) in good.iter().enumerate() {
+        std::fs::write(place.join(format!("seed-{number:03}")), bytes).unwrap();
+    }
+}
+
+fn short_form(target: &str) {
+    let mut good = seeds::of(target);
+    assert!(!good.is_empty(), "{target} has something to begin with");
+    leave_for_the_long_form(target, &good);
+    good.extend(kept(target));
+    for (index, bytes) in good.iter().enumerate() {
+        try_out(target, bytes, &format!("input {index}"));
+    }
+    let seed = variable("DATELINE_SEED", SEED);
+    let mut lot = StdRng::seed_from_u64(seed);
+    for number in 0..variable("DATELINE_MUTATIONS", MUTATIONS) {
+        let [one, other] = [0, 1].map(|_| lot.random_range(0..good.len()));
+        let bytes = mutated(&good[one], &good[other], &mut lot);
+        let which = format!("mutation {number} with seed {seed}");
+        try_out(target, &bytes, &which);
+    }
+}
+
+/// A test per target, so that they run side by side and are told apart.
+macro_rules! short_forms {
+    ($($target:ident),+ $(,)?) => {
+        mod short {
+            $(
+                #[test]
+                fn $target() {
+                    super::short_form(stringify!($target));
+                }
+            )+
+        }
+
+        #[test]
+        fn every_target_has_a_short_form_and_a_long_one() {
+            let listed = [$(stringify!($target)),+];
+            assert_eq!(targets::ALL.map(|(name, _)| name), listed);
+            let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml");
+            let manifest = std::fs::read_to_string(manifest).unwrap();
+            for target in listed {
+                let names = format!("name = \"{target}\"");
+                assert!(manifest.contains(&names), "fuzz/Cargo.toml lacks {target}");
+            }
+        }
+    };
+}
+
+short_forms!(
+    requests,
+    records,
+    filters,
+    cursors,
+    page_tokens,
+    edtf,
+    texts,
+    imports,
+    documents,
+    recordings,
+    manifests,
+    parts,
+);
+
+#[test]
+fn what_is_kept_is_small() {
+    let sizes = targets::ALL.map(|(target, _)| kept(target).iter().map(Vec::len).sum::<usize>());
+    let all: usize = sizes.iter().sum();
+    assert!(all < 1024 * 1024, "{all} bytes: {sizes:?}");
+}

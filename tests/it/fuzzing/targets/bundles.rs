@@ -1,0 +1,99 @@
+//! Exports that are read back: the manifest, and the files that it lists.
+
+use std::io::Cursor;
+
+use dateline::{
+    export::{
+        Compression, Manifest,
+        format::Format,
+        manifest::{FileEntry, MANIFEST, directory},
+        read,
+    },
+    proto::v1::{Record, Removal},
+};
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::chosen;
+
+/// The bytes are a manifest.
+pub fn manifests(data: &[u8]) {
+    let Ok(manifest) = Manifest::parse(data) else {
+        return;
+    };
+    let written = manifest.to_bytes().expect("it is written");
+    assert_eq!(Manifest::parse(&written).as_ref(), Ok(&manifest));
+    for file in &manifest.files {
+        let name = file.name.as_str();
+        assert!(!name.contains(['/', '\\', '\0']), "{name:?}");
+        assert!(!name.starts_with('.') && name != MANIFEST, "{name:?}");
+    }
+    let directory = directory(&manifest.subject);
+    assert!(!directory.contains(['/', '.', '\0']), "{directory:?}");
+    for format in Format::ALL {
+        let parts = manifest.parts(format);
+        let listed = parts.iter().map(Vec::len).sum::<usize>();
+        let there = manifest.files.iter();
+        let there = there.filter(|file| file.format == format && file.holds != "removed");
+        assert_eq!(listed, there.count(), "none is left out");
+    }
+}
+
+/// The first byte says how the rest, a file of an export, is compressed, and what it holds.
+pub fn parts(data: &[u8]) {
+    let Some((choice, bytes)) = chosen(data) else {
+        return;
+    };
+    let compression = [Compression::None, Compression::Gzip, Compression::Zstd][choice % 3];
+    let format = read::READABLE[choice / 3 % 2];
+    if choice / 6 % 2 == 0 {
+        read_back::<Record>(bytes, format, compression);
+    } else {
+        read_back::<Removal>(bytes, format, compression);
+    }
+}
+
+fn read_back<M>(bytes: &[u8], format: Format, compression: Compression)
+where
+    M: Message + prost_reflect::ReflectMessage + Default,
+{
+    let mut count = 0;
+    let mut entry = FileEntry {
+        name: "part".to_owned(),
+        format,
+        holds: "actors".to_owned(),
+        partition: 0,
+        bytes: bytes.len() as u64,
+        records: 0,
+        sha256: hex::encode(Sha256::digest(bytes)),
+    };
+    let mut take = |message: M| {
+        let encoded = message.encode_to_vec();
+        let again = M::decode(encoded.as_slice()).expect("it decodes");
+        assert_eq!(again.encode_to_vec(), encoded);
+        count += 1;
+        // A few bytes may hold very many messages without anything in them.
+        count < 10_000
+    };
+    let told = read::read(Cursor::new(bytes), &entry, compression, &mut take);
+    if count == 10_000 {
+        return;
+    }
+    match told {
+        Ok(()) => assert_eq!(count, 0, "the manifest said none"),
+        Err(what) => assert!(!what.is_empty()),
+    }
+    // With the right number it is read, if it can be.
+    entry.records = count;
+    let mut found = 0;
+    let again = read::read(Cursor::new(bytes), &entry, compression, &mut |_: M| {
+        found += 1;
+        true
+    });
+    if again.is_ok() {
+        assert_eq!(found, count);
+    }
+    // One byte more is noticed, whatever it holds.
+    entry.bytes += 1;
+    assert!(read::read(Cursor::new(bytes), &entry, compression, &mut |_: M| true).is_err());
+}

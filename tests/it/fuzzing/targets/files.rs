@@ -1,0 +1,109 @@
+//! What people hand to the commands: files of records whatever their form, texts of editors, plain articles, recorded
+//! streams.
+
+use dateline::model::walk::Path;
+use dateline::{
+    cli::{decoders, json},
+    client::Position,
+    model::request::{check_body, kind_field},
+    proto::v1::{Record, record::Kind as Body},
+};
+use prost::Message;
+
+use super::chosen;
+
+/// What files are called.
+const NAMES: [&str; 6] = [
+    "a",
+    "a.ndjson",
+    "a.json",
+    "a.binpb",
+    "a.ndjson.gz",
+    "a.jsonl.zst",
+];
+
+/// The first byte chooses a name, the rest is the file.
+pub fn imports(data: &[u8]) {
+    let Some((choice, bytes)) = chosen(data) else {
+        return;
+    };
+    let Ok(records) = decoders::imported(NAMES[choice % NAMES.len()], bytes.to_vec()) else {
+        return;
+    };
+    for record in records {
+        match record {
+            Ok(record) => sent(&record),
+            Err(what) => assert!(!what.is_empty()),
+        }
+    }
+}
+
+/// What was read goes to the server, and comes there as it was read.
+fn sent(record: &Record) {
+    let bytes = record.encode_to_vec();
+    let decoded = Record::decode(bytes.as_slice()).expect("it decodes");
+    assert_eq!(decoded.encode_to_vec(), bytes);
+}
+
+/// Odd first bytes: the plain text of an article. Even ones: a record as an editor writes it.
+pub fn documents(data: &[u8]) {
+    let Some((choice, bytes)) = chosen(data) else {
+        return;
+    };
+    if choice % 2 == 1 {
+        return drafted(bytes);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(record) = decoders::document(text) else {
+        return;
+    };
+    if is_valid(&record) {
+        for as_json in [false, true] {
+            let written = decoders::written(&record, as_json).expect("it can be written");
+            let read = decoders::document(&written).expect("what was written can be read");
+            // What the service sets is not shown to editors.
+            let again = decoders::written(&read, as_json).expect("and written again");
+            assert_eq!(again, written);
+        }
+    }
+}
+
+/// Whether a record would be taken; what would not may hold what no text can say.
+fn is_valid(record: &Record) -> bool {
+    let Some(mut body) = record.kind.clone() else {
+        return false;
+    };
+    body.take_meta();
+    let mut at = Path::default();
+    at.enter(kind_field(&body));
+    check_body(&mut body, &mut at).violations.is_empty()
+}
+
+fn drafted(bytes: &[u8]) {
+    let Ok(article) = decoders::article(bytes) else {
+        return;
+    };
+    assert!(!article.headline.is_empty() && !article.body.is_empty());
+    let record = Record::from(Body::Article(article));
+    let text = json::value(&record)
+        .expect("it has a JSON form")
+        .to_string();
+    assert_eq!(json::read::<Record>(&text).expect("and reads back"), record);
+}
+
+/// What `dateline watch` wrote: lines of a stream, and where it stopped.
+pub fn recordings(data: &[u8]) {
+    if let Ok((records, at)) = decoders::recorded(data) {
+        assert!(
+            records <= data.len() && at >= 0 || records == 0,
+            "{records} at {at}"
+        );
+    }
+    if let Ok(position) = serde_json::from_slice::<Position>(data) {
+        let written = serde_json::to_vec(&position).expect("it is written");
+        let read: Position = serde_json::from_slice(&written).expect("and read");
+        assert_eq!(read, position);
+    }
+}

@@ -1,0 +1,119 @@
+//! Records: what passes the rules is in its stored form, can be stored, and comes back from every way out.
+
+use dateline::{
+    cli::json,
+    export::format::{Actors, Format, Losses, Options, redact},
+    model::{
+        diff::diff,
+        drawing::{Drawing, draw},
+        mask,
+        record::{content_of, record_bytes},
+        request::{check_body, kind_field},
+        walk::Path,
+    },
+    proto::v1::{Record, RecordMeta, State, record::Kind as Body},
+    server::codec,
+};
+use prost::Message;
+
+use super::{assert_answer, assert_well_told};
+
+/// The bytes are a `Record`.
+pub fn records(data: &[u8]) {
+    match codec::decode::<Record>(data) {
+        Ok(record) => record.kind.map(whole).unwrap_or_default(),
+        Err(status) => assert_answer(&status),
+    }
+}
+
+fn whole(mut body: Body) {
+    body.take_meta();
+    let check = |body: &mut Body| {
+        let mut at = Path::default();
+        at.enter(kind_field(body));
+        check_body(body, &mut at)
+    };
+    let sent = body.to_content();
+    let found = check(&mut body);
+    if !found.violations.is_empty() {
+        return assert_well_told(&found.violations);
+    }
+    let content = body.to_content();
+    let again = check(&mut body);
+    assert_eq!(again.violations, []);
+    assert_eq!(
+        body.to_content(),
+        content,
+        "the stored form of {sent:?} is its own"
+    );
+    drawn(&mut body);
+    comes_back(&body, &content);
+    is_the_same_as_itself(&body);
+    is_exported(&Record::from(body));
+}
+
+fn drawn(body: &mut Body) {
+    let drawing = draw(body, State::Published);
+    assert_eq!(draw(body, State::Published), drawing);
+    assert_eq!(draw(body, State::Draft).in_state(State::Published), drawing);
+    assert_storable(body, &drawing);
+}
+
+/// What the store takes: lists as lines of text, text without null characters, JSON that can be said.
+pub fn assert_storable(body: &Body, drawing: &Drawing) {
+    for facet in &drawing.facets {
+        assert!(!facet.contains(['\n', '\0']), "{facet:?}");
+        assert!(facet.len() < 2000, "an index takes it: {facet:?}");
+    }
+    assert!(!drawing.search.contains('\0'));
+    assert!(drawing.facets.is_sorted() && drawing.keys.is_sorted());
+    let document = serde_json::to_string(&body.to_dynamic()).expect("it has a JSON form");
+    assert!(!document.contains("\\u0000"), "{document}");
+    let content = body.to_content();
+    let decoded = Body::decode(body.kind(), &content).expect("content decodes");
+    assert_eq!(decoded.expect("of its kind").to_content(), content);
+}
+
+fn comes_back(body: &Body, content: &[u8]) {
+    let meta = RecordMeta {
+        revision: 3,
+        ..RecordMeta::default()
+    };
+    let encoded = record_bytes(body.kind(), content, &meta.encode_to_vec(), 900);
+    assert_eq!(content_of(&encoded).expect("it is a record"), content);
+    let record = Record::decode(encoded).expect("it decodes");
+    let json = json::value(&record)
+        .expect("it has a JSON form")
+        .to_string();
+    let read: Record = json::read(&json).expect("and reads back");
+    assert_eq!(read, record);
+}
+
+fn is_the_same_as_itself(body: &Body) {
+    assert_eq!(mask::changed_fields(body, body), Vec::<String>::new());
+    assert_eq!(diff(body, body), []);
+    let taken = mask::apply(body, body, &["*".to_owned()], "mask").expect("a star is a mask");
+    assert_eq!(taken.to_content(), body.to_content());
+}
+
+/// Whatever is valid can be written in every format; what was redacted too.
+fn is_exported(record: &Record) {
+    let mut redacted = record.clone();
+    redact(&mut redacted);
+    for record in [record, &redacted] {
+        let kind = record.kind.as_ref().map(Body::kind).unwrap_or_default();
+        let mut actors = Actors::default();
+        actors.note(record);
+        for format in Format::ALL {
+            let Some(mut encoder) = format.encoder(kind, &Options::default()) else {
+                continue;
+            };
+            let (mut losses, mut out) = (Losses::default(), Vec::new());
+            let encoded = record.encode_to_vec();
+            encoder
+                .write(record, &encoded, &actors, &mut losses, &mut out)
+                .expect("it is written");
+            encoder.finish(&mut out).expect("and the file ended");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Every request message, as far as a server takes it without a database: decoded, weighed, checked, and what writes
+//! decided on an empty one.
+
+use dateline::{
+    model::{
+        change::Outcome,
+        decide::decide,
+        filter::Filter,
+        look,
+        request::{Action, By, Request},
+        validate::validate,
+        walk::{Path, Walk},
+        world::World,
+    },
+    proto::v1::{
+        BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CorrectRecordRequest,
+        CreateRecordRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
+        ForkFeedRequest, GetFeedRequest, GetRecordRequest, ListRecordsRequest,
+        ListRevisionsRequest, LoadRecordsRequest, MergeRecordRequest, PublishRecordsRequest,
+        PurgeRecordRequest, RestoreRecordRequest, RetractRecordsRequest, SendBackRecordsRequest,
+        SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest, WatchRequest,
+    },
+    server::codec,
+};
+use prost::Message;
+use prost_reflect::ReflectMessage;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{assert_answer, assert_well_told, chosen, records::assert_storable};
+
+/// When all of this happens.
+const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+/// The first byte chooses the request, the rest is its message.
+pub fn requests(data: &[u8]) {
+    let Some((choice, bytes)) = chosen(data) else {
+        return;
+    };
+    match choice % 24 {
+        0 => commit(bytes),
+        1 => load(bytes),
+        2 => with_filter::<ListRecordsRequest>(bytes, |it| it.filter.as_ref()),
+        3 => with_filter::<WatchRequest>(bytes, |it| it.filter.as_ref()),
+        4 => with_filter::<ExportRequest>(bytes, |it| it.filter.as_ref()),
+        5 => checked::<CreateRecordRequest>(bytes),
+        6 => checked::<UpdateRecordRequest>(bytes),
+        7 => checked::<CorrectRecordRequest>(bytes),
+        8 => checked::<DeleteRecordRequest>(bytes),
+        9 => checked::<SubmitRecordsRequest>(bytes),
+        10 => checked::<SendBackRecordsRequest>(bytes),
+        11 => checked::<PublishRecordsRequest>(bytes),
+        12 => checked::<RetractRecordsRequest>(bytes),
+        13 => checked::<MergeRecordRequest>(bytes),
+        14 => checked::<UnmergeRecordRequest>(bytes),
+        15 => checked::<RestoreRecordRequest>(bytes),
+        16 => checked::<PurgeRecordRequest>(bytes),
+        17 => checked::<GetRecordRequest>(bytes),
+        18 => checked::<BatchGetRecordsRequest>(bytes),
+        19 => checked::<ListRevisionsRequest>(bytes),
+        20 => checked::<DiffRevisionsRequest>(bytes),
+        21 => checked::<GetFeedRequest>(bytes),
+        22 => checked::<CompactFeedRequest>(bytes),
+        _ => checked::<ForkFeedRequest>(bytes),
+    }
+}
+
+/// The message, if it is one; a refusal is in the contract's words.
+fn decoded<M: Message + Default + ReflectMessage>(bytes: &[u8]) -> Option<M> {
+    codec::decode(bytes)
+        .inspect_err(assert_answer)
+        .ok()
+        .inspect(|message: &M| {
+            let again = M::decode(message.encode_to_vec().as_slice());
+            let again = again.expect("what was decoded is encoded so that it decodes");
+            assert_eq!(again.encode_to_vec(), message.encode_to_vec());
+        })
+}
+
+/// What passes the rules is in its stored form, and passes them again.
+fn checked<M: Message + Default + ReflectMessage + Walk + Clone>(bytes: &[u8]) {
+    let Some(mut message) = decoded::<M>(bytes) else {
+        return;
+    };
+    let violations = validate(&mut message, &mut Path::default());
+    if !violations.is_empty() {
+        return assert_well_told(&violations);
+    }
+    let mut again = message.clone();
+    assert_eq!(validate(&mut again, &mut Path::default()), []);
+    assert_eq!(again.encode_to_vec(), message.encode_to_vec());
+}
+
+fn with_filter<M: Message + Default + ReflectMessage + Walk + Clone>(
+    bytes: &[u8],
+    filter: impl Fn(&M) -> Option<&dateline::proto::v1::RecordFilter>,
+) {
+    if let Some(message) = decoded::<M>(bytes)
+        && let Err(violations) = Filter::new(filter(&message))
+    {
+        assert_well_told(&violations);
+    }
+    checked::<M>(bytes);
+}
+
+fn commit(bytes: &[u8]) {
+    let Some(sent) = decoded::<CommitRequest>(bytes) else {
+        return;
+    };
+    let read = || Request::new(sent.clone(), By::default(), NOW);
+    match read() {
+        Ok(request) => {
+            assert_eq!(request.writes.len(), sent.writes.len());
+            let again = read().expect("what was taken once is taken again");
+            assert_eq!(again.fingerprint, request.fingerprint);
+            let asked = look::next(&[&request], &World::default());
+            assert!(!asked.is_empty(), "a write looks at its own record");
+            decided(&request);
+        }
+        Err(violations) => assert_well_told(&violations),
+    }
+}
+
+fn load(bytes: &[u8]) {
+    let Some(sent) = decoded::<LoadRecordsRequest>(bytes) else {
+        return;
+    };
+    match Request::load(sent, By::default()) {
+        Ok(request) => decided(&request),
+        Err(violations) => assert_well_told(&violations),
+    }
+}
+
+/// On an empty database only new records can come of it; whatever comes can be stored.
+fn decided(request: &Request) {
+    let mut uids = 1..;
+    let mut mint = || Uuid::from_u128(uids.next().unwrap_or_default());
+    let Ok(decision) = decide(request, &World::default(), NOW, &mut mint) else {
+        return;
+    };
+    let new = |action: &Action| matches!(action, Action::Create { .. } | Action::Load { .. });
+    assert!(request.writes.iter().all(|write| new(&write.action)));
+    for change in decision.outcomes.iter().filter_map(Outcome::change) {
+        assert_storable(&change.body, &change.drawing);
+        let (revision, next) = (change.revision, change.revision.checked_add(1));
+        assert!(
+            revision >= 1 && next.is_some(),
+            "life goes on after {revision}"
+        );
+        let text = [&change.note, &change.meta.merged_into];
+        assert!(text.iter().all(|text| !text.contains('\0')));
+    }
+}

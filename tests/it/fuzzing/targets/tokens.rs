@@ -1,0 +1,80 @@
+//! Cursors and page tokens. What is taken is what was given out, letter by letter; everything else is refused in one
+//! text. Cursors are sealed under a key that everybody can make, so their payload is tried too.
+
+use dateline::{
+    feed::{Cursor, Error},
+    model::{name::Name, seal::seal},
+    proto::v1::{ListRecordsRequest, View as AskedView},
+    server::page_token::Question,
+    store::{Epoch, FeedIdentity, View},
+};
+use uuid::Uuid;
+
+use super::{assert_answer, chosen};
+
+fn feed() -> FeedIdentity {
+    let epoch = Epoch {
+        id: 7,
+        heads: (0, 0),
+    };
+    FeedIdentity {
+        id: Uuid::from_u128(1),
+        epoch: epoch.id,
+        token_key: [5; 32],
+        epochs: vec![epoch],
+        earliest: (1, 1),
+    }
+}
+
+/// Odd first bytes: the rest is the text. Even ones: the rest is a payload that is sealed as the service would.
+pub fn cursors(data: &[u8]) {
+    let feed = feed();
+    let Some(text) = text(data, &cursor_key(&feed)) else {
+        return;
+    };
+    for view in [View::Published, View::Desk] {
+        match Cursor::from_text(&text, &feed, view) {
+            Ok(cursor) => {
+                assert_eq!(cursor.to_text(&feed), text, "{cursor:?}");
+                let after = cursor.snapshot.map(|place| place.after).unwrap_or_default();
+                assert!(
+                    after.is_empty() || Name::parse(&after).is_some(),
+                    "{after:?}"
+                );
+            }
+            Err(Error::InvalidCursor | Error::ForeignCursor) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// The key under which cursors of a feed are sealed, as anybody can make it.
+fn cursor_key(feed: &FeedIdentity) -> [u8; 32] {
+    blake3::derive_key("dateline.v1 cursor", feed.id.as_bytes())
+}
+
+/// The same for page tokens, whose key is a secret: what seals under it has to be of this question all the same.
+pub fn page_tokens(data: &[u8]) {
+    let feed = feed();
+    let Some(text) = text(data, &feed.token_key) else {
+        return;
+    };
+    let question = Question::of(&ListRecordsRequest {
+        view: AskedView::Desk.into(),
+        ..ListRecordsRequest::default()
+    });
+    match question.read(&feed, &text) {
+        Ok(last) if text.is_empty() => assert_eq!(last, ""),
+        Ok(last) => assert_eq!(question.write(&feed, &last), text),
+        Err(status) => assert_answer(&status),
+    }
+}
+
+fn text(data: &[u8], key: &[u8; 32]) -> Option<String> {
+    let (choice, rest) = chosen(data)?;
+    if choice % 2 == 1 {
+        return String::from_utf8(rest.to_vec()).ok();
+    }
+    let (version, payload) = rest.split_first()?;
+    Some(seal(key, *version, payload))
+}
