@@ -145,7 +145,6 @@ fn requests() -> Vec<Vec<u8>> {
         ..CreateRecordRequest::default()
     };
     add(5, create.encode_to_vec());
-    drop(add);
     requests.extend(writes(&all[2]));
     requests.extend(reads(&all[2]));
     requests
