@@ -159,3 +159,52 @@ async fn a_token_comes_from_a_file_or_the_environment() {
         assert!(!text(output).contains(&secret[20..]));
     }
 }
+
+async fn asks_for_the_schema(client: &dateline::client::Client, token: &str) -> tonic::Result<()> {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest,
+    };
+    let asked = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut request = tonic::Request::new(stream_of(asked));
+    if !token.is_empty() {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
+    let mut reflection = ServerReflectionClient::new(client.channel());
+    let mut answers = reflection
+        .server_reflection_info(request)
+        .await?
+        .into_inner();
+    answers.message().await.map(drop)
+}
+
+fn stream_of<T: Send + 'static>(item: T) -> impl futures_util::Stream<Item = T> + Send + 'static {
+    futures_util::stream::once(std::future::ready(item))
+}
+
+#[tokio::test]
+async fn health_is_told_to_everybody_and_the_schema_to_callers_or_to_nobody() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let two = two().await;
+    let nobody = dateline::client::Client::connect(&two.closed.address)
+        .await
+        .unwrap();
+    let mut health = HealthClient::new(nobody.channel());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    let refused = asks_for_the_schema(&nobody, "").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    let (_, secret) = super::callers::token(&two.open.client, &[Role::Reader], &[]).await;
+    asks_for_the_schema(&nobody, &secret).await.unwrap();
+    // Where it is not told, it is as if there were no such service.
+    let quiet = super::callers::two_with(|config| config.reflection = false).await;
+    let nobody = dateline::client::Client::connect(&quiet.closed.address)
+        .await
+        .unwrap();
+    let (_, secret) = super::callers::token(&quiet.open.client, &[Role::Admin], &[]).await;
+    let refused = asks_for_the_schema(&nobody, &secret).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unimplemented);
+}

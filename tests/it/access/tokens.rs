@@ -1,14 +1,14 @@
 //! API tokens: what is told of them and what is not, and what they may not be.
 
 use dateline::proto::v1::{
-    CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
+    CommitRequest, CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
     UpdateTokenRequest,
 };
 use tonic::{Code, metadata::MetadataValue};
 
-use super::callers::{client, in_an_hour, token, token_until, two};
+use super::callers::{caller, client, in_an_hour, token, token_until, two};
 use crate::{
-    life::hands::{Refused, dump, in_ms, until},
+    life::hands::{Refused, actor, commit_of, create, dump, in_ms, lay_base, send, until},
     rig::site,
 };
 
@@ -305,4 +305,27 @@ async fn the_last_admin_stays() {
         .await
         .unwrap();
     assert_eq!(all.into_inner().tokens.len(), 2);
+}
+
+#[tokio::test]
+async fn r7_a_request_id_is_of_one_identity_and_independent_of_others() {
+    let two = two().await;
+    lay_base(&two.open.client).await;
+    let publisher = caller(&two, &[Role::Publisher], &[]).await;
+    let id = uuid::Uuid::now_v7().to_string();
+    let with_id = |record| CommitRequest {
+        request_id: id.clone(),
+        ..commit_of(vec![create(&record)])
+    };
+    let one = send(&two.open.client, with_id(actor("of-one")))
+        .await
+        .unwrap();
+    let other = send(&publisher, with_id(actor("of-another")))
+        .await
+        .unwrap();
+    assert_ne!(one.sequence, other.sequence);
+    let reused = send(&publisher, with_id(actor("of-one")))
+        .await
+        .unwrap_err();
+    reused.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
 }

@@ -18,8 +18,6 @@ struct Shown {
     by: Vec<&'static str>,
     /// It is about nothing that there is; why.
     not: Option<&'static str>,
-    /// What a test of access has still to show.
-    pending: Option<&'static str>,
 }
 
 fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -44,15 +42,11 @@ fn once<T>(entries: impl Iterator<Item = (&'static str, T)>) -> BTreeMap<&'stati
 fn shown() -> BTreeMap<&'static str, Shown> {
     once(lines(TESTS).map(|(number, told)| {
         let not = told.strip_prefix("none: ");
-        let (by, pending) = match told.split_once("access: ") {
-            Some((by, pending)) => (by.trim_end_matches("; "), Some(pending)),
-            None => (told, None),
-        };
-        let names = by
+        let names = told
             .split(", ")
             .filter(|name| !name.is_empty() && not.is_none());
         let by = names.collect();
-        (number, Shown { by, not, pending })
+        (number, Shown { by, not })
     }))
 }
 
@@ -135,19 +129,14 @@ fn every_row_of_both_catalogues_is_shown_or_said_why_not() {
         if let Some(why) = shown.not {
             assert!(why.split(' ').count() > 4, "{row}: why is {why:?}");
         }
-        if let Some(what) = shown.pending {
-            println!("{row} waits for a test of access: {what}");
-        }
-        let is_told = !shown.by.is_empty() || shown.not.is_some() || shown.pending.is_some();
+        let is_told = !shown.by.is_empty() || shown.not.is_some();
         assert!(is_told, "{row} is shown by nothing");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     let count = |is: &dyn Fn(&Shown) -> bool| shown.values().filter(|it| is(it)).count();
     println!(
-        "{} rows are shown, of {} a part waits; {} wait; {} are about nothing that there is",
+        "{} rows are shown; {} are about nothing that there is",
         count(&|it| !it.by.is_empty()),
-        count(&|it| !it.by.is_empty() && it.pending.is_some()),
-        count(&|it| it.by.is_empty() && it.pending.is_some()),
         count(&|it| it.not.is_some()),
     );
 }
