@@ -54,3 +54,20 @@ pub fn recorded(bytes: &[u8]) -> Result<(usize, i64)> {
     let (copy, at) = verify::read(bytes, &mut |_| {})?;
     Ok((copy.len(), at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::recorded;
+
+    #[test]
+    fn a_recording_ends_at_a_sequence_that_there_can_be() {
+        let caught_up = |at: &str| recorded(format!("{{\"caughtUp\": \"{at}\"}}\n").as_bytes());
+        assert_eq!(caught_up("46").unwrap(), (0, 46));
+        for none in ["-6", "9223372036854775808", "all"] {
+            assert!(caught_up(none).is_err(), "{none}");
+        }
+        // Nothing follows the last sequence of all.
+        let last = "{\"caughtUp\": \"9223372036854775807\"}\n{\"sequence\": \"1\", \"name\": \"actors/a\"}\n";
+        assert_eq!(recorded(last.as_bytes()).unwrap().1, i64::MAX);
+    }
+}

@@ -325,6 +325,7 @@ impl Recorded {
         fields.remove("cursor");
         if let Some(sequence) = fields.get("caughtUp") {
             let sequence = sequence.as_str().and_then(|digits| digits.parse().ok());
+            let sequence = sequence.filter(|sequence| *sequence >= 0);
             self.at = sequence.context("caughtUp is a sequence")?;
             self.in_snapshot = false;
             return Ok(());
