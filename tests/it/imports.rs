@@ -394,10 +394,11 @@ async fn ctrl_c_says_how_far_it_came_and_the_same_command_goes_on() {
     drop(stdin);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        told,
-        "stopped: 2000 created, 0 already there, 0 published; the same command goes on from here\n"
-    );
+    // The database has two batches; whether the answer for the second one was read before the signal is chance.
+    let came_to = [1000, 2000].map(|count| {
+        format!("stopped: {count} created, 0 already there, 0 published; the same command goes on from here\n")
+    });
+    assert!(came_to.contains(&told), "{told}");
     let again = crate::cli::dateline_reading(&site.address, &["import", "-"], &drafts.concat())
         .await
         .ok();
