@@ -229,17 +229,10 @@ impl Gate {
             let token = tokens.get(id.as_str())?;
             match grant(token, now) {
                 Err(why) => Some(why),
-                Ok(new) => (!same(&new, known)).then_some(Denied::Changed),
+                Ok(new) => (!new.is_same(known)).then_some(Denied::Changed),
             }
         });
     }
-}
-
-fn same(one: &Grant, other: &Grant) -> bool {
-    one.roles == other.roles
-        && one.scope == other.scope
-        && one.expires_at == other.expires_at
-        && one.identity == other.identity
 }
 
 /// What a stored token allows now.
@@ -331,7 +324,7 @@ impl CertificatesFile {
                         return None;
                     };
                     match read.get(name) {
-                        Some(new) if same(new, grant) => None,
+                        Some(new) if new.is_same(grant) => None,
                         Some(_) => Some(Denied::Changed),
                         None => Some(Denied::Revoked),
                     }

@@ -94,9 +94,13 @@ impl Grant {
         }
     }
 
-    /// Whether it allows the same.
-    fn allows_as(&self, other: &Self) -> bool {
-        self.identity == other.identity && self.roles == other.roles && self.scope == other.scope
+    /// Whether it allows the same to the same, for as long.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.identity == other.identity
+            && self.roles == other.roles
+            && self.scope == other.scope
+            && self.expires_at == other.expires_at
     }
 }
 
@@ -232,19 +236,19 @@ impl Sessions {
         Some(session)
     }
 
-    /// The session of credentials that were found to be good just now.
+    /// The session of credentials that were found to be good just now. If somebody else found them to be good for
+    /// something else a moment ago, that ends: a session that is not among these would never end.
     #[must_use]
     pub fn begin(&self, key: Key, grant: Grant, quotas: &Quotas) -> Arc<Session> {
         let mut known = self.known();
-        match known.get(&key) {
-            // Somebody was faster with the same.
-            Some(session) if session.grant.allows_as(&grant) => session.clone(),
-            _ => {
-                let session = Arc::new(Session::new(grant, quotas));
-                known.insert(key, session.clone());
-                session
-            }
+        if let Some(session) = known.get(&key).filter(|it| it.grant.is_same(&grant)) {
+            return session.clone();
         }
+        let session = Arc::new(Session::new(grant, quotas));
+        if let Some(replaced) = known.insert(key, session.clone()) {
+            replaced.end(Denied::Changed);
+        }
+        session
     }
 
     /// Ends one, and its streams.
@@ -294,4 +298,28 @@ impl Sessions {
 #[must_use]
 pub fn has_expired(grant: &Grant, now: OffsetDateTime) -> bool {
     grant.expires_at.is_some_and(|end| end <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f10_a_session_that_another_takes_the_place_of_ends() {
+        let sessions = Sessions::default();
+        let key = || Key::Certificate("somebody".to_owned());
+        let quotas = Quotas::default();
+        let first = sessions.begin(key(), Grant::local(), &quotas);
+        let same = sessions.begin(key(), Grant::local(), &quotas);
+        assert!(Arc::ptr_eq(&first, &same));
+        let less = Grant {
+            roles: vec![Role::Reader],
+            ..Grant::local()
+        };
+        let other = sessions.begin(key(), less, &quotas);
+        assert!(first.ended.is_cancelled() && !other.ended.is_cancelled());
+        assert!(matches!(first.why_ended(), Denied::Changed));
+        sessions.end(&key(), Denied::Revoked);
+        assert!(matches!(other.why_ended(), Denied::Revoked));
+    }
 }
