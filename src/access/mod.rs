@@ -17,7 +17,7 @@ pub use self::{
     caller::{Caller, Denied},
     gate::{Gate, Settings},
     jwt::{Algorithm, JwtSettings},
-    permission::{METHODS, Permission, Role, needed, needed_for},
+    permission::{METHODS, Permission, Role, method, needed_for},
     scope::Scope,
     sessions::Quotas,
     sight::Sight,

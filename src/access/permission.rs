@@ -148,13 +148,10 @@ pub const METHODS: &[(&str, &[Permission])] = {
     ]
 };
 
-/// What a method needs, by its path; `None` for one that is not ours.
+/// A method of ours by its path, and what it needs; `None` for one that is not ours.
 #[must_use]
-pub fn needed(path: &str) -> Option<&'static [Permission]> {
-    METHODS
-        .iter()
-        .find(|(method, _)| *method == path)
-        .map(|(_, needed)| *needed)
+pub fn method(path: &str) -> Option<(&'static str, &'static [Permission])> {
+    METHODS.iter().copied().find(|(known, _)| *known == path)
 }
 
 /// What a write of a commit needs.

@@ -42,14 +42,6 @@ pub struct Admin {
     pub committer: Committer,
 }
 
-/// What goes into the audit of an act that is no write.
-impl Admin {
-    pub(super) async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
-        let noted = self.store.note_act(&caller.by(), "done", details).await;
-        noted.map_err(|error| status::store(&error))
-    }
-}
-
 #[tonic::async_trait]
 impl AdminService for Admin {
     async fn compact_feed(
@@ -186,6 +178,12 @@ impl AdminService for Admin {
 }
 
 impl Admin {
+    /// Writes down an act that is no write.
+    async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
+        let noted = self.store.note_act(&caller.by(), "done", details).await;
+        noted.map_err(|error| status::store(&error))
+    }
+
     /// A sequence that there is, or the next one: with one that is mistyped, all history would go.
     async fn reached(&self, sequence: u64) -> Result<u64, Status> {
         let head = self.feed.newest(View::Desk).await;

@@ -27,8 +27,6 @@ use crate::{
 
 /// Methods that anybody may call: whether the server serves is no secret to its orchestrator.
 const OPEN: &str = "/grpc.health.v1.Health/";
-/// What is told of the schema.
-const REFLECTION: &str = "/grpc.reflection.";
 const WATCH: &str = "/dateline.v1.FeedService/Watch";
 const EXPORT: &str = "/dateline.v1.ExportService/Export";
 /// Refusals that are written down in a second.
@@ -134,10 +132,17 @@ impl Shared {
         let peer = request.extensions.get::<Peer>();
         let address = peer.map(Peer::address);
         let certificate = peer.map(Peer::identities).unwrap_or_default();
-        let method = known(path).map_or("", |(method, _)| method.rsplit('/').next().unwrap_or(""));
+        // What is not ours needs nothing: the framework says that there is no such method, or tells the schema.
+        let (method, needed) = access::method(path).unzip();
+        let name = method.and_then(|method| method.rsplit('/').next());
         let caller = self
             .gate
-            .authenticate(&request.headers, address, certificate, method)
+            .authenticate(
+                &request.headers,
+                address,
+                certificate,
+                name.unwrap_or_default(),
+            )
             .await;
         let caller = caller.map_err(|why| turned_away(&why))?;
         if !caller.session().take_turn() {
@@ -146,14 +151,9 @@ impl Shared {
                            (--requests-per-second of the server); slow down";
             return Err(status::limited(Reason::RateLimited, message));
         }
-        if let Some((_, needed)) = known(path) {
-            if let Err(why) = caller.require_one(needed) {
-                self.note(&caller, &why);
-                return Err(turned_away(&why));
-            }
-        } else if !path.starts_with(REFLECTION) {
-            // The framework says that there is no such method.
-            tracing::debug!(path, "a method that there is not");
+        if let Some(Err(why)) = needed.map(|needed| caller.require_one(needed)) {
+            self.note(&caller, &why);
+            return Err(turned_away(&why));
         }
         let places = self.places(path, &caller)?;
         Ok(Admitted {
@@ -214,13 +214,6 @@ fn turned_away(why: &Denied) -> Status {
     };
     metrics::counter!("dateline_denied", "why" => reason).increment(1);
     status::denied(why)
-}
-
-fn known(path: &str) -> Option<(&'static str, &'static [access::Permission])> {
-    access::METHODS
-        .iter()
-        .copied()
-        .find(|(method, _)| *method == path)
 }
 
 fn place(
