@@ -7,7 +7,7 @@ use std::{
     num::NonZeroU32,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -24,6 +24,7 @@ use super::{
     permission::Role,
     scope::Scope,
     sessions::{Grant, Key, Quotas, Session, Sessions, has_expired},
+    stamp::Stamp,
     token,
 };
 use crate::store::{Store, StoredToken};
@@ -65,7 +66,7 @@ pub struct Gate {
 struct CertificatesFile {
     path: PathBuf,
     read: RwLock<Certificates>,
-    modified_at: Mutex<Option<SystemTime>>,
+    stamp: Mutex<Option<Stamp>>,
 }
 
 impl Gate {
@@ -282,12 +283,12 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
 
 impl CertificatesFile {
     fn open(path: PathBuf) -> Result<Self> {
-        let modified_at = modified_at(&path);
+        let stamp = Stamp::of(&path);
         let read = Certificates::read(&path)?;
         Ok(Self {
             path,
             read: RwLock::new(read),
-            modified_at: Mutex::new(modified_at),
+            stamp: Mutex::new(stamp),
         })
     }
 
@@ -308,11 +309,8 @@ impl CertificatesFile {
     }
 
     fn refresh(&self, sessions: &Sessions) {
-        let now = modified_at(&self.path);
-        let mut known = self
-            .modified_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let now = Stamp::of(&self.path);
+        let mut known = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == now {
             return;
         }
@@ -337,8 +335,4 @@ impl CertificatesFile {
             }
         }
     }
-}
-
-fn modified_at(path: &std::path::Path) -> Option<SystemTime> {
-    std::fs::metadata(path).ok()?.modified().ok()
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +11,8 @@ use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, JwkSet, PublicKeyUse},
 };
+
+use super::stamp::Stamp;
 
 /// How often an address is asked for keys.
 const REFRESH: Duration = Duration::from_mins(5);
@@ -40,6 +42,14 @@ impl Source {
             Self::File(text.into())
         }
     }
+
+    /// Of a file.
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::File(path) => Stamp::of(path),
+            Self::Url(_) => None,
+        }
+    }
 }
 
 /// The keys as they were read last.
@@ -48,7 +58,7 @@ pub struct Keys {
     source: Source,
     known: HashMap<String, DecodingKey>,
     read_at: Instant,
-    modified_at: Option<SystemTime>,
+    stamp: Option<Stamp>,
 }
 
 impl Keys {
@@ -57,13 +67,13 @@ impl Keys {
     /// # Errors
     /// When there are none.
     pub async fn read(source: Source) -> Result<Self> {
-        let modified_at = modified_at(&source);
+        let stamp = source.stamp();
         let known = load(&source).await?;
         Ok(Self {
             source,
             known,
             read_at: Instant::now(),
-            modified_at,
+            stamp,
         })
     }
 
@@ -76,13 +86,13 @@ impl Keys {
     /// The source, if it is time to read it again. `missing`: because of a key that is not known.
     pub fn due(&mut self, missing: bool) -> Option<Source> {
         let is_due = match &self.source {
-            Source::File(_) => modified_at(&self.source) != self.modified_at,
+            Source::File(_) => self.source.stamp() != self.stamp,
             Source::Url(_) => self.read_at.elapsed() >= if missing { SOONEST } else { REFRESH },
         };
         if is_due {
             // Whether it works out or not: an issuer that is away is not asked without pause.
             self.read_at = Instant::now();
-            self.modified_at = modified_at(&self.source);
+            self.stamp = self.source.stamp();
         }
         is_due.then(|| self.source.clone())
     }
@@ -90,13 +100,6 @@ impl Keys {
     /// Takes what was read.
     pub fn replace(&mut self, known: HashMap<String, DecodingKey>) {
         self.known = known;
-    }
-}
-
-fn modified_at(source: &Source) -> Option<SystemTime> {
-    match source {
-        Source::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
-        Source::Url(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ mod ring_provider;
 mod scope;
 mod sessions;
 mod sight;
+mod stamp;
 mod token;
 
 pub use self::{
@@ -21,5 +22,6 @@ pub use self::{
     scope::Scope,
     sessions::Quotas,
     sight::Sight,
+    stamp::Stamp,
     token::{Secret, new_token},
 };

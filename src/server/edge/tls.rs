@@ -2,9 +2,7 @@
 //! failed handshake means, in plain words.
 
 use std::{
-    fs::Metadata,
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -23,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use webpki::EndEntityCert;
 
 use super::told::rarely;
+use crate::access::Stamp;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -133,14 +132,10 @@ impl Tls {
 }
 
 /// What tells that a file is another.
-fn stamps(files: &TlsFiles) -> Vec<Option<(u64, u64, i64, i64)>> {
+fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
     let paths = [Some(&files.certificate), Some(&files.key)];
     let paths = paths.into_iter().chain([files.client_authorities.as_ref()]);
-    let stamp = |of: Metadata| (of.ino(), of.len(), of.mtime(), of.mtime_nsec());
-    paths
-        .flatten()
-        .map(|path| std::fs::metadata(path).ok().map(stamp))
-        .collect()
+    paths.flatten().map(|path| Stamp::of(path)).collect()
 }
 
 fn read(files: &TlsFiles) -> Result<ServerConfig, Error> {
