@@ -12,4 +12,5 @@ mod matrix;
 mod revocation;
 mod scopes;
 mod stage;
+mod streams;
 mod tokens;

@@ -10,20 +10,22 @@ use dateline::{
         MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest,
         RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
         SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest,
-        UpdateTokenRequest, View, WatchRequest, Write, compact_feed_request::Before,
-        watch_request::Start,
+        UpdateTokenRequest, View, Write, compact_feed_request::Before,
     },
 };
-use tonic::{Status, Streaming};
+use tonic::Status;
 
-use super::{callers::in_an_hour, stage::Cast};
+use super::{
+    callers::in_an_hour,
+    stage::Cast,
+    streams::{drained, told},
+};
 use crate::{
     gold::version,
     life::hands::{
         commit_of, correct, create, delete, mask, merge, publish, purge, restore, retract, saying,
         send_back, submit, text_field, unmerge, update,
     },
-    rig::PATIENCE,
 };
 
 /// What came of a call: everything that was answered, as text, or the refusal.
@@ -290,33 +292,8 @@ pub async fn write_one(
     }
 }
 
-/// Reads a stream until it has told everything there is.
-pub async fn drained<T: std::fmt::Debug>(
-    answer: Result<tonic::Response<Streaming<T>>, Status>,
-    is_last: impl Fn(&T) -> bool,
-) -> Outcome {
-    let mut stream = answer?.into_inner();
-    let mut all = String::new();
-    let reading = async {
-        while let Some(message) = stream.message().await? {
-            all.push_str(&format!("{message:?}\n"));
-            if is_last(&message) {
-                return Ok(());
-            }
-        }
-        Ok(())
-    };
-    let read: Result<(), Status> = tokio::time::timeout(PATIENCE, reading).await.unwrap();
-    read.map(|()| all)
-}
-
 pub async fn read_all(client: &mut Client, call: &str) -> Outcome {
     let at = view(call).into();
-    let watch = |origin: Origin| WatchRequest {
-        view: at,
-        start: Some(Start::Origin(origin.into())),
-        ..WatchRequest::default()
-    };
     match call.trim_end_matches(" desk") {
         "ListRecords" => {
             let request = ListRecordsRequest {
@@ -326,24 +303,8 @@ pub async fn read_all(client: &mut Client, call: &str) -> Outcome {
             };
             text(client.records.list_records(request).await)
         }
-        "Watch" => {
-            let answer = client.feed.watch(watch(Origin::Beginning)).await;
-            let at_head = |message: &dateline::proto::v1::WatchResponse| {
-                let head = message.checkpoint.as_ref();
-                head.is_some_and(|head| head.sequence > 0 && head.sequence == head.head_sequence)
-            };
-            drained(answer, at_head).await
-        }
-        "Watch snapshot" => {
-            let answer = client.feed.watch(watch(Origin::Snapshot)).await;
-            let caught_up = |message: &dateline::proto::v1::WatchResponse| {
-                message
-                    .checkpoint
-                    .as_ref()
-                    .is_some_and(|point| point.caught_up)
-            };
-            drained(answer, caught_up).await
-        }
+        "Watch" => told(client, view(call), Origin::Beginning).await,
+        "Watch snapshot" => told(client, view(call), Origin::Snapshot).await,
         "Export" => {
             let request = ExportRequest {
                 view: at,

@@ -7,16 +7,19 @@ use dateline::{
     client::Client,
     proto::v1::{
         BatchGetRecordsRequest, DiffRevisionsRequest, ExportRequest, GetFeedRequest,
-        ListRecordsRequest, ListRevisionsRequest, Origin, Role, View, WatchRequest, WatchResponse,
-        watch_request::Start,
+        ListRecordsRequest, ListRevisionsRequest, Origin, Role, View, WatchRequest,
     },
 };
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::callers::{caller, two};
+use super::{
+    callers::{caller, two},
+    streams::{self, drained, open},
+};
 use crate::{
+    copies::follower::next,
     life::hands::{
         actor, get_request, in_ms, lay_base, make, on_desk, one, publish_at, saying, shown, until,
     },
@@ -84,7 +87,9 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
         client.clone().feed.get_feed(GetFeedRequest::default())
     );
     for origin in [Origin::Beginning, Origin::Snapshot] {
-        let text = streamed(client, origin).await;
+        let text = streams::told(client, View::Published, origin)
+            .await
+            .unwrap();
         told.insert(
             if origin == Origin::Snapshot {
                 "Watch snapshot"
@@ -94,55 +99,14 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
             text,
         );
     }
-    let mut export = client
+    let export = client
         .clone()
         .exports
         .export(ExportRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    let mut text = String::new();
-    while let Some(part) = export.message().await.unwrap() {
-        text.push_str(&format!("{part:?}"));
-    }
+        .await;
+    let text = drained(export, |part| part.complete).await.unwrap();
     told.insert("Export", text);
     told
-}
-
-async fn streamed(client: &Client, origin: Origin) -> String {
-    let request = WatchRequest {
-        start: Some(Start::Origin(origin.into())),
-        ..WatchRequest::default()
-    };
-    let mut stream = client
-        .clone()
-        .feed
-        .watch(request)
-        .await
-        .unwrap()
-        .into_inner();
-    let mut text = String::new();
-    loop {
-        let message = next(&mut stream).await;
-        text.push_str(&format!("{message:?}"));
-        let is_done = message.checkpoint.as_ref().is_some_and(|point| {
-            point.caught_up
-                || origin == Origin::Beginning
-                    && point.sequence > 0
-                    && point.sequence == point.head_sequence
-        });
-        if is_done {
-            return text;
-        }
-    }
-}
-
-async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
-    let message = tokio::time::timeout(PATIENCE, stream.message()).await;
-    message
-        .expect("a message or a checkpoint comes")
-        .unwrap()
-        .unwrap()
 }
 
 /// A text without what differs between any two times.
@@ -168,13 +132,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
         feed.into_inner().head_sequence == 3
     })
     .await;
-    let mut follower = reader
-        .clone()
-        .feed
-        .watch(WatchRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
+    let mut follower = open(&reader, WatchRequest::default()).await;
     next(&mut follower).await;
 
     // While there is no such record, while it is a draft, and under embargo: the same to a reader.

@@ -6,32 +6,27 @@ use dateline::{
     client::Client,
     proto::v1::{
         ExportRequest, GetFeedRequest, Origin, RevokeTokenRequest, Role, UpdateTokenRequest, View,
-        WatchRequest, WatchResponse, watch_request::Start,
+        WatchRequest, WatchResponse,
     },
 };
 use tonic::{Code, Streaming};
 
-use super::callers::{Two, client, token, token_until, two, two_with};
-use crate::life::hands::{Refused, actor, in_ms, make, on_desk};
+use super::{
+    callers::{Two, client, token, token_until, two, two_with},
+    streams::{open, watching},
+};
+use crate::{
+    copies::follower::next,
+    life::hands::{Refused, actor, in_ms, make, on_desk},
+};
 
 /// Longest that a stream may go on.
 const AT_MOST: Duration = Duration::from_secs(5);
 
 async fn watch(client: &Client, view: View) -> Streaming<WatchResponse> {
-    let request = WatchRequest {
-        view: view.into(),
-        start: Some(Start::Origin(Origin::Now.into())),
-        ..WatchRequest::default()
-    };
-    let mut stream = client
-        .clone()
-        .feed
-        .watch(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut stream = open(client, watching(view, Origin::Now)).await;
     // Where it begins.
-    stream.message().await.unwrap().unwrap();
+    next(&mut stream).await;
     stream
 }
 

@@ -4,19 +4,18 @@ use dateline::{
     client::Client,
     proto::v1::{
         BatchGetRecordsRequest, ExportRequest, GetFeedRequest, ListRecordsRequest,
-        ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest, WatchResponse,
-        watch_request::Start,
+        ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest, watch_request::Start,
     },
 };
-use tonic::{Code, Streaming};
+use tonic::Code;
 
-use super::callers::{Two, caller, two};
-use crate::{
-    life::hands::{
-        Refused, actor, article, commit_of, correct, done, event, get_request, lay_base, look,
-        make, on_desk, one, purge, refused, retract, saying, send, show, shown, text_field, until,
-    },
-    rig::PATIENCE,
+use super::{
+    callers::{Two, caller, two},
+    streams::{caught_up, open, read_until, told, watching},
+};
+use crate::life::hands::{
+    Refused, actor, article, commit_of, correct, done, event, get_request, lay_base, look, make,
+    on_desk, one, purge, refused, retract, saying, send, show, shown, text_field, until,
 };
 
 fn in_french(id: &str) -> dateline::proto::v1::Record {
@@ -36,31 +35,6 @@ async fn base() -> (Two, Client) {
     shown(&two.open.client, &in_french("francais")).await;
     let english = caller(&two, &[Role::Exporter], &["lang:en", "kind:article"]).await;
     (two, english)
-}
-
-async fn read_until(
-    stream: &mut Streaming<WatchResponse>,
-    is_last: impl Fn(&WatchResponse) -> bool,
-) -> String {
-    let mut all = String::new();
-    let reading = async {
-        loop {
-            let message = stream.message().await.unwrap().unwrap();
-            all.push_str(&format!("{message:?}\n"));
-            if is_last(&message) {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, reading).await.unwrap();
-    all
-}
-
-fn caught_up(message: &WatchResponse) -> bool {
-    message
-        .checkpoint
-        .as_ref()
-        .is_some_and(|point| point.caught_up)
 }
 
 #[tokio::test]
@@ -154,28 +128,7 @@ async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
         assert_eq!(text.contains("anglais"), expected, "{languages:?}");
     }
     for origin in [Origin::Snapshot, Origin::Beginning] {
-        let request = WatchRequest {
-            start: Some(Start::Origin(origin.into())),
-            ..WatchRequest::default()
-        };
-        let mut stream = english
-            .clone()
-            .feed
-            .watch(request)
-            .await
-            .unwrap()
-            .into_inner();
-        let is_last = |message: &WatchResponse| {
-            let at_head = message.checkpoint.as_ref();
-            let at_head =
-                at_head.is_some_and(|it| it.sequence > 0 && it.sequence == it.head_sequence);
-            if origin == Origin::Snapshot {
-                caught_up(message)
-            } else {
-                at_head
-            }
-        };
-        let text = read_until(&mut stream, is_last).await;
+        let text = told(&english, View::Published, origin).await.unwrap();
         assert!(
             text.contains("anglais") && !text.contains("francais"),
             "{origin:?}: {text}"
@@ -248,17 +201,8 @@ async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
     };
     let status = french.clone().records.list_records(next).await.unwrap_err();
     Refused::from(status).is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
-    let request = WatchRequest {
-        start: Some(Start::Origin(Origin::Snapshot.into())),
-        ..WatchRequest::default()
-    };
-    let mut stream = english
-        .clone()
-        .feed
-        .watch(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let request = watching(View::Published, Origin::Snapshot);
+    let mut stream = open(&english, request).await;
     let cursor = stream.message().await.unwrap().unwrap().cursor;
     let request = WatchRequest {
         start: Some(Start::Cursor(cursor.clone())),
@@ -271,26 +215,14 @@ async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
         .await
         .unwrap_err();
     Refused::from(status).is(Code::InvalidArgument, "INVALID_CURSOR");
-    let mut again = english
-        .clone()
-        .feed
-        .watch(request)
-        .await
-        .unwrap()
-        .into_inner();
-    read_until(&mut again, caught_up).await;
+    let mut again = open(&english, request).await;
+    read_until(&mut again, caught_up).await.unwrap();
 }
 
 #[tokio::test]
 async fn f10_what_leaves_the_scope_is_told_by_name_and_what_was_never_in_it_not_at_all() {
     let (two, english) = base().await;
-    let mut stream = english
-        .clone()
-        .feed
-        .watch(WatchRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
+    let mut stream = open(&english, WatchRequest::default()).await;
     stream.message().await.unwrap().unwrap();
     let admin = &two.open.client;
     let french = on_desk(admin, "articles/francais").await;
@@ -312,7 +244,8 @@ async fn f10_what_leaves_the_scope_is_told_by_name_and_what_was_never_in_it_not_
             .iter()
             .any(|change| change.name == "articles/anglais")
     })
-    .await;
+    .await
+    .unwrap();
     assert!(text.contains("Left"), "{text}");
     assert!(
         !text.contains("it is German") && !text.contains("The text of"),
