@@ -1,8 +1,11 @@
 //! The flags of what clients may do. `docs/limits.md` has them all in one table; a test compares the two.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
-use crate::server::{Limits, edge};
+use crate::{
+    access::Quotas,
+    server::{Limits, edge},
+};
 
 /// What clients may do.
 #[derive(Debug, clap::Args)]
@@ -51,6 +54,49 @@ pub(super) struct LimitsArgs {
     /// those for what was sent
     #[arg(long, env = "DATELINE_CONTROL_FRAMES_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     control_frames_per_second: u32,
+    /// Calls a second by the same credentials; 0 for no limit
+    #[arg(
+        long,
+        env = "DATELINE_REQUESTS_PER_SECOND",
+        default_value_t = 1000,
+        value_name = "N"
+    )]
+    requests_per_second: u32,
+    /// Open streams by the same credentials
+    #[arg(
+        long,
+        env = "DATELINE_STREAMS_PER_IDENTITY",
+        default_value_t = 1000,
+        value_name = "N"
+    )]
+    streams_per_identity: usize,
+    /// Open exports by the same credentials
+    #[arg(
+        long,
+        env = "DATELINE_EXPORTS_PER_IDENTITY",
+        default_value_t = 2,
+        value_name = "N"
+    )]
+    exports_per_identity: usize,
+    /// Credentials that are not known here, from one address in a second; ten times as many at once
+    #[arg(
+        long,
+        env = "DATELINE_GUESSES_PER_SECOND",
+        default_value = "10",
+        value_name = "N"
+    )]
+    guesses_per_second: NonZeroU32,
+    /// Open streams of all callers
+    #[arg(
+        long,
+        env = "DATELINE_STREAMS",
+        default_value_t = 20_000,
+        value_name = "N"
+    )]
+    streams: usize,
+    /// Open exports of all callers
+    #[arg(long, env = "DATELINE_EXPORTS", default_value_t = 8, value_name = "N")]
+    exports: usize,
 }
 
 impl LimitsArgs {
@@ -73,7 +119,18 @@ impl LimitsArgs {
                 stuck_calls: Duration::from_secs(self.stuck_calls_seconds),
                 control_frames_per_second: self.control_frames_per_second,
             },
-            ..Limits::default()
+            streams: self.streams,
+            exports: self.exports,
+        }
+    }
+
+    /// How much may go by the same credentials.
+    pub(super) fn quotas(&self) -> Quotas {
+        Quotas {
+            requests_per_second: self.requests_per_second,
+            streams: self.streams_per_identity,
+            exports: self.exports_per_identity,
+            guesses_per_second: self.guesses_per_second,
         }
     }
 }
@@ -94,5 +151,7 @@ mod tests {
     fn what_is_not_said_is_as_the_server_has_it_by_itself() {
         let said = Alone::parse_from(["serve"]).limits.limits();
         assert_eq!(format!("{said:?}"), format!("{:?}", Limits::default()));
+        let said = Alone::parse_from(["serve"]).limits.quotas();
+        assert_eq!(format!("{said:?}"), format!("{:?}", Quotas::default()));
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{DEFAULT_ADDRESS, limits::LimitsArgs, serve_access::AccessArgs, tls::TlsArgs};
-use crate::server::{self, Config, Database, Limits, Running, edge};
+use crate::server::{self, Config, Database, Running, edge};
 use crate::store::{Settings, embedded};
 
 /// `dateline serve`
@@ -142,7 +142,8 @@ fn config(args: &Args) -> Result<Config> {
         }
         tracing::warn!(address = %args.listen, "--insecure-listen: records and tokens go over the network in plain text");
     }
-    let access = args.access.settings(is_loopback, tls.is_some())?;
+    let quotas = args.limits.quotas();
+    let access = args.access.settings(quotas, is_loopback, tls.is_some())?;
     let database = if let Some(url) = &args.database_url {
         Database::Url(url.clone())
     } else {
@@ -160,11 +161,7 @@ fn config(args: &Args) -> Result<Config> {
         tls,
         metrics: args.metrics_listen,
         store,
-        limits: Limits {
-            streams: args.access.streams,
-            exports: args.access.exports,
-            ..args.limits.limits()
-        },
+        limits: args.limits.limits(),
         access,
         first_token_file: args.access.first_token_file.clone(),
         reflection: args.access.tells_schema(is_loopback),

@@ -1,44 +1,38 @@
 //! Who is let in by `dateline serve`: flags and `DATELINE_*` variables.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::access::{Algorithm, JwtSettings, Quotas, Settings};
 
-/// Who is let in, and how much may go by the same credentials.
+/// Who is let in.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Access")]
 pub(super) struct AccessArgs {
     /// Ask every caller for credentials. Implied by TLS, by an address that others can reach, and by any setting below
-    #[arg(long, env = "DATELINE_REQUIRE_CREDENTIALS", help_heading = "Access")]
+    #[arg(long, env = "DATELINE_REQUIRE_CREDENTIALS")]
     require_credentials: bool,
     /// Let everybody who can connect do everything, without credentials, even from other machines
     #[arg(
         long,
         env = "DATELINE_OPEN_TO_EVERYBODY",
-        conflicts_with = "require_credentials",
-        help_heading = "Access"
+        conflicts_with = "require_credentials"
     )]
     open_to_everybody: bool,
     /// File for the token of the first admin, made if there is none yet
-    #[arg(
-        long,
-        env = "DATELINE_FIRST_TOKEN_FILE",
-        value_name = "FILE",
-        help_heading = "Access"
-    )]
+    #[arg(long, env = "DATELINE_FIRST_TOKEN_FILE", value_name = "FILE")]
     pub(super) first_token_file: Option<PathBuf>,
     /// Take JWT of this issuer: `iss`
-    #[arg(long, env = "DATELINE_JWT_ISSUER", value_name = "ISSUER", requires_all = ["jwt_audience", "jwt_keys"], help_heading = "Access")]
+    #[arg(long, env = "DATELINE_JWT_ISSUER", value_name = "ISSUER", requires_all = ["jwt_audience", "jwt_keys"])]
     jwt_issuer: Option<String>,
     /// What JWT have to be meant for: `aud`
     #[arg(
         long,
         env = "DATELINE_JWT_AUDIENCE",
         value_name = "AUDIENCE",
-        requires = "jwt_issuer",
-        help_heading = "Access"
+        requires = "jwt_issuer"
     )]
     jwt_audience: Option<String>,
     /// The issuer's keys, a JWK set: a file, or an address that is asked every 5 minutes
@@ -46,8 +40,7 @@ pub(super) struct AccessArgs {
         long,
         env = "DATELINE_JWT_KEYS",
         value_name = "FILE|URL",
-        requires = "jwt_issuer",
-        help_heading = "Access"
+        requires = "jwt_issuer"
     )]
     jwt_keys: Option<String>,
     /// How the issuer signs; no other algorithm is taken
@@ -56,8 +49,7 @@ pub(super) struct AccessArgs {
         env = "DATELINE_JWT_ALGORITHM",
         value_enum,
         default_value = "RS256",
-        value_name = "ALG",
-        help_heading = "Access"
+        value_name = "ALG"
     )]
     jwt_algorithm: AlgorithmArg,
     /// Claim with the roles; dots lead into objects
@@ -65,8 +57,7 @@ pub(super) struct AccessArgs {
         long,
         env = "DATELINE_JWT_ROLES_CLAIM",
         default_value = "dateline_roles",
-        value_name = "CLAIM",
-        help_heading = "Access"
+        value_name = "CLAIM"
     )]
     jwt_roles_claim: String,
     /// Claim with the scope, a list of words such as kind:event
@@ -74,75 +65,15 @@ pub(super) struct AccessArgs {
         long,
         env = "DATELINE_JWT_SCOPE_CLAIM",
         default_value = "dateline_scope",
-        value_name = "CLAIM",
-        help_heading = "Access"
+        value_name = "CLAIM"
     )]
     jwt_scope_claim: String,
     /// YAML file that gives roles to the names in client certificates
-    #[arg(
-        long,
-        env = "DATELINE_CLIENT_ROLES",
-        value_name = "FILE",
-        help_heading = "Access"
-    )]
+    #[arg(long, env = "DATELINE_CLIENT_ROLES", value_name = "FILE")]
     client_roles: Option<PathBuf>,
     /// Tell the schema to whoever may call; on a loopback address it is told unless this is false
-    #[arg(long, env = "DATELINE_REFLECTION", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Access")]
+    #[arg(long, env = "DATELINE_REFLECTION", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     reflection: Option<bool>,
-    /// Calls a second by the same credentials; 0 for no limit
-    #[arg(
-        long,
-        env = "DATELINE_REQUESTS_PER_SECOND",
-        default_value_t = 1000,
-        value_name = "N",
-        help_heading = "Limits"
-    )]
-    requests_per_second: u32,
-    /// Open streams by the same credentials
-    #[arg(
-        long,
-        env = "DATELINE_STREAMS_PER_IDENTITY",
-        default_value_t = 1000,
-        value_name = "N",
-        help_heading = "Limits"
-    )]
-    streams_per_identity: usize,
-    /// Open exports by the same credentials
-    #[arg(
-        long,
-        env = "DATELINE_EXPORTS_PER_IDENTITY",
-        default_value_t = 2,
-        value_name = "N",
-        help_heading = "Limits"
-    )]
-    exports_per_identity: usize,
-    /// Credentials that are not known here, from one address in a second; ten times as many at once
-    #[arg(
-        long,
-        env = "DATELINE_GUESSES_PER_SECOND",
-        default_value = "10",
-        value_name = "N",
-        help_heading = "Limits"
-    )]
-    guesses_per_second: NonZeroU32,
-    /// Open streams of all callers
-    #[arg(
-        long,
-        env = "DATELINE_STREAMS",
-        default_value_t = 20_000,
-        value_name = "N",
-        help_heading = "Limits"
-    )]
-    pub(super) streams: usize,
-    /// Open exports of all callers
-    #[arg(
-        long,
-        env = "DATELINE_EXPORTS",
-        default_value_t = 8,
-        value_name = "N",
-        help_heading = "Limits"
-    )]
-    pub(super) exports: usize,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -171,7 +102,12 @@ impl AccessArgs {
     ///
     /// # Errors
     /// When settings contradict each other.
-    pub(super) fn settings(&self, is_loopback: bool, has_tls: bool) -> Result<Settings> {
+    pub(super) fn settings(
+        &self,
+        quotas: Quotas,
+        is_loopback: bool,
+        has_tls: bool,
+    ) -> Result<Settings> {
         let jwt = self.jwt();
         let is_configured =
             jwt.is_some() || self.client_roles.is_some() || self.first_token_file.is_some();
@@ -195,12 +131,7 @@ impl AccessArgs {
             required: required && !self.open_to_everybody,
             jwt,
             client_roles: self.client_roles.clone(),
-            quotas: Quotas {
-                requests_per_second: self.requests_per_second,
-                streams: self.streams_per_identity,
-                exports: self.exports_per_identity,
-                guesses_per_second: self.guesses_per_second,
-            },
+            quotas,
         })
     }
 
