@@ -10,9 +10,7 @@ use super::{
 };
 use crate::{
     model::change::timestamp,
-    proto::v1::{
-        AuditEntry, AuditedRecord, ListAuditEntriesRequest, ListAuditEntriesResponse, change,
-    },
+    proto::v1::{AuditEntry, AuditedRecord, ListAuditEntriesRequest, ListAuditEntriesResponse},
     store::{self, AuditQuestion},
 };
 
@@ -55,17 +53,10 @@ impl Admin {
 }
 
 fn shown(entry: store::AuditEntry) -> AuditEntry {
-    let kinds = entry.types.iter().map(|word| {
-        let name = format!("TYPE_{}", word.to_ascii_uppercase());
-        change::Type::from_str_name(&name)
-            .unwrap_or_default()
-            .into()
-    });
-    let records = entry.names.into_iter().zip(kinds).zip(entry.revisions);
-    let records = records.map(|((name, r#type), revision)| AuditedRecord {
-        name,
-        r#type,
-        revision,
+    let records = entry.records.into_iter().map(|record| AuditedRecord {
+        name: record.name,
+        r#type: record.change_type.into(),
+        revision: record.revision,
     });
     AuditEntry {
         number: entry.number,

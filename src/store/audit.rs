@@ -5,8 +5,19 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Error, Store};
-use crate::model::request::By;
+use super::{Error, Store, columns::change_type};
+use crate::{model::request::By, proto::v1::change};
+
+/// A change that an entry tells of.
+#[derive(Debug, Clone)]
+pub struct Audited {
+    /// The record.
+    pub name: String,
+    /// What happened to it.
+    pub change_type: change::Type,
+    /// The revision that it got.
+    pub revision: i64,
+}
 
 /// An entry of the audit.
 #[derive(Debug, Clone)]
@@ -27,12 +38,8 @@ pub struct AuditEntry {
     pub request_id: Option<Uuid>,
     /// `done`, or the reason of a refusal.
     pub outcome: String,
-    /// Records that were changed, with `types` and `revisions` beside them.
-    pub names: Vec<String>,
-    /// Words for what happened to each.
-    pub types: Vec<String>,
-    /// The revision that each got.
-    pub revisions: Vec<i64>,
+    /// What was changed.
+    pub records: Vec<Audited>,
     /// Of the last change.
     pub desk_sequence: Option<i64>,
     /// Of acts of operators: what was asked for.
@@ -78,8 +85,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<AuditEntry>, Error> {
         let record: Option<Vec<String>> = question.record.clone().map(|name| vec![name]);
-        let entries = sqlx::query_as!(
-            AuditEntry,
+        let rows = sqlx::query!(
             r#"SELECT number, at, author, credential, peer, method, request_id, outcome, names, types, revisions,
                       desk_sequence, details
                FROM audit
@@ -102,8 +108,35 @@ impl Store {
         )
         .fetch_all(&self.readers)
         .await?;
-        Ok(entries)
+        let entries = rows.into_iter().map(|row| {
+            Ok(AuditEntry {
+                number: row.number,
+                at: row.at,
+                author: row.author,
+                credential: row.credential,
+                peer: row.peer,
+                method: row.method,
+                request_id: row.request_id,
+                outcome: row.outcome,
+                records: audited(row.names, &row.types, &row.revisions)?,
+                desk_sequence: row.desk_sequence,
+                details: row.details,
+            })
+        });
+        entries.collect()
     }
+}
+
+fn audited(names: Vec<String>, types: &[String], revisions: &[i64]) -> Result<Vec<Audited>, Error> {
+    let changes = names.into_iter().zip(types).zip(revisions);
+    let records = changes.map(|((name, word), revision)| {
+        Ok(Audited {
+            name,
+            change_type: change_type(word)?,
+            revision: *revision,
+        })
+    });
+    records.collect()
 }
 
 /// Notes something in a transaction of somebody else's.
