@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 
 use super::{
     Server, json,
-    output::{self, Format, printable, say},
+    output::{self, Format, change_word, printable, say},
     when,
 };
 use crate::{
@@ -136,11 +136,6 @@ fn named(records: &[AuditedRecord]) -> String {
 }
 
 fn one(record: &AuditedRecord) -> String {
-    let what = record.r#type().as_str_name().trim_start_matches("TYPE_");
-    format!(
-        "{} {} r{}",
-        record.name,
-        what.to_ascii_lowercase(),
-        record.revision
-    )
+    let what = change_word(record.r#type());
+    format!("{} {what} r{}", record.name, record.revision)
 }

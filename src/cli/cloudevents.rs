@@ -9,7 +9,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{json, output::Format};
+use super::{
+    json,
+    output::{Format, change_word},
+};
 use crate::{
     client::{Client, Connection, Event, Failure},
     model::name::kind_word,
@@ -181,7 +184,6 @@ fn of_change<'a>(
     source: &'a str,
     cursor: Option<&'a str>,
 ) -> Result<CloudEvent<'a>> {
-    let word = change.r#type().as_str_name().trim_start_matches("TYPE_");
     let data = json::value(change).context("the change cannot be said in JSON")?;
     Ok(CloudEvent {
         subject: Some(&change.name),
@@ -192,7 +194,7 @@ fn of_change<'a>(
         ..event(
             id(change.sequence.to_string()),
             source,
-            &format!("record.{}", word.to_lowercase()),
+            &format!("record.{}", change_word(change.r#type())),
             change.sequence,
             cursor,
             CHANGE,

@@ -9,7 +9,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets::UTF8_BOR
 use serde::Serialize;
 
 use super::json;
-use crate::proto::v1::{Record, State, record::Kind as Body};
+use crate::proto::v1::{Record, State, change, record::Kind as Body};
 
 /// How data is printed: columns for people, one JSON document, one per line, or YAML.
 // The variants carry no docs of their own: clap would stretch every command's help to show them.
@@ -114,6 +114,13 @@ fn row(record: &Record) -> [String; 5] {
 #[must_use]
 pub fn state_word(state: State) -> String {
     crate::model::refusal::state_in_words(state)
+}
+
+/// `created`, `published` …
+#[must_use]
+pub fn change_word(what: change::Type) -> String {
+    let word = what.as_str_name().trim_start_matches("TYPE_");
+    word.to_ascii_lowercase()
 }
 
 /// `meeting`, `member_of` …; `article` for articles.

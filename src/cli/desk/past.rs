@@ -11,7 +11,7 @@ use crate::{
         Server,
         filter::ViewArg,
         json,
-        output::{self, Format, printable, say, state_word},
+        output::{self, Format, change_word, printable, say, state_word},
         when,
     },
     client::{Client, Failure},
@@ -164,10 +164,9 @@ fn table(revisions: &[Revision]) -> Table {
     let header = ["REV", "WHAT", "STATE", "WHEN", "WHO", "CHANGED", "NOTE"];
     let mut table = output::table(&header);
     for revision in revisions {
-        let what = revision.r#type().as_str_name().trim_start_matches("TYPE_");
         table.add_row([
             revision.revision.to_string(),
-            what.to_ascii_lowercase(),
+            change_word(revision.r#type()),
             state_word(revision.state()),
             revision.time.as_ref().map(when::shown).unwrap_or_default(),
             printable(&revision.author),
