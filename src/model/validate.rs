@@ -54,7 +54,9 @@ impl Visitor for Validation {
     fn message(&mut self, at: &Path, node: Node<'_>) -> bool {
         // Only some fields of an edit may be there; the record is checked once they are merged.
         let is_edit = at.is_under("update") || at.is_under("correct");
-        !(matches!(node, Node::Record(_)) && is_edit)
+        let is_visited = !(matches!(node, Node::Record(_)) && is_edit);
+        rules::forget_computed(node);
+        is_visited
     }
 
     fn left(&mut self, at: &Path, node: Node<'_>) {

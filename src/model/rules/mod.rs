@@ -60,6 +60,14 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Forgets what `check` computes from the rest of a message, before its fields are visited: whatever stands
+/// there is accepted from nobody, so it is not worth a refusal either.
+pub fn forget_computed(node: Node<'_>) {
+    if let Node::FuzzyDate(date) = node {
+        time::forget_bounds(date);
+    }
+}
+
 /// Checks a message whose fields have been visited.
 pub fn check(node: Node<'_>, report: &mut Report<'_>) {
     match node {

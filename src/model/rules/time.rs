@@ -10,9 +10,13 @@ use crate::{
     proto::v1::{FuzzyDate, Period},
 };
 
-/// Computes the bounds, which are accepted from nobody (domain rule 5).
-pub(super) fn date(date: &mut FuzzyDate, report: &mut Report<'_>) {
+/// Bounds are accepted from nobody (domain rule 5).
+pub(super) fn forget_bounds(date: &mut FuzzyDate) {
     (date.earliest, date.latest) = (String::new(), String::new());
+}
+
+/// Computes the bounds, which have been forgotten.
+pub(super) fn date(date: &mut FuzzyDate, report: &mut Report<'_>) {
     if date.edtf.is_empty() {
         if text::is_blank(&date.text) {
             report.refuse("", edtf::Error::Empty.to_string());

@@ -25,13 +25,15 @@ fn d1_a_date_says_something_and_can_be_read() {
 
 #[test]
 fn bounds_are_those_of_the_date_whatever_was_said_before() {
-    for (edtf, bounds) in [
-        ("2021-09", ("2021-09-01", "2021-09-30")),
-        ("2021/..", ("2021-01-01", "")),
+    for (edtf, said, bounds) in [
+        ("2021-09", "1066-01-01", ("2021-09-01", "2021-09-30")),
+        ("2021/..", "1066-01-01", ("2021-01-01", "")),
         // A masked edit may take away what the bounds came from.
-        ("", ("", "")),
+        ("", "1066-01-01", ("", "")),
+        // Not even a refusal is left of it.
+        ("2021-09", "\0", ("2021-09-01", "2021-09-30")),
     ] {
-        let date = json!({"edtf": edtf, "text": "later", "earliest": "1066-01-01", "latest": "1066-12-31"});
+        let date = json!({"edtf": edtf, "text": "later", "earliest": said, "latest": said});
         let (body, found) = checked(&event(json!({"time": {"start": date}})));
         assert!(found.violations.is_empty(), "{edtf}: {found:?}");
         let Body::Event(event) = body else { panic!() };
