@@ -15,10 +15,12 @@ use crate::{
     proto::v1::{State, change},
 };
 
-/// Names that one statement walks past, matching or not.
-const WALKED_NAMES: i64 = 2000;
+/// Names that one page walks past, matching or not.
+const WALKED_NAMES: usize = 2000;
+/// Of these, how many are looked at first; what they weigh tells how many may follow, so that few are looked up in vain.
+const FIRST_NAMES: usize = 128;
 /// Bytes of content after which a page ends, unless its first record alone is larger.
-const PAGE_BYTES: i64 = 1024 * 1024;
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -153,67 +155,135 @@ impl Store {
         after: &str,
     ) -> Result<SnapshotPage, Error> {
         let mut connection = self.feed.acquire().await?;
-        let until: Option<String> = until(extract, after)
-            .build_query_scalar()
-            .fetch_optional(&mut *connection)
-            .await?;
-        let rows: Vec<Row> = page(extract, after, until.as_deref())
-            .build_query_as()
-            .fetch_all(&mut *connection)
-            .await?;
-        // After the page: what it cannot have seen any more was dropped before, and this tells.
+        let mut walk = Walk::from(after);
+        while let Some(names) = walk.next() {
+            let until: Option<String> = until(extract, &walk.behind, names)
+                .build_query_scalar()
+                .fetch_optional(&mut *connection)
+                .await?;
+            let rows: Vec<Row> = rows(extract, &walk, until.as_deref())
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await?;
+            walk.took(names, rows, until, extract.since.is_some())?;
+        }
+        // After the rows: what they cannot have seen any more was dropped before, and this tells.
         let kept = sqlx::query!("SELECT epoch, desk_earliest, wire_earliest FROM feed")
             .fetch_one(&mut *connection)
             .await?;
-        let is_full = rows.last().is_some_and(|last| !last.fits);
-        let mut page = SnapshotPage {
-            entries: Vec::with_capacity(rows.len()),
-            after: until,
+        Ok(SnapshotPage {
+            entries: walk.entries,
+            after: (!walk.is_over).then_some(walk.behind),
             epoch: sequence(kept.epoch)?,
             earliest: of_view(
                 (sequence(kept.desk_earliest)?, sequence(kept.wire_earliest)?),
                 extract.view,
             ),
-        };
-        for row in rows.into_iter().filter(|row| row.fits) {
-            if is_full {
-                page.after = Some(row.columns.name.clone());
-            }
-            page.entries.extend(row.entry(extract.since.is_some())?);
+        })
+    }
+}
+
+/// A page on its way, a stride of names at a time.
+struct Walk {
+    entries: Vec<Entry>,
+    /// The last name that is behind.
+    behind: String,
+    /// Names that are behind, of this page.
+    walked: usize,
+    /// Bytes of content so far.
+    bytes: usize,
+    /// What is next has no room.
+    is_full: bool,
+    /// There are no more names.
+    is_over: bool,
+}
+
+impl Walk {
+    fn from(after: &str) -> Self {
+        Self {
+            entries: Vec::new(),
+            behind: after.to_owned(),
+            walked: 0,
+            bytes: 0,
+            is_full: false,
+            is_over: false,
         }
-        Ok(page)
+    }
+
+    /// How many names to look at next: about those that there is room for, by what the ones before weighed. `None` at the
+    /// end of the page: what would be a small rest begins the next one.
+    fn next(&self) -> Option<usize> {
+        let room = PAGE_BYTES.saturating_sub(self.bytes);
+        if self.is_full
+            || self.is_over
+            || self.walked >= WALKED_NAMES
+            || (self.walked > 0 && room < PAGE_BYTES / 8)
+        {
+            return None;
+        }
+        let names = match (self.walked, self.bytes) {
+            (0, _) => FIRST_NAMES,
+            (walked, 0) => walked * 4,
+            (walked, bytes) => (room * walked / bytes).max(1),
+        };
+        Some(names.min(WALKED_NAMES - self.walked))
+    }
+
+    /// Takes the rows that so many names gave; those that do not fit are left for the next page.
+    fn took(
+        &mut self,
+        names: usize,
+        rows: Vec<Row>,
+        until: Option<String>,
+        is_delta: bool,
+    ) -> Result<(), Error> {
+        self.is_full = rows.last().is_some_and(|last| !last.fits);
+        self.walked += names;
+        self.entries.reserve(rows.len());
+        for row in rows.into_iter().filter(|row| row.fits) {
+            self.bytes += row.columns.content.len();
+            if self.is_full {
+                self.behind.clone_from(&row.columns.name);
+            }
+            self.entries.extend(row.entry(is_delta)?);
+        }
+        if !self.is_full {
+            self.is_over = until.is_none();
+            self.behind = until.unwrap_or_else(|| std::mem::take(&mut self.behind));
+        }
+        Ok(())
     }
 }
 
 /// The name that is so many names further; nothing if there are fewer. Of a part of many, the more names are walked past.
-fn until(extract: &Extract, after: &str) -> QueryBuilder<Postgres> {
+fn until(extract: &Extract, after: &str, names: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT name FROM records WHERE name > ");
     query.push_bind(after.to_owned());
     push_kinds(&mut query, &extract.filter);
     push_since(&mut query, extract);
     query.push(" ORDER BY name OFFSET ");
-    query.push_bind(WALKED_NAMES * i64::from(extract.part.1) - 1);
+    query.push_bind(whole(names) * i64::from(extract.part.1) - 1);
     query.push(" LIMIT 1");
     query
 }
 
-/// One record more than fits the bytes of a page, so that it is known whether any was left out; its content is
-/// not sent.
-fn page(extract: &Extract, after: &str, until: Option<&str>) -> QueryBuilder<Postgres> {
+/// One record more than there is room for, so that it is known whether any was left out; its content is not sent.
+fn rows(extract: &Extract, walk: &Walk, until: Option<&str>) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT name, kind, state, type, merged_into, desk_sequence, wire_sequence, meta, fits, is_in,
-                CASE WHEN fits THEN content ELSE ''::bytea END AS content
+                CASE WHEN fits AND is_in THEN content ELSE ''::bytea END AS content
          FROM (
              SELECT *, lag(NOT fits, 1, false) OVER (ORDER BY name) AS is_behind
              FROM (
                  SELECT found.*,
                      sum(CASE WHEN is_in THEN octet_length(content) ELSE 0 END) OVER by_name <= ",
     );
-    query.push_bind(PAGE_BYTES);
+    query.push_bind(whole(PAGE_BYTES.saturating_sub(walk.bytes)));
+    query.push(" OR ").push_bind(walk.entries.is_empty());
     query.push(
-        " OR row_number() OVER by_name = 1 AS fits
+        " AND row_number() OVER by_name = 1 AS fits
                  FROM (
-                     SELECT was.*, ",
+                     SELECT records.name, was.*, ",
     );
     push_is_in(&mut query, extract, "was");
     query.push(" AS is_in");
@@ -230,7 +300,7 @@ fn page(extract: &Extract, after: &str, until: Option<&str>) -> QueryBuilder<Pos
         push_as_of(&mut query, extract, since, "before");
     }
     query.push(" WHERE records.name > ");
-    query.push_bind(after.to_owned());
+    query.push_bind(walk.behind.clone());
     if let Some(until) = until {
         query.push(" AND records.name <= ");
         query.push_bind(until.to_owned());
@@ -257,7 +327,7 @@ fn page(extract: &Extract, after: &str, until: Option<&str>) -> QueryBuilder<Pos
 fn push_as_of(query: &mut QueryBuilder<Postgres>, extract: &Extract, at: u64, alias: &str) {
     query.push(
         " JOIN LATERAL (
-             SELECT name, kind, state, type, merged_into, desk_sequence, wire_sequence, meta, content, facets, days
+             SELECT kind, state, type, merged_into, desk_sequence, wire_sequence, meta, content, facets, days
              FROM changes
              WHERE changes.name = records.name AND changes.",
     );
@@ -321,6 +391,10 @@ fn push_unmoved(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
     query.push(")");
 }
 
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn bound(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
@@ -333,5 +407,51 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter, of: &str) {
     if let Some(days) = filter.days {
         query.push(" AND ").push(of).push(".days && ");
         query.push_bind(range(days));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes strides over records of so many bytes; answers how many names each looked at, and how many records fitted.
+    fn page(bytes: usize) -> (Vec<usize>, usize) {
+        let mut walk = Walk::from("");
+        let (mut strides, mut taken) = (Vec::new(), 0);
+        while let Some(names) = walk.next() {
+            strides.push(names);
+            let room = PAGE_BYTES.saturating_sub(walk.bytes);
+            let fit = names.min(room.checked_div(bytes).unwrap_or(names));
+            let fit = if taken == 0 { fit.max(1) } else { fit };
+            taken += fit;
+            walk.bytes += fit * bytes;
+            walk.walked += names;
+            walk.is_full = fit < names;
+        }
+        (strides, taken)
+    }
+
+    #[test]
+    fn f5_a_page_looks_at_hardly_more_names_than_it_has_room_for() {
+        for bytes in [300, 1_000, 7_000, 50_000] {
+            let (strides, taken) = page(bytes);
+            let looked: usize = strides.iter().sum();
+            assert!(
+                taken * bytes >= PAGE_BYTES / 2 || looked == WALKED_NAMES,
+                "{bytes}: {taken}"
+            );
+            assert!(
+                looked - taken < FIRST_NAMES,
+                "{bytes}: {strides:?} for {taken}"
+            );
+        }
+    }
+
+    #[test]
+    fn f5_a_page_is_bounded_in_names_and_in_bytes() {
+        // Where nothing matches, strides grow until so many names were walked past.
+        assert_eq!(page(0).0.iter().sum::<usize>(), WALKED_NAMES);
+        // One that is larger than a page alone is a page of its own.
+        assert_eq!(page(PAGE_BYTES + 1), (vec![FIRST_NAMES], 1));
     }
 }
