@@ -45,8 +45,8 @@ pub struct Export {
     place: InSnapshot,
     /// Parts that are ready, last first.
     ready: Vec<(Vec<Bytes>, String)>,
-    /// The next page is read when so many are left.
-    ahead_at: Option<usize>,
+    /// The client has taken a page to its end: the next ones are read ahead.
+    takes_pages: bool,
     /// That page: it follows the place.
     ahead: Option<AbortOnDropHandle<Result<SnapshotPage, store::Error>>>,
     is_done: bool,
@@ -104,7 +104,7 @@ impl Feed {
             identity,
             place,
             ready: Vec::new(),
-            ahead_at: None,
+            takes_pages: false,
             ahead: None,
             is_done: false,
             standing,
@@ -152,7 +152,6 @@ impl Export {
         if self.stop.is_cancelled() {
             return Ok(None);
         }
-        self.read_ahead();
         if let Some((pieces, cursor)) = self.ready.pop() {
             return Ok(Some(ExportItem::Part(pieces, cursor)));
         }
@@ -171,35 +170,27 @@ impl Export {
         for asked in [Some(self.extract.at), self.extract.since] {
             asked.map_or(Ok(()), |asked| check_kept(page.earliest, asked))?;
         }
+        self.is_done = page.after.is_none();
+        if let Some(after) = page.after {
+            self.place.after = after;
+            if self.takes_pages {
+                // While this page is encoded and sent. Whoever takes none to its end never holds two.
+                self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(self.page())));
+            }
+        }
+        self.takes_pages = true;
         let messages = exported(&page.entries, self.extract.view);
         let parts = messages.into_iter().map(|message| match message.content {
             Content::Records { last } => (message.pieces, self.cursor_after(last)),
             Content::Changes { .. } => (message.pieces, String::new()),
         });
         self.ready = parts.rev().collect();
-        match page.after {
-            Some(after) => {
-                self.place.after = after;
-                self.ahead_at = Some(self.ready.len() / 2);
-            }
-            None => self.is_done = true,
-        }
         Ok(Some(match self.ready.pop() {
             Some((pieces, cursor)) => ExportItem::Part(pieces, cursor),
             None if self.is_done => ExportItem::End,
             // A page without anything moves on too, and says so.
             None => ExportItem::Part(Vec::new(), self.cursor()),
         }))
-    }
-
-    /// Has the next page read while this one is sent. Only when the client has taken half of this one: who does not
-    /// read holds no second page.
-    fn read_ahead(&mut self) {
-        if self.ahead_at.is_none_or(|left| self.ready.len() > left) || self.ready.is_empty() {
-            return;
-        }
-        self.ahead_at = None;
-        self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(self.page())));
     }
 
     /// What was read ahead. What could not be read is read when its turn comes, and fails then.

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{batch::Batch, ring::Ring};
+use self::ring::Ring;
 pub use self::{
     cursor::Cursor,
     export::{Export, ExportItem, ExportOrder},
@@ -285,16 +285,15 @@ impl Feed {
     }
 
     /// A page of the log as batches of a view. Facets are left out for who does not filter.
-    async fn read_log(&self, view: View, after: u64, facets: bool) -> Result<Page, store::Error> {
+    async fn read_log(
+        &self,
+        view: View,
+        after: u64,
+        facets: bool,
+    ) -> Result<LogPage, store::Error> {
         // Streams that lag take turns, however many there are: waiting is no failure.
         let _turn = self.shared.turns.acquire().await;
-        let page = self.shared.store.log_after(view, after, facets);
-        let page = in_time(page).await?;
-        let batches = Batch::cut(&page.entries, view);
-        Ok(Page {
-            batches: batches.into_iter().map(Arc::new).collect(),
-            read: page.read,
-        })
+        in_time(self.shared.store.log_after(view, after, facets)).await
     }
 
     async fn snapshot_page(
@@ -326,15 +325,6 @@ impl Feed {
         // Less than a step, which is less than a `Duration` holds.
         latest - Duration::from_nanos(u64::try_from(past).unwrap_or(0))
     }
-}
-
-/// Part of the log, for one view.
-#[derive(Debug)]
-struct Page {
-    /// Ascending; none at the head.
-    batches: Vec<Arc<Batch>>,
-    /// The history that was read, and the oldest sequence that was kept then; `None` at the head.
-    read: Option<(u64, u64)>,
 }
 
 /// Gives up a database that does not answer at all: a connection can die without a word, and a statement is given up by

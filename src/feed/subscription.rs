@@ -1,5 +1,5 @@
 //! One stream: a place in a feed, moved on by what the ring or the log holds. Memory is bounded by what is left of one
-//! page, and one more that is read ahead when half of it is taken; a slow stream reads the log at its own pace and
+//! page, and one more that is read ahead for whoever has taken one to its end; a slow stream reads the log at its own pace and
 //! slows nobody (F9).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Error, Feed, Page, Start,
+    Error, Feed, Start,
     batch::Batch,
     cursor::Cursor,
     message::{Content, Message, Packing, records},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     model::filter::Filter,
-    store::{self, Extract, FeedIdentity, View},
+    store::{self, Extract, FeedIdentity, LogPage, View},
 };
 
 /// Bytes of batches that are taken from the ring at once.
@@ -70,10 +70,10 @@ pub struct Subscription {
     passed_at: Option<OffsetDateTime>,
     /// Messages that are ready, oldest first.
     ready: VecDeque<Message>,
-    /// The next page of the log is read when so many are left; none while the ring has what follows.
-    ahead_at: Option<usize>,
-    /// That page: it follows the place.
-    ahead: Option<AbortOnDropHandle<Result<Page, store::Error>>>,
+    /// The client has taken a page of the log to its end: the next ones are read ahead.
+    takes_pages: bool,
+    /// Such a page: it follows the place.
+    ahead: Option<AbortOnDropHandle<Result<LogPage, store::Error>>>,
     /// The newest head that was looked at, and word of newer ones.
     head: watch::Receiver<u64>,
     /// The client has been told where it begins.
@@ -108,7 +108,7 @@ impl Subscription {
             place,
             passed_at: None,
             ready: VecDeque::new(),
-            ahead_at: None,
+            takes_pages: false,
             ahead: None,
             head,
             begun,
@@ -135,7 +135,6 @@ impl Subscription {
                 self.begun = true;
                 return Ok(Some(self.beginning()));
             }
-            self.read_ahead();
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = self.feed.next_checkpoint();
                 return Ok(Some(self.item(message)));
@@ -177,7 +176,6 @@ impl Subscription {
     async fn advance(&mut self) -> Result<bool, Error> {
         let after = self.place.sequence;
         let found = self.feed.ring(self.view).after(after, PAGE_BYTES);
-        let is_behind = matches!(found, Found::Behind);
         let batches = match found {
             Found::Batches(batches) => {
                 self.ahead = None;
@@ -194,26 +192,14 @@ impl Subscription {
         self.place.sequence = newest.last;
         self.passed_at = Some(newest.accepted_at);
         self.fill(after, &batches);
-        self.ahead_at = is_behind.then_some(self.ready.len() / 2);
         Ok(true)
-    }
-
-    /// Has the next page of the log read while this one is sent. Only when the client has taken half of this one: who
-    /// does not read holds no second page.
-    fn read_ahead(&mut self) {
-        if self.ahead_at.is_none_or(|left| self.ready.len() > left) || self.ready.is_empty() {
-            return;
-        }
-        self.ahead_at = None;
-        let read = tokio::spawn(self.page_after(self.place.sequence));
-        self.ahead = Some(AbortOnDropHandle::new(read));
     }
 
     /// Who wants everything has no use for facets.
     fn page_after(
         &self,
         after: u64,
-    ) -> impl Future<Output = Result<Page, store::Error>> + Send + use<> {
+    ) -> impl Future<Output = Result<LogPage, store::Error>> + Send + use<> {
         let (feed, view, facets) = (self.feed.clone(), self.view, !self.filter.is_empty());
         async move { feed.read_log(view, after, facets).await }
     }
@@ -227,12 +213,20 @@ impl Subscription {
         if let Some(read) = page.read {
             self.check_read(read).await?;
         }
-        Ok(page.batches)
+        let last = page.entries.last().and_then(|last| last.place(self.view));
+        if let Some((last, _)) = last.filter(|_| self.takes_pages) {
+            // While this page is cut and sent. Whoever takes none to its end never holds two.
+            let read = tokio::spawn(self.page_after(last));
+            self.ahead = Some(AbortOnDropHandle::new(read));
+        }
+        self.takes_pages = true;
+        let batches = Batch::cut(&page.entries, self.view).into_iter();
+        Ok(batches.map(Arc::new).collect())
     }
 
     /// What was read ahead, if it is of the history that is known now. What could not be read ahead is read when its
     /// turn comes, and fails then.
-    async fn take_ahead(&mut self) -> Option<Page> {
+    async fn take_ahead(&mut self) -> Option<LogPage> {
         let page = self.ahead.take()?.await.ok()?.ok()?;
         let (epoch, _) = page.read?;
         (epoch == self.identity.epoch).then_some(page)
