@@ -4,8 +4,10 @@
 mod support;
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use dateline::{
     export::format::{Actors, Format, Losses, Options},
+    model::encoded::Encoded,
     proto::v1::{Kind, Record, record::Kind as Body},
 };
 use prost::Message;
@@ -25,12 +27,12 @@ async fn main() -> Result<()> {
     let gold = gold()?;
     let mut actors = Actors::default();
     for record in &gold {
-        actors.note(record);
+        actors.note(&Encoded::of(record.clone())?)?;
     }
     let of_two_kinds = Records::new(&gold, BYTES)?;
     let records = (0..).map(|number| of_two_kinds.nth(number));
     let events = records.filter(|record| matches!(record.kind, Some(Body::Event(_))));
-    let events = events.map(|record| (record.encode_to_vec(), record));
+    let events = events.map(|record| Bytes::from(record.encode_to_vec()));
     let events: Vec<_> = events.take(form.pick(1_000, 20_000)).collect();
     for format in Format::ALL {
         compare(format, &events, &actors, form).await?;
@@ -38,13 +40,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn compare(
-    format: Format,
-    events: &[(Vec<u8>, Record)],
-    actors: &Actors,
-    form: Form,
-) -> Result<()> {
-    let bytes: usize = events.iter().map(|(encoded, _)| encoded.len()).sum();
+async fn compare(format: Format, events: &[Bytes], actors: &Actors, form: Form) -> Result<()> {
+    let bytes: usize = events.iter().map(Bytes::len).sum();
     let written = write(format, events, actors)?;
     let title = format!(
         "formats, {format}, events of {} bytes become {}",
@@ -65,12 +62,13 @@ async fn compare(
 }
 
 /// Writes a file; answers how many bytes it has.
-fn write(format: Format, events: &[(Vec<u8>, Record)], actors: &Actors) -> Result<usize> {
+fn write(format: Format, events: &[Bytes], actors: &Actors) -> Result<usize> {
     let encoder = format.encoder(Kind::Event, &Options::default());
     let mut encoder = encoder.context("every format has events")?;
     let (mut losses, mut out, mut written) = (Losses::default(), Vec::new(), 0);
-    for (encoded, record) in events {
-        encoder.write(record, encoded, actors, &mut losses, &mut out)?;
+    for encoded in events {
+        let record = Encoded::read(encoded.clone())?;
+        encoder.write(&record, actors, &mut losses, &mut out)?;
         written += out.len();
         out.clear();
     }
@@ -78,9 +76,9 @@ fn write(format: Format, events: &[(Vec<u8>, Record)], actors: &Actors) -> Resul
     Ok(written + out.len())
 }
 
-fn decode(events: &[(Vec<u8>, Record)]) -> Result<()> {
-    for (encoded, _) in events {
-        std::hint::black_box(Record::decode(encoded.as_slice())?);
+fn decode(events: &[Bytes]) -> Result<()> {
+    for encoded in events {
+        std::hint::black_box(Record::decode(encoded.clone())?);
     }
     Ok(())
 }

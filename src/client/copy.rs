@@ -57,7 +57,7 @@ impl Copy {
         let name = body.name().to_owned();
         let kept = Kept {
             revision,
-            words: record_words(revision, &body.to_content()),
+            words: record_words(revision, [body.to_content().as_slice()]),
         };
         self.drop(&name);
         self.tallies.of(body.kind()).add(&kept.words);

@@ -5,6 +5,7 @@
 mod bearer;
 mod connection;
 mod copy;
+mod exports;
 mod failure;
 mod resumed;
 mod subscriber;
@@ -18,6 +19,7 @@ pub use self::{
     bearer::Bearer,
     connection::Connection,
     copy::{Copy, Kept},
+    exports::ExportPart,
     failure::Failure,
     resumed::{Exporting, Watch},
     subscriber::{Event, Position, Subscriber},
@@ -60,6 +62,7 @@ pub struct Client {
     pub admin: AdminServiceClient<Line>,
     /// The state at one sequence.
     pub exports: ExportServiceClient<Line>,
+    line: Line,
     channel: Channel,
 }
 
@@ -89,6 +92,7 @@ impl Client {
             exports: ExportServiceClient::new(line.clone())
                 .max_decoding_message_size(MAX_ANSWER_BYTES),
             feed: FeedServiceClient::new(line.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
+            line,
             channel,
         })
     }

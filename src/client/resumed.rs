@@ -6,10 +6,8 @@ use std::time::Duration;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
-use super::{Client, Connection, Failure};
-use crate::proto::v1::{
-    ExportRequest, ExportResponse, WatchRequest, WatchResponse, watch_request::Start,
-};
+use super::{Client, Connection, ExportPart, Failure};
+use crate::proto::v1::{ExportRequest, WatchRequest, WatchResponse, watch_request::Start};
 
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -60,13 +58,13 @@ impl Ask for WatchRequest {
 }
 
 impl Ask for ExportRequest {
-    type Response = ExportResponse;
+    type Response = ExportPart;
 
-    async fn ask(&self, mut client: Client) -> Result<Streaming<ExportResponse>, Status> {
-        Ok(client.exports.export(self.clone()).await?.into_inner())
+    async fn ask(&self, client: Client) -> Result<Streaming<ExportPart>, Status> {
+        client.export_encoded(self.clone()).await
     }
 
-    fn go_on(&mut self, after: &ExportResponse) {
+    fn go_on(&mut self, after: &ExportPart) {
         if !after.cursor.is_empty() {
             self.cursor.clone_from(&after.cursor);
         }

@@ -8,7 +8,10 @@ use super::{
     read::{self, Records},
     session::{Session, join},
 };
-use crate::proto::v1::{Record, Removal};
+use crate::{
+    model::encoded::Encoded,
+    proto::v1::{Record, Removal},
+};
 
 /// Folds one delta into a full export, and writes the outcome below `to`; answers where, and what it is. `told` hears of
 /// every record.
@@ -48,7 +51,7 @@ pub async fn apply(
     };
     while let Some(record) = merging.next().await? {
         told();
-        session.record(record).await?;
+        session.record(Encoded::of(record)?.into()).await?;
     }
     let part = session.finish().await?;
     let mut outcome = join(subject, asked, vec![part], None);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use flate2::write::GzEncoder;
 use object_store::buffered::BufWriter;
-use prost::Message;
 use prost_reflect::ReflectMessage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,7 +15,10 @@ use super::{
     format::{Actors, Encoder, Format, Losses, Options, redact},
     manifest::{FileEntry, REMOVED, holds},
 };
-use crate::proto::v1::{Kind, Record, Removal};
+use crate::{
+    model::encoded::Encoded,
+    proto::v1::{Kind, Removal},
+};
 
 /// Bytes that a file collects before they are sent on.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -75,6 +77,25 @@ impl Shape {
     pub fn names_actors(&self) -> bool {
         let others = [Format::Ninjs, Format::FollowTheMoney, Format::SchemaOrg];
         self.formats.iter().any(|format| others.contains(format))
+    }
+
+    /// Has decoded what the formats will ask for, by whoever has the time for it.
+    ///
+    /// # Errors
+    /// When it is no record.
+    pub fn prepare(&self, record: &Encoded) -> Result<(), Error> {
+        for format in &self.formats {
+            match format {
+                Format::Protobuf => {}
+                Format::Ndjson | Format::Parquet | Format::Csv => {
+                    record.document()?;
+                }
+                Format::Ninjs | Format::FollowTheMoney | Format::SchemaOrg => {
+                    record.record()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn file_name(&self, holds: &str, number: u32, format: Format) -> String {
@@ -139,26 +160,24 @@ impl Files {
             .is_some_and(|chunk| chunk.kind != kind || chunk.records >= self.shape.file_records)
     }
 
-    /// Writes a record to all formats; `encoded` is it, encoded.
+    /// Writes a record to all formats.
     ///
     /// # Errors
     /// When a format or the place cannot take it.
-    pub async fn write(
-        &mut self,
-        kind: Kind,
-        mut record: Record,
-        mut encoded: Vec<u8>,
-    ) -> Result<(), Error> {
+    pub async fn write(&mut self, mut record: Encoded) -> Result<(), Error> {
         if self.chunk.is_none() {
-            self.begin(kind);
+            self.begin(record.kind());
         }
         if self.shape.options.metadata_only {
-            redact(&mut record);
-            encoded = record.encode_to_vec();
+            let mut redacted = record.record()?.clone();
+            redact(&mut redacted);
+            record = Encoded::of(redacted)?;
         }
-        self.actors.note(&record);
+        if self.shape.names_actors() {
+            self.actors.note(&record)?;
+        }
         for file in &mut self.open {
-            file.write(&record, &encoded, &self.actors).await?;
+            file.write(&record, &self.actors).await?;
         }
         if let Some(chunk) = &mut self.chunk {
             chunk.records += 1;
@@ -291,15 +310,10 @@ impl OpenFile {
         }
     }
 
-    async fn write(
-        &mut self,
-        record: &Record,
-        encoded: &[u8],
-        actors: &Actors,
-    ) -> Result<(), Error> {
+    async fn write(&mut self, record: &Encoded, actors: &Actors) -> Result<(), Error> {
         if let Some(encoder) = &mut self.encoder {
             let (losses, buffer) = (&mut self.losses, &mut self.buffer);
-            encoder.write(record, encoded, actors, losses, buffer)?;
+            encoder.write(record, actors, losses, buffer)?;
         }
         self.send(false).await
     }

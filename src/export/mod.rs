@@ -18,6 +18,8 @@ pub mod read;
 pub mod session;
 pub mod verify;
 
+use crate::model::encoded::NoRecord;
+
 pub use self::{
     destination::Destination,
     files::{Compression, Shape},
@@ -66,6 +68,9 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// What should be a record and is none.
+    #[error(transparent)]
+    NoRecord(#[from] NoRecord),
     /// A record that a format cannot write.
     #[error(transparent)]
     Format(#[from] format::Error),

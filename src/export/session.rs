@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,13 +13,10 @@ use super::{
 };
 use crate::{
     model::{
-        change::is_tombstone,
-        digest::{Tallies, Tally, record_words},
-        record::content_of,
+        digest::{Tallies, Tally, WORDS},
+        encoded::Encoded,
     },
-    proto::v1::{
-        Digest, ExportResponse, Kind, Record, Removal, change::Type, record::Kind as Body,
-    },
+    proto::v1::{Digest, Kind, Removal, change::Type},
 };
 
 /// How the file of a part's progress begins.
@@ -39,7 +35,7 @@ pub struct Progress {
     /// The last name that is in a finished file: it may come again.
     after: String,
     /// What is in them.
-    counted: Counted,
+    counted: Counts,
     files: Vec<FileEntry>,
     losses: BTreeMap<Format, Losses>,
 }
@@ -47,7 +43,7 @@ pub struct Progress {
 /// What has been counted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Counted {
+struct Counts {
     /// By kind, as the schema numbers it.
     tallies: BTreeMap<i32, Tally>,
     tombstones: u64,
@@ -116,6 +112,22 @@ pub fn is_progress(name: &str) -> bool {
     name.starts_with(PROGRESS)
 }
 
+/// A record, and what it adds to the digest.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    record: Encoded,
+    words: [u32; WORDS],
+}
+
+impl From<Encoded> for Counted {
+    fn from(record: Encoded) -> Self {
+        Self {
+            words: record.words(),
+            record,
+        }
+    }
+}
+
 /// One part of an export that is being written.
 pub struct Session {
     to: Destination,
@@ -123,7 +135,7 @@ pub struct Session {
     shape: Shape,
     files: Files,
     /// Counted so far, more than is in finished files.
-    counted: Counted,
+    counted: Counts,
     /// The last name that came.
     last: String,
     /// Where the response began that is being taken.
@@ -134,7 +146,7 @@ pub struct Session {
 pub struct Part {
     files: Vec<FileEntry>,
     losses: BTreeMap<Format, Losses>,
-    counted: Counted,
+    counted: Counts,
 }
 
 impl Session {
@@ -153,7 +165,7 @@ impl Session {
             subject,
             cursor: String::new(),
             after: String::new(),
-            counted: Counted::default(),
+            counted: Counts::default(),
             files: Vec::new(),
             losses: BTreeMap::new(),
         };
@@ -178,20 +190,25 @@ impl Session {
         }
     }
 
-    /// Takes in what came; answers how many of its records are new.
+    /// Takes in what came, and where to go on behind it; answers how many of the records are new.
     ///
     /// # Errors
     /// When it is out of order, or cannot be written.
-    pub async fn take(&mut self, response: ExportResponse) -> Result<u64, Error> {
+    pub async fn take(
+        &mut self,
+        records: Vec<Counted>,
+        removed: Vec<Removal>,
+        cursor: String,
+    ) -> Result<u64, Error> {
         let mut new = 0;
-        for record in response.records {
+        for record in records {
             new += u64::from(self.record(record).await?);
         }
-        for removal in response.removed {
+        for removal in removed {
             self.removal(removal).await?;
         }
-        if !response.cursor.is_empty() {
-            self.cursor = response.cursor;
+        if !cursor.is_empty() {
+            self.cursor = cursor;
         }
         Ok(new)
     }
@@ -200,11 +217,9 @@ impl Session {
     ///
     /// # Errors
     /// When it is out of order, or cannot be written.
-    pub async fn record(&mut self, record: Record) -> Result<bool, Error> {
-        let Some(body) = record.kind.as_ref() else {
-            return Err(Error::Broken("a record of no kind came".to_owned()));
-        };
-        let name = body.name().to_owned();
+    pub async fn record(&mut self, counted: Counted) -> Result<bool, Error> {
+        let Counted { record, words } = counted;
+        let name = record.name().to_owned();
         // What is in a finished file comes again after a cut.
         if name <= self.progress.after {
             return Ok(false);
@@ -215,31 +230,20 @@ impl Session {
                 self.last
             )));
         }
-        let kind = body.kind();
-        if self.files.is_full_for(kind) {
+        if self.files.is_full_for(record.kind()) {
             self.files.finish().await?;
             self.progress.after = std::mem::take(&mut self.last);
             self.store_now().await?;
         }
         self.last = name;
-        let encoded = record.encode_to_vec();
-        self.count(body, &encoded)?;
-        self.files.write(kind, record, encoded).await?;
-        Ok(true)
-    }
-
-    fn count(&mut self, body: &Body, encoded: &[u8]) -> Result<(), Error> {
-        let meta = body.meta();
-        let state = meta.map(crate::proto::v1::RecordMeta::state);
-        if state.is_some_and(is_tombstone) {
+        if record.is_tombstone() {
             self.counted.tombstones += 1;
         } else {
-            let revision = meta.map_or(0, |meta| meta.revision);
-            let content = content_of(encoded).map_err(|error| Error::Broken(error.to_string()))?;
-            let tally = self.counted.tallies.entry(body.kind().into());
-            tally.or_default().add(&record_words(revision, &content));
+            let tally = self.counted.tallies.entry(record.kind().into());
+            tally.or_default().add(&words);
         }
-        Ok(())
+        self.files.write(record).await?;
+        Ok(true)
     }
 
     async fn removal(&mut self, removal: Removal) -> Result<(), Error> {

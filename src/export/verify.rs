@@ -155,7 +155,7 @@ impl Counting {
         self.last = place;
         let meta = body.take_meta().unwrap_or_default();
         if !is_tombstone(meta.state()) {
-            let words = record_words(meta.revision, &body.to_content());
+            let words = record_words(meta.revision, [body.to_content().as_slice()]);
             self.tallies.of(body.kind()).add(&words);
         }
         None

@@ -84,7 +84,7 @@ impl Change {
             tally.remove(words);
         }
         if counts(self.state) && !self.is_gone() {
-            tally.add(&record_words(self.revision, &self.content));
+            tally.add(&record_words(self.revision, [self.content.as_slice()]));
         }
         tally
     }

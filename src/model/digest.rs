@@ -14,12 +14,15 @@ use crate::proto::v1::{Digest, Kind, KindDigest, State};
 pub const WORDS: usize = 8;
 
 /// What one record adds to a digest: SHA-256 over its revision (8 bytes, big endian) and its content, the
-/// encoded message of its kind without meta; as eight words, big endian.
+/// encoded message of its kind without meta, here in pieces; as eight words, big endian.
 #[must_use]
-pub fn record_words(revision: i64, content: &[u8]) -> [u32; WORDS] {
+pub fn record_words<'a>(
+    revision: i64,
+    content: impl IntoIterator<Item = &'a [u8]>,
+) -> [u32; WORDS] {
     let mut hash = Sha256::new();
     hash.update(revision.to_be_bytes());
-    hash.update(content);
+    content.into_iter().for_each(|piece| hash.update(piece));
     let mut words = [0; WORDS];
     for (word, bytes) in words.iter_mut().zip(hash.finalize().chunks_exact(4)) {
         *word = bytes
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn f11_a_digest_depends_on_what_there_is_and_not_on_how_it_came_to_be() {
         let [one, other, edited] = [(1, "one"), (1, "other"), (2, "one")]
-            .map(|(n, text)| record_words(n, text.as_bytes()));
+            .map(|(n, text)| record_words(n, [text.as_bytes()]));
         let mut forth = Tallies::default();
         forth.of(Kind::Actor).add(&one);
         forth.of(Kind::Event).add(&other);
@@ -148,7 +151,9 @@ mod tests {
     #[test]
     fn f11_words_are_those_of_sha_256_over_revision_and_content() {
         // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
-        let bytes = record_words(3, b"abc").map(u32::to_be_bytes).concat();
+        let bytes = record_words(3, [&b"abc"[..]])
+            .map(u32::to_be_bytes)
+            .concat();
         assert_eq!(
             hex::encode(bytes),
             "c3494ca1a2cf8eeb8a11ded316fb55b83c3bbbedb6313cd50415251e5d09e12f"

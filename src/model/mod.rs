@@ -7,6 +7,7 @@ pub mod diff;
 pub mod digest;
 pub mod drawing;
 pub mod edtf;
+pub mod encoded;
 pub mod filter;
 pub mod load;
 pub mod look;

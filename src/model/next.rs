@@ -116,7 +116,8 @@ impl Next<'_> {
             days_before: head.and_then(|head| head.days),
             changed_fields: Vec::new(),
             note: self.note.to_owned(),
-            words_before: head.map(|head| record_words(head.standing.revision, &head.content)),
+            words_before: head
+                .map(|head| record_words(head.standing.revision, [head.content.as_slice()])),
             body,
         }
     }

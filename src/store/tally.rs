@@ -51,8 +51,12 @@ mod tests {
     #[test]
     fn f11_tallies_read_back_from_the_places_that_they_are_written_to() {
         let mut tallies = Tallies::default();
-        tallies.of(Kind::Actor).add(&record_words(1, b"actor"));
-        tallies.of(Kind::Event).add(&record_words(7, b"event"));
+        tallies
+            .of(Kind::Actor)
+            .add(&record_words(1, [&b"actor"[..]]));
+        tallies
+            .of(Kind::Event)
+            .add(&record_words(7, [&b"event"[..]]));
         let mut column = vec![0; 4 * NUMBERS];
         for (place, amount) in places(&tallies) {
             column[usize::try_from(place).unwrap() - 1] += amount;

@@ -13,14 +13,15 @@ use crate::{
         counting::Counting,
         output::{say, waits},
     },
-    client::{Connection, Exporting, Failure},
+    client::{Connection, ExportPart, Exporting, Failure},
     export::{
-        Destination, Manifest, Session,
+        Destination, Manifest, Session, Shape,
         format::Actors,
         manifest::{DigestText, MANIFEST, Subject, directory},
-        session::{Part, Progress, is_progress, join},
+        session::{Counted, Part, Progress, is_progress, join},
     },
-    proto::v1::{Digest, ExportRequest, Kind},
+    model::encoded::Encoded,
+    proto::v1::{Digest, ExportRequest, Kind, Removal},
 };
 
 /// Responses that are decoded while one is written.
@@ -263,7 +264,7 @@ struct One {
     place: Destination,
     asked: String,
     subject: Subject,
-    shape: crate::export::Shape,
+    shape: Shape,
     shown: Arc<Counting>,
 }
 
@@ -280,6 +281,7 @@ impl One {
         } = self;
         let progress = Progress::read(&place, shape.part.0).await?;
         let progress = progress.filter(|it| it.asked == asked && it.subject == subject);
+        let prepared_for = shape.clone();
         let mut session = match progress {
             None => Session::begin(place, asked, subject, shape).await?,
             Some(progress) => {
@@ -295,26 +297,53 @@ impl One {
             }
         };
         let mut stream = Exporting::open(&server, request).await?;
-        // Decoding what comes is work for another core than encoding what goes.
-        let (told, mut responses) = mpsc::channel(READ_AHEAD);
+        // Decoding and hashing what comes is work for another core than encoding what goes.
+        let (told, mut parts) = mpsc::channel(READ_AHEAD);
         let _reading = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                let response = stream.next(&mut waits).await;
-                let is_last = response.as_ref().map_or(true, |it| it.complete);
-                if told.send(response).await.is_err() || is_last {
+                let part = stream.next(&mut waits).await;
+                let part = part
+                    .map_err(anyhow::Error::from)
+                    .and_then(|part| Prepared::from(part, &prepared_for));
+                let is_last = part.as_ref().map_or(true, |it| it.is_complete);
+                if told.send(part).await.is_err() || is_last {
                     return;
                 }
             }
         }));
-        while let Some(response) = responses.recv().await {
-            let response = response?;
-            let is_complete = response.complete;
-            shown.add(session.take(response).await?);
-            if is_complete {
+        while let Some(part) = parts.recv().await {
+            let part = part?;
+            let new = session.take(part.records, part.removed, part.cursor);
+            shown.add(new.await?);
+            if part.is_complete {
                 return Ok(session.finish().await?);
             }
         }
         bail!("reading what the server sends ended early")
+    }
+}
+
+/// What came, as far as it can be made ready before its turn.
+struct Prepared {
+    records: Vec<Counted>,
+    removed: Vec<Removal>,
+    cursor: String,
+    is_complete: bool,
+}
+
+impl Prepared {
+    fn from(part: ExportPart, shape: &Shape) -> Result<Self> {
+        let records = part.records.into_iter().map(|bytes| {
+            let record = Encoded::read(bytes)?;
+            shape.prepare(&record)?;
+            Ok(Counted::from(record))
+        });
+        Ok(Self {
+            records: records.collect::<Result<_>>()?,
+            removed: part.removed,
+            cursor: part.cursor,
+            is_complete: part.complete,
+        })
     }
 }
 
@@ -338,12 +367,12 @@ async fn remember(
     let mut stream = Exporting::open(server, request).await?;
     loop {
         let response = stream.next(&mut waits).await?;
-        for record in &response.records {
-            let name = record.kind.as_ref().map_or("", |body| body.name());
-            if name > up_to {
+        for bytes in response.records {
+            let record = Encoded::read(bytes)?;
+            if record.name() > up_to {
                 return Ok(());
             }
-            actors.note(record);
+            actors.note(&record)?;
         }
         if response.complete {
             return Ok(());

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::is_tombstone;
-use crate::proto::v1::{Actor, Record, actor::Type, record::Kind as Body};
+use crate::{
+    model::encoded::{Encoded, NoRecord},
+    proto::v1::{Actor, Kind, actor::Type, record::Kind as Body},
+};
 
 /// Actors by name; some tens of bytes and two short texts each.
 #[derive(Debug, Default)]
@@ -25,16 +27,20 @@ pub struct Known {
 
 impl Actors {
     /// Remembers a record if it is an actor. A tombstone forgets what was known.
-    pub fn note(&mut self, record: &Record) {
-        let Some(Body::Actor(actor)) = &record.kind else {
-            return;
-        };
-        if is_tombstone(record) {
-            self.by_name.remove(actor.name.as_str());
-        } else {
-            self.by_name
-                .insert(actor.name.as_str().into(), Known::from(actor));
+    ///
+    /// # Errors
+    /// When it is none after all.
+    pub fn note(&mut self, record: &Encoded) -> Result<(), NoRecord> {
+        if record.kind() != Kind::Actor {
+            return Ok(());
         }
+        if record.is_tombstone() {
+            self.by_name.remove(record.name());
+        } else if let Body::Actor(actor) = record.body()? {
+            self.by_name
+                .insert(record.name().into(), Known::from(actor));
+        }
+        Ok(())
     }
 
     /// What is known of an actor; `None` if it has not passed by.

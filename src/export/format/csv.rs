@@ -10,12 +10,12 @@ use ::csv::WriterBuilder;
 use prost_reflect::{DynamicMessage, Value};
 
 use super::{
-    Actors, Encoder, Error, Losses,
+    Actors, Encoder, Error, Losses, check_kind,
     columns::{Column, Shape, columns, timestamp, word},
 };
 use crate::{
-    model::name::collection,
-    proto::v1::{Kind, Record},
+    model::{encoded::Encoded, name::collection},
+    proto::v1::Kind,
 };
 
 /// What parts the elements of a list, and those of a list within a list.
@@ -55,19 +55,18 @@ impl Csv {
 impl Encoder for Csv {
     fn write(
         &mut self,
-        record: &Record,
-        _encoded: &[u8],
+        record: &Encoded,
         _actors: &Actors,
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         self.begin(out)?;
-        let body = record.kind.as_ref().filter(|body| body.kind() == self.kind);
-        let document = body.ok_or(Error::Kind)?.to_dynamic();
+        check_kind(record, self.kind)?;
+        let document = record.body_document()?;
         let collection = collection(self.kind);
         let cells = self.leaves.iter().map(|leaf| {
             let mut cell = Cell::default();
-            cell.visit(&leaf.steps, &document, 0);
+            cell.visit(&leaf.steps, document, 0);
             if cell.ambiguous {
                 losses.add(&format!("{collection}.{}", leaf.name), 1);
             }

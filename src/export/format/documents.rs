@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Actors, Encoder, Error, Losses, end_line, is_tombstone, losses::Said};
-use crate::proto::v1::{Kind, Record, record::Kind as Body};
+use super::{Actors, Encoder, Error, Losses, check_kind, end_line, losses::Said};
+use crate::{
+    model::encoded::Encoded,
+    proto::v1::{Kind, record::Kind as Body},
+};
 
 /// Turns records into the documents of a format.
 pub(super) trait Documents: Send {
@@ -36,15 +39,14 @@ impl<Of: Documents> Lines<Of> {
 impl<Of: Documents> Encoder for Lines<Of> {
     fn write(
         &mut self,
-        record: &Record,
-        _encoded: &[u8],
+        record: &Encoded,
         actors: &Actors,
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let body = record.kind.as_ref().filter(|body| body.kind() == self.kind);
-        let body = body.ok_or(Error::Kind)?;
-        if is_tombstone(record) && !Of::SAYS_TOMBSTONES {
+        check_kind(record, self.kind)?;
+        let body = record.body()?;
+        if record.is_tombstone() && !Of::SAYS_TOMBSTONES {
             losses.add_record(self.kind);
             return Ok(());
         }

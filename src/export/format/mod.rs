@@ -18,7 +18,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::proto::v1::{Kind, Record, State, record::Kind as Body};
+use crate::{
+    model::encoded::{Encoded, NoRecord},
+    proto::v1::Kind,
+};
 
 pub mod actors;
 mod columns;
@@ -162,15 +165,14 @@ impl Default for Options {
 
 /// Writes one file: records of one kind in name order, then its end.
 pub trait Encoder: Send {
-    /// Appends a record to `out`, or keeps it for a later append. `encoded` is the same record as
-    /// protobuf bytes; `actors` knows those that the export has passed so far.
+    /// Appends a record to `out`, or keeps it for a later append. `actors` knows those that the export has passed so
+    /// far.
     ///
     /// # Errors
     /// When the record cannot be written at all; nothing of it is in the file then, and the file is lost.
     fn write(
         &mut self,
-        record: &Record,
-        encoded: &[u8],
+        record: &Encoded,
         actors: &Actors,
         losses: &mut Losses,
         out: &mut Vec<u8>,
@@ -189,6 +191,9 @@ pub enum Error {
     /// A record without a body, or of another kind than the file.
     #[error("a record of another kind than the file's")]
     Kind,
+    /// Bytes that are not a record.
+    #[error(transparent)]
+    NoRecord(#[from] NoRecord),
     /// A value that JSON cannot say, such as a number that is not finite.
     #[error("a record cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -206,10 +211,12 @@ pub enum Error {
     Parquet(#[from] ::parquet::errors::ParquetError),
 }
 
-/// Whether a record is what stays of one that was withdrawn or merged: a name and its meta.
-fn is_tombstone(record: &Record) -> bool {
-    let meta = record.kind.as_ref().and_then(Body::meta);
-    meta.is_some_and(|meta| matches!(meta.state(), State::Retracted | State::Merged))
+fn check_kind(record: &Encoded, kind: Kind) -> Result<(), Error> {
+    if record.kind() == kind {
+        Ok(())
+    } else {
+        Err(Error::Kind)
+    }
 }
 
 /// Lines of JSON all end alike.

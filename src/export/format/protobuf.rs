@@ -5,7 +5,7 @@
 use prost::encoding::encode_varint;
 
 use super::{Actors, Encoder, Error, Losses};
-use crate::proto::v1::Record;
+use crate::model::encoded::Encoded;
 
 /// Encoder of one file.
 pub(super) struct Protobuf;
@@ -13,14 +13,13 @@ pub(super) struct Protobuf;
 impl Encoder for Protobuf {
     fn write(
         &mut self,
-        _record: &Record,
-        encoded: &[u8],
+        record: &Encoded,
         _actors: &Actors,
         _losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        encode_varint(encoded.len() as u64, out);
-        out.extend_from_slice(encoded);
+        encode_varint(record.bytes().len() as u64, out);
+        out.extend_from_slice(record.bytes());
         Ok(())
     }
 

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use dateline::{
     cli::json,
     export::format::{Actors, Format, Losses, Options},
-    model::name::{KINDS, collection},
+    model::{
+        encoded::Encoded,
+        name::{KINDS, collection},
+    },
     proto::v1::{Kind, Record, State, record::Kind as Body},
 };
 use prost::Message;
@@ -90,11 +93,11 @@ fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
         let mut encoder = format.encoder(kind, options);
         let mut out = Vec::new();
         for record in records {
-            actors.note(record);
+            let encoded = Encoded::of(record.clone()).unwrap();
+            actors.note(&encoded).unwrap();
             if let Some(encoder) = &mut encoder {
-                let encoded = record.encode_to_vec();
                 encoder
-                    .write(record, &encoded, &actors, &mut losses, &mut out)
+                    .write(&encoded, &actors, &mut losses, &mut out)
                     .unwrap();
             }
         }

@@ -4,10 +4,9 @@ use std::{collections::HashMap, fs};
 
 use dateline::{
     export::format::{Actors, Format, Losses, Options},
-    model::name::collection,
+    model::{encoded::Encoded, name::collection},
     proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body},
 };
-use prost::Message;
 
 use super::{export, read_by, tombstone, varied};
 use crate::{rig::gold, tools::path};
@@ -65,9 +64,9 @@ async fn a_row_group_is_bounded_and_a_tombstone_is_a_row() {
         } else {
             record
         };
-        let encoded = record.encode_to_vec();
+        let encoded = Encoded::of(record).unwrap();
         encoder
-            .write(&record, &encoded, &actors, &mut losses, &mut out)
+            .write(&encoded, &actors, &mut losses, &mut out)
             .unwrap();
     }
     assert!(

@@ -18,10 +18,10 @@ use arrow_schema::{Schema, SchemaRef};
 
 use self::builder::{Builder, fields};
 use super::{
-    Actors, Encoder, Error, Losses,
+    Actors, Encoder, Error, Losses, check_kind,
     columns::{Column, columns},
 };
-use crate::proto::v1::{Kind, Record};
+use crate::{model::encoded::Encoded, proto::v1::Kind};
 
 mod builder;
 
@@ -57,16 +57,14 @@ impl Parquet {
 impl Encoder for Parquet {
     fn write(
         &mut self,
-        record: &Record,
-        encoded: &[u8],
+        record: &Encoded,
         _actors: &Actors,
         _losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let kind = self.kind;
-        let body = record.kind.as_ref().filter(|body| body.kind() == kind);
-        let document = body.ok_or(Error::Kind)?.to_dynamic();
-        self.table()?.append(&document, encoded.len(), out)
+        check_kind(record, self.kind)?;
+        let bytes = record.bytes().len();
+        self.table()?.append(record.body_document()?, bytes, out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {

@@ -6,8 +6,9 @@ use dateline::{
     model::{
         diff::diff,
         drawing::{Drawing, draw},
+        encoded::Encoded,
         mask,
-        record::{content_of, record_bytes},
+        record::record_bytes,
         request::{check_body, kind_field},
         walk::Path,
     },
@@ -80,8 +81,10 @@ fn comes_back(body: &Body, content: &[u8]) {
         ..RecordMeta::default()
     };
     let encoded = record_bytes(body.kind(), content, &meta.encode_to_vec(), 900);
-    assert_eq!(content_of(&encoded).expect("it is a record"), content);
-    let record = Record::decode(encoded).expect("it decodes");
+    let glance = Encoded::read(encoded).expect("it is a record");
+    assert_eq!(glance.content().collect::<Vec<_>>().concat(), content);
+    let record = glance.record().expect("it decodes").clone();
+    assert_eq!(glance.bytes(), &record.encode_to_vec(), "as prost puts it");
     let json = json::value(&record)
         .expect("it has a JSON form")
         .to_string();
@@ -103,15 +106,15 @@ fn is_exported(record: &Record) {
     for record in [record, &redacted] {
         let kind = record.kind.as_ref().map(Body::kind).unwrap_or_default();
         let mut actors = Actors::default();
-        actors.note(record);
+        let encoded = Encoded::of(record.clone()).expect("it is of a kind");
+        actors.note(&encoded).expect("it is one");
         for format in Format::ALL {
             let Some(mut encoder) = format.encoder(kind, &Options::default()) else {
                 continue;
             };
             let (mut losses, mut out) = (Losses::default(), Vec::new());
-            let encoded = record.encode_to_vec();
             encoder
-                .write(record, &encoded, &actors, &mut losses, &mut out)
+                .write(&encoded, &actors, &mut losses, &mut out)
                 .expect("it is written");
             encoder.finish(&mut out).expect("and the file ended");
         }
