@@ -46,6 +46,16 @@ impl Times {
         Self(times)
     }
 
+    /// All of them together.
+    pub fn joined<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut times: Vec<_> = all
+            .into_iter()
+            .flat_map(|it| it.0.iter().copied())
+            .collect();
+        times.sort_by(f64::total_cmp);
+        Self(times)
+    }
+
     /// What so many hundredths do not exceed; 0 if there are none.
     pub fn percentile(&self, percent: usize) -> f64 {
         let place = (self.0.len() * percent).div_ceil(100).saturating_sub(1);

@@ -1,6 +1,7 @@
 //! Decided requests in columns: one entry per request, per record that a request rests on, per write, per link
 //! and per answer, as `append` takes them.
 
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::{postgres::types::PgRange, types::Json};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The document of a change, already JSON text: it goes to `jsonb` without being read again here.
-pub(super) type Document = Json<Box<serde_json::value::RawValue>>;
+pub(super) type Document = Json<Box<RawValue>>;
 
 /// Lists, as the function takes them: lines of text.
 fn lines(list: &[String]) -> String {
@@ -117,7 +118,11 @@ impl Writes {
         self.facets_before.push(lines(&change.facets_before));
         self.days.push(change.drawing.days.map(range));
         self.days_before.push(change.days_before.map(range));
-        self.search.push(change.drawing.search.clone());
+        self.search.push(if change.has_new_content {
+            change.drawing.search.clone()
+        } else {
+            String::new()
+        });
         self.document.push(document);
         self.changed_fields.push(lines(&change.changed_fields));
         self.note.push(change.note.clone());
@@ -150,8 +155,13 @@ fn original(change: &Change) -> Option<String> {
     }
 }
 
+/// The content as JSON; nothing, which `append` takes for what is there, if that is what the content was.
 fn document(change: &Change) -> Result<Document, Error> {
-    let text = serde_json::value::to_raw_value(&change.body.to_dynamic());
+    let text = if change.has_new_content {
+        to_raw_value(&change.body.to_dynamic())
+    } else {
+        to_raw_value(&serde_json::Map::new())
+    };
     text.map(Json)
         .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }

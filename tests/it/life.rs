@@ -3,6 +3,7 @@
 
 mod bounds;
 mod calls;
+mod documents;
 mod edits;
 mod embargo;
 mod groups;
