@@ -40,10 +40,12 @@ const BYTES: usize = 2000;
 /// How often transactions are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Who listens takes each notification in by a transaction of a moment, which Postgres says has begun when its last
+/// statement did: `LISTEN`, long ago.
 const OLDEST: &str = "
     SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8, left(query, 120) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
-        AND xact_start IS NOT NULL
+        AND xact_start IS NOT NULL AND query NOT LIKE 'LISTEN %'
     ORDER BY xact_start LIMIT 1";
 
 #[tokio::main]

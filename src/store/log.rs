@@ -199,7 +199,10 @@ impl Store {
         let place = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
         let row = sqlx::query!(
             r#"SELECT batch.desk_batch, (
-                   SELECT min(wire_sequence) - 1 FROM changes WHERE desk_sequence > batch.desk_batch
+                   SELECT wire_sequence - 1 FROM changes
+                   WHERE desk_sequence > batch.desk_batch AND wire_sequence IS NOT NULL
+                   ORDER BY desk_sequence
+                   LIMIT 1
                ) AS wire
                FROM changes AS batch
                WHERE desk_sequence = $1"#,
