@@ -359,3 +359,42 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     )
     .await;
 }
+
+/// An article whose text is about so many bytes.
+fn long(id: &str, bytes: usize) -> dateline::proto::v1::Record {
+    let mut record = article(id);
+    if let Some(dateline::proto::v1::record::Kind::Article(article)) = &mut record.kind {
+        article.body = "long ".repeat(bytes / 5).trim_end().to_owned();
+    }
+    record
+}
+
+#[tokio::test]
+async fn e1_pages_that_are_full_lose_nothing() {
+    let site = site().await;
+    // Some 3 MB, of which a page takes 1 MiB: it ends within a stride of names.
+    let sizes = [190_000, 30, 150_000, 195_000, 120_000, 90_000, 180_000, 30];
+    for round in 0..3 {
+        for (number, bytes) in sizes.into_iter().enumerate() {
+            make(&site.client, &[long(&format!("p-{round}-{number}"), bytes)]).await;
+        }
+    }
+    let made = 3 * sizes.len();
+    for parts in [1, 2] {
+        let mut names = Vec::new();
+        for partition in 0..parts {
+            let request = ExportRequest {
+                partitions: parts,
+                partition,
+                ..whole(View::Desk)
+            };
+            names.extend(take(&site, request).await.records.into_keys());
+        }
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), made, "{parts}: {names:?}");
+    }
+    let begin = take(&site, whole(View::Desk)).await;
+    assert_eq!(Some(begin.digest()), begin.begin.unwrap().digest);
+    site.stop().await;
+}
