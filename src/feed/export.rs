@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Feed,
+    ahead::ReadAhead,
     cursor::{Cursor, InSnapshot},
     message::{Content, exported},
     start::check_kept,
@@ -45,10 +46,8 @@ pub struct Export {
     place: InSnapshot,
     /// Parts that are ready, last first.
     ready: Vec<(Vec<Bytes>, String)>,
-    /// The client has taken a page to its end: the next ones are read ahead.
-    takes_pages: bool,
-    /// That page: it follows the place.
-    ahead: Option<AbortOnDropHandle<Result<SnapshotPage, store::Error>>>,
+    /// The page that follows the place.
+    ahead: ReadAhead<SnapshotPage>,
     is_done: bool,
     standing: Standing,
     stop: CancellationToken,
@@ -104,8 +103,7 @@ impl Feed {
             identity,
             place,
             ready: Vec::new(),
-            takes_pages: false,
-            ahead: None,
+            ahead: ReadAhead::new(),
             is_done: false,
             standing,
             stop,
@@ -158,7 +156,7 @@ impl Export {
         if self.is_done {
             return Ok(Some(ExportItem::End));
         }
-        let page = match self.take_ahead().await {
+        let page = match self.ahead.take().await {
             Some(page) => page,
             None => self.page().await?,
         };
@@ -173,12 +171,8 @@ impl Export {
         self.is_done = page.after.is_none();
         if let Some(after) = page.after {
             self.place.after = after;
-            if self.takes_pages {
-                // While this page is encoded and sent. Whoever takes none to its end never holds two.
-                self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(self.page())));
-            }
+            self.ahead.follow(self.page());
         }
-        self.takes_pages = true;
         let messages = exported(&page.entries, self.extract.view);
         let parts = messages.into_iter().map(|message| match message.content {
             Content::Records { last } => (message.pieces, self.cursor_after(last)),
@@ -191,11 +185,6 @@ impl Export {
             // A page without anything moves on too, and says so.
             None => ExportItem::Part(Vec::new(), self.cursor()),
         }))
-    }
-
-    /// What was read ahead. What could not be read is read when its turn comes, and fails then.
-    async fn take_ahead(&mut self) -> Option<SnapshotPage> {
-        self.ahead.take()?.await.ok()?.ok()
     }
 
     fn page(&self) -> impl Future<Output = Result<SnapshotPage, store::Error>> + Send + use<> {

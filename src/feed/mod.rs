@@ -4,6 +4,7 @@
 //! order, whole batches, and a cursor that resumes. A producer never waits for a consumer; lag means reading
 //! the log at one's own cursor. Knows neither gRPC nor SQL.
 
+mod ahead;
 mod batch;
 mod cursor;
 mod export;
@@ -284,7 +285,7 @@ impl Feed {
         read_here && follows
     }
 
-    /// A page of the log as batches of a view. Facets are left out for who does not filter.
+    /// A page of the log in the order of a view. Facets are left out for who does not filter.
     async fn read_log(
         &self,
         view: View,

@@ -1,16 +1,16 @@
 //! One stream: a place in a feed, moved on by what the ring or the log holds. Memory is bounded by what is left of one
-//! page, and one more that is read ahead for whoever has taken one to its end; a slow stream reads the log at its own pace and
-//! slows nobody (F9).
+//! page, and one more that is read ahead (`ahead`); a slow stream reads the log at its own pace and slows nobody (F9).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Feed, Start,
+    ahead::ReadAhead,
     batch::Batch,
     cursor::Cursor,
     message::{Content, Message, Packing, records},
@@ -70,10 +70,8 @@ pub struct Subscription {
     passed_at: Option<OffsetDateTime>,
     /// Messages that are ready, oldest first.
     ready: VecDeque<Message>,
-    /// The client has taken a page of the log to its end: the next ones are read ahead.
-    takes_pages: bool,
-    /// Such a page: it follows the place.
-    ahead: Option<AbortOnDropHandle<Result<LogPage, store::Error>>>,
+    /// The page of the log that follows the place.
+    ahead: ReadAhead<LogPage>,
     /// The newest head that was looked at, and word of newer ones.
     head: watch::Receiver<u64>,
     /// The client has been told where it begins.
@@ -108,8 +106,7 @@ impl Subscription {
             place,
             passed_at: None,
             ready: VecDeque::new(),
-            takes_pages: false,
-            ahead: None,
+            ahead: ReadAhead::new(),
             head,
             begun,
             told_at: None,
@@ -178,7 +175,7 @@ impl Subscription {
         let found = self.feed.ring(self.view).after(after, PAGE_BYTES);
         let batches = match found {
             Found::Batches(batches) => {
-                self.ahead = None;
+                self.ahead.forget();
                 batches
             }
             Found::Behind => Box::pin(self.read_log(after)).await?,
@@ -214,20 +211,16 @@ impl Subscription {
             self.check_read(read).await?;
         }
         let last = page.entries.last().and_then(|last| last.place(self.view));
-        if let Some((last, _)) = last.filter(|_| self.takes_pages) {
-            // While this page is cut and sent. Whoever takes none to its end never holds two.
-            let read = tokio::spawn(self.page_after(last));
-            self.ahead = Some(AbortOnDropHandle::new(read));
+        if let Some((last, _)) = last {
+            self.ahead.follow(self.page_after(last));
         }
-        self.takes_pages = true;
         let batches = Batch::cut(&page.entries, self.view).into_iter();
         Ok(batches.map(Arc::new).collect())
     }
 
-    /// What was read ahead, if it is of the history that is known now. What could not be read ahead is read when its
-    /// turn comes, and fails then.
+    /// What was read ahead, if it is of the history that is known now.
     async fn take_ahead(&mut self) -> Option<LogPage> {
-        let page = self.ahead.take()?.await.ok()?.ok()?;
+        let page = self.ahead.take().await?;
         let (epoch, _) = page.read?;
         (epoch == self.identity.epoch).then_some(page)
     }
