@@ -84,6 +84,11 @@ impl Shape {
     /// # Errors
     /// When it is no record.
     pub fn prepare(&self, record: &Encoded) -> Result<(), Error> {
+        if self.options.metadata_only {
+            // It is encoded anew without what it quotes; nobody looks at it as it came.
+            record.record()?;
+            return Ok(());
+        }
         for format in &self.formats {
             match format {
                 Format::Protobuf => {}
