@@ -17,6 +17,9 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/dateline.v1.rs"));
 }
 
+/// Path of the one method whose answers a client takes as bytes, and of which few may run at once.
+pub const EXPORT: &str = "/dateline.v1.ExportService/Export";
+
 /// Server traits of `dateline.v1`, over the codec for ready bytes.
 #[allow(clippy::all, clippy::pedantic, missing_docs, unused_qualifications)]
 pub mod servers {

@@ -5,10 +5,10 @@ use tonic::{Request, Status, Streaming, client::Grpc, codegen::http::uri::PathAn
 use tonic_prost::ProstCodec;
 
 use super::{Client, MAX_ANSWER_BYTES};
-use crate::proto::v1::{ExportBegin, ExportRequest, Removal};
-
-/// The method, as gRPC names it.
-const EXPORT: &str = "/dateline.v1.ExportService/Export";
+use crate::proto::{
+    EXPORT,
+    v1::{ExportBegin, ExportRequest, Removal},
+};
 
 /// An [`ExportResponse`](crate::proto::v1::ExportResponse) in which each record is the bytes that the server sent.
 #[derive(Clone, PartialEq, prost::Message)]

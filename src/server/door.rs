@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{
     access::{self, Caller, Denied, Gate},
+    proto::EXPORT,
     store::Store,
 };
 
 /// Methods that anybody may call: whether the server serves is no secret to its orchestrator.
 const OPEN: &str = "/grpc.health.v1.Health/";
 const WATCH: &str = "/dateline.v1.FeedService/Watch";
-const EXPORT: &str = "/dateline.v1.ExportService/Export";
 /// Refusals that are written down in a second.
 const NOTED: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
 
