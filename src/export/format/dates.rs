@@ -32,8 +32,8 @@ struct Prefix {
     is_exact: bool,
 }
 
-/// The prefix that covers an expression of the EDTF profile: a season becomes its year, a sign of doubt
-/// goes. `None` where no single prefix does: "somewhere between", an open side, decades, centuries.
+/// The prefix that stands for an expression of the EDTF profile: a season, quarter or half becomes its year, a sign of
+/// doubt goes. `None` where no single prefix does: "somewhere between", an open side, decades, centuries.
 fn prefix(edtf: &str) -> Option<Prefix> {
     let bare = edtf.trim_end_matches(['?', '~', '%']);
     if bare.is_empty() || bare.contains(['/', '.', 'X']) {
@@ -41,7 +41,7 @@ fn prefix(edtf: &str) -> Option<Prefix> {
     }
     let season = bare
         .split_once('-')
-        .filter(|(_, month)| matches!(*month, "21" | "22" | "23" | "24"));
+        .filter(|(_, month)| month.parse().is_ok_and(|month: u8| month > 12));
     let date = season.map_or(bare, |(year, _)| year);
     Some(Prefix {
         date: date.to_owned(),
@@ -60,6 +60,8 @@ mod tests {
             ("2021-09", Some(("2021-09", true))),
             ("2021-09-15", Some(("2021-09-15", true))),
             ("2021-22", Some(("2021", false))),
+            ("2021-30", Some(("2021", false))),
+            ("2021-41~", Some(("2021", false))),
             ("2021-09?", Some(("2021-09", false))),
             ("1994/..", None),
             ("../1992", None),

@@ -9,7 +9,7 @@ use crate::proto::v1::record::Kind as Body;
 fn d1_a_date_says_something_and_can_be_read() {
     let start = |date: Value| event(json!({"time": {"start": date}}));
     for (edtf, words) in [
-        ("2021-13", "use 01–12 or 21–24"),
+        ("2021-13", "use 01–12, or 21–41"),
         ("2021–09", "write the hyphen-minus"),
         ("1992/", "leave `end` out"),
     ] {
@@ -20,7 +20,9 @@ fn d1_a_date_says_something_and_can_be_read() {
         &[("time.start", "an empty date says nothing")],
     );
     accepted(&start(json!({"text": "later"})));
-    accepted(&start(json!({"edtf": "2021-22?"})));
+    for code in 21..=41 {
+        accepted(&start(json!({"edtf": format!("2021-{code}?")})));
+    }
 }
 
 #[test]
@@ -28,6 +30,9 @@ fn bounds_are_those_of_the_date_whatever_was_said_before() {
     for (edtf, said, bounds) in [
         ("2021-09", "1066-01-01", ("2021-09-01", "2021-09-30")),
         ("2021/..", "1066-01-01", ("2021-01-01", "")),
+        // Summer in Sydney as well as in Oslo; then in Sydney alone.
+        ("2021-22", "2021-06-01", ("2021-06-01", "2022-03-20")),
+        ("2021-30", "2021-06-01", ("2021-12-01", "2022-03-20")),
         // A masked edit may take away what the bounds came from.
         ("", "1066-01-01", ("", "")),
         // Not even a refusal is left of it.

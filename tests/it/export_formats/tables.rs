@@ -145,7 +145,7 @@ fn csv_has_a_row_per_record_and_a_column_per_field() {
         ("state", "published"),
         ("create_time", "2026-11-23T21:30:00Z"),
         ("time.start.edtf", "2021-22"),
-        ("time.start.latest", "2021-09-23"),
+        ("time.start.latest", "2022-03-20"),
         ("time.ongoing", "false"),
         (
             "participants.actor",
