@@ -2,8 +2,6 @@
 //! list of them per response (batched). An event's id is made of feed, epoch and sequence: the same change always has
 //! the same one, and no other change has it.
 
-use std::io::Write;
-
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -111,9 +109,10 @@ impl Printer {
         }))
     }
 
-    /// Prints what came; answers how many of the wanted it was. `is_last` ends a response.
-    pub(super) async fn print(
+    /// Writes what came; returns how many records and changes it was. `is_last` ends a response.
+    pub(super) async fn write(
         &mut self,
+        out: &mut Vec<u8>,
         event: &Event,
         cursor: Option<&str>,
         is_last: bool,
@@ -132,24 +131,24 @@ impl Printer {
         let event = event.map(serde_json::to_value).transpose()?;
         match event {
             Some(event) if self.is_batched => self.waiting.push(event),
-            Some(event) => write_line(&event)?,
+            Some(event) => write_line(out, &event)?,
             None => {}
         }
         if is_last {
-            self.end_response()?;
+            self.end_response(out)?;
         }
         Ok(count)
     }
 
-    /// Prints what waits, and asks anew which history this is before the next response: a database can be restored
+    /// Writes what waits, and asks again which history this is before the next response: a database can be restored
     /// under an open stream, and another history means other events.
-    pub(super) fn end_response(&mut self) -> Result<()> {
+    pub(super) fn end_response(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.history = None;
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
             return Ok(());
         }
-        write_line(&Value::Array(waiting))
+        write_line(out, &Value::Array(waiting))
     }
 
     async fn history(&mut self) -> Result<(String, u64)> {
@@ -172,10 +171,10 @@ impl Printer {
     }
 }
 
-fn write_line(value: &Value) -> Result<()> {
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(value)?)?;
-    Ok(out.flush()?)
+fn write_line(out: &mut Vec<u8>, value: &Value) -> Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.push(b'\n');
+    Ok(())
 }
 
 fn of_change<'a>(

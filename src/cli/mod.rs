@@ -25,6 +25,7 @@ mod refusal;
 mod send;
 mod serve;
 mod serve_access;
+mod signals;
 mod state_file;
 mod tls;
 mod token;
@@ -141,6 +142,7 @@ enum Command {
     #[command(after_help = "Examples:
   dateline watch --snapshot --kind event
   dateline watch --state-file news.state --output ndjson >> news.ndjson
+  dateline watch --snapshot --state-file news.state --exec ./load
   dateline watch --since 2026-08-01T06:00:00Z
   dateline watch --since beginning --output cloudevents")]
     Watch(watch::Args),

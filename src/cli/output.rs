@@ -1,7 +1,13 @@
 //! What goes to stdout: records and changes as a table, JSON, NDJSON or YAML. Everything else goes to
 //! stderr. Text from records is shown as text: control characters never reach a terminal.
 
-use std::{borrow::Cow, fmt::Display, io::Write};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    io::Write,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -27,9 +33,81 @@ pub fn say(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{text}"));
 }
 
-/// Says why a stream waits.
+/// Warns of something on stderr.
+pub fn warn(text: impl Display) {
+    let yellow = anstyle::Style::new().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
+    say(format_args!("{yellow}warning:{yellow:#} {text}"));
+}
+
+/// Intervals at which an outage is reported again; the last one repeats.
+const REPORTS: [Duration; 3] = [
+    Duration::from_secs(10),
+    Duration::from_mins(1),
+    Duration::from_mins(10),
+];
+
+/// Without an attempt for so long, the next one begins another outage.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
+/// The outage that streams wait to end, of whatever server: several streams report one.
+static OUTAGE: Mutex<Option<Outage>> = Mutex::new(None);
+
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    began: Instant,
+    reported: Instant,
+    reports: usize,
+    attempted: Instant,
+    attempts: u32,
+}
+
+/// Reports why a stream waits, at its first attempt and then at growing intervals.
 pub fn waits(reason: &str) {
-    say(format_args!("waiting for the server: {reason}"));
+    let Ok(mut current) = OUTAGE.lock() else {
+        return;
+    };
+    let now = Instant::now();
+    let outage = current.filter(|outage| now.duration_since(outage.attempted) < FORGOTTEN);
+    let Some(mut outage) = outage else {
+        say(format_args!("waiting for the server: {reason}"));
+        *current = Some(Outage {
+            began: now,
+            reported: now,
+            reports: 0,
+            attempted: now,
+            attempts: 1,
+        });
+        return;
+    };
+    outage.attempted = now;
+    outage.attempts += 1;
+    let interval = REPORTS[outage.reports.min(REPORTS.len() - 1)];
+    if now.duration_since(outage.reported) >= interval {
+        outage.reported = now;
+        outage.reports += 1;
+        say(format_args!(
+            "still waiting for the server, after {} and {} attempts: {reason}",
+            seconds(now.duration_since(outage.began)),
+            outage.attempts
+        ));
+    }
+    *current = Some(outage);
+}
+
+/// Reports that an outage is over, if there was one.
+pub fn is_back() {
+    let outage = OUTAGE.lock().ok().and_then(|mut current| current.take());
+    if let Some(outage) = outage {
+        say(format_args!(
+            "the server is back after {}",
+            seconds(outage.began.elapsed())
+        ));
+    }
+}
+
+/// A time span for people, such as `1m 5s`.
+fn seconds(span: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(span.as_secs().max(1)))
 }
 
 /// Prints documents in a format other than a table. One may be printed bare, several are a list.

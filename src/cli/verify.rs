@@ -13,7 +13,7 @@ use super::{
     feed,
     filter::ViewArg,
     json,
-    output::{say, waits},
+    output::{is_back, say, waits},
 };
 use crate::{
     client::{Client, Connection, Copy, Event, Failure, Subscriber},
@@ -234,6 +234,7 @@ impl<'a> Following<'a> {
 
     async fn step(&mut self) -> Result<Event, Failure> {
         let (event, _) = self.subscriber.next(&mut waits).await?;
+        is_back();
         self.bar.inc(1);
         self.copy.take(&event);
         match &event {

@@ -22,6 +22,7 @@ mod bad_input;
 mod cli;
 mod cli_copies;
 mod cli_events;
+mod cli_exec;
 mod cli_read;
 mod cli_watchers;
 mod copies;

@@ -28,7 +28,7 @@ pub(super) use self::{
 };
 use super::{
     Server,
-    output::{self, Format, printable, say, state_word},
+    output::{self, Format, printable, state_word, warn},
     place,
 };
 use crate::{
@@ -137,11 +137,7 @@ impl Desk {
         let answer = answer.map_err(|status| Failure::from(status).rename(told))?;
         for warning in &answer.warnings {
             let text = format!("{}: {}", told(&warning.field), warning.description);
-            let yellow = anstyle::Style::new().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
-            say(format_args!(
-                "{yellow}warning:{yellow:#} {}",
-                printable(text.trim_start_matches(": "))
-            ));
+            warn(printable(text.trim_start_matches(": ")));
         }
         Ok(answer.records)
     }

@@ -1,0 +1,158 @@
+//! What came as text: changes, records of a snapshot and its end, each in the format that is asked for.
+
+use std::io::Write;
+
+use anyhow::Result;
+use prost_reflect::DynamicMessage;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        json,
+        output::{Format, printable, title, type_word},
+    },
+    client::Event,
+    proto::v1::{Change, Record, change::Type, record::Kind as Body},
+};
+
+/// Writes what came; returns how many records and changes it was. Checkpoints inside of a stream are not written.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    format: Format,
+    event: &Event,
+    cursor: Option<&str>,
+) -> Result<u64> {
+    match event {
+        Event::Record(record) => {
+            let line = |record: &Record| record.kind.as_ref().map(record_line).unwrap_or_default();
+            write_one(out, format, &Snapshot::new(record, cursor), || line(record))?;
+            Ok(1)
+        }
+        Event::Change(change) => {
+            write_one(out, format, &Document::new(change, cursor), || line(change))?;
+            Ok(1)
+        }
+        Event::Checkpoint(checkpoint) if checkpoint.caught_up => {
+            let caught_up = CaughtUp {
+                caught_up: checkpoint.sequence.to_string(),
+                cursor,
+            };
+            write_one(out, format, &caught_up, || {
+                format!("{:>6}  caught up; what follows is new", checkpoint.sequence)
+            })?;
+            Ok(0)
+        }
+        Event::Checkpoint(_) => Ok(0),
+    }
+}
+
+fn write_one<D: Serialize>(
+    out: &mut Vec<u8>,
+    format: Format,
+    document: &D,
+    line: impl FnOnce() -> String,
+) -> Result<()> {
+    match format {
+        Format::Table => writeln!(out, "{}", line())?,
+        Format::Ndjson => writeln!(out, "{}", serde_json::to_string(document)?)?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(document)?)?,
+        Format::Yaml => write!(out, "---\n{}", serde_norway::to_string(document)?)?,
+    }
+    Ok(())
+}
+
+/// A change as data; the last one of a response carries the cursor to resume after it.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
+    #[serde(flatten)]
+    change: DynamicMessage,
+}
+
+impl<'a> Document<'a> {
+    fn new(change: &Change, cursor: Option<&'a str>) -> Self {
+        Self {
+            cursor,
+            change: json::document(change),
+        }
+    }
+}
+
+/// A record of a snapshot as data.
+#[derive(Serialize)]
+struct Snapshot<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
+    snapshot: DynamicMessage,
+}
+
+impl<'a> Snapshot<'a> {
+    fn new(record: &Record, cursor: Option<&'a str>) -> Self {
+        Self {
+            cursor,
+            snapshot: json::document(record),
+        }
+    }
+}
+
+/// That a snapshot is complete, as of a sequence.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CaughtUp<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
+    /// As protobuf's JSON writes 64-bit numbers.
+    caught_up: String,
+}
+
+/// One record of a snapshot as a line, in the columns of changes.
+fn record_line(body: &Body) -> String {
+    let about = format!("{:<17} {}", type_word(body), title(body));
+    format!(
+        "{:>6}  {:<9}  {:<55}  {}",
+        "",
+        "is there",
+        body.name(),
+        printable(&about)
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// One change as a line: sequence, what happened, name, what it is.
+pub(in crate::cli) fn line(change: &Change) -> String {
+    let style = match change.r#type() {
+        Type::Published => anstyle::AnsiColor::Green,
+        Type::Retracted | Type::Merged | Type::Deleted | Type::Purged | Type::Left => {
+            anstyle::AnsiColor::Red
+        }
+        _ => anstyle::AnsiColor::Cyan,
+    };
+    let style = anstyle::Style::new().fg_color(Some(style.into()));
+    let what = change
+        .r#type()
+        .as_str_name()
+        .trim_start_matches("TYPE_")
+        .to_ascii_lowercase();
+    let body = change
+        .record
+        .as_ref()
+        .and_then(|record| record.kind.as_ref());
+    let about = body
+        .map(|body| format!("{:<17} {}", type_word(body), title(body)))
+        .unwrap_or_default();
+    let about = if change.note.is_empty() {
+        about
+    } else {
+        format!("{about} \"{}\"", change.note)
+    };
+    format!(
+        "{:>6}  {style}{what:<9}{style:#}  {:<55}  {}",
+        change.sequence,
+        change.name,
+        printable(&about)
+    )
+    .trim_end()
+    .to_owned()
+}
