@@ -248,13 +248,7 @@ async fn compare(client: &Client, sent: &[Record], changes: &[Change]) -> Result
         view: View::Published.into(),
         min_sequence: 0,
     };
-    let answer = client
-        .records
-        .clone()
-        .batch_get_records(request)
-        .await
-        .map_err(Failure::from)?
-        .into_inner();
+    let answer = client.batch_get(request).await.map_err(Failure::from)?;
     let read = answer
         .records
         .iter()

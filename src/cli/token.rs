@@ -187,11 +187,20 @@ async fn create(
 
 async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
     let mut client = server.connect().await?;
-    let answer = client
-        .admin
-        .list_tokens(ListTokensRequest { show_ended: all })
-        .await;
-    let tokens = answer.map_err(Failure::from)?.into_inner().tokens;
+    let mut request = ListTokensRequest {
+        show_ended: all,
+        ..ListTokensRequest::default()
+    };
+    let mut tokens = Vec::new();
+    loop {
+        let answer = client.admin.list_tokens(request.clone()).await;
+        let answer = answer.map_err(Failure::from)?.into_inner();
+        tokens.extend(answer.tokens);
+        if answer.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = answer.next_page_token;
+    }
     if format != Format::Table {
         let tokens: Vec<_> = tokens.iter().map(json::document).collect();
         output::documents(format, &tokens, false)?;

@@ -149,19 +149,31 @@ impl Client {
         .await
     }
 
-    /// Reads records by name, likewise.
+    /// Reads records by name, likewise; what one answer has no room for, with further ones.
     ///
     /// # Errors
     /// The server's answer, once it is not UNAVAILABLE or patience is out.
     pub async fn batch_get(
         &self,
-        request: BatchGetRecordsRequest,
+        mut request: BatchGetRecordsRequest,
     ) -> Result<BatchGetRecordsResponse, Status> {
-        retry(request, |request| {
-            let mut records = self.records.clone();
-            async move { records.batch_get_records(request).await }
-        })
-        .await
+        let mut all = BatchGetRecordsResponse::default();
+        loop {
+            let answer = retry(request.clone(), |request| {
+                let mut records = self.records.clone();
+                async move { records.batch_get_records(request).await }
+            })
+            .await?;
+            // With nothing found and something omitted, the same would be asked for ever.
+            let is_all = answer.omitted.is_empty() || answer.records.is_empty();
+            all.records.extend(answer.records);
+            all.missing.extend(answer.missing);
+            if is_all {
+                all.omitted = answer.omitted;
+                return Ok(all);
+            }
+            request.names = answer.omitted;
+        }
     }
 
     /// Reads one record, likewise.

@@ -3,15 +3,17 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     change::{Change, Decision, Outcome, Seen},
     name::Name,
+    next::MAX_META_BYTES,
     publishing::Publishing,
     refusal::Refusal,
-    request::{Request, Write},
+    request::{Request, Write, kind_field},
     sources, step,
     step::{Step, Stepped},
     violation::{Violation, Warning},
@@ -21,6 +23,8 @@ use super::{
 };
 use crate::proto::v1::{change::Type as ChangeType, record::Kind as Body};
 
+/// Most bytes of a record's content. With its meta it fits an answer, and clients of gRPC take 4 MiB.
+const MAX_RECORD_BYTES: usize = 5 * 1024 * 1024 / 2;
 /// Most bytes of content that change in one batch.
 const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Most records that change in one batch: a merge changes two, a cascade many.
@@ -178,6 +182,7 @@ impl<'a> Plan<'a> {
             }
         }
         violations.extend(plan.overlaps());
+        violations.extend(plan.oversized(request.is_load()));
         if violations.is_empty() {
             Ok(plan)
         } else {
@@ -245,6 +250,34 @@ impl<'a> Plan<'a> {
         }
         let twice = seen.into_iter().filter(|(_, count)| *count > 1);
         twice.map(|(name, _)| changes_twice(name)).collect()
+    }
+
+    /// Records that no answer could carry.
+    fn oversized(&self, is_load: bool) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for (index, change) in self.changes() {
+            let word = self.writes[index].action.word();
+            let kind = kind_field(&change.body);
+            let at = if is_load {
+                format!("records[{index}].{kind}")
+            } else {
+                format!("writes[{index}].{word}.record.{kind}")
+            };
+            let bytes = change.content.len();
+            // What was stored before there was a bound can still be withdrawn.
+            if change.has_new_content && bytes > MAX_RECORD_BYTES {
+                let what =
+                    format!("would come to {bytes} bytes; a record has at most {MAX_RECORD_BYTES}");
+                found.push(Violation::new(at, what));
+            }
+        }
+        let merged = self.others.iter().map(|other| &other.meta);
+        for meta in merged.filter(|meta| meta.encoded_len() > MAX_META_BYTES) {
+            let count = meta.merged_from.len();
+            let what = format!("{count} records are merged into one; it can take in no more");
+            found.push(Violation::new("writes", what));
+        }
+        found
     }
 
     /// Every new revision of the batch, with the write that it belongs to.

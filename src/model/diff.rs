@@ -7,9 +7,6 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, SerializeOptions, Value};
 
 use crate::proto::v1::{FieldDifference, record::Kind as Body};
 
-/// Most differences that are listed: past that, read both revisions.
-const MAX_DIFFERENCES: usize = 1000;
-
 /// Fields that identify an element of a list, the first one that is set.
 const KEYS: [&str; 5] = ["actor", "id", "event", "text", "display_name"];
 
@@ -23,7 +20,6 @@ pub fn diff(before: &Body, after: &Body) -> Vec<FieldDifference> {
         "",
         &mut differences,
     );
-    differences.truncate(MAX_DIFFERENCES);
     differences
 }
 
@@ -54,6 +50,7 @@ fn messages(
                     String::new()
                 },
                 after_json: if is { json(&field, new) } else { String::new() },
+                ..FieldDifference::default()
             }),
         }
     }
@@ -77,6 +74,7 @@ fn lists(
                 path: at,
                 before_json: element_json(field, old),
                 after_json: String::new(),
+                ..FieldDifference::default()
             }),
         }
     }
@@ -86,6 +84,7 @@ fn lists(
             path: format!("{path}[{key}]"),
             before_json: String::new(),
             after_json: element_json(field, new.by_key[key]),
+            ..FieldDifference::default()
         });
     }
     if out.len() == known && !same_order {
@@ -93,6 +92,7 @@ fn lists(
             path: path.to_owned(),
             before_json: json(field, &Value::List(before.to_vec())),
             after_json: json(field, &Value::List(after.to_vec())),
+            ..FieldDifference::default()
         });
     }
 }
@@ -111,6 +111,7 @@ fn elements(
             path: at.to_owned(),
             before_json: element_json(field, before),
             after_json: element_json(field, after),
+            ..FieldDifference::default()
         }),
     }
 }

@@ -43,6 +43,7 @@ impl Request {
         Ok(Self {
             id,
             fingerprint,
+            earlier_fingerprint: None,
             by,
             preconditions: Vec::new(),
             writes,

@@ -1,6 +1,7 @@
 //! The making of a record's next revision: its number, etag, times and what is kept of the one before. Which
 //! revision may follow is not asked here.
 
+use prost::Message;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -14,6 +15,9 @@ use super::{
 use crate::proto::v1::{
     Correction, RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
 };
+
+/// Most bytes of a record's meta.
+pub(super) const MAX_META_BYTES: usize = 1024 * 1024;
 
 /// The making of a record's next revision.
 pub(super) struct Next<'a> {
@@ -100,6 +104,7 @@ impl Next<'_> {
         meta.state = state.into();
         meta.etag = etag(revision, &meta.uid);
         meta.update_time = Some(timestamp(self.now));
+        forget_oldest(&mut meta);
         let content = body.to_content();
         Change {
             name: self.name.clone(),
@@ -123,6 +128,19 @@ impl Next<'_> {
     }
 }
 
+/// Drops the oldest notes until the meta fits: a record that is corrected for years can still be read and withdrawn. The
+/// log keeps them.
+fn forget_oldest(meta: &mut RecordMeta) {
+    let mut bytes = meta.encoded_len();
+    let oldest = meta.corrections.iter().take_while(|correction| {
+        let is_too_much = bytes > MAX_META_BYTES;
+        bytes = bytes.saturating_sub(correction.encoded_len());
+        is_too_much
+    });
+    let count = oldest.count();
+    meta.corrections.drain(..count);
+}
+
 /// The etag of a revision: opaque to clients, and never the same for two records.
 fn etag(revision: i64, uid: &str) -> String {
     format!("{revision}-{}", uid.rsplit('-').next().unwrap_or_default())
@@ -137,6 +155,25 @@ pub(super) fn revision_of_etag(text: &str, uid: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_as_many_of_the_oldest_notes_are_dropped_as_it_takes() {
+        let correction = |number: usize| Correction {
+            note: format!("{number} {}", "x".repeat(2000)),
+            ..Correction::default()
+        };
+        let mut meta = RecordMeta {
+            corrections: (0..600).map(correction).collect(),
+            ..RecordMeta::default()
+        };
+        forget_oldest(&mut meta);
+        let bytes = meta.encoded_len();
+        assert!((MAX_META_BYTES - 2100..=MAX_META_BYTES).contains(&bytes));
+        assert!(meta.corrections.last().unwrap().note.starts_with("599 "));
+        let few = meta.clone();
+        forget_oldest(&mut meta);
+        assert_eq!(meta, few);
+    }
 
     #[test]
     fn w3_an_etag_is_of_one_revision_of_one_record() {

@@ -45,6 +45,9 @@ pub struct Request {
     pub id: Option<Uuid>,
     /// SHA-256 of the request, to tell a retry from another request under the same id.
     pub fingerprint: [u8; 32],
+    /// The same as servers computed it that took `omit_content` for a part of the request: an answer of the last 24 hours
+    /// may have been remembered under it.
+    pub earlier_fingerprint: Option<[u8; 32]>,
     /// Who writes.
     pub by: By,
     /// In the order of the request.
@@ -207,6 +210,15 @@ impl Write {
 }
 
 impl Request {
+    /// Whether a fingerprint is of this request.
+    #[must_use]
+    pub fn is_of(&self, fingerprint: &[u8]) -> bool {
+        let earlier = self.earlier_fingerprint.iter();
+        earlier
+            .chain([&self.fingerprint])
+            .any(|own| own == fingerprint)
+    }
+
     /// Checks a request, all of it at once. `now` decides whether an embargo is in reach.
     ///
     /// # Errors
@@ -216,6 +228,9 @@ impl Request {
         by: By,
         now: OffsetDateTime,
     ) -> Result<Self, Vec<Violation>> {
+        // How much the answer carries is no part of what is asked for: a retry may want less.
+        let earlier_fingerprint = std::mem::take(&mut commit.omit_content)
+            .then(|| fingerprint_with_omission(&mut commit));
         let encoded = commit.encode_to_vec();
         let (fingerprint, bytes) = (Sha256::digest(&encoded).into(), encoded.len());
         drop(encoded);
@@ -247,6 +262,7 @@ impl Request {
         Ok(Self {
             id,
             fingerprint,
+            earlier_fingerprint,
             by,
             preconditions: preconditions.collect(),
             writes,
@@ -255,6 +271,13 @@ impl Request {
             warnings,
         })
     }
+}
+
+fn fingerprint_with_omission(commit: &mut CommitRequest) -> [u8; 32] {
+    commit.omit_content = true;
+    let fingerprint = Sha256::digest(commit.encode_to_vec()).into();
+    commit.omit_content = false;
+    fingerprint
 }
 
 /// Takes the meta of a sent record out before it is checked: all of it but the etag is the service's own.

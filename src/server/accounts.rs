@@ -5,6 +5,8 @@ use time::{Duration, OffsetDateTime};
 use tonic::{Code, Status};
 
 use super::{
+    answer::MAX_ANSWER_BYTES,
+    page_token::Question,
     read::{check, read_time},
     status::{self, Reason},
 };
@@ -15,9 +17,11 @@ use crate::{
         self, CreateTokenRequest, CreateTokenResponse, ListTokensRequest, ListTokensResponse,
         RevokeTokenRequest, Token, UpdateTokenRequest,
     },
-    store::{Revoked, Store, StoredToken},
+    store::{FeedIdentity, Revoked, Store, StoredToken},
 };
 
+/// Most tokens of a page.
+const LISTED: i64 = 1000;
 /// Longest that a token may hold. A day more than a year, so that "in a year" is one, whatever the clocks say.
 const LONGEST: Duration = Duration::days(367);
 
@@ -61,19 +65,46 @@ pub async fn create(
     })
 }
 
-/// The tokens there are.
+/// A page of the tokens there are.
 ///
 /// # Errors
-/// The store's.
+/// `INVALID_ARGUMENT`, or the store's.
 pub async fn list(
     store: &Store,
-    request: &ListTokensRequest,
+    identity: &FeedIdentity,
+    mut request: ListTokensRequest,
 ) -> Result<ListTokensResponse, Status> {
-    let tokens = store.list_tokens(request.show_ended).await;
-    let tokens = tokens.map_err(|error| status::store(&error))?;
+    check(&mut request, Reason::InvalidRequest)?;
+    let question = Question::of(&ListTokensRequest {
+        show_ended: request.show_ended,
+        ..ListTokensRequest::default()
+    });
+    let after = question.read(identity, &request.page_token)?;
+    let limit = match request.page_size {
+        0 => LISTED,
+        size => i64::from(size).min(LISTED),
+    };
+    let listed = store
+        .list_tokens(request.show_ended, place(&after), limit, MAX_ANSWER_BYTES)
+        .await;
+    let (tokens, has_more) = listed.map_err(|error| status::store(&error))?;
+    let last = tokens.last().filter(|_| has_more);
+    let next_page_token = last.map(|last| {
+        let micros = last.created_at.unix_timestamp_nanos() / 1000;
+        question.write(identity, &format!("{micros} {}", last.id))
+    });
     Ok(ListTokensResponse {
         tokens: tokens.into_iter().map(shown).collect(),
+        next_page_token: next_page_token.unwrap_or_default(),
     })
+}
+
+/// When the last token of a page was made, in microseconds, and its id.
+fn place(text: &str) -> Option<(OffsetDateTime, String)> {
+    let (micros, id) = text.split_once(' ')?;
+    let nanos = micros.parse::<i128>().ok()?.checked_mul(1000)?;
+    let made = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
+    Some((made, id.to_owned()))
 }
 
 /// Changes what a token may do.

@@ -143,7 +143,7 @@ impl AdminService for Admin {
         request: Request<ListTokensRequest>,
     ) -> Result<Response<Ready<ListTokensResponse>>, Status> {
         let (_, request) = identified(request)?;
-        let response = accounts::list(&self.store, &request).await?;
+        let response = accounts::list(&self.store, &self.feed.identity(), request).await?;
         Ok(Response::new(Ready::from(&response)))
     }
 

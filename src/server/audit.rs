@@ -4,6 +4,7 @@ use tonic::Status;
 
 use super::{
     admin_service::Admin,
+    answer::MAX_ANSWER_BYTES,
     page_token::Question,
     read::{check, page_size, read_time},
     status::{self, Reason},
@@ -39,10 +40,11 @@ impl Admin {
             after: request.after_number,
             before: last.parse().unwrap_or(i64::MAX),
         };
-        let found = self.store.list_audit(&question, i64::from(size) + 1).await;
-        let mut found = found.map_err(|error| status::store(&error))?;
-        let has_more = found.len() > usize::from(size);
-        found.truncate(usize::from(size));
+        let found = self
+            .store
+            .list_audit(&question, size.into(), MAX_ANSWER_BYTES)
+            .await;
+        let (found, has_more) = found.map_err(|error| status::store(&error))?;
         let last = found.last().filter(|_| has_more);
         let next_page_token = last.map(|last| asked.write(identity, &last.number.to_string()));
         Ok(ListAuditEntriesResponse {

@@ -1,21 +1,15 @@
 //! Every write RPC is a `Commit`: this is the way from a request message to the committer and back. Paths in
 //! violations are told as the client wrote them, not as the `Commit` that we made of its request.
 
-use bytes::Bytes;
-use prost::Message;
 use time::OffsetDateTime;
 use tonic::{Code, Status};
 
-use super::{
-    codec::Ready,
-    read::Pieces,
-    status::{self, Reason},
-};
+use super::status::{self, Reason};
 use crate::{
     access::{Caller, Scope},
     model::{name::Name, refusal::Refusal, request::Request, violation::Violation},
     proto::v1::{CommitRequest, LoadRecordsRequest},
-    store::{CommitError, Committed, Committer, StoredRecord, View},
+    store::{CommitError, Committed, Committer},
 };
 
 /// Commits, and tells violations and warnings under the paths that `rename` gives.
@@ -86,55 +80,4 @@ pub async fn load(
         .map_err(|violations| status::invalid(Reason::InvalidRecord, &violations))?;
     let committed = committer.commit(request).await;
     committed.map_err(|error| status::commit(&error))
-}
-
-/// The response to a write of one record: `record = 1`, `sequence = 2`, `wire_sequence = 3` where there is
-/// one, `warnings = 4`.
-#[must_use]
-pub fn one<T>(committed: &Committed) -> Ready<T> {
-    let mut pieces = Pieces::default();
-    if let Some(bytes) = committed
-        .records
-        .first()
-        .and_then(|record| record.encoded(View::Desk))
-    {
-        pieces.message(1, bytes);
-    }
-    finish(pieces, committed)
-}
-
-/// The response to a write of many: `records = 1`, and the rest as with one.
-#[must_use]
-pub fn many<T>(committed: &Committed, omit_content: bool) -> Ready<T> {
-    let mut pieces = Pieces::default();
-    for record in &committed.records {
-        pieces.message(1, answer(record, omit_content));
-    }
-    finish(pieces, committed)
-}
-
-fn finish<T>(mut pieces: Pieces, committed: &Committed) -> Ready<T> {
-    let numbers = [(2, committed.desk_sequence), (3, committed.wire_sequence)];
-    pieces.fields(integers(&numbers));
-    for warning in &committed.warnings {
-        pieces.message(4, warning.encode_to_vec().into());
-    }
-    pieces.finish()
-}
-
-fn answer(record: &StoredRecord, omit_content: bool) -> Bytes {
-    match record.encoded(View::Desk) {
-        Some(bytes) if !omit_content => bytes,
-        _ => record.encoded_without_content(),
-    }
-}
-
-/// Integer fields, as protobuf writes them; 0 is left out.
-#[must_use]
-pub fn integers(fields: &[(u32, u64)]) -> Bytes {
-    let mut out = Vec::new();
-    for (field, number) in fields.iter().filter(|(_, number)| *number != 0) {
-        prost::encoding::uint64::encode(*field, number, &mut out);
-    }
-    out.into()
 }

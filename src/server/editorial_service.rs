@@ -4,8 +4,9 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    answer::{written, written_one},
     codec::Ready,
-    commit::{commit, many, one},
+    commit::commit,
     door::identified,
     read::check,
     status::Reason,
@@ -122,7 +123,7 @@ impl EditorialService for Editorial {
         let (caller, request) = identified(request)?;
         let omit_content = request.omit_content;
         let committed = self.commit_writes(&caller, request, str::to_owned).await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn submit_records(
@@ -138,7 +139,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_records("submit"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn send_back_records(
@@ -157,7 +158,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_records("send_back"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn publish_records(
@@ -177,7 +178,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_records("publish"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn correct_record(
@@ -195,7 +196,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_one("correct"))
             .await?;
-        Ok(Response::new(one(&committed)))
+        Ok(Response::new(written_one(&committed)))
     }
 
     async fn retract_records(
@@ -217,7 +218,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_records("retract"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn merge_record(
@@ -235,7 +236,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_one("merge"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn unmerge_record(
@@ -252,7 +253,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_one("unmerge"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 
     async fn restore_record(
@@ -269,7 +270,7 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_one("restore"))
             .await?;
-        Ok(Response::new(one(&committed)))
+        Ok(Response::new(written_one(&committed)))
     }
 
     async fn purge_record(
@@ -287,6 +288,6 @@ impl EditorialService for Editorial {
         let committed = self
             .commit_writes(&caller, request, of_one("purge"))
             .await?;
-        Ok(Response::new(many(&committed, omit_content)))
+        Ok(Response::new(written(&committed, omit_content)))
     }
 }

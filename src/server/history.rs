@@ -4,6 +4,7 @@
 use tonic::Status;
 
 use super::{
+    answer::{MAX_ANSWER_BYTES, differences},
     page_token::Question,
     read::{check, page_size, sight},
     record_service::Records,
@@ -166,17 +167,14 @@ impl Records {
         let after = question.read(identity, &request.page_token)?;
         self.require(&request.name, &sight).await?;
         let before = after.parse().unwrap_or(i64::MAX);
-        let limit = i64::from(size) + 1;
         let found = self
             .store
-            .list_revisions(&request.name, view, before, limit)
+            .list_revisions(&request.name, view, before, size.into(), MAX_ANSWER_BYTES)
             .await;
-        let mut found = found.map_err(|error| status::store(&error))?;
+        let (found, has_more) = found.map_err(|error| status::store(&error))?;
         if found.is_empty() && after.is_empty() {
             return Err(status::not_found(&request.name));
         }
-        let has_more = found.len() > usize::from(size);
-        found.truncate(usize::from(size));
         let last = found.last().filter(|_| has_more);
         let next_page_token = last.map(|last| question.write(identity, &last.revision.to_string()));
         Ok(ListRevisionsResponse {
@@ -198,14 +196,15 @@ impl Records {
         let view = sight.view();
         let name = request.name.as_str();
         self.require(name, &sight).await?;
-        let mut contents = Vec::with_capacity(2);
-        for revision in [request.from_revision, request.to_revision] {
-            let found = self.store.find_content(name, revision, view).await;
-            let found = found.map_err(|error| status::store(&error))?;
-            contents.push(found.ok_or_else(|| status::not_found(name))?);
-        }
-        let differences = diff(&contents[0], &contents[1]);
-        Ok(DiffRevisionsResponse { differences })
+        let revisions = [request.from_revision, request.to_revision];
+        let found = self.store.find_contents(name, revisions, view).await;
+        let found = found.map_err(|error| status::store(&error))?;
+        let (before, after) = found.ok_or_else(|| status::not_found(name))?;
+        let (differences, omitted) = differences(diff(&before, &after));
+        Ok(DiffRevisionsResponse {
+            differences,
+            omitted: i32::try_from(omitted).unwrap_or(i32::MAX),
+        })
     }
 }
 

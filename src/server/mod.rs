@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin_service;
+mod answer;
 mod audit;
 mod body;
 pub mod codec;

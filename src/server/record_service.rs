@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::{
+    answer::{MAX_ANSWER_BYTES, integers, written_one},
     codec::Ready,
-    commit::{commit, integers, one},
+    commit::commit,
     door::identified,
     editorial_service::of_one,
     page_token::Question,
@@ -27,6 +28,9 @@ use crate::{
     },
     store::{Committer, Store},
 };
+
+/// Most bytes of the names of an answer, which stand there although their records do not.
+const NAMES_BYTES: usize = 128 * 1024;
 
 /// Reads, and the edits of single drafts.
 #[derive(Debug, Clone)]
@@ -62,13 +66,8 @@ impl RecordService for Records {
             original: request.original,
         });
         let request = single(create, request.request_id, request.validate_only);
-        Ok(Response::new(one(&commit(
-            &self.committer,
-            &caller,
-            request,
-            of_one("create"),
-        )
-        .await?)))
+        let committed = commit(&self.committer, &caller, request, of_one("create")).await?;
+        Ok(Response::new(written_one(&committed)))
     }
 
     async fn get_record(
@@ -101,30 +100,24 @@ impl RecordService for Records {
         let mut asked = HashSet::new();
         request.names.retain(|name| asked.insert(name.clone()));
         let names = self.seen(request.names.clone(), &sight).await?;
-        let too_much = self.store.are_too_much(&names, view).await;
-        if too_much.map_err(|error| status::store(&error))? {
-            let message =
-                "these records are together larger than one answer may be; ask for fewer at once";
-            let reason = Reason::MessageTooLarge;
-            return Err(status::plain(Code::ResourceExhausted, reason, message));
-        }
-        let found = self
-            .store
-            .get_records(&names, view)
-            .await
-            .map_err(|error| status::store(&error))?;
+        // Without the names, of which there are up to a thousand.
+        let room = MAX_ANSWER_BYTES - NAMES_BYTES;
+        let found = self.store.get_fitting(&names, view, room).await;
+        let (found, omitted) = found.map_err(|error| status::store(&error))?;
         let mut found: HashMap<_, _> = found
             .iter()
             .filter_map(|record| Some((record.name.to_string(), record.encoded(view)?)))
             .collect();
-        let (mut pieces, mut missing) = (Pieces::default(), Pieces::default());
+        let omitted: HashSet<_> = omitted.into_iter().collect();
+        let (mut pieces, mut rest) = (Pieces::default(), Pieces::default());
         for name in &request.names {
             match found.remove(name) {
                 Some(bytes) => pieces.message(1, bytes),
-                None => missing.string(2, name),
+                None if omitted.contains(name) => rest.string(3, name),
+                None => rest.string(2, name),
             }
         }
-        pieces.append(missing);
+        pieces.append(rest);
         Ok(Response::new(pieces.finish()))
     }
 
@@ -176,13 +169,8 @@ impl RecordService for Records {
             update_mask: request.update_mask,
         });
         let request = single(update, request.request_id, request.validate_only);
-        Ok(Response::new(one(&commit(
-            &self.committer,
-            &caller,
-            request,
-            of_one("update"),
-        )
-        .await?)))
+        let committed = commit(&self.committer, &caller, request, of_one("update")).await?;
+        Ok(Response::new(written_one(&committed)))
     }
 
     async fn delete_record(

@@ -39,7 +39,26 @@ fn with(
     let mut details = ErrorDetails::new();
     details.set_error_info(reason.as_str(), DOMAIN, metadata);
     add(&mut details);
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, shortened(message.into()), details)
+}
+
+/// A message as far as it fits beside the details: it may quote what was sent, and in a header all but plain ASCII takes
+/// three times its bytes.
+fn shortened(mut message: String) -> String {
+    let cost = |letter: char| match letter {
+        ' '..='~' if letter != '%' => 1,
+        _ => 3 * letter.len_utf8(),
+    };
+    let mut bytes = 0;
+    let end = message.char_indices().find(|(_, letter)| {
+        bytes += cost(*letter);
+        bytes > MESSAGE_BYTES
+    });
+    if let Some((end, _)) = end {
+        message.truncate(end);
+        message.push_str(" ...");
+    }
+    message
 }
 
 fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, String> {
@@ -51,7 +70,9 @@ fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, Str
 
 /// Most bytes of what an answer lists. Details travel in HTTP/2 trailers, in base64, and some clients take no
 /// more than 8 KiB of those.
-const LISTED_BYTES: usize = 5 * 1024;
+const LISTED_BYTES: usize = 4608;
+/// Most bytes of a message, as it travels: with what is listed it fits there, too.
+const MESSAGE_BYTES: usize = 600;
 /// Bytes of an entry beside its texts, at most.
 const ENTRY_BYTES: usize = 40;
 

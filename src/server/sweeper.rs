@@ -128,6 +128,7 @@ fn request(due: &[Due]) -> Request {
     Request {
         id: None,
         fingerprint: [0; 32],
+        earlier_fingerprint: None,
         by: By {
             author: AUTHOR.to_owned(),
             credential: "none".to_owned(),

@@ -8,6 +8,11 @@ use uuid::Uuid;
 use super::{Error, Store, columns::change_type};
 use crate::{model::request::By, proto::v1::change};
 
+/// Bytes of a record in an entry, at most.
+const RECORD_BYTES: i64 = 96;
+/// Bytes of an entry beside its records, its author and its details, at most.
+const ENTRY_BYTES: i64 = 768;
+
 /// A change that an entry tells of.
 #[derive(Debug, Clone)]
 pub struct Audited {
@@ -75,7 +80,8 @@ impl Store {
         note(&mut connection, by, outcome, details).await
     }
 
-    /// At most `limit` entries, newest first.
+    /// At most `limit` entries, newest first, and of those as many as fit into so many bytes; and whether there are more.
+    /// The first one always fits.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -83,20 +89,31 @@ impl Store {
         &self,
         question: &AuditQuestion,
         limit: i64,
-    ) -> Result<Vec<AuditEntry>, Error> {
+        bytes: usize,
+    ) -> Result<(Vec<AuditEntry>, bool), Error> {
         let record: Option<Vec<String>> = question.record.clone().map(|name| vec![name]);
         let rows = sqlx::query!(
             r#"SELECT number, at, author, credential, peer, method, request_id, outcome, names, types, revisions,
-                      desk_sequence, details
-               FROM audit
-               WHERE number > $1 AND number < $2
-                   AND ($3::text IS NULL OR author = $3)
-                   AND ($4::text[] IS NULL OR names @> $4)
-                   AND ($5::text IS NULL OR method = $5)
-                   AND ($6::timestamptz IS NULL OR at >= $6)
-                   AND ($7::timestamptz IS NULL OR at < $7)
-               ORDER BY number DESC
-               LIMIT $8"#,
+                      desk_sequence, details, has_more AS "has_more!"
+               FROM (
+                   SELECT *, sum(bytes) OVER newest AS upto, lead(number) OVER newest IS NOT NULL AS has_more
+                   FROM (
+                       SELECT *, octet_length(details) + octet_length(author) + cardinality(names) * $10::bigint
+                                  + $11::bigint AS bytes
+                       FROM audit
+                       WHERE number > $1 AND number < $2
+                           AND ($3::text IS NULL OR author = $3)
+                           AND ($4::text[] IS NULL OR names @> $4)
+                           AND ($5::text IS NULL OR method = $5)
+                           AND ($6::timestamptz IS NULL OR at >= $6)
+                           AND ($7::timestamptz IS NULL OR at < $7)
+                   ) AS weighed
+                   WINDOW newest AS (ORDER BY number DESC)
+                   ORDER BY number DESC
+                   LIMIT $8
+               ) AS found
+               WHERE upto <= $9::bigint OR upto = bytes
+               ORDER BY number DESC"#,
             question.after,
             question.before,
             question.author.as_deref(),
@@ -105,9 +122,13 @@ impl Store {
             question.since,
             question.until,
             limit,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            RECORD_BYTES,
+            ENTRY_BYTES,
         )
         .fetch_all(&self.readers)
         .await?;
+        let has_more = rows.last().is_some_and(|row| row.has_more);
         let entries = rows.into_iter().map(|row| {
             Ok(AuditEntry {
                 number: row.number,
@@ -123,7 +144,7 @@ impl Store {
                 details: row.details,
             })
         });
-        entries.collect()
+        Ok((entries.collect::<Result<_, Error>>()?, has_more))
     }
 }
 

@@ -284,7 +284,7 @@ impl Worker {
                 .and_then(|id| found.get(&(job.request.by.author.clone(), id)));
             match before {
                 None => fresh.push(job),
-                Some(before) if before.fingerprint != job.request.fingerprint => {
+                Some(before) if !job.request.is_of(&before.fingerprint) => {
                     answer(job.answer, Err(Refusal::RequestIdReused.into()));
                 }
                 Some(before) => {

@@ -15,6 +15,8 @@ use crate::{
     proto::v1::{RecordMeta, State, change, record::Kind as Body},
 };
 
+/// Bytes of an entry of a list of revisions beside its texts, at most.
+const REVISION_BYTES: i64 = 128;
 /// Longest chain of merges that is followed.
 const MAX_MERGES: i32 = 64;
 
@@ -127,7 +129,8 @@ impl Store {
         there.map(StoredRecord::try_from).transpose()
     }
 
-    /// At most `limit` revisions of a record below `before`, newest first.
+    /// At most `limit` revisions of a record below `before`, newest first, and of those as many as fit into so many bytes;
+    /// and whether there are more. The first one always fits.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -137,21 +140,37 @@ impl Store {
         view: View,
         before: i64,
         limit: i64,
-    ) -> Result<Vec<RevisionEntry>, Error> {
+        bytes: usize,
+    ) -> Result<(Vec<RevisionEntry>, bool), Error> {
         let rows = sqlx::query!(
             r#"SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence, wire_sequence,
-                      meta
-               FROM changes
-               WHERE name = $1 AND revision < $2 AND ($3 OR wire_sequence IS NOT NULL)
-               ORDER BY revision DESC
-               LIMIT $4"#,
+                      meta, has_more AS "has_more!"
+               FROM (
+                   SELECT *, sum(bytes) OVER newest AS upto, lead(revision) OVER newest IS NOT NULL AS has_more
+                   FROM (
+                       SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence,
+                              wire_sequence, meta,
+                              octet_length(note) + octet_length(meta) + octet_length(author)
+                                  + octet_length(array_to_string(changed_fields, '  ')) + $6::bigint AS bytes
+                       FROM changes
+                       WHERE name = $1 AND revision < $2 AND ($3 OR wire_sequence IS NOT NULL)
+                   ) AS weighed
+                   WINDOW newest AS (ORDER BY revision DESC)
+                   ORDER BY revision DESC
+                   LIMIT $4
+               ) AS found
+               WHERE upto <= $5::bigint OR upto = bytes
+               ORDER BY revision DESC"#,
             name,
             before,
             view == View::Desk,
             limit,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            REVISION_BYTES,
         )
         .fetch_all(&self.readers)
         .await?;
+        let has_more = rows.last().is_some_and(|row| row.has_more);
         let rows = rows.into_iter().map(|row| {
             let number = match view {
                 View::Desk => row.desk_sequence,
@@ -169,7 +188,7 @@ impl Store {
                 etag: etag(name, &row.meta)?,
             })
         });
-        rows.collect()
+        Ok((rows.collect::<Result<_, Error>>()?, has_more))
     }
 
     /// The record that took the place of a merged one, however often that was merged on.
@@ -218,29 +237,36 @@ impl Store {
         Ok(all)
     }
 
-    /// The content of a revision, with access to fields, if the view ever showed it.
+    /// The contents of two revisions, with access to fields; `None` unless the view ever showed both.
     ///
     /// # Errors
-    /// When the database cannot answer, or the content is damaged.
-    pub async fn find_content(
+    /// When the database cannot answer, or a content is damaged.
+    pub async fn find_contents(
         &self,
         name: &str,
-        revision: i64,
+        revisions: [i64; 2],
         view: View,
-    ) -> Result<Option<Body>, Error> {
-        let row = sqlx::query!(
-            r#"SELECT kind, content
-               FROM changes
-               WHERE name = $1 AND revision = $2 AND ($3 OR wire_sequence IS NOT NULL)
-                   AND ($3 OR state NOT IN ('retracted', 'merged'))"#,
+    ) -> Result<Option<(Body, Body)>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT changes.kind, changes.content
+               FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (revision, place)
+               JOIN changes ON changes.name = $1 AND changes.revision = wanted.revision
+               WHERE ($3 OR changes.wire_sequence IS NOT NULL)
+                   AND ($3 OR changes.state NOT IN ('retracted', 'merged'))
+               ORDER BY wanted.place"#,
             name,
-            revision,
+            &revisions[..],
             view == View::Desk,
         )
-        .fetch_optional(&self.readers)
+        .fetch_all(&self.readers)
         .await?;
-        row.map(|row| body(name, &row.kind, &row.content))
-            .transpose()
+        match rows.as_slice() {
+            [one, other] => Ok(Some((
+                body(name, &one.kind, &one.content)?,
+                body(name, &other.kind, &other.content)?,
+            ))),
+            _ => Ok(None),
+        }
     }
 
     /// Records whose embargo ends at or before `now`, but for these revisions, in the order in which it ends. About

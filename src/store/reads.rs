@@ -5,32 +5,68 @@ use super::{
     stored::{Columns, StoredRecord, View},
 };
 
-/// Most bytes of records that one call reads.
-const MAX_BYTES: i64 = 16 * 1024 * 1024;
-/// So many records are read without asking first what they weigh.
-const FEW: usize = 3;
+/// Bytes that a record takes in an answer beside its content and meta, at most.
+const BESIDE_BYTES: i64 = 48;
 
 impl Store {
-    /// Whether these records are together more than one call reads.
+    /// The records of these names that the view shows, in the order of the names, up to the first one that does not fit
+    /// into so many bytes; and the names of that one and those after it. The first record always fits.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn are_too_much(&self, names: &[String], view: View) -> Result<bool, Error> {
-        if names.len() <= FEW {
-            return Ok(false);
-        }
-        let bytes = sqlx::query_scalar!(
-            r#"SELECT coalesce(sum(octet_length(changes.content) + octet_length(changes.meta)), 0)::bigint AS "bytes!"
-               FROM records
-               JOIN changes ON changes.desk_sequence = records.desk_sequence
-               WHERE records.name = ANY ($1)
-                   AND ($2 OR records.state IN ('published', 'retracted', 'merged'))"#,
+    pub async fn get_fitting(
+        &self,
+        names: &[String],
+        view: View,
+        bytes: usize,
+    ) -> Result<(Vec<StoredRecord>, Vec<String>), Error> {
+        // Of a tombstone readers get no content, so none is counted nor read.
+        let rows = sqlx::query!(
+            r#"SELECT name AS "name!", kind AS "kind!", state AS "state!", desk_sequence AS "desk_sequence!",
+                      wire_sequence, CASE WHEN upto <= $3::bigint OR upto = bytes THEN content END AS content,
+                      CASE WHEN upto <= $3::bigint OR upto = bytes THEN meta END AS meta
+               FROM (
+                   SELECT *, sum(bytes) OVER (ORDER BY place) AS upto
+                   FROM (
+                       SELECT wanted.place, changes.name, changes.kind, changes.state, changes.desk_sequence,
+                              changes.wire_sequence, shown.content, changes.meta,
+                              octet_length(shown.content) + octet_length(changes.meta) + $4::bigint AS bytes
+                       FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place)
+                       JOIN records ON records.name = wanted.name
+                       JOIN changes ON changes.desk_sequence = records.desk_sequence
+                       CROSS JOIN LATERAL (
+                           SELECT CASE WHEN $2 OR changes.state = 'published' THEN changes.content ELSE '' END AS content
+                       ) AS shown
+                       WHERE records.state <> 'deleted'
+                           AND ($2 OR records.state IN ('published', 'retracted', 'merged'))
+                   ) AS weighed
+               ) AS found
+               ORDER BY place"#,
             names,
             view == View::Desk,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            BESIDE_BYTES,
         )
-        .fetch_one(&self.readers)
+        .fetch_all(&self.readers)
         .await?;
-        Ok(bytes > MAX_BYTES)
+        let (mut found, mut omitted) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let (Some(content), Some(meta)) = (row.content, row.meta) else {
+                omitted.push(row.name);
+                continue;
+            };
+            let columns = Columns {
+                name: row.name,
+                kind: row.kind,
+                state: row.state,
+                desk_sequence: row.desk_sequence,
+                wire_sequence: row.wire_sequence,
+                content,
+                meta,
+            };
+            found.push(StoredRecord::try_from(columns)?);
+        }
+        Ok((found, omitted))
     }
 
     /// The records of these names that the view shows, in no order.

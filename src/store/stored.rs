@@ -1,6 +1,7 @@
 //! Records as they come out of the store: ready parts that need no decoding, for one view.
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::{
     Error,
@@ -12,7 +13,7 @@ use crate::{
         name::Name,
         record::{name_only, record_bytes},
     },
-    proto::v1::{Kind, State},
+    proto::v1::{Kind, RecordMeta, State},
 };
 
 /// Whose eyes a read is made with. Resolved once, at the door; below it there is no "unspecified".
@@ -124,6 +125,22 @@ impl StoredRecord {
             self.kind,
             &name_only(self.name.as_str()),
             &self.meta,
+            self.desk_sequence,
+        )
+    }
+
+    /// The same with the part of the meta that does not grow with what happens to the record.
+    #[must_use]
+    pub fn encoded_short(&self) -> Bytes {
+        let short = RecordMeta::decode(self.meta.as_slice()).map(|meta| RecordMeta {
+            merged_from: Vec::new(),
+            corrections: Vec::new(),
+            ..meta
+        });
+        record_bytes(
+            self.kind,
+            &name_only(self.name.as_str()),
+            &short.unwrap_or_default().encode_to_vec(),
             self.desk_sequence,
         )
     }

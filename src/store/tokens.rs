@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use super::{Error, Store, audit};
 use crate::model::request::By;
 
-/// Most tokens that a list shows.
-const LISTED: i64 = 1000;
+/// Bytes of a token in a list beside its scope and its author, at most.
+const TOKEN_BYTES: i64 = 256;
 
 /// A token as it is kept: without its secret.
 #[derive(Clone)]
@@ -80,24 +80,59 @@ impl Store {
         Ok(tokens)
     }
 
-    /// Tokens, newest first; at most 1,000.
+    /// At most `limit` tokens after that one, newest first, and of those as many as fit into so many bytes; and whether
+    /// there are more. The first one always fits.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn list_tokens(&self, with_ended: bool) -> Result<Vec<StoredToken>, Error> {
-        let tokens = sqlx::query_as!(
-            StoredToken,
-            "SELECT id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at, last_used_at
-             FROM tokens
-             WHERE $1 OR (revoked_at IS NULL AND expires_at > now())
-             ORDER BY created_at DESC, id
-             LIMIT $2",
+    pub async fn list_tokens(
+        &self,
+        with_ended: bool,
+        after: Option<(OffsetDateTime, String)>,
+        limit: i64,
+        bytes: usize,
+    ) -> Result<(Vec<StoredToken>, bool), Error> {
+        let (created_at, id) = after.unzip();
+        let rows = sqlx::query!(
+            r#"SELECT id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at, last_used_at,
+                      has_more AS "has_more!"
+               FROM (
+                   SELECT *, sum(bytes) OVER newest AS upto, lead(id) OVER newest IS NOT NULL AS has_more
+                   FROM (
+                       SELECT *, octet_length(array_to_string(scope, '  ')) + octet_length(created_by) + $6::bigint AS bytes
+                       FROM tokens
+                       WHERE ($1 OR (revoked_at IS NULL AND expires_at > now()))
+                           AND ($2::timestamptz IS NULL OR created_at < $2 OR created_at = $2 AND id > $3)
+                   ) AS weighed
+                   WINDOW newest AS (ORDER BY created_at DESC, id)
+                   ORDER BY created_at DESC, id
+                   LIMIT $4
+               ) AS found
+               WHERE upto <= $5::bigint OR upto = bytes
+               ORDER BY created_at DESC, id"#,
             with_ended,
-            LISTED,
+            created_at,
+            id,
+            limit,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            TOKEN_BYTES,
         )
         .fetch_all(&self.readers)
         .await?;
-        Ok(tokens)
+        let has_more = rows.last().is_some_and(|row| row.has_more);
+        let tokens = rows.into_iter().map(|row| StoredToken {
+            id: row.id,
+            secret_sha256: row.secret_sha256,
+            name: row.name,
+            roles: row.roles,
+            scope: row.scope,
+            created_at: row.created_at,
+            created_by: row.created_by,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
+        });
+        Ok((tokens.collect(), has_more))
     }
 
     /// Keeps a new token.

@@ -1,7 +1,7 @@
 //! Who may do what: tokens, JWT, certificates, roles, scopes; what ends with them; what is written down of it.
 
 mod audit;
-mod callers;
+pub mod callers;
 mod calls;
 mod commands;
 mod defaults;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the Python example needs.
-const PYTHON: &str = "examples/python/requirements.txt";
+pub const PYTHON: &str = "examples/python/requirements.txt";
 
 /// What a README shows of a first run.
 fn shown_in(readme: &str) -> String {

@@ -299,7 +299,8 @@ impl Run {
         };
         let other = self.random.random_bool(0.3);
         let asked = CommitRequest {
-            omit_content: request.omit_content != other,
+            validate_only: other,
+            omit_content: !request.omit_content,
             ..request
         };
         let client = self.site().client.clone();

@@ -116,6 +116,12 @@ pub(super) async fn between(
         to_revision: to,
     };
     let answer = client.diff(request).await.map_err(Failure::from)?;
+    if answer.omitted > 0 {
+        say(format_args!(
+            "{} further differences are not listed",
+            answer.omitted
+        ));
+    }
     Ok(answer.differences)
 }
 

@@ -21,6 +21,9 @@ pub(super) fn differences(differences: &[FieldDifference]) -> String {
         );
         // A String takes whatever is written to it.
         let _ = writeln!(out, "{bold}{}{bold:#}", printable(&difference.path));
+        if difference.values_omitted {
+            out.push_str("  (both values are too long for one answer)\n");
+        }
         out.push_str(&texts(&before, &after, 1));
     }
     out
@@ -123,11 +126,13 @@ mod tests {
                 path: "display_name".to_owned(),
                 before_json: "\"Nato\"".to_owned(),
                 after_json: "\"NATO\"".to_owned(),
+                ..FieldDifference::default()
             },
             FieldDifference {
                 path: "body".to_owned(),
                 before_json: serde_json::to_string(&before).unwrap(),
                 after_json: serde_json::to_string(&after).unwrap(),
+                ..FieldDifference::default()
             },
         ]);
         let expected = "display_name\n- Nato\n+ NATO\nbody\n  \n- old end\n+ new end\n";
@@ -141,6 +146,7 @@ mod tests {
             path: "summary".to_owned(),
             before_json: "\"\\u001b[2J\"".to_owned(),
             after_json: evil,
+            ..FieldDifference::default()
         }]);
         assert!(!plain(&found).chars().any(|c| c.is_control() && c != '\n'));
         assert!(

@@ -301,7 +301,10 @@ async fn the_last_admin_stays() {
         .tokens;
     assert_eq!(left.len(), 1);
     let all = admin
-        .list_tokens(ListTokensRequest { show_ended: true })
+        .list_tokens(ListTokensRequest {
+            show_ended: true,
+            ..ListTokensRequest::default()
+        })
         .await
         .unwrap();
     assert_eq!(all.into_inner().tokens.len(), 2);

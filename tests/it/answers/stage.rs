@@ -1,0 +1,209 @@
+//! A server, clients with default limits, and the methods that were asked.
+
+use std::{collections::BTreeSet, fmt::Debug, time::Duration};
+
+use dateline::{
+    access,
+    proto::v1::{
+        Actor, Article, CommitRequest, CommitResponse, Evidence, Record, RecordVersion, TextSpan,
+        View, Write, actor, admin_service_client::AdminServiceClient,
+        editorial_service_client::EditorialServiceClient, evidence,
+        export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
+        record::Kind as Body, record_service_client::RecordServiceClient, text_span,
+    },
+    server::Config,
+};
+use prost::Message;
+use tonic::{Response, Status, transport::Channel};
+use uuid::Uuid;
+
+use crate::rig::{Site, config, database, meta, name, site_on};
+
+/// What clients of gRPC take by default.
+pub const DEFAULT_LIMIT: usize = 4 * 1024 * 1024;
+/// The article that large records quote.
+pub const QUOTED: &str = "articles/quoted";
+/// A letter that takes four bytes.
+const LETTER: &str = "\u{20000}";
+/// Longest body and longest quote, in letters.
+const BODY: usize = 200_000;
+pub const LONG: usize = 2000;
+
+pub struct Stage {
+    pub site: Site,
+    pub records: RecordServiceClient<Channel>,
+    pub editorial: EditorialServiceClient<Channel>,
+    pub admin: AdminServiceClient<Channel>,
+    pub feed: FeedServiceClient<Channel>,
+    pub exports: ExportServiceClient<Channel>,
+    asked: BTreeSet<String>,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let site = site_on(Config {
+            checkpoint_interval: Duration::from_millis(300),
+            ..config(&database().await)
+        })
+        .await;
+        let channel = site.client.channel();
+        Self {
+            records: RecordServiceClient::new(channel.clone()),
+            editorial: EditorialServiceClient::new(channel.clone()),
+            admin: AdminServiceClient::new(channel.clone()),
+            feed: FeedServiceClient::new(channel.clone()),
+            exports: ExportServiceClient::new(channel),
+            site,
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// Takes down that a method was asked, and what it answered.
+    #[track_caller]
+    pub fn told<T: Message + Debug>(
+        &mut self,
+        method: &str,
+        answer: Result<Response<T>, Status>,
+    ) -> T {
+        self.asked.insert(method.to_owned());
+        let answer = answer.unwrap_or_else(|status| panic!("{method}: {status}"));
+        let answer = answer.into_inner();
+        self.fits(method, &answer);
+        answer
+    }
+
+    #[track_caller]
+    pub fn fits<T: Message>(&mut self, method: &str, message: &T) {
+        self.asked.insert(method.to_owned());
+        let bytes = message.encoded_len();
+        println!("{method}: {bytes} bytes");
+        assert!(bytes <= DEFAULT_LIMIT, "{method}: {bytes} bytes");
+    }
+
+    /// Commits, twice under the same id: the answer is the same.
+    pub async fn commit(&mut self, writes: Vec<Write>) -> CommitResponse {
+        let request = CommitRequest {
+            writes,
+            request_id: request_id(),
+            ..CommitRequest::default()
+        };
+        let answer = self.editorial.commit(request.clone()).await;
+        let answer = self.told("Commit", answer);
+        let again = self.editorial.commit(request).await;
+        assert_eq!(self.told("Commit", again), answer);
+        answer
+    }
+
+    /// Every method was asked.
+    pub async fn strike(self) {
+        let all = access::METHODS.iter();
+        let all = all.map(|(path, _)| path.rsplit('/').next().unwrap().to_owned());
+        let asked = self.asked;
+        let left_out: Vec<_> = all.filter(|method| !asked.contains(method)).collect();
+        assert_eq!(left_out, Vec::<String>::new(), "methods without a case");
+        self.site.stop().await;
+    }
+}
+
+pub fn request_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+pub fn version(record: &Record) -> RecordVersion {
+    RecordVersion {
+        name: name(record).to_owned(),
+        etag: meta(record).etag,
+    }
+}
+
+pub fn versions(records: &[Record]) -> Vec<RecordVersion> {
+    records.iter().map(version).collect()
+}
+
+/// The longest note there is, in letters of so many bytes.
+pub fn note() -> String {
+    "ж".repeat(LONG)
+}
+
+/// An article of some length, as agencies write them.
+pub fn wire(number: usize, length: usize) -> Record {
+    let body = "The ministers met on Monday. ".repeat(length / 29 + 1);
+    Body::Article(Article {
+        name: format!("articles/wire-{number}"),
+        headline: "Wire".to_owned(),
+        body: body[..length].trim_end().to_owned(),
+        language_code: "en".to_owned(),
+        ..Article::default()
+    })
+    .into()
+}
+
+/// The longest article there is.
+pub fn quoted() -> Record {
+    Body::Article(Article {
+        name: QUOTED.to_owned(),
+        headline: "Quoted".to_owned(),
+        body: LETTER.repeat(BODY),
+        language_code: "en".to_owned(),
+        ..Article::default()
+    })
+    .into()
+}
+
+/// An actor with so many quotes of 8 kB each, from one place or another.
+pub fn large(id: &str, quotes: usize, from: usize) -> Record {
+    let quote = |number: usize| {
+        let start = from + number;
+        Evidence {
+            article: QUOTED.to_owned(),
+            article_revision: 1,
+            quote: Some(TextSpan {
+                part: text_span::Part::Body.into(),
+                start: i32::try_from(start).unwrap(),
+                end: i32::try_from(start + LONG).unwrap(),
+                exact: LETTER.repeat(LONG),
+            }),
+            modality: evidence::Modality::Asserted.into(),
+            ..Evidence::default()
+        }
+    };
+    Body::Actor(Actor {
+        name: format!("actors/{id}"),
+        r#type: actor::Type::Organization.into(),
+        display_name: id.to_owned(),
+        names: vec![dateline::proto::v1::Name {
+            text: id.to_owned(),
+            language_code: "en".to_owned(),
+            r#type: dateline::proto::v1::name::Type::Full.into(),
+        }],
+        evidence: (0..quotes).map(quote).collect(),
+        ..Actor::default()
+    })
+    .into()
+}
+
+/// The same of an article that is not there, so that quotes can be of any letter.
+pub fn unchecked(id: &str, quotes: usize, letter: &str) -> Record {
+    let mut record = large(id, quotes, 0);
+    if let Some(Body::Actor(actor)) = &mut record.kind {
+        for evidence in &mut actor.evidence {
+            evidence.article = "articles/absent".to_owned();
+            if let Some(quote) = &mut evidence.quote {
+                quote.exact = letter.repeat(LONG);
+            }
+        }
+    }
+    record
+}
+
+/// A record with the etag that an answer told.
+pub fn with_etag(record: &Record, stored: &Record) -> Record {
+    let mut record = record.clone();
+    let body = record.kind.as_mut().unwrap();
+    body.put_meta(Some(meta(stored)));
+    record
+}
+
+pub fn desk() -> i32 {
+    View::Desk.into()
+}

@@ -1,0 +1,320 @@
+//! Writes near the limits of a request: done, answered, and answered again.
+
+use dateline::proto::v1::{
+    CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest, CreateTokenRequest,
+    DeleteRecordRequest, ForkFeedRequest, ListRecordsRequest, LoadRecordsRequest,
+    MergeRecordRequest, PublishRecordsRequest, PurgeRecordRequest, Record, RestoreRecordRequest,
+    RetractRecordsRequest, RevokeTokenRequest, Role, SendBackRecordsRequest, State,
+    SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest, UpdateTokenRequest,
+    compact_feed_request::Before,
+};
+use prost_types::Timestamp;
+use tonic::Code;
+
+use super::stage::{
+    Stage, desk, large, note, quoted, request_id, unchecked, version, versions, wire, with_etag,
+};
+use crate::{
+    access::callers::in_an_hour,
+    life::hands::{create, on_desk},
+    rig::meta,
+};
+
+/// Asks for a write twice under the same id; answers are the same, and say whether content was omitted.
+macro_rules! twice {
+    ($stage:expr, $service:ident.$method:ident, $name:literal, $request:expr) => {{
+        let request = $request;
+        let answer = $stage.$service.$method(request.clone()).await;
+        let answer = $stage.told($name, answer);
+        let again = $stage.$service.$method(request).await;
+        assert_eq!($stage.told($name, again), answer, "{}", $name);
+        answer
+    }};
+}
+
+/// A thousand articles, made by commits near the limit, and moved all at once from state to state.
+pub async fn thousand_articles(stage: &mut Stage) -> Vec<Record> {
+    let create_all = |from, to, length| -> Vec<_> {
+        (from..to)
+            .map(|number| create(&wire(number, length)))
+            .collect()
+    };
+    let most = stage.commit(create_all(0, 630, 6500)).await;
+    assert!(most.content_omitted);
+    assert_eq!(most.records.len(), 630);
+    let rest = stage.commit(create_all(630, 1000, 300)).await;
+    assert!(!rest.content_omitted);
+    let mut records = [most.records, rest.records].concat();
+    let submitted = twice!(
+        stage,
+        editorial.submit_records,
+        "SubmitRecords",
+        SubmitRecordsRequest {
+            records: versions(&records),
+            request_id: request_id(),
+            ..SubmitRecordsRequest::default()
+        }
+    );
+    records = all_of(submitted.records, submitted.content_omitted);
+    let returned = twice!(
+        stage,
+        editorial.send_back_records,
+        "SendBackRecords",
+        SendBackRecordsRequest {
+            records: versions(&records),
+            note: note(),
+            request_id: request_id(),
+            ..SendBackRecordsRequest::default()
+        }
+    );
+    records = all_of(returned.records, returned.content_omitted);
+    let published = twice!(
+        stage,
+        editorial.publish_records,
+        "PublishRecords",
+        PublishRecordsRequest {
+            records: versions(&records),
+            request_id: request_id(),
+            ..PublishRecordsRequest::default()
+        }
+    );
+    records = all_of(published.records, published.content_omitted);
+    assert!(
+        records
+            .iter()
+            .all(|record| meta(record).state() == State::Published)
+    );
+    // Each with a note of 4 kB in its meta: not even the meta of all fits.
+    let retracted = twice!(
+        stage,
+        editorial.retract_records,
+        "RetractRecords",
+        RetractRecordsRequest {
+            records: versions(&records),
+            note: note(),
+            request_id: request_id(),
+            ..RetractRecordsRequest::default()
+        }
+    );
+    records = all_of(retracted.records, retracted.content_omitted);
+    let first = meta(&records[0]);
+    assert_eq!(first.state(), State::Retracted);
+    assert!(first.corrections.is_empty() && !first.etag.is_empty());
+    records
+}
+
+fn all_of(records: Vec<Record>, content_omitted: bool) -> Vec<Record> {
+    assert_eq!((records.len(), content_omitted), (1000, true));
+    records
+}
+
+/// Records as large as a request, and as a record, may be; and their life.
+pub async fn large_records(stage: &mut Stage) {
+    let drafts = stage.commit(vec![create(&quoted())]).await;
+    let request = PublishRecordsRequest {
+        records: versions(&drafts.records),
+        ..PublishRecordsRequest::default()
+    };
+    let shown = stage.editorial.publish_records(request).await;
+    let shown = stage.told("PublishRecords", shown).records.remove(0);
+    correct_and_restore(stage, &shown).await;
+    single_draft(stage).await;
+    merge_and_purge(stage).await;
+    // One that no answer could carry is refused.
+    let too_large = large("too-large", 330, 0);
+    let request = crate::life::hands::commit_of(vec![create(&wire(5000, 100)), create(&too_large)]);
+    let refused = stage.editorial.commit(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(
+        refused
+            .message()
+            .starts_with("writes[1].create.record.actor: would come to"),
+        "{refused}"
+    );
+}
+
+async fn correct_and_restore(stage: &mut Stage, shown: &Record) {
+    let mut changed = with_etag(shown, shown);
+    if let Some(dateline::proto::v1::record::Kind::Article(article)) = &mut changed.kind {
+        article.summary = note();
+    }
+    let corrected = twice!(
+        stage,
+        editorial.correct_record,
+        "CorrectRecord",
+        CorrectRecordRequest {
+            record: Some(changed),
+            note: note(),
+            request_id: request_id(),
+            ..CorrectRecordRequest::default()
+        }
+    );
+    assert!(!corrected.content_omitted);
+    twice!(
+        stage,
+        editorial.restore_record,
+        "RestoreRecord",
+        RestoreRecordRequest {
+            record: corrected.record.as_ref().map(version),
+            revision: 1,
+            note: note(),
+            request_id: request_id(),
+            ..RestoreRecordRequest::default()
+        }
+    );
+}
+
+/// As large as a request about one record may be: 2 MiB.
+async fn single_draft(stage: &mut Stage) {
+    let created = twice!(
+        stage,
+        records.create_record,
+        "CreateRecord",
+        CreateRecordRequest {
+            record: Some(unchecked("single", 255, "\u{20001}")),
+            request_id: request_id(),
+            ..CreateRecordRequest::default()
+        }
+    );
+    let stored = created.record.unwrap();
+    let updated = twice!(
+        stage,
+        records.update_record,
+        "UpdateRecord",
+        UpdateRecordRequest {
+            record: Some(with_etag(&unchecked("single", 255, "\u{20002}"), &stored)),
+            request_id: request_id(),
+            ..UpdateRecordRequest::default()
+        }
+    );
+    assert!(!updated.content_omitted);
+}
+
+/// As large as a record may be: two of them are more than an answer.
+async fn merge_and_purge(stage: &mut Stage) {
+    for id in ["one", "two"] {
+        let draft = stage.commit(vec![create(&large(id, 320, 0))]).await;
+        let request = PublishRecordsRequest {
+            records: versions(&draft.records),
+            ..PublishRecordsRequest::default()
+        };
+        let shown = stage.editorial.publish_records(request).await;
+        assert!(!stage.told("PublishRecords", shown).content_omitted);
+    }
+    let client = stage.site.client.clone();
+    let merged = twice!(
+        stage,
+        editorial.merge_record,
+        "MergeRecord",
+        MergeRecordRequest {
+            record: Some(version(&on_desk(&client, "actors/one").await)),
+            into: Some(version(&on_desk(&client, "actors/two").await)),
+            note: note(),
+            request_id: request_id(),
+            ..MergeRecordRequest::default()
+        }
+    );
+    assert!(merged.content_omitted && merged.records.len() == 2);
+    let unmerged = twice!(
+        stage,
+        editorial.unmerge_record,
+        "UnmergeRecord",
+        UnmergeRecordRequest {
+            record: Some(version(&merged.records[0])),
+            note: note(),
+            request_id: request_id(),
+            ..UnmergeRecordRequest::default()
+        }
+    );
+    assert!(unmerged.content_omitted);
+}
+
+/// What operators do; nothing is left to be done after it.
+pub async fn operators(stage: &mut Stage) {
+    let client = stage.site.client.clone();
+    let single = on_desk(&client, "actors/single").await;
+    twice!(
+        stage,
+        records.delete_record,
+        "DeleteRecord",
+        DeleteRecordRequest {
+            name: "actors/single".to_owned(),
+            etag: meta(&single).etag,
+            request_id: request_id(),
+            ..DeleteRecordRequest::default()
+        }
+    );
+    let request = ListRecordsRequest {
+        view: desk(),
+        page_size: 1000,
+        ..ListRecordsRequest::default()
+    };
+    let page = stage.records.list_records(request).await;
+    let page = stage.told("ListRecords", page);
+    twice!(
+        stage,
+        admin.load_records,
+        "LoadRecords",
+        LoadRecordsRequest {
+            records: page.records,
+            request_id: request_id(),
+            ..LoadRecordsRequest::default()
+        }
+    );
+    // What the article alone supports is withdrawn with it.
+    let quoted = on_desk(&client, super::stage::QUOTED).await;
+    let purged = twice!(
+        stage,
+        editorial.purge_record,
+        "PurgeRecord",
+        PurgeRecordRequest {
+            record: Some(version(&quoted)),
+            note: note(),
+            cascade: true,
+            request_id: request_id(),
+            ..PurgeRecordRequest::default()
+        }
+    );
+    assert!(purged.content_omitted && purged.records.len() == 3);
+    tokens(stage).await;
+    let request = CompactFeedRequest {
+        before: Some(Before::Time(Timestamp {
+            seconds: 1,
+            nanos: 0,
+        })),
+        validate_only: true,
+    };
+    let compacted = stage.admin.compact_feed(request).await;
+    stage.told("CompactFeed", compacted);
+    let feed = stage
+        .feed
+        .get_feed(dateline::proto::v1::GetFeedRequest::default());
+    let feed = feed.await;
+    let feed = stage.told("GetFeed", feed).feed;
+    let forked = stage.admin.fork_feed(ForkFeedRequest { feed }).await;
+    stage.told("ForkFeed", forked);
+}
+
+async fn tokens(stage: &mut Stage) {
+    let scope: Vec<_> = (0..100)
+        .map(|number| format!("topic:{number:0>94}"))
+        .collect();
+    let request = CreateTokenRequest {
+        name: "reader".to_owned(),
+        roles: vec![Role::Reader.into()],
+        scope: scope.clone(),
+        expire_time: Some(in_an_hour()),
+    };
+    let created = stage.admin.create_token(request).await;
+    let id = stage.told("CreateToken", created).token.unwrap().id;
+    let request = UpdateTokenRequest {
+        id: id.clone(),
+        roles: vec![Role::Reader.into()],
+        scope,
+        expire_time: None,
+    };
+    let updated = stage.admin.update_token(request).await;
+    stage.told("UpdateToken", updated);
+    let revoked = stage.admin.revoke_token(RevokeTokenRequest { id }).await;
+    stage.told("RevokeToken", revoked);
+}
