@@ -9,7 +9,7 @@ use super::{
     drawing::state_facet,
     edtf::{self, Bounds},
     name::kind_word,
-    rules::codes,
+    rules::{codes, language},
     text::shown,
     validate::validate,
     violation::Violation,
@@ -208,7 +208,7 @@ fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
     }
     for (index, tag) in filter.language_codes.iter_mut().enumerate() {
         match codes::check(Format::Language, tag) {
-            Ok(()) => *tag = codes::usual_case(tag),
+            Ok(()) => *tag = language::canonical(tag),
             Err(what) => add("language_codes", index, what),
         }
     }
@@ -361,12 +361,22 @@ mod tests {
     }
 
     #[test]
-    fn d10_tags_are_compared_in_their_usual_case() {
-        let filter = RecordFilter {
-            language_codes: vec!["EN-us".into()],
-            ..RecordFilter::default()
+    fn d10_tags_are_compared_in_their_canonical_spelling() {
+        let of = |tag: &str| {
+            Filter::new(Some(&RecordFilter {
+                language_codes: vec![tag.to_owned()],
+                ..RecordFilter::default()
+            }))
         };
-        let filter = Filter::new(Some(&filter)).unwrap();
-        assert!(filter.matches(&["lang:en-US".to_owned()], None));
+        for (tag, facet) in [
+            ("EN-us", "lang:en-US"),
+            ("iw", "lang:he"),
+            ("he", "lang:he"),
+            ("zh-cmn", "lang:cmn"),
+        ] {
+            assert!(of(tag).unwrap().matches(&[facet.to_owned()], None), "{tag}");
+        }
+        let told = of("en_US").unwrap_err();
+        assert!(told[0].description.ends_with("write en-US"), "{told:?}");
     }
 }

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::{
     name::{Name, PATTERN_IN_WORDS},
-    rules::{self, Report, codes},
+    rules::{self, Report, codes, language},
     text,
     violation::{Findings, Violation},
     walk::{Format, Node, Path, Rules, Visitor, Walk},
@@ -79,7 +79,7 @@ impl Visitor for Validation {
         if let Some(description) = string_violation(rules, value) {
             self.add(at, description);
         } else if rules.format == Format::Language {
-            *value = codes::usual_case(value);
+            *value = language::canonical(value);
         }
     }
 

@@ -14,6 +14,7 @@ mod error;
 mod group;
 mod history;
 mod identity;
+mod languages;
 mod list;
 mod log;
 mod reads;
@@ -141,6 +142,7 @@ impl Store {
             .run(&mut first)
             .await
             .map_err(Error::Schema)?;
+        languages::respell(&mut first).await?;
         drop(first);
         // The writer looks things up by key, whatever is known of the tables' sizes: a plan made while they were
         // empty must not scan them once they are large, and none is worth making twice.

@@ -1,10 +1,10 @@
-//! Strings that follow somebody else's standard: language tags, regions, URLs, dates. Each check says what
+//! Strings that follow somebody else's standard: languages (`language`), regions, URLs, dates. Each check says what
 //! would be right. Registries are those that the crates carry; nothing is looked up elsewhere.
 
-use oxilangtag::LanguageTag;
 use rust_iso3166::{from_alpha2, from_alpha3, iso3166_2};
 use url::Url;
 
+use super::language;
 use crate::model::{edtf, walk::Format};
 
 /// Longest URL, in bytes.
@@ -23,7 +23,7 @@ pub fn check(format: Format, value: &str) -> Result<(), String> {
     }
     match format {
         Format::Unspecified => Ok(()),
-        Format::Language => language(value),
+        Format::Language => language::check(value),
         Format::Region => region(value),
         Format::Subdivision => subdivision(value),
         Format::Url => url(value),
@@ -31,25 +31,6 @@ pub fn check(format: Format, value: &str) -> Result<(), String> {
             .map(drop)
             .map_err(|error| error.to_string()),
     }
-}
-
-/// A tag of RFC 5646, whether or not its subtags are registered. Its grammar also has languages of 4 to 8
-/// letters, none of which was ever registered: `english` is a mistake.
-fn language(value: &str) -> Result<(), String> {
-    let is_tag = LanguageTag::parse(value).is_ok_and(|tag| {
-        let is_private = value.starts_with(['x', 'X']);
-        is_private || (2..=3).contains(&tag.primary_language().len())
-    });
-    if is_tag {
-        Ok(())
-    } else {
-        Err("must be a BCP-47 language tag, like en, kk-Cyrl or ru-Latn".to_owned())
-    }
-}
-
-/// A well-formed tag as RFC 5646 recommends to write it, so that equal tags are equal strings: `kk-Cyrl-KZ`.
-pub fn usual_case(tag: &str) -> String {
-    LanguageTag::parse_and_normalize(tag).map_or_else(|_| tag.to_owned(), LanguageTag::into_inner)
 }
 
 /// An assigned code of ISO 3166-1, or Kosovo's.

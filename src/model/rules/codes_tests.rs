@@ -6,7 +6,7 @@ use super::fixture_tests::*;
 use crate::proto::v1::record::Kind as Body;
 
 #[test]
-fn d10_language_tags_are_well_formed_and_kept_in_their_usual_case() {
+fn d10_language_tags_are_well_formed_and_kept_in_their_canonical_spelling() {
     let tagged = |tag: &str| article(json!({"languageCode": tag}));
     for tag in [
         "en",
@@ -23,7 +23,7 @@ fn d10_language_tags_are_well_formed_and_kept_in_their_usual_case() {
         ("english", "BCP-47"),
         ("xx-", "BCP-47"),
         ("e", "at least 2 characters"),
-        ("en_US", "BCP-47"),
+        ("en_US", "write en-US"),
         ("en-a", "BCP-47"),
         ("12", "BCP-47"),
         ("", "must not be empty"),
@@ -31,8 +31,10 @@ fn d10_language_tags_are_well_formed_and_kept_in_their_usual_case() {
     ] {
         refused(&tagged(tag), &[("language_code", words)]);
     }
-    let (body, _) = checked(&tagged("KK-cyrl-kz"));
-    assert!(matches!(body, Body::Article(article) if article.language_code == "kk-Cyrl-KZ"));
+    for (sent, stored) in [("KK-cyrl-kz", "kk-Cyrl-KZ"), ("iw", "he")] {
+        let (body, _) = checked(&tagged(sent));
+        assert!(matches!(body, Body::Article(article) if article.language_code == stored));
+    }
 }
 
 #[test]

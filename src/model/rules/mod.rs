@@ -3,6 +3,7 @@
 //! it stands. No rule looks at another record.
 
 pub mod codes;
+pub mod language;
 pub mod quote;
 
 mod evidence;
