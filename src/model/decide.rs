@@ -11,6 +11,7 @@ use super::{
     change::{Change, Decision, Outcome, Seen},
     name::Name,
     next::MAX_META_BYTES,
+    pins,
     publishing::Publishing,
     refusal::Refusal,
     request::{Request, Write, kind_field},
@@ -44,8 +45,15 @@ pub fn decide(
 ) -> Result<Decision, Refusal> {
     let mut seen = check_preconditions(request, world)?;
     let mut plan = Plan::of(request, world, now, mint)?;
+    let pins = pins::find(&plan, world, request.is_load(), &mut seen);
     if request.is_load() {
         // What it refers to may come later, and was seen to where it was published.
+        if !pins.unreadable.is_empty() {
+            return Err(Refusal::UnresolvedReferences {
+                references: pins.unreadable,
+            });
+        }
+        pins.apply(&mut plan, world);
         return plan.loaded(request, world, seen);
     }
     let violations = sources::check(&plan, world);
@@ -53,9 +61,10 @@ pub fn decide(
         return Err(Refusal::Invalid(violations));
     }
     let publishing = Publishing::of(&plan, world);
-    publishing.check(&mut seen)?;
+    publishing.check(&pins.unreadable, &mut seen)?;
     let cascaded = Withdrawal::of(&plan, request, world, now).check(&mut seen)?;
     publishing.check_without(&cascaded)?;
+    pins.apply(&mut plan, world);
     warnings::add(&mut plan, world);
     plan.warnings.truncate(MAX_WARNINGS);
     let names = request.writes.iter().flat_map(Write::names);
@@ -142,9 +151,11 @@ pub(super) struct Plan<'a> {
 }
 
 /// Where a change stands in a plan.
-#[derive(Clone, Copy)]
-enum Place {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// The outcome of a write.
     Outcome(usize),
+    /// What changes with the writes.
     Other(usize),
 }
 
@@ -291,6 +302,34 @@ impl<'a> Plan<'a> {
         match *self.by_name.get(name)? {
             Place::Outcome(place) => self.outcomes[place].change(),
             Place::Other(place) => self.others.get(place),
+        }
+    }
+
+    /// Every new revision of the batch, with what changes along.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Place, &Change)> {
+        let written = self.changes();
+        let written = written.map(|(index, change)| (Place::Outcome(index), change));
+        let others = self.others.iter().enumerate();
+        written.chain(others.map(|(index, change)| (Place::Other(index), change)))
+    }
+
+    /// The change at a place, to change it.
+    pub(super) fn change_at(&mut self, place: Place) -> Option<&mut Change> {
+        match place {
+            Place::Outcome(index) => match self.outcomes.get_mut(index)? {
+                Outcome::Changed(change) => Some(change),
+                Outcome::Unchanged(..) => None,
+            },
+            Place::Other(index) => self.others.get_mut(index),
+        }
+    }
+
+    /// Leaves a record as it is.
+    pub(super) fn leave(&mut self, place: Place) {
+        if let Place::Outcome(index) = place
+            && let Outcome::Changed(change) = &self.outcomes[index]
+        {
+            self.outcomes[index] = Outcome::Unchanged(change.name.clone(), change.revision - 1);
         }
     }
 

@@ -53,10 +53,17 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             if let Some((body, drawing)) = stored {
                 content(body, drawing, world, look);
             }
+            if matches!(write.action, Action::Correct { .. }) {
+                pins(body, world, look);
+                if let Some((body, _)) = stored {
+                    pins(body, world, look);
+                }
+            }
         }
         Action::Publish { .. } => {
             if let Some((body, drawing)) = stored {
                 content(body, drawing, world, look);
+                pins(body, world, look);
                 // An embargo may rest on another embargo, whose end only the head tells.
                 let targets = drawing.references.iter().map(|reference| &reference.target);
                 let hidden = targets.filter(|target| {
@@ -73,6 +80,7 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             if let Some(body) = world.revisions.get(&wanted) {
                 let drawing = super::drawing::draw(&mut body.clone(), State::Draft);
                 content(body, &drawing, world, look);
+                pins(body, world, look);
             }
             look.revisions.insert(wanted);
         }
@@ -81,17 +89,49 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             if let Some((body, drawing)) = stored {
                 content(body, drawing, world, look);
             }
-            let into = head.and_then(|head| Name::parse(&head.meta.merged_into));
-            look.heads.extend(into);
+            if let Some(into) = head.and_then(|head| Name::parse(&head.meta.merged_into)) {
+                both(world, [&write.name, &into], look);
+                look.heads.insert(into);
+            }
         }
-        Action::Load { body, .. } => {
+        Action::Merge { into, .. } => both(world, [&write.name, into], look),
+        Action::Load { body, meta } => {
+            if meta.state() == State::Published {
+                pins(body, world, look);
+                let cited = body.evidence().unwrap_or_default().iter();
+                look.heads
+                    .extend(cited.filter_map(|entry| Name::parse(&entry.article)));
+            }
             if let Body::Article(article) = body
                 && !article.original_sha256.is_empty()
             {
                 look.originals.insert(article.original_sha256.clone());
             }
         }
-        Action::Delete | Action::SendBack | Action::Submit | Action::Merge { .. } => {}
+        Action::Delete | Action::SendBack | Action::Submit => {}
+    }
+}
+
+/// The revisions that evidence pins, and for those that readers cannot read, the ones that they can.
+fn pins(body: &Body, world: &World, look: &mut Look) {
+    for entry in body.evidence().unwrap_or_default() {
+        let Some(article) = Name::parse(&entry.article) else {
+            continue;
+        };
+        let pin = (article, entry.article_revision);
+        if !world.looked.revisions.contains(&pin) {
+            look.standings.insert(pin.0.clone());
+            look.revisions.insert(pin);
+        } else if !world.readable.contains(&pin) {
+            look.published.insert(pin.0);
+        }
+    }
+}
+
+/// The pins of both sides of a merge: readers are shown both anew.
+fn both(world: &World, names: [&Name; 2], look: &mut Look) {
+    for head in names.into_iter().filter_map(|name| world.head(name)) {
+        pins(&head.body, world, look);
     }
 }
 

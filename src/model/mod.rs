@@ -14,6 +14,7 @@ pub mod look;
 pub mod mask;
 pub mod name;
 mod next;
+mod pins;
 mod publishing;
 mod reader;
 pub mod record;

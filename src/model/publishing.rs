@@ -47,14 +47,15 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    /// Checks the batch, and notes down what it rests on.
-    pub(super) fn check(&self, seen: &mut Seen) -> Result<(), Refusal> {
+    /// Checks the batch, and notes down what it rests on. `unreadable` are the pins that readers could not follow.
+    pub(super) fn check(&self, unreadable: &[Unresolved], seen: &mut Seen) -> Result<(), Refusal> {
         let without = self.checked.iter().filter(|change| !has_evidence(change));
         let names: Vec<_> = without.map(|change| change.name.clone()).collect();
         if !names.is_empty() {
             return Err(Refusal::MissingEvidence { names });
         }
-        let references = self.unresolved(seen);
+        let mut references = self.unresolved(seen);
+        references.extend_from_slice(unreadable);
         if !references.is_empty() {
             return Err(Refusal::UnresolvedReferences { references });
         }
@@ -74,6 +75,7 @@ impl<'a> Publishing<'a> {
             references.extend(lost.map(|reference| Unresolved {
                 source: change.name.clone(),
                 reference: reference.clone(),
+                why: None,
             }));
         }
         if references.is_empty() {
@@ -91,6 +93,7 @@ impl<'a> Publishing<'a> {
                     unresolved.push(Unresolved {
                         source: change.name.clone(),
                         reference: reference.clone(),
+                        why: None,
                     });
                 }
             }

@@ -114,6 +114,25 @@ impl Body {
         }
     }
 
+    /// The same, to change them.
+    pub fn evidence_mut(&mut self) -> Option<&mut Vec<v1::Evidence>> {
+        match self {
+            Body::Article(_) => None,
+            Body::Actor(actor) => Some(&mut actor.evidence),
+            Body::Relation(relation) => Some(&mut relation.evidence),
+            Body::Event(event) => Some(&mut event.evidence),
+        }
+    }
+
+    /// The same with evidence that cites articles, and not their revisions: those move when a record is published.
+    #[must_use]
+    pub fn without_pins(mut self) -> Self {
+        for entry in self.evidence_mut().into_iter().flatten() {
+            entry.article_revision = 0;
+        }
+        self
+    }
+
     /// What it is called, for finding another record that is about the same; nothing for articles, whose
     /// original text tells it better.
     #[must_use]

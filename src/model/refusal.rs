@@ -63,7 +63,7 @@ pub enum Refusal {
         instead: &'static str,
     },
     /// Something would be published that points at what readers cannot see (W9).
-    #[error("{} at records that are neither in it nor published", plural(references.len(), "reference of the batch points", "references of the batch point"))]
+    #[error("{}", unresolved_in_words(references))]
     UnresolvedReferences {
         /// All of them.
         references: Vec<Unresolved>,
@@ -112,6 +112,31 @@ pub struct Unresolved {
     pub source: Name,
     /// What it points at, and where.
     pub reference: Reference,
+    /// Why that does not do, if it is not for want of a published record.
+    pub why: Option<String>,
+}
+
+impl Unresolved {
+    /// What the matter is.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let names = || format!("{} names {}", self.reference.field, self.reference.target);
+        self.why.clone().unwrap_or_else(names)
+    }
+}
+
+fn unresolved_in_words(references: &[Unresolved]) -> String {
+    let count = references.len();
+    if references.iter().all(|unresolved| unresolved.why.is_some()) {
+        let quotes = plural(count, "quote of the batch is", "quotes of the batch are");
+        return format!("{quotes} of what was deleted before readers saw it");
+    }
+    let points = plural(
+        count,
+        "reference of the batch points",
+        "references of the batch point",
+    );
+    format!("{points} at records that are neither in it nor published")
 }
 
 /// `in review`, `published` …

@@ -5,8 +5,8 @@
 use super::{
     change::Change,
     decide::Plan,
-    name::Name,
-    request::{Action, Write, kind_field},
+    name::{Name, kind_word},
+    request::{Action, Write},
     violation::Violation,
     world::World,
 };
@@ -34,7 +34,7 @@ pub(super) fn check(plan: &Plan<'_>, world: &World) -> Vec<Violation> {
                 return violations;
             }
             if let Err((field, what)) = check_entry(entry, plan, world) {
-                let at = path(&plan.writes[index], index, &change.body);
+                let at = path(&plan.writes[index], index, change.name.as_str());
                 let field = format!("{at}.evidence[{place}].{field}");
                 violations.push(Violation::new(field, what));
             }
@@ -104,12 +104,14 @@ fn pinned<'a>(
 }
 
 /// Where a record stands in the request; a stored one stands under its name and version.
-fn path(write: &Write, index: usize, body: &Body) -> String {
+pub(super) fn path(write: &Write, index: usize, name: &str) -> String {
     let word = write.action.word();
+    let kind = Name::parse(name).map_or("", |name| kind_word(name.kind()));
     match write.action {
         Action::Create { .. } | Action::Update { .. } | Action::Correct { .. } => {
-            format!("writes[{index}].{word}.record.{}", kind_field(body))
+            format!("writes[{index}].{word}.record.{kind}")
         }
+        Action::Load { .. } => format!("records[{index}].{kind}"),
         _ => format!("writes[{index}].{word}.record"),
     }
 }

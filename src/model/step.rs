@@ -83,8 +83,9 @@ impl Step<'_> {
         let name = &self.write.name;
         let content = body.to_content();
         if let Some(head) = self.world.head(name)
-            && (head.standing.revision, &head.content) == (meta.revision, &content)
-            && head.standing.state == meta.state()
+            && (head.standing.revision, head.standing.state) == (meta.revision, meta.state())
+            && (head.content == content
+                || head.body.clone().without_pins() == body.clone().without_pins())
         {
             return Ok(self.unchanged(head));
         }

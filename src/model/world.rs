@@ -2,7 +2,7 @@
 //! The store fills it, round by round, as [`super::look`] asks; nothing here reads anything.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::OnceLock,
 };
 
@@ -91,6 +91,8 @@ pub struct Look {
     pub standings: BTreeSet<Name>,
     /// Contents of numbered revisions: pinned sources, and what is to be restored.
     pub revisions: BTreeSet<(Name, i64)>,
+    /// Articles whose revisions matter that readers can read.
+    pub published: BTreeSet<Name>,
     /// Keys of records that would read alike.
     pub keys: BTreeSet<i64>,
     /// SHA-256 of texts as received, in hexadecimal.
@@ -116,6 +118,7 @@ impl Look {
                 && !self.heads.contains(name)
         });
         self.revisions.retain(|pin| !seen.revisions.contains(pin));
+        self.published.retain(|name| !seen.published.contains(name));
         self.keys.retain(|key| !seen.keys.contains(key));
         self.originals.retain(|hash| !seen.originals.contains(hash));
         self.citing.retain(|name| !seen.citing.contains(name));
@@ -127,6 +130,7 @@ impl Look {
         self.heads.extend(other.heads);
         self.standings.extend(other.standings);
         self.revisions.extend(other.revisions);
+        self.published.extend(other.published);
         self.keys.extend(other.keys);
         self.originals.extend(other.originals);
         self.citing.extend(other.citing);
@@ -144,6 +148,11 @@ pub struct World {
     pub standings: HashMap<Name, Standing>,
     /// Contents of numbered revisions.
     pub revisions: HashMap<(Name, i64), Body>,
+    /// Those of them that readers can read.
+    pub readable: HashSet<(Name, i64)>,
+    /// The first and the newest revision of an article that readers can read, ascending; their contents are in
+    /// `revisions`.
+    pub published: HashMap<Name, Vec<i64>>,
     /// Records that are there for readers or editors, by each of their keys.
     pub alike: HashMap<i64, Vec<Name>>,
     /// Articles, by the hash of their original text.

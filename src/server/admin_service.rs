@@ -125,6 +125,7 @@ impl AdminService for Admin {
             loaded: i64::try_from(committed.changed).unwrap_or(i64::MAX),
             desk_sequence: committed.desk_sequence.cast_signed(),
             wire_sequence: committed.wire_sequence.cast_signed(),
+            warnings: committed.warnings,
         };
         Ok(Response::new(Ready::from(&response)))
     }

@@ -264,11 +264,8 @@ fn refused(refusal: &Refusal) -> Status {
             )
         }
         Refusal::UnresolvedReferences { references } => {
-            let violations = references.iter().map(|unresolved| {
-                let reference = &unresolved.reference;
-                let what = format!("{} names {}", reference.field, reference.target);
-                (unresolved.source.as_str(), what)
-            });
+            let violations = references.iter();
+            let violations = violations.map(|it| (it.source.as_str(), it.in_words()));
             precondition(Reason::UnresolvedReferences, message, violations)
         }
         Refusal::MissingEvidence { names } => {

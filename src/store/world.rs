@@ -56,7 +56,19 @@ async fn fill(
     }
     if !wanted.revisions.is_empty() {
         let pins: Vec<_> = wanted.revisions.iter().collect();
-        world.revisions.extend(revisions(connection, &pins).await?);
+        for (pin, body, is_readable) in revisions(connection, &pins).await? {
+            world.readable.extend(is_readable.then(|| pin.clone()));
+            world.revisions.insert(pin, body);
+        }
+    }
+    if !wanted.published.is_empty() {
+        let names: Vec<_> = wanted.published.iter().map(ToString::to_string).collect();
+        for (pin, body) in published(connection, &names).await? {
+            let known = world.published.entry(pin.0.clone()).or_default();
+            known.push(pin.1);
+            world.readable.insert(pin.clone());
+            world.revisions.insert(pin, body);
+        }
     }
     if !wanted.keys.is_empty() {
         let keys: Vec<_> = wanted.keys.iter().copied().collect();
@@ -153,14 +165,16 @@ async fn standings(
 async fn revisions(
     connection: &mut PgConnection,
     pins: &[&(Name, i64)],
-) -> Result<Vec<((Name, i64), Body)>, Error> {
+) -> Result<Vec<((Name, i64), Body, bool)>, Error> {
     let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
     let numbers: Vec<_> = pins.iter().map(|(_, revision)| *revision).collect();
     let rows = sqlx::query!(
-        r#"SELECT changes.name, changes.kind, wanted.revision AS "revision!", changes.content
+        r#"SELECT changes.name, changes.kind, wanted.revision AS "revision!", changes.content,
+                  changes.revision = wanted.revision AND changes.wire_sequence IS NOT NULL
+                      AND changes.state = 'published' AS "is_readable!"
            FROM unnest($1::text[], $2::bigint[]) AS wanted (name, revision)
            JOIN LATERAL (
-               SELECT name, kind, revision, content
+               SELECT name, kind, revision, content, wire_sequence, state
                FROM changes
                WHERE changes.name = wanted.name
                    AND (changes.revision = wanted.revision OR wanted.revision BETWEEN 1 AND changes.revision)
@@ -173,6 +187,32 @@ async fn revisions(
                OR NOT EXISTS (SELECT FROM changes AS older WHERE older.name = changes.name AND older.revision < changes.revision)"#,
         &names,
         &numbers,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let body = body(&row.name, &row.kind, &row.content)?;
+        Ok(((name(&row.name)?, row.revision), body, row.is_readable))
+    });
+    rows.collect()
+}
+
+/// The first and the newest revision of each that readers can read, ascending; of what was erased, none.
+async fn published(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<Vec<((Name, i64), Body)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT changes.name, changes.kind, changes.revision, changes.content
+           FROM unnest($1::text[]) AS wanted (name)
+           CROSS JOIN LATERAL (
+               SELECT min(revision) AS first, max(revision) AS newest
+               FROM changes
+               WHERE changes.name = wanted.name AND wire_sequence IS NOT NULL AND state = 'published' AND meta <> ''
+           ) AS ends
+           JOIN changes ON changes.name = wanted.name AND changes.revision IN (ends.first, ends.newest)
+           ORDER BY changes.name, changes.revision"#,
+        names,
     )
     .fetch_all(connection)
     .await?;

@@ -98,7 +98,16 @@ pub async fn import_gold(server: &str) -> Done {
 
 /// The gold file as records in proto-JSON, without what the service sets.
 pub fn gold_documents() -> Vec<Value> {
-    let bundle: Map<String, Value> = serde_json::from_str(GOLD).unwrap();
+    documents(GOLD)
+}
+
+/// The same as readers see them: the article's second revision is the one that was published.
+pub fn gold_as_read() -> Vec<Value> {
+    documents(&GOLD.replace(r#""articleRevision": "1""#, r#""articleRevision": "2""#))
+}
+
+fn documents(bundle: &str) -> Vec<Value> {
+    let bundle: Map<String, Value> = serde_json::from_str(bundle).unwrap();
     let kinds = [
         ("articles", "article"),
         ("actors", "actor"),

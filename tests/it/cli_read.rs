@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use crate::{
-    cli::{actor, dateline, dateline_reading, gold_documents, import_gold, name, without_meta},
+    cli::{
+        actor, dateline, dateline_reading, gold_as_read, gold_documents, import_gold, name,
+        without_meta,
+    },
     rig::site,
 };
 
@@ -11,7 +14,7 @@ use crate::{
 async fn get_prints_every_gold_record_as_it_was_imported() {
     let site = site().await;
     import_gold(&site.address).await;
-    let gold = gold_documents();
+    let gold = gold_as_read();
     let names: Vec<_> = gold.iter().map(name).collect();
     let mut arguments = vec!["get", "-o", "json"];
     arguments.extend(names.iter().map(String::as_str));

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Done, actor, dateline, dateline_reading, gold_documents, name, without_meta},
+    cli::{Done, actor, dateline, dateline_reading, gold_as_read, name, without_meta},
     rig::{PATIENCE, Site, site},
 };
 
@@ -102,7 +102,7 @@ async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
     assert_eq!(words(done.stdout.lines().next().unwrap())[1], "published");
     let wire = run(&site, &["list", "-o", "ndjson"]).await.ok();
     let mut wire: Vec<_> = wire.lines().into_iter().map(without_meta).collect();
-    let mut gold = gold_documents();
+    let mut gold = gold_as_read();
     wire.sort_by_key(name);
     gold.sort_by_key(name);
     assert_eq!(wire, gold);

@@ -9,7 +9,9 @@ use dateline::{
     },
 };
 
-use crate::rig::{GOLD, PATIENCE, Site, bare, create_all, gold, meta, name, site};
+use crate::rig::{
+    GOLD, PATIENCE, Site, bare, create_all, gold, gold_as_published, meta, name, site,
+};
 
 /// Creates and publishes the gold records; answers with what publishing answered.
 pub async fn publish_gold(site: &Site) -> Vec<Record> {
@@ -81,7 +83,7 @@ async fn w5_the_gold_records_go_in_as_one_commit_and_come_out_as_one_batch() {
         1
     );
     assert!(changes[46].last_in_batch);
-    for (change, sent) in changes.iter().zip(gold()) {
+    for (change, sent) in changes.iter().zip(gold_as_published()) {
         let received = change.record.as_ref().unwrap();
         assert_eq!(bare(received), bare(&sent));
         assert_eq!(meta(received).sequence, change.sequence);
@@ -95,7 +97,7 @@ async fn gold_records_read_back_value_for_value_by_get_and_list() {
     let site = site().await;
     publish_gold(&site).await;
     let mut client = site.client.clone();
-    for sent in gold() {
+    for sent in gold_as_published() {
         let request = GetRecordRequest {
             name: name(&sent).to_owned(),
             ..GetRecordRequest::default()
@@ -130,7 +132,7 @@ async fn gold_records_read_back_value_for_value_by_get_and_list() {
             break;
         }
     }
-    let mut expected = gold();
+    let mut expected = gold_as_published();
     expected.sort_by(|left, right| name(left).cmp(name(right)));
     assert_eq!(
         listed.iter().map(bare).collect::<Vec<_>>(),

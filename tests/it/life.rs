@@ -12,6 +12,7 @@ mod masks;
 mod merges;
 mod names;
 mod past;
+mod pins;
 mod purge;
 pub mod records;
 mod references;

@@ -189,6 +189,21 @@ pub fn gold() -> Vec<Record> {
     Vec::from(json::read::<Bundle>(GOLD).unwrap())
 }
 
+/// The gold records as readers see them: their evidence cites the revision of the article that was published.
+pub fn gold_as_published() -> Vec<Record> {
+    gold().iter().map(repinned).collect()
+}
+
+/// The same record with evidence that cites articles as they were published: at their second revision.
+pub fn repinned(record: &Record) -> Record {
+    let mut record = record.clone();
+    let evidence = record.kind.as_mut().and_then(Body::evidence_mut);
+    for entry in evidence.into_iter().flatten() {
+        entry.article_revision = 2;
+    }
+    record
+}
+
 /// A commit that creates records; the article gets its original.
 pub fn create_all(records: &[Record]) -> CommitRequest {
     let writes = records.iter().map(|record| {

@@ -110,6 +110,10 @@ impl Loading {
         let answer = self.client.load(request).await.map_err(Failure::from)?;
         self.records += count;
         self.shown.add(count);
+        for warning in &answer.warnings {
+            let (field, what) = (&warning.field, &warning.description);
+            say(format_args!("warning: {field}: {what}"));
+        }
         Ok(answer.loaded > 0)
     }
 

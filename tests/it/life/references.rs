@@ -278,7 +278,12 @@ async fn w9_a_merged_target_does_with_a_warning_when_it_is_written() {
     );
     assert_eq!(warning.records, ["actors/old-name", "actors/new-name"]);
     let answer = done(&site.client, vec![publish(&answer.records[0])]).await;
-    assert!(answer.warnings.is_empty(), "it was told before");
+    let reasons = answer.warnings.iter().map(|it| it.reason.as_str());
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        ["EVIDENCE_REPINNED"],
+        "the other was told before"
+    );
     let seen = look(&site.client, "events/pointing", View::Published)
         .await
         .unwrap();
@@ -289,12 +294,22 @@ async fn w9_a_merged_target_does_with_a_warning_when_it_is_written() {
 }
 
 #[tokio::test]
-async fn the_gold_bundle_comes_in_and_out_without_a_warning() {
+async fn the_gold_bundle_comes_in_and_out_with_no_warning_but_of_its_pins() {
     let site = site().await;
     let created = send(&site.client, create_all(&gold())).await.unwrap();
     assert_eq!((created.records.len(), created.warnings), (47, Vec::new()));
     let answer = done(&site.client, created.records.iter().map(publish).collect()).await;
-    assert_eq!((answer.records.len(), answer.warnings), (47, Vec::new()));
+    assert_eq!(answer.records.len(), 47);
+    let reasons: Vec<_> = answer
+        .warnings
+        .iter()
+        .map(|it| it.reason.as_str())
+        .collect();
+    assert_eq!(
+        reasons,
+        ["EVIDENCE_REPINNED"],
+        "all cite the draft of one article"
+    );
     let other = base().await;
     let _ = other;
     let fresh = crate::rig::site().await;
