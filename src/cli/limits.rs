@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
     access::Quotas,
-    server::{Limits, edge},
+    server::{Limits, budget, edge},
 };
 
 /// What clients may do.
@@ -97,6 +97,25 @@ pub(super) struct LimitsArgs {
     /// Open exports of all callers
     #[arg(long, env = "DATELINE_EXPORTS", default_value_t = 8, value_name = "N")]
     exports: usize,
+    /// Bytes of requests and answers that wait on one connection; further answers are made once some are taken
+    #[arg(long, env = "DATELINE_WAITING_BYTES_PER_CONNECTION", default_value_t = budget::Limits::default().connection, value_parser = waiting_bytes, value_name = "BYTES")]
+    waiting_bytes_per_connection: usize,
+    /// Bytes of requests and answers that wait by the same credentials
+    #[arg(long, env = "DATELINE_WAITING_BYTES_PER_IDENTITY", default_value_t = budget::Limits::default().caller, value_parser = waiting_bytes, value_name = "BYTES")]
+    waiting_bytes_per_identity: usize,
+    /// Bytes of requests and answers that wait in all
+    #[arg(long, env = "DATELINE_WAITING_BYTES", default_value_t = budget::Limits::default().process, value_parser = waiting_bytes, value_name = "BYTES")]
+    waiting_bytes: usize,
+}
+
+/// A budget that holds at least the largest request and the largest answer.
+fn waiting_bytes(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 8 * 1024 * 1024;
+    match text.parse() {
+        Ok(bytes) if bytes >= LEAST => Ok(bytes),
+        Ok(_) => Err(format!("must be at least {LEAST}")),
+        Err(_) => Err("must be a number of bytes".to_owned()),
+    }
 }
 
 impl LimitsArgs {
@@ -121,6 +140,11 @@ impl LimitsArgs {
             },
             streams: self.streams,
             exports: self.exports,
+            waiting: budget::Limits {
+                connection: self.waiting_bytes_per_connection,
+                caller: self.waiting_bytes_per_identity,
+                process: self.waiting_bytes,
+            },
         }
     }
 

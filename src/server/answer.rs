@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{codec::Ready, read::Pieces};
+use super::{backpressure::has_room, codec::Ready, read::Pieces};
 use crate::{
     model::record::delimited_len,
     proto::v1::FieldDifference,
@@ -63,9 +63,10 @@ fn answer<T>(committed: &Committed, all: &[StoredRecord], omit_content: bool) ->
         Form::Whole
     };
     let forms = [wanted, Form::Meta];
-    let found = forms
-        .iter()
-        .find_map(|form| Some((*form, records(all, *form, room)?)));
+    let found = forms.iter().find_map(|form| {
+        let pieces = records(all, *form, room)?;
+        has_room(pieces.len() + rest.len()).then_some((*form, pieces))
+    });
     let (form, mut pieces) = found.unwrap_or_else(|| {
         let short = records(all, Form::Short, usize::MAX);
         (Form::Short, short.unwrap_or_default())

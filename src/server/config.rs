@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::edge;
+use super::{budget, edge};
 use crate::{
     access,
     store::{Settings, embedded},
@@ -60,6 +60,8 @@ pub struct Limits {
     pub streams: usize,
     /// Exports of all callers at once.
     pub exports: usize,
+    /// Bytes of requests and answers that wait.
+    pub waiting: budget::Limits,
     /// What connections may do.
     pub edge: edge::Limits,
 }
@@ -73,6 +75,7 @@ impl Default for Limits {
             streams_per_connection: 256,
             streams: 20_000,
             exports: 8,
+            waiting: budget::Limits::default(),
             edge: edge::Limits::default(),
         }
     }

@@ -144,6 +144,12 @@ impl Pieces {
         self.pieces.push(out.freeze());
     }
 
+    /// Bytes of all pieces.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
     /// Adds all of another's pieces.
     pub fn append(&mut self, other: Pieces) {
         self.pieces.extend(other.pieces);

@@ -12,6 +12,7 @@ use tower::Layer;
 
 use super::{
     admin_service::Admin,
+    backpressure::BackpressureLayer,
     config::{Config, Database, Limits},
     door::DoorLayer,
     dress::DressLayer,
@@ -303,7 +304,8 @@ impl Parts {
             deadline: limits.deadline,
         };
         let door = DoorLayer::new(gate, store.clone(), limits);
-        let service = dress.layer(door.layer(routes.prepare()));
+        let paced = BackpressureLayer::new(limits).layer(routes.prepare());
+        let service = dress.layer(door.layer(paced));
         let stopping = {
             let (stop, streams_stop) = (stop.clone(), streams_stop.clone());
             async move {

@@ -1,8 +1,8 @@
 //! W2, W4: every answer fits a client that has gRPC's default limit of 4 MiB. Each method of the schema is asked for as
 //! much as its limits allow, by clients that are not told of any limit; a method without a case fails.
 
-mod reads;
-mod stage;
+pub mod reads;
+pub mod stage;
 mod streams;
 mod writes;
 

@@ -9,6 +9,7 @@ mod processes;
 mod slow;
 mod talker;
 mod tls;
+mod unread;
 
 use std::sync::{
     Arc,

@@ -4,12 +4,12 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The other end of a connection; cheap to clone. Every request carries it among its extensions.
@@ -30,6 +30,7 @@ struct State {
     is_blocked: AtomicBool,
     verdict: AtomicU8,
     judged: Notify,
+    budget: OnceLock<Arc<Semaphore>>,
 }
 
 /// Why a connection is ended, mildest first: what is worse follows what is milder.
@@ -69,6 +70,7 @@ impl Peer {
             is_blocked: AtomicBool::new(false),
             verdict: AtomicU8::new(0),
             judged: Notify::new(),
+            budget: OnceLock::new(),
         }))
     }
 
@@ -89,6 +91,19 @@ impl Peer {
     #[must_use]
     pub fn going(&self) -> &CancellationToken {
         &self.0.going
+    }
+
+    /// What its calls may hold together, in units of which there are so many.
+    pub(in crate::server) fn budget(&self, units: usize) -> &Arc<Semaphore> {
+        self.0
+            .budget
+            .get_or_init(|| Arc::new(Semaphore::new(units)))
+    }
+
+    /// Counts a call as waiting for the peer, which has not taken what others of its calls were given.
+    pub(in crate::server) fn wait(&self) -> Waiting {
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(self.clone())
     }
 
     /// Calls that are open.
@@ -179,6 +194,16 @@ impl Peer {
             peer: self.clone(),
             is_waiting: false,
         }
+    }
+}
+
+/// A call that is not carried out before the peer has taken something.
+#[derive(Debug)]
+pub(in crate::server) struct Waiting(Peer);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,18 @@ use crate::{
     rig::{meta, name},
 };
 
+/// Tokens with the longest scopes.
+pub const TOKENS: &str = "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at)
+    SELECT lpad(number::text, 8, '0'), sha256(number::text::bytea), 'made', '{reader}',
+        array_fill('topic:' || repeat('x', 94), ARRAY[100]), now(), 'somebody', now() + interval '1 day'
+    FROM generate_series(1, 900) AS number";
+
+/// Entries of the largest batches.
+pub const AUDIT: &str = "INSERT INTO audit (at, author, credential, peer, method, outcome, names, types, revisions, details)
+    SELECT now(), 'somebody', 'none', '', 'Cascade', 'done', array_fill('articles/' || repeat('x', 63), ARRAY[5000]),
+        array_fill('retracted'::text, ARRAY[5000]), array_fill(3::bigint, ARRAY[5000]), ''
+    FROM generate_series(1, 20) AS number";
+
 /// Records by name and as lists.
 pub async fn records(stage: &mut Stage, articles: &[Record]) {
     let request = GetRecordRequest {
@@ -125,11 +137,7 @@ pub async fn history(stage: &mut Stage) {
 
 /// Tokens with the longest scopes, and an audit of the largest batches.
 pub async fn lists_of_operators(stage: &mut Stage) {
-    let tokens = "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at)
-        SELECT lpad(number::text, 8, '0'), sha256(number::text::bytea), 'made', '{reader}',
-            array_fill('topic:' || repeat('x', 94), ARRAY[100]), now(), 'somebody', now() + interval '1 day'
-        FROM generate_series(1, 900) AS number";
-    behind(&stage.site.url, tokens).await;
+    behind(&stage.site.url, TOKENS).await;
     let mut request = ListTokensRequest::default();
     let mut ids = Vec::new();
     loop {
@@ -144,11 +152,7 @@ pub async fn lists_of_operators(stage: &mut Stage) {
     assert_eq!(ids.len(), 900);
     assert_eq!(BTreeSet::from_iter(&ids).len(), 900, "each once");
 
-    let audit = "INSERT INTO audit (at, author, credential, peer, method, outcome, names, types, revisions, details)
-        SELECT now(), 'somebody', 'none', '', 'Cascade', 'done', array_fill('articles/' || repeat('x', 63), ARRAY[5000]),
-            array_fill('retracted'::text, ARRAY[5000]), array_fill(3::bigint, ARRAY[5000]), ''
-        FROM generate_series(1, 20) AS number";
-    behind(&stage.site.url, audit).await;
+    behind(&stage.site.url, AUDIT).await;
     let mut request = ListAuditEntriesRequest {
         page_size: 1000,
         method: "Cascade".to_owned(),

@@ -15,7 +15,7 @@ mod framing;
 mod histories;
 mod loads;
 mod names;
-mod raw;
+pub mod raw;
 mod reads;
 mod requests;
 mod starts;

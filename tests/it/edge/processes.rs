@@ -21,7 +21,11 @@ const URI: &str = "spiffe://dateline.example/somebody";
 const DNS: &str = "somebody.example";
 
 async fn serve(arguments: &[&str]) -> Process {
-    Process::start(command(PROGRAM, arguments, &database().await)).await
+    serve_on(&database().await, arguments).await
+}
+
+pub async fn serve_on(url: &str, arguments: &[&str]) -> Process {
+    Process::start(command(PROGRAM, arguments, url)).await
 }
 
 fn command(program: &str, arguments: &[&str], url: &str) -> Command {

@@ -1,0 +1,483 @@
+//! Answers are produced no faster than they are taken. A call runs when there is room for its answer among those that wait
+//! (see [`super::budget`]), and its reservation lives in the bytes of the answer until the socket has taken them. Streams
+//! are bounded by themselves.
+//!
+//! Nothing that is done is ever refused for want of room: a write whose content finds none is answered without it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, request::Parts};
+use http_body::{Body as _, Frame};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::{
+    answer::MAX_ANSWER_BYTES,
+    budget::{Budgets, CallBudget, Reservation},
+    config,
+    deadline::in_time,
+    door::Admitted,
+    edge::Peer,
+    status::{self, Reason},
+};
+
+/// Answers up to this size wait without a reservation: the calls of a connection are counted anyway.
+const SMALL_ANSWER_BYTES: usize = 16 * 1024;
+/// Requests up to this size are read without a reservation.
+const SMALL_REQUEST_BYTES: usize = 64 * 1024;
+/// Largest answer with one record.
+const RECORD_BYTES: usize = MAX_ANSWER_BYTES;
+/// Bytes of requests that are carried out at once, decoded and on their way through the committer.
+const WORK_BYTES: usize = 16 * 1024 * 1024;
+/// A small request to move many records works on this many times its bytes …
+const WORK_PER_BYTE: usize = 32;
+/// … and on no more than a quarter of what is carried out at once.
+const MOST_WORK_BYTES: usize = WORK_BYTES / 4;
+/// What precedes a message in gRPC: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+
+/// How a call is paced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// It streams, or is none of ours: not at all.
+    Free,
+    /// Its answer is small.
+    Small,
+    /// It reads one record, which is small as a rule: read first, and again once there is room, if it was not.
+    ReadOne,
+    /// It reads as much as an answer holds.
+    ReadMany,
+    /// It writes one record.
+    WriteOne,
+    /// It writes many.
+    WriteMany,
+}
+
+fn pace(path: &str) -> Pace {
+    let Some(method) = path
+        .strip_prefix("/dateline.v1.")
+        .and_then(|path| path.split('/').nth(1))
+    else {
+        return Pace::Free;
+    };
+    match method {
+        "Watch" | "Export" => Pace::Free,
+        "GetFeed" | "CompactFeed" | "ForkFeed" | "CreateToken" | "UpdateToken" | "RevokeToken" => {
+            Pace::Small
+        }
+        "GetRecord" => Pace::ReadOne,
+        "CreateRecord" | "UpdateRecord" | "DeleteRecord" | "CorrectRecord" | "RestoreRecord" => {
+            Pace::WriteOne
+        }
+        "Commit" | "SubmitRecords" | "SendBackRecords" | "PublishRecords" | "RetractRecords"
+        | "MergeRecord" | "UnmergeRecord" | "PurgeRecord" | "LoadRecords" => Pace::WriteMany,
+        // Lists, and whatever comes to be: the most careful way.
+        _ => Pace::ReadMany,
+    }
+}
+
+/// Makes [`Backpressure`].
+#[derive(Debug, Clone)]
+pub struct BackpressureLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    budgets: Budgets,
+    work: Arc<Semaphore>,
+    /// Largest request of any method.
+    message_bytes: usize,
+}
+
+impl BackpressureLayer {
+    /// A layer with budgets of its own.
+    #[must_use]
+    pub fn new(limits: &config::Limits) -> Self {
+        let shared = Shared {
+            budgets: Budgets::new(limits.waiting),
+            work: Arc::new(Semaphore::new(WORK_BYTES)),
+            message_bytes: limits.message_bytes.max(limits.batch_bytes),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl<S> Layer<S> for BackpressureLayer {
+    type Service = Backpressure<S>;
+
+    fn layer(&self, inner: S) -> Backpressure<S> {
+        Backpressure {
+            inner,
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+/// What is asked.
+trait Asked:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
+{
+}
+
+impl<S> Asked for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+{
+}
+
+/// Paces the calls of a service.
+#[derive(Debug, Clone)]
+pub struct Backpressure<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Backpressure<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Routers are always ready; readiness of the clone below is awaited inside the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let (inner, shared) = (self.inner.clone(), self.shared.clone());
+        Box::pin(async move {
+            let pace = pace(request.uri().path());
+            let admitted = request.extensions().get::<Admitted>();
+            let Some(admitted) = admitted.filter(|_| pace != Pace::Free) else {
+                return tower::ServiceExt::oneshot(inner, request).await;
+            };
+            let peer = request.extensions().get::<Peer>();
+            let budget = shared.budgets.of(peer, admitted.caller());
+            let paced = Paced {
+                pace,
+                shared,
+                call: Arc::new(Call {
+                    budget,
+                    held: Mutex::default(),
+                }),
+            };
+            Ok(paced
+                .run(inner, request)
+                .await
+                .unwrap_or_else(Status::into_http))
+        })
+    }
+}
+
+tokio::task_local! {
+    static CALL: Arc<Call>;
+}
+
+/// The call that is carried out, and what it may hold.
+#[derive(Debug)]
+struct Call {
+    budget: CallBudget,
+    held: Mutex<Reservation>,
+}
+
+impl Call {
+    fn held(&self) -> std::sync::MutexGuard<'_, Reservation> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to what is held until there is room for an answer of so many bytes, if that can be had now.
+    fn try_fit(&self, bytes: usize) -> bool {
+        let mut held = self.held();
+        let missing = bytes.saturating_sub(held.bytes());
+        if bytes <= SMALL_ANSWER_BYTES || missing == 0 {
+            return true;
+        }
+        match self.budget.try_reserve(missing) {
+            Some(more) => {
+                held.add(more);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Whether there is room for an answer of so many bytes. If so, it is this call's.
+pub(super) fn has_room(bytes: usize) -> bool {
+    CALL.try_with(|call| call.try_fit(bytes)).unwrap_or(true)
+}
+
+struct Paced {
+    pace: Pace,
+    shared: Arc<Shared>,
+    call: Arc<Call>,
+}
+
+/// A request's message, as far as it was read.
+enum Message {
+    /// All of it, with its prefix.
+    Whole(Bytes),
+    /// What the framework refuses, as far as it came, and the rest.
+    Other(Bytes, Body),
+}
+
+impl Paced {
+    async fn run<S>(self, inner: S, request: Request<Body>) -> Result<Response<Body>, Status>
+    where
+        S: Asked,
+    {
+        let (parts, body) = request.into_parts();
+        let message = match self.read(body).await? {
+            Message::Whole(message) => message,
+            Message::Other(begun, rest) => {
+                let body = Body::new(Chained {
+                    first: Some(begun),
+                    rest,
+                });
+                return Ok(self.ask(inner, parts, body).await);
+            }
+        };
+        let _work = self.begin(message.len()).await?;
+        let again = (self.pace == Pace::ReadOne).then(|| (parts.clone(), message.clone()));
+        let answer = self.ask(inner.clone(), parts, whole(message)).await;
+        let answered = Answered::of(answer).await;
+        match again {
+            Some((parts, message)) if !self.call.try_fit(answered.bytes.len()) => {
+                // It waits without the answer, and reads it again when there is room.
+                let bytes = answered.bytes.len();
+                drop(answered);
+                self.wait(bytes).await?;
+                let answer = self.ask(inner, parts, whole(message)).await;
+                Ok(Answered::of(answer).await.holding(&self.call))
+            }
+            _ => Ok(answered.holding(&self.call)),
+        }
+    }
+
+    async fn ask(&self, inner: impl Asked, parts: Parts, body: Body) -> Response<Body> {
+        let request = Request::from_parts(parts, body);
+        let asked = tower::ServiceExt::oneshot(inner, request);
+        match CALL.scope(self.call.clone(), asked).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Waits until there is room for so many bytes.
+    async fn wait(&self, bytes: usize) -> Result<(), Status> {
+        let missing = bytes.saturating_sub(self.call.held().bytes());
+        let Some(more) = in_time(self.call.budget.reserve(missing)).await else {
+            return Err(no_room(
+                "there was no room for the answer before the deadline",
+            ));
+        };
+        self.call.held().add(more);
+        Ok(())
+    }
+
+    /// Waits until the call may be carried out: there is room for its answer, and for its work.
+    async fn begin(&self, message: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
+        match self.pace {
+            Pace::ReadMany => self.wait(MAX_ANSWER_BYTES).await?,
+            Pace::ReadOne if self.call.budget.is_short() => self.wait(RECORD_BYTES).await?,
+            // Without content, an answer is a few times as large as the names that were sent.
+            Pace::WriteMany if message <= SMALL_REQUEST_BYTES => self.wait(8 * message).await?,
+            _ => {}
+        }
+        let bytes = match self.pace {
+            Pace::WriteOne => message,
+            Pace::WriteMany => message.max((message * WORK_PER_BYTE).min(MOST_WORK_BYTES)),
+            _ => return Ok(None),
+        };
+        let weight = u32::try_from(bytes.min(WORK_BYTES)).unwrap_or(u32::MAX);
+        let work = self.shared.work.clone().acquire_many_owned(weight);
+        match in_time(work).await {
+            Some(work) => Ok(work.ok()),
+            None => Err(no_room("other writes took too long")),
+        }
+    }
+
+    /// Reads a message. A large one is refused if there is no room for it: waiting would stop what others send on the
+    /// connection, and they might be those who have the room.
+    async fn read(&self, mut body: Body) -> Result<Message, Status> {
+        let mut read = BytesMut::new();
+        let mut length = None;
+        loop {
+            if length.is_none() && read.len() >= PREFIX_BYTES {
+                let message = (&read[1..PREFIX_BYTES]).get_u32() as usize;
+                if read[0] != 0 || message > self.shared.message_bytes {
+                    return Ok(Message::Other(read.freeze(), body));
+                }
+                let whole = PREFIX_BYTES + message;
+                self.admit(whole)?;
+                read.reserve(whole.saturating_sub(read.len()));
+                length = Some(whole);
+            }
+            if length.is_some_and(|length| read.len() >= length) {
+                return Ok(Message::Whole(read.freeze()));
+            }
+            match next_frame(&mut body).await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        read.put(data);
+                    }
+                }
+                // Cut short: the framework has words for it.
+                Some(Err(_)) | None => return Ok(Message::Other(read.freeze(), body)),
+            }
+        }
+    }
+
+    fn admit(&self, bytes: usize) -> Result<(), Status> {
+        if bytes <= SMALL_REQUEST_BYTES {
+            return Ok(());
+        }
+        let room = self.call.budget.try_reserve(bytes);
+        let room = room.ok_or_else(|| no_room("there is no room for the request"))?;
+        self.call.held().add(room);
+        Ok(())
+    }
+}
+
+fn no_room(what: &str) -> Status {
+    let message = format!(
+        "{what}; take the answers that wait, make fewer calls at once, or try again later \
+         (--waiting-bytes of the server)"
+    );
+    status::limited(Reason::RateLimited, message)
+}
+
+async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, Status>> {
+    std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+}
+
+fn whole(message: Bytes) -> Body {
+    Body::new(Chained {
+        first: Some(message),
+        rest: Body::empty(),
+    })
+}
+
+/// Bytes that were read, and what follows them.
+struct Chained {
+    first: Option<Bytes>,
+    rest: Body,
+}
+
+impl http_body::Body for Chained {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.first.take().filter(|first| !first.is_empty()) {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+}
+
+/// An answer that was read to its end: the framework makes it piece by piece, from ready bytes.
+struct Answered {
+    response: Response<()>,
+    bytes: Bytes,
+    end: Option<Result<HeaderMap, Status>>,
+}
+
+impl Answered {
+    async fn of(response: Response<Body>) -> Self {
+        let (parts, mut body) = response.into_parts();
+        let (mut bytes, mut end) = (Bytes::new(), None);
+        while let Some(frame) = next_frame(&mut body).await {
+            match frame.map(Frame::into_data) {
+                Ok(Ok(data)) if bytes.is_empty() => bytes = data,
+                Ok(Ok(data)) => bytes = [bytes, data].concat().into(),
+                Ok(Err(frame)) => end = frame.into_trailers().ok().map(Ok),
+                Err(status) => end = Some(Err(status)),
+            }
+        }
+        Self {
+            response: Response::from_parts(parts, ()),
+            bytes,
+            end,
+        }
+    }
+
+    /// The answer, which holds what is reserved until its bytes are gone.
+    fn holding(self, call: &Call) -> Response<Body> {
+        let length = self.bytes.len();
+        let mut held = std::mem::take(&mut *call.held());
+        let bytes = if length <= SMALL_ANSWER_BYTES {
+            self.bytes
+        } else {
+            held.shrink(length);
+            Bytes::from_owner(Held {
+                bytes: self.bytes,
+                _reserved: held,
+            })
+        };
+        self.response.map(|()| {
+            Body::new(Ready {
+                data: (length > 0).then_some(bytes),
+                end: self.end,
+            })
+        })
+    }
+}
+
+/// Bytes with their reservation.
+struct Held {
+    bytes: Bytes,
+    _reserved: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// An answer's body, all of it there.
+struct Ready {
+    data: Option<Bytes>,
+    end: Option<Result<HeaderMap, Status>>,
+}
+
+impl http_body::Body for Ready {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let data = self.data.take().map(|data| Ok(Frame::data(data)));
+        let next = data.or_else(|| Some(self.end.take()?.map(Frame::trailers)));
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && self.end.is_none()
+    }
+}
