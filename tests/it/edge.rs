@@ -1,7 +1,7 @@
 //! The edge of the network: each limit bites, says so and hurts nobody else; TLS lets in whom it should.
 
 mod ages;
-mod certificates;
+pub mod certificates;
 mod connections;
 mod floods;
 mod papers;

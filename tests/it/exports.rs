@@ -1,6 +1,6 @@
 //! Taking the state home: the service, and what clients make of it.
 
-mod buckets;
+pub mod buckets;
 mod deltas;
 pub mod home;
 mod homes;

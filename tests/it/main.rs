@@ -31,6 +31,7 @@ mod crash;
 mod desk;
 mod desk_create;
 mod desk_edit;
+mod docs;
 mod edge;
 mod embedded;
 mod examples;

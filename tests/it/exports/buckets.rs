@@ -31,13 +31,13 @@ print('listening', url, flush=True)
 sys.stdin.read()
 ";
 
-struct Bucket {
+pub struct Bucket {
     url: String,
     _server: Child,
 }
 
 impl Bucket {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let python = tools::python(REQUIREMENTS).await;
         let python =
             python.expect("Python with the packages of tests/python/s3_requirements.txt is needed");
@@ -67,14 +67,20 @@ impl Bucket {
         }
     }
 
+    /// The environment by which it is reached.
+    pub fn variables(&self) -> [(&str, &str); 5] {
+        [
+            ("AWS_ENDPOINT", &self.url),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_REGION", "us-east-1"),
+        ]
+    }
+
     async fn dateline(&self, server: &str, arguments: &[&str]) -> Done {
         let mut command = program(server, arguments);
-        command
-            .env("AWS_ENDPOINT", &self.url)
-            .env("AWS_ALLOW_HTTP", "true")
-            .env("AWS_ACCESS_KEY_ID", "a")
-            .env("AWS_SECRET_ACCESS_KEY", "b")
-            .env("AWS_REGION", "us-east-1");
+        command.envs(self.variables());
         let output = tokio::time::timeout(PATIENCE, command.output()).await;
         let output = output.expect("it ends").unwrap();
         Done {

@@ -1,0 +1,203 @@
+//! A directory in which commands of a page are run by a shell, as somebody would who reads it.
+
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use nix::sys::signal::{Signal, killpg};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, Command},
+};
+
+use crate::{
+    process::{PATIENCE, pid},
+    rig::PROGRAM,
+};
+
+/// What a command left.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    /// Both of its outputs, as they come on a terminal.
+    pub output: String,
+}
+
+/// Where commands run.
+pub struct Shell {
+    pub directory: PathBuf,
+    /// `export` lines, before each command.
+    exports: Vec<String>,
+    /// Words of the pages, and what they are here: ports, ids, hosts.
+    pub stand_ins: Vec<(String, String)>,
+    /// A server that a page has started.
+    server: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Shell {
+    pub fn new(directory: PathBuf) -> Self {
+        let bin = directory.join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        std::os::unix::fs::symlink(PROGRAM, bin.join("dateline")).unwrap();
+        Self {
+            exports: vec![
+                format!("PATH={}:$PATH", bin.display()),
+                format!("HOME={}", directory.display()),
+            ],
+            directory,
+            stand_ins: Vec::new(),
+            server: None,
+        }
+    }
+
+    pub fn export(&mut self, variable: &str, value: &str) {
+        self.exports.push(format!("{variable}='{value}'"));
+    }
+
+    /// Puts this run's words in the place of the page's.
+    pub fn here(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (there, here) in &self.stand_ins {
+            text = text.replace(there, here);
+        }
+        text
+    }
+
+    /// Runs a command to its end; one that would run for ever until it has said something, and then Ctrl-C. A server stays
+    /// until the next one is started.
+    pub async fn run(&mut self, command: &str) -> Ran {
+        if let Some(export) = command.strip_prefix("export ") {
+            self.exports.push(export.to_owned());
+            return Ran {
+                code: Some(0),
+                output: String::new(),
+            };
+        }
+        if command.starts_with("dateline serve") {
+            self.stop_server().await;
+            let server = self.start(command);
+            server.says("serving address=").await;
+            self.server = Some(server);
+            return Ran {
+                code: Some(0),
+                output: String::new(),
+            };
+        }
+        let running = self.start(command);
+        if follows(command) {
+            self.until_something(&running, command).await;
+            running.interrupt();
+        }
+        running.end().await
+    }
+
+    pub async fn stop_server(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.interrupt();
+            let ran = server.end().await;
+            assert_eq!(ran.code, Some(0), "{}", ran.output);
+        }
+    }
+
+    fn start(&self, command: &str) -> Running {
+        let exports: String = self
+            .exports
+            .iter()
+            .map(|export| format!("export {export}\n"))
+            .collect();
+        let mut child = Command::new("bash")
+            .args(["-c", &format!("exec 2>&1\n{exports}{command}")])
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let output = Arc::new(Mutex::new(String::new()));
+        let kept = output.clone();
+        tokio::spawn(async move {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stdout.read(&mut bytes).await {
+                let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+                kept.lock().unwrap().push_str(&text);
+            }
+        });
+        Running { child, output }
+    }
+
+    /// Waits for the first output, which may go into a file; of a snapshot, for its end.
+    async fn until_something(&self, running: &Running, command: &str) {
+        let file = command
+            .split_once(">> ")
+            .map(|(_, rest)| self.directory.join(rest.split_whitespace().next().unwrap()));
+        let came = || {
+            let written = file
+                .as_ref()
+                .and_then(|file| std::fs::read_to_string(file).ok());
+            let output = written.unwrap_or_default() + &running.output.lock().unwrap();
+            if command.contains("--snapshot") {
+                output.contains("caughtUp") || output.contains("caught up")
+            } else {
+                !output.is_empty()
+            }
+        };
+        let waiting = async {
+            while !came() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{command}: nothing came");
+    }
+}
+
+/// True of a command that goes on until somebody stops it.
+fn follows(command: &str) -> bool {
+    command.starts_with("dateline watch") && !command.contains("--limit")
+        || command.contains("--schedule")
+}
+
+impl Running {
+    async fn says(&self, words: &str) {
+        let waiting = async {
+            while !self.output.lock().unwrap().contains(words) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{}", self.output.lock().unwrap());
+    }
+
+    fn interrupt(&self) {
+        if let Some(id) = self.child.id() {
+            killpg(pid(id), Signal::SIGINT).unwrap();
+        }
+    }
+
+    async fn end(mut self) -> Ran {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended
+            .unwrap_or_else(|_| panic!("it did not end: {}", self.output.lock().unwrap()))
+            .unwrap();
+        // What it wrote last may still be on its way.
+        while Arc::strong_count(&self.output) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let output = self.output.lock().unwrap().clone();
+        Ran {
+            code: status.code(),
+            output,
+        }
+    }
+}

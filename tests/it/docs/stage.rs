@@ -1,0 +1,184 @@
+//! The files and servers that the sections of the pages stand on.
+
+use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use dateline::{
+    client::Client,
+    proto::v1::{GetFeedRequest, View, record::Kind},
+};
+
+use tokio::task::JoinHandle;
+
+use super::shell::{Ran, Shell};
+use crate::{
+    cli::gold_documents,
+    edge::certificates::{Authority, Files},
+    exports::buckets::Bucket,
+    gold::publish_gold,
+    life::hands::{correct, done, look},
+    rig::{ARTICLE, GOLD, Site, database, scratch, site},
+};
+
+/// An item of a wire.
+const WIRE: &str = r#"{"uri": "https://wire.example/items/1", "standard": {"name": "ninjs", "version": "3.1"}, "type": "text",
+"version": "1", "pubStatus": "usable", "language": "en", "headlines": [{"value": "A port was opened"}],
+"bodies": [{"contentType": "text/plain", "value": "A port was opened in Sandvik."}]}"#;
+/// The record that changes where a page speaks of changes.
+const CHANGING: &str = "events/regional-cooperation";
+
+/// A section's shell, and the server that its commands find.
+pub struct Stage {
+    pub shell: Shell,
+    site: Site,
+    /// Where a section loads records into.
+    empty: Site,
+    _bucket: Option<Bucket>,
+    _directory: tempfile::TempDir,
+}
+
+/// Sections that begin with an empty server: there, editors make what the page shows.
+const EMPTY: [(&str, &str); 2] = [
+    ("README.md", "The desk"),
+    ("docs/imports.md", "Bringing records in"),
+];
+
+impl Stage {
+    pub async fn set(page: &str, section: &str, files: Vec<(&str, &str)>) -> Self {
+        let (keep, directory) = scratch();
+        let mut shell = Shell::new(directory.clone());
+        let (site, empty) = (site().await, site().await);
+        if !EMPTY.contains(&(page, section)) {
+            publish_gold(&site).await;
+        }
+        write_files(&directory);
+        for (name, text) in files {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+        let port = free_port();
+        let feed = feed_id(&site).await;
+        shell.stand_ins = [
+            ("dateline.example:7400", format!("localhost:{port}")),
+            ("0.0.0.0:7400", format!("127.0.0.1:{port}")),
+            ("127.0.0.1:7401", empty.address.clone()),
+            ("127.0.0.1:7400", site.address.clone()),
+            ("postgres://user@host/dateline", database().await),
+            ("76de0642", feed),
+        ]
+        .map(|(there, here)| (there.to_owned(), here))
+        .to_vec();
+        shell.export("DATELINE_SERVER", &site.address);
+        shell.export("DATELINE_LISTEN", "127.0.0.1:0");
+        shell.export("EDITOR", &editor(&directory));
+        if page == "docs/access.md" {
+            let authority = Authority::new();
+            Files(directory.clone()).server(&authority);
+            std::fs::write(directory.join("ca.pem"), &authority.pem).unwrap();
+            shell.export("DATELINE_CA", "ca.pem");
+        }
+        let bucket = if section == "Taking it home" {
+            let bucket = Bucket::open().await;
+            for (variable, value) in bucket.variables() {
+                shell.export(variable, value);
+            }
+            Some(bucket)
+        } else {
+            None
+        };
+        Self {
+            shell,
+            site,
+            empty,
+            _bucket: bucket,
+            _directory: keep,
+        }
+    }
+
+    /// Runs a command, after and beside what the page says of it: a notifier gets nothing but news, and the day after an
+    /// export there is some.
+    pub async fn run(&mut self, command: &str) -> Ran {
+        let mut corrections = None;
+        if command.contains("--consumer notifier") {
+            corrections = Some(self.keep_correcting());
+        } else if command.contains("--since latest") {
+            for count in 0..5 {
+                correct_once(&self.site.client, count).await;
+            }
+        }
+        let ran = self.shell.run(command).await;
+        if let Some(corrections) = corrections {
+            corrections.abort();
+            drop(corrections.await);
+        }
+        ran
+    }
+
+    fn keep_correcting(&self) -> JoinHandle<()> {
+        let client = self.site.client.clone();
+        tokio::spawn(async move {
+            for count in 0..100 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                correct_once(&client, count).await;
+            }
+        })
+    }
+
+    pub async fn strike(mut self) {
+        self.shell.stop_server().await;
+        self.site.stop().await;
+        self.empty.stop().await;
+    }
+}
+
+async fn correct_once(client: &Client, count: usize) {
+    let mut record = look(client, CHANGING, View::Desk)
+        .await
+        .expect("it is gold");
+    if let Some(Kind::Event(event)) = &mut record.kind {
+        event.summary = format!("An exercise, told for the {count}th time.");
+    }
+    done(client, vec![correct(&record, &["summary"], "Told again.")]).await;
+}
+
+async fn feed_id(site: &Site) -> String {
+    let request = GetFeedRequest {
+        view: View::Published.into(),
+        ..GetFeedRequest::default()
+    };
+    let mut client = site.client.clone();
+    let feed = client.feed.get_feed(request).await.unwrap().into_inner();
+    feed.feed[..8].to_owned()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The files that pages name.
+fn write_files(directory: &Path) {
+    let write = |name: &str, text: &[u8]| std::fs::write(directory.join(name), text).unwrap();
+    std::fs::create_dir(directory.join("seed")).unwrap();
+    write("seed/gold.json", GOLD.as_bytes());
+    write("seed/article.txt", ARTICLE.as_bytes());
+    write("story.txt", ARTICLE.as_bytes());
+    write("wire.json", WIRE.as_bytes());
+    let records = gold_documents();
+    let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
+    let packed = zstd::bulk::compress(lines.as_bytes(), 1).unwrap();
+    write("records.ndjson.zst", &packed);
+    let kazakhstan = records
+        .iter()
+        .find(|record| record["actor"]["name"] == "actors/kazakhstan")
+        .expect("it is gold");
+    write("kazakhstan.yaml", kazakhstan.to_string().as_bytes());
+}
+
+/// An editor that gives a name in full.
+fn editor(directory: &Path) -> String {
+    let script = directory.join("editor");
+    let change = r#"s/^( *)displayName: "?Kazakhstan"?$/\1displayName: Republic of Kazakhstan/"#;
+    let text = format!("#!/bin/sh\nsed -i -E '{change}' \"$1\"\n");
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script.display().to_string()
+}

@@ -1,0 +1,137 @@
+//! Names that pages mention outside of commands: flags, tests, benchmarks, reasons of errors.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use regex::Regex;
+
+use super::pages;
+use crate::{rig::PROGRAM, tools::path};
+
+/// Flags of other programs, and of flags that pages say do not exist.
+const OTHERS: [&str; 0] = [];
+
+fn text_of_pages() -> Vec<(String, String)> {
+    let others = ["README.md", "ARCHITECTURE.md", "THREAT-MODEL.md"];
+    let all = pages().into_iter().chain(others.map(str::to_owned));
+    all.map(|page| {
+        let text = fs::read_to_string(path(&page)).unwrap();
+        (page, text)
+    })
+    .collect()
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(PROGRAM).args(arguments).arg("--help").output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+/// Names below a heading of a help, such as `Commands:`.
+fn subcommands(help: &str) -> Vec<String> {
+    let Some((_, rest)) = help.split_once("\nCommands:\n") else {
+        return Vec::new();
+    };
+    let lines = rest.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter(|line| !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+fn every_help() -> String {
+    let mut all = help(&[]);
+    for command in subcommands(&all.clone()) {
+        let of_command = help(&[&command]);
+        for below in subcommands(&of_command) {
+            all += &help(&[&command, &below]);
+        }
+        all += &of_command;
+    }
+    all
+}
+
+#[test]
+fn every_flag_that_a_page_names_is_one() {
+    let flag = Regex::new(r"--[a-z][a-z0-9-]+").unwrap();
+    let code = Regex::new(r"`([^`\n]+)`").unwrap();
+    let help = every_help();
+    let known: BTreeSet<_> = flag.find_iter(&help).map(|found| found.as_str()).collect();
+    assert!(known.len() > 60, "{known:?}");
+    for (page, text) in text_of_pages() {
+        for code in code
+            .captures_iter(&text)
+            .map(|found| found.get(1).unwrap().as_str())
+        {
+            // Other programs have flags of their own.
+            if ["cargo", "npx", "--bench ", ".ci/", "pg_", "docker"]
+                .iter()
+                .any(|other| code.contains(other))
+            {
+                continue;
+            }
+            for flag in flag.find_iter(code) {
+                let flag = flag.as_str();
+                assert!(
+                    known.contains(flag) || OTHERS.contains(&flag),
+                    "{page}: {code:?}: no command has {flag}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_test_and_benchmark_that_a_page_names_is_one() {
+    let tests = Command::new(std::env::current_exe().unwrap())
+        .arg("--list")
+        .output();
+    let tests = String::from_utf8(tests.unwrap().stdout).unwrap();
+    let filter = Regex::new(r"cargo test --test it ([a-z_0-9:]+)").unwrap();
+    let bench = Regex::new(r"--bench ([a-z]+)").unwrap();
+    let mut checked = 0;
+    for (page, text) in text_of_pages() {
+        for found in filter.captures_iter(&text) {
+            assert!(
+                tests.contains(&found[1]),
+                "{page}: no test is called {}",
+                &found[1]
+            );
+            checked += 1;
+        }
+        for found in bench.captures_iter(&text) {
+            let file = format!("benches/{}.rs", &found[1]);
+            assert!(path(&file).exists(), "{page}: there is no {file}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "{checked}");
+}
+
+#[test]
+fn the_contract_lists_the_reasons_of_errors_and_no_others() {
+    let contract = fs::read_to_string(path("docs/contract.md")).unwrap();
+    let (_, table) = contract.split_once("## Errors").unwrap();
+    let table = table.split_once("\n## ").unwrap().0;
+    let source = fs::read_to_string(path("src/server/reason.rs")).unwrap();
+    let (_, source) = source.split_once("fn as_str").unwrap();
+    let reason = Regex::new(r#""([A-Z_]+)""#).unwrap();
+    let reasons: BTreeSet<_> = reason
+        .captures_iter(source)
+        .map(|found| found[1].to_owned())
+        .collect();
+    assert!(reasons.len() > 30, "{reasons:?}");
+    let word = Regex::new(r"`([A-Z]+_[A-Z_]+|INTERNAL)`").unwrap();
+    let listed: BTreeSet<_> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.matches('|').count() > 4)
+        .flat_map(|line| word.captures_iter(line.split('|').nth(3).unwrap()))
+        .map(|found| found[1].to_owned())
+        .collect();
+    let missing: Vec<_> = reasons.difference(&listed).collect();
+    let unknown: Vec<_> = listed.difference(&reasons).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "missing: {missing:?}, unknown: {unknown:?}"
+    );
+}
