@@ -138,9 +138,10 @@ impl Shell {
 
     /// Waits for the first output, which may go into a file; of a snapshot, for its end.
     async fn until_something(&self, running: &Running, command: &str) {
-        let file = command
-            .split_once(">> ")
-            .map(|(_, rest)| self.directory.join(rest.split_whitespace().next().unwrap()));
+        let file = command.split_once(">> ").map(|(_, rest)| {
+            let name = rest.split_whitespace().next().unwrap();
+            self.directory.join(name.trim_matches('\''))
+        });
         let came = || {
             let written = file
                 .as_ref()
@@ -166,6 +167,15 @@ impl Shell {
 fn follows(command: &str) -> bool {
     command.starts_with("dateline watch") && !command.contains("--limit")
         || command.contains("--schedule")
+}
+
+impl Drop for Running {
+    /// Ends what the shell has started too, where a test fails.
+    fn drop(&mut self) {
+        if let Some(id) = self.child.id() {
+            drop(killpg(pid(id), Signal::SIGKILL));
+        }
+    }
 }
 
 impl Running {
