@@ -173,7 +173,7 @@ impl Drop for Running {
     /// Ends what the shell has started too, where a test fails.
     fn drop(&mut self) {
         if let Some(id) = self.child.id() {
-            drop(killpg(pid(id), Signal::SIGKILL));
+            let _ = killpg(pid(id), Signal::SIGKILL);
         }
     }
 }
