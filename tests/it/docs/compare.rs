@@ -13,12 +13,11 @@ pub fn agree(shown: &[String], came: &str) -> bool {
 fn lines_agree(shown: &[Option<Regex>], came: &[String]) -> bool {
     match (shown.split_first(), came.split_first()) {
         (None, None) => true,
-        (None, Some(_)) => false,
         (Some((None, rest)), _) => (0..=came.len()).any(|skip| lines_agree(rest, &came[skip..])),
         (Some((Some(line), rest)), Some((first, others))) => {
             line.is_match(first) && lines_agree(rest, others)
         }
-        (Some((Some(_), _)), None) => false,
+        (None, Some(_)) | (Some((Some(_), _)), None) => false,
     }
 }
 

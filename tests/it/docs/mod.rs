@@ -21,8 +21,8 @@ const DATA: [&str; 5] = ["text", "json", "yaml", "sql", "python"];
 fn pages() -> Vec<String> {
     let entries = fs::read_dir(path("docs")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let pages = names.filter(|name| name.ends_with(".md"));
-    let mut pages: Vec<_> = pages.map(|name| format!("docs/{name}")).collect();
+    let pages = names.filter_map(|name| Some(format!("docs/{}.md", name.strip_suffix(".md")?)));
+    let mut pages: Vec<_> = pages.collect();
     pages.sort();
     pages
 }

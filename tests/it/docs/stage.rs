@@ -142,7 +142,6 @@ async fn correct_once(client: &Client, count: usize) {
 async fn feed_id(site: &Site) -> String {
     let request = GetFeedRequest {
         view: View::Published.into(),
-        ..GetFeedRequest::default()
     };
     let mut client = site.client.clone();
     let feed = client.feed.get_feed(request).await.unwrap().into_inner();
