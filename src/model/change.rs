@@ -149,11 +149,16 @@ pub struct Seen {
     pub citing: Vec<(Name, i64)>,
 }
 
-/// The instant that protobuf wrote; `None` if there is no such time.
+/// The instant that protobuf wrote; `None` if there is no such time, or it is not in the years 0001 to 9999 that
+/// protobuf has.
 #[must_use]
 pub fn instant(time: prost_types::Timestamp) -> Option<OffsetDateTime> {
-    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+    let nanos = u32::try_from(time.nanos).ok()?;
+    let second = OffsetDateTime::from_unix_timestamp(time.seconds).ok()?;
+    second
+        .replace_nanosecond(nanos)
+        .ok()
+        .filter(|at| at.year() >= 1)
 }
 
 /// The instant as protobuf writes it.

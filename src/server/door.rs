@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Methods that anybody may call: whether the server serves is no secret to its orchestrator.
-const OPEN: &str = "/grpc.health.v1.Health/";
+pub(super) const OPEN: &str = "/grpc.health.v1.Health/";
 const WATCH: &str = "/dateline.v1.FeedService/Watch";
 /// Refusals that are written down in a second.
 const NOTED: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);

@@ -228,9 +228,11 @@ fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Statu
             what,
         ));
     }
+    // The rules of the schema bound it, but not to the years that a clock or the database can tell. Before the year 1
+    // nothing was accepted: an age from there spares nothing.
     let max_age = time::Duration::new(max_age.seconds, max_age.nanos);
-    // An age from before there were years spares nothing.
-    Ok(OffsetDateTime::now_utc().checked_sub(max_age))
+    let since = OffsetDateTime::now_utc().checked_sub(max_age);
+    Ok(since.filter(|since| since.year() >= 1))
 }
 
 fn responses(

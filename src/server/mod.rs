@@ -28,6 +28,7 @@ mod read;
 mod reason;
 mod record_service;
 pub mod run;
+mod starting;
 pub mod status;
 mod sweeper;
 mod weigh;

@@ -1,13 +1,17 @@
-//! Start and stop. Start: database, schema, feeds, listener, in this order, so that who can connect is
-//! served. Stop: not serving any more, streams end with a cursor (F12), open calls finish or run into the
-//! grace, then the writer drains, and last the database stops.
+//! Start and stop. Start: listener, database, schema, feeds, in this order; until the feeds are open every call is
+//! answered with UNAVAILABLE and health with `NOT_SERVING` (`starting`). Stop: not serving any more, streams end with a
+//! cursor (F12), open calls finish or run into the grace, then the writer drains, and last the database stops.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
 use tower::Layer;
 
 use super::{
@@ -22,13 +26,14 @@ use super::{
     feed_service::{FeedServer, Feeds},
     first_token,
     record_service::Records,
+    starting::{Routed, Starting},
     sweeper,
 };
 use crate::{
     access::Gate,
     feed::Feed,
     proto::{
-        DESCRIPTOR_BYTES,
+        DESCRIPTOR_BYTES, DESCRIPTORS,
         servers::{
             admin_service_server::AdminServiceServer,
             editorial_service_server::EditorialServiceServer,
@@ -127,23 +132,53 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     if let Some(metrics) = config.metrics {
         super::metrics::serve(metrics)?;
     }
-    let (cluster, url) = open_database(config.database).await?;
-    let store = connect(&url, &config.store, &stop).await?;
-    if let Some(path) = &config.first_token_file {
-        first_token::provide(&store, path)
-            .await
-            .map_err(Error::Access)?;
-    }
-    let gate = Gate::open(store.clone(), config.access).await;
-    let gate = Arc::new(gate.map_err(Error::Access)?);
-    let parts = Parts::start(store, gate, config.checkpoint_interval, &stop).await?;
+    tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
+    let (health, health_service) = tonic_health::server::health_reporter();
+    set_health(&health, ServingStatus::NotServing).await;
+    let streams_stop = CancellationToken::new();
+    let (starting, started) = Starting::new(Routes::new(health_service.clone()).prepare());
+    let dress = DressLayer {
+        deadline: config.limits.deadline,
+    };
+    let edge = tokio::spawn(edge.serve(
+        dress.layer(starting),
+        streams_stop.clone(),
+        stopping(stop.clone(), streams_stop.clone(), health.clone()),
+    ));
+    let opened = async {
+        let (cluster, url) = open_database(config.database).await?;
+        let store = connect(&url, &config.store, &stop).await?;
+        if let Some(path) = &config.first_token_file {
+            first_token::provide(&store, path)
+                .await
+                .map_err(Error::Access)?;
+        }
+        let gate = Gate::open(store.clone(), config.access).await;
+        let gate = Arc::new(gate.map_err(Error::Access)?);
+        let parts = Parts::start(store, gate, config.checkpoint_interval, &stop).await?;
+        Ok((cluster, parts))
+    };
+    let (cluster, parts) = match opened.await {
+        Ok(opened) => opened,
+        Err(error) => {
+            edge.abort();
+            return Err(error);
+        }
+    };
+    started.with(parts.routes(
+        &config.limits,
+        config.reflection,
+        health_service,
+        &streams_stop,
+    ));
+    parts.report_health(health, stop.clone()).await;
     tracing::info!(%address, "serving");
     let grace = config.shutdown_grace;
-    let (limits, reflection) = (config.limits, config.reflection);
     let serving = tokio::spawn({
         let stop = stop.clone();
         async move {
-            parts.serve(edge, &limits, reflection, grace, stop).await;
+            until_served(edge, &stop, grace).await;
+            parts.end(grace).await;
             if let Some(cluster) = cluster {
                 cluster.stop().await?;
             }
@@ -156,6 +191,39 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         stop,
         serving,
     })
+}
+
+/// Announces the end when it has come: to health checks first, then to streams.
+async fn stopping(
+    stop: CancellationToken,
+    streams_stop: CancellationToken,
+    health: HealthReporter,
+) {
+    stop.cancelled().await;
+    tracing::info!("stopping: streams end with a cursor, open calls finish");
+    set_health(&health, ServingStatus::NotServing).await;
+    streams_stop.cancel();
+}
+
+/// Waits for the last connection to end, and after `stop` no longer than the grace.
+async fn until_served(
+    mut edge: tokio::task::JoinHandle<()>,
+    stop: &CancellationToken,
+    grace: Duration,
+) {
+    let deadline = async {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        _ = &mut edge => {}
+        () = deadline => {
+            tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
+            edge.abort();
+            // Cancelled or ended: either way its connections and services are gone.
+            drop(edge.await);
+        }
+    }
 }
 
 async fn open_database(database: Database) -> Result<(Option<embedded::Cluster>, String), Error> {
@@ -241,29 +309,15 @@ impl Parts {
         })
     }
 
-    async fn serve(
-        self,
-        edge: Edge,
+    /// Everything that is served, behind the door.
+    fn routes<H: Health>(
+        &self,
         limits: &Limits,
         reflection: bool,
-        grace: Duration,
-        stop: CancellationToken,
-    ) {
-        let Self {
-            store,
-            committer,
-            feed,
-            gate,
-            tasks,
-            tasks_stop,
-        } = self;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        tasks.spawn(report_health(
-            health.clone(),
-            store.clone(),
-            tasks_stop.clone(),
-        ));
-        let streams_stop = CancellationToken::new();
+        health_service: HealthServer<H>,
+        streams_stop: &CancellationToken,
+    ) -> Routed {
+        let (store, feed, committer) = (&self.store, &self.feed, &self.committer);
         let records = RecordServiceServer::new(Records {
             store: store.clone(),
             committer: committer.clone(),
@@ -276,15 +330,17 @@ impl Parts {
             committer: committer.clone(),
         })
         .max_decoding_message_size(limits.batch_bytes);
-        let editorial = EditorialServiceServer::new(Editorial { committer })
-            .max_decoding_message_size(limits.batch_bytes);
+        let editorial = EditorialServiceServer::new(Editorial {
+            committer: committer.clone(),
+        })
+        .max_decoding_message_size(limits.batch_bytes);
         let exports = ExportServiceServer::new(Exports {
             feed: feed.clone(),
             stop: streams_stop.clone(),
         })
         .max_decoding_message_size(limits.message_bytes);
         let feeds = Feeds {
-            feed,
+            feed: feed.clone(),
             store: store.clone(),
             stop: streams_stop.clone(),
         };
@@ -300,32 +356,32 @@ impl Parts {
         } else {
             routes
         };
-        let dress = DressLayer {
-            deadline: limits.deadline,
-        };
-        let door = DoorLayer::new(gate, store.clone(), limits);
         let paced = BackpressureLayer::new(limits).layer(routes.prepare());
-        let service = dress.layer(door.layer(paced));
-        let stopping = {
-            let (stop, streams_stop) = (stop.clone(), streams_stop.clone());
-            async move {
-                stop.cancelled().await;
-                tracing::info!("stopping: streams end with a cursor, open calls finish");
-                set_health(&health, ServingStatus::NotServing).await;
-                streams_stop.cancel();
-            }
-        };
-        let deadline = async {
-            stop.cancelled().await;
-            tokio::time::sleep(grace).await;
-        };
-        tokio::select! {
-            () = edge.serve(service, streams_stop, stopping) => {}
-            () = deadline => {
-                tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
-            }
+        DoorLayer::new(self.gate.clone(), store.clone(), limits).layer(paced)
+    }
+
+    /// Sets health once, before anybody is told that the server serves, and keeps it true until `stop`.
+    async fn report_health(&self, health: HealthReporter, stop: CancellationToken) {
+        let known = health_of(&self.store).await;
+        if !stop.is_cancelled() {
+            set_health(&health, known).await;
         }
-        // The services are gone, and with them every way into the committer: it ends when it has drained.
+        self.tasks
+            .spawn(report_health(health, self.store.clone(), known, stop));
+    }
+
+    /// Ends what runs behind the services, after the last call.
+    async fn end(self, grace: Duration) {
+        let Self {
+            store,
+            committer,
+            feed,
+            gate,
+            tasks,
+            tasks_stop,
+        } = self;
+        // With the services these are the last ways into the committer: it ends when it has drained.
+        drop((committer, feed, gate));
         tasks_stop.cancel();
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
@@ -352,36 +408,45 @@ fn with_reflection(routes: Routes) -> Routes {
     }
 }
 
+/// Sets the status of the server and of each of its services, by the schema: none can be forgotten.
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    for service in [
-        "",
-        "dateline.v1.RecordService",
-        "dateline.v1.EditorialService",
-        "dateline.v1.FeedService",
-        "dateline.v1.AdminService",
-    ] {
-        health.set_service_status(service, status).await;
+    health.set_service_status("", status).await;
+    let services = DESCRIPTORS.services();
+    for service in services.filter(|service| service.package_name() == "dateline.v1") {
+        health.set_service_status(service.full_name(), status).await;
     }
 }
 
-/// Health tells whether the database answers, for without it nothing does.
-async fn report_health(health: HealthReporter, store: Store, stop: CancellationToken) {
-    let mut known = None;
+/// The status by whether the database answers, for without it nothing does.
+async fn health_of(store: &Store) -> ServingStatus {
+    if store.ping().await.is_ok() {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    }
+}
+
+/// Follows the database until the server stops: what has been announced as going away is not called back.
+async fn report_health(
+    health: HealthReporter,
+    store: Store,
+    mut known: ServingStatus,
+    stop: CancellationToken,
+) {
     let looking = async {
         loop {
-            let status = if store.ping().await.is_ok() {
-                ServingStatus::Serving
-            } else {
-                ServingStatus::NotServing
-            };
-            if known != Some(status) {
-                set_health(&health, status).await;
-                known = Some(status);
-            }
             tokio::time::sleep(HEALTH_INTERVAL).await;
+            let status = health_of(&store).await;
+            // Between the answer and here the server may have begun to stop.
+            if known != status && !stop.is_cancelled() {
+                set_health(&health, status).await;
+                known = status;
+            }
         }
     };
     stop.run_until_cancelled(looking).await;
+    // Whatever was being set when the end came, this is set after it.
+    set_health(&health, ServingStatus::NotServing).await;
 }
 
 async fn housekeeping(store: Store, stop: CancellationToken) {

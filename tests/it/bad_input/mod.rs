@@ -9,6 +9,7 @@ mod batches;
 mod catalogue;
 mod cuts;
 mod exports;
+mod extremes;
 mod files;
 mod floods;
 mod framing;

@@ -3,7 +3,14 @@
 
 use std::{str::FromStr, time::Duration};
 
-use dateline::proto::v1::{GetRecordRequest, ListRecordsRequest};
+use dateline::{
+    client::Client,
+    proto::{
+        DESCRIPTORS,
+        v1::{GetRecordRequest, ListRecordsRequest, WatchRequest},
+    },
+    server,
+};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::{
@@ -11,7 +18,11 @@ use tokio::{
     net::{TcpListener, UnixStream},
     sync::watch,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use super::{actor, answer, assert_answer, assert_serves, record};
 use crate::{
@@ -208,6 +219,153 @@ async fn c3_a_server_whose_database_is_away_waits_says_so_and_serves_when_it_com
     let (_, address) = line.split_once("serving address=").unwrap();
     dateline(address.trim(), &["health"]).await.ok();
     child.kill().await.unwrap();
+}
+
+/// What health says of the server and of each service of the schema.
+async fn health_of(client: &Client) -> Vec<(String, ServingStatus)> {
+    let mut health = HealthClient::new(client.channel());
+    let services = DESCRIPTORS.services();
+    let ours = services.filter(|service| service.package_name() == "dateline.v1");
+    let ours = ours.map(|service| service.full_name().to_owned());
+    let mut all = Vec::new();
+    for service in std::iter::once(String::new()).chain(ours) {
+        let request = HealthCheckRequest {
+            service: service.clone(),
+        };
+        let answer = tokio::time::timeout(PATIENCE, health.check(request)).await;
+        let answer = answer.expect("health is answered").unwrap().into_inner();
+        all.push((service, answer.status()));
+    }
+    all
+}
+
+fn are_all(all: &[(String, ServingStatus)], status: ServingStatus) -> bool {
+    assert_eq!(all.len(), 6, "the server, and five services: {all:?}");
+    all.iter().all(|(_, told)| *told == status)
+}
+
+#[tokio::test]
+async fn c3_while_the_database_is_away_at_the_start_calls_are_answered_and_health_says_no() {
+    let gate = Gate::before(&database().await).await;
+    let mut settings = config(&gate.url);
+    settings.listen = free_address().await;
+    let address = settings.listen.to_string();
+    let meanwhile = async {
+        hands::until("it listens", async || {
+            Client::connect(&address).await.is_ok()
+        })
+        .await;
+        let client = Client::connect(&address).await.unwrap();
+        let told = health_of(&client).await;
+        assert!(are_all(&told, ServingStatus::NotServing), "{told:?}");
+        refused_while_away(client.clone()).await;
+        assert_eq!(dateline(&address, &["health"]).await.code, 4);
+        gate.open();
+        client
+    };
+    let (site, client) = tokio::join!(site_on(settings), meanwhile);
+    // By the same connection, and at once.
+    let told = health_of(&client).await;
+    assert!(are_all(&told, ServingStatus::Serving), "{told:?}");
+    let found = client.clone().records.get_record(nobody()).await;
+    assert_eq!(found.unwrap_err().code(), Code::NotFound);
+    site.stop().await;
+}
+
+/// Taken and given back, so that it is known before the server serves.
+async fn free_address() -> std::net::SocketAddr {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    port.local_addr().unwrap()
+}
+
+fn nobody() -> GetRecordRequest {
+    GetRecordRequest {
+        name: "actors/nobody".to_owned(),
+        ..GetRecordRequest::default()
+    }
+}
+
+/// A read, a write and a stream, all of which are answered at once.
+async fn refused_while_away(mut client: Client) {
+    let away = answer(
+        Code::Unavailable,
+        "STORE_UNAVAILABLE",
+        "the server is starting",
+    );
+    let calls = async {
+        let read = client.records.get_record(nobody()).await.map(drop);
+        let written = client.editorial.commit(create_all(&[])).await.map(drop);
+        let watched = client.feed.watch(WatchRequest::default()).await.map(drop);
+        [read, written, watched]
+    };
+    let calls = tokio::time::timeout(PATIENCE, calls).await;
+    for status in calls.expect("calls are answered").map(Result::unwrap_err) {
+        assert_answer("C3", &status, &away);
+        let details = tonic_types::StatusExt::get_error_details(&status);
+        assert!(details.retry_info().is_some(), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn c3_a_server_that_cannot_start_frees_its_address() {
+    let gate = Gate::before(&database().await).await;
+    let stop = CancellationToken::new();
+    let mut settings = config(&gate.url);
+    settings.listen = free_address().await;
+    let address = settings.listen;
+    let stopping = async {
+        hands::until("it listens", async || {
+            Client::connect(&address.to_string()).await.is_ok()
+        })
+        .await;
+        stop.cancel();
+    };
+    let starting = tokio::time::timeout(PATIENCE, server::start(settings, stop.clone()));
+    let (ended, ()) = tokio::join!(starting, stopping);
+    assert!(ended.expect("it gives up").is_err());
+    hands::until("the address is free", async || {
+        TcpListener::bind(address).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f12_health_is_not_called_back_while_a_server_drains() {
+    let gate = Gate::before(&database().await).await;
+    gate.open();
+    let stop = CancellationToken::new();
+    let mut settings = config(&gate.url);
+    settings.shutdown_grace = Duration::from_secs(20);
+    let running = server::start(settings, stop.clone()).await.unwrap();
+    let client = Client::connect(&running.address.to_string()).await.unwrap();
+    let mut health = HealthClient::new(client.channel());
+    let mut watched = health
+        .watch(HealthCheckRequest {
+            service: "dateline.v1.ExportService".to_owned(),
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let mut said = Vec::new();
+    said.push(watched.message().await.unwrap().unwrap().status());
+    // Away and back again, and once more while it drains: the open watch keeps its connection.
+    gate.shut();
+    said.push(watched.message().await.unwrap().unwrap().status());
+    gate.open();
+    said.push(watched.message().await.unwrap().unwrap().status());
+    stop.cancel();
+    said.push(watched.message().await.unwrap().unwrap().status());
+    gate.shut();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    gate.open();
+    let more = tokio::time::timeout(Duration::from_secs(4), watched.message()).await;
+    if let Ok(Ok(Some(more))) = more {
+        said.push(more.status());
+    }
+    use ServingStatus::{NotServing, Serving};
+    assert_eq!(said, [Serving, NotServing, Serving, NotServing]);
+    drop((watched, health, client));
+    running.wait().await.unwrap();
 }
 
 #[tokio::test]
