@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod export;
 pub mod feed;
+pub mod files;
 pub mod generate;
 pub mod model;
 pub mod proto;

@@ -34,7 +34,7 @@ impl Certificates {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let entries: HashMap<String, Entry> = serde_norway::from_str(text)?;
+        let entries: HashMap<String, Entry> = serde_saphyr::from_str(text)?;
         let known = entries.into_iter().map(|(name, entry)| {
             let grant = grant(&name, &entry).with_context(|| name.clone())?;
             Ok((name, grant))

@@ -3,12 +3,12 @@
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
-use comfy_table::Table;
 use prost_types::Timestamp;
 
 use super::{
     Server, json,
     output::{self, Format, change_word, printable, say},
+    table::Table,
     when,
 };
 use crate::{
@@ -33,11 +33,11 @@ pub(super) struct Args {
     /// Only this method, such as `Commit` or `RevokeToken`
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// At this time or later: 2026-08-01T06:00:00Z, or so long ago, -7d
+    /// At this time or later: 2026-08-01T06:00:00Z, a day in UTC such as 2026-08-01 or yesterday, or so long ago, -7d
     #[arg(long, value_name = "TIME", value_parser = when::parse_past, allow_hyphen_values = true)]
     since: Option<Timestamp>,
     /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = when::parse, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = when::parse_point, allow_hyphen_values = true)]
     until: Option<Timestamp>,
     /// Only what came after this entry: to add to an earlier output
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
@@ -105,9 +105,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
 
 fn table(entries: &[AuditEntry]) -> Table {
     let header = [
-        "NO", "WHEN", "WHO", "BY", "FROM", "WHAT", "OUTCOME", "RECORDS",
+        "NO", "WHEN", "WHO", "WHAT", "OUTCOME", "BY", "FROM", "RECORDS",
     ];
-    let mut table = output::table(&header);
+    let mut table = Table::new(&header);
     for entry in entries {
         let about = match entry.details.as_str() {
             "" => named(&entry.records),
@@ -117,10 +117,10 @@ fn table(entries: &[AuditEntry]) -> Table {
             entry.number.to_string(),
             entry.time.as_ref().map(when::shown).unwrap_or_default(),
             printable(&entry.author),
-            printable(&entry.credential),
-            entry.peer.clone(),
             entry.method.clone(),
             entry.outcome.clone(),
+            printable(&entry.credential),
+            entry.peer.clone(),
             printable(&about),
         ]);
     }

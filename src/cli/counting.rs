@@ -2,16 +2,36 @@
 //! elsewhere.
 
 use std::{
+    fmt,
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
-use super::output::say;
+use super::output::{say, stands_below};
 
 /// Between two lines where there is no terminal.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// A bar that leaves nothing on the screen, however the work ends; `{rate}` is whole records a second.
+pub(super) fn bar(length: Option<u64>, template: &str) -> ProgressBar {
+    let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = bar
+        .with_style(style.with_key("rate", rate))
+        .with_finish(ProgressFinish::AndClear);
+    stands_below(&bar);
+    bar
+}
+
+fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    // No more is lost than what is behind the point.
+    let whole = Duration::try_from_secs_f64(state.per_sec()).map_or(0, |rate| rate.as_secs());
+    // The line that it is written into takes everything.
+    let _ = write!(out, "{}/s", HumanCount(whole));
+}
 
 /// When something was begun, and when it was last told of.
 #[derive(Debug)]
@@ -57,19 +77,12 @@ pub(super) struct Counting {
 impl Counting {
     /// None yet, of so many if that is known.
     pub(super) fn new(expected: Option<u64>) -> Self {
-        let (bar, template) = match expected {
-            Some(records) => (
-                ProgressBar::new(records),
-                "{spinner} {human_pos} of {human_len} records {wide_bar} {per_sec}, {eta} left",
-            ),
-            None => (
-                ProgressBar::no_length(),
-                "{spinner} {human_pos} records, {per_sec}",
-            ),
+        let template = match expected {
+            Some(_) => "{spinner} {human_pos} of {human_len} records {wide_bar} {rate}, {eta} left",
+            None => "{spinner} {human_pos} records, {rate}",
         };
-        let style = ProgressStyle::with_template(template);
         Self {
-            bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+            bar: bar(expected, template),
             pace: Pace::begin(),
         }
     }

@@ -313,7 +313,8 @@ fn say_what_next(address: &str, data_dir: &Path) {
   {program} list{server} --kind event --actor actors/nato --from 2021-01-01 --to 2021-12-31
   {program} list{server} --kind actor --type person -o ndjson
   {program} watch{server} --from-beginning --kind relation
-  npx --yes @bufbuild/buf@1.75.0 curl --protocol grpc --http2-prior-knowledge -d '{{\"name\": \"actors/nato\"}}' \\
+  npx --yes @bufbuild/buf@1.75.0 curl --protocol grpc --http2-prior-knowledge \\
+    -d '{{\"name\": \"actors/nato\"}}' \\
     http://{address}/dateline.v1.RecordService/GetRecord"
     ));
     // Where the path is too long for a socket it lies elsewhere; then there is one suggestion less.

@@ -9,6 +9,7 @@ use super::{
     Server,
     confirm::{Question, confirm},
     output::{self, Format, say},
+    table::Table,
     when,
 };
 use crate::{
@@ -161,7 +162,7 @@ fn is_denied(error: &anyhow::Error) -> bool {
 
 fn print(shown: &[Shown]) -> Result<()> {
     use std::io::Write;
-    let mut table = output::table(&["VIEW", "HEAD", "EARLIEST", "KIND", "RECORDS", "DIGEST"]);
+    let mut table = Table::new(&["VIEW", "HEAD", "EARLIEST", "KIND", "RECORDS", "DIGEST"]);
     for view in shown {
         let (head, earliest) = (view.head_sequence, view.earliest_sequence);
         let start = [view.view.to_owned(), head.to_string(), earliest.to_string()];

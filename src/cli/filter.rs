@@ -13,13 +13,13 @@ use crate::proto::v1::{Kind, RecordFilter, State, View, record_filter::TimeRange
 )]
 pub struct Args {
     /// Kind of record
-    #[arg(long, value_enum, value_name = "KIND")]
+    #[arg(long, value_enum, value_name = "KIND", ignore_case = true)]
     kind: Vec<KindArg>,
     /// Type in lower case, such as person, `member_of` or meeting
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
     /// Editorial state
-    #[arg(long, value_enum, value_name = "STATE")]
+    #[arg(long, value_enum, value_name = "STATE", ignore_case = true)]
     state: Vec<StateArg>,
     /// Actor that the record names, such as actors/nato
     #[arg(long, value_name = "NAME")]
@@ -63,9 +63,11 @@ impl From<KindArg> for Kind {
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StateArg {
     Draft,
+    // As it is printed, too.
+    #[value(alias = "in_review", alias = "in review")]
     InReview,
     Embargoed,
     Published,
@@ -100,7 +102,7 @@ impl Args {
                 .iter()
                 .map(|kind| Kind::from(*kind).into())
                 .collect(),
-            types: self.types.clone(),
+            types: self.types.iter().map(|word| type_word(word)).collect(),
             states: self
                 .state
                 .iter()
@@ -113,6 +115,18 @@ impl Args {
             articles: self.article.clone(),
             time,
         }
+    }
+
+    /// What is asked for that no reader ever sees: an empty answer would look like one.
+    #[must_use]
+    pub fn misuse(&self, view: View) -> Option<String> {
+        let hidden = [StateArg::Draft, StateArg::InReview, StateArg::Embargoed];
+        let asked = self.state.iter().find(|state| hidden.contains(state));
+        let asked = asked.filter(|_| view != View::Desk)?.to_possible_value()?;
+        let state = asked.get_name();
+        Some(format!(
+            "--state {state}: readers never see such records; add --view desk"
+        ))
     }
 
     /// Tells a refused filter by its flags: `--region kz`, not `filter.regions[0]`.
@@ -146,6 +160,14 @@ impl Args {
             })
         })
     }
+}
+
+/// A type as filters write it, of one as the schema or a person does.
+fn type_word(word: &str) -> String {
+    let word = word.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    word.strip_prefix("type_")
+        .map(str::to_owned)
+        .unwrap_or(word)
 }
 
 /// Whose eyes to read with: a reader's, or those of the desk, which sees every record in every state.

@@ -2,7 +2,6 @@
 //! written in order; what waits to be written is bounded.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
     path::PathBuf,
     process::ExitCode,
@@ -12,11 +11,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use prost::Message;
 
-use super::json;
-use crate::generate::{DISPATCH, Records};
+use super::{INTERRUPTED, counting, json, signals::Signals};
+use crate::{
+    files,
+    generate::{DISPATCH, Records},
+};
 
 /// Records that are made in one go.
 const CHUNK: usize = 100 * DISPATCH;
@@ -46,29 +48,37 @@ enum Format {
     Protobuf,
 }
 
-/// Writes the records.
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
+/// Writes the records; a signal ends it, and leaves what is written.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let bar = progress_bar(args.records as u64);
+    let shown = bar.clone();
+    let mut signals = Signals::new()?;
+    let work = tokio::task::spawn_blocking(move || write_all(&args, &shown));
+    let done = tokio::select! {
+        done = work => Some(done?),
+        () = signals.next() => None,
+    };
+    bar.finish_and_clear();
+    done.unwrap_or(Ok(INTERRUPTED.into()))
+}
+
+fn write_all(args: &Args, bar: &ProgressBar) -> Result<ExitCode> {
     let context = || format!("cannot write {}", args.output.display());
     let mut out: Box<dyn Write> = if args.output.as_os_str() == "-" {
         Box::new(std::io::stdout().lock())
     } else {
-        Box::new(File::create(&args.output).with_context(context)?)
+        Box::new(files::create(&args.output).with_context(context)?)
     };
-    let bar = progress_bar(args.records as u64);
-    let written = write(args, &mut BufWriter::new(&mut out), &bar);
-    bar.finish_and_clear();
+    let written = write(args, &mut BufWriter::new(&mut out), bar);
     written.with_context(context)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn progress_bar(records: u64) -> ProgressBar {
-    let bar = ProgressBar::new(records);
-    let style = "{spinner} {human_pos}/{human_len} records {wide_bar} {per_sec} {eta}";
-    // A style that does not parse leaves the default one.
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
-    }
-    bar
+    counting::bar(
+        Some(records),
+        "{spinner} {human_pos}/{human_len} records {wide_bar} {rate} {eta}",
+    )
 }
 
 fn write(args: &Args, out: &mut impl Write, bar: &ProgressBar) -> Result<()> {

@@ -1,14 +1,22 @@
 //! Canonical proto-JSON, in and out, by the schema's own descriptors: what is read is checked strictly, and
 //! what a newer server sends is printed as far as it is known.
 
-use std::{collections::HashSet, fmt};
+use std::{cell::Cell, collections::HashSet, fmt};
 
 use prost::Message;
 use prost_reflect::{
     DeserializeOptions, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
 };
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::{self, DeserializeSeed, Deserializer};
 use serde_json::Value;
+
+use super::{
+    words::{self, Message as Words},
+    yaml,
+};
+
+/// Most values of one document that is read: several times what the schema allows in a record.
+const VALUES: usize = 100_000;
 
 /// Reads a message from JSON text; unknown fields are errors, and so are keys that stand twice: which of the
 /// two is meant is not for us to guess.
@@ -30,18 +38,53 @@ pub fn read_dynamic(
 ) -> Result<DynamicMessage, serde_json::Error> {
     check_keys(&mut serde_json::Deserializer::from_str(text))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let message = DynamicMessage::deserialize_with_options(descriptor, &mut json, &options)?;
+    let read = DynamicMessage::deserialize_with_options(descriptor.clone(), &mut json, &strict());
+    if read.as_ref().is_err_and(has_unknown_word) {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let value = Words(&descriptor).deserialize(&mut json)?;
+        json.end()?;
+        return DynamicMessage::deserialize_with_options(descriptor, value, &strict());
+    }
+    let message = read?;
     json.end()?;
     Ok(message)
 }
 
-/// Looks for keys that stand twice in one object.
+/// The same of YAML.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn read_yaml(text: &str, descriptor: MessageDescriptor) -> anyhow::Result<DynamicMessage> {
+    yaml::read(text, |yaml| check_keys(yaml))?;
+    let read = yaml::read(text, |yaml| {
+        DynamicMessage::deserialize_with_options(descriptor.clone(), yaml, &strict())
+    });
+    match read {
+        Err(error) if has_unknown_word(&error) => {
+            let value = yaml::read(text, |yaml| Words(&descriptor).deserialize(yaml))?;
+            let read = DynamicMessage::deserialize_with_options(descriptor, value, &strict());
+            Ok(read?)
+        }
+        read => read,
+    }
+}
+
+fn strict() -> DeserializeOptions {
+    DeserializeOptions::new().deny_unknown_fields(true)
+}
+
+/// A word that the schema spells in another way, or not at all: the second reading tells.
+fn has_unknown_word(error: &impl ToString) -> bool {
+    error.to_string().contains(words::UNKNOWN)
+}
+
+/// Looks for keys that stand twice in one object, and for more values than a record has.
 ///
 /// # Errors
 /// The key and, as far as the deserializer knows it, its place; or what else cannot be read.
 pub fn check_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    UniqueKeys::deserialize(deserializer).map(drop)
+    let left = Cell::new(VALUES);
+    UniqueKeys(&left).deserialize(deserializer)
 }
 
 /// An error in a text of one line, to follow the number of that line.
@@ -55,61 +98,87 @@ pub fn in_line(error: &serde_json::Error) -> String {
     }
 }
 
-/// JSON of which no object has a key twice; the values are thrown away.
-struct UniqueKeys;
+/// JSON of which no object has a key twice; the values are counted and thrown away.
+#[derive(Clone, Copy)]
+struct UniqueKeys<'a>(&'a Cell<usize>);
 
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(UniqueKeys)
+impl UniqueKeys<'_> {
+    fn count<E: de::Error>(self) -> Result<(), E> {
+        let left = self.0.get().checked_sub(1);
+        self.0.set(left.ok_or_else(|| {
+            E::custom(format!(
+                "has more values than any record, which are {VALUES} at most"
+            ))
+        })?);
+        Ok(())
     }
 }
 
-impl<'de> de::Visitor<'de> for UniqueKeys {
-    type Value = Self;
+impl<'de> DeserializeSeed<'de> for UniqueKeys<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for UniqueKeys<'_> {
+    type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("JSON")
+        out.write_str("a value")
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.count()?;
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             if seen.contains(&key) {
+                let key = yaml::shortened(&key);
                 return Err(de::Error::custom(format!("the key {key:?} stands twice")));
             }
             seen.insert(key);
-            map.next_value::<Self>()?;
+            map.next_value_seed(self)?;
         }
-        Ok(self)
+        Ok(())
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
-        while list.next_element::<Self>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.count()?;
+        while list.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.count()
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        self.count()
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        self.count()
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<(), E> {
+        self.count()
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<(), E> {
+        self.count()
     }
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.count()
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        self.count()
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.count()
     }
 }
 

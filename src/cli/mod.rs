@@ -27,13 +27,16 @@ mod serve;
 mod serve_access;
 mod signals;
 mod state_file;
+mod table;
 mod tls;
 mod token;
 mod verify;
 mod watch;
 mod when;
+mod words;
+mod yaml;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tonic::Code;
@@ -49,10 +52,16 @@ const NOT_FOUND: u8 = 3;
 /// Exit code when no server answers.
 const UNAVAILABLE: u8 = 4;
 
+/// Exit code after SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 /// Where a server listens and is looked for, unless told otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
 
-const EXIT_CODES: &str = "Exit codes:
+const EXIT_CODES: &str = "The flags that say how a server is reached (--server, --ca, --client-cert, --client-key, --token-file) stand before or
+behind the command.
+
+Exit codes:
   0  done
   1  not done: refused, different, or failed; stderr says why
   2  wrong usage
@@ -239,7 +248,7 @@ impl Server {
 
 /// Reads the command line and runs it.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(behind_the_command(std::env::args_os().collect()));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -254,6 +263,41 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => failed(&error),
     }
+}
+
+/// Flags that say how a server is reached, each with a value.
+const CONNECTION_FLAGS: [&str; 5] = [
+    "--server",
+    "--ca",
+    "--client-cert",
+    "--client-key",
+    "--token-file",
+];
+
+/// Moves the flags of a connection that stand before the command to the end, where every command that has a server takes
+/// them, and no other does.
+fn behind_the_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut end = 1;
+    while let Some(flag) = arguments.get(end).and_then(|flag| flag.to_str()) {
+        if CONNECTION_FLAGS.contains(&flag) {
+            end += 2;
+        } else if flag
+            .split_once('=')
+            .is_some_and(|(flag, _)| CONNECTION_FLAGS.contains(&flag))
+        {
+            end += 1;
+        } else {
+            break;
+        }
+    }
+    if end >= arguments.len() {
+        return arguments;
+    }
+    let flags: Vec<_> = arguments.drain(1..end).collect();
+    let last = arguments.iter().position(|argument| argument == "--");
+    let last = last.unwrap_or(arguments.len());
+    arguments.splice(last..last, flags);
+    arguments
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
@@ -285,7 +329,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Compact(args) => feed::compact(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Audit(args) => audit::run(args).await,
-        Command::Generate(args) => generate::run(&args),
+        Command::Generate(args) => generate::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {
             // By way of memory: the generator panics when whoever reads it has seen enough.
@@ -297,19 +341,26 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Reports flags that do not go together.
+fn misused(wrong: &str) -> ExitCode {
+    say_error(wrong);
+    USAGE.into()
+}
+
+fn say_error(text: &str) {
+    let red = anstyle::Style::new()
+        .fg_color(Some(anstyle::AnsiColor::Red.into()))
+        .bold();
+    output::say(format_args!("{red}error:{red:#} {}", output::lines(text)));
+}
+
 /// Tells what went wrong, and with which exit code.
 fn failed(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let red = anstyle::Style::new()
-        .fg_color(Some(anstyle::AnsiColor::Red.into()))
-        .bold();
-    output::say(format_args!(
-        "{red}error:{red:#} {}",
-        output::lines(&chain(error))
-    ));
+    say_error(&chain(error));
     match error.downcast_ref::<Failure>().map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),
@@ -334,4 +385,30 @@ fn chain(error: &anyhow::Error) -> String {
             before if before.ends_with(&cause) => told,
             before => format!("{before}: {cause}"),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind_the_command;
+
+    #[test]
+    fn flags_of_a_connection_may_stand_before_the_command() {
+        for (given, expected) in [
+            ("d list", "d list"),
+            (
+                "d --server a:1 list --limit 3",
+                "d list --limit 3 --server a:1",
+            ),
+            ("d --server=a:1 --ca f get x", "d get x --server=a:1 --ca f"),
+            ("d --server a:1 get -- x", "d get --server a:1 -- x"),
+            ("d --server a:1", "d --server a:1"),
+            ("d --server", "d --server"),
+            ("d --help", "d --help"),
+            ("d", "d"),
+        ] {
+            let given = given.split(' ').map(Into::into).collect();
+            let moved = behind_the_command(given).join(std::ffi::OsStr::new(" "));
+            assert_eq!(moved, expected);
+        }
+    }
 }

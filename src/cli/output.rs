@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::Result;
 use clap::ValueEnum;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets::UTF8_BORDERS_ONLY};
+use indicatif::{ProgressBar, WeakProgressBar};
 use serde::Serialize;
 
-use super::json;
+use super::{json, table::Table, yaml};
 use crate::proto::v1::{Record, State, change, record::Kind as Body};
 
 /// How data is printed: columns for people, one JSON document, one per line, or YAML.
@@ -28,9 +28,24 @@ pub enum Format {
     Yaml,
 }
 
-/// Says something on stderr. Nobody there to read it is no reason to fail.
+/// The bar that moves at the end of what is said.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Says something on stderr, above the bar if there is one. Nobody there to read it is no reason to fail.
 pub fn say(text: impl Display) {
-    drop(writeln!(anstream::stderr(), "{text}"));
+    let write = || drop(writeln!(anstream::stderr(), "{text}"));
+    let bar = BAR.lock().ok().and_then(|bar| bar.as_ref()?.upgrade());
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// What is said from now on stands above this bar.
+pub(super) fn stands_below(bar: &ProgressBar) {
+    if let Ok(mut current) = BAR.lock() {
+        *current = Some(bar.downgrade());
+    }
 }
 
 /// Warns of something on stderr.
@@ -123,8 +138,8 @@ pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) ->
         (Format::Table | Format::Json, all) => {
             writeln!(out, "{}", serde_json::to_string_pretty(all)?)?;
         }
-        (Format::Yaml, [only]) if single => write!(out, "{}", serde_norway::to_string(only)?)?,
-        (Format::Yaml, all) => write!(out, "{}", serde_norway::to_string(all)?)?,
+        (Format::Yaml, [only]) if single => write!(out, "{}", yaml::write(only)?)?,
+        (Format::Yaml, all) => write!(out, "{}", yaml::write(&all)?)?,
         (Format::Ndjson, all) => {
             for document in all {
                 writeln!(out, "{}", serde_json::to_string(document)?)?;
@@ -147,31 +162,12 @@ pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
-    let mut table = table(&["NAME", "STATE", "REV", "TYPE", "TITLE"]);
+    let mut table = Table::new(&["NAME", "STATE", "REV", "TYPE", "TITLE"]);
     for record in records {
         table.add_row(row(record));
     }
-    // A name that is broken in two cannot be copied.
-    if let Some(names) = table.column_mut(0) {
-        names.set_constraint(ColumnConstraint::ContentWidth);
-    }
     writeln!(anstream::stdout().lock(), "{table}")?;
     Ok(())
-}
-
-/// An empty table that fits the terminal, if there is one; what is no terminal gets lines of any length.
-pub fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header.iter().copied());
-    if let Some((terminal_size::Width(width), _)) =
-        terminal_size::terminal_size_of(std::io::stdout())
-    {
-        table.set_width(width);
-    }
-    table
 }
 
 fn row(record: &Record) -> [String; 5] {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::{
     NOT_FOUND, Server,
     filter::{self, ViewArg},
+    misused,
     output::{self, Format},
     place,
 };
@@ -129,6 +130,9 @@ async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Recor
 
 /// Prints records page by page; a table is printed at the end, so that its columns fit all rows.
 pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
+    if let Some(wrong) = args.filter.misuse(args.view.into()) {
+        return Ok(misused(&wrong));
+    }
     let mut client = args.server.connect().await?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let mut request = ListRecordsRequest {

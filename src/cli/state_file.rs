@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json;
-use crate::{client::Position, proto::v1::WatchRequest};
+use crate::{client::Position, files, proto::v1::WatchRequest};
+
+/// Longest state file: a cursor and a filter are short.
+const MOST: u64 = 1024 * 1024;
 
 /// What the file says.
 #[derive(Serialize, Deserialize)]
@@ -61,9 +64,9 @@ impl StateFile {
             filter: filter.unwrap_or_default(),
             position: Position::default(),
         };
-        let state = match fs::read_to_string(path) {
+        let state = match files::read(path, MOST) {
             Ok(text) => {
-                let state: State = serde_json::from_str(&text)
+                let state: State = serde_json::from_slice(&text)
                     .with_context(|| format!("{} is no state file", path.display()))?;
                 if (&state.view, &state.filter) != (&asked.view, &asked.filter) {
                     bail!(

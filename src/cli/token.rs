@@ -11,6 +11,7 @@ use super::{
     confirm::{Question, confirm},
     json,
     output::{self, Format, printable, say},
+    table::Table,
     when,
 };
 use crate::{
@@ -219,7 +220,7 @@ async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
         "LAST USED",
         "MADE BY",
     ];
-    let mut table = output::table(&header);
+    let mut table = Table::new(&header);
     for token in &tokens {
         let end = match &token.revoke_time {
             Some(time) => format!("revoked {}", time_of(Some(time))),

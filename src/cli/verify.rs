@@ -1,22 +1,29 @@
 //! `dateline verify`: that the log, the records and the digest of a server agree; or that a recorded stream is a true
 //! copy. Whatever differs is named. Holds names and hashes, not records.
 
-use std::{io::BufRead, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{BufRead, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::{
-    FAILED, Server,
+    FAILED, INTERRUPTED, Server, counting,
     export::{self, verify::is_export},
     feed,
     filter::ViewArg,
     json,
     output::{is_back, say, waits},
+    signals::Signals,
 };
 use crate::{
     client::{Client, Connection, Copy, Event, Failure, Subscriber},
+    files,
     proto::{
         DESCRIPTORS,
         v1::{
@@ -33,6 +40,8 @@ const PAGE: i32 = 1000;
 /// How often records that other people are changing are looked at again.
 const TRIES: u32 = 5;
 
+/// Longest line of a recorded stream.
+const LINE: u64 = 64 * 1024 * 1024;
 /// Pause before a server that lags is asked again.
 const BEHIND: Duration = Duration::from_millis(100);
 
@@ -55,14 +64,22 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let verifying = Verifying {
         server: args.server.connection(),
         view: args.view.into(),
-        bar: bar(),
+        bar: counting::bar(None, "{spinner} {msg}: {human_pos} ({rate})"),
     };
-    let differences = match &args.file {
-        Some(path) if is_export(path) => export::verify::run(path, &verifying.bar).await?,
-        Some(path) => verifying.file(path).await?,
-        None => verifying.server().await?,
+    let bar = verifying.bar.clone();
+    let mut signals = Signals::new()?;
+    // Reading may wait for stdin: a signal has to be heard beside it.
+    let work = tokio::spawn(async move { verifying.differences(args.file.as_deref()).await });
+    let differences = tokio::select! {
+        done = work => Some(done?),
+        () = signals.next() => None,
     };
-    verifying.bar.finish_and_clear();
+    bar.finish_and_clear();
+    let Some(differences) = differences else {
+        say("stopped before everything was compared");
+        return Ok(INTERRUPTED.into());
+    };
+    let differences = differences?;
     for (name, how) in differences.iter().take(NAMED) {
         say(format_args!("{name}: {how}"));
     }
@@ -77,12 +94,6 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     })
 }
 
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {msg}: {human_pos} ({per_sec})");
-    let bar = ProgressBar::no_length();
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-}
-
 type Differences = Vec<(String, String)>;
 
 struct Verifying {
@@ -92,6 +103,14 @@ struct Verifying {
 }
 
 impl Verifying {
+    async fn differences(&self, path: Option<&Path>) -> Result<Differences> {
+        match path {
+            Some(path) if is_export(path) => export::verify::run(path, &self.bar).await,
+            Some(path) => self.file(path).await,
+            None => self.server().await,
+        }
+    }
+
     /// The fold of the log against a snapshot, that against what lists return, and against the digest.
     async fn server(&self) -> Result<Differences> {
         let mut following = Following::begin(self).await?;
@@ -192,12 +211,12 @@ impl Verifying {
     }
 
     /// A recorded stream against the log at the sequence where it ends.
-    async fn file(&self, path: &std::path::Path) -> Result<Differences> {
-        let recorded = if path == std::path::Path::new("-") {
+    async fn file(&self, path: &Path) -> Result<Differences> {
+        let recorded = if path == Path::new("-") {
             read(std::io::stdin().lock(), &mut tell_cut)
         } else {
-            let file = std::fs::File::open(path);
-            let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+            let file = files::open(path);
+            let file = file.with_context(|| format!("cannot read {}", path.display()))?;
             read(std::io::BufReader::new(file), &mut tell_cut)
         };
         let (copy, at) = recorded.with_context(|| path.display().to_string())?;
@@ -297,8 +316,11 @@ pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<
     let mut line = String::new();
     for number in 1.. {
         line.clear();
-        if lines.read_line(&mut line)? == 0 {
+        if lines.by_ref().take(LINE).read_line(&mut line)? == 0 {
             break;
+        }
+        if line.len() as u64 == LINE {
+            bail!("line {number} is longer than any of `dateline watch`");
         }
         match recorded.read_line(line.trim()) {
             // A watcher that was killed may have been writing.

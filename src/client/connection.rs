@@ -9,6 +9,10 @@ use secrecy::SecretString;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::{Failure, bearer::Bearer};
+use crate::files;
+
+/// Longest file of a certificate, key or token.
+const MOST: u64 = 1024 * 1024;
 
 /// Longest wait for a server to answer at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -127,7 +131,7 @@ impl Connection {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
+    files::read(path, MOST)
         .map_err(|error| Failure::misused(&format!("cannot read {}: {error}", path.display())))
 }
 

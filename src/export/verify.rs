@@ -34,7 +34,7 @@ pub struct Findings {
 /// When it has no manifest, or cannot be read.
 pub async fn verify(
     from: &Destination,
-    told: &mut dyn FnMut(&FileEntry),
+    told: &mut (dyn FnMut(&FileEntry) + Send),
 ) -> Result<(Manifest, Findings), Error> {
     let manifest = Manifest::read(from).await?;
     let mut findings = Findings::default();

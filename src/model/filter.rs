@@ -194,9 +194,13 @@ fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
     for (index, word) in filter.types.iter().enumerate() {
         if !TYPES.contains(&word.to_ascii_lowercase()) {
             let what = format!(
-                "{} is no type of an actor, relation or event; write one in lower case, like person, \
-                 member_of or meeting",
-                shown(word)
+                "{} is no type of an actor, relation or event; there are: {}",
+                shown(word),
+                TYPES
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             );
             add("types", index, what);
         }

@@ -138,8 +138,8 @@ impl Step<'_> {
     fn update(&self, body: &Body, paths: &[String]) -> Result<Stepped> {
         let head = self.current()?;
         let instead = match head.standing.state {
-            State::InReview | State::Embargoed => "send it back first, to make it a draft again",
-            _ => "a published record changes only by Correct, Retract or Merge",
+            State::Published => "a published record changes only by Correct, Retract or Merge",
+            state => changeable(state),
         };
         self.need(head, &[State::Draft], instead)?;
         self.edit(head, body, paths, ChangeType::Updated, |_, _| {})
@@ -353,8 +353,7 @@ impl Step<'_> {
 
     fn restore(&self, revision: i64) -> Result<Stepped> {
         let head = self.current()?;
-        let instead =
-            "only drafts and published records are restored; send it back or unmerge it first";
+        let instead = changeable(head.standing.state);
         self.need(head, &[State::Draft, State::Published], instead)?;
         let published = head.standing.state == State::Published;
         if published && self.write.note.is_empty() {
@@ -444,6 +443,18 @@ impl Step<'_> {
         at.enter("record");
         at.enter(kind_field(body));
         at
+    }
+}
+
+/// How the content of a record can be changed that is in this state; neither a draft nor published.
+fn changeable(state: State) -> &'static str {
+    match state {
+        State::InReview | State::Embargoed => "send it back first, to make it a draft again",
+        State::Merged => "unmerge it first, or change the record that took its place",
+        State::Retracted => {
+            "what was retracted stays so; its content can be published again as a new record, under another name"
+        }
+        _ => "its content does not change any more",
     }
 }
 

@@ -302,7 +302,10 @@ async fn a_refused_argument_is_told_as_it_was_typed() {
             &["list", "--from", "2021-13-01"],
             "error: --from 2021-13-01: ",
         ),
-        (&["watch", "--since", "yesterday"], "[INVALID_CURSOR]"),
+        (
+            &["watch", "--since", "bm8tY3Vyc29yLW9mLXRoaXMtc2VydmVy"],
+            "[INVALID_CURSOR]",
+        ),
     ];
     for (arguments, told) in cases {
         let refused = dateline(&site.address, arguments).await;

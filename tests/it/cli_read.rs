@@ -39,7 +39,7 @@ async fn get_prints_every_gold_record_as_it_was_imported() {
     );
     let yaml = dateline(&site.address, &["get", &names[0]]).await.ok();
     assert_eq!(
-        without_meta(serde_norway::from_str(&yaml.stdout).unwrap()),
+        without_meta(serde_saphyr::from_str(&yaml.stdout).unwrap()),
         gold[0]
     );
     site.stop().await;
@@ -74,7 +74,7 @@ async fn list_filters_in_every_format() {
     );
     assert_eq!(run("ndjson").await.lines(), *json.as_array().unwrap());
     assert_eq!(
-        serde_norway::from_str::<Value>(&run("yaml").await.stdout).unwrap(),
+        serde_saphyr::from_str::<Value>(&run("yaml").await.stdout).unwrap(),
         json
     );
     let table = run("table").await;

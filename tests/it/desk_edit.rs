@@ -134,7 +134,7 @@ async fn a_text_that_is_refused_is_kept_and_told_by_field() {
         ),
         (
             replace("displayName", "dispalyName"),
-            "actor: unrecognized field name 'dispalyName'",
+            "unrecognized field name 'dispalyName' at line 8",
         ),
         (
             replace("actors.readers$", "actors\\/writers"),

@@ -36,7 +36,7 @@ const BANNED: [(&str, &str); 8] = [
     ),
     (
         "serde_yaml",
-        "nobody keeps it; serde_norway is its successor here",
+        "nobody keeps it; serde-saphyr reads and writes YAML here",
     ),
     ("serde_yml", "unsound, and withdrawn"),
     ("openssl-sys", "rustls is the one TLS"),

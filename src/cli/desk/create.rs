@@ -1,7 +1,6 @@
 //! `dateline create`: a draft from a record in YAML or JSON, or from the plain text of an article.
 
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,8 +14,12 @@ use crate::{
         filter::KindArg,
         output::{self, Format, say},
     },
+    files,
     proto::v1::{Kind, Record, record::Kind as Body, write, write::Action},
 };
+
+/// Longest text of a record: many times what a server takes.
+pub(super) const MOST: u64 = 16 * 1024 * 1024;
 
 /// `dateline create`
 #[derive(Debug, clap::Args)]
@@ -138,10 +141,9 @@ fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {
 fn read_bytes(file: &Path) -> Result<Vec<u8>> {
     let read = || {
         if file.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+            files::read_up_to(std::io::stdin().lock(), MOST)
         } else {
-            std::fs::read(file)
+            files::read(file, MOST)
         }
     };
     read().with_context(|| format!("cannot read {}", shown(file)))

@@ -4,11 +4,12 @@
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use prost::Message;
-use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
+use serde::Deserialize;
 
 use super::meta_of;
 use crate::{
-    cli::json,
+    cli::{json, yaml},
     model::name::{KINDS, Name, collection, kind_word},
     proto::{
         DESCRIPTORS,
@@ -81,7 +82,7 @@ pub(super) fn with_etag(record: &Record, etag: &str) -> Result<Record> {
 pub(in crate::cli) fn write(record: &Record, form: Form) -> Result<String> {
     let document = json::document(&content(record)?);
     Ok(match form {
-        Form::Yaml => serde_norway::to_string(&document)?,
+        Form::Yaml => yaml::write(&document)?,
         Form::Json => serde_json::to_string_pretty(&document)? + "\n",
     })
 }
@@ -195,12 +196,7 @@ fn read_dynamic(
     if is_json(text) {
         return Ok(json::read_dynamic(text, descriptor)?);
     }
-    json::check_keys(serde_norway::Deserializer::from_str(text))?;
-    let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let yaml = serde_norway::Deserializer::from_str(text);
-    Ok(DynamicMessage::deserialize_with_options(
-        descriptor, yaml, &options,
-    )?)
+    json::read_yaml(text, descriptor)
 }
 
 fn is_json(text: &str) -> bool {
@@ -218,7 +214,7 @@ impl Keys {
         let value: serde_json::Value = if is_json(text) {
             serde_json::from_str(text).unwrap_or_default()
         } else {
-            serde_norway::from_str(text).unwrap_or_default()
+            yaml::read(text, |yaml| serde_json::Value::deserialize(yaml)).unwrap_or_default()
         };
         let keys = value.as_object().map(|object| object.keys().cloned());
         Self {

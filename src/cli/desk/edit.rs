@@ -9,6 +9,7 @@ use prost_types::FieldMask;
 
 use super::{
     Desk, Reach,
+    create::MOST,
     document::{self, Form, Header},
     editor::Draft,
     meta_of, past, print,
@@ -22,6 +23,7 @@ use crate::{
         output::{Format, say, state_word},
     },
     client::Failure,
+    files,
     proto::v1::{GetRecordRequest, Record, State, View, correction, write, write::Action},
 };
 
@@ -192,7 +194,8 @@ impl Session {
     /// Sends a text that was written before.
     async fn resume(&self, file: &std::path::Path) -> Result<ExitCode> {
         let shown = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        let bytes = files::read(file, MOST).with_context(|| format!("cannot read {shown}"))?;
+        let text = String::from_utf8(bytes).with_context(|| format!("{shown} is not UTF-8"))?;
         let revision = document::base_revision(&text).with_context(|| {
             format!(
                 "{shown} does not say what it was made from; write `# revision: N` at its top, N being the \

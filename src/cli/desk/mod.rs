@@ -30,6 +30,8 @@ use super::{
     Server,
     output::{self, Format, printable, state_word, warn},
     place,
+    table::Table,
+    when,
 };
 use crate::{
     client::{Client, Failure},
@@ -171,35 +173,22 @@ fn print(
     if output != Format::Table {
         return output::records(output, records, false);
     }
-    let rows: Vec<_> = records
-        .iter()
-        .enumerate()
-        .map(|(index, record)| {
-            let own = state
-                .filter(|(_, named)| index < *named)
-                .map(|(state, _)| state);
-            let meta = meta_of(record);
-            let state = own.map_or_else(|| standing(&meta), str::to_owned);
-            (name_of(record), state, meta)
-        })
-        .collect();
-    let width = |column: fn(&(String, String, RecordMeta)) -> &str| {
-        rows.iter()
-            .map(|row| column(row).chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let (names, states) = (width(|row| &row.0), width(|row| &row.1));
-    let mut out = anstream::stdout().lock();
-    for (name, state, meta) in &rows {
-        let revision = meta.revision;
-        let told = if dry_run {
-            format!("{name:<names$}  would be {state:<states$}  revision {revision}")
+    let mut table = Table::new(&[]);
+    for (index, record) in records.iter().enumerate() {
+        let own = state.filter(|(_, named)| index < *named);
+        let meta = meta_of(record);
+        let state = own.map_or_else(|| standing(&meta), |(state, _)| state.to_owned());
+        let revision = format!("revision {}", meta.revision);
+        let name = printable(&name_of(record));
+        if dry_run {
+            table.add_row([name, format!("would be {state}"), revision]);
         } else {
-            let sequence = meta.sequence;
-            format!("{name:<names$}  {state:<states$}  revision {revision}  sequence {sequence}")
-        };
-        writeln!(out, "{}", printable(&told))?;
+            table.add_row([name, state, revision, format!("sequence {}", meta.sequence)]);
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    if !records.is_empty() {
+        writeln!(out, "{table}")?;
     }
     out.flush()?;
     Ok(())
@@ -208,7 +197,7 @@ fn print(
 /// Where a record stands, with what belongs to it.
 fn standing(meta: &RecordMeta) -> String {
     match (meta.state(), &meta.embargo_time) {
-        (State::Embargoed, Some(time)) => format!("embargoed until {time}"),
+        (State::Embargoed, Some(time)) => format!("embargoed until {}", when::shown(time)),
         (State::Merged, _) => format!("merged into {}", meta.merged_into),
         (state, _) => state_word(state),
     }

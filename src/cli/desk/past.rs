@@ -3,7 +3,6 @@
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
-use comfy_table::Table;
 
 use super::show;
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
         filter::ViewArg,
         json,
         output::{self, Format, change_word, printable, say, state_word},
+        table::Table,
         when,
     },
     client::{Client, Failure},
@@ -168,7 +168,7 @@ async fn revisions(
 
 fn table(revisions: &[Revision]) -> Table {
     let header = ["REV", "WHAT", "STATE", "WHEN", "WHO", "CHANGED", "NOTE"];
-    let mut table = output::table(&header);
+    let mut table = Table::new(&header);
     for revision in revisions {
         table.add_row([
             revision.revision.to_string(),

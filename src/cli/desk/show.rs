@@ -5,7 +5,10 @@ use std::fmt::Write;
 
 use similar::{ChangeTag, TextDiff};
 
-use crate::{cli::output::printable, proto::v1::FieldDifference};
+use crate::{
+    cli::{output::printable, yaml},
+    proto::v1::FieldDifference,
+};
 
 /// Values up to this long are shown whole.
 const SHORT: usize = 80;
@@ -36,7 +39,7 @@ fn readable(json: &str) -> String {
     }
     match serde_json::from_str(json) {
         Ok(serde_json::Value::String(text)) => text,
-        Ok(value) => serde_norway::to_string(&value).unwrap_or_else(|_| json.to_owned()),
+        Ok(value) => yaml::write(&value).unwrap_or_else(|_| json.to_owned()),
         Err(_) => json.to_owned(),
     }
 }

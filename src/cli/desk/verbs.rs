@@ -12,6 +12,7 @@ use crate::{
         self,
         confirm::{Question, confirm},
         output::say,
+        when,
     },
     client::Failure,
     proto::v1::{ListRevisionsRequest, Record, RecordVersion, View, write, write::Action},
@@ -46,8 +47,11 @@ pub(in crate::cli) struct SendBackArgs {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct PublishArgs {
     /// Hide them until then: 2026-08-01T06:00:00Z, or so long from now: +30m, +2h, +3d
-    #[arg(long, value_parser = crate::cli::when::parse, value_name = "TIME")]
+    #[arg(long, value_parser = when::parse, value_name = "TIME")]
     at: Option<Timestamp>,
+    /// Do not ask when the time of --at has passed: they are published at once then
+    #[arg(long)]
+    yes: bool,
     /// Publish with them every draft and record in review that they refer to, and those that these refer to
     #[arg(long)]
     with_references: bool,
@@ -171,6 +175,9 @@ pub(in crate::cli) async fn send_back(args: SendBackArgs) -> Result<ExitCode> {
 
 /// Makes records visible, now or at a time.
 pub(in crate::cli) async fn publish(args: PublishArgs) -> Result<ExitCode> {
+    if let Some(at) = args.at.filter(when::is_past) {
+        confirm_past(&at, args.yes || args.names.act.reach.dry_run)?;
+    }
     let action = |record| {
         Action::Publish(write::Publish {
             record: Some(record),
@@ -334,6 +341,22 @@ async fn etag_of_any(desk: &Desk, name: &str) -> Result<String> {
     let answer = desk.client.revisions(request).await;
     let newest = answer.map_err(Failure::from)?.revisions.pop();
     Ok(newest.map(|revision| revision.etag).unwrap_or_default())
+}
+
+/// A time that has passed is a slip more often than not, and what is published cannot be called back.
+fn confirm_past(at: &Timestamp, is_sure: bool) -> Result<()> {
+    let what = format!("{} has passed, so this publishes at once", when::shown(at));
+    if is_sure {
+        say(what);
+        return Ok(());
+    }
+    confirm(&Question {
+        unasked: &format!("{what}; say --yes if that is meant"),
+        warning: &format!("{what}."),
+        prompt: "Type publish to go on: ",
+        answer: "publish",
+        otherwise: "nothing was published",
+    })
 }
 
 fn confirm_purge(name: &str) -> Result<()> {

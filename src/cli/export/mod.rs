@@ -14,7 +14,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 pub(super) use self::apply::{Args as ApplyArgs, run as apply};
-use super::{Server, filter, output::say};
+use super::{Server, filter, misused, output::say};
 use crate::{
     export::{Compression, Destination, format::Format},
     proto::v1::View,
@@ -151,6 +151,9 @@ enum ViewWord {
 
 /// Exports once, or at the times of a schedule.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if let Some(wrong) = args.filter.misuse(args.view()) {
+        return Ok(misused(&wrong));
+    }
     let plan = plan::Plan::new(&args)?;
     let to = Destination::open(&args.out)?;
     match &args.schedule {

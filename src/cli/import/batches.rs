@@ -9,7 +9,7 @@ use crate::{
         refusal::{Problem, Refusal},
         send::Outgoing,
     },
-    proto::v1::{Record, record::Kind as Body},
+    proto::v1::Record,
 };
 
 /// Records that wait for a commit.
@@ -140,12 +140,4 @@ impl Open {
             unreadable: std::mem::take(&mut self.unreadable),
         }
     }
-}
-
-/// How many articles there are among records.
-pub(super) fn articles(records: &[Record]) -> usize {
-    let articles = records
-        .iter()
-        .filter(|record| matches!(record.kind, Some(Body::Article(_))));
-    articles.count()
 }

@@ -6,21 +6,16 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{
-    batches::{Found, articles},
+    batches::Found,
+    bundle::Bundle,
     lines,
     ninjs::{Losses, to_record},
     source::{Bytes, whole},
 };
-use crate::{
-    cli::json,
-    proto::v1::{Bundle, Record},
-};
-
 /// What is left of it.
 pub(super) enum Document {
     Bundle {
-        records: std::vec::IntoIter<Record>,
-        has_one_article: bool,
+        records: Box<Bundle>,
         count: u64,
     },
     Items {
@@ -31,14 +26,12 @@ pub(super) enum Document {
 
 impl Document {
     pub(super) fn bundle(reader: Bytes, path: &Path) -> Result<Self> {
-        let bundle: Bundle = json::read(&whole(reader, path)?).with_context(|| {
+        let bundle = Bundle::new(whole(reader, path)?).with_context(|| {
             let name = path.display();
             format!("{name} is neither a Bundle nor NDJSON of records")
         })?;
-        let records = Vec::<Record>::from(bundle);
         Ok(Self::Bundle {
-            has_one_article: articles(&records) == 1,
-            records: records.into_iter(),
+            records: Box::new(bundle),
             count: 0,
         })
     }
@@ -58,17 +51,13 @@ impl Document {
 
     pub(super) fn next(&mut self, losses: &mut Losses) -> Option<Found> {
         match self {
-            Self::Bundle {
-                records,
-                has_one_article,
-                count,
-            } => {
+            Self::Bundle { records, count } => {
                 *count += 1;
                 Some(Found {
-                    record: Ok(records.next()?),
+                    record: records.next()?,
                     place: String::new(),
                     line: *count,
-                    is_only_article: *has_one_article,
+                    is_only_article: records.has_one_article,
                 })
             }
             Self::Items { items, count } => {

@@ -2,6 +2,7 @@
 //! twice, it finds what is there already and does the rest.
 
 mod batches;
+mod bundle;
 mod document;
 mod home;
 mod lines;

@@ -8,7 +8,13 @@ use std::{
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::proto::v1::{Record, record::Kind as Body};
+use crate::{
+    files,
+    proto::v1::{Record, record::Kind as Body},
+};
+
+/// Longest original: no article is.
+const MOST: u64 = 16 * 1024 * 1024;
 
 /// Originals of articles, by the SHA-256 that the service computes too.
 #[derive(Debug, Default)]
@@ -22,8 +28,8 @@ impl Originals {
     pub(super) fn read(files: &[PathBuf]) -> Result<Self> {
         let mut by_hash = HashMap::new();
         for file in files {
-            let text =
-                std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text = files::read(file, MOST)
+                .with_context(|| format!("cannot read {}", file.display()))?;
             let hash = hex::encode(Sha256::digest(&text));
             by_hash.insert(hash, (file.display().to_string(), text));
         }

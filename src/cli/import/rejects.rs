@@ -8,9 +8,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::cli::{
-    output::{lines, say},
-    refusal::Refusal,
+use crate::{
+    cli::{
+        output::{lines, say},
+        refusal::Refusal,
+    },
+    files,
 };
 
 pub(super) struct Rejects {
@@ -23,7 +26,7 @@ impl Rejects {
     /// Begins the file anew: it is that of one run.
     pub(super) fn open(file: Option<&Path>, is_told: bool) -> Result<Self> {
         let opened = file.map(|path| {
-            let created = File::create(path);
+            let created = files::create(path);
             created.with_context(|| format!("cannot write {}", path.display()))
         });
         Ok(Self {

@@ -1,7 +1,6 @@
 //! A file of records, whatever its form: opened, unpacked, and recognised by its name and by how it begins.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader, Cursor, Read},
     path::Path,
     sync::{
@@ -21,6 +20,7 @@ use super::{
     messages::Messages,
     ninjs::{Losses, is_item, to_record},
 };
+use crate::files;
 
 /// Bytes that are looked at to recognise a file.
 const HEAD: usize = 64 * 1024;
@@ -67,14 +67,10 @@ impl Source {
         if is_stdin(path) {
             return Self::of(Box::new(std::io::stdin()), path, format);
         }
-        let context = || format!("cannot read {}", path.display());
-        let opened = File::open(path).with_context(context)?;
-        let metadata = opened.metadata().with_context(context)?;
-        if metadata.is_dir() {
-            bail!("{} is a directory; name a file in it", path.display());
-        }
+        let opened =
+            files::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self {
-            bytes: metadata.is_file().then_some(metadata.len()),
+            bytes: opened.length,
             ..Self::of(Box::new(opened), path, format)?
         })
     }

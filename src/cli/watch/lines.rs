@@ -9,7 +9,9 @@ use serde::Serialize;
 use crate::{
     cli::{
         json,
-        output::{Format, printable, title, type_word},
+        output::{Format, change_word, printable, title, type_word},
+        table::{cut, terminal_width},
+        yaml,
     },
     client::Event,
     proto::v1::{Change, Record, change::Type, record::Kind as Body},
@@ -56,7 +58,7 @@ fn write_one<D: Serialize>(
         Format::Table => writeln!(out, "{}", line())?,
         Format::Ndjson => writeln!(out, "{}", serde_json::to_string(document)?)?,
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(document)?)?,
-        Format::Yaml => write!(out, "---\n{}", serde_norway::to_string(document)?)?,
+        Format::Yaml => write!(out, "---\n{}", yaml::write(document)?)?,
     }
     Ok(())
 }
@@ -106,35 +108,26 @@ struct CaughtUp<'a> {
     caught_up: String,
 }
 
+/// Columns that names get where there is room for them, and elsewhere.
+const NAMES: [usize; 2] = [55, 32];
+/// A terminal of so many columns has room.
+const ROOM: usize = 110;
+
 /// One record of a snapshot as a line, in the columns of changes.
 fn record_line(body: &Body) -> String {
     let about = format!("{:<17} {}", type_word(body), title(body));
-    format!(
-        "{:>6}  {:<9}  {:<55}  {}",
-        "",
-        "is there",
-        body.name(),
-        printable(&about)
-    )
-    .trim_end()
-    .to_owned()
+    columns("", "is there", None, body.name(), &about, terminal_width())
 }
 
 /// One change as a line: sequence, what happened, name, what it is.
 pub(in crate::cli) fn line(change: &Change) -> String {
-    let style = match change.r#type() {
+    let colour = match change.r#type() {
         Type::Published => anstyle::AnsiColor::Green,
         Type::Retracted | Type::Merged | Type::Deleted | Type::Purged | Type::Left => {
             anstyle::AnsiColor::Red
         }
         _ => anstyle::AnsiColor::Cyan,
     };
-    let style = anstyle::Style::new().fg_color(Some(style.into()));
-    let what = change
-        .r#type()
-        .as_str_name()
-        .trim_start_matches("TYPE_")
-        .to_ascii_lowercase();
     let body = change
         .record
         .as_ref()
@@ -147,12 +140,55 @@ pub(in crate::cli) fn line(change: &Change) -> String {
     } else {
         format!("{about} \"{}\"", change.note)
     };
-    format!(
-        "{:>6}  {style}{what:<9}{style:#}  {:<55}  {}",
-        change.sequence,
-        change.name,
-        printable(&about)
-    )
-    .trim_end()
-    .to_owned()
+    let (sequence, what) = (change.sequence.to_string(), change_word(change.r#type()));
+    let width = terminal_width();
+    columns(&sequence, &what, Some(colour), &change.name, &about, width)
+}
+
+/// A name is never cut; what the record is about is, where a terminal is too narrow.
+fn columns(
+    sequence: &str,
+    what: &str,
+    colour: Option<anstyle::AnsiColor>,
+    name: &str,
+    about: &str,
+    width: Option<usize>,
+) -> String {
+    let style = anstyle::Style::new().fg_color(colour.map(Into::into));
+    let is_narrow = width.is_some_and(|width| width < ROOM);
+    let name = format!("{name:<pad$}", pad = NAMES[usize::from(is_narrow)]);
+    let before = 6 + 2 + what.len().max(9) + 2 + name.chars().count() + 2;
+    let left = width.map_or(usize::MAX, |width| width.saturating_sub(before));
+    let about = match left {
+        0..8 => String::new(),
+        left => cut(&printable(about), left),
+    };
+    format!("{sequence:>6}  {style}{what:<9}{style:#}  {name}  {about}")
+        .trim_end()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::columns;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_no_name_is_cut() {
+        let name = "articles/kazakhstan-confirms-partnership-with-nato-us";
+        let about = "article           Kazakhstan Confirms Partnership with NATO, U.S.";
+        for width in [80, 100, 120] {
+            for name in [name, "actors/nato"] {
+                let line = columns("47", "published", None, name, about, Some(width));
+                let line = anstream::adapter::strip_str(&line).to_string();
+                assert!(
+                    line.chars().count() <= width && line.contains(name),
+                    "{line}"
+                );
+            }
+        }
+        let line = columns("47", "published", None, "actors/nato", about, Some(80));
+        assert!(line.contains("Kazakhstan"), "{line}");
+        let whole = columns("47", "published", None, name, about, None);
+        assert!(whole.ends_with(about), "{whole}");
+    }
 }

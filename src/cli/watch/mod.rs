@@ -18,9 +18,10 @@ use clap::{ValueEnum, builder::ArgPredicate};
 use self::exec::{Delivery, Exec, Outcome};
 pub(super) use self::lines::line;
 use super::{
-    FAILED, Server, USAGE,
+    FAILED, Server,
     cloudevents::{Output, Printer},
     filter::{self, ViewArg},
+    misused,
     output::{is_back, say, waits, warn},
     signals::Signals,
     state_file::StateFile,
@@ -28,15 +29,17 @@ use super::{
 };
 use crate::{
     client::{Event, Failure, Position, Subscriber},
+    model::seal,
     proto::v1::{Checkpoint, Consumer, Origin, View, WatchRequest, watch_request::Start},
 };
 
 /// `dateline watch`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to begin: a cursor, a time such as 2026-08-01T06:00:00Z or, so long ago, -2h, `beginning`, or `now`
-    #[arg(long, conflicts_with_all = ["from_beginning", "snapshot"], value_name = "START", allow_hyphen_values = true)]
-    since: Option<String>,
+    /// Where to begin: a cursor, a time such as 2026-08-01T06:00:00Z or, so long ago, -2h, a day in UTC such as 2026-08-01
+    /// or yesterday, `beginning`, or `now`
+    #[arg(long, conflicts_with_all = ["from_beginning", "snapshot"], value_name = "START", value_parser = since, allow_hyphen_values = true)]
+    since: Option<Start>,
     /// Begin with the first change: the same as `--since beginning`
     #[arg(long, conflicts_with = "snapshot")]
     from_beginning: bool,
@@ -91,6 +94,20 @@ enum ConsumerArg {
     Notifier,
 }
 
+fn since(text: &str) -> Result<Start, String> {
+    match text {
+        "beginning" => Ok(Start::Origin(Origin::Beginning.into())),
+        "now" => Ok(Start::Origin(Origin::Now.into())),
+        text => match when::parse_point(text) {
+            Ok(time) => Ok(Start::Time(time)),
+            Err(_) if seal::split(text).is_some() => Ok(Start::Cursor(text.to_owned())),
+            Err(error) => Err(format!(
+                "it is neither a cursor nor a time: {error}; or beginning, or now"
+            )),
+        },
+    }
+}
+
 /// A time span with a unit: 90s, 10m, 2h, 7d.
 fn age(text: &str) -> Result<prost_types::Duration, String> {
     let span: Result<humantime::Duration, _> = text.parse();
@@ -101,13 +118,8 @@ fn age(text: &str) -> Result<prost_types::Duration, String> {
 impl Args {
     fn start(&self) -> Option<Start> {
         let origin = |origin: Origin| Some(Start::Origin(origin.into()));
-        match self.since.as_deref() {
-            Some("beginning") => origin(Origin::Beginning),
-            Some("now") => origin(Origin::Now),
-            Some(text) => Some(match when::parse(text) {
-                Ok(time) => Start::Time(time),
-                Err(_) => Start::Cursor(text.to_owned()),
-            }),
+        match &self.since {
+            Some(since) => Some(since.clone()),
             None if self.from_beginning => origin(Origin::Beginning),
             None if self.snapshot => origin(Origin::Snapshot),
             None if self.consumer.is_some() => None,
@@ -132,14 +144,15 @@ impl Args {
     }
 
     /// What is wrong with the flags beside each other.
-    fn misuse(&self) -> Option<&'static str> {
+    fn misuse(&self) -> Option<String> {
         if self.batch && self.output != Output::Cloudevents {
-            return Some("--batch is for --output cloudevents");
+            return Some("--batch is for --output cloudevents".to_owned());
         }
-        let has_command = Exec::new(&self.exec).is_some();
-        (has_command && self.output == Output::Table).then_some(
-            "a table is for people; --exec takes ndjson, json, yaml or cloudevents as --output",
-        )
+        if Exec::new(&self.exec).is_some() && self.output == Output::Table {
+            let wanted = "--exec takes ndjson, json, yaml or cloudevents as --output";
+            return Some(format!("a table is for people; {wanted}"));
+        }
+        self.filter.misuse(self.view.into())
     }
 
     async fn open(&self, position: Option<Position>) -> Result<Subscriber, Failure> {
@@ -155,8 +168,7 @@ impl Args {
 /// Follows until a signal or the limit, and reports then where it stands.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if let Some(wrong) = args.misuse() {
-        say(format_args!("error: {wrong}"));
-        return Ok(USAGE.into());
+        return Ok(misused(&wrong));
     }
     let state = match &args.state_file {
         Some(path) => Some(StateFile::open(path, &args.request())?),

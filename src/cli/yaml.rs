@@ -1,0 +1,100 @@
+//! YAML, as people and programs of either version of it read the same: text that YAML 1.1 or 1.2 would take for anything
+//! else is quoted, and what is read is bounded before it is held.
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+use serde_saphyr::{
+    Deserializer, Error, UserMessageFormatter,
+    options::{DuplicateKeyPolicy, MergeKeyPolicy},
+};
+
+/// Deepest nesting: a record has less than a dozen levels.
+const DEPTH: usize = 64;
+/// Most values of a document, including those that aliases repeat.
+const VALUES: usize = 100_000;
+/// Most aliases of a document.
+const ALIASES: usize = 1000;
+/// Longest message: it may repeat what it complains of.
+const MESSAGE: usize = 400;
+
+/// A value as a document.
+///
+/// # Errors
+/// When it holds what YAML cannot say.
+pub(super) fn write(value: &impl Serialize) -> Result<String> {
+    let text = with_style(value, true)?;
+    // libyaml, and so the fast loader of `PyYAML` loader, does not read a block that begins with a tab.
+    if begins_a_line_with_a_tab(&text) {
+        return with_style(value, false);
+    }
+    Ok(text)
+}
+
+fn with_style(value: &impl Serialize, has_blocks: bool) -> Result<String> {
+    let options = serde_saphyr::ser_options! {
+        prefer_block_scalars: has_blocks,
+        // A paragraph stays one line: editors wrap, and diffs compare lines.
+        folded_wrap_chars: usize::MAX,
+    };
+    Ok(serde_saphyr::to_string_with_options(value, options)?)
+}
+
+fn begins_a_line_with_a_tab(text: &str) -> bool {
+    text.contains('\t')
+        && text
+            .lines()
+            .any(|line| line.trim_start_matches(' ').starts_with('\t'))
+}
+
+/// Reads the one document of a text with what `read` makes of its deserializer.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub(super) fn read<'de, T>(
+    text: &'de str,
+    read: impl for<'e> FnOnce(Deserializer<'de, 'e>) -> Result<T, Error>,
+) -> Result<T> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH,
+            flow_nesting_limit: DEPTH,
+            max_nodes: VALUES,
+            max_events: 4 * VALUES,
+            max_documents: 1,
+            max_anchors: ALIASES,
+            max_aliases: ALIASES,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: VALUES,
+        },
+        // The caller looks for keys that stand twice, in JSON as in YAML.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    serde_saphyr::with_deserializer_from_str_with_options(text, options, read)
+        .map_err(|error| anyhow!(shortened(&told(&error))))
+}
+
+fn told(error: &Error) -> String {
+    match error.without_snippet() {
+        Error::Budget { location, .. } => format!(
+            "is nested deeper or has more values than any record, which are {DEPTH} levels and {VALUES} values at most, \
+             at line {}",
+            location.line()
+        ),
+        error => error.render_with_formatter(&UserMessageFormatter),
+    }
+}
+
+/// A message without the middle of what is too long in it; the end says where.
+pub(super) fn shortened(message: &str) -> String {
+    let count = message.chars().count();
+    if count <= MESSAGE {
+        return message.to_owned();
+    }
+    let begin: String = message.chars().take(MESSAGE / 2).collect();
+    let end: String = message.chars().skip(count - MESSAGE / 2).collect();
+    format!("{begin} … {end}")
+}
