@@ -145,6 +145,7 @@ pub const METHODS: &[(&str, &[Permission])] = {
         ("/dateline.v1.AdminService/UpdateToken", &[Administer]),
         ("/dateline.v1.AdminService/RevokeToken", &[Administer]),
         ("/dateline.v1.AdminService/ListAuditEntries", &[Administer]),
+        ("/dateline.v1.AdminService/GetHealth", &[Administer]),
     ]
 };
 

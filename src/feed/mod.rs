@@ -116,16 +116,11 @@ struct Shared {
 }
 
 impl Feed {
-    /// Opens the feeds, and makes the task of the tail. `committed` tells of local commits.
+    /// Opens the feeds. [`Feed::follow`] has to be run for them.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn open(
-        store: Store,
-        committed: Arc<Notify>,
-        checkpoint_interval: Duration,
-        stop: CancellationToken,
-    ) -> Result<(Self, impl Future<Output = ()> + Send), store::Error> {
+    pub async fn open(store: Store, checkpoint_interval: Duration) -> Result<Self, store::Error> {
         if store.settle(0).await? {
             tracing::warn!("the database lives elsewhere than it did: a new epoch begins");
         }
@@ -136,7 +131,7 @@ impl Feed {
             .filter(|place| place.0 + 1 >= identity.earliest.0)
             .unwrap_or(heads);
         let shared = Shared {
-            store: store.clone(),
+            store,
             identity: RwLock::new(Arc::new(identity)),
             desk: Ring::new(desk),
             wire: Ring::new(wire),
@@ -144,10 +139,22 @@ impl Feed {
             opened_at: Instant::now(),
             turns: Semaphore::new(LOG_READERS as usize),
         };
-        let feed = Self {
+        Ok(Self {
             shared: Arc::new(shared),
-        };
-        Ok((feed.clone(), tail::run(feed, store, committed, stop)))
+        })
+    }
+
+    /// Follows the log, for all streams. `committed` tells of local commits. Does not end; whoever stops it may begin
+    /// again.
+    pub async fn follow(self, committed: Arc<Notify>) {
+        let store = self.shared.store.clone();
+        tail::run(self, store, committed).await;
+    }
+
+    /// Returns the newest sequence that streams can see.
+    #[must_use]
+    pub fn seen(&self, view: View) -> u64 {
+        self.ring(view).head()
     }
 
     /// Begins a stream. It ends, with a last checkpoint, when `stop` is cancelled.

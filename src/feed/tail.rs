@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 
 use prost::Message;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::{Feed, batch::Batch, in_time};
 use crate::{
@@ -16,33 +15,42 @@ use crate::{
 
 /// How long a lost wake-up can go unnoticed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(2);
-/// Pause before the database is asked again after it failed.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Pause before the database is asked again after it failed; it doubles up to the longest while nothing is read.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
+/// Failures without anything read in between, of which one is logged.
+const LOGGED_FAILURES: u32 = 20;
 
-/// Follows the log until `stop`.
-pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>, stop: CancellationToken) {
-    // Boxed: it lives as long as the process, and need not be carried about.
-    let following = Box::pin(async {
-        loop {
-            let Err(error) = follow(&feed, &store, &committed).await else {
-                continue;
-            };
-            let last = feed.ring(View::Desk).head();
+/// Follows the log. It never skips a change: one that cannot be read stops all streams there, and health tells of it.
+pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
+    let (mut pause, mut failures, mut place) = (MIN_PAUSE, 0_u32, None);
+    loop {
+        let Err(error) = follow(&feed, &store, &committed).await else {
+            continue;
+        };
+        let last = feed.ring(View::Desk).head();
+        if place.replace(last) != Some(last) {
+            (pause, failures) = (MIN_PAUSE, 0);
+        }
+        if failures.is_multiple_of(LOGGED_FAILURES) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the tail lost the database; it goes on at {last}"
+                failures,
+                "the tail cannot read on; it goes on at {last}"
             );
-            metrics::counter!("dateline_tail_reconnects").increment(1);
-            tokio::time::sleep(PAUSE).await;
         }
-    });
-    stop.run_until_cancelled(following).await;
+        failures = failures.wrapping_add(1);
+        metrics::counter!("dateline_tail_reconnects").increment(1);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
 }
 
 /// Listens first and reads then, so that no commit falls between the two. Before that: whether the database is
 /// still where it was, and has what was seen of it.
 async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Error> {
-    let mut wake: Wake = in_time(store.listen()).await?;
+    // Boxed: connecting needs much room, for a moment.
+    let mut wake: Wake = in_time(Box::pin(store.listen())).await?;
     in_time(store.settle(feed.ring(View::Desk).head())).await?;
     loop {
         while !in_time(catch_up(feed, store)).await? {}

@@ -27,9 +27,9 @@ use crate::proto::v1::{change::Type as ChangeType, record::Kind as Body};
 /// Most bytes of a record's content. With its meta it fits an answer, and clients of gRPC take 4 MiB.
 const MAX_RECORD_BYTES: usize = 5 * 1024 * 1024 / 2;
 /// Most bytes of content that change in one batch.
-const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Most records that change in one batch: a merge changes two, a cascade many.
-const MAX_BATCH_RECORDS: usize = 5000;
+pub const MAX_BATCH_RECORDS: usize = 5000;
 /// Most warnings of an answer.
 const MAX_WARNINGS: usize = 100;
 

@@ -19,6 +19,7 @@ mod publishing;
 mod reader;
 pub mod record;
 pub mod refusal;
+pub mod release;
 pub mod request;
 pub mod rules;
 pub mod seal;

@@ -9,19 +9,23 @@ use super::{
     codec::Ready,
     commit,
     door::identified,
+    embargoes::Embargoes,
+    health::Findings,
     read::{check, read_time},
     status::{self, Reason},
 };
 use crate::{
     access::Caller,
     feed::Feed,
+    model::change::timestamp,
     proto::{
         servers::admin_service_server::AdminService,
         v1::{
             CompactFeedRequest, CompactFeedResponse, CreateTokenRequest, CreateTokenResponse,
-            ForkFeedRequest, ForkFeedResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
-            ListTokensRequest, ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse,
-            RevokeTokenRequest, RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse,
+            ForkFeedRequest, ForkFeedResponse, GetHealthRequest, GetHealthResponse, HealthProblem,
+            IsolatedEmbargo, ListAuditEntriesRequest, ListAuditEntriesResponse, ListTokensRequest,
+            ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse, RevokeTokenRequest,
+            RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse,
             compact_feed_request::Before,
         },
     },
@@ -30,6 +34,8 @@ use crate::{
 
 /// Records of one load.
 const MAX_LOADED: usize = 1000;
+/// Most isolated records that health lists.
+const MAX_ISOLATED: usize = 200;
 
 /// What operators do.
 #[derive(Debug, Clone)]
@@ -40,6 +46,10 @@ pub struct Admin {
     pub feed: Feed,
     /// The way of every write.
     pub committer: Committer,
+    /// What is wrong.
+    pub findings: Findings,
+    /// How publication stands.
+    pub embargoes: Embargoes,
 }
 
 #[tonic::async_trait]
@@ -176,9 +186,45 @@ impl AdminService for Admin {
         let response = self.audited(request).await?;
         Ok(Response::new(Ready::from(&response)))
     }
+
+    async fn get_health(
+        &self,
+        request: Request<GetHealthRequest>,
+    ) -> Result<Response<Ready<GetHealthResponse>>, Status> {
+        identified(request)?;
+        Ok(Response::new(Ready::from(&self.health())))
+    }
 }
 
 impl Admin {
+    /// Needs no database: it tells why there is none.
+    fn health(&self) -> GetHealthResponse {
+        let stands = self.embargoes.standing();
+        let problems = self.findings.all().into_iter();
+        let isolated = stands.isolated.iter().take(MAX_ISOLATED);
+        GetHealthResponse {
+            problems: problems
+                .map(|(part, problem)| HealthProblem {
+                    part: part.word().to_owned(),
+                    description: problem.what,
+                    since: Some(timestamp(problem.since)),
+                })
+                .collect(),
+            overdue_embargoes: i64::try_from(stands.overdue).unwrap_or(i64::MAX),
+            oldest_overdue_seconds: stands.oldest_seconds,
+            isolated_embargoes: i64::try_from(stands.isolated.len()).unwrap_or(i64::MAX),
+            isolated: isolated
+                .map(|it| IsolatedEmbargo {
+                    name: it.name.clone(),
+                    revision: it.revision,
+                    reason: it.why.clone(),
+                    since: Some(timestamp(it.since)),
+                    attempts: it.attempts.into(),
+                })
+                .collect(),
+        }
+    }
+
     /// Writes down an act that is no write.
     async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
         let noted = self.store.note_act(&caller.by(), "done", details).await;

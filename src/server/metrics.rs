@@ -54,6 +54,27 @@ fn describe() {
         "Times the tail lost the database"
     );
     metrics::describe_gauge!("dateline_head_sequence", "Newest sequence, by feed");
+    metrics::describe_gauge!(
+        "dateline_embargo_overdue",
+        "Records whose embargo has ended and which are not published"
+    );
+    metrics::describe_gauge!(
+        "dateline_embargo_overdue_seconds",
+        metrics::Unit::Seconds,
+        "Time that the first of them has waited; 0 if there is none"
+    );
+    metrics::describe_gauge!(
+        "dateline_embargo_stuck",
+        "Those of them that could not be published, each alone"
+    );
+    metrics::describe_counter!(
+        "dateline_job_restarts",
+        "Background jobs that panicked or ended and were started again; each is a bug"
+    );
+    metrics::describe_counter!(
+        "dateline_database_silences",
+        "Times that a connection of the database was found dead without a word"
+    );
     metrics::describe_histogram!(
         "dateline_commit_group_requests",
         "Requests committed together"

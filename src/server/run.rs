@@ -5,13 +5,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::Notify};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::HealthReporter,
-};
+use tonic_health::{pb::health_server, server::HealthReporter};
 use tower::Layer;
 
 use super::{
@@ -22,9 +18,12 @@ use super::{
     dress::DressLayer,
     edge::{Edge, TlsError},
     editorial_service::Editorial,
+    embargoes::Embargoes,
     export_service::Exports,
     feed_service::{FeedServer, Feeds},
     first_token,
+    health::{self, Findings, Health},
+    jobs::Jobs,
     record_service::Records,
     starting::{Routed, Starting},
     sweeper,
@@ -33,7 +32,7 @@ use crate::{
     access::Gate,
     feed::Feed,
     proto::{
-        DESCRIPTOR_BYTES, DESCRIPTORS,
+        DESCRIPTOR_BYTES,
         servers::{
             admin_service_server::AdminServiceServer,
             editorial_service_server::EditorialServiceServer,
@@ -45,8 +44,6 @@ use crate::{
 
 /// How often old answers to request ids are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_mins(10);
-/// How often health looks at the database.
-const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a server cannot start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -133,17 +130,19 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         super::metrics::serve(metrics)?;
     }
     tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
-    let (health, health_service) = tonic_health::server::health_reporter();
-    set_health(&health, ServingStatus::NotServing).await;
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    health::report(&reporter, false, false).await;
     let streams_stop = CancellationToken::new();
     let (starting, started) = Starting::new(Routes::new(health_service.clone()).prepare());
     let dress = DressLayer {
         deadline: config.limits.deadline,
     };
+    let jobs = Jobs::new(CancellationToken::new());
+    edge.watch(&jobs);
     let edge = tokio::spawn(edge.serve(
         dress.layer(starting),
         streams_stop.clone(),
-        stopping(stop.clone(), streams_stop.clone(), health.clone()),
+        stopping(stop.clone(), streams_stop.clone(), reporter.clone()),
     ));
     let opened = async {
         let (cluster, url) = open_database(config.database).await?;
@@ -155,13 +154,15 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         }
         let gate = Gate::open(store.clone(), config.access).await;
         let gate = Arc::new(gate.map_err(Error::Access)?);
-        let parts = Parts::start(store, gate, config.checkpoint_interval, &stop).await?;
+        let interval = config.checkpoint_interval;
+        let parts = Parts::start(store, gate, jobs.clone(), interval, &stop).await?;
         Ok((cluster, parts))
     };
     let (cluster, parts) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
             edge.abort();
+            jobs.stop(config.shutdown_grace).await;
             return Err(error);
         }
     };
@@ -171,7 +172,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         health_service,
         &streams_stop,
     ));
-    parts.report_health(health, stop.clone()).await;
+    parts.report_health(reporter, stop.clone()).await;
     tracing::info!(%address, "serving");
     let grace = config.shutdown_grace;
     let serving = tokio::spawn({
@@ -197,11 +198,11 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
 async fn stopping(
     stop: CancellationToken,
     streams_stop: CancellationToken,
-    health: HealthReporter,
+    reporter: HealthReporter,
 ) {
     stop.cancelled().await;
     tracing::info!("stopping: streams end with a cursor, open calls finish");
-    set_health(&health, ServingStatus::NotServing).await;
+    health::report(&reporter, false, false).await;
     streams_stop.cancel();
 }
 
@@ -263,58 +264,64 @@ struct Parts {
     committer: Committer,
     feed: Feed,
     gate: Arc<Gate>,
-    tasks: TaskTracker,
-    /// Ends the tail and housekeeping, after the last call.
-    tasks_stop: CancellationToken,
+    /// They end after the last call.
+    jobs: Jobs,
+    findings: Findings,
+    embargoes: Embargoes,
 }
 
 impl Parts {
     async fn start(
         store: Store,
         gate: Arc<Gate>,
+        jobs: Jobs,
         checkpoint_interval: Duration,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let committed = Arc::new(Notify::new());
-        let tasks = TaskTracker::new();
-        let tasks_stop = CancellationToken::new();
         let (committer, writing) = Committer::new(store.clone(), committed.clone());
-        tasks.spawn(writing);
-        let opened = Feed::open(
-            store.clone(),
-            committed,
-            checkpoint_interval,
-            tasks_stop.clone(),
-        )
-        .await;
-        let (feed, tail) = opened.inspect_err(|_| stop.cancel())?;
-        tasks.spawn(tail);
-        tasks.spawn(sweeper::run(
-            store.clone(),
-            committer.clone(),
-            tasks_stop.clone(),
-        ));
-        tasks.spawn(housekeeping(store.clone(), tasks_stop.clone()));
-        tasks.spawn({
-            let (gate, stop) = (gate.clone(), tasks_stop.clone());
-            async move { gate.watch(stop).await }
+        jobs.spawn_once(writing);
+        let opened = Feed::open(store.clone(), checkpoint_interval).await;
+        let feed = opened.inspect_err(|_| stop.cancel())?;
+        jobs.spawn("tail", {
+            let feed = feed.clone();
+            // Boxed: it lives as long as the process, and need not be carried about.
+            move || Box::pin(feed.clone().follow(committed.clone()))
+        });
+        let embargoes = Embargoes::default();
+        jobs.spawn("embargoes", {
+            let (store, committer) = (store.clone(), committer.clone());
+            let embargoes = embargoes.clone();
+            move || sweeper::run(store.clone(), committer.clone(), embargoes.clone())
+        });
+        jobs.spawn("request expiry", {
+            let store = store.clone();
+            move || housekeeping(store.clone())
+        });
+        jobs.spawn("credentials", {
+            let gate = gate.clone();
+            move || {
+                let gate = gate.clone();
+                async move { gate.watch(CancellationToken::new()).await }
+            }
         });
         Ok(Self {
             store,
             committer,
             feed,
             gate,
-            tasks,
-            tasks_stop,
+            jobs,
+            findings: Findings::default(),
+            embargoes,
         })
     }
 
     /// Everything that is served, behind the door.
-    fn routes<H: Health>(
+    fn routes<H: health_server::Health>(
         &self,
         limits: &Limits,
         reflection: bool,
-        health_service: HealthServer<H>,
+        health_service: health_server::HealthServer<H>,
         streams_stop: &CancellationToken,
     ) -> Routed {
         let (store, feed, committer) = (&self.store, &self.feed, &self.committer);
@@ -328,6 +335,8 @@ impl Parts {
             store: store.clone(),
             feed: feed.clone(),
             committer: committer.clone(),
+            findings: self.findings.clone(),
+            embargoes: self.embargoes.clone(),
         })
         .max_decoding_message_size(limits.batch_bytes);
         let editorial = EditorialServiceServer::new(Editorial {
@@ -361,13 +370,19 @@ impl Parts {
     }
 
     /// Sets health once, before anybody is told that the server serves, and keeps it true until `stop`.
-    async fn report_health(&self, health: HealthReporter, stop: CancellationToken) {
-        let known = health_of(&self.store).await;
-        if !stop.is_cancelled() {
-            set_health(&health, known).await;
-        }
-        self.tasks
-            .spawn(report_health(health, self.store.clone(), known, stop));
+    async fn report_health(&self, reporter: HealthReporter, stop: CancellationToken) {
+        let health = Health {
+            reporter,
+            findings: self.findings.clone(),
+            store: self.store.clone(),
+            committer: self.committer.clone(),
+            feed: self.feed.clone(),
+            embargoes: self.embargoes.clone(),
+            jobs: self.jobs.clone(),
+            stopping: stop,
+        };
+        health.look().await;
+        self.jobs.spawn("health", move || health.clone().run());
     }
 
     /// Ends what runs behind the services, after the last call.
@@ -377,17 +392,17 @@ impl Parts {
             committer,
             feed,
             gate,
-            tasks,
-            tasks_stop,
+            jobs,
+            ..
         } = self;
-        // With the services these are the last ways into the committer: it ends when it has drained.
+        // With the services and the jobs these are the last ways into the committer: it ends when it has drained.
         drop((committer, feed, gate));
-        tasks_stop.cancel();
-        tasks.close();
-        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+        if !jobs.stop(grace).await {
             tracing::warn!("background work did not end in time");
         }
-        store.close().await;
+        if tokio::time::timeout(grace, store.close()).await.is_err() {
+            tracing::warn!("connections of the database did not end in time");
+        }
     }
 }
 
@@ -408,58 +423,14 @@ fn with_reflection(routes: Routes) -> Routes {
     }
 }
 
-/// Sets the status of the server and of each of its services, by the schema: none can be forgotten.
-async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    health.set_service_status("", status).await;
-    let services = DESCRIPTORS.services();
-    for service in services.filter(|service| service.package_name() == "dateline.v1") {
-        health.set_service_status(service.full_name(), status).await;
-    }
-}
-
-/// The status by whether the database answers, for without it nothing does.
-async fn health_of(store: &Store) -> ServingStatus {
-    if store.ping().await.is_ok() {
-        ServingStatus::Serving
-    } else {
-        ServingStatus::NotServing
-    }
-}
-
-/// Follows the database until the server stops: what has been announced as going away is not called back.
-async fn report_health(
-    health: HealthReporter,
-    store: Store,
-    mut known: ServingStatus,
-    stop: CancellationToken,
-) {
-    let looking = async {
-        loop {
-            tokio::time::sleep(HEALTH_INTERVAL).await;
-            let status = health_of(&store).await;
-            // Between the answer and here the server may have begun to stop.
-            if known != status && !stop.is_cancelled() {
-                set_health(&health, status).await;
-                known = status;
-            }
+async fn housekeeping(store: Store) {
+    loop {
+        if let Err(error) = store.forget_requests().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old answers could not be forgotten"
+            );
         }
-    };
-    stop.run_until_cancelled(looking).await;
-    // Whatever was being set when the end came, this is set after it.
-    set_health(&health, ServingStatus::NotServing).await;
-}
-
-async fn housekeeping(store: Store, stop: CancellationToken) {
-    let tidying = async {
-        loop {
-            if let Err(error) = store.forget_requests().await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "old answers could not be forgotten"
-                );
-            }
-            tokio::time::sleep(HOUSEKEEPING).await;
-        }
-    };
-    stop.run_until_cancelled(tidying).await;
+        tokio::time::sleep(HOUSEKEEPING).await;
+    }
 }

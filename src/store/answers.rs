@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use sqlx::PgConnection;
-
 use super::{
     Error,
     append::Numbered,
     committer::{CommitError, Committed},
+    pool::Lease,
     requests::{revisions, told},
     stored::StoredRecord,
     world::body,
@@ -22,7 +21,7 @@ use crate::model::{
 const MAX_PATHS: usize = 100;
 
 /// Adds what only the log knows: which fields have changed since the caller read the record (W3).
-pub(super) async fn explain(connection: &mut PgConnection, error: CommitError) -> CommitError {
+pub(super) async fn explain(connection: &mut Lease, error: CommitError) -> CommitError {
     let CommitError::Refused(Refusal::EtagMismatch {
         name,
         current,
@@ -46,7 +45,7 @@ pub(super) async fn explain(connection: &mut PgConnection, error: CommitError) -
 
 /// The paths in which a record differs from what it was at a revision.
 async fn changed_since(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     name: &str,
     revision: i64,
 ) -> Result<Vec<String>, Error> {
@@ -74,7 +73,7 @@ async fn changed_since(
 
 /// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
 pub(super) async fn answered(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     decision: &Decision,
     numbered: Option<Numbered>,
 ) -> Result<Committed, Error> {
@@ -115,7 +114,7 @@ pub(super) async fn answered(
 }
 
 async fn unchanged_records(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     decision: &Decision,
 ) -> Result<Vec<StoredRecord>, Error> {
     let (names, numbers): (Vec<_>, Vec<_>) = decision

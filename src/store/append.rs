@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, postgres::types::PgRange};
+use sqlx::postgres::types::PgRange;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -10,6 +10,7 @@ use super::{
     Error,
     columns::sequence,
     group::{Document, Group},
+    pool::Lease,
 };
 
 /// Where a request came to stand on the feeds.
@@ -27,7 +28,7 @@ impl Group {
     #[allow(clippy::too_many_lines, reason = "one statement, and what it takes")]
     pub(super) async fn append(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Lease,
         at: OffsetDateTime,
     ) -> Result<HashMap<i32, Numbered>, Error> {
         let Group {

@@ -1,11 +1,10 @@
 //! What was done, by whom, from where. Changes are noted by the statement that makes them (`append`), acts of operators
 //! in their transactions; refusals on their own. Only added to.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Error, Store, columns::change_type};
+use super::{Error, Store, columns::change_type, pool::Lease};
 use crate::{model::request::By, proto::v1::change};
 
 /// Bytes of a record in an entry, at most.
@@ -126,7 +125,7 @@ impl Store {
             RECORD_BYTES,
             ENTRY_BYTES,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         let has_more = rows.last().is_some_and(|row| row.has_more);
         let entries = rows.into_iter().map(|row| {
@@ -162,7 +161,7 @@ fn audited(names: Vec<String>, types: &[String], revisions: &[i64]) -> Result<Ve
 
 /// Notes something in a transaction of somebody else's.
 pub(super) async fn note(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     by: &By,
     outcome: &str,
     details: &str,

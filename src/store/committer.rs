@@ -8,12 +8,16 @@
 use std::{
     collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use sqlx::{PgConnection, Postgres, pool::PoolConnection};
+use futures_util::FutureExt;
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +25,7 @@ use super::{
     answers::{answered, explain},
     company::Company,
     group::Group,
+    pool::Lease,
     requests,
     stored::StoredRecord,
     world,
@@ -87,19 +92,41 @@ pub(super) struct Job {
 #[derive(Debug, Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Job>,
+    busy_since: Busy,
 }
+
+/// When the group began that is being committed.
+type Busy = Arc<Mutex<Option<Instant>>>;
 
 impl Committer {
     /// Makes a committer and the task that has to be run for it. `committed` is told after every commit.
     pub fn new(store: Store, committed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE);
+        let busy_since = Busy::default();
         let worker = Worker {
             store,
             waiting,
             set_aside: VecDeque::new(),
             committed,
+            busy_since: busy_since.clone(),
         };
-        (Self { queue }, worker.run())
+        (Self { queue, busy_since }, worker.run())
+    }
+
+    /// True if the task that commits has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// Returns how long the group has taken that is being committed; zero if there is none.
+    #[must_use]
+    pub fn busy_for(&self) -> Duration {
+        let since = self
+            .busy_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Commits a request, and waits until it is durable. A caller that goes away does not undo it.
@@ -117,7 +144,8 @@ impl Committer {
             .send(job)
             .await
             .map_err(|_| Error::ShuttingDown)?;
-        answered.await.map_err(|_| Error::ShuttingDown)?
+        // Without an answer its group has panicked, and nobody knows what became of it.
+        answered.await.map_err(|_| away())?
     }
 }
 
@@ -128,14 +156,31 @@ struct Worker {
     /// again.
     set_aside: VecDeque<Job>,
     committed: Arc<Notify>,
+    busy_since: Busy,
 }
 
 impl Worker {
     async fn run(mut self) {
         while let Some(group) = self.next_group().await {
             metrics::histogram!("dateline_commit_group_requests").record(group.len() as f64);
-            self.commit_group(group).await;
+            self.busy(Some(Instant::now()));
+            // A panic is a bug, and must not end the task that writes for everybody.
+            let committing = AssertUnwindSafe(self.commit_group(group)).catch_unwind();
+            if committing.await.is_err() {
+                metrics::counter!("dateline_panics").increment(1);
+                tracing::error!(
+                    "committing a group panicked; its requests are answered UNAVAILABLE"
+                );
+            }
+            self.busy(None);
         }
+    }
+
+    fn busy(&self, since: Option<Instant>) {
+        *self
+            .busy_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = since;
     }
 
     /// Takes what waits; no two requests of a group touch the same record, so none depends on another.
@@ -210,9 +255,10 @@ impl Worker {
     /// Decides and appends. On a database error the jobs that are not answered yet come back with it.
     async fn try_group(
         &mut self,
-        connection: &mut PoolConnection<Postgres>,
+        connection: &mut Lease,
         jobs: Vec<Job>,
     ) -> Result<(), (Error, Vec<Job>)> {
+        connection.renew();
         // As exact as the log keeps it, so that a record and its change tell the same time.
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         let (world, jobs) = self.prepare(connection, jobs, now).await?;
@@ -263,7 +309,7 @@ impl Worker {
     /// refused for what it did itself (W4).
     async fn prepare(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Lease,
         jobs: Vec<Job>,
         now: OffsetDateTime,
     ) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{Error, Store, columns::sequence, wake};
 
-/// Sequences that one statement looks at.
+/// Sequences that one statement looks at, unless that takes too long.
 const STEP: i64 = 5000;
 
 /// What a compaction has dropped, or would.
@@ -34,19 +34,26 @@ impl Store {
                 desk,
                 wire,
             )
-            .execute(&self.vital)
+            .execute(&mut self.vital.acquire().await?)
             .await?;
-            wake::tell(&self.vital).await?;
+            wake::tell(&mut self.vital.acquire().await?).await?;
         }
-        let mut revisions = 0;
-        let mut first = 1;
+        let (mut revisions, mut first, mut step) = (0, 1, STEP);
         while first < desk {
-            let end = (first + STEP).min(desk);
-            revisions += if only_count {
-                self.count_superseded(first, end, desk).await?
+            let end = (first + step).min(desk);
+            let done = if only_count {
+                self.count_superseded(first, end, desk).await
             } else {
-                self.drop_superseded(first, end, desk).await?
+                self.drop_superseded(first, end, desk).await
             };
+            match done {
+                // Large revisions take longer; the same step again would fail for ever.
+                Err(Error::TimedOut(_)) if step > 1 => {
+                    step /= 2;
+                    continue;
+                }
+                done => revisions += done?,
+            }
             first = end;
         }
         Ok(Compacted {
@@ -79,7 +86,7 @@ impl Store {
                FROM point, feed"#,
             before,
         )
-        .fetch_one(&self.feed)
+        .fetch_one(&mut self.feed.acquire().await?)
         .await?;
         Ok((row.desk, row.wire))
     }
@@ -91,7 +98,7 @@ impl Store {
             end,
             point,
         )
-        .fetch_one(&self.feed)
+        .fetch_one(&mut self.feed.acquire().await?)
         .await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
@@ -105,7 +112,7 @@ impl Store {
             end,
             point,
         )
-        .execute(&self.feed)
+        .execute(&mut self.feed.acquire().await?)
         .await?;
         Ok(dropped.rows_affected())
     }

@@ -1,19 +1,15 @@
-//! What records were: revisions by number, by sequence, as a list; and where a merged name leads. Also the
-//! embargoes that are due, which are history about to be made.
+//! What records were: revisions by number, by sequence, as a list; and where a merged name leads.
 
 use prost::Message;
 use time::OffsetDateTime;
 
 use super::{
     Error, Store,
-    columns::{change_type, name, sequence, state},
+    columns::{change_type, sequence, state},
     stored::{Columns, StoredRecord, View},
     world::body,
 };
-use crate::{
-    model::name::Name,
-    proto::v1::{RecordMeta, State, change, record::Kind as Body},
-};
+use crate::proto::v1::{RecordMeta, State, change, record::Kind as Body};
 
 /// Bytes of an entry of a list of revisions beside its texts, at most.
 const REVISION_BYTES: i64 = 128;
@@ -43,21 +39,10 @@ pub struct RevisionEntry {
     pub etag: String,
 }
 
-fn etag(name: &str, meta: &[u8]) -> Result<String, Error> {
+pub(super) fn etag(name: &str, meta: &[u8]) -> Result<String, Error> {
     RecordMeta::decode(meta)
         .map(|meta| meta.etag)
         .map_err(|error| Error::Corrupt(format!("meta of {name}: {error}")))
-}
-
-/// A record whose embargo has ended.
-#[derive(Debug, Clone)]
-pub struct Due {
-    /// The record.
-    pub name: Name,
-    /// As it is now.
-    pub etag: String,
-    /// The record's own count.
-    pub revision: i64,
 }
 
 impl Store {
@@ -80,7 +65,7 @@ impl Store {
             revision,
             view == View::Desk,
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
         row.map(StoredRecord::try_from).transpose()
     }
@@ -107,7 +92,7 @@ impl Store {
             at,
             view == View::Desk,
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
         // Of an erased draft nothing is there either; an erased record that readers knew left a tombstone.
         let is_there = |change: &str, state: &str| match change {
@@ -168,7 +153,7 @@ impl Store {
             i64::try_from(bytes).unwrap_or(i64::MAX),
             REVISION_BYTES,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         let has_more = rows.last().is_some_and(|row| row.has_more);
         let rows = rows.into_iter().map(|row| {
@@ -209,7 +194,7 @@ impl Store {
             name,
             MAX_MERGES,
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
         Ok(winner)
     }
@@ -232,7 +217,7 @@ impl Store {
             names,
             MAX_MERGES,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         Ok(all)
     }
@@ -258,7 +243,7 @@ impl Store {
             &revisions[..],
             view == View::Desk,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         match rows.as_slice() {
             [one, other] => Ok(Some((
@@ -267,50 +252,5 @@ impl Store {
             ))),
             _ => Ok(None),
         }
-    }
-
-    /// Records whose embargo ends at or before `now`, but for these revisions, in the order in which it ends. About
-    /// `limit` of them: what ends at one moment is not parted, for it may have been meant to come out together (W5).
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn due_embargoes(
-        &self,
-        now: OffsetDateTime,
-        but: &[(Name, i64)],
-        limit: i64,
-    ) -> Result<Vec<Due>, Error> {
-        let (names, revisions): (Vec<_>, Vec<_>) = but
-            .iter()
-            .map(|(name, revision)| (name.to_string(), *revision))
-            .unzip();
-        let rows = sqlx::query!(
-            r#"SELECT records.name, records.revision, changes.meta
-               FROM records
-               JOIN changes ON changes.desk_sequence = records.desk_sequence
-               WHERE records.state = 'embargoed' AND records.embargo_at <= $1
-                   AND NOT EXISTS (
-                       SELECT 1
-                       FROM unnest($2::text[], $3::bigint[]) AS but (name, revision)
-                       WHERE but.name = records.name AND but.revision = records.revision)
-               ORDER BY records.embargo_at
-               FETCH FIRST $4 ROWS WITH TIES"#,
-            now,
-            &names,
-            &revisions,
-            limit,
-        )
-        .fetch_all(&self.vital)
-        .await?;
-        let rows = rows.into_iter().map(|row| {
-            let etag = etag(&row.name, &row.meta)?;
-            let name = name(&row.name)?;
-            Ok(Due {
-                name,
-                etag,
-                revision: row.revision,
-            })
-        });
-        rows.collect()
     }
 }

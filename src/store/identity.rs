@@ -1,11 +1,10 @@
 //! Which feed this database holds, which histories of it, and where it stands. That a database was restored,
 //! promoted or copied is noticed in SQL (`feed_home`), before anything is numbered there.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Error, Store, columns::sequence, stored::View, tally, wake};
+use super::{Error, Store, columns::sequence, pool::Lease, stored::View, tally, wake};
 use crate::model::digest::Tallies;
 
 /// Which feed this database holds, and what of its history.
@@ -101,7 +100,7 @@ impl Store {
                CROSS JOIN epochs
                ORDER BY epochs.number"#
         )
-        .fetch_all(&self.vital)
+        .fetch_all(&mut self.vital.acquire().await?)
         .await?;
         let damaged = |what: &str| Error::Corrupt(what.to_owned());
         let last = rows.last().ok_or_else(|| damaged("epochs"))?;
@@ -135,7 +134,7 @@ impl Store {
             "SELECT id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally
              FROM feed"
         )
-        .fetch_one(&self.vital)
+        .fetch_one(&mut self.vital.acquire().await?)
         .await?;
         Ok(Standing {
             feed: row.id,
@@ -155,7 +154,7 @@ impl Store {
     pub async fn settle(&self, known_head: u64) -> Result<bool, Error> {
         let known_head = i64::try_from(known_head).unwrap_or(i64::MAX);
         let began = sqlx::query_scalar!(r#"SELECT settle_feed($1) AS "began!""#, known_head)
-            .fetch_one(&self.vital)
+            .fetch_one(&mut self.vital.acquire().await?)
             .await?;
         Ok(began)
     }
@@ -185,7 +184,7 @@ impl Store {
             "SELECT min(desk_sequence) AS desk, min(wire_sequence) AS wire FROM changes WHERE accepted_at >= $1",
             since,
         )
-        .fetch_one(&self.feed)
+        .fetch_one(&mut self.feed.acquire().await?)
         .await?;
         let first = match view {
             View::Desk => row.desk,
@@ -195,7 +194,7 @@ impl Store {
     }
 }
 
-async fn fork(connection: &mut PgConnection, feed: Uuid) -> Result<Option<Uuid>, Error> {
+async fn fork(connection: &mut Lease, feed: Uuid) -> Result<Option<Uuid>, Error> {
     let forked = sqlx::query_scalar!(
         "UPDATE feed SET
              id = gen_random_uuid(),

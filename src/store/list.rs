@@ -37,7 +37,8 @@ impl Store {
         limit: usize,
     ) -> Result<Page, Error> {
         let mut query = select(filter, view, after, limit);
-        let mut rows = query.build_query_as::<Columns>().fetch(&self.readers);
+        let mut connection = self.readers.acquire().await?;
+        let mut rows = query.build_query_as::<Columns>().fetch(&mut connection);
         let mut page = Page {
             records: Vec::new(),
             has_more: false,
@@ -71,7 +72,10 @@ impl Store {
             QueryBuilder::new("SELECT records.name FROM records WHERE records.name = ANY (");
         query.push_bind(names.to_vec()).push(")");
         push_facets(&mut query, filter);
-        Ok(query.build_query_scalar().fetch_all(&self.readers).await?)
+        Ok(query
+            .build_query_scalar()
+            .fetch_all(&mut self.readers.acquire().await?)
+            .await?)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The log, read in order. Pages hold whole batches and are bounded in bytes; what follows a sequence
 //! follows it on every replica and at any time (F1).
 
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::{
     Error, Store,
     columns::{change_type, days, sequence, state},
+    pool::Pool,
     stored::{Columns, StoredRecord, View},
 };
 use crate::{
@@ -161,7 +161,7 @@ macro_rules! page_after {
             $until,
             $facets,
         )
-        .fetch_all($pool)
+        .fetch_all(&mut $pool.acquire().await?)
         .await?
     };
 }
@@ -208,7 +208,7 @@ impl Store {
                WHERE desk_sequence = $1"#,
             place,
         )
-        .fetch_optional(&self.vital)
+        .fetch_optional(&mut self.vital.acquire().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let wire = row.wire.map_or(Ok(heads.1), sequence)?;
@@ -221,14 +221,14 @@ impl Store {
     /// When the database cannot answer.
     pub async fn heads(&self) -> Result<(u64, u64), Error> {
         let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
-            .fetch_one(&self.vital)
+            .fetch_one(&mut self.vital.acquire().await?)
             .await?;
         Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
     }
 }
 
 async fn page(
-    pool: &PgPool,
+    pool: &Pool,
     view: View,
     after: u64,
     until: i64,

@@ -47,7 +47,7 @@ impl Store {
             i64::try_from(bytes).unwrap_or(i64::MAX),
             BESIDE_BYTES,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         let (mut found, mut omitted) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
@@ -90,7 +90,7 @@ impl Store {
             names,
             view == View::Desk,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         rows.into_iter().map(StoredRecord::try_from).collect()
     }

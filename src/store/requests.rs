@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use prost::Message;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,12 +10,16 @@ use super::{
     Error, Store,
     columns::sequence,
     committer::Committed,
+    pool::Lease,
     stored::{Columns, StoredRecord},
 };
 use crate::{
     model::{request::Request, violation::Warning},
     proto::v1,
 };
+
+/// Answers that one statement forgets.
+const FORGOTTEN_AT_ONCE: i64 = 2000;
 
 /// The answer that a request got before.
 pub(super) struct Remembered {
@@ -30,7 +33,7 @@ pub(super) struct Remembered {
 
 /// The answers that these requests have already got, by author and id. By the same clock as `append`.
 pub(super) async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     requests: &[&Request],
     now: OffsetDateTime,
 ) -> Result<HashMap<(String, Uuid), Remembered>, Error> {
@@ -71,7 +74,7 @@ pub(super) async fn find(
 
 impl Remembered {
     /// The answer again: the records as they were then.
-    pub(super) async fn replay(&self, connection: &mut PgConnection) -> Result<Committed, Error> {
+    pub(super) async fn replay(&self, connection: &mut Lease) -> Result<Committed, Error> {
         Ok(Committed {
             records: revisions(connection, &self.names, &self.revisions).await?,
             changed: 0,
@@ -84,7 +87,7 @@ impl Remembered {
 
 /// These revisions of these records, in this order.
 pub(super) async fn revisions(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     names: &[String],
     revisions: &[i64],
 ) -> Result<Vec<StoredRecord>, Error> {
@@ -131,15 +134,30 @@ fn read_warnings(bytes: &[u8]) -> Result<Vec<v1::Warning>, Error> {
 }
 
 impl Store {
-    /// Forgets answers that are older than 24 hours. Answers how many.
+    /// Forgets answers that are older than 24 hours, some at a time: in one statement, a day with very many would take
+    /// longer than a statement may, every time. Answers how many.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn forget_requests(&self) -> Result<u64, Error> {
-        let done =
-            sqlx::query!("DELETE FROM requests WHERE accepted_at < now() - interval '24 hours'")
-                .execute(&self.vital)
-                .await?;
-        Ok(done.rows_affected())
+        let mut forgotten = 0;
+        loop {
+            let done = sqlx::query!(
+                "DELETE FROM requests
+                 WHERE (author, id) IN (
+                     SELECT author, id
+                     FROM requests
+                     WHERE accepted_at < now() - interval '24 hours'
+                     ORDER BY accepted_at
+                     LIMIT $1)",
+                FORGOTTEN_AT_ONCE,
+            )
+            .execute(&mut self.vital.acquire().await?)
+            .await?;
+            forgotten += done.rows_affected();
+            if done.rows_affected() == 0 {
+                return Ok(forgotten);
+            }
+        }
     }
 }

@@ -159,17 +159,17 @@ impl Store {
         while let Some(names) = walk.next() {
             let until: Option<String> = until(extract, &walk.behind, names)
                 .build_query_scalar()
-                .fetch_optional(&mut *connection)
+                .fetch_optional(&mut connection)
                 .await?;
             let rows: Vec<Row> = rows(extract, &walk, until.as_deref())
                 .build_query_as()
-                .fetch_all(&mut *connection)
+                .fetch_all(&mut connection)
                 .await?;
             walk.took(names, rows, until, extract.since.is_some())?;
         }
         // After the rows: what they cannot have seen any more was dropped before, and this tells.
         let kept = sqlx::query!("SELECT epoch, desk_earliest, wire_earliest FROM feed")
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut connection)
             .await?;
         Ok(SnapshotPage {
             entries: walk.entries,

@@ -1,9 +1,11 @@
 //! API tokens: made, looked up, changed and ended; each act noted in the audit in its own transaction.
 
-use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{Error, Store, audit};
+use super::{
+    Error, Store, audit,
+    pool::{Lease, Transaction},
+};
 use crate::model::request::By;
 
 /// Bytes of a token in a list beside its scope and its author, at most.
@@ -75,7 +77,7 @@ impl Store {
              WHERE id = ANY ($1)",
             ids,
         )
-        .fetch_all(&self.vital)
+        .fetch_all(&mut self.vital.acquire().await?)
         .await?;
         Ok(tokens)
     }
@@ -117,7 +119,7 @@ impl Store {
             i64::try_from(bytes).unwrap_or(i64::MAX),
             TOKEN_BYTES,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         let has_more = rows.last().is_some_and(|row| row.has_more);
         let tokens = rows.into_iter().map(|row| StoredToken {
@@ -235,13 +237,13 @@ impl Store {
             &ids,
             &times,
         )
-        .execute(&self.vital)
+        .execute(&mut self.vital.acquire().await?)
         .await?;
         Ok(())
     }
 
     /// Tokens that may administer are counted and changed by one at a time.
-    async fn lock_tokens(&self) -> Result<Transaction<'_, Postgres>, Error> {
+    async fn lock_tokens(&self) -> Result<Transaction, Error> {
         let mut transaction = self.vital.begin().await?;
         sqlx::query("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE")
             .execute(&mut *transaction)
@@ -249,7 +251,7 @@ impl Store {
         Ok(transaction)
     }
 
-    async fn was_last_admin(&self, connection: &mut PgConnection, id: &str) -> Result<bool, Error> {
+    async fn was_last_admin(&self, connection: &mut Lease, id: &str) -> Result<bool, Error> {
         let is_admin = sqlx::query_scalar!(
             r#"SELECT EXISTS (
                    SELECT 1 FROM tokens
@@ -263,7 +265,7 @@ impl Store {
 }
 
 /// Tokens that may administer now, but for one.
-async fn admins_beside(connection: &mut PgConnection, id: &str) -> Result<i64, Error> {
+async fn admins_beside(connection: &mut Lease, id: &str) -> Result<i64, Error> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM tokens
            WHERE id <> $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()"#,
@@ -274,7 +276,7 @@ async fn admins_beside(connection: &mut PgConnection, id: &str) -> Result<i64, E
     Ok(count)
 }
 
-async fn insert(connection: &mut PgConnection, token: &StoredToken) -> Result<(), Error> {
+async fn insert(connection: &mut Lease, token: &StoredToken) -> Result<(), Error> {
     sqlx::query!(
         "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -293,7 +295,7 @@ async fn insert(connection: &mut PgConnection, token: &StoredToken) -> Result<()
 }
 
 async fn finish(
-    mut transaction: Transaction<'_, Postgres>,
+    mut transaction: Transaction,
     changed: Option<StoredToken>,
     by: &By,
 ) -> Result<Revoked, Error> {

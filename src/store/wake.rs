@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use sqlx::{PgExecutor, postgres::PgListener};
-use tokio::sync::Notify;
+use sqlx::{Executor, PgExecutor, postgres::PgListener};
+use tokio::{sync::Notify, time::Instant};
 
-use super::{Error, Store};
+use super::{Error, PING, Store, in_time};
 
 /// The channel on which `append` tells of commits.
 const CHANNEL: &str = "dateline_feed";
+/// Silence after which the connection is tested: one that died without a word sends nothing either.
+const TEST_AFTER: Duration = Duration::from_secs(5);
 
 /// A connection that hears of commits.
 #[derive(Debug)]
 pub struct Wake {
     listener: PgListener,
+    heard_at: Instant,
 }
 
 impl Store {
@@ -26,12 +29,16 @@ impl Store {
         // A pool of its own: the connection is held for good, and must not come from one that others wait for.
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(1)
-            .connect_with(self.options.clone())
-            .await?;
-        let mut listener = PgListener::connect_with(&pool).await?;
+            .acquire_timeout(PING)
+            .connect_lazy_with(self.options.clone());
+        let mut listener = in_time(PING, PgListener::connect_with(&pool)).await?;
         listener.ignore_pool_close_event(true);
-        listener.listen(CHANNEL).await?;
-        Ok(Wake { listener })
+        listener.eager_reconnect(false);
+        in_time(PING, listener.listen(CHANNEL)).await?;
+        Ok(Wake {
+            listener,
+            heard_at: Instant::now(),
+        })
     }
 }
 
@@ -50,12 +57,19 @@ impl Wake {
     /// When the connection was lost: notifications may be missing, so look, and listen anew.
     pub async fn wait(&mut self, local: &Notify, at_most: Duration) -> Result<(), Error> {
         tokio::select! {
-            () = local.notified() => Ok(()),
-            () = tokio::time::sleep(at_most) => Ok(()),
-            heard = self.listener.try_recv() => match heard? {
-                Some(_) => Ok(()),
-                None => Err(Error::Unavailable(sqlx::Error::WorkerCrashed)),
-            },
+            () = local.notified() => {}
+            () = tokio::time::sleep(at_most) => {}
+            heard = self.listener.try_recv() => {
+                if heard?.is_none() {
+                    return Err(Error::Unavailable(sqlx::Error::WorkerCrashed));
+                }
+                self.heard_at = Instant::now();
+            }
         }
+        if self.heard_at.elapsed() >= TEST_AFTER {
+            in_time(PING, self.listener.execute("SELECT 1")).await?;
+            self.heard_at = Instant::now();
+        }
+        Ok(())
     }
 }

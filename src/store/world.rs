@@ -1,12 +1,14 @@
 //! What a decision looks at, read as `model::look` asks: round by round, in one statement for each sort of
 //! thing, with no lock held. `append` notices if any of it moved.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use prost::Message;
-use sqlx::PgConnection;
 
 use super::{
     Error,
     columns::{DELETED, days, kind, name, state},
+    pool::Lease,
 };
 use crate::{
     model::{
@@ -22,13 +24,12 @@ use crate::{
 const MAX_ROUNDS: usize = 40;
 
 /// Reads what these requests have to look at.
-pub(super) async fn read(
-    connection: &mut PgConnection,
-    requests: &[&Request],
-) -> Result<World, Error> {
+pub(super) async fn read(connection: &mut Lease, requests: &[&Request]) -> Result<World, Error> {
     let mut world = World::default();
     for _ in 0..MAX_ROUNDS {
-        let wanted = look::next(requests, &world);
+        // A panic is a bug, and must cost the request that causes it only: the group is committed one by one then.
+        let wanted = catch_unwind(AssertUnwindSafe(|| look::next(requests, &world)))
+            .map_err(|_| Error::Corrupt("looking at what a request needs panicked".to_owned()))?;
         if wanted.is_empty() {
             break;
         }
@@ -38,11 +39,7 @@ pub(super) async fn read(
     Ok(world)
 }
 
-async fn fill(
-    connection: &mut PgConnection,
-    world: &mut World,
-    wanted: &Look,
-) -> Result<(), Error> {
+async fn fill(connection: &mut Lease, world: &mut World, wanted: &Look) -> Result<(), Error> {
     if !wanted.heads.is_empty() {
         let names: Vec<_> = wanted.heads.iter().map(ToString::to_string).collect();
         for (name, head) in heads(connection, &names).await? {
@@ -91,10 +88,7 @@ async fn fill(
     Ok(())
 }
 
-async fn heads(
-    connection: &mut PgConnection,
-    names: &[String],
-) -> Result<Vec<(Name, Head)>, Error> {
+async fn heads(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, Head)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT records.name, records.kind, records.state, records.revision, records.merged_into,
                   changes.state AS logged_state, changes.content, changes.meta, changes.facets, changes.days
@@ -133,7 +127,7 @@ pub(super) fn body(name: &str, kind_column: &str, content: &[u8]) -> Result<Body
 }
 
 async fn standings(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     names: &[String],
 ) -> Result<Vec<(Name, Standing)>, Error> {
     let rows = sqlx::query!(
@@ -163,7 +157,7 @@ async fn standings(
 }
 
 async fn revisions(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     pins: &[&(Name, i64)],
 ) -> Result<Vec<((Name, i64), Body, bool)>, Error> {
     let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
@@ -199,7 +193,7 @@ async fn revisions(
 
 /// The first and the newest revision of each that readers can read, ascending; of what was erased, none.
 async fn published(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     names: &[String],
 ) -> Result<Vec<((Name, i64), Body)>, Error> {
     let rows = sqlx::query!(
@@ -223,7 +217,7 @@ async fn published(
     rows.collect()
 }
 
-async fn alike(connection: &mut PgConnection, keys: &[i64]) -> Result<Vec<(i64, Name)>, Error> {
+async fn alike(connection: &mut Lease, keys: &[i64]) -> Result<Vec<(i64, Name)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT found.name, key AS "key!"
            FROM unnest($1::bigint[]) AS key
@@ -243,7 +237,7 @@ async fn alike(connection: &mut PgConnection, keys: &[i64]) -> Result<Vec<(i64, 
 }
 
 async fn originals(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     hashes: &[String],
 ) -> Result<Vec<(String, Name)>, Error> {
     let rows = sqlx::query!(
@@ -261,10 +255,7 @@ async fn originals(
 }
 
 /// The same question as `append` asks again under the lock.
-async fn citing(
-    connection: &mut PgConnection,
-    articles: &[String],
-) -> Result<Vec<(Name, Name)>, Error> {
+async fn citing(connection: &mut Lease, articles: &[String]) -> Result<Vec<(Name, Name)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT links.target, links.source
            FROM links

@@ -16,5 +16,6 @@ mod pins;
 mod purge;
 pub mod records;
 mod references;
+mod releases;
 mod requests;
 mod withdrawal;

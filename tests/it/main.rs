@@ -51,6 +51,7 @@ mod life;
 mod model_based;
 mod process;
 mod rig;
+mod silences;
 mod streams;
 mod supply;
 mod terminal;

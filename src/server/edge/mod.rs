@@ -41,7 +41,7 @@ use self::{
     stream::{Transport, Watched},
     tls::Tls,
 };
-use super::config;
+use super::{config, jobs::Jobs};
 
 /// How many who get no place are told so at once; the others find the connection closed.
 const TOLD_AT_ONCE: usize = 64;
@@ -79,6 +79,21 @@ impl Edge {
         })
     }
 
+    /// Spawns what looks after connections, and after the files of TLS.
+    pub fn watch(&self, jobs: &Jobs) {
+        let registry = self.registry.clone();
+        jobs.spawn("connections", move || {
+            let registry = registry.clone();
+            async move { registry.watch().await }
+        });
+        if let Some(tls) = self.tls.clone() {
+            jobs.spawn("certificates", move || {
+                let tls = tls.clone();
+                async move { tls.follow(CancellationToken::new()).await }
+            });
+        }
+    }
+
     /// Serves until `stopping` is done, and then until the last connection has ended. `streams_stop` ends the streams of
     /// all connections; `stopping` cancels it.
     pub async fn serve<S: Answers>(
@@ -89,13 +104,6 @@ impl Edge {
     ) {
         let http = Arc::new(connection::http(&self.limits));
         let mut connections = JoinSet::new();
-        let mut background = JoinSet::new();
-        let registry = self.registry.clone();
-        background.spawn(async move { registry.watch().await });
-        if let Some(tls) = self.tls.clone() {
-            let stop = streams_stop.clone();
-            background.spawn(async move { tls.follow(stop).await });
-        }
         let mut stopping = std::pin::pin!(stopping);
         loop {
             tokio::select! {

@@ -5,9 +5,9 @@ use dateline::{
     proto::v1::{
         BatchGetRecordsRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
         CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
-        ForkFeedRequest, GetFeedRequest, GetRecordRequest, ListAuditEntriesRequest,
-        ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, LoadRecordsRequest,
-        MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest,
+        ForkFeedRequest, GetFeedRequest, GetHealthRequest, GetRecordRequest,
+        ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest,
+        LoadRecordsRequest, MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest,
         RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
         SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest,
         UpdateTokenRequest, View, Write, compact_feed_request::Before,
@@ -108,6 +108,7 @@ pub const OF_NONE: &[&str] = &[
     "UpdateToken",
     "RevokeToken",
     "ListAuditEntries",
+    "GetHealth",
 ];
 
 pub async fn read_one(client: &mut Client, call: &str, name: String, head: i64) -> Outcome {
@@ -365,6 +366,7 @@ pub async fn other(client: &mut Client, call: &str) -> Outcome {
             let request = ListAuditEntriesRequest::default();
             text(client.admin.list_audit_entries(request).await)
         }
+        "GetHealth" => text(client.admin.get_health(GetHealthRequest {}).await),
         other => panic!("no call {other}"),
     }
 }

@@ -104,9 +104,8 @@ pub fn may_call(call: &str) -> &'static [Who] {
         | "Commit send back" | "Commit correct" | "Commit retract" | "Commit merge"
         | "Commit unmerge" | "Commit restore" => PUBLISHER,
         "PurgeRecord" | "Commit purge" | "CompactFeed" | "ForkFeed" | "LoadRecords"
-        | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken" | "ListAuditEntries" => {
-            ADMIN
-        }
+        | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken" | "ListAuditEntries"
+        | "GetHealth" => ADMIN,
         "Export" => EXPORTER,
         // The exporter may not see the desk, and the desk may not export.
         "Export desk" => &[],

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use dateline::proto::v1::{
-    BatchGetRecordsRequest, DiffRevisionsRequest, GetRecordRequest, ListAuditEntriesRequest,
-    ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, Record,
+    BatchGetRecordsRequest, DiffRevisionsRequest, GetHealthRequest, GetRecordRequest,
+    ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, Record,
 };
 
 use super::stage::{DEFAULT_LIMIT, Stage, desk, unchecked, with_etag};
@@ -169,4 +169,6 @@ pub async fn lists_of_operators(stage: &mut Stage) {
         request.page_token = page.next_page_token;
     }
     assert_eq!(entries, 20);
+    let health = stage.admin.get_health(GetHealthRequest {}).await;
+    stage.told("GetHealth", health);
 }

@@ -1,0 +1,399 @@
+//! Connections by purpose, with a bound on every wait: for a connection, for a statement's answer, and for giving the
+//! connection back. A database machine can vanish without a word (no RST, no FIN), and then nothing but a clock ends a
+//! wait: sqlx has no keepalive and pings without a limit.
+//!
+//! A connection that did not answer in time is in doubt: it is closed, never given back. Connections older than the
+//! moment at which one was found dead are closed as well before they are used again, and statements that wait on them
+//! are given up. But for the start, no
+//! other file of the store holds a connection of the driver.
+
+use std::{
+    fmt,
+    future::Future,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+use futures_util::{
+    StreamExt, TryStreamExt, future::BoxFuture, pin_mut, stream, stream::BoxStream,
+};
+use sqlx::{
+    Connection as _, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::Error;
+
+/// Longest that a test of an idle connection may take.
+const TEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest that a statement waits on a connection that is older than one which was found dead.
+const DOUBT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The bounds of a pool's waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Longest wait for a free connection, including the time to make one.
+    pub acquire: Duration,
+    /// Longest wait for the answers to all statements of one piece of work.
+    pub answer: Duration,
+}
+
+/// The moments at which a connection was last found dead, shared by all pools of a database. Connections made before
+/// them are in doubt.
+#[derive(Debug, Clone)]
+pub(super) struct Doubt {
+    /// It said nothing: what waits on others of its age may wait for ever.
+    silent: watch::Sender<Instant>,
+    /// It was closed: others of its age may be so too, and tell by themselves.
+    closed: watch::Sender<Instant>,
+}
+
+impl Default for Doubt {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            silent: watch::Sender::new(now),
+            closed: watch::Sender::new(now),
+        }
+    }
+}
+
+impl Doubt {
+    /// Declares every connection that exists now to be in doubt, for one of them said nothing.
+    pub(super) fn begin(&self) {
+        metrics::counter!("dateline_database_silences").increment(1);
+        self.silent.send_replace(Instant::now());
+    }
+
+    fn covers(&self, created_at: Instant) -> bool {
+        created_at < *self.silent.borrow() || created_at < *self.closed.borrow()
+    }
+}
+
+/// Connections for one purpose; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    connections: PgPool,
+    bounds: Bounds,
+    doubt: Doubt,
+}
+
+impl Pool {
+    /// Makes a pool that connects when it is first used. Connections that were idle for `test_after` are tested before
+    /// use: a ping each time doubles the cost of a read, and a connection that was closed answers with an error anyway.
+    pub(super) fn new(
+        size: u32,
+        options: &PgConnectOptions,
+        bounds: Bounds,
+        test_after: Duration,
+        doubt: &Doubt,
+    ) -> Self {
+        let known = doubt.clone();
+        let connections = PgPoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(bounds.acquire)
+            .test_before_acquire(false)
+            .max_lifetime(Duration::from_mins(30))
+            .before_acquire(move |connection, metadata| {
+                let created_at = Instant::now().checked_sub(metadata.age);
+                let in_doubt = created_at.is_some_and(|at| known.covers(at));
+                let test = metadata.idle_for >= test_after;
+                Box::pin(async move {
+                    if in_doubt || !test {
+                        return Ok(!in_doubt);
+                    }
+                    match timeout(TEST_TIMEOUT, connection.ping()).await {
+                        Ok(answer) => answer.map(|()| true),
+                        Err(_) => Ok(false),
+                    }
+                })
+            })
+            .connect_lazy_with(options.clone());
+        Self {
+            connections,
+            bounds,
+            doubt: doubt.clone(),
+        }
+    }
+
+    /// Takes a connection.
+    ///
+    /// # Errors
+    /// When there is none within the bound.
+    pub(super) async fn acquire(&self) -> Result<Lease, sqlx::Error> {
+        let asked_at = Instant::now();
+        let connection = self.connections.acquire().await?;
+        Ok(Lease {
+            connection: Some(connection),
+            asked_at,
+            answer: self.bounds.answer,
+            deadline: Instant::now() + self.bounds.answer,
+            is_probe: false,
+            silent: false,
+            doubt: self.doubt.clone(),
+        })
+    }
+
+    /// Takes a connection and begins a transaction, which is undone unless it is committed.
+    ///
+    /// # Errors
+    /// When there is no connection, or the database does not answer.
+    pub(super) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        let mut lease = self.acquire().await?;
+        (&mut lease).execute("BEGIN").await?;
+        Ok(Transaction {
+            lease,
+            is_over: false,
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+/// A connection on loan. Every statement on it is bounded, by the deadline of the lease.
+pub(super) struct Lease {
+    /// Always there, until the lease is dropped.
+    connection: Option<PoolConnection<Postgres>>,
+    /// The connection may be older, but was not found to be in doubt then.
+    asked_at: Instant,
+    answer: Duration,
+    deadline: Instant,
+    /// Silence proves nothing yet.
+    is_probe: bool,
+    /// It did not answer in time.
+    silent: bool,
+    doubt: Doubt,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("silent", &self.silent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lease {
+    /// Begins another piece of work, with the whole time for it.
+    pub(super) fn renew(&mut self) {
+        self.deadline = Instant::now() + self.answer;
+    }
+
+    /// Bounds the work that begins by less than usual: if the answer does not come, it may just be late, and other
+    /// connections are not in doubt.
+    pub(super) fn probe_within(&mut self, answer: Duration) {
+        self.deadline = Instant::now() + answer.min(self.answer);
+        self.is_probe = true;
+    }
+
+    /// True if the database did not answer in time.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    fn parts(&mut self) -> Result<(&mut PgConnection, Wait<'_>), sqlx::Error> {
+        let connection = self.connection.as_deref_mut();
+        let connection = connection.filter(|_| !self.silent).ok_or_else(no_answer)?;
+        let wait = Wait {
+            created_at: self.asked_at,
+            deadline: self.deadline,
+            is_probe: self.is_probe,
+            silent: &mut self.silent,
+            doubt: &self.doubt,
+        };
+        Ok((connection, wait))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        // The socket is closed at once, without waiting for what does not answer.
+        if self.silent {
+            drop(connection.detach());
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            drop(connection.detach());
+            return;
+        };
+        // Giving back waits for statements that were cut off, and for a ping: without a bound the pool would lose the
+        // place of a dead connection for good.
+        let (answer, giving_back) = (self.answer, connection.return_to_pool());
+        runtime.spawn(async move { timeout(answer, giving_back).await });
+    }
+}
+
+/// The bound of one wait.
+struct Wait<'a> {
+    created_at: Instant,
+    deadline: Instant,
+    is_probe: bool,
+    silent: &'a mut bool,
+    doubt: &'a Doubt,
+}
+
+impl Wait<'_> {
+    async fn bound<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        pin_mut!(answer);
+        let (asked_at, created_at) = (Instant::now(), self.created_at);
+        let mut told = self.doubt.silent.subscribe();
+        let in_doubt = async {
+            // The sender is this lease's own, so there is always one.
+            let _ = told.wait_for(|at| *at > created_at).await;
+            sleep_until(asked_at + DOUBT_TIMEOUT).await;
+        };
+        tokio::select! {
+            biased;
+            answer = &mut answer => {
+                if matches!(answer, Err(sqlx::Error::Io(_))) {
+                    self.doubt.closed.send_replace(Instant::now());
+                }
+                return answer;
+            }
+            () = sleep_until(self.deadline) => {}
+            () = in_doubt => {}
+        }
+        if !self.is_probe && Instant::now() >= self.deadline {
+            self.doubt.begin();
+        }
+        *self.silent = true;
+        Err(no_answer())
+    }
+}
+
+fn no_answer() -> sqlx::Error {
+    let what = "the database did not answer in time; the connection was closed";
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what))
+}
+
+impl<'c> Executor<'c> for &'c mut Lease {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let (connection, wait) = match self.parts() {
+            Ok(parts) => parts,
+            Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
+        };
+        let rows = connection.fetch_many(query);
+        let bounded = stream::try_unfold((rows, wait), |(mut rows, mut wait)| async move {
+            let next = wait.bound(rows.try_next()).await?;
+            Ok(next.map(|next| (next, (rows, wait))))
+        });
+        bounded.boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let (connection, mut wait) = self.parts()?;
+            wait.bound(connection.fetch_optional(query)).await
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        Box::pin(async move {
+            let (connection, mut wait) = self.parts()?;
+            wait.bound(connection.prepare_with(sql, parameters)).await
+        })
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        Box::pin(async move {
+            let (connection, mut wait) = self.parts()?;
+            wait.bound(connection.describe(sql)).await
+        })
+    }
+}
+
+/// A transaction on a connection of its own.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    lease: Lease,
+    is_over: bool,
+}
+
+impl Transaction {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// When the database cannot; if it did not answer, nobody knows.
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        (&mut self.lease).execute("COMMIT").await?;
+        self.is_over = true;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // Closing the connection undoes what was not committed.
+        if !self.is_over {
+            self.lease.silent = true;
+        }
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Lease {
+        &mut self.lease
+    }
+}
+
+/// Bounds a wait that is not one for a statement: connecting, migrating, listening.
+///
+/// # Errors
+/// [`Error::Unavailable`] if it takes longer.
+pub(super) async fn in_time<T, E: Into<Error>>(
+    bound: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    match timeout(bound, answer).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(no_answer().into()),
+    }
+}

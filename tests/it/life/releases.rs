@@ -1,0 +1,259 @@
+//! The end of many embargoes: what is too much for one batch, what cannot be published, and what depends on one another.
+//! Whatever is in the way of itself is in the way of nobody else, and is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use dateline::proto::v1::{
+    Change, GetHealthRequest, GetHealthResponse, Record, View, change::Type, record::Kind as Body,
+};
+use prost_types::Timestamp;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::hands::*;
+use crate::{
+    gold::{changes, from_beginning},
+    rig::{Site, config, site_on},
+};
+
+/// Longest that a record may come after its time while a server is up.
+const BOUND: Duration = Duration::from_secs(5);
+
+const HOUR: i64 = 3_600_000;
+
+fn nanos(time: Timestamp) -> i128 {
+    i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)
+}
+
+/// As if the server had been down for so long that all embargoes have ended meanwhile, in the order of their times.
+async fn stopped_until_all_have_ended(site: Site) -> String {
+    let url = site.url.clone();
+    assert_eq!(heads(&url).await.1, 3, "nothing is out");
+    site.stop().await;
+    let past =
+        "UPDATE records SET embargo_at = embargo_at - interval '2 hours' WHERE state = 'embargoed'";
+    behind(&url, past).await;
+    url
+}
+
+/// What was published of the wire after the base, by name.
+async fn published(site: &Site, count: usize) -> BTreeMap<String, Change> {
+    let wire = changes(site, from_beginning(View::Published), 3 + count).await;
+    let after = wire.into_iter().skip(3);
+    let mut found = BTreeMap::new();
+    for change in after.filter(|change| change.r#type() == Type::Published) {
+        let twice = found.insert(change.name.clone(), change);
+        assert!(twice.is_none(), "{twice:?} came twice");
+    }
+    found
+}
+
+async fn health(site: &Site) -> GetHealthResponse {
+    let mut admin = site.client.clone().admin;
+    let answer = admin.get_health(GetHealthRequest {}).await;
+    answer.unwrap().into_inner()
+}
+
+/// Puts drafts under embargo by one request.
+async fn hide(site: &Site, drafts: &[Record], until: Timestamp) {
+    let writes = drafts.iter().map(|draft| publish_at(draft, Some(until)));
+    done(&site.client, writes.collect()).await;
+}
+
+fn large_article(id: &str, bytes: usize) -> Record {
+    let mut record = article(id);
+    if let Some(Body::Article(article)) = &mut record.kind {
+        article.body = "Twenty large words.\n".repeat(bytes / 20);
+    }
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
+    let site = base().await;
+    // 18 MB with 95 times, and two requests that have a time of their own.
+    let large: Vec<_> = (0..95)
+        .map(|n| large_article(&format!("large-{n:02}"), 190_000))
+        .collect();
+    let mut drafts = Vec::new();
+    for some in large.chunks(20) {
+        drafts.extend(make(&site.client, some).await);
+    }
+    let mut small = Vec::new();
+    for round in 0..2 {
+        let some: Vec<_> = (0..30)
+            .map(|n| actor(&format!("small-{round}-{n}")))
+            .collect();
+        small.push(make(&site.client, &some).await);
+    }
+    for draft in &drafts {
+        hide(&site, std::slice::from_ref(draft), in_ms(HOUR)).await;
+    }
+    for some in &small {
+        hide(&site, some, in_ms(HOUR)).await;
+    }
+    let url = stopped_until_all_have_ended(site).await;
+    let started_at = Instant::now();
+    let site = site_on(config(&url)).await;
+    let out = published(&site, 95 + 60).await;
+    assert!(started_at.elapsed() < BOUND, "{:?}", started_at.elapsed());
+    for round in 0..2 {
+        let of_round = out
+            .iter()
+            .filter(|(name, _)| name.starts_with(&format!("actors/small-{round}-")));
+        let batches: BTreeSet<_> = of_round.map(|(_, change)| change.batch).collect();
+        assert_eq!(batches.len(), 1, "a request comes out as one batch");
+    }
+    until("nothing is told to be overdue", async || {
+        let told = health(&site).await;
+        (told.overdue_embargoes, told.isolated_embargoes) == (0, 0)
+    })
+    .await;
+    site.stop().await;
+}
+
+/// Ways in which a record can be in the way, as SQL that makes it so and mends it.
+const POISONS: [(&str, &str, &str); 3] = [
+    (
+        "content",
+        "UPDATE changes SET content = '\\xff' WHERE name = 'NAME' AND revision = 2",
+        "UPDATE changes SET content = kept.content FROM kept
+         WHERE changes.desk_sequence = kept.desk_sequence AND changes.name = 'NAME'",
+    ),
+    (
+        "meta",
+        "UPDATE changes SET meta = '\\xff' WHERE name = 'NAME' AND revision = 2",
+        "UPDATE changes SET meta = kept.meta FROM kept
+         WHERE changes.desk_sequence = kept.desk_sequence AND changes.name = 'NAME'",
+    ),
+    (
+        "refused",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'on purpose'; END; $$;
+         CREATE TRIGGER refuses BEFORE INSERT ON changes
+         FOR EACH ROW WHEN (NEW.name = 'NAME' AND NEW.type = 'published') EXECUTE FUNCTION refuse()",
+        "DROP TRIGGER refuses ON changes",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_record_is_isolated_told_and_in_the_way_of_nothing() {
+    let site = base().await;
+    let mut requests = Vec::new();
+    for (word, ..) in POISONS {
+        let some: Vec<_> = (0..20).map(|n| actor(&format!("{word}-{n}"))).collect();
+        requests.push(make(&site.client, &some).await);
+    }
+    requests.push(make(&site.client, &[actor("alone")]).await);
+    let due = in_ms(2500);
+    for request in &requests {
+        hide(&site, request, due).await;
+    }
+    let name_of = |word: &str| format!("actors/{word}-13");
+    behind(&site.url, "CREATE TABLE kept AS SELECT * FROM changes").await;
+    for (word, harm, _) in POISONS {
+        behind(&site.url, &harm.replace("NAME", &name_of(word))).await;
+    }
+    let out = published(&site, 3 * 19 + 1).await;
+    for (word, ..) in POISONS {
+        assert!(!out.contains_key(&name_of(word)));
+    }
+    for (name, change) in &out {
+        let late = nanos(change.time.unwrap()) - nanos(due);
+        assert!(
+            (0..5_000_000_000).contains(&late),
+            "{name} came {late} ns late"
+        );
+    }
+    let names: Vec<_> = {
+        let mut names: Vec<_> = POISONS.iter().map(|(word, ..)| name_of(word)).collect();
+        names.sort();
+        names
+    };
+    until("they are told", async || {
+        let told = health(&site).await;
+        let isolated: Vec<_> = told.isolated.iter().map(|it| it.name.clone()).collect();
+        (told.overdue_embargoes, isolated) == (3, names.clone())
+    })
+    .await;
+    let isolated_at = Instant::now();
+    // What comes later is not held up, and what is stuck is tried seldom.
+    let later = make(&site.client, &[event("later")]).await;
+    hide(&site, &later, in_ms(300)).await;
+    until("what came later is out", async || {
+        look(&site.client, "events/later", View::Published)
+            .await
+            .is_some()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let told = health(&site).await;
+    let seconds = isolated_at.elapsed().as_secs() + 3;
+    for it in &told.isolated {
+        assert!(it.attempts.cast_unsigned() <= 1 + seconds, "{it:?}");
+        assert!(!it.reason.is_empty());
+    }
+    assert!(told.oldest_overdue_seconds > 3.0);
+    assert_eq!(told.problems, [], "the server does what it can");
+    let mut serving = HealthClient::new(site.client.channel());
+    let answer = serving.check(HealthCheckRequest::default()).await;
+    assert_eq!(
+        answer.unwrap().into_inner().status(),
+        ServingStatus::Serving
+    );
+    for (word, _, remedy) in POISONS {
+        behind(&site.url, &remedy.replace("NAME", &name_of(word))).await;
+    }
+    until("they are out, and told no more", async || {
+        health(&site).await.isolated_embargoes == 0
+    })
+    .await;
+    let all = published(&site, 3 * 20 + 2).await;
+    assert!(names.iter().all(|name| all.contains_key(name)));
+    assert_eq!(health(&site).await.overdue_embargoes, 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_depends_on_one_another_over_requests_comes_out_in_order_at_once() {
+    let site = base().await;
+    let client = &site.client;
+    let first = in_ms(HOUR);
+    let at = |step: i64| Timestamp {
+        seconds: first.seconds + step,
+        ..first
+    };
+    // In each of ten stories a fact rests on a source, and an event on that; each by a request of its own.
+    for n in 0..10 {
+        let source = make(client, &[article(&format!("source-{n}"))]).await;
+        hide(&site, &source, at(n)).await;
+        let fact = citing(
+            &actor(&format!("fact-{n}")),
+            vec![quoting(&format!("articles/source-{n}"))],
+        );
+        let fact = make(client, &[fact]).await;
+        hide(&site, &fact, at(n + 10)).await;
+        let mut meeting = event(&format!("event-{n}"));
+        as_event(&mut meeting).participants[0].actor = format!("actors/fact-{n}");
+        let meeting = make(client, &[meeting]).await;
+        hide(&site, &meeting, at(n + 20)).await;
+    }
+    let url = stopped_until_all_have_ended(site).await;
+    let started_at = Instant::now();
+    let site = site_on(config(&url)).await;
+    let out = published(&site, 30).await;
+    assert!(started_at.elapsed() < BOUND, "{:?}", started_at.elapsed());
+    for n in 0..10 {
+        let place = |name: String| out[&name].sequence;
+        let source = place(format!("articles/source-{n}"));
+        let fact = place(format!("actors/fact-{n}"));
+        let meeting = place(format!("events/event-{n}"));
+        assert!(source < fact && fact < meeting);
+    }
+    assert_eq!(health(&site).await.isolated, []);
+    site.stop().await;
+}
