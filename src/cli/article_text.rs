@@ -7,15 +7,36 @@
 //!   lines, paragraphs parted by one empty line.
 //! - Page furniture goes, but only at the ends of the text and next to the headline. In the middle of the
 //!   body nothing is ever dropped.
-//! - `By Jane Doe` on a line of its own after the headline becomes bylines, and is no part of the body.
+//! - `By Jane Doe, AP` on a line of its own after the headline becomes bylines and a source, and is no part of the
+//!   body; so do `Von …` and `Par …`. A line that is a date becomes `published`.
+//! - Page breaks and soft hyphens go, soft returns are line breaks, and the halves of a word that a line end has cut
+//!   are joined; see [`layout`].
 //! - A line `Sources: …` becomes the article's sources, and stays in the body, as it was printed.
 //! - Lines are joined only in a text that is clearly hard-wrapped; see [`wrapping_width`].
 
+mod bylines;
+mod date_line;
+mod encoding;
+mod furniture;
+mod layout;
+
 use std::borrow::Cow;
 
+pub use self::{
+    bylines::byline_names,
+    encoding::decode,
+    layout::{one_line, tidy_layout},
+};
+use self::{
+    bylines::{agency, byline, is_short, split_list, without_full_stop},
+    date_line::{date_line, place_line},
+    furniture::{is_furniture, is_furniture_as_a_whole},
+    layout::{Words, is_cut, join},
+};
+use super::html_text::has_markup;
 use crate::{
     model::text::{is_blank, normalize},
-    proto::v1::{Article, Byline, SourceCredit},
+    proto::v1::{Article, Byline, FuzzyDate, SourceCredit},
 };
 
 /// Longest headline that the schema takes, in code points.
@@ -28,88 +49,6 @@ const MAX_NAME: usize = 300;
 /// How many lines a wrapped headline may have.
 const MAX_HEADLINE_LINES: usize = 3;
 
-/// Lines that pages put around a text, in lower case, without punctuation at the end. A line has to be one
-/// of them as a whole, and at an end of the text, where hardly any headline or paragraph is one.
-const FURNITURE: [&str; 52] = [
-    // Comments
-    "comments are closed",
-    "comments are off for this post",
-    "comments",
-    "no comments",
-    "no comments yet",
-    "leave a comment",
-    "leave a reply",
-    "add a comment",
-    "post a comment",
-    "view comments",
-    // Sharing, and the buttons under it
-    "share",
-    "share this",
-    "share this article",
-    "share this post",
-    "share this story",
-    "share on facebook",
-    "share on twitter",
-    "share on x",
-    "share on linkedin",
-    "share on whatsapp",
-    "share on telegram",
-    "copy link",
-    "facebook",
-    "twitter",
-    "linkedin",
-    "whatsapp",
-    "telegram",
-    "tweet",
-    "like this",
-    "loading",
-    "print",
-    "print this article",
-    "email this article",
-    // Advertisements
-    "advertisement",
-    "advertisements",
-    "sponsored content",
-    "story continues below advertisement",
-    // Ways to other pages
-    "related",
-    "related posts",
-    "related articles",
-    "related stories",
-    "you may also like",
-    "read more",
-    "read next",
-    "continue reading",
-    "skip to content",
-    "skip to main content",
-    "back to top",
-    // Newsletters and consent
-    "sign up for our newsletter",
-    "subscribe to our newsletter",
-    "accept all",
-    "accept all cookies",
-];
-
-/// How lines begin that are furniture whatever follows: teasers and banners.
-const FURNITURE_BEGINNINGS: [&str; 10] = [
-    "read more:",
-    "read also:",
-    "related:",
-    "see also:",
-    "we use cookies",
-    "this site uses cookies",
-    "this website uses cookies",
-    "our site uses cookies",
-    "our website uses cookies",
-    "by continuing to use this",
-];
-
-/// Words in names that are not capitalised: "Ursula von der Leyen", "Jane Doe and John Roe".
-const PARTICLES: [&str; 22] = [
-    "al", "and", "bin", "bint", "da", "de", "del", "della", "den", "der", "di", "dos", "du", "el",
-    "ibn", "la", "le", "of", "the", "van", "von", "y",
-];
-
 /// Endings that keep their full stop.
 const ABBREVIATIONS: [&str; 8] = ["bros", "co", "corp", "inc", "jr", "ltd", "sr", "st"];
 
@@ -117,8 +56,20 @@ const ABBREVIATIONS: [&str; 8] = ["bros", "co", "corp", "inc", "jr", "ltd", "sr"
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what each means")]
 pub enum Error {
-    #[error("the text is not UTF-8: byte {offset} begins no character; save it as UTF-8")]
-    NotUtf8 { offset: usize },
+    #[error(
+        "the text is not UTF-8: byte {offset} begins no character; save it as UTF-8, or name its encoding: it looks \
+         like --encoding {looks_like}"
+    )]
+    NotUtf8 {
+        offset: usize,
+        looks_like: &'static str,
+    },
+    #[error("the text is not {name}: some of its bytes are no characters there")]
+    Misencoded { name: String },
+    #[error(
+        "there is no encoding {label:?}; such as utf-8, utf-16le, windows-1252, iso-8859-2, gb18030"
+    )]
+    UnknownEncoding { label: String },
     #[error("the text is empty")]
     Empty,
     #[error("the text holds nothing but page furniture, such as {example:?}")]
@@ -132,17 +83,25 @@ pub enum Error {
     HeadlineTooLong { length: usize },
 }
 
-/// Reads an article: name, headline, body, language, bylines and sources. The language is "und", not
+/// Reads an article: name, headline, body, language, bylines, date and sources. The language is "und", not
 /// known, unless it is given. The name is a proposal, and empty when the headline suggests none.
 ///
 /// # Errors
 ///
-/// Bytes that are not UTF-8, no headline, no body, or a first line that is too long for a headline.
+/// Bytes that are not UTF-8 and have no byte order mark, no headline, no body, or a first line that is too long for a
+/// headline.
 pub fn read(bytes: &[u8], language_code: Option<&str>) -> Result<Article, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
-        offset: error.valid_up_to(),
-    })?;
-    let text = normalize(text);
+    read_text(&decode(bytes, None)?, language_code)
+}
+
+/// Reads an article of a text that was decoded.
+///
+/// # Errors
+///
+/// No headline, no body, or a first line that is too long for a headline.
+pub fn read_text(text: &str, language_code: Option<&str>) -> Result<Article, Error> {
+    let text = tidy_layout(text);
+    let text = normalize(&text);
     let lines: Vec<&str> = text.lines().map(tidy_end).collect();
     let trimmed = without_furniture(&lines, is_furniture_as_a_whole);
     let Some(first) = trimmed.first() else {
@@ -159,30 +118,69 @@ pub fn read(bytes: &[u8], language_code: Option<&str>) -> Result<Article, Error>
             example: (*first).to_owned(),
         });
     };
-    let headline = tidy_start(headline).trim_end();
+    let headline = one_line(tidy_start(headline));
     let length = headline.chars().count();
     if length > MAX_HEADLINE {
         return Err(Error::HeadlineTooLong { length });
     }
-    let (bylines, rest) = split_bylines(without_furniture(rest, is_furniture));
-    let rest = without_furniture(rest, is_furniture);
+    let (top, rest) = Top::split(rest);
     if rest
         .iter()
         .all(|line| line.is_empty() || credits(line).is_some())
     {
-        return Err(Error::NoBody {
-            headline: headline.to_owned(),
-        });
+        return Err(Error::NoBody { headline });
     }
+    let body = body(rest);
+    let said = place_line(&body);
+    let agencies = top.agencies.iter().copied().chain(said.agencies);
     Ok(Article {
-        name: propose_name(headline),
-        headline: headline.to_owned(),
-        body: body(rest),
+        name: propose_name(&headline),
+        bylines: top.bylines,
+        published: top.published.or(said.date),
+        sources: sources(agencies, rest),
         language_code: language_code.unwrap_or("und").to_owned(),
-        bylines,
-        sources: sources(rest),
+        headline,
+        body,
         ..Article::default()
     })
+}
+
+/// What an editor should look at in a text before it is published as it is.
+#[must_use]
+pub fn warnings(text: &str) -> Vec<&'static str> {
+    let mut warnings = Vec::new();
+    if has_markup(text) {
+        warnings.push(
+            "the text looks like HTML: tags and entities are stored as they are; paste the text that a browser shows",
+        );
+    }
+    if is_markdown(text) {
+        warnings
+            .push("the text looks like Markdown: its marks (#, **, []()) are stored as they are");
+    }
+    warnings
+}
+
+/// True for a heading, a link, or two other marks. One star alone is no Markdown.
+fn is_markdown(text: &str) -> bool {
+    let is_heading = |line: &str| {
+        let marks = line.chars().take_while(|found| *found == '#').count();
+        (1..=6).contains(&marks) && line[marks..].starts_with(' ')
+    };
+    let has_link = |line: &str| {
+        line.split_once("](").is_some_and(|(before, after)| {
+            before.contains('[')
+                && after
+                    .split_once(')')
+                    .is_some_and(|(url, _)| url.starts_with("http") || url.starts_with('/'))
+        })
+    };
+    let emphasis = text.matches("**").count() / 2 + text.matches("__").count() / 2;
+    let fences = text
+        .lines()
+        .filter(|line| line.trim_start().starts_with("```"))
+        .count();
+    text.lines().any(|line| is_heading(line) || has_link(line)) || emphasis > 0 || fences > 1
 }
 
 /// The line without what cannot be seen at its end; empty if there is nothing else.
@@ -210,23 +208,6 @@ fn without_furniture<'lines, 'text>(
     }
 }
 
-/// Whether a line is one of [`FURNITURE`]. Safe to ask before lines are joined.
-fn is_furniture_as_a_whole(line: &str) -> bool {
-    let line = line.trim().to_lowercase();
-    let line = line.trim_end_matches(|found: char| !found.is_alphanumeric());
-    FURNITURE.contains(&line)
-}
-
-/// Whether a line is furniture, or begins as a banner does: then all of its lines have to be joined, for
-/// the rest of a wrapped banner looks like text.
-fn is_furniture(line: &str) -> bool {
-    let lower = line.trim_start().to_lowercase();
-    is_furniture_as_a_whole(line)
-        || FURNITURE_BEGINNINGS
-            .iter()
-            .any(|beginning| lower.starts_with(beginning))
-}
-
 /// The width at which a text is hard-wrapped; `None` unless it clearly is: there are at least three line
 /// breaks inside paragraphs, no line is longer than 120 characters, the longest has at least 40, and at
 /// nine of ten breaks the first word of the next line would not have fitted any more. Where that is not
@@ -239,7 +220,7 @@ fn wrapping_width(lines: &[&str]) -> Option<usize> {
             .filter(|pair| pair.iter().all(|line| !line.is_empty()))
     };
     let full = breaks()
-        .filter(|pair| is_full(pair[0], pair[1], width))
+        .filter(|pair| is_full(pair[0], pair[1], width) || is_cut(pair[0], pair[1]))
         .count();
     let enough = breaks().count() >= 3 && full * 10 >= breaks().count() * 9;
     (enough && (40..=120).contains(&width)).then_some(width)
@@ -256,78 +237,87 @@ fn is_full(line: &str, next: &str, width: usize) -> bool {
 /// of a few lines; a byline always does.
 fn unwrapped<'text>(lines: &[&'text str], width: Option<usize>) -> Vec<Cow<'text, str>> {
     let first_paragraph = lines.iter().take_while(|line| !line.is_empty());
-    let headline_lines = match first_paragraph
-        .take_while(|line| authors(line).is_none())
-        .count()
-    {
+    let headline_lines = match first_paragraph.take_while(|line| !is_of_top(line)).count() {
         several @ 2..=MAX_HEADLINE_LINES if several < lines.len() => several,
         _ => 1,
     };
     let mut joined: Vec<Cow<'text, str>> = Vec::new();
+    let mut words = None;
     for (index, line) in lines.iter().enumerate() {
         let before = index.checked_sub(1).map_or("", |index| lines[index]);
-        let parted = width.is_some_and(|width| is_full(before, line, width))
+        let is_wrapped = width.is_some_and(|width| is_full(before, line, width));
+        let parted = (is_wrapped || is_cut(before, line))
             && !before.is_empty()
             && !line.is_empty()
             && index != headline_lines
-            && authors(before).is_none();
+            && !is_of_top(before);
         match joined.last_mut().filter(|_| parted) {
-            Some(last) => *last = format!("{last} {}", line.trim_start()).into(),
+            Some(last) => {
+                let words = words.get_or_insert_with(|| Words::of(lines));
+                *last = join(last, line, words).into();
+            }
             None => joined.push((*line).into()),
         }
     }
     joined
 }
 
-/// Who wrote it, if the first line says so, and the lines after that.
-fn split_bylines<'lines, 'text>(
-    lines: &'lines [&'text str],
-) -> (Vec<Byline>, &'lines [&'text str]) {
-    let Some((authors, rest)) = lines
-        .split_first()
-        .and_then(|(first, rest)| Some((authors(first)?, rest)))
-    else {
-        return (Vec::new(), lines);
-    };
-    let byline = |display_name: &str| Byline {
-        display_name: display_name.to_owned(),
-        role: "author".to_owned(),
-        ..Byline::default()
-    };
-    (authors.into_iter().map(byline).collect(), rest)
+/// True for a line that stands between headline and body.
+fn is_of_top(line: &str) -> bool {
+    byline(line).is_some() || date_line(line).is_some()
 }
 
-/// The names in a line such as "By Jane Doe and John Roe". `None` if it reads like a sentence: "By Monday
-/// the troops had left." One author with an employer, "Jane Doe, Kazinform", stays as printed.
-fn authors(line: &str) -> Option<Vec<&str>> {
-    let (by, names) = line.trim().split_once(' ')?;
-    let names = names.trim();
-    let is_name_word = |word: &str| {
-        PARTICLES.contains(&word)
-            || word
-                .chars()
-                .find(|found| found.is_alphabetic())
-                .is_none_or(char::is_uppercase)
-    };
-    let reads_like_names = by.eq_ignore_ascii_case("by")
-        && names.starts_with(char::is_alphabetic)
-        && is_short(names)
-        && !names.ends_with(['.', '!', '?', ':', ','])
-        && names.split_whitespace().all(is_name_word);
-    if !reads_like_names {
-        return None;
+/// Lines between headline and body: who wrote it, for whom, and when.
+#[derive(Default)]
+struct Top<'text> {
+    bylines: Vec<Byline>,
+    agencies: Vec<&'text str>,
+    published: Option<FuzzyDate>,
+}
+
+impl<'text> Top<'text> {
+    /// The top, and the lines after it.
+    fn split<'lines>(lines: &'lines [&'text str]) -> (Self, &'lines [&'text str]) {
+        let mut top = Self::default();
+        let mut rest = without_furniture(lines, is_furniture);
+        while let Some((first, after)) = rest.split_first() {
+            if !top.take(first) {
+                break;
+            }
+            rest = without_furniture(after, is_furniture);
+        }
+        (top, rest)
     }
-    let parts = split_list(names);
-    let all_are_full = parts
-        .iter()
-        .all(|part| part.split_whitespace().count() >= 2);
-    Some(if all_are_full { parts } else { vec![names] })
+
+    /// Answers whether the line is of the top. Each is there once: a second date is text.
+    fn take(&mut self, line: &'text str) -> bool {
+        if let (true, Some(date)) = (self.published.is_none(), date_line(line)) {
+            self.published = Some(date);
+            return true;
+        }
+        if let (true, Some(name)) = (self.agencies.is_empty(), agency(line)) {
+            self.agencies.push(name);
+            return true;
+        }
+        let Some(credits) = byline(line).filter(|_| self.bylines.is_empty()) else {
+            return false;
+        };
+        let byline = |display_name: &str| Byline {
+            display_name: display_name.to_owned(),
+            role: "author".to_owned(),
+            ..Byline::default()
+        };
+        self.bylines.extend(credits.authors.into_iter().map(byline));
+        self.agencies.extend(credits.agencies);
+        true
+    }
 }
 
-/// The sources of all lines of credits, in order, each once.
-fn sources(lines: &[&str]) -> Vec<SourceCredit> {
+/// The agencies, and the sources of all lines of credits, in order, each once.
+fn sources<'a>(agencies: impl Iterator<Item = &'a str>, lines: &[&'a str]) -> Vec<SourceCredit> {
     let mut sources: Vec<SourceCredit> = Vec::new();
-    for display_name in lines.iter().filter_map(|line| credits(line)).flatten() {
+    let credited = lines.iter().filter_map(|line| credits(line)).flatten();
+    for display_name in agencies.chain(credited) {
         if sources
             .iter()
             .all(|source| source.display_name != display_name)
@@ -352,40 +342,6 @@ fn credits(line: &str) -> Option<Vec<&str>> {
     let names = split_list(names).into_iter().map(without_full_stop);
     let names: Vec<_> = names.collect();
     (!names.is_empty() && names.iter().all(|name| is_short(name))).then_some(names)
-}
-
-fn is_short(name: &str) -> bool {
-    name.split_whitespace().count() <= MAX_NAME_WORDS && name.chars().count() <= MAX_NAME
-}
-
-/// The parts of "A, B; C and D". An "and" parts only the last two: "Ministry of Trade and Industry, NATO"
-/// are two.
-fn split_list(list: &str) -> Vec<&str> {
-    let mut parts: Vec<_> = list.split([',', ';']).map(str::trim).collect();
-    if let Some(last) = parts.pop() {
-        match (last.strip_prefix("and "), last.split_once(" and ")) {
-            (Some(last), _) => parts.push(last.trim()),
-            (None, Some((one, other))) => parts.extend([one.trim(), other.trim()]),
-            (None, None) => parts.push(last),
-        }
-    }
-    parts.retain(|part| part.chars().any(char::is_alphanumeric));
-    parts
-}
-
-/// A name without the full stop of its sentence: "Regnum.", but "U.S." and "Acme Inc.".
-fn without_full_stop(name: &str) -> &str {
-    let Some(bare) = name.strip_suffix('.') else {
-        return name;
-    };
-    let last = bare.split_whitespace().next_back().unwrap_or_default();
-    let is_abbreviation =
-        last.contains('.') || ABBREVIATIONS.contains(&last.to_lowercase().as_str());
-    if is_abbreviation {
-        name
-    } else {
-        bare.trim_end()
-    }
 }
 
 /// The lines as prose: one empty line between paragraphs. Without any empty line each line is a paragraph.

@@ -119,11 +119,12 @@ fn what_is_no_article_is_refused_in_words() {
         ),
         (
             "Café\n\nB\u{e9}b".as_bytes().split_at(9).0,
-            "the text is not UTF-8: byte 8 begins no character; save it as UTF-8",
+            "the text is not UTF-8: byte 8 begins no character; save it as UTF-8, or name its encoding: it looks like \
+             --encoding windows-1252",
         ),
         (
             b"\xff\xfeK\0a\0",
-            "the text is not UTF-8: byte 0 begins no character; save it as UTF-8",
+            "the text has a headline but no body: \"Ka\" is all there is",
         ),
         (
             long.as_bytes(),

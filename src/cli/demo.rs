@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     DEFAULT_ADDRESS, json,
+    outgoing::{Manner, Outgoing},
     output::say,
-    send::{Manner, Outgoing, Sender},
+    send::Sender,
     serve::{self, ProgramsArgs, stop_on_signal},
     watch,
 };
@@ -180,8 +181,7 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
             Some(Body::Article(_)) => ARTICLE.as_bytes().to_vec(),
             _ => Vec::new(),
         },
-        place: String::new(),
-        line: 0,
+        ..Outgoing::default()
     });
     sender.create(outgoing.collect()).await?;
     let published_at = Instant::now();
@@ -189,7 +189,7 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
     detail(&sender.report.to_string());
 
     step("the wire, as a service downstream sees it");
-    let changes = arrive(&mut wire, sender.report.published(), stop).await?;
+    let changes = arrive(&mut wire, sender.report.published, stop).await?;
     detail(&format!(
         "{} changes of one batch, {:.0} ms after the request to publish",
         changes.len(),

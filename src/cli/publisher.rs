@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
+use prost_types::Timestamp;
 
 use super::{
     place,
@@ -28,6 +29,8 @@ pub(super) struct Draft {
     pub told: String,
     pub name: Name,
     pub etag: String,
+    /// The time until which its sender wants it hidden.
+    pub embargo: Option<Timestamp>,
     /// What it refers to.
     pub targets: Vec<Name>,
 }
@@ -142,7 +145,7 @@ fn referring(drafts: &[Draft]) -> HashMap<Name, Vec<usize>> {
 /// # Errors
 /// When a circle is too large.
 pub(super) fn batches(drafts: &[Draft]) -> Result<Vec<Vec<&Draft>>> {
-    let (mut batches, mut batch) = (Vec::new(), Vec::new());
+    let (mut batches, mut batch): (Vec<Vec<&Draft>>, Vec<&Draft>) = (Vec::new(), Vec::new());
     for circle in circles(drafts) {
         if circle.len() > MAX_PUBLISHED {
             bail!(
@@ -151,10 +154,13 @@ pub(super) fn batches(drafts: &[Draft]) -> Result<Vec<Vec<&Draft>>> {
                 drafts[circle[0]].name
             );
         }
-        if batch.len() + circle.len() > MAX_PUBLISHED {
+        let circle: Vec<_> = circle.into_iter().map(|index| &drafts[index]).collect();
+        // A request has one embargo.
+        let is_other = !batch.is_empty() && embargo(&batch) != embargo(&circle);
+        if is_other || batch.len() + circle.len() > MAX_PUBLISHED {
             batches.push(std::mem::take(&mut batch));
         }
-        batch.extend(circle.into_iter().map(|index| &drafts[index]));
+        batch.extend(circle);
     }
     batches.push(batch);
     Ok(batches)
@@ -256,6 +262,12 @@ impl Search {
     }
 }
 
+/// The embargo of drafts that go together: the last one of theirs.
+fn embargo(drafts: &[&Draft]) -> Option<Timestamp> {
+    let times = drafts.iter().filter_map(|draft| draft.embargo);
+    times.max_by_key(|time| (time.seconds, time.nanos))
+}
+
 /// The request that publishes drafts.
 pub(super) fn request(drafts: &[&Draft]) -> PublishRecordsRequest {
     let records = drafts.iter().map(|draft| RecordVersion {
@@ -264,6 +276,7 @@ pub(super) fn request(drafts: &[&Draft]) -> PublishRecordsRequest {
     });
     PublishRecordsRequest {
         records: records.collect(),
+        embargo_time: embargo(drafts),
         omit_content: true,
         ..PublishRecordsRequest::default()
     }
@@ -317,6 +330,7 @@ mod tests {
                 told: String::new(),
                 name: name(own),
                 etag: String::new(),
+                embargo: None,
                 targets: targets.chars().map(|id| name(&id.to_string())).collect(),
             }
         });

@@ -66,14 +66,36 @@ impl Refusal {
     }
 }
 
+/// Something that a person should know of a record that was not refused.
+#[derive(Debug, Clone)]
+pub(super) struct Notice {
+    /// `not published`, `not taken over` …
+    pub word: &'static str,
+    /// True if somebody has to do something, so that the run is not done.
+    pub is_open: bool,
+    pub about: Refusal,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.about.write_as(out, self.word)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_as(out, "rejected")
+    }
+}
+
+impl Refusal {
+    fn write_as(&self, out: &mut fmt::Formatter<'_>, word: &str) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             let parts = [&self.place, &self.name, &problem.field, &problem.message];
             let parts = parts.into_iter().filter(|part| !part.is_empty());
             let told: Vec<_> = parts.map(String::as_str).collect();
             let end = if index == 0 { "" } else { "\n" };
-            write!(out, "{end}rejected: {} [{}]", told.join(": "), self.reason)?;
+            write!(out, "{end}{word}: {} [{}]", told.join(": "), self.reason)?;
         }
         Ok(())
     }

@@ -1,137 +1,47 @@
 //! Sends records as an editor does: drafts first, then everything published that belongs together. What is
 //! there already and the same is left as it is, so an interrupted run is completed by the next one.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    fmt,
-};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use anyhow::{Result, bail};
-use prost::Message;
 use tonic::Code;
 
 use super::{
+    outgoing::{Manner, Outgoing, Report},
     place,
     publisher::{Draft, Queue},
-    refusal::{Problem, Refusal},
+    refusal::{Notice, Problem, Refusal},
+    release::Allowed,
+    version_step::{Age, age},
 };
 use crate::{
     client::{Client, Failure},
-    model::{drawing::draw, validate::validate, walk::Path},
+    model::{drawing::draw, name::Name, validate::validate, walk::Path},
     proto::v1::{
-        BatchGetRecordsRequest, CommitRequest, Record, State, View, Write, record::Kind as Body,
-        write,
+        BatchGetRecordsRequest, CommitRequest, Record, RecordMeta, State, View, Write,
+        record::Kind as Body, write,
     },
 };
 
 /// Most records that are looked up at once: their content comes with them.
 const LOOKED_UP: usize = 100;
-
-/// A record on its way, and where it was read.
-#[derive(Debug, Clone)]
-pub(super) struct Outgoing {
-    /// As read.
-    pub record: Record,
-    /// The article's text as received, if it is known.
-    pub original: Vec<u8>,
-    /// `line 17`; empty when the file has no lines of its own.
-    pub place: String,
-    /// The number in it.
-    pub line: u64,
-}
-
-impl Outgoing {
-    /// Bytes that it takes in a request, about.
-    pub(super) fn encoded_len(&self) -> usize {
-        self.record.encoded_len() + self.original.len() + 16
-    }
-
-    fn name(&self) -> &str {
-        self.record
-            .kind
-            .as_ref()
-            .map(Body::name)
-            .unwrap_or_default()
-    }
-
-    /// How its sender finds it: `line 17: actors/nato`.
-    fn known_as(&self) -> String {
-        let parts = [self.place.as_str(), self.name()]
-            .into_iter()
-            .filter(|part| !part.is_empty());
-        parts.collect::<Vec<_>>().join(": ")
-    }
-
-    fn refused(&self, reason: &str, problems: Vec<Problem>) -> Refusal {
-        Refusal {
-            line: self.line,
-            place: self.place.clone(),
-            name: self.name().to_owned(),
-            reason: reason.to_owned(),
-            problems,
-        }
-    }
-}
-
-/// What became of the records.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Report {
-    created: usize,
-    unchanged: usize,
-    published: usize,
-    /// The last sequences that the server answered with.
-    pub sequence: i64,
-}
-
-impl Report {
-    pub(super) fn sent(&self) -> usize {
-        self.created + self.unchanged
-    }
-
-    pub(super) fn created(&self) -> usize {
-        self.created
-    }
-
-    pub(super) fn unchanged(&self) -> usize {
-        self.unchanged
-    }
-
-    pub(super) fn published(&self) -> usize {
-        self.published
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "{} created, {} already there, {} published",
-            self.created, self.unchanged, self.published
-        )
-    }
-}
-
-/// How records are sent.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Manner {
-    /// Nothing is written; the server says what it would say.
-    pub dry_run: bool,
-    /// A record that is refused is left out, and the others go on; otherwise the first refusal is the end.
-    pub leaves_out: bool,
-    /// Drafts are remembered, to be published.
-    pub publishes: bool,
-}
+/// Most names of one call.
+const NAMES_PER_CALL: usize = 1000;
 
 /// Sends batches and remembers what to publish.
 pub(super) struct Sender {
-    client: Client,
-    manner: Manner,
+    pub client: Client,
+    pub manner: Manner,
     queue: Queue,
     /// Records seen so far: the place of the next one.
     seen: usize,
+    /// Names of the articles that this run has made of items.
+    pub made: HashSet<String>,
     pub report: Report,
     /// Records that were refused, until somebody takes them.
     pub refused: Vec<Refusal>,
+    /// What else a person should know, until somebody takes it.
+    pub notices: Vec<Notice>,
 }
 
 /// A record that is not there yet, and its place among all that was sent.
@@ -144,14 +54,22 @@ impl Sender {
             manner,
             queue: Queue::default(),
             seen: 0,
+            made: HashSet::new(),
             report: Report::default(),
             refused: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
     /// Creates what is not there yet, in one commit; in several if records are to be left out.
     pub(super) async fn create(&mut self, batch: Vec<Outgoing>) -> Result<()> {
-        let mut open = vec![self.fresh(batch).await?];
+        let numbered = batch.into_iter().map(|outgoing| {
+            self.seen += 1;
+            (self.seen - 1, outgoing)
+        });
+        let numbered = numbered.collect();
+        let newest = self.newest(numbered);
+        let mut open = vec![self.sift(newest).await?];
         while let Some(mut part) = open.pop() {
             if part.is_empty() {
                 continue;
@@ -159,6 +77,15 @@ impl Sender {
             let Err(failure) = self.commit(&part).await else {
                 continue;
             };
+            if failure.reason == "NAME_TAKEN" {
+                // Another import may have created some of them since they were looked up.
+                let before = part.len();
+                part = self.sift(part).await?;
+                if part.len() < before {
+                    open.push(part);
+                    continue;
+                }
+            }
             let culprits = if is_about_records(&failure) {
                 culprits(&failure, &part)
             } else {
@@ -184,22 +111,73 @@ impl Sender {
         Ok(())
     }
 
-    /// Those that are not there yet. What is there with other content is refused.
-    async fn fresh(&mut self, batch: Vec<Outgoing>) -> Result<Vec<Fresh>> {
-        let mut known = self.known(&batch).await?;
-        let (mut fresh, mut in_batch) = (Vec::with_capacity(batch.len()), HashMap::new());
+    /// Withdraws what its sender does not allow any more, and does nothing else.
+    pub(super) async fn withdraw(&mut self, batch: Vec<Outgoing>) -> Result<()> {
+        let mut known = self.known(batch.iter()).await?;
         for outgoing in batch {
-            let place = self.seen;
-            self.seen += 1;
-            if let Some(stored) = known.get_mut(outgoing.name()) {
-                if is_same(&outgoing.record, stored) {
-                    self.report.unchanged += 1;
-                    self.remember(place, stored, &outgoing);
+            let stored = names(&outgoing).find_map(|name| known.remove(name));
+            if let (Some(stored), true) = (stored, outgoing.origin.is_some()) {
+                Box::pin(self.follow(self.seen, outgoing, stored)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch without versions of which it holds a newer one.
+    fn newest(&mut self, batch: Vec<Fresh>) -> Vec<Fresh> {
+        let mut newest: HashMap<String, usize> = HashMap::new();
+        let mut kept: Vec<Option<Fresh>> = Vec::with_capacity(batch.len());
+        for (place, outgoing) in batch {
+            let at = kept.len();
+            if let Some(item) = outgoing.item() {
+                let first = *newest.entry(item.uri.clone()).or_insert(at);
+                let other = kept.get(first).and_then(Option::as_ref);
+                match other.and_then(|(_, other)| Some(age(item, other.item()?))) {
+                    Some(Age::Older) => {
+                        self.report.older += 1;
+                        continue;
+                    }
+                    Some(Age::Newer) => {
+                        self.report.older += 1;
+                        kept[first] = None;
+                        newest.insert(item.uri.clone(), at);
+                    }
+                    _ => {}
+                }
+            }
+            kept.push(Some((place, outgoing)));
+        }
+        kept.into_iter().flatten().collect()
+    }
+
+    /// Those that are not there yet. What is there with other content is refused, if it is no version of an item.
+    async fn sift(&mut self, batch: Vec<Fresh>) -> Result<Vec<Fresh>> {
+        let known = self
+            .known(batch.iter().map(|(_, outgoing)| outgoing))
+            .await?;
+        let (mut fresh, mut in_batch) = (Vec::with_capacity(batch.len()), HashMap::new());
+        for (place, outgoing) in batch {
+            let stored = names(&outgoing).find_map(|name| known.get(name));
+            match stored {
+                Some(stored) if outgoing.origin.is_some() => {
+                    Box::pin(self.follow(place, outgoing, stored.clone())).await?;
                     continue;
                 }
-                let what = "is there already with other content; import only adds records and never changes one";
-                self.refuse(&outgoing, what)?;
-                continue;
+                None if outgoing.release.allowed == Allowed::Canceled => {
+                    Box::pin(self.cancel_unknown(place, outgoing)).await?;
+                    continue;
+                }
+                None => {}
+                Some(stored) => {
+                    if is_same(&outgoing.record, stored) {
+                        self.report.unchanged += 1;
+                        self.remember(place, stored, &outgoing);
+                        continue;
+                    }
+                    let what = "is there already with other content; import only adds records and never changes one";
+                    self.refuse(&outgoing, what)?;
+                    continue;
+                }
             }
             match in_batch.entry(outgoing.name().to_owned()) {
                 Entry::Occupied(first) => {
@@ -226,7 +204,7 @@ impl Sender {
         Ok(fresh)
     }
 
-    fn refuse(&mut self, outgoing: &Outgoing, what: &str) -> Result<()> {
+    pub(super) fn refuse(&mut self, outgoing: &Outgoing, what: &str) -> Result<()> {
         let problem = Problem::new("name", what);
         self.refused
             .push(outgoing.refused("NAME_TAKEN", vec![problem]));
@@ -256,6 +234,17 @@ impl Sender {
         }
         self.report.sequence = answer.sequence;
         for (stored, (place, sent)) in answer.records.iter().zip(fresh) {
+            if sent.origin.is_some() {
+                self.made.insert(sent.name().to_owned());
+            }
+            if sent.origin.is_some() && !sent.release.note.is_empty() {
+                // Meant for editors, not for readers: the record has no field for it.
+                let note = sent.notice("note of the sender", "NOTE", &sent.release.note);
+                self.notices.push(Notice {
+                    is_open: false,
+                    ..note
+                });
+            }
             self.remember(*place, stored, sent);
         }
         Ok(())
@@ -296,7 +285,15 @@ impl Sender {
             let request = super::publisher::request(&drafts);
             let failure = match self.client.publish(request).await {
                 Ok(answer) => {
-                    self.report.published += answer.records.len();
+                    let state =
+                        |record: &Record| record.kind.as_ref()?.meta().map(RecordMeta::state);
+                    let hidden = answer
+                        .records
+                        .iter()
+                        .filter(|record| state(record) == Some(State::Embargoed));
+                    let hidden = hidden.count();
+                    self.report.embargoed += hidden;
+                    self.report.published += answer.records.len() - hidden;
                     self.report.sequence = answer.sequence;
                     self.queue.published(&drafts);
                     return Ok(());
@@ -314,15 +311,24 @@ impl Sender {
         Ok(())
     }
 
-    async fn known(&mut self, batch: &[Outgoing]) -> Result<HashMap<String, Record>> {
-        let names = batch
-            .iter()
-            .filter_map(|outgoing| outgoing.record.record_name())
-            .map(|name| name.to_string());
-        self.look_up(names.collect()).await
+    /// What is there of a batch, by name.
+    async fn known(
+        &self,
+        batch: impl Iterator<Item = &Outgoing>,
+    ) -> Result<HashMap<String, Record>> {
+        let names: Vec<_> = batch
+            .flat_map(names)
+            .filter(|name| Name::parse(name).is_some())
+            .map(str::to_owned)
+            .collect();
+        let mut known = HashMap::new();
+        for names in names.chunks(NAMES_PER_CALL) {
+            known.extend(self.look_up(names.to_vec()).await?);
+        }
+        Ok(known)
     }
 
-    async fn look_up(&self, names: Vec<String>) -> Result<HashMap<String, Record>> {
+    pub(super) async fn look_up(&self, names: Vec<String>) -> Result<HashMap<String, Record>> {
         if names.is_empty() {
             return Ok(HashMap::new());
         }
@@ -343,7 +349,8 @@ impl Sender {
             .collect())
     }
 
-    fn remember(&mut self, place: usize, stored: &Record, sent: &Outgoing) {
+    /// Takes note of a record that is there, to publish it if its sender allows.
+    pub(super) fn remember(&mut self, place: usize, stored: &Record, sent: &Outgoing) {
         if !self.manner.publishes {
             return;
         }
@@ -351,9 +358,30 @@ impl Sender {
             return;
         };
         let Some(meta) = body.meta() else { return };
+        if let Allowed::Held { reason, why } = &sent.release.allowed {
+            match meta.state() {
+                State::Draft => {
+                    let what = format!("stays a draft: {why}");
+                    self.notices
+                        .push(sent.notice("not published", reason, &what));
+                }
+                State::Published if *reason == "RETRACTED" => {
+                    let what = "is withdrawn in the file, and published here: `dateline retract` withdraws it";
+                    self.notices
+                        .push(sent.notice("not taken over", reason, what));
+                }
+                _ => {}
+            }
+        }
         if meta.state() != State::Draft {
             self.queue.found(stored);
-        } else if let Some(mut body) = sent.record.kind.clone() {
+        } else if matches!(sent.release.allowed, Allowed::Now | Allowed::From(_))
+            && let Some(mut body) = sent.record.kind.clone()
+        {
+            let embargo = match &sent.release.allowed {
+                Allowed::From(time) => Some(*time),
+                _ => None,
+            };
             let references = draw(&mut body, State::Draft).references;
             let targets = references
                 .into_iter()
@@ -365,14 +393,24 @@ impl Sender {
                 told: sent.place.clone(),
                 name,
                 etag: meta.etag.clone(),
+                embargo,
                 targets,
             });
         }
     }
 }
 
+/// The names under which a record may be there.
+fn names(outgoing: &Outgoing) -> impl Iterator<Item = &str> {
+    let earlier = outgoing
+        .origin
+        .as_ref()
+        .map(|origin| origin.earlier_name.as_str());
+    [Some(outgoing.name()), earlier].into_iter().flatten()
+}
+
 /// Whether a stored record says what the sent one says, but for what the service sets, the revisions of articles among it.
-fn is_same(sent: &Record, stored: &Record) -> bool {
+pub(super) fn is_same(sent: &Record, stored: &Record) -> bool {
     let content = |record: &Record| {
         let mut record = record.clone();
         record.kind.as_mut()?.take_meta();

@@ -1,6 +1,10 @@
 //! `dateline import` as a user meets it: every form of file, bad records among good ones, dry runs, second runs, and
 //! what is left when it is cut off. Files that cannot be read at all are in `bad_input::files`.
 
+mod texts;
+mod versions;
+mod wire;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},

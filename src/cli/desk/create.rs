@@ -12,7 +12,7 @@ use crate::{
     cli::{
         article_text,
         filter::KindArg,
-        output::{self, Format, say},
+        output::{self, Format, say, warn},
     },
     files,
     proto::v1::{Kind, Record, record::Kind as Body, write, write::Action},
@@ -56,6 +56,9 @@ struct ArticleArgs {
     /// Language of the text, such as en; without it und, not known
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
+    /// Encoding of the file, such as windows-1252 or utf-16le; without it a byte order mark decides, else UTF-8
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// Where it was published
     #[arg(
         long,
@@ -123,8 +126,13 @@ fn read_record(file: &Path, kind: Option<Kind>) -> Result<Record> {
 }
 
 fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {
-    let mut article = article_text::read(original, args.language.as_deref())
+    let text = article_text::decode(original, args.encoding.as_deref())
         .with_context(|| shown(&args.file))?;
+    let mut article = article_text::read_text(&text, args.language.as_deref())
+        .with_context(|| shown(&args.file))?;
+    for warning in article_text::warnings(&text) {
+        warn(warning);
+    }
     if let Some(name) = &args.name {
         article.name = name.clone();
     }

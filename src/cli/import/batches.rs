@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 use super::{originals::Originals, source::Source};
 use crate::{
     cli::{
+        outgoing::{Origin, Outgoing},
         refusal::{Problem, Refusal},
-        send::Outgoing,
+        release::{Allowed, Release},
     },
     proto::v1::Record,
 };
@@ -28,6 +29,8 @@ pub(super) enum Batch {
     Failed {
         error: Error,
         unreadable: Vec<Refusal>,
+        /// Items that were read and that their senders do not allow any more: those are withdrawn all the same.
+        forbidden: Vec<Outgoing>,
     },
     /// What is to be told at the end.
     Noted(Vec<String>),
@@ -39,16 +42,43 @@ pub(super) struct Found {
     pub place: String,
     /// The number in it.
     pub line: u64,
-    pub record: Result<Record, String>,
+    pub content: Result<Content, String>,
     /// It is the only article of a Bundle, so that an original is its own.
     pub is_only_article: bool,
+}
+
+/// A record as it was read.
+pub(super) struct Content {
+    pub record: Record,
+    pub release: Release,
+    /// Set for the items of others.
+    pub origin: Option<Origin>,
+}
+
+impl From<Record> for Content {
+    fn from(record: Record) -> Self {
+        Self {
+            record,
+            release: Release::default(),
+            origin: None,
+        }
+    }
+}
+
+/// How a file is read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    /// What cannot be read is left out; otherwise it is the end.
+    pub leaves_out: bool,
+    /// Records are released whatever state the file has them in.
+    pub any_state: bool,
 }
 
 /// Reads to the end, or until nobody takes any more.
 pub(super) fn read(
     mut source: Source,
     mut originals: Originals,
-    leaves_out: bool,
+    reading: Reading,
     told: &mpsc::Sender<Batch>,
 ) {
     let mut batch = Open::default();
@@ -57,18 +87,22 @@ pub(super) fn read(
             Ok(Some(found)) => found,
             Ok(None) => break,
             Err(error) => {
-                if leaves_out {
+                if reading.leaves_out {
                     let _ = told.blocking_send(batch.take());
                 }
-                let unreadable = batch.unreadable;
-                let _ = told.blocking_send(Batch::Failed { error, unreadable });
+                let _ = told.blocking_send(batch.fail(error));
                 return;
             }
         };
-        let outgoing = match found.record {
-            Ok(record) => Outgoing {
-                original: originals.of(&record, found.is_only_article),
-                record,
+        let outgoing = match found.content {
+            Ok(content) => Outgoing {
+                original: originals.of(&content.record, found.is_only_article),
+                release: match &content.origin {
+                    Some(_) => content.release,
+                    None => Release::of_record(&content.record, reading.any_state),
+                },
+                record: content.record,
+                origin: content.origin,
                 place: found.place,
                 line: found.line,
             },
@@ -77,7 +111,7 @@ pub(super) fn read(
                 batch
                     .unreadable
                     .push(unreadable(found.line, found.place, &message));
-                if leaves_out {
+                if reading.leaves_out {
                     if batch.unreadable.len() == BATCH_RECORDS
                         && told.blocking_send(batch.take()).is_err()
                     {
@@ -86,8 +120,7 @@ pub(super) fn read(
                     continue;
                 }
                 // What comes before it in this batch is not sent: it is the last line that is wrong, not the first.
-                let unreadable = batch.unreadable;
-                let _ = told.blocking_send(Batch::Failed { error, unreadable });
+                let _ = told.blocking_send(batch.fail(error));
                 return;
             }
         };
@@ -131,6 +164,20 @@ impl Open {
     fn push(&mut self, outgoing: Outgoing, bytes: usize) {
         self.bytes += bytes;
         self.outgoing.push(outgoing);
+    }
+
+    fn fail(self, error: Error) -> Batch {
+        let is_forbidden = |outgoing: &Outgoing| {
+            matches!(
+                outgoing.release.allowed,
+                Allowed::Canceled | Allowed::Held { .. }
+            )
+        };
+        Batch::Failed {
+            error,
+            unreadable: self.unreadable,
+            forbidden: self.outgoing.into_iter().filter(is_forbidden).collect(),
+        }
     }
 
     fn take(&mut self) -> Batch {

@@ -54,7 +54,7 @@ impl Document {
             Self::Bundle { records, count } => {
                 *count += 1;
                 Some(Found {
-                    record: records.next()?,
+                    content: records.next()?.map(Into::into),
                     place: String::new(),
                     line: *count,
                     is_only_article: records.has_one_article,
@@ -63,7 +63,7 @@ impl Document {
             Self::Items { items, count } => {
                 *count += 1;
                 Some(Found {
-                    record: to_record(&items.next()?, losses),
+                    content: to_record(&items.next()?, losses),
                     place: format!("item {count}"),
                     line: *count,
                     is_only_article: false,

@@ -4,7 +4,10 @@ use std::io::{BufRead, Read};
 
 use anyhow::Result;
 
-use super::{batches::Found, source::Bytes};
+use super::{
+    batches::{Content, Found},
+    source::Bytes,
+};
 use crate::{cli::json, proto::v1::Record};
 
 /// Longest line: many times what a server takes, in whatever way it is escaped.
@@ -24,7 +27,7 @@ impl Lines {
     /// The next line that is not empty, read by `read`.
     pub(super) fn next(
         &mut self,
-        mut read: impl FnMut(&str) -> Result<Record, String>,
+        mut read: impl FnMut(&str) -> Result<Content, String>,
     ) -> Result<Option<Found>> {
         loop {
             let mut bytes = Vec::new();
@@ -38,7 +41,7 @@ impl Lines {
             }
             self.line += 1;
             let is_cut = bytes.last() != Some(&b'\n');
-            let record = if bytes.len() > MOST && is_cut {
+            let content = if bytes.len() > MOST && is_cut {
                 self.reader.skip_until(b'\n')?;
                 Err(format!(
                     "is longer than {} MiB; no record is",
@@ -64,7 +67,7 @@ impl Lines {
             return Ok(Some(Found {
                 place: format!("line {}", self.line),
                 line: self.line,
-                record,
+                content,
                 is_only_article: false,
             }));
         }
@@ -72,8 +75,9 @@ impl Lines {
 }
 
 /// A line as a record.
-pub(super) fn record(line: &str) -> Result<Record, String> {
-    json::read(line).map_err(|error| told(&error))
+pub(super) fn record(line: &str) -> Result<Content, String> {
+    let record: Record = json::read(line).map_err(|error| told(&error))?;
+    Ok(record.into())
 }
 
 /// A line as JSON.

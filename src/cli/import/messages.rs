@@ -32,7 +32,9 @@ impl Messages {
         Ok(Some(Found {
             place,
             line: self.count,
-            record: record.map_err(|error| format!("is no Record: {error}")),
+            content: record
+                .map(Into::into)
+                .map_err(|error| format!("is no Record: {error}")),
             is_only_article: false,
         }))
     }

@@ -23,14 +23,19 @@ use clap::ValueEnum;
 use tokio::sync::mpsc;
 
 use self::{
-    batches::Batch, originals::Originals, progress::Progress, rejects::Rejects, source::Source,
+    batches::{Batch, Reading},
+    originals::Originals,
+    progress::Progress,
+    rejects::Rejects,
+    source::Source,
 };
 use super::{
     FAILED, Server,
     export::verify::is_export,
+    outgoing::{Manner, OnChange},
     output::say,
     refusal::Refusal,
-    send::{Manner, Sender},
+    send::Sender,
 };
 use crate::proto::v1::Record;
 
@@ -42,7 +47,7 @@ pub(super) const HELP: &str = "A run that was cut off is completed by the same c
 
 Exit codes:
   0  all records are in, or were there already
-  1  some were rejected, or the import failed; stderr says which, and why
+  1  some were rejected, held back or left as they are, or the import failed; stderr says which, and why
   2  wrong usage
   4  no server answers, or its database is away
 
@@ -62,9 +67,18 @@ pub(super) struct Args {
     /// What is in the file; `auto` looks at its name and at how it begins
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
     format: Format,
-    /// Publish what is imported, as it goes
+    /// Publish what is imported, as far as its sender allows: an embargo is kept, what is withheld stays a draft, what is
+    /// canceled is retracted
     #[arg(long)]
     publish: bool,
+    /// Publish records whatever `meta.state` the file has them in; without it only those that are published there, or
+    /// have no state
+    #[arg(long, requires = "publish")]
+    any_state: bool,
+    /// What to do with a newer version of an item that is there already: correct it, with the sender's note for readers;
+    /// report it and leave it; or skip it
+    #[arg(long, value_enum, default_value = "report", value_name = "WHAT")]
+    on_change: OnChange,
     /// Let the server check every record, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -112,12 +126,17 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let originals = Originals::read(&args.original)?;
     let source = Source::open(&args.file, args.format)?;
     let progress = Progress::new(&source);
-    let rejects = Rejects::open(args.rejects.as_deref(), args.on_error == OnError::Report)?;
+    let rejects = Rejects::create(args.rejects.as_deref(), args.on_error == OnError::Report)?;
     let client = args.server.connect().await?;
     let manner = Manner {
         dry_run: args.dry_run,
         leaves_out: args.on_error != OnError::Stop,
-        publishes: args.publish && !args.dry_run,
+        publishes: args.publish,
+        on_change: args.on_change,
+    };
+    let reading = Reading {
+        leaves_out: manner.leaves_out,
+        any_state: args.any_state,
     };
     let mut import = Import {
         sender: Sender::new(client, manner),
@@ -126,7 +145,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         rejects,
     };
     let answer = tokio::select! {
-        answer = import.all(source, originals) => Some(answer),
+        answer = import.all(source, originals, reading) => Some(answer),
         _ = tokio::signal::ctrl_c() => None,
     };
     import.progress.finish();
@@ -142,11 +161,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         return Err(error);
     }
     import.tell();
-    Ok(if import.rejects.count() == 0 {
-        ExitCode::SUCCESS
-    } else {
-        FAILED.into()
-    })
+    Ok(
+        if import.rejects.count() + import.rejects.open_count() == 0 {
+            ExitCode::SUCCESS
+        } else {
+            FAILED.into()
+        },
+    )
 }
 
 /// The records that a file holds, or what stands in the place of each.
@@ -158,7 +179,7 @@ pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, 
     let mut source = Source::of(bytes, name, Format::Auto)?;
     let mut records = Vec::new();
     while let Some(found) = source.next()? {
-        records.push(found.record);
+        records.push(found.content.map(|content| content.record));
     }
     Ok(records)
 }
@@ -171,11 +192,10 @@ struct Import {
 }
 
 impl Import {
-    async fn all(&mut self, source: Source, originals: Originals) -> Result<()> {
+    async fn all(&mut self, source: Source, originals: Originals, reading: Reading) -> Result<()> {
         let (told, mut batches) = mpsc::channel(READ_AHEAD);
-        let leaves_out = self.manner.leaves_out;
         // Reading may wait for stdin, and is work for another core.
-        tokio::task::spawn_blocking(move || batches::read(source, originals, leaves_out, &told));
+        tokio::task::spawn_blocking(move || batches::read(source, originals, reading, &told));
         while let Some(batch) = batches.recv().await {
             let sent = self.send(batch).await;
             // What was found out is told, whatever became of the rest.
@@ -184,7 +204,7 @@ impl Import {
             self.progress
                 .told(&self.sender.report, self.rejects.count());
         }
-        if self.manner.publishes {
+        if self.manner.publishes && !self.manner.dry_run {
             self.progress.doing("publishing");
             let published = self.sender.publish().await;
             self.reject_refused()?;
@@ -194,6 +214,11 @@ impl Import {
     }
 
     fn reject_refused(&mut self) -> Result<()> {
+        let notices = std::mem::take(&mut self.sender.notices);
+        let rejects = &mut self.rejects;
+        if !notices.is_empty() {
+            self.progress.aside(|| rejects.add_notices(&notices))?;
+        }
         let refused = std::mem::take(&mut self.sender.refused);
         self.reject(&refused)
     }
@@ -212,13 +237,18 @@ impl Import {
             } => {
                 self.reject(&unreadable)?;
                 self.sender.create(outgoing).await?;
-                if self.manner.publishes {
+                if self.manner.publishes && !self.manner.dry_run {
                     self.sender.publish_ready().await?;
                 }
                 Ok(())
             }
-            Batch::Failed { error, unreadable } => {
+            Batch::Failed {
+                error,
+                unreadable,
+                forbidden,
+            } => {
                 self.reject(&unreadable)?;
+                self.sender.withdraw(forbidden).await?;
                 Err(error)
             }
             Batch::Noted(notes) => {
@@ -242,9 +272,10 @@ impl Import {
         let report = &self.sender.report;
         let mut told = if self.manner.dry_run {
             format!(
-                "dry run, nothing is written: {} would be created, {} already there",
-                report.created(),
-                report.unchanged()
+                "dry run, nothing is written: {} would be created, {} already there{}",
+                report.created,
+                report.unchanged,
+                report.others()
             )
         } else {
             report.to_string()
@@ -252,6 +283,10 @@ impl Import {
         if self.rejects.count() > 0 {
             told = format!("{told}, {} rejected", self.rejects.count());
         }
+        if self.rejects.open_count() > 0 {
+            told = format!("{told}, {} left to do", self.rejects.open_count());
+        }
+        self.rejects.tell_rest();
         say(told);
         self.progress.tell_notes();
     }

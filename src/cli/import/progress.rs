@@ -8,7 +8,7 @@ use std::sync::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::source::Source;
-use crate::cli::{counting::Pace, output::say, send::Report};
+use crate::cli::{counting::Pace, outgoing::Report, output::say};
 
 pub(super) struct Progress {
     bar: ProgressBar,

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Ninjs, Object, alternative_id, list_of, region, said_of_meta};
+use super::{Ninjs, Object, alternative_id, list_of, region, said_of_meta, time};
 use crate::{
     export::format::{Actors, Losses},
-    proto::v1::{Article, Mention, SourceCredit, actor::Type},
+    proto::v1::{Article, Mention, SourceCredit, State, actor::Type},
 };
 
 /// The fields that the item says.
@@ -27,6 +27,10 @@ pub(super) const SAID: &[&str] = said_of_meta![
     "mentions.target",
     "usage_terms",
     "original_sha256",
+    "source_item.uri",
+    "source_item.version",
+    "source_item.embargo_time",
+    "source_item.status",
 ];
 
 impl Ninjs {
@@ -37,6 +41,7 @@ impl Ninjs {
         losses: &mut Losses,
     ) -> Object {
         let meta = article.meta.clone().unwrap_or_default();
+        let source = article.source_item.clone().unwrap_or_default();
         let bylines = article
             .bylines
             .iter()
@@ -47,9 +52,17 @@ impl Ninjs {
             alternative_id("uid", &meta.uid),
             alternative_id("originalSha256", &article.original_sha256),
             alternative_id("sourceUrl", &article.source_url),
+            alternative_id("sourceItem", &source.uri),
+            alternative_id("sourceItemVersion", &source.version),
         ];
+        // A draft says what its sender wants as long as nobody has decided otherwise.
+        let is_open = meta.state() == State::Published;
+        let embargo = meta
+            .embargo_time
+            .or(source.embargo_time.filter(|_| !is_open));
         let item = self
             .item(&article.name, &meta, losses)
+            .set("embargoedUntil", time(embargo))
             .set("type", "text")
             .set("language", article.language_code.as_str())
             .set("title", article.headline.as_str())
