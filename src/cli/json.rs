@@ -83,8 +83,20 @@ fn has_unknown_word(error: &impl ToString) -> bool {
 /// # Errors
 /// The key and, as far as the deserializer knows it, its place; or what else cannot be read.
 pub fn check_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    let left = Cell::new(VALUES);
-    UniqueKeys(&left).deserialize(deserializer)
+    check_keys_of(deserializer, VALUES)
+}
+
+/// The same of a document with so many values at most.
+///
+/// # Errors
+/// The same.
+pub fn check_keys_of<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    most: usize,
+) -> Result<(), D::Error> {
+    let left = Cell::new(most);
+    let keys = UniqueKeys { left: &left, most };
+    keys.deserialize(deserializer)
 }
 
 /// An error in a text of one line, to follow the number of that line.
@@ -100,16 +112,21 @@ pub fn in_line(error: &serde_json::Error) -> String {
 
 /// JSON of which no object has a key twice; the values are counted and thrown away.
 #[derive(Clone, Copy)]
-struct UniqueKeys<'a>(&'a Cell<usize>);
+struct UniqueKeys<'a> {
+    left: &'a Cell<usize>,
+    most: usize,
+}
 
 impl UniqueKeys<'_> {
     fn count<E: de::Error>(self) -> Result<(), E> {
-        let left = self.0.get().checked_sub(1);
-        self.0.set(left.ok_or_else(|| {
+        let most = self.most;
+        let left = self.left.get().checked_sub(1);
+        let left = left.ok_or_else(|| {
             E::custom(format!(
-                "has more values than any record, which are {VALUES} at most"
+                "has more values than are read at once, {most} at most"
             ))
-        })?);
+        })?;
+        self.left.set(left);
         Ok(())
     }
 }

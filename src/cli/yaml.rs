@@ -23,7 +23,7 @@ const MESSAGE: usize = 400;
 /// When it holds what YAML cannot say.
 pub(super) fn write(value: &impl Serialize) -> Result<String> {
     let text = with_style(value, true)?;
-    // libyaml, and so the fast loader of `PyYAML` loader, does not read a block that begins with a tab.
+    // libyaml, and so the fast loader of `PyYAML`, does not read a block that begins with a tab.
     if begins_a_line_with_a_tab(&text) {
         return with_style(value, false);
     }

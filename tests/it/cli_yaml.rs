@@ -326,6 +326,39 @@ async fn a_file_of_9_mb_takes_little_more_memory_than_that_whatever_is_in_it() {
 }
 
 #[tokio::test]
+async fn a_list_of_many_items_is_one_document_and_not_one_record() {
+    let site = site().await;
+    let subjects = vec![json!({ "name": "one", "uri": "urn:x:1" }); 100];
+    let items: Vec<_> = (0..1000)
+        .map(|number| {
+            json!({
+                "uri": format!("urn:dateline:test:{number}"), "type": "text", "subjects": subjects,
+                "language": "en", "headlines": [{ "value": format!("Story {number}") }],
+                "bodies": [{ "value": "Text.", "contentType": "text/plain" }],
+            })
+        })
+        .collect();
+    let items = serde_json::to_string(&items).unwrap();
+    let import = [
+        "import",
+        "-",
+        "--format",
+        "ninjs",
+        "--dry-run",
+        "--on-error",
+        "skip",
+    ];
+    let done = dateline_reading(&site.address, &import, &items).await;
+    assert!(!done.stderr.contains("more values"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("1000 would be created"),
+        "{}",
+        done.stderr
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_told_which_there_are()
 {
     let site = site().await;

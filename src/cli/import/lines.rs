@@ -13,6 +13,9 @@ use crate::{cli::json, proto::v1::Record};
 /// Longest line: many times what a server takes, in whatever way it is escaped.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// Most values of a document: a day of a wire has fewer.
+const VALUES: usize = 2_000_000;
+
 /// Lines, counted.
 pub(super) struct Lines {
     reader: Bytes,
@@ -87,7 +90,7 @@ pub(super) fn json(line: &str) -> Result<serde_json::Value, String> {
 
 /// A text as JSON, of which no object has a key twice.
 pub(super) fn whole_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
-    json::check_keys(&mut serde_json::Deserializer::from_str(text))?;
+    json::check_keys_of(&mut serde_json::Deserializer::from_str(text), VALUES)?;
     serde_json::from_str(text)
 }
 
