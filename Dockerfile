@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Builds from the repository alone. The image holds one program and no shell tools beyond Debian's slim base;
 # it runs as a user of its own and needs a Postgres, which docker-compose.yml starts beside it.
 FROM rust:1.95-slim-bookworm AS build
@@ -9,6 +8,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked && cp target/release/dateline /usr/local/bin/dateline && strip /usr/local/bin/dateline
 
 FROM debian:bookworm-slim
+# The authorities that are believed when keys of an issuer or a bucket are asked for by https.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/dateline --create-home dateline
 COPY --from=build /usr/local/bin/dateline /usr/local/bin/dateline
 USER 10001:10001

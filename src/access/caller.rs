@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio_util::sync::WaitForCancellationFutureOwned;
-
 use super::{
+    certificates::ClientCertificate,
+    claims::Fault,
     permission::{Permission, needed_for},
     sessions::Session,
     sight::Sight,
@@ -26,8 +26,11 @@ pub enum Denied {
     /// Not one that is known, or not well-formed, or by an issuer that is not trusted. It is not told which.
     #[error("these credentials are not valid here")]
     Invalid,
+    /// A JWT that the issuer signed, and that says something else than it has to.
+    #[error("this JWT is not valid here: {0}")]
+    Claim(Fault),
     /// It was good once.
-    #[error("this token was revoked; ask for another one")]
+    #[error("these credentials were revoked; ask for others")]
     Revoked,
     /// It was good until now.
     #[error("these credentials have expired; ask for new ones")]
@@ -53,6 +56,8 @@ pub enum Denied {
 #[derive(Debug, Clone)]
 pub struct Caller {
     session: Arc<Session>,
+    /// The one of the connection, whatever the caller is known by.
+    certificate: Option<Arc<ClientCertificate>>,
     peer: Option<SocketAddr>,
     method: &'static str,
 }
@@ -60,11 +65,13 @@ pub struct Caller {
 impl Caller {
     pub(super) fn new(
         session: Arc<Session>,
+        certificate: Option<Arc<ClientCertificate>>,
         peer: Option<SocketAddr>,
         method: &'static str,
     ) -> Self {
         Self {
             session,
+            certificate,
             peer,
             method,
         }
@@ -165,14 +172,25 @@ impl Caller {
     }
 
     /// Waits until what the caller may do has changed, for whom nothing may be sent any more.
-    pub fn ended(&self) -> WaitForCancellationFutureOwned {
-        self.session.ended()
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let session = self.session.ended();
+        let certificate = self.certificate.as_ref().map(|it| it.ended());
+        async move {
+            match certificate {
+                Some(certificate) => tokio::select! {
+                    () = session => {}
+                    () = certificate => {}
+                },
+                None => session.await,
+            }
+        }
     }
 
     /// Why that is.
     #[must_use]
     pub fn why_ended(&self) -> Denied {
-        self.session.why_ended()
+        let of_connection = self.certificate.as_ref().and_then(|it| it.end_reason());
+        of_connection.unwrap_or_else(|| self.session.why_ended())
     }
 }
 

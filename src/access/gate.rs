@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     caller::{Caller, Denied},
-    certificates::Certificates,
+    certificates::{CertificateName, Certificates, ClientCertificate},
     jwt::{self, Jwt, JwtSettings},
     permission::Role,
     scope::Scope,
     sessions::{Grant, Key, Quotas, Session, Sessions, has_expired},
-    stamp::Stamp,
+    stamp::FollowedFile,
     token,
 };
 use crate::store::{Store, StoredToken};
@@ -33,6 +33,8 @@ use crate::store::{Store, StoredToken};
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is written down when tokens were used.
 const NOTE: u32 = 20;
+/// Longest that a look at the tokens may take.
+const TOKENS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest that credentials may be.
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -64,9 +66,8 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct CertificatesFile {
-    path: PathBuf,
     read: RwLock<Certificates>,
-    stamp: Mutex<Option<Stamp>>,
+    file: Mutex<FollowedFile>,
 }
 
 impl Gate {
@@ -101,14 +102,18 @@ impl Gate {
         })
     }
 
-    /// Whether callers have to say who they are.
+    /// True if nobody can come in but by an API token.
     #[must_use]
-    pub fn is_required(&self) -> bool {
-        self.required
+    pub fn needs_tokens(&self) -> bool {
+        let has_names = |file: &CertificatesFile| {
+            let read = file.read.read().unwrap_or_else(PoisonError::into_inner);
+            !read.is_empty()
+        };
+        self.required && self.jwt.is_none() && !self.certificates.as_ref().is_some_and(has_names)
     }
 
     /// Who makes a call. A token that is sent counts, even where none is needed; after it the names of the client's
-    /// certificate.
+    /// certificate. On a connection whose certificate has ended nobody is let in, whatever else is sent.
     ///
     /// # Errors
     /// When it is nobody who is let in.
@@ -116,18 +121,21 @@ impl Gate {
         &self,
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
-        certificate: &[String],
+        certificate: Option<&Arc<ClientCertificate>>,
         method: &'static str,
     ) -> Result<Caller, Denied> {
-        let caller = |session| Caller::new(session, peer, method);
+        if let Some(why) = certificate.and_then(|it| it.end_reason()) {
+            return Err(why);
+        }
+        let caller = |session| Caller::new(session, certificate.cloned(), peer, method);
         let now = OffsetDateTime::now_utc();
         if let Some(token) = bearer(headers)? {
             return self.session_of(token, peer, now).await.map(caller);
         }
         if let Some(file) = &self.certificates
-            && !certificate.is_empty()
+            && let Some(certificate) = certificate
         {
-            let session = file.session(certificate, &self.sessions, &self.quotas, now);
+            let session = file.session(certificate.names(), &self.sessions, &self.quotas, now);
             return session.map(caller);
         }
         if self.required {
@@ -180,33 +188,67 @@ impl Gate {
         }
     }
 
-    /// Looks again and again whether what was good still is, until `stop`.
+    /// Checks again and again that what was good still is, until `stop`. No kind of credentials waits for another: a
+    /// database or an issuer that is slow holds up its own alone.
     pub async fn watch(&self, stop: CancellationToken) {
-        let looking = async {
-            let mut round = 0_u32;
-            loop {
-                tokio::time::sleep(LOOK).await;
-                round = round.wrapping_add(1);
-                self.look(round.is_multiple_of(NOTE)).await;
-            }
+        let watching = async {
+            tokio::join!(
+                self.watch_sessions(),
+                self.watch_tokens(),
+                self.watch_keys()
+            )
         };
-        stop.run_until_cancelled(looking).await;
+        stop.run_until_cancelled(watching).await;
     }
 
-    async fn look(&self, note: bool) {
-        let now = OffsetDateTime::now_utc();
-        self.sessions.tidy(now);
-        self.guesses.retain_recent();
-        let used = self.sessions.tokens();
-        if !used.is_empty() {
-            let ids: Vec<_> = used.iter().map(|(id, _)| id.clone()).collect();
-            match self.store.read_tokens(&ids).await {
-                Ok(tokens) => self.end_changed(&tokens, now),
-                Err(error) => tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "tokens cannot be looked at"
-                ),
+    /// What can be told without asking anybody.
+    async fn watch_sessions(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.guesses.retain_recent();
+            self.sessions.tidy(OffsetDateTime::now_utc());
+            if let Some(jwt) = &self.jwt {
+                jwt.end_unsigned(&self.sessions);
             }
+            if let Some(file) = &self.certificates {
+                file.refresh();
+                file.end_changed(&self.sessions);
+            }
+        }
+    }
+
+    async fn watch_keys(&self) {
+        let Some(jwt) = &self.jwt else { return };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            jwt.refresh().await;
+        }
+    }
+
+    async fn watch_tokens(&self) {
+        let mut round = 0_u32;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            round = round.wrapping_add(1);
+            let looking = self.look_at_tokens(round.is_multiple_of(NOTE));
+            if tokio::time::timeout(TOKENS_TIMEOUT, looking).await.is_err() {
+                tracing::warn!("the database does not answer: tokens that were revoked hold on");
+            }
+        }
+    }
+
+    async fn look_at_tokens(&self, note: bool) {
+        let used = self.sessions.tokens();
+        if used.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = used.iter().map(|(id, _)| id.clone()).collect();
+        match self.store.read_tokens(&ids).await {
+            Ok(tokens) => self.end_changed(&ids, &tokens),
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "tokens cannot be looked at"
+            ),
         }
         if note && let Err(error) = self.store.note_tokens_used(&used).await {
             tracing::debug!(
@@ -214,22 +256,20 @@ impl Gate {
                 "use of tokens cannot be written down"
             );
         }
-        if let Some(jwt) = &self.jwt {
-            jwt.refresh(&self.sessions).await;
-        }
-        if let Some(file) = &self.certificates {
-            file.refresh(&self.sessions);
-        }
     }
 
-    /// Ends the sessions of tokens that are not what they were.
-    fn end_changed(&self, tokens: &[StoredToken], now: OffsetDateTime) {
+    /// Ends the sessions of tokens, of those that were asked for, that are not what they were, or not there any more.
+    fn end_changed(&self, ids: &[String], tokens: &[StoredToken]) {
+        let now = OffsetDateTime::now_utc();
         let tokens: HashMap<_, _> = tokens.iter().map(|it| (it.id.as_str(), it)).collect();
         self.sessions.end_where(|key, known| {
             let Key::Token(id) = key else { return None };
-            let token = tokens.get(id.as_str())?;
+            let Some(token) = tokens.get(id.as_str()) else {
+                return ids.contains(id).then_some(Denied::Revoked);
+            };
             match grant(token, now) {
                 Err(why) => Some(why),
+                Ok(new) if new.hash != known.hash => Some(Denied::Revoked),
                 Ok(new) => (!new.is_same(known)).then_some(Denied::Changed),
             }
         });
@@ -254,6 +294,7 @@ fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
     let grant = Grant {
         identity: token.name.clone(),
         credential: format!("token {}", token.id),
+        person: format!("token:{}", token.name),
         roles,
         scope,
         expires_at: Some(token.expires_at),
@@ -283,18 +324,22 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
 
 impl CertificatesFile {
     fn open(path: PathBuf) -> Result<Self> {
-        let stamp = Stamp::of(&path);
-        let read = Certificates::read(&path)?;
+        let file = FollowedFile::new(path);
+        let (read, mut faults) = Certificates::read(file.path())?;
+        if !faults.is_empty() {
+            // At the start somebody is there to mend it.
+            let what = format!("{} does not say who may do what", file.path().display());
+            return Err(faults.swap_remove(0).context(what));
+        }
         Ok(Self {
-            path,
             read: RwLock::new(read),
-            stamp: Mutex::new(stamp),
+            file: Mutex::new(file),
         })
     }
 
     fn session(
         &self,
-        names: &[String],
+        names: &[CertificateName],
         sessions: &Sessions,
         quotas: &Quotas,
         now: OffsetDateTime,
@@ -303,30 +348,29 @@ impl CertificatesFile {
         let (name, grant) = read.find(names).ok_or(Denied::Invalid)?;
         let key = Key::Certificate(name.clone());
         Ok(match sessions.find(&key, now) {
-            Some(session) => session,
-            None => sessions.begin(key, grant.clone(), quotas),
+            Some(session) if session.grant().is_same(grant) => session,
+            _ => sessions.begin(key, grant.clone(), quotas),
         })
     }
 
-    fn refresh(&self, sessions: &Sessions) {
-        let now = Stamp::of(&self.path);
-        let mut known = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known == now {
+    /// Reads the file again if it is another one. Entries that are not understood are nobody's.
+    fn refresh(&self) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if !file.has_changed() {
             return;
         }
-        *known = now;
-        match Certificates::read(&self.path) {
-            Ok(read) => {
-                sessions.end_where(|key, grant| {
-                    let Key::Certificate(name) = key else {
-                        return None;
-                    };
-                    match read.get(name) {
-                        Some(new) if new.is_same(grant) => None,
-                        Some(_) => Some(Denied::Changed),
-                        None => Some(Denied::Revoked),
-                    }
-                });
+        let path = file.path().display();
+        let read = if file.path().exists() {
+            Certificates::read(file.path())
+        } else {
+            tracing::error!(%path, "the roles of client certificates are gone: none is let in");
+            Ok((Certificates::default(), Vec::new()))
+        };
+        match read {
+            Ok((read, faults)) => {
+                for error in faults {
+                    tracing::error!(%path, "nobody is let in by an entry that is not understood: {error:#}");
+                }
                 *self.read.write().unwrap_or_else(PoisonError::into_inner) = read;
                 tracing::info!("the roles of client certificates were read again");
             }
@@ -334,5 +378,20 @@ impl CertificatesFile {
                 tracing::error!("the roles of client certificates stay as they were: {error:#}");
             }
         }
+    }
+
+    /// Ends the sessions whose roles are not what the file says now.
+    fn end_changed(&self, sessions: &Sessions) {
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.end_where(|key, grant| {
+            let Key::Certificate(name) = key else {
+                return None;
+            };
+            match read.get(name) {
+                Some(new) if new.is_same(grant) => None,
+                Some(_) => Some(Denied::Changed),
+                None => Some(Denied::Revoked),
+            }
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of an issuer of JWT, from a file or an address that the operator named, read again when they change.
+//! The keys of an issuer of JWT: from a file, an address, or by OpenID Connect discovery; read again when they change.
 
 use std::{
     collections::HashMap,
@@ -6,148 +6,276 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use jsonwebtoken::{
-    DecodingKey,
-    jwk::{AlgorithmParameters, JwkSet, PublicKeyUse},
+    AlgorithmFamily, DecodingKey, DecodingKeyKind,
+    jwk::{Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use url::{Host, Url};
 
-use super::stamp::Stamp;
+use super::{jwt::Algorithm, stamp::FollowedFile, token::Hash};
 
-/// How often an address is asked for keys.
-const REFRESH: Duration = Duration::from_mins(5);
-/// How soon it is asked again, for a key that is not known.
+/// Default interval between two requests for an issuer's keys.
+pub const REFRESH: Duration = Duration::from_mins(5);
+/// Least interval between two requests for a key that is not known.
 const SOONEST: Duration = Duration::from_secs(20);
-/// Largest set of keys.
+/// Largest answer of an issuer.
 const MAX_BYTES: usize = 256 * 1024;
 /// Longest that an issuer may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the keys are.
+/// The place of the keys.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A file; it is read again when it changes.
     File(PathBuf),
     /// An address; it is asked again every 5 minutes, and for a key that is not known.
-    Url(String),
+    Url(Url),
+    /// An issuer that says itself where its keys are; asked as an address is.
+    Issuer(String),
 }
 
 impl Source {
-    /// From what an operator types.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("https://") || text.starts_with("http://") {
-            Self::Url(text.to_owned())
-        } else {
-            Self::File(text.into())
-        }
-    }
-
-    /// Of a file.
-    fn stamp(&self) -> Option<Stamp> {
-        match self {
-            Self::File(path) => Stamp::of(path),
-            Self::Url(_) => None,
-        }
-    }
-}
-
-/// The keys as they were read last.
-#[derive(Debug)]
-pub struct Keys {
-    source: Source,
-    known: HashMap<String, DecodingKey>,
-    read_at: Instant,
-    stamp: Option<Stamp>,
-}
-
-impl Keys {
-    /// Reads them for the first time.
+    /// Returns the source that an operator names, or the issuer itself if none is named.
     ///
     /// # Errors
-    /// When there are none.
-    pub async fn read(source: Source) -> Result<Self> {
-        let stamp = source.stamp();
-        let known = load(&source).await?;
-        Ok(Self {
-            source,
-            known,
-            read_at: Instant::now(),
-            stamp,
-        })
+    /// When it is an address that anybody on the way could answer for.
+    pub fn new(issuer: &str, keys: Option<&str>) -> Result<Self> {
+        let Some(keys) = keys else {
+            let url = Url::parse(issuer).ok();
+            let Some(url) = url.filter(|url| matches!(url.scheme(), "https" | "http")) else {
+                bail!("{issuer} is no address that its keys could be asked from; name --jwt-keys");
+            };
+            check_transport(&url)?;
+            ensure!(
+                url.query().is_none() && url.fragment().is_none(),
+                "an issuer's address has no ? and no #"
+            );
+            return Ok(Self::Issuer(issuer.to_owned()));
+        };
+        if keys.starts_with("https://") || keys.starts_with("http://") {
+            let url = Url::parse(keys).with_context(|| format!("{keys} is no address"))?;
+            check_transport(&url)?;
+            return Ok(Self::Url(url));
+        }
+        Ok(Self::File(keys.into()))
     }
+}
 
-    /// A key by its id.
+/// Whoever answers for the keys can be anybody; so nobody on the way may.
+fn check_transport(url: &Url) -> Result<()> {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback => Ok(()),
+        _ => Err(anyhow!(
+            "{url} is not https; an issuer's keys come by https, or by http from this machine alone"
+        )),
+    }
+}
+
+/// A public key of the issuer.
+#[derive(Debug, Clone)]
+pub struct PublicKey {
+    /// What signatures are checked with.
+    pub decoding: DecodingKey,
+    /// Hash of the key itself: its id says nothing about that.
+    pub hash: Hash,
+}
+
+/// Public keys of an issuer by their ids.
+pub type KeySet = HashMap<String, PublicKey>;
+
+/// When to read the keys.
+#[derive(Debug)]
+pub struct Schedule {
+    source: Source,
+    refresh: Duration,
+    read_at: Instant,
+    file: Option<FollowedFile>,
+}
+
+impl Schedule {
+    /// Begins with a reading now.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<&DecodingKey> {
-        self.known.get(id)
+    pub fn new(source: Source, refresh: Duration) -> Self {
+        let file = match &source {
+            Source::File(path) => Some(FollowedFile::new(path.clone())),
+            Source::Url(_) | Source::Issuer(_) => None,
+        };
+        Self {
+            source,
+            refresh,
+            read_at: Instant::now(),
+            file,
+        }
     }
 
-    /// The source, if it is time to read it again. `missing`: because of a key that is not known.
+    /// Returns the source, if it is time to read it again. `missing`: because of a key that is not known.
     pub fn due(&mut self, missing: bool) -> Option<Source> {
-        let is_due = match &self.source {
-            Source::File(_) => self.source.stamp() != self.stamp,
-            Source::Url(_) => self.read_at.elapsed() >= if missing { SOONEST } else { REFRESH },
+        let pause = if missing {
+            SOONEST.min(self.refresh)
+        } else {
+            self.refresh
+        };
+        let is_due = match &mut self.file {
+            Some(file) => file.has_changed(),
+            None => self.read_at.elapsed() >= pause,
         };
         if is_due {
-            // Whether it works out or not: an issuer that is away is not asked without pause.
+            // Even if reading fails: an issuer that is away is not asked without pause.
             self.read_at = Instant::now();
-            self.stamp = self.source.stamp();
         }
         is_due.then(|| self.source.clone())
-    }
-
-    /// Takes what was read.
-    pub fn replace(&mut self, known: HashMap<String, DecodingKey>) {
-        self.known = known;
     }
 }
 
 /// Reads a set of keys.
 ///
 /// # Errors
-/// When it cannot be read, or holds no key of a kind that is used here.
-pub async fn load(source: &Source) -> Result<HashMap<String, DecodingKey>> {
+/// When it cannot be read. A set that holds no key for the algorithm is empty, and no error.
+pub async fn load(source: &Source, algorithm: Algorithm) -> Result<KeySet> {
     let bytes = match source {
-        Source::File(path) => std::fs::read(path)
-            .with_context(|| format!("cannot read the issuer's keys in {}", path.display()))?,
-        Source::Url(url) => fetch(url)
+        Source::File(path) => match std::fs::read(path) {
+            // A file that is gone holds no keys; one that cannot be read may hold any.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(KeySet::new());
+            }
+            read => read
+                .with_context(|| format!("cannot read the issuer's keys in {}", path.display()))?,
+        },
+        Source::Url(url) => get(url)
             .await
             .with_context(|| format!("cannot get the issuer's keys from {url}"))?,
+        Source::Issuer(issuer) => {
+            let url = discover(issuer)
+                .await
+                .with_context(|| format!("cannot discover the keys of {issuer}"))?;
+            get(&url)
+                .await
+                .with_context(|| format!("cannot get the issuer's keys from {url}"))?
+        }
     };
+    parse(&bytes, algorithm)
+}
+
+fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<KeySet> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
     ensure!(
         bytes.len() <= MAX_BYTES,
         "the issuer's keys are larger than {MAX_BYTES} bytes"
     );
-    let set: JwkSet = serde_json::from_slice(&bytes).context("the issuer's keys are no JWK set")?;
-    let keys = set.keys.iter().filter_map(|key| {
-        let for_signatures = !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
-        // A symmetric key in a public place is nobody's.
-        let is_public = !matches!(
-            key.algorithm,
-            AlgorithmParameters::OctetKey(_) | AlgorithmParameters::Other(_)
-        );
-        let id = key.common.key_id.clone()?;
-        (for_signatures && is_public).then(|| Some((id, DecodingKey::from_jwk(key).ok()?)))?
-    });
-    let keys: HashMap<_, _> = keys.collect();
-    ensure!(
-        !keys.is_empty(),
-        "the issuer's keys hold no public key with an id"
-    );
-    Ok(keys)
+    let set: Set = serde_json::from_slice(bytes).context("the issuer's keys are no JWK set")?;
+    let mut known = KeySet::new();
+    let mut ambiguous = Vec::new();
+    for (id, key) in set.keys.iter().filter_map(|key| usable(key, algorithm)) {
+        match known.get(&id) {
+            Some(other) if other.hash != key.hash => ambiguous.push(id),
+            _ => {
+                known.insert(id, key);
+            }
+        }
+    }
+    for id in ambiguous {
+        tracing::warn!(id = ?id, "two of the issuer's keys have the same id; neither is used");
+        known.remove(&id);
+    }
+    Ok(known)
 }
 
-async fn fetch(url: &str) -> Result<Vec<u8>> {
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
+/// A key that may sign with the algorithm. Keys that this version does not know are none (RFC 7517 section 5).
+fn usable(key: &Value, algorithm: Algorithm) -> Option<(String, PublicKey)> {
+    let key: Jwk = serde_json::from_value(key.clone()).ok()?;
+    let common = &key.common;
+    let is_for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
+        && common
+            .key_operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    let named = KeyAlgorithm::from(algorithm.pinned());
+    let is_for_algorithm = common.key_algorithm.is_none_or(|other| other == named);
+    let decoding = DecodingKey::from_jwk(&key).ok()?;
+    // A symmetric key in a public place is nobody's: no algorithm that is taken is of that family.
+    if !is_for_signatures || !is_for_algorithm || decoding.family() != family(algorithm) {
+        return None;
+    }
+    let hash = hash(&decoding);
+    Some((common.key_id.clone()?, PublicKey { decoding, hash }))
+}
+
+fn family(algorithm: Algorithm) -> AlgorithmFamily {
+    match algorithm {
+        Algorithm::Rs256 | Algorithm::Ps256 => AlgorithmFamily::Rsa,
+        Algorithm::Es256 | Algorithm::Es384 => AlgorithmFamily::Ec,
+        Algorithm::EdDsa => AlgorithmFamily::Ed,
+    }
+}
+
+fn hash(key: &DecodingKey) -> Hash {
+    let digest = match key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => Sha256::new().chain_update(bytes),
+        DecodingKeyKind::RsaModulusExponent { n, e } => Sha256::new()
+            .chain_update(n.len().to_be_bytes())
+            .chain_update(n)
+            .chain_update(e),
+    };
+    digest.finalize().into()
+}
+
+/// Asks an issuer where its keys are (OpenID Connect Discovery 1.0, section 4).
+async fn discover(issuer: &str) -> Result<Url> {
+    #[derive(Deserialize)]
+    struct Document {
+        issuer: String,
+        jwks_uri: String,
+    }
+    let address = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
+    let bytes = get(&Url::parse(&address)?)
+        .await
+        .with_context(|| format!("cannot get {address}"))?;
+    let document: Document = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{address} does not hold issuer and jwks_uri"))?;
+    ensure!(
+        document.issuer == issuer,
+        "{address} is of the issuer {:?}, and --jwt-issuer is {issuer:?}; they must be the same, letter by letter",
+        document.issuer,
+    );
+    let url = Url::parse(&document.jwks_uri)
+        .with_context(|| format!("{:?} is no address of keys", document.jwks_uri))?;
+    check_transport(&url)?;
+    ensure!(
+        url.scheme() == "https" || issuer.starts_with("http://"),
+        "{url} is not https, as its issuer is"
+    );
+    Ok(url)
+}
+
+async fn get(url: &Url) -> Result<Vec<u8>> {
+    let mut client = reqwest::Client::builder()
+        .timeout(FETCH_TIMEOUT)
         // Keys come from where the operator said, and from nowhere else.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    let mut answer = client.get(url).send().await?.error_for_status()?;
+        .redirect(reqwest::redirect::Policy::none());
+    if url.scheme() == "http" {
+        client = client.no_proxy();
+    }
+    let mut answer = client.build()?.get(url.clone()).send().await?;
     ensure!(
         answer.status().is_success(),
-        "it answers {}",
+        "it answers {} (redirects are not followed)",
         answer.status()
     );
     let mut bytes = Vec::new();
@@ -159,4 +287,83 @@ async fn fetch(url: &str) -> Result<Vec<u8>> {
         );
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_by_https_or_from_this_machine() {
+        for (issuer, keys, is_taken) in [
+            ("https://issuer.example", None, true),
+            ("https://issuer.example/realms/news/", None, true),
+            ("http://127.0.0.1:8080/realms/news", None, true),
+            ("http://localhost:8080", None, true),
+            ("http://[::1]:8080", None, true),
+            ("http://issuer.example", None, false),
+            ("http://127.0.0.1.example", None, false),
+            ("https://issuer.example?a", None, false),
+            ("ftp://issuer.example", None, false),
+            ("accounts", None, false),
+            ("accounts", Some("keys.json"), true),
+            ("accounts", Some("https://issuer.example/keys"), true),
+            ("accounts", Some("http://issuer.example/keys"), false),
+            ("accounts", Some("http://127.0.0.1/keys"), true),
+        ] {
+            let taken = Source::new(issuer, keys);
+            assert_eq!(taken.is_ok(), is_taken, "{issuer} {keys:?}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_may_not_sign_or_share_an_id_are_none() {
+        let key = |more: Value| {
+            let mut key = serde_json::json!({
+                "kty": "OKP", "crv": "Ed25519", "kid": "one",
+                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            });
+            for (name, value) in more.as_object().unwrap() {
+                key[name] = value.clone();
+            }
+            key
+        };
+        let count = |keys: Vec<Value>| {
+            let set = serde_json::json!({ "keys": keys }).to_string();
+            parse(set.as_bytes(), Algorithm::EdDsa).unwrap().len()
+        };
+        let plain = || key(serde_json::json!({}));
+        assert_eq!(
+            count(vec![plain(), plain()]),
+            1,
+            "the same key twice is one"
+        );
+        let other = serde_json::json!({"x": "A".repeat(43)});
+        assert_eq!(count(vec![plain(), key(other)]), 0);
+        for more in [
+            serde_json::json!({"use": "enc"}),
+            serde_json::json!({"use": "other"}),
+            serde_json::json!({"key_ops": ["sign"]}),
+            serde_json::json!({"alg": "ES256"}),
+            serde_json::json!({"alg": "unknown"}),
+            serde_json::json!({"kty": "oct", "k": "c2VjcmV0"}),
+            serde_json::json!({"kty": "new"}),
+        ] {
+            assert_eq!(count(vec![key(more.clone())]), 0, "{more}");
+            assert_eq!(
+                count(vec![
+                    key(more.clone()),
+                    key(serde_json::json!({"kid": "two"}))
+                ]),
+                1
+            );
+        }
+        for more in [
+            serde_json::json!({"use": "sig"}),
+            serde_json::json!({"key_ops": ["verify"]}),
+            serde_json::json!({"alg": "EdDSA"}),
+        ] {
+            assert_eq!(count(vec![key(more.clone())]), 1, "{more}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod caller;
 mod certificates;
+mod claims;
 mod gate;
 mod jwks;
 mod jwt;
@@ -16,6 +17,8 @@ mod token;
 
 pub use self::{
     caller::{Caller, Denied},
+    certificates::{CertificateName, ClientCertificate},
+    claims::Fault,
     gate::{Gate, Settings},
     jwt::{Algorithm, JwtSettings},
     permission::{METHODS, Permission, Role, method, needed_for},

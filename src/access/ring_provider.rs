@@ -9,7 +9,7 @@ use jsonwebtoken::{
 };
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
-    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+    RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 /// Makes ring the provider of this process, for JWT and for asking an issuer by TLS; once is enough.
@@ -26,7 +26,7 @@ pub fn install() {
 
 fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     let family = match algorithm {
-        Algorithm::RS256 => AlgorithmFamily::Rsa,
+        Algorithm::RS256 | Algorithm::PS256 => AlgorithmFamily::Rsa,
         Algorithm::ES256 | Algorithm::ES384 => AlgorithmFamily::Ec,
         Algorithm::EdDSA => AlgorithmFamily::Ed,
         _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
@@ -48,9 +48,14 @@ struct Checks {
 impl Verifier<Vec<u8>> for Checks {
     fn verify(&self, message: &[u8], given: &Vec<u8>) -> std::result::Result<(), signature::Error> {
         let algorithm: &dyn VerificationAlgorithm = match (self.algorithm, self.key.kind()) {
-            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            (Algorithm::RS256 | Algorithm::PS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                let padding = if self.algorithm == Algorithm::PS256 {
+                    &RSA_PSS_2048_8192_SHA256
+                } else {
+                    &RSA_PKCS1_2048_8192_SHA256
+                };
                 return RsaPublicKeyComponents { n, e }
-                    .verify(&RSA_PKCS1_2048_8192_SHA256, message, given)
+                    .verify(padding, message, given)
                     .map_err(|_| signature::Error::new());
             }
             (Algorithm::ES256, _) => &ECDSA_P256_SHA256_FIXED,

@@ -1,5 +1,5 @@
-//! What goes by the same credentials, together: what they allow, what they have used up, and the word that they do not
-//! hold any more, which ends their open streams.
+//! One session per set of credentials: its grant, and the cancellation that ends its streams when the credentials end.
+//! Limits are of the person, whatever number of credentials they hold.
 
 use std::{
     collections::HashMap,
@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     caller::Denied,
+    certificates::CertificateName,
     permission::{Permission, ROLES, Role},
     scope::Scope,
     token::Hash,
@@ -25,7 +26,7 @@ use super::{
 /// A session that nothing goes by for so long is forgotten; it is made again when it is needed.
 const IDLE_SECONDS: i64 = 600;
 
-/// How much may go by the same credentials at once.
+/// What one person may use at once.
 #[derive(Debug, Clone)]
 pub struct Quotas {
     /// Calls a second, and as many at once; 0 for no limit.
@@ -57,7 +58,16 @@ pub enum Key {
     /// The hash of a JWT.
     Jwt(Hash),
     /// A name in a client certificate.
-    Certificate(String),
+    Certificate(CertificateName),
+}
+
+/// The key that signed a JWT: its id, and the hash of the key itself, for another one may come under the same id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    /// `kid`.
+    pub id: String,
+    /// Of the public key.
+    pub hash: Hash,
 }
 
 /// What credentials say, once they are found to be good.
@@ -67,6 +77,8 @@ pub struct Grant {
     pub identity: String,
     /// By what the caller is known, for the audit.
     pub credential: String,
+    /// The person whose limits count, unique over all kinds of credentials.
+    pub person: String,
     /// What is allowed.
     pub roles: Vec<Role>,
     /// To what it is narrowed.
@@ -76,7 +88,7 @@ pub struct Grant {
     /// Of an API token: what the whole of it has to hash to.
     pub hash: Option<Hash>,
     /// Of a JWT: the key that signed it.
-    pub signed_by: Option<String>,
+    pub signed_by: Option<SigningKey>,
 }
 
 impl Grant {
@@ -86,6 +98,7 @@ impl Grant {
         Self {
             identity: "local".to_owned(),
             credential: "none".to_owned(),
+            person: "local".to_owned(),
             roles: ROLES.to_vec(),
             scope: Scope::default(),
             expires_at: None,
@@ -94,13 +107,43 @@ impl Grant {
         }
     }
 
-    /// Whether it allows the same to the same, for as long.
+    /// True if it allows the same to the same, for as long, by the same secret or key.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.identity == other.identity
+            && self.person == other.person
             && self.roles == other.roles
             && self.scope == other.scope
             && self.expires_at == other.expires_at
+            && self.hash == other.hash
+            && self.signed_by == other.signed_by
+    }
+}
+
+/// What a person may still use, by all of their credentials together.
+#[derive(Debug)]
+struct Allowance {
+    /// Of how many calls a second, if there is a limit.
+    rate: Option<DefaultDirectRateLimiter>,
+    streams: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+}
+
+impl Allowance {
+    fn new(quotas: &Quotas) -> Self {
+        let rate = NonZeroU32::new(quotas.requests_per_second)
+            .map(|count| DefaultDirectRateLimiter::direct(Quota::per_second(count)));
+        Self {
+            rate,
+            streams: Arc::new(Semaphore::new(quotas.streams)),
+            exports: Arc::new(Semaphore::new(quotas.exports)),
+        }
+    }
+
+    /// True if no session and no open stream counts on it.
+    fn is_idle(self: &Arc<Self>) -> bool {
+        let in_use = |permits: &Arc<Semaphore>| Arc::strong_count(permits) > 1;
+        Arc::strong_count(self) == 1 && !in_use(&self.streams) && !in_use(&self.exports)
     }
 }
 
@@ -108,10 +151,7 @@ impl Grant {
 #[derive(Debug)]
 pub struct Session {
     grant: Grant,
-    /// Of how many calls a second, if there is a limit.
-    rate: Option<DefaultDirectRateLimiter>,
-    streams: Arc<Semaphore>,
-    exports: Arc<Semaphore>,
+    allowance: Arc<Allowance>,
     used_at: AtomicI64,
     ended: CancellationToken,
     why: OnceLock<Denied>,
@@ -121,13 +161,13 @@ impl Session {
     /// Begins one.
     #[must_use]
     pub fn new(grant: Grant, quotas: &Quotas) -> Self {
-        let rate = NonZeroU32::new(quotas.requests_per_second)
-            .map(|count| DefaultDirectRateLimiter::direct(Quota::per_second(count)));
+        Self::with(grant, Arc::new(Allowance::new(quotas)))
+    }
+
+    fn with(grant: Grant, allowance: Arc<Allowance>) -> Self {
         Self {
             grant,
-            rate,
-            streams: Arc::new(Semaphore::new(quotas.streams)),
-            exports: Arc::new(Semaphore::new(quotas.exports)),
+            allowance,
             used_at: AtomicI64::new(OffsetDateTime::now_utc().unix_timestamp()),
             ended: CancellationToken::new(),
             why: OnceLock::new(),
@@ -168,19 +208,22 @@ impl Session {
     /// Counts a call; false if it comes too fast.
     #[must_use]
     pub fn take_turn(&self) -> bool {
-        self.rate.as_ref().is_none_or(|rate| rate.check().is_ok())
+        self.allowance
+            .rate
+            .as_ref()
+            .is_none_or(|rate| rate.check().is_ok())
     }
 
     /// Open streams that are left.
     #[must_use]
     pub fn streams(&self) -> &Arc<Semaphore> {
-        &self.streams
+        &self.allowance.streams
     }
 
     /// Open exports that are left.
     #[must_use]
     pub fn exports(&self) -> &Arc<Semaphore> {
-        &self.exports
+        &self.allowance.exports
     }
 
     /// Waits for the end of what the credentials allow.
@@ -214,18 +257,25 @@ impl Session {
 /// The sessions of this process.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    known: Mutex<HashMap<Key, Arc<Session>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    sessions: HashMap<Key, Arc<Session>>,
+    /// By person.
+    allowances: HashMap<String, Arc<Allowance>>,
 }
 
 impl Sessions {
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Session>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of credentials that were good before, and have not ended.
     #[must_use]
     pub fn find(&self, key: &Key, now: OffsetDateTime) -> Option<Arc<Session>> {
-        let session = self.known().get(key).cloned()?;
+        let session = self.known().sessions.get(key).cloned()?;
         if has_expired(&session.grant, now) {
             self.end(key, Denied::Expired);
             return None;
@@ -241,11 +291,17 @@ impl Sessions {
     #[must_use]
     pub fn begin(&self, key: Key, grant: Grant, quotas: &Quotas) -> Arc<Session> {
         let mut known = self.known();
-        if let Some(session) = known.get(&key).filter(|it| it.grant.is_same(&grant)) {
+        if let Some(session) = known
+            .sessions
+            .get(&key)
+            .filter(|it| it.grant.is_same(&grant))
+        {
             return session.clone();
         }
-        let session = Arc::new(Session::new(grant, quotas));
-        if let Some(replaced) = known.insert(key, session.clone()) {
+        let allowance = known.allowances.entry(grant.person.clone());
+        let allowance = allowance.or_insert_with(|| Arc::new(Allowance::new(quotas)));
+        let session = Arc::new(Session::with(grant, allowance.clone()));
+        if let Some(replaced) = known.sessions.insert(key, session.clone()) {
             replaced.end(Denied::Changed);
         }
         session
@@ -253,7 +309,7 @@ impl Sessions {
 
     /// Ends one, and its streams.
     pub fn end(&self, key: &Key, why: Denied) {
-        if let Some(session) = self.known().remove(key) {
+        if let Some(session) = self.known().sessions.remove(key) {
             tracing::info!(
                 identity = session.identity(),
                 credential = session.credential(),
@@ -267,6 +323,7 @@ impl Sessions {
     pub fn end_where(&self, judge: impl Fn(&Key, &Grant) -> Option<Denied>) {
         let ended: Vec<_> = self
             .known()
+            .sessions
             .iter()
             .filter_map(|(key, session)| Some((key.clone(), judge(key, &session.grant)?)))
             .collect();
@@ -279,17 +336,24 @@ impl Sessions {
     pub fn tidy(&self, now: OffsetDateTime) {
         self.end_where(|_, grant| has_expired(grant, now).then_some(Denied::Expired));
         let seconds = now.unix_timestamp();
-        self.known().retain(|_, session| !session.is_idle(seconds));
+        let mut known = self.known();
+        known
+            .sessions
+            .retain(|_, session| !session.is_idle(seconds));
+        known.allowances.retain(|_, it| !it.is_idle());
     }
 
     /// API tokens in use, and when each was used last.
     #[must_use]
     pub fn tokens(&self) -> Vec<(String, i64)> {
         let known = self.known();
-        let tokens = known.iter().filter_map(|(key, session)| match key {
-            Key::Token(id) => Some((id.clone(), session.used_at())),
-            _ => None,
-        });
+        let tokens = known
+            .sessions
+            .iter()
+            .filter_map(|(key, session)| match key {
+                Key::Token(id) => Some((id.clone(), session.used_at())),
+                _ => None,
+            });
         tokens.collect()
     }
 }
@@ -307,7 +371,7 @@ mod tests {
     #[test]
     fn f10_a_session_that_another_takes_the_place_of_ends() {
         let sessions = Sessions::default();
-        let key = || Key::Certificate("somebody".to_owned());
+        let key = || Key::Token("somebody".to_owned());
         let quotas = Quotas::default();
         let first = sessions.begin(key(), Grant::local(), &quotas);
         let same = sessions.begin(key(), Grant::local(), &quotas);
@@ -321,5 +385,33 @@ mod tests {
         assert!(matches!(first.why_ended(), Denied::Changed));
         sessions.end(&key(), Denied::Revoked);
         assert!(matches!(other.why_ended(), Denied::Revoked));
+    }
+
+    #[test]
+    fn limits_are_of_the_person_and_outlive_their_sessions() {
+        let sessions = Sessions::default();
+        let quotas = Quotas {
+            streams: 2,
+            ..Quotas::default()
+        };
+        let begin = |key: &str, person: &str| {
+            let grant = Grant {
+                person: person.to_owned(),
+                ..Grant::local()
+            };
+            sessions.begin(Key::Token(key.to_owned()), grant, &quotas)
+        };
+        let one = begin("one", "a").streams().clone().try_acquire_owned();
+        let two = begin("two", "a").streams().clone().try_acquire_owned();
+        let open = (one.unwrap(), two.unwrap());
+        let later = OffsetDateTime::now_utc() + time::Duration::hours(1);
+        sessions.tidy(later);
+        assert!(sessions.known().sessions.is_empty());
+        let third = begin("three", "a");
+        assert!(third.streams().try_acquire().is_err(), "two are open");
+        assert!(begin("four", "b").streams().try_acquire().is_ok());
+        drop((open, third));
+        sessions.tidy(later);
+        assert!(sessions.known().allowances.is_empty());
     }
 }

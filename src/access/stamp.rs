@@ -1,8 +1,16 @@
-//! Whether a file is another than it was: what is read again when it changes, certificates, keys and roles, is told by it.
+//! Detects that a file was rewritten or replaced (inode, size, mtime). Certificates, keys and roles are read again when
+//! their file changes.
 
-use std::{os::unix::fs::MetadataExt, path::Path};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-/// What is looked at of a file; two of one file differ if it was written or replaced in between.
+/// Absence that counts: editors that save a file take it away for a moment.
+const GONE: Duration = Duration::from_secs(1);
+
+/// A version of a file; two of one file differ if it was written or replaced in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     inode: u64,
@@ -22,5 +30,46 @@ impl Stamp {
             seconds: of.mtime(),
             nanoseconds: of.mtime_nsec(),
         })
+    }
+}
+
+/// A file that is read again when it changes.
+#[derive(Debug)]
+pub struct FollowedFile {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+    gone_since: Option<Instant>,
+}
+
+impl FollowedFile {
+    /// Begins with the version that there is now, which is read after this.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            stamp: Stamp::of(&path),
+            path,
+            gone_since: None,
+        }
+    }
+
+    /// Returns true once for each new version, and once if the file is gone and stays so.
+    pub fn has_changed(&mut self) -> bool {
+        let now = Stamp::of(&self.path);
+        if now.is_none() && self.stamp.is_some() {
+            let since = *self.gone_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < GONE {
+                return false;
+            }
+        }
+        self.gone_since = None;
+        let has_changed = now != self.stamp;
+        self.stamp = now;
+        has_changed
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }

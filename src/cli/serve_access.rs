@@ -24,8 +24,13 @@ pub(super) struct AccessArgs {
     /// File for the token of the first admin, made if there is none yet
     #[arg(long, env = "DATELINE_FIRST_TOKEN_FILE", value_name = "FILE")]
     pub(super) first_token_file: Option<PathBuf>,
-    /// Take JWT of this issuer: `iss`
-    #[arg(long, env = "DATELINE_JWT_ISSUER", value_name = "ISSUER", requires_all = ["jwt_audience", "jwt_keys"])]
+    /// Take JWT of this issuer, `iss`; the keys of one that is an address are found by OpenID Connect discovery
+    #[arg(
+        long,
+        env = "DATELINE_JWT_ISSUER",
+        value_name = "ISSUER|URL",
+        requires = "jwt_audience"
+    )]
     jwt_issuer: Option<String>,
     /// What JWT have to be meant for: `aud`
     #[arg(
@@ -35,7 +40,7 @@ pub(super) struct AccessArgs {
         requires = "jwt_issuer"
     )]
     jwt_audience: Option<String>,
-    /// The issuer's keys, a JWK set: a file, or an address that is asked every 5 minutes
+    /// The issuer's keys, a JWK set: a file, or an address that is asked every 5 minutes [default: by discovery]
     #[arg(
         long,
         env = "DATELINE_JWT_KEYS",
@@ -52,7 +57,7 @@ pub(super) struct AccessArgs {
         value_name = "ALG"
     )]
     jwt_algorithm: AlgorithmArg,
-    /// Claim with the roles; dots lead into objects
+    /// Claim with the roles; dots lead into objects, as in `realm_access.roles`
     #[arg(
         long,
         env = "DATELINE_JWT_ROLES_CLAIM",
@@ -80,6 +85,7 @@ pub(super) struct AccessArgs {
 #[value(rename_all = "verbatim")]
 enum AlgorithmArg {
     RS256,
+    PS256,
     ES256,
     ES384,
     #[value(name = "EdDSA")]
@@ -90,6 +96,7 @@ impl AlgorithmArg {
     fn algorithm(self) -> Algorithm {
         match self {
             Self::RS256 => Algorithm::Rs256,
+            Self::PS256 => Algorithm::Ps256,
             Self::ES256 => Algorithm::Es256,
             Self::ES384 => Algorithm::Es384,
             Self::EdDsa => Algorithm::EdDsa,
@@ -109,6 +116,7 @@ impl AccessArgs {
         has_tls: bool,
     ) -> Result<Settings> {
         let jwt = self.jwt();
+        jwt.as_ref().map_or(Ok(()), JwtSettings::check)?;
         let is_configured =
             jwt.is_some() || self.client_roles.is_some() || self.first_token_file.is_some();
         if self.open_to_everybody && is_configured {
@@ -141,13 +149,16 @@ impl AccessArgs {
     }
 
     fn jwt(&self) -> Option<JwtSettings> {
+        let (issuer, audience) = self
+            .jwt_issuer
+            .as_deref()
+            .zip(self.jwt_audience.as_deref())?;
         Some(JwtSettings {
-            issuer: self.jwt_issuer.clone()?,
-            audience: self.jwt_audience.clone()?,
-            keys: self.jwt_keys.clone()?,
+            keys: self.jwt_keys.clone(),
             algorithm: self.jwt_algorithm.algorithm(),
             roles_claim: self.jwt_roles_claim.clone(),
             scope_claim: self.jwt_scope_claim.clone(),
+            ..JwtSettings::new(issuer, audience)
         })
     }
 }

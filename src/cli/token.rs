@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// Names that are tried for a token that is given none.
+const MOST_NAMES: u32 = 100;
+
 /// `dateline token`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -38,7 +41,7 @@ enum Act {
     Create {
         #[command(flatten)]
         allows: Allows,
-        /// Whom it is for; the author of what is written with it [default: the first role]
+        /// Whom it is for; the author of what is written with it [default: the first role, with a number if that is taken]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Until when it holds, at most a year: 2027-01-31T00:00:00Z, or so long from now, +90d
@@ -162,15 +165,30 @@ async fn create(
     let first = roles
         .first()
         .and_then(|role| v1::Role::try_from(*role).ok());
-    let request = CreateTokenRequest {
-        name: name.unwrap_or_else(|| first.map(role_word).unwrap_or_default()),
+    let role = first.map(role_word).unwrap_or_default();
+    let mut request = CreateTokenRequest {
+        name: name.clone().unwrap_or_else(|| role.clone()),
         roles,
         scope: allows.scope.clone(),
         expire_time: Some(expires),
     };
     let mut client = server.connect().await?;
-    let answer = client.admin.create_token(request).await;
-    let answer = answer.map_err(Failure::from)?.into_inner();
+    let mut number = 1;
+    let answer = loop {
+        match client.admin.create_token(request.clone()).await {
+            Ok(answer) => break answer.into_inner(),
+            // Nobody has chosen the name.
+            Err(status)
+                if status.code() == tonic::Code::AlreadyExists
+                    && name.is_none()
+                    && number < MOST_NAMES =>
+            {
+                number += 1;
+                request.name = format!("{role}-{number}");
+            }
+            Err(status) => return Err(Failure::from(status).into()),
+        }
+    };
     let token = answer.token.unwrap_or_default();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", answer.secret)?;

@@ -52,7 +52,9 @@ pub async fn create(
         last_used_at: None,
     };
     let created = store.create_token(&token, &by).await;
-    created.map_err(|error| status::store(&error))?;
+    if !created.map_err(|error| status::store(&error))? {
+        return Err(name_taken(&token.name));
+    }
     tracing::info!(
         id = token.id,
         name = token.name,
@@ -140,6 +142,11 @@ pub async fn revoke(
     done(&request.id, revoked.map_err(|error| status::store(&error))?)
 }
 
+fn name_taken(name: &str) -> Status {
+    let message = format!("there is a token of the name {name} that holds; take another name");
+    status::plain(Code::AlreadyExists, Reason::NameTaken, message)
+}
+
 fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
     match outcome {
         Revoked::Done(token) => Ok(shown(*token)),
@@ -151,9 +158,17 @@ fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
                 message,
             ))
         }
-        Revoked::LastAdmin => {
+        Revoked::NameTaken => {
             let message =
-                "nobody could make tokens any more; make another token for an admin first";
+                format!("another token has the name of token {id} by now; make a new one");
+            Err(status::plain(
+                Code::AlreadyExists,
+                Reason::NameTaken,
+                message,
+            ))
+        }
+        Revoked::LastAdmin => {
+            let message = "nobody could make tokens any more, or not for long; make another token for an admin first";
             let code = Code::FailedPrecondition;
             Err(status::plain(code, Reason::LastAdmin, message))
         }

@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 use super::{
     config::Limits,
     edge::Peer,
+    guarded::GuardedBody,
     metrics::limit_hit,
     status::{self, Reason},
 };
@@ -110,8 +111,15 @@ where
             let (mut parts, body) = request.into_parts();
             match shared.admit(&parts).await {
                 Ok(admitted) => {
+                    let is_ours = access::method(parts.uri.path()).is_some();
+                    let caller = admitted.caller.clone();
                     parts.extensions.insert(admitted);
-                    tower::ServiceExt::oneshot(inner, Request::from_parts(parts, body)).await
+                    let request = Request::from_parts(parts, body);
+                    let response = tower::ServiceExt::oneshot(inner, request).await?;
+                    if is_ours {
+                        return Ok(response);
+                    }
+                    Ok(response.map(|body| Body::new(GuardedBody::new(caller, body))))
                 }
                 Err(status) => Ok(status.into_http()),
             }
@@ -131,7 +139,7 @@ impl Shared {
         let path = request.uri.path();
         let peer = request.extensions.get::<Peer>();
         let address = peer.map(Peer::address);
-        let certificate = peer.map(Peer::identities).unwrap_or_default();
+        let certificate = peer.and_then(Peer::certificate);
         // What is not ours needs nothing: the framework says that there is no such method, or tells the schema.
         let (method, needed) = access::method(path).unzip();
         let name = method.and_then(|method| method.rsplit('/').next());

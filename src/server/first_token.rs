@@ -49,14 +49,33 @@ pub async fn provide(store: &Store, path: &Path) -> Result<()> {
         Ok(true) => {
             std::fs::rename(&beside, path)
                 .with_context(|| format!("cannot write the first token to {}", path.display()))?;
-            tracing::warn!(id = token.id, file = %path.display(), "there was no admin; a token for one, for 30 days, is in the file");
+            tracing::warn!(
+                id = token.id,
+                "there was no admin; a token for one, for 30 days, is in a file: {}",
+                command(path)
+            );
         }
         other => {
             let _ = std::fs::remove_file(&beside);
             other?;
+            if path.exists() {
+                tracing::info!("the token of the first admin: {}", command(path));
+            }
         }
     }
     Ok(())
+}
+
+/// The command that shows the token.
+fn command(path: &Path) -> String {
+    let show = format!("cat {}", path.display());
+    let is_container =
+        Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
+    if is_container {
+        format!("docker compose exec dateline {show}")
+    } else {
+        show
+    }
 }
 
 fn write(path: &Path, secret: &str) -> std::io::Result<()> {

@@ -6,10 +6,11 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use futures_util::Stream;
+use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::Status;
+use tonic::{Status, body::Body};
 
 use super::{door::Admitted, status};
 use crate::access::Caller;
@@ -20,7 +21,7 @@ use crate::access::Caller;
 pub struct Guarded<S> {
     /// `None` once it is over.
     messages: Option<Pin<Box<S>>>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
     caller: Caller,
     _places: Arc<Vec<OwnedSemaphorePermit>>,
 }
@@ -58,5 +59,61 @@ where
             return Poll::Ready(Some(Err(status::denied(&self.caller.why_ended()))));
         }
         next
+    }
+}
+
+/// The answer of a service that is not ours, such as reflection, which ends as a guarded stream does.
+pub struct GuardedBody {
+    /// `None` once it is over.
+    body: Option<Body>,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+    caller: Caller,
+}
+
+impl GuardedBody {
+    /// Guards an answer.
+    pub fn new(caller: Caller, body: Body) -> Self {
+        Self {
+            body: Some(body),
+            ended: Box::pin(caller.ended()),
+            caller,
+        }
+    }
+}
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        let has_ended = self.ended.as_mut().poll(context).is_ready();
+        if has_ended {
+            self.body = None;
+            let status = status::denied(&self.caller.why_ended());
+            let mut trailers = http::HeaderMap::new();
+            return Poll::Ready(Some(
+                status
+                    .add_header(&mut trailers)
+                    .map(|()| Frame::trailers(trailers)),
+            ));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
     }
 }

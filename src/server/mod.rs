@@ -17,6 +17,7 @@ pub mod dress;
 pub mod edge;
 mod editorial_service;
 mod embargoes;
+mod entry;
 mod export_service;
 mod feed_service;
 mod first_token;

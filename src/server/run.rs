@@ -19,6 +19,7 @@ use super::{
     edge::{Edge, TlsError},
     editorial_service::Editorial,
     embargoes::Embargoes,
+    entry,
     export_service::Exports,
     feed_service::{FeedServer, Feeds},
     first_token,
@@ -297,6 +298,10 @@ impl Parts {
         jobs.spawn("request expiry", {
             let store = store.clone();
             move || housekeeping(store.clone())
+        });
+        jobs.spawn("ways in", {
+            let (store, gate) = (store.clone(), gate.clone());
+            move || entry::watch(store.clone(), gate.clone())
         });
         jobs.spawn("credentials", {
             let gate = gate.clone();

@@ -383,7 +383,9 @@ pub fn commit(error: &CommitError) -> Status {
 pub fn denied(why: &Denied) -> Status {
     let message = why.to_string();
     let (code, reason) = match why {
-        Denied::Missing | Denied::Invalid => (Code::Unauthenticated, Reason::TokenInvalid),
+        Denied::Missing | Denied::Invalid | Denied::Claim(_) => {
+            (Code::Unauthenticated, Reason::TokenInvalid)
+        }
         Denied::Revoked => (Code::Unauthenticated, Reason::TokenRevoked),
         Denied::Expired => (Code::Unauthenticated, Reason::TokenExpired),
         Denied::Changed => (Code::Unauthenticated, Reason::AccessChanged),

@@ -45,7 +45,7 @@ pub use self::{
     log::{LogEntry, LogPage},
     snapshot::{Entry, Extract, Gone, SnapshotPage},
     stored::{StoredRecord, View},
-    tokens::{Revoked, StoredToken},
+    tokens::{Revoked, StoredToken, TokenEnds},
     wake::Wake,
 };
 

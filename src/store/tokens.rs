@@ -1,6 +1,6 @@
 //! API tokens: made, looked up, changed and ended; each act noted in the audit in its own transaction.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::{
     Error, Store, audit,
@@ -10,6 +10,9 @@ use crate::model::request::By;
 
 /// Bytes of a token in a list beside its scope and its author, at most.
 const TOKEN_BYTES: i64 = 256;
+
+/// Least that another admin's token has to hold for the last but one to go: long enough to make others with it.
+const ROOM: Duration = Duration::minutes(10);
 
 /// A token as it is kept: without its secret.
 #[derive(Clone)]
@@ -45,7 +48,7 @@ impl std::fmt::Debug for StoredToken {
     }
 }
 
-/// What comes of ending a token.
+/// Outcome of changing or ending a token.
 #[derive(Debug)]
 pub enum Revoked {
     /// It is ended.
@@ -54,6 +57,17 @@ pub enum Revoked {
     Unknown,
     /// Nobody could administer any more.
     LastAdmin,
+    /// Another token that holds has its name.
+    NameTaken,
+}
+
+/// The last ends of the tokens that hold now.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenEnds {
+    /// Of those of admins.
+    pub admin: Option<OffsetDateTime>,
+    /// Of all.
+    pub any: Option<OffsetDateTime>,
 }
 
 impl Store {
@@ -137,16 +151,19 @@ impl Store {
         Ok((tokens.collect(), has_more))
     }
 
-    /// Keeps a new token.
+    /// Keeps a new token. False if another one that holds has its name.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn create_token(&self, token: &StoredToken, by: &By) -> Result<(), Error> {
-        let mut transaction = self.vital.begin().await?;
+    pub async fn create_token(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
+        let mut transaction = self.lock_tokens().await?;
+        if is_name_taken(&mut transaction, &token.name, &token.id).await? {
+            return Ok(false);
+        }
         insert(&mut transaction, token).await?;
         audit::note(&mut transaction, by, "done", &told(token)).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Keeps a token that may administer, unless there is one already; false then.
@@ -155,11 +172,15 @@ impl Store {
     /// When the database cannot.
     pub async fn create_first_admin(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
-        if admins_beside(&mut transaction, "").await? > 0 {
+        if admin_beside(&mut transaction, "").await?.is_some() {
             return Ok(false);
         }
-        insert(&mut transaction, token).await?;
-        audit::note(&mut transaction, by, "done", &told(token)).await?;
+        let mut token = token.clone();
+        if is_name_taken(&mut transaction, &token.name, &token.id).await? {
+            token.name = format!("{}-{}", token.name, token.id);
+        }
+        insert(&mut transaction, &token).await?;
+        audit::note(&mut transaction, by, "done", &told(&token)).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -178,12 +199,22 @@ impl Store {
     ) -> Result<Revoked, Error> {
         let mut transaction = self.lock_tokens().await?;
         let is_admin = roles.iter().any(|role| role == "admin");
-        if !is_admin && self.was_last_admin(&mut transaction, id).await? {
+        let held = admin_end(&mut transaction, id).await?;
+        let ends_sooner = |held| !is_admin || expires_at.is_some_and(|end| end < held);
+        if let Some(held) = held.filter(|held| ends_sooner(*held))
+            && !is_spare(&mut transaction, id, held).await?
+        {
             return Ok(Revoked::LastAdmin);
+        }
+        if let Some(name) = name_of(&mut transaction, id).await?
+            && is_name_taken(&mut transaction, &name, id).await?
+        {
+            return Ok(Revoked::NameTaken);
         }
         let changed = sqlx::query_as!(
             StoredToken,
-            "UPDATE tokens SET roles = $2, scope = $3, expires_at = coalesce($4, expires_at)
+            "UPDATE tokens SET roles = $2, scope = $3, expires_at = coalesce($4, expires_at),
+                 lapsed = lapsed AND $4 IS NULL
              WHERE id = $1 AND revoked_at IS NULL
              RETURNING id, secret_sha256, name, roles, scope, created_at, created_by, expires_at, revoked_at,
                  last_used_at",
@@ -203,7 +234,9 @@ impl Store {
     /// When the database cannot.
     pub async fn revoke_token(&self, id: &str, by: &By) -> Result<Revoked, Error> {
         let mut transaction = self.lock_tokens().await?;
-        if self.was_last_admin(&mut transaction, id).await? {
+        if let Some(held) = admin_end(&mut transaction, id).await?
+            && !is_spare(&mut transaction, id, held).await?
+        {
             return Ok(Revoked::LastAdmin);
         }
         let changed = sqlx::query_as!(
@@ -251,29 +284,93 @@ impl Store {
         Ok(transaction)
     }
 
-    async fn was_last_admin(&self, connection: &mut Lease, id: &str) -> Result<bool, Error> {
-        let is_admin = sqlx::query_scalar!(
-            r#"SELECT EXISTS (
-                   SELECT 1 FROM tokens
-                   WHERE id = $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()) AS "is!""#,
-            id,
+    /// Until when somebody holds a token.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn token_ends(&self) -> Result<TokenEnds, Error> {
+        let ends = sqlx::query_as!(
+            TokenEnds,
+            "SELECT max(expires_at) AS any, max(expires_at) FILTER (WHERE 'admin' = ANY (roles)) AS admin
+             FROM tokens
+             WHERE revoked_at IS NULL AND expires_at > now()",
         )
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut self.vital.acquire().await?)
         .await?;
-        Ok(is_admin && admins_beside(connection, id).await? == 0)
+        Ok(ends)
     }
 }
 
-/// Tokens that may administer now, but for one.
-async fn admins_beside(connection: &mut Lease, id: &str) -> Result<i64, Error> {
-    let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM tokens
-           WHERE id <> $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()"#,
+/// The end of a token that may administer now.
+async fn admin_end(
+    connection: &mut Lease,
+    id: &str,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let end = sqlx::query_scalar!(
+        "SELECT expires_at FROM tokens
+         WHERE id = $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()",
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(end)
+}
+
+/// True if another token of an admin holds as long as one that is to end, or long enough to make others.
+async fn is_spare(
+    connection: &mut Lease,
+    id: &str,
+    held: OffsetDateTime,
+) -> Result<bool, Error> {
+    let enough = held.min(OffsetDateTime::now_utc() + ROOM);
+    let other = admin_beside(connection, id).await?;
+    Ok(other.is_some_and(|end| end >= enough))
+}
+
+/// The last end of the tokens that may administer now, but for one.
+async fn admin_beside(
+    connection: &mut Lease,
+    id: &str,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let end = sqlx::query_scalar!(
+        "SELECT max(expires_at) FROM tokens
+         WHERE id <> $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()",
         id,
     )
     .fetch_one(connection)
     .await?;
-    Ok(count)
+    Ok(end)
+}
+
+async fn name_of(connection: &mut Lease, id: &str) -> Result<Option<String>, Error> {
+    let name = sqlx::query_scalar!(
+        "SELECT name FROM tokens WHERE id = $1 AND revoked_at IS NULL",
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(name)
+}
+
+/// True if a token that holds, beside this one, has the name. Of those that have expired it is free from now on.
+async fn is_name_taken(connection: &mut Lease, name: &str, id: &str) -> Result<bool, Error> {
+    sqlx::query!(
+        "UPDATE tokens SET lapsed = true
+         WHERE name = $1 AND revoked_at IS NULL AND NOT lapsed AND expires_at <= now()",
+        name,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let is_taken = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT 1 FROM tokens
+               WHERE name = $1 AND id <> $2 AND revoked_at IS NULL AND NOT lapsed) AS "is!""#,
+        name,
+        id,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(is_taken)
 }
 
 async fn insert(connection: &mut Lease, token: &StoredToken) -> Result<(), Error> {

@@ -109,7 +109,7 @@ pub(super) async fn serve<S: Answers>(
             }
             verdict = peer.judged() => match verdict {
                 Verdict::Aged => peer.going().cancel(),
-                Verdict::Idle | Verdict::Unused => {
+                Verdict::Idle | Verdict::Unused | Verdict::Uncertified => {
                     serving.as_mut().graceful_shutdown();
                     end.begin(&peer, limits.connection_grace);
                 }

@@ -6,6 +6,7 @@
 //! - Floods that the framework does not cut are cut where bytes pass (`stream`, `frames`).
 //! - A connection ends gently where it can: its streams get a last checkpoint (F12), then HTTP/2's goodbye.
 
+mod client_certificates;
 mod connection;
 mod descriptors;
 mod frames;
@@ -209,15 +210,15 @@ impl Newcomer {
         if let Err(error) = prepare(&self.stream) {
             tracing::debug!(from = %self.from, %error, "a socket takes no options");
         }
-        let (transport, identities) = match self.tls {
-            None => (Transport::Plain(self.stream), Vec::new()),
+        let (transport, certificate) = match self.tls {
+            None => (Transport::Plain(self.stream), None),
             Some(tls) => {
                 let shaking = timeout(limits.handshake, tls.accept(self.stream));
                 match self.going.run_until_cancelled(shaking).await {
                     None => return,
                     Some(Ok(Ok(stream))) => {
-                        let identities = tls::identities(&stream);
-                        (Transport::Tls(Box::new(stream)), identities)
+                        let certificate = tls.certificate(&stream);
+                        (Transport::Tls(Box::new(stream)), certificate)
                     }
                     Some(Ok(Err(error))) => return tls::tell(self.from, &error),
                     Some(Err(_)) => {
@@ -229,7 +230,7 @@ impl Newcomer {
                 }
             }
         };
-        let peer = Peer::new(self.from, identities, self.going);
+        let peer = Peer::new(self.from, certificate, self.going);
         self.place.watch(peer.clone());
         let per_second = limits.control_frames_per_second;
         let io = Watched::new(transport, peer.clone(), per_second, limits.stuck_words());

@@ -12,6 +12,8 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::ClientCertificate;
+
 /// The other end of a connection; cheap to clone. Every request carries it among its extensions.
 #[derive(Debug, Clone)]
 pub struct Peer(Arc<State>);
@@ -19,7 +21,7 @@ pub struct Peer(Arc<State>);
 #[derive(Debug)]
 struct State {
     address: SocketAddr,
-    identities: Vec<String>,
+    certificate: Option<Arc<ClientCertificate>>,
     going: CancellationToken,
     calls: AtomicU32,
     /// Calls whose next frame waits for the peer to take the one before.
@@ -43,6 +45,8 @@ pub(super) enum Verdict {
     Idle,
     /// It never had one.
     Unused,
+    /// The certificate of its client has ended.
+    Uncertified,
     /// None of its calls takes what is sent.
     Stuck,
     /// What is sent does not even leave.
@@ -55,12 +59,12 @@ impl Peer {
     /// A peer whose streams end with `going`.
     pub(super) fn new(
         address: SocketAddr,
-        identities: Vec<String>,
+        certificate: Option<Arc<ClientCertificate>>,
         going: CancellationToken,
     ) -> Self {
         Self(Arc::new(State {
             address,
-            identities,
+            certificate,
             going,
             calls: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
@@ -80,11 +84,10 @@ impl Peer {
         self.0.address
     }
 
-    /// Who it is by its verified certificate: the URIs of the subject's alternative names, then the DNS names; never
-    /// the common name. Empty without a certificate.
+    /// Its verified certificate, if it has shown one.
     #[must_use]
-    pub fn identities(&self) -> &[String] {
-        &self.0.identities
+    pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.0.certificate.as_ref()
     }
 
     /// Cancelled when streams of this connection have to end, because it or the server goes away.
@@ -169,9 +172,10 @@ impl Peer {
             1 => Some(Verdict::Aged),
             2 => Some(Verdict::Idle),
             3 => Some(Verdict::Unused),
-            4 => Some(Verdict::Stuck),
-            5 => Some(Verdict::Blocked),
-            6 => Some(Verdict::Flood),
+            4 => Some(Verdict::Uncertified),
+            5 => Some(Verdict::Stuck),
+            6 => Some(Verdict::Blocked),
+            7 => Some(Verdict::Flood),
             _ => None,
         }
     }
@@ -242,11 +246,7 @@ mod tests {
     use super::*;
 
     fn peer() -> Peer {
-        Peer::new(
-            ([127, 0, 0, 1], 1).into(),
-            Vec::new(),
-            CancellationToken::new(),
-        )
+        Peer::new(([127, 0, 0, 1], 1).into(), None, CancellationToken::new())
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn tell(peer: &Peer, verdict: Verdict, limits: &Limits) {
         Verdict::Unused => told::limit("first_request", peer, &limits.unused_words()),
         Verdict::Stuck => told::limit("stuck_calls", peer, &limits.stuck_words()),
         Verdict::Blocked => told::limit("blocked_write", peer, &limits.blocked_words()),
-        Verdict::Flood => {}
+        Verdict::Uncertified | Verdict::Flood => {}
     }
 }
 
@@ -221,6 +221,10 @@ impl Entry {
         }
         if calls == 0 && is_longer(self.active.1, limits.idle_connection) {
             return Some(Verdict::Idle);
+        }
+        let certificate = peer.certificate();
+        if certificate.is_some_and(|it| it.end_reason().is_some()) {
+            return Some(Verdict::Uncertified);
         }
         (now >= self.ages_at).then_some(Verdict::Aged)
     }
@@ -293,7 +297,7 @@ mod tests {
     fn entry(now: Instant) -> Entry {
         let address = ([127, 0, 0, 1], 1).into();
         Entry {
-            peer: Peer::new(address, Vec::new(), CancellationToken::new()),
+            peer: Peer::new(address, None, CancellationToken::new()),
             ages_at: now + Duration::from_hours(1),
             opened: now,
             active: (0, now),

@@ -18,13 +18,12 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
-use webpki::EndEntityCert;
 
-use super::told::rarely;
-use crate::access::Stamp;
+use super::{client_certificates::Shown, told::rarely};
+use crate::access::{ClientCertificate, Stamp};
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 const ALPN: &[u8] = b"h2";
 
 /// Where the server's TLS comes from.
@@ -85,26 +84,49 @@ pub enum Error {
 #[derive(Debug)]
 pub(super) struct Tls {
     files: TlsFiles,
-    config: RwLock<Arc<ServerConfig>>,
+    now: RwLock<Now>,
+    shown: Shown,
+}
+
+#[derive(Debug)]
+struct Now {
+    config: Arc<ServerConfig>,
+    verifier: Arc<dyn ClientCertVerifier>,
 }
 
 impl Tls {
     pub(super) fn load(files: TlsFiles) -> Result<Self, Error> {
-        let config = RwLock::new(Arc::new(read(&files)?));
-        Ok(Self { files, config })
+        let now = RwLock::new(read(&files)?);
+        Ok(Self {
+            files,
+            now,
+            shown: Shown::default(),
+        })
     }
 
     /// Shakes hands with whoever has connected.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.now()).accept(stream).await
+        let (config, _) = self.now();
+        TlsAcceptor::from(config).accept(stream).await
     }
 
-    fn now(&self) -> Arc<ServerConfig> {
-        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
-        config.clone()
+    fn now(&self) -> (Arc<ServerConfig>, Arc<dyn ClientCertVerifier>) {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        (now.config.clone(), now.verifier.clone())
     }
 
-    /// Reads the files again whenever they change. What cannot be used is told, and the old stays.
+    /// Returns the client's certificate, which was verified. From now on it is verified again when it has to be.
+    pub(super) fn certificate(
+        &self,
+        stream: &TlsStream<TcpStream>,
+    ) -> Option<Arc<ClientCertificate>> {
+        let (_, connection) = stream.get_ref();
+        let chain = connection.peer_certificates()?;
+        Some(self.shown.add(chain))
+    }
+
+    /// Reads the files again whenever they change. What cannot be used is told, and the old stays. Certificates of open
+    /// connections are verified again when they expire, and when the authorities change.
     pub(super) async fn follow(&self, stop: CancellationToken) {
         let mut seen = stamps(&self.files);
         while stop
@@ -114,13 +136,15 @@ impl Tls {
         {
             let now = stamps(&self.files);
             if now == seen {
+                self.shown.verify(&*self.now().1, false);
                 continue;
             }
             seen = now;
             match read(&self.files) {
-                Ok(config) => {
-                    let config = Arc::new(config);
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+                Ok(read) => {
+                    let verifier = read.verifier.clone();
+                    *self.now.write().unwrap_or_else(PoisonError::into_inner) = read;
+                    self.shown.verify(&*verifier, true);
                     tracing::info!("the TLS files have changed; new connections use them");
                 }
                 Err(error) => tracing::error!(
@@ -138,7 +162,8 @@ fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
     paths.flatten().map(|path| Stamp::of(path)).collect()
 }
 
-fn read(files: &TlsFiles) -> Result<ServerConfig, Error> {
+fn read(files: &TlsFiles) -> Result<Now, Error> {
+    let verifier = verifier(files)?;
     let certificates = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&content(&files.key)?).map_err(|_| Error::Content {
         path: files.key.clone(),
@@ -159,7 +184,7 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, Error> {
     let builder = builder
         .with_protocol_versions(versions)
         .map_err(refused)?
-        .with_client_cert_verifier(verifier(files)?);
+        .with_client_cert_verifier(verifier.clone());
     let mut config = builder
         .with_single_cert(certificates, key)
         .map_err(refused)?;
@@ -167,7 +192,10 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, Error> {
     // Connections are long, and a session that is taken up again would not show its certificate.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
+    Ok(Now {
+        config: Arc::new(config),
+        verifier,
+    })
 }
 
 fn verifier(files: &TlsFiles) -> Result<Arc<dyn ClientCertVerifier>, Error> {
@@ -210,23 +238,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
             path: path.to_owned(),
             what: "certificate",
         })
-}
-
-/// Who a client is by its certificate, which was verified: URIs first, then DNS names, never the common name.
-pub(super) fn identities(stream: &TlsStream<TcpStream>) -> Vec<String> {
-    let (_, connection) = stream.get_ref();
-    let Some([certificate, ..]) = connection.peer_certificates() else {
-        return Vec::new();
-    };
-    EndEntityCert::try_from(certificate).map_or_else(
-        |_| Vec::new(),
-        |certificate| {
-            let uris = certificate.valid_uri_names();
-            uris.chain(certificate.valid_dns_names())
-                .map(ToOwned::to_owned)
-                .collect()
-        },
-    )
 }
 
 /// Tells why nobody came of a handshake, now and then.

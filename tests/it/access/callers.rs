@@ -1,5 +1,7 @@
 //! Callers with tokens, on a server that lets in nobody without.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use dateline::{
     client::{Client, Connection},
     proto::v1::{CreateTokenRequest, Role, Token},
@@ -52,8 +54,11 @@ pub async fn token_until(
     scope: &[&str],
     end: Timestamp,
 ) -> (Token, String) {
+    // Of tokens that hold, each has a name of its own.
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let request = CreateTokenRequest {
-        name: "tester".into(),
+        name: format!("tester-{number}"),
         roles: roles.iter().map(|role| i32::from(*role)).collect(),
         scope: scope.iter().map(ToString::to_string).collect(),
         expire_time: Some(end),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     life::hands::lay_base,
+    process::Process,
     rig::{PROGRAM, config, database, scratch, site},
 };
 
@@ -190,4 +191,57 @@ async fn the_first_admin_gets_a_token_in_a_file_of_their_own_and_only_the_first(
         .collect();
     assert_eq!(left.len(), 1, "{left:?}");
     running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_server_that_nobody_can_enter_says_so_and_its_command_helps() {
+    let (_scratch, directory) = scratch();
+    let (url, file) = (database().await, directory.join("admin.token"));
+    let serve = |more: &[&str]| {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--require-credentials"]);
+        command.args(["--database-url", &url]).args(more);
+        Process::start(command)
+    };
+    let path = file.display().to_string();
+    {
+        let locked = serve(&[]).await;
+        locked.says("WARN").await;
+        locked.says("nobody can enter").await;
+        locked.says("--first-token-file FILE").await;
+    }
+    {
+        let helped = serve(&["--first-token-file", &path]).await;
+        helped.says(&format!("cat {path}")).await;
+        assert_eq!(helped.said("nobody can enter"), 0);
+        let create = ["token", "create", "--role", "reader", "--expires", "+1d"];
+        let made = run(
+            &helped.address,
+            &[&create[..], &["--token-file", &path]].concat(),
+        )
+        .await;
+        assert!(made.status.success(), "{}", err(&made));
+    }
+    let again = serve(&["--first-token-file", &path]).await;
+    again
+        .says(&format!("the token of the first admin: cat {path}"))
+        .await;
+    assert_eq!(again.said("nobody can"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_tokens_that_are_given_no_name_get_one_that_is_free() {
+    let site = site().await;
+    let on = site.address.as_str();
+    let create = ["token", "create", "--role", "reader", "--expires", "+1d"];
+    for name in ["reader", "reader-2", "reader-3"] {
+        let made = run(on, &create).await;
+        assert!(
+            err(&made).contains(&format!("of {name}:")),
+            "{}",
+            err(&made)
+        );
+    }
+    let taken = run(on, &[&create[..], &["--name", "reader"]].concat()).await;
+    assert!(!taken.status.success() && err(&taken).contains("take another name"));
 }

@@ -48,6 +48,19 @@ fn settings_of_access_that_contradict_each_other_are_refused() {
             "--jwt-audience",
         ),
         (&["--jwt-keys", "keys.json"], "--jwt-issuer"),
+        (
+            &["--jwt-issuer", "news", "--jwt-audience", "a"],
+            "name --jwt-keys",
+        ),
+        (
+            &[
+                "--jwt-issuer",
+                "http://issuer.example",
+                "--jwt-audience",
+                "a",
+            ],
+            "not https",
+        ),
         (&["--client-roles", "roles.yaml"], "--client-ca"),
     ] {
         let args: Vec<_> = ["serve", "--listen", "127.0.0.1:0"]

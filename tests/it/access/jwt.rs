@@ -7,88 +7,21 @@ use dateline::{
     access::{Algorithm, JwtSettings},
     proto::v1::{GetFeedRequest, View, WatchRequest},
 };
-use ring::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
-};
+use ring::signature::KeyPair;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
 use tonic::Code;
 
-use super::callers::{Two, client, two_with};
+use super::{
+    callers::{Two, client, two_with},
+    issuer::{AUDIENCE, ISSUER, Server, Signer, claims, keys, now},
+};
 use crate::{
     life::hands::{Refused, actor, create, refused, until},
     rig::scratch,
 };
 
-const ISSUER: &str = "https://issuer.example";
-const AUDIENCE: &str = "dateline";
-
-/// A key of the issuer.
-struct Signer {
-    id: &'static str,
-    pair: EcdsaKeyPair,
-}
-
-impl Signer {
-    fn new(id: &'static str) -> Self {
-        let random = SystemRandom::new();
-        let document =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
-                .unwrap();
-        Self { id, pair }
-    }
-
-    fn jwk(&self) -> Value {
-        let point = self.pair.public_key().as_ref();
-        json!({
-            "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.id,
-            "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..65]),
-        })
-    }
-
-    fn sign(&self, header: &Value, claims: &Value) -> String {
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(header), part(claims));
-        let signature = self
-            .pair
-            .sign(&SystemRandom::new(), message.as_bytes())
-            .unwrap();
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    fn header(&self) -> Value {
-        json!({"alg": "ES256", "typ": "JWT", "kid": self.id})
-    }
-}
-
-fn keys(signers: &[&Signer]) -> String {
-    let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
-    // A symmetric key among them is nobody's.
-    let symmetric =
-        json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode("secret")});
-    let all = [keys, vec![symmetric]].concat();
-    json!({"keys": all}).to_string()
-}
-
-fn now() -> i64 {
-    time::OffsetDateTime::now_utc().unix_timestamp()
-}
-
-fn claims() -> Value {
-    json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "somebody", "nbf": now() - 10, "exp": now() + 600,
-        "dateline_roles": ["reader", "offline_access"],
-    })
-}
-
 /// The good claims with another value for one, or without it.
-fn with(name: &str, value: Value) -> Value {
+pub fn with(name: &str, value: Value) -> Value {
     let mut all = claims();
     let object = all.as_object_mut().unwrap();
     if value.is_null() {
@@ -101,25 +34,24 @@ fn with(name: &str, value: Value) -> Value {
 
 fn settings(keys: &str) -> JwtSettings {
     JwtSettings {
-        issuer: ISSUER.into(),
-        audience: AUDIENCE.into(),
-        keys: keys.into(),
+        keys: Some(keys.into()),
         algorithm: Algorithm::Es256,
-        roles_claim: "dateline_roles".into(),
-        scope_claim: "dateline_scope".into(),
+        ..JwtSettings::new(ISSUER, AUDIENCE)
     }
 }
 
-async fn site_with(keys: &str) -> Two {
-    two_with(|config| config.access.jwt = Some(settings(keys))).await
+pub async fn site_with(set: impl FnOnce(&mut JwtSettings), keys: &str) -> Two {
+    let mut settings = settings(keys);
+    set(&mut settings);
+    two_with(|config| config.access.jwt = Some(settings)).await
 }
 
-async fn site_with_file(path: &Path, signers: &[&Signer]) -> Two {
+pub async fn site_with_file(path: &Path, signers: &[&Signer]) -> Two {
     std::fs::write(path, keys(signers)).unwrap();
-    site_with(path.to_str().unwrap()).await
+    site_with(|_| {}, path.to_str().unwrap()).await
 }
 
-async fn call(two: &Two, token: &str) -> Result<(), Refused> {
+pub async fn call(two: &Two, token: &str) -> Result<(), Refused> {
     let caller = client(&two.closed.address, token).await;
     let answer = caller
         .clone()
@@ -161,14 +93,13 @@ async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
         .await
         .unwrap();
     assert_eq!(feed.into_inner().digest, None, "it is narrowed");
-    // A role that is none is none.
+    // A role that is none is none; `null` leaves the claim out.
     for roles in [
         json!(null),
         json!([]),
         json!(["Reader"]),
         json!(["admin "]),
-        json!([["admin"]]),
-        json!({"reader": true}),
+        json!("admin reader"),
     ] {
         let token = signer.sign(&signer.header(), &with("dateline_roles", roles.clone()));
         let refused = call(&two, &token).await.unwrap_err();
@@ -195,7 +126,6 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
         ("exp", json!(null)),
         ("exp", json!("soon")),
         ("exp", json!(now() + 48 * 3600)),
-        ("nbf", json!(null)),
         ("nbf", json!(now() + 300)),
         ("dateline_scope", json!(["kind:events"])),
     ] {
@@ -313,28 +243,12 @@ async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
         .is(Code::Unauthenticated, "TOKEN_INVALID");
 }
 
-/// An issuer's address that answers with keys.
-async fn issuer(keys: String) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await;
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{keys}",
-                keys.len()
-            );
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    format!("http://{address}/keys")
-}
-
 #[tokio::test]
 async fn keys_come_from_the_address_that_the_operator_named() {
     let signer = Signer::new("one");
-    let two = site_with(&issuer(keys(&[&signer])).await).await;
+    let server = Server::start().await;
+    server.set("/keys", "200 OK", &keys(&[&signer]));
+    let two = site_with(|_| {}, &format!("{}/keys", server.address)).await;
     call(&two, &signer.sign(&signer.header(), &claims()))
         .await
         .unwrap();

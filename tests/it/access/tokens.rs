@@ -2,14 +2,15 @@
 
 use dateline::proto::v1::{
     CommitRequest, CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
-    UpdateTokenRequest,
+    Token, UpdateTokenRequest,
 };
+use sqlx::{Connection, Executor, PgConnection};
 use tonic::{Code, metadata::MetadataValue};
 
 use super::callers::{caller, client, in_an_hour, token, token_until, two};
 use crate::{
     life::hands::{Refused, actor, commit_of, create, dump, in_ms, lay_base, send, until},
-    rig::site,
+    rig::{Site, site},
 };
 
 #[tokio::test]
@@ -17,10 +18,8 @@ async fn a_secret_is_told_once_and_kept_nowhere() {
     let site = site().await;
     let (token, secret) = token(&site.client, &[Role::Reader], &["lang:en"]).await;
     assert_eq!(secret.split('_').nth(1).unwrap(), token.id);
-    assert_eq!(
-        (token.name.as_str(), token.created_by.as_str()),
-        ("tester", "local")
-    );
+    assert!(token.name.starts_with("tester-"), "{token:?}");
+    assert_eq!(token.created_by, "local");
     let mut admin = site.client.admin.clone();
     let listed = admin
         .list_tokens(ListTokensRequest::default())
@@ -331,4 +330,159 @@ async fn r7_a_request_id_is_of_one_identity_and_independent_of_others() {
         .await
         .unwrap_err();
     reused.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+}
+
+/// A token with a name, until a time.
+async fn named(site: &Site, name: &str, roles: &[Role], ms: i64) -> Result<Token, Refused> {
+    let request = CreateTokenRequest {
+        name: name.into(),
+        roles: roles.iter().map(|role| i32::from(*role)).collect(),
+        scope: Vec::new(),
+        expire_time: Some(in_ms(ms)),
+    };
+    let answer = site.client.clone().admin.create_token(request).await;
+    let answer = answer.map_err(Refused::from)?;
+    Ok(answer.into_inner().token.unwrap())
+}
+
+async fn changed(site: &Site, id: &str, roles: &[Role], ms: Option<i64>) -> Result<(), Refused> {
+    let request = UpdateTokenRequest {
+        id: id.into(),
+        roles: roles.iter().map(|role| i32::from(*role)).collect(),
+        scope: Vec::new(),
+        expire_time: ms.map(in_ms),
+    };
+    let answer = site.client.clone().admin.update_token(request).await;
+    answer.map(drop).map_err(Refused::from)
+}
+
+async fn revoked(site: &Site, id: &str) -> Result<(), Refused> {
+    let request = RevokeTokenRequest { id: id.into() };
+    let answer = site.client.clone().admin.revoke_token(request).await;
+    answer.map(drop).map_err(Refused::from)
+}
+
+const HOUR: i64 = 3_600_000;
+
+#[tokio::test]
+async fn p5_the_last_admin_does_not_end_by_any_way() {
+    let site = site().await;
+    let admin = [Role::Admin];
+    let first = named(&site, "first", &admin, HOUR).await.unwrap().id;
+    let is_last = |outcome: Result<(), Refused>| {
+        outcome
+            .unwrap_err()
+            .is(Code::FailedPrecondition, "LAST_ADMIN");
+    };
+    is_last(revoked(&site, &first).await);
+    is_last(changed(&site, &first, &[Role::Reader], None).await);
+    is_last(changed(&site, &first, &admin, Some(1000)).await);
+    is_last(changed(&site, &first, &admin, Some(HOUR / 2)).await);
+    is_last(changed(&site, &first, &[Role::Reader], Some(2 * HOUR)).await);
+    changed(&site, &first, &admin, Some(2 * HOUR))
+        .await
+        .unwrap();
+    changed(&site, &first, &admin, None).await.unwrap();
+    // One that ends in a moment is nobody to leave things to.
+    let brief = named(&site, "brief", &admin, 60_000).await.unwrap().id;
+    is_last(revoked(&site, &first).await);
+    is_last(changed(&site, &first, &admin, Some(1000)).await);
+    is_last(changed(&site, &first, &[Role::Editor], None).await);
+    revoked(&site, &brief).await.unwrap();
+    // With another one it may end; and of two that end at once, one stays.
+    let second = named(&site, "second", &admin, HOUR).await.unwrap().id;
+    changed(&site, &first, &admin, Some(HOUR / 2))
+        .await
+        .unwrap();
+    let both = tokio::join!(revoked(&site, &first), revoked(&site, &second));
+    assert!(both.0.is_ok() != both.1.is_ok(), "{both:?}");
+}
+
+#[tokio::test]
+async fn p5_of_tokens_that_hold_each_has_a_name_of_its_own() {
+    let site = site().await;
+    let reader = [Role::Reader];
+    let wires = (0..8).map(|_| named(&site, "wire", &reader, HOUR));
+    let made = futures_util::future::join_all(wires).await;
+    let (made, refused): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+    assert_eq!(made.len(), 1);
+    for refused in refused {
+        let refused = refused.unwrap_err();
+        refused.is(Code::AlreadyExists, "NAME_TAKEN");
+        assert!(refused.message.contains("wire"), "{refused:?}");
+    }
+    // Changing it is not taking its own name.
+    let id = &made[0].as_ref().unwrap().id;
+    changed(&site, id, &reader, None).await.unwrap();
+    revoked(&site, id).await.unwrap();
+    let brief = named(&site, "wire", &reader, 1000).await.unwrap();
+    let mut next = named(&site, "wire", &reader, HOUR).await;
+    while let Err(refused) = next {
+        refused.is(Code::AlreadyExists, "NAME_TAKEN");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        next = named(&site, "wire", &reader, HOUR).await;
+    }
+    // It has given its name away, and comes back when the other has gone.
+    let back = changed(&site, &brief.id, &reader, Some(HOUR)).await;
+    back.unwrap_err().is(Code::AlreadyExists, "NAME_TAKEN");
+    revoked(&site, &next.unwrap().id).await.unwrap();
+    changed(&site, &brief.id, &reader, Some(HOUR))
+        .await
+        .unwrap();
+    let taken = named(&site, "wire", &reader, HOUR).await.unwrap_err();
+    taken.is(Code::AlreadyExists, "NAME_TAKEN");
+}
+
+#[tokio::test]
+async fn p5_tokens_that_shared_a_name_go_on_with_names_of_their_own() {
+    let url = crate::rig::database().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let mut files: Vec<_> = std::fs::read_dir("migrations").unwrap().collect();
+    files.sort_by_key(|file| file.as_ref().unwrap().file_name());
+    let run = async |connection: &mut PgConnection, text: String| {
+        connection.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
+    };
+    run(
+        &mut connection,
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public".into(),
+    )
+    .await;
+    let long = format!("a{}", "b".repeat(62));
+    for file in files {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.starts_with("0013") {
+            for (id, name, day, ended) in [
+                ("aaaaaaa1", "wire", 1, ""),
+                ("aaaaaaa2", "wire", 2, ""),
+                ("aaaaaaa3", "wire", 0, "expired"),
+                ("aaaaaaa4", "wire", 0, "revoked"),
+                ("aaaaaaa5", long.as_str(), 1, ""),
+                ("aaaaaaa6", long.as_str(), 2, ""),
+            ] {
+                let end = if ended == "expired" { "-1" } else { "30" };
+                let revoked = if ended == "revoked" { "now()" } else { "NULL" };
+                let text = format!(
+                    "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at,
+                         revoked_at)
+                     VALUES ('{id}', sha256('{id}'), '{name}', '{{reader}}', '{{}}',
+                         now() + interval '{day} day', 'x', now() + interval '{end} day', {revoked})"
+                );
+                run(&mut connection, text).await;
+            }
+        }
+        if name.as_str() < "0014" {
+            run(&mut connection, std::fs::read_to_string(path).unwrap()).await;
+        }
+    }
+    let names: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, name FROM tokens ORDER BY id COLLATE \"C\"")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let cut = format!("{}-aaaaaaa6", &long[..54]);
+    let expected = ["wire", "wire-aaaaaaa2", "wire", "wire", &long, &cut];
+    let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, expected);
+    assert_eq!(cut.len(), 63);
 }

@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType, date_time_ymd,
 };
+use time::OffsetDateTime;
 
 /// An authority that signs what it is asked to.
 pub struct Authority {
@@ -58,13 +59,22 @@ impl Authority {
 
     /// The same, up to a year.
     pub fn client_until(&self, uri: &str, dns: &str, year: i32) -> Paper {
+        self.client_for(uri, dns, date_time_ymd(year, 1, 1))
+    }
+
+    /// One with a URI, up to a time.
+    pub fn client_until_time(&self, uri: &str, end: OffsetDateTime) -> Paper {
+        self.client_for(uri, "unused.example", end)
+    }
+
+    fn client_for(&self, uri: &str, dns: &str, end: OffsetDateTime) -> Paper {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params
             .distinguished_name
             .push(DnType::CommonName, "common.example");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
+        params.not_after = end;
         let dns = SanType::DnsName(dns.try_into().unwrap());
         let uri = SanType::URI(uri.try_into().unwrap());
         self.sign(params, vec![dns, uri])

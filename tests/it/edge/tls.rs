@@ -111,7 +111,10 @@ async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
             let peer = request.extensions().get::<Peer>().expect("a peer");
             assert!(peer.address().ip().is_loopback());
             let mut response = Response::new(Body::empty());
-            let who = peer.identities().join(" ").parse().unwrap();
+            let certificate = peer.certificate();
+            let names = certificate.map(|it| it.names()).unwrap_or_default();
+            let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+            let who = names.join(" ").parse().unwrap();
             response.headers_mut().insert("x-who", who);
             Ok::<_, Infallible>(response)
         })

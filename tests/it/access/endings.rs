@@ -1,0 +1,233 @@
+//! The matrix of credentials that end: each kind, by each way in which it can end, on an open stream, for a new call on
+//! the same connection, and on a new connection. A stream ends within 5 s of the end; new calls are refused. Client
+//! certificates are in `endings_certificates`.
+
+use std::time::Duration;
+
+use dateline::{
+    access::{Algorithm, JwtSettings},
+    proto::v1::{RevokeTokenRequest, Role, UpdateTokenRequest},
+};
+use futures_util::future::join_all;
+use sqlx::{Connection, Executor, PgConnection};
+use tonic::Code;
+
+use super::{
+    callers::{Two, token, token_until, two},
+    held::{AT_MOST, Way},
+    issuer::{AUDIENCE, ISSUER, Server, Signer, claims_of, keys, now},
+};
+use crate::{
+    life::hands::{Refused, in_ms},
+    rig::{Site, config, database, scratch, site_on},
+};
+
+async fn sql(two: &Two, text: String) {
+    let mut connection = PgConnection::connect(&two.url).await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
+}
+
+async fn update(two: &Two, id: &str, roles: &[Role], scope: &[&str]) {
+    let request = UpdateTokenRequest {
+        id: id.to_owned(),
+        roles: roles.iter().map(|role| (*role).into()).collect(),
+        scope: scope.iter().map(ToString::to_string).collect(),
+        ..UpdateTokenRequest::default()
+    };
+    two.open
+        .client
+        .clone()
+        .admin
+        .update_token(request)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
+    let two = two().await;
+    let mut cast = Vec::new();
+    for _ in 0..5 {
+        let (token, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
+        let held = Way::plain(&two.closed.address, &secret).hold().await;
+        cast.push((token.id, held));
+    }
+    let [revoked, gone, replaced, narrowed, past] =
+        cast.try_into().unwrap_or_else(|_| panic!("five"));
+    let (_, secret) = token_until(&two.open.client, &[Role::Reader], &[], in_ms(2000)).await;
+    let expired = Way::plain(&two.closed.address, &secret).hold().await;
+    let request = RevokeTokenRequest { id: revoked.0 };
+    two.open
+        .client
+        .clone()
+        .admin
+        .revoke_token(request)
+        .await
+        .unwrap();
+    update(&two, &narrowed.0, &[Role::Reader], &["lang:en"]).await;
+    sql(&two, format!("DELETE FROM tokens WHERE id = '{}'", gone.0)).await;
+    let other_secret = "UPDATE tokens SET secret_sha256 = sha256('another')";
+    sql(&two, format!("{other_secret} WHERE id = '{}'", replaced.0)).await;
+    let sooner = "UPDATE tokens SET expires_at = now()";
+    sql(&two, format!("{sooner} WHERE id = '{}'", past.0)).await;
+    tokio::join!(
+        revoked.1.ends("revoked", "TOKEN_REVOKED", "TOKEN_REVOKED"),
+        gone.1.ends("row gone", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        replaced
+            .1
+            .ends("another secret", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        past.1.ends("end moved", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
+        expired.ends("expired", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
+        narrowed.1.is_narrowed("narrowed"),
+    );
+}
+
+/// A place where an issuer's keys are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    File,
+    Address,
+    Discovered,
+}
+
+/// A way in which a JWT ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Expires,
+    /// The key is gone, and there is another one.
+    KeyRemoved,
+    /// Another key has the same id.
+    KeyReplaced,
+    /// The issuer has no keys at all.
+    NoKeys,
+    /// The file is gone.
+    FileGone,
+}
+
+async fn jwt_ends(from: Keys, end: End) {
+    let what = format!("{from:?} {end:?}");
+    let (_scratch, directory) = scratch();
+    let (path, server) = (directory.join("keys.json"), Server::start().await);
+    let issuer = match from {
+        Keys::Discovered => format!("{}/realms/news", server.address),
+        Keys::File | Keys::Address => ISSUER.to_owned(),
+    };
+    let set = |signers: &[&Signer]| match from {
+        Keys::File => std::fs::write(&path, keys(signers)).unwrap(),
+        Keys::Address | Keys::Discovered => server.issue("/realms/news", signers),
+    };
+    let (old, new) = (Signer::new("one"), Signer::new("two"));
+    let same_id = Signer::new("one");
+    set(&[&old]);
+    let site = jwt_site(&JwtSettings {
+        keys: match from {
+            Keys::File => Some(path.display().to_string()),
+            Keys::Address => Some(format!("{}/realms/news/certs", server.address)),
+            Keys::Discovered => None,
+        },
+        ..jwt_settings(&issuer)
+    })
+    .await;
+    let mut all = claims_of(&issuer);
+    if end == End::Expires {
+        all["exp"] = (now() + 3).into();
+    }
+    let held = Way::plain(&site.address, &old.sign(&old.header(), &all));
+    let held = held.hold().await;
+    match end {
+        // A stream ends within 5 s of this, so it has to be near.
+        End::Expires => tokio::time::sleep(Duration::from_secs(1)).await,
+        End::KeyRemoved => set(&[&new]),
+        End::KeyReplaced => set(&[&same_id]),
+        End::NoKeys => set(&[]),
+        End::FileGone => std::fs::remove_file(&path).unwrap(),
+    }
+    let reasons = match end {
+        End::Expires => ("TOKEN_EXPIRED", "TOKEN_EXPIRED"),
+        _ => ("TOKEN_REVOKED", "TOKEN_INVALID"),
+    };
+    held.ends(&what, reasons.0, reasons.1).await;
+    let newer = match end {
+        End::KeyRemoved => &new,
+        End::KeyReplaced => &same_id,
+        _ => return,
+    };
+    let token = newer.sign(&newer.header(), &claims_of(&issuer));
+    let other = Way::plain(&site.address, &token);
+    other
+        .call(&other.connect().await.unwrap())
+        .await
+        .expect(&what);
+}
+
+fn jwt_settings(issuer: &str) -> JwtSettings {
+    JwtSettings {
+        algorithm: Algorithm::Es256,
+        refresh: Duration::from_millis(300),
+        ..JwtSettings::new(issuer, AUDIENCE)
+    }
+}
+
+async fn jwt_site(settings: &JwtSettings) -> Site {
+    let mut config = config(&database().await);
+    config.access.required = true;
+    config.access.jwt = Some(settings.clone());
+    site_on(config).await
+}
+
+#[tokio::test]
+async fn p5_jwt_end_by_every_way_for_streams_calls_and_connections() {
+    let cases = [
+        (Keys::File, End::Expires),
+        (Keys::File, End::KeyRemoved),
+        (Keys::File, End::KeyReplaced),
+        (Keys::File, End::NoKeys),
+        (Keys::File, End::FileGone),
+        (Keys::Address, End::KeyRemoved),
+        (Keys::Address, End::KeyReplaced),
+        (Keys::Address, End::NoKeys),
+        (Keys::Discovered, End::KeyRemoved),
+        (Keys::Discovered, End::KeyReplaced),
+    ];
+    join_all(cases.map(|(from, end)| jwt_ends(from, end))).await;
+}
+
+#[tokio::test]
+async fn p5_a_stream_of_the_schema_ends_with_the_token_too() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest,
+    };
+    let two = two().await;
+    let (made, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let way = Way::plain(&two.closed.address, &secret);
+    let channel = super::callers::client(&way.address, &secret)
+        .await
+        .channel();
+    let (asks, asked) = tokio::sync::mpsc::channel(4);
+    let ask = || ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    asks.send(ask()).await.unwrap();
+    let asked = futures_util::stream::unfold(asked, async |mut asked| {
+        asked.recv().await.map(|ask| (ask, asked))
+    });
+    let request = way.request(asked);
+    let mut reflection = ServerReflectionClient::new(channel);
+    let answers = reflection.server_reflection_info(request).await.unwrap();
+    let mut answers = answers.into_inner();
+    answers.message().await.unwrap().unwrap();
+    let request = RevokeTokenRequest { id: made.id };
+    two.open
+        .client
+        .clone()
+        .admin
+        .revoke_token(request)
+        .await
+        .unwrap();
+    let ended = tokio::time::timeout(AT_MOST, answers.message()).await;
+    let status = ended.expect("within 5 s").unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
+    drop(asks);
+}

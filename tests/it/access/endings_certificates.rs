@@ -1,0 +1,186 @@
+//! The matrix of credentials that end, for client certificates; see `endings`.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use dateline::proto::v1::Role;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tonic::Code;
+
+use super::{
+    callers::token,
+    held::{Held, Way},
+};
+use crate::{
+    edge::certificates::{Authority, Files, Paper},
+    life::hands::Refused,
+    rig::{config, database, scratch, site_on},
+};
+
+/// A server that lets in by certificates.
+struct Certified {
+    address: String,
+    url: String,
+    files: Files,
+    servers: Authority,
+    clients: Authority,
+}
+
+impl Certified {
+    async fn start(directory: &Path, roles: &str) -> Self {
+        let (files, servers) = (Files(directory.to_owned()), Authority::new());
+        let clients = Authority::new();
+        let url = database().await;
+        let mut config = config(&url);
+        let mut tls = files.server(&servers);
+        tls.client_authorities = Some(files.write("clients.pem", &clients.pem));
+        config.tls = Some(tls);
+        config.access.required = true;
+        config.access.client_roles = Some(files.write("roles.yaml", roles));
+        config.limits.edge.first_request = Duration::from_secs(60);
+        let running = dateline::server::start(config, tokio_util::sync::CancellationToken::new());
+        let running = running.await.unwrap();
+        Self {
+            address: running.address.to_string(),
+            url,
+            files,
+            servers,
+            clients,
+        }
+    }
+
+    fn way(&self, paper: &Paper) -> Way {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(self.servers.pem.as_bytes());
+        roots.add(authority.unwrap()).unwrap();
+        let certificate = CertificateDer::from_pem_slice(paper.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(paper.key.as_bytes());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![certificate.unwrap()], key.unwrap())
+            .unwrap();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        Way {
+            address: self.address.clone(),
+            tls: Some(Arc::new(tls)),
+            token: None,
+        }
+    }
+
+    async fn hold(&self, name: &str) -> Held {
+        let paper = self
+            .clients
+            .client(&format!("spiffe://news/{name}"), "unused.example");
+        self.way(&paper).hold().await
+    }
+}
+
+fn roles(names: &[(&str, &str)]) -> String {
+    let lines = names
+        .iter()
+        .map(|(name, what)| format!("spiffe://news/{name}: {what}\n"));
+    lines.collect()
+}
+
+const READER: &str = "{roles: [reader]}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_client_certificates_end_by_every_way_for_streams_calls_and_connections() {
+    let (_scratch, directory) = scratch();
+    let names = [
+        "removed",
+        "changed",
+        "narrowed",
+        "malformed",
+        "expires",
+        "stays",
+    ];
+    let first = roles(&names.map(|name| (name, READER)));
+    let server = Certified::start(&directory, &first).await;
+    let removed = server.hold("removed").await;
+    let changed = server.hold("changed").await;
+    let narrowed = server.hold("narrowed").await;
+    let malformed = server.hold("malformed").await;
+    let stays = server.hold("stays").await;
+    let soon = time::OffsetDateTime::now_utc() + Duration::from_secs(3);
+    let paper = server
+        .clients
+        .client_until_time("spiffe://news/expires", soon);
+    let expires = server.way(&paper).hold().await;
+    server.files.write(
+        "roles.yaml",
+        &roles(&[
+            ("changed", "{roles: [admin]}"),
+            ("narrowed", "{roles: [reader], scope: ['lang:en']}"),
+            ("malformed", "{roles: [reader], scope: ['lang:en', 5]}"),
+            ("expires", READER),
+            ("stays", READER),
+        ]),
+    );
+    let changed = async {
+        let mut held = changed;
+        held.stream_ends("changed", "ACCESS_CHANGED").await;
+        held.way.call(&held.feed).await.unwrap();
+    };
+    tokio::join!(
+        removed.ends("removed", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        changed,
+        narrowed.is_narrowed("narrowed"),
+        malformed.ends("malformed", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        // New connections are refused by TLS, and the old one is closed.
+        expires.ends("expires", "TOKEN_EXPIRED", ""),
+    );
+    // Who did not end goes on: until the authority is taken away.
+    stays.way.call(&stays.feed).await.unwrap();
+    server.files.write("clients.pem", &Authority::new().pem);
+    stays.ends("authority gone", "TOKEN_REVOKED", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_nobody_is_let_in_by_a_file_of_roles_that_is_gone() {
+    let (_scratch, directory) = scratch();
+    let server = Certified::start(&directory, &roles(&[("reader", READER)])).await;
+    let held = server.hold("reader").await;
+    // A file that cannot be read at all leaves things as they are.
+    server.files.write("roles.yaml", "spiffe: {");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    held.way.call(&held.feed).await.unwrap();
+    std::fs::remove_file(server.files.0.join("roles.yaml")).unwrap();
+    held.ends("file gone", "TOKEN_REVOKED", "TOKEN_INVALID")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_an_expired_certificate_takes_tokens_on_its_connection_with_it() {
+    let (_scratch, directory) = scratch();
+    let server = Certified::start(&directory, &roles(&[("other", READER)])).await;
+    let open = site_on(config(&server.url)).await;
+    let (_, secret) = token(&open.client, &[Role::Reader], &[]).await;
+    let soon = time::OffsetDateTime::now_utc() + Duration::from_secs(3);
+    let paper = server
+        .clients
+        .client_until_time("spiffe://news/nobody", soon);
+    let mut way = server.way(&paper);
+    way.token = Some(secret);
+    let held = way.hold().await;
+    held.ends("with a token", "TOKEN_EXPIRED", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_a_uri_in_a_certificate_is_no_dns_name_of_the_roles() {
+    let (_scratch, directory) = scratch();
+    let roles = "desk.news.example: {roles: [admin]}\n";
+    let server = Certified::start(&directory, roles).await;
+    let paper = server.clients.client("desk.news.example", "other.example");
+    let way = server.way(&paper);
+    let status = way.call(&way.connect().await.unwrap()).await.unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+    let paper = server.clients.client("spiffe://other", "Desk.News.Example");
+    let way = server.way(&paper);
+    way.call(&way.connect().await.unwrap()).await.unwrap();
+}

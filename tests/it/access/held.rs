@@ -1,0 +1,162 @@
+//! A connection that is made once and holds an open stream, and what becomes of it when its credentials end: the three
+//! columns of the matrix of `endings`.
+
+use std::{sync::Arc, time::Duration};
+
+use dateline::proto::v1::{
+    GetFeedRequest, GetFeedResponse, WatchResponse, feed_service_client::FeedServiceClient,
+};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::{
+    Code, Request, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use super::streams::watching;
+use crate::life::hands::Refused;
+
+/// Longest that a stream goes on once its credentials have ended.
+pub const AT_MOST: Duration = Duration::from_secs(5);
+
+/// A way to a server.
+#[derive(Clone)]
+pub struct Way {
+    pub address: String,
+    pub tls: Option<Arc<ClientConfig>>,
+    pub token: Option<String>,
+}
+
+/// One connection, which is never made again, with an open stream.
+pub struct Held {
+    pub way: Way,
+    pub feed: FeedServiceClient<Channel>,
+    stream: Streaming<WatchResponse>,
+}
+
+impl Way {
+    pub fn plain(address: &str, token: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            tls: None,
+            token: Some(token.to_owned()),
+        }
+    }
+
+    /// Connects once: where the connection is closed, calls fail.
+    pub async fn connect(&self) -> Result<FeedServiceClient<Channel>, tonic::transport::Error> {
+        let way = self.clone();
+        let once = Arc::new(std::sync::Mutex::new(Some(())));
+        let connector = tower::service_fn(move |_| {
+            let (way, once) = (way.clone(), once.clone());
+            async move {
+                let first = once.lock().unwrap().take();
+                first.ok_or_else(|| std::io::Error::other("the connection was closed"))?;
+                let stream = TcpStream::connect(&way.address).await?;
+                let io: Box<dyn Io> = match way.tls {
+                    None => Box::new(stream),
+                    Some(tls) => {
+                        let name = "localhost".try_into().unwrap();
+                        Box::new(TlsConnector::from(tls).connect(name, stream).await?)
+                    }
+                };
+                Ok::<_, std::io::Error>(TokioIo::new(io))
+            }
+        });
+        let channel = Endpoint::from_static("http://localhost")
+            .connect_with_connector(connector)
+            .await?;
+        Ok(FeedServiceClient::new(channel))
+    }
+
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = &self.token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.metadata_mut().insert("authorization", value);
+        }
+        request
+    }
+
+    pub async fn call(&self, feed: &FeedServiceClient<Channel>) -> Result<GetFeedResponse, Status> {
+        let request = self.request(GetFeedRequest::default());
+        Ok(feed.clone().get_feed(request).await?.into_inner())
+    }
+
+    /// A connection with an open stream, which has begun.
+    pub async fn hold(self) -> Held {
+        let mut feed = self.connect().await.unwrap();
+        let request = watching(
+            dateline::proto::v1::View::Published,
+            dateline::proto::v1::Origin::Now,
+        );
+        let answer = feed.watch(self.request(request)).await;
+        let mut stream = answer.unwrap().into_inner();
+        stream.message().await.unwrap().unwrap();
+        Held {
+            way: self,
+            feed,
+            stream,
+        }
+    }
+}
+
+trait Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Io for T {}
+
+impl Held {
+    /// The stream ends with this reason within 5 s from now.
+    pub async fn stream_ends(&mut self, what: &str, reason: &str) {
+        let reading = async {
+            loop {
+                match self.stream.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("{what}: the stream ended as if all were well"),
+                    Err(status) => return Refused::from(status),
+                }
+            }
+        };
+        let refused = tokio::time::timeout(AT_MOST, reading).await;
+        let refused = refused.unwrap_or_else(|_| panic!("{what}: the stream goes on after 5 s"));
+        assert_eq!(
+            (refused.code, refused.reason.as_str()),
+            (Code::Unauthenticated, reason),
+            "{what}"
+        );
+    }
+
+    /// The three columns of the matrix.
+    pub async fn ends(mut self, what: &str, reason: &str, later: &str) {
+        self.stream_ends(what, reason).await;
+        let same = self.way.call(&self.feed).await.expect_err(what);
+        is_refused(what, &same, later);
+        match self.way.connect().await {
+            Err(_) => assert!(self.way.tls.is_some(), "{what}: TLS refuses"),
+            Ok(feed) => is_refused(what, &self.way.call(&feed).await.expect_err(what), later),
+        }
+    }
+
+    /// The stream ends, and calls go on with what is left: a scope, which has no digests.
+    pub async fn is_narrowed(mut self, what: &str) {
+        self.stream_ends(what, "ACCESS_CHANGED").await;
+        let again = self.way.connect().await.unwrap();
+        for feed in [&self.feed, &again] {
+            let answer = self.way.call(feed).await.unwrap();
+            assert_eq!(answer.digest, None, "{what}");
+        }
+    }
+}
+
+/// Refused with this reason, or the connection is closed, where a certificate has ended.
+fn is_refused(what: &str, status: &Status, reason: &str) {
+    if status.code() == Code::Unavailable && reason.is_empty() {
+        return;
+    }
+    let refused = Refused::from(status.clone());
+    assert_eq!(refused.code, Code::Unauthenticated, "{what}");
+    if !reason.is_empty() {
+        assert_eq!(refused.reason, reason, "{what}");
+    }
+}
