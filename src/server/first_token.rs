@@ -72,7 +72,7 @@ fn command(path: &Path) -> String {
     let is_container =
         Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
     if is_container {
-        format!("docker compose exec dateline {show}")
+        format!("{show} (with Docker Compose: docker compose exec dateline {show})")
     } else {
         show
     }

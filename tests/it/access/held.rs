@@ -151,7 +151,8 @@ impl Held {
 
 /// Refused with this reason, or the connection is closed, where a certificate has ended.
 fn is_refused(what: &str, status: &Status, reason: &str) {
-    if status.code() == Code::Unavailable && reason.is_empty() {
+    let is_closed = std::error::Error::source(status).is_some();
+    if is_closed && reason.is_empty() {
         return;
     }
     let refused = Refused::from(status.clone());
