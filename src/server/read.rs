@@ -97,22 +97,31 @@ pub fn page_size(asked: i32) -> u16 {
     }
 }
 
-/// Waits for the sequence that a read asks for (W7).
+/// Waits for the sequence that a read asks for (W7), for as long as its caller may read.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if it is out of reach; UNAVAILABLE if it does not come before the deadline.
-pub async fn wait_for(feed: &Feed, view: View, min_sequence: i64) -> Result<(), tonic::Status> {
-    match u64::try_from(min_sequence) {
-        Ok(sequence) if sequence > 0 => {
-            match deadline::in_time(feed.wait_for(view, sequence)).await {
-                Some(reached) => reached.map_err(|error| status::feed(&error)),
-                None => Err(status::unavailable(
-                    Reason::StoreUnavailable,
-                    "min_sequence did not come before the deadline; try again, or at another replica",
-                )),
-            }
-        }
-        _ => Ok(()),
+/// `INVALID_ARGUMENT` if it is out of reach; UNAVAILABLE if it does not come before the deadline; UNAUTHENTICATED if the
+/// caller's credentials end meanwhile.
+pub async fn wait_for(
+    feed: &Feed,
+    view: View,
+    min_sequence: i64,
+    caller: &Caller,
+) -> Result<(), tonic::Status> {
+    let Some(sequence) = u64::try_from(min_sequence).ok().filter(|it| *it > 0) else {
+        return Ok(());
+    };
+    let reached = deadline::in_time(feed.wait_for(view, sequence));
+    tokio::select! {
+        biased;
+        () = caller.ended() => Err(status::denied(&caller.why_ended())),
+        reached = reached => match reached {
+            Some(reached) => reached.map_err(|error| status::feed(&error)),
+            None => Err(status::unavailable(
+                Reason::StoreUnavailable,
+                "min_sequence did not come before the deadline; try again, or at another replica",
+            )),
+        },
     }
 }
 

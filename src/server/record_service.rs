@@ -77,7 +77,7 @@ impl RecordService for Records {
         let (caller, mut request) = identified(request)?;
         let sight = sight(&caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
-        wait_for(&self.feed, sight.view(), request.min_sequence).await?;
+        wait_for(&self.feed, sight.view(), request.min_sequence, &caller).await?;
         let found = self.find(&request, &sight).await?;
         let record = found.record.encoded(sight.view());
         let mut pieces = Pieces::default();
@@ -96,7 +96,7 @@ impl RecordService for Records {
         let sight = sight(&caller, request.view())?;
         check(&mut request, Reason::InvalidRequest)?;
         let view = sight.view();
-        wait_for(&self.feed, view, request.min_sequence).await?;
+        wait_for(&self.feed, view, request.min_sequence, &caller).await?;
         let mut asked = HashSet::new();
         request.names.retain(|name| asked.insert(name.clone()));
         let names = self.seen(request.names.clone(), &sight).await?;
@@ -139,7 +139,7 @@ impl RecordService for Records {
         .seen_by(&sight);
         let identity = &self.feed.identity();
         let after = question.read(identity, &request.page_token)?;
-        wait_for(&self.feed, view, request.min_sequence).await?;
+        wait_for(&self.feed, view, request.min_sequence, &caller).await?;
         let limit = usize::from(size);
         let page = self
             .store

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dateline::{
     access::{Algorithm, JwtSettings},
-    proto::v1::{RevokeTokenRequest, Role, UpdateTokenRequest},
+    proto::v1::{GetFeedRequest, ListRecordsRequest, RevokeTokenRequest, Role, UpdateTokenRequest},
 };
 use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
@@ -18,7 +18,7 @@ use super::{
     issuer::{AUDIENCE, ISSUER, Server, Signer, claims_of, keys, now},
 };
 use crate::{
-    life::hands::{Refused, in_ms},
+    life::hands::{Refused, in_ms, until},
     rig::{Site, config, database, scratch, site_on},
 };
 
@@ -230,4 +230,29 @@ async fn p5_a_stream_of_the_schema_ends_with_the_token_too() {
     let status = ended.expect("within 5 s").unwrap_err();
     Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
     drop(asks);
+}
+
+#[tokio::test]
+async fn p5_a_read_that_waits_for_a_sequence_is_refused_when_its_token_ends() {
+    let two = two().await;
+    let (made, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
+    let reader = super::callers::client(&two.closed.address, &secret).await;
+    let request = ListRecordsRequest {
+        min_sequence: 1,
+        ..ListRecordsRequest::default()
+    };
+    let mut records = reader.records.clone();
+    let waiting = tokio::spawn(async move { records.list_records(request).await });
+    // It is let in before the token ends.
+    until("the token was used", async || {
+        let feed = reader.clone().feed.get_feed(GetFeedRequest::default());
+        feed.await.is_ok()
+    })
+    .await;
+    let request = RevokeTokenRequest { id: made.id };
+    let mut admin = two.open.client.clone().admin;
+    admin.revoke_token(request).await.unwrap();
+    let ended = tokio::time::timeout(AT_MOST, waiting).await;
+    let status = ended.expect("within 5 s").unwrap().unwrap_err();
+    Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
 }
