@@ -114,7 +114,7 @@ impl Certificates {
             let shown = key
                 .as_str()
                 .map_or_else(|| format!("{key:?}"), ToOwned::to_owned);
-            match entry(key, value).with_context(|| shown.clone()) {
+            match entry(&key, value).with_context(|| shown.clone()) {
                 Ok((name, grant)) => {
                     if known.insert(name.clone(), grant).is_some() {
                         faults.push(anyhow!("{shown}: is there twice"));
@@ -149,7 +149,7 @@ impl Certificates {
     }
 }
 
-fn entry(key: Value, value: Value) -> Result<(CertificateName, Grant)> {
+fn entry(key: &Value, value: Value) -> Result<(CertificateName, Grant)> {
     let key = key.as_str().context("is no name")?;
     let name = CertificateName::parse(key)?;
     // What stands there and says nothing is not as if it were missing.
@@ -265,10 +265,7 @@ mod tests {
         ] {
             let text = format!("{entry}\nother.example: {{roles: [reader]}}");
             let (known, faults) = Certificates::parse(&text).unwrap();
-            let error = faults
-                .iter()
-                .map(|it| format!("{it:#}"))
-                .collect::<String>();
+            let error = format!("{faults:?}");
             assert!(error.contains(words), "{entry}: {error}");
             assert_eq!(known.known.len(), 1, "{entry}: the others hold");
         }

@@ -1,4 +1,4 @@
-//! The keys of an issuer of JWT: from a file, an address, or by OpenID Connect discovery; read again when they change.
+//! The keys of an issuer of JWT: from a file, an address, or by discovery at the issuer; read again when they change.
 
 use std::{
     collections::HashMap,
@@ -233,7 +233,7 @@ fn hash(key: &DecodingKey) -> Hash {
     digest.finalize().into()
 }
 
-/// Asks an issuer where its keys are (OpenID Connect Discovery 1.0, section 4).
+/// Asks an issuer where its keys are (`OpenID` Connect Discovery 1.0, section 4).
 async fn discover(issuer: &str) -> Result<Url> {
     #[derive(Deserialize)]
     struct Document {

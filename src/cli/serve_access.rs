@@ -24,7 +24,7 @@ pub(super) struct AccessArgs {
     /// File for the token of the first admin, made if there is none yet
     #[arg(long, env = "DATELINE_FIRST_TOKEN_FILE", value_name = "FILE")]
     pub(super) first_token_file: Option<PathBuf>,
-    /// Take JWT of this issuer, `iss`; the keys of one that is an address are found by OpenID Connect discovery
+    /// Take JWT of this issuer, `iss`; the keys of one that is an address are found by OIDC discovery
     #[arg(
         long,
         env = "DATELINE_JWT_ISSUER",

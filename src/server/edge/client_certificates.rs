@@ -19,9 +19,9 @@ pub(super) struct Shown(Mutex<Vec<Chain>>);
 
 #[derive(Debug)]
 struct Chain {
-    certificate: Weak<ClientCertificate>,
+    state: Weak<ClientCertificate>,
     /// The client's own first.
-    chain: Vec<CertificateDer<'static>>,
+    certificates: Vec<CertificateDer<'static>>,
     /// Seconds of Unix time when one of them expires, the next time.
     verify_at: u64,
 }
@@ -32,8 +32,8 @@ impl Shown {
         let names = chain.first().and_then(names);
         let certificate = Arc::new(ClientCertificate::new(names.unwrap_or_default()));
         let shown = Chain {
-            certificate: Arc::downgrade(&certificate),
-            chain: chain.iter().map(|it| it.clone().into_owned()).collect(),
+            state: Arc::downgrade(&certificate),
+            certificates: chain.iter().map(|it| it.clone().into_owned()).collect(),
             // Once more at the next look, for the authorities may have changed during the handshake.
             verify_at: 0,
         };
@@ -47,7 +47,7 @@ impl Shown {
         let now = UnixTime::now();
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shown.retain_mut(|it| {
-            let Some(certificate) = it.certificate.upgrade() else {
+            let Some(certificate) = it.state.upgrade() else {
                 return false;
             };
             if !all && now.as_secs() <= it.verify_at {
@@ -68,7 +68,7 @@ impl Shown {
 
 impl Chain {
     fn verify(&mut self, verifier: &dyn ClientCertVerifier, now: UnixTime) -> Result<(), Denied> {
-        let (own, others) = self.chain.split_first().ok_or(Denied::Invalid)?;
+        let (own, others) = self.certificates.split_first().ok_or(Denied::Invalid)?;
         verifier
             .verify_client_cert(own, others, now)
             .map_err(|error| match error {
@@ -77,7 +77,7 @@ impl Chain {
                 ) => Denied::Expired,
                 _ => Denied::Revoked,
             })?;
-        self.verify_at = next_expiry(&self.chain, now).ok_or(Denied::Invalid)?;
+        self.verify_at = next_expiry(&self.certificates, now).ok_or(Denied::Invalid)?;
         Ok(())
     }
 }

@@ -245,8 +245,8 @@ async fn p5_a_read_that_waits_for_a_sequence_is_refused_when_its_token_ends() {
     let waiting = tokio::spawn(async move { records.list_records(request).await });
     // It is let in before the token ends.
     until("the token was used", async || {
-        let feed = reader.clone().feed.get_feed(GetFeedRequest::default());
-        feed.await.is_ok()
+        let mut feed = reader.feed.clone();
+        feed.get_feed(GetFeedRequest::default()).await.is_ok()
     })
     .await;
     let request = RevokeTokenRequest { id: made.id };
