@@ -78,7 +78,7 @@ async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
             .ends("another secret", "TOKEN_REVOKED", "TOKEN_INVALID"),
         past.1.ends("end moved", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
         expired.ends("expired", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
-        narrowed.1.is_narrowed("narrowed"),
+        narrowed.1.narrows("narrowed"),
     );
 }
 

@@ -39,7 +39,7 @@ impl Certified {
         config.tls = Some(tls);
         config.access.required = true;
         config.access.client_roles = Some(files.write("roles.yaml", roles));
-        config.limits.edge.first_request = Duration::from_secs(60);
+        config.limits.edge.first_request = Duration::from_mins(1);
         let running = dateline::server::start(config, tokio_util::sync::CancellationToken::new());
         let running = running.await.unwrap();
         Self {
@@ -130,7 +130,7 @@ async fn p5_client_certificates_end_by_every_way_for_streams_calls_and_connectio
     tokio::join!(
         removed.ends("removed", "TOKEN_REVOKED", "TOKEN_INVALID"),
         changed,
-        narrowed.is_narrowed("narrowed"),
+        narrowed.narrows("narrowed"),
         malformed.ends("malformed", "TOKEN_REVOKED", "TOKEN_INVALID"),
         // New connections are refused by TLS, and the old one is closed.
         expires.ends("expires", "TOKEN_EXPIRED", ""),

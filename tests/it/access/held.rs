@@ -139,7 +139,7 @@ impl Held {
     }
 
     /// The stream ends, and calls go on with what is left: a scope, which has no digests.
-    pub async fn is_narrowed(mut self, what: &str) {
+    pub async fn narrows(mut self, what: &str) {
         self.stream_ends(what, "ACCESS_CHANGED").await;
         let again = self.way.connect().await.unwrap();
         for feed in [&self.feed, &again] {

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use dateline::{
+    access::CertificateName,
     client::{Client, Failure},
     server::edge::{Edge, Peer, TlsFiles},
 };
@@ -113,7 +114,7 @@ async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
             let mut response = Response::new(Body::empty());
             let certificate = peer.certificate();
             let names = certificate.map(|it| it.names()).unwrap_or_default();
-            let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+            let names: Vec<_> = names.iter().map(CertificateName::as_str).collect();
             let who = names.join(" ").parse().unwrap();
             response.headers_mut().insert("x-who", who);
             Ok::<_, Infallible>(response)
