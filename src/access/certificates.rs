@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::OnceLock};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
-use serde_norway::{Mapping, Value};
+use serde_json::Value;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{caller::Denied, permission::Role, scope::Scope, sessions::Grant};
@@ -106,18 +106,18 @@ impl Certificates {
     }
 
     fn parse(text: &str) -> Result<(Self, Vec<anyhow::Error>)> {
-        // A mapping refuses keys that are there twice.
-        let entries: Option<Mapping> = serde_norway::from_str(text)?;
+        // A key that is there twice is an error of the file.
+        let entries: HashMap<String, Value> = match text.trim() {
+            "" => HashMap::new(),
+            text => serde_saphyr::from_str(text)?,
+        };
         let (mut known, mut faults) = (HashMap::new(), Vec::new());
         let mut twice = Vec::new();
-        for (key, value) in entries.unwrap_or_default() {
-            let shown = key
-                .as_str()
-                .map_or_else(|| format!("{key:?}"), ToOwned::to_owned);
-            match entry(&key, value).with_context(|| shown.clone()) {
+        for (key, value) in entries {
+            match entry(&key, value).with_context(|| key.clone()) {
                 Ok((name, grant)) => {
                     if known.insert(name.clone(), grant).is_some() {
-                        faults.push(anyhow!("{shown}: is there twice"));
+                        faults.push(anyhow!("{key}: is there twice"));
                         twice.push(name);
                     }
                 }
@@ -149,13 +149,9 @@ impl Certificates {
     }
 }
 
-fn entry(key: &Value, value: Value) -> Result<(CertificateName, Grant)> {
-    let key = key.as_str().context("is no name")?;
+fn entry(key: &str, value: Value) -> Result<(CertificateName, Grant)> {
     let name = CertificateName::parse(key)?;
-    // What stands there and says nothing is not as if it were missing.
-    let says_nothing = value.as_mapping().and_then(|it| it.get("scope")) == Some(&Value::Null);
-    ensure!(!says_nothing, "its scope must be a sequence");
-    let entry: Entry = serde_norway::from_value(value)?;
+    let entry: Entry = serde_json::from_value(value)?;
     let roles = entry
         .roles
         .iter()
@@ -260,7 +256,6 @@ mod tests {
             ("'uri:a.example': {roles: [reader]}", "no scheme"),
             ("'dns:https://a.example': {roles: [reader]}", "no DNS name"),
             ("\"https://a\\u202E\": {roles: [reader]}", "direction"),
-            ("5: {roles: [reader]}", "no name"),
             ("a: {roles: [reader]}\ndns:A: {roles: [admin]}", "twice"),
         ] {
             let text = format!("{entry}\nother.example: {{roles: [reader]}}");

@@ -302,10 +302,7 @@ impl Store {
 }
 
 /// The end of a token that may administer now.
-async fn admin_end(
-    connection: &mut Lease,
-    id: &str,
-) -> Result<Option<OffsetDateTime>, Error> {
+async fn admin_end(connection: &mut Lease, id: &str) -> Result<Option<OffsetDateTime>, Error> {
     let end = sqlx::query_scalar!(
         "SELECT expires_at FROM tokens
          WHERE id = $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()",
@@ -317,21 +314,14 @@ async fn admin_end(
 }
 
 /// True if another token of an admin holds as long as one that is to end, or long enough to make others.
-async fn is_spare(
-    connection: &mut Lease,
-    id: &str,
-    held: OffsetDateTime,
-) -> Result<bool, Error> {
+async fn is_spare(connection: &mut Lease, id: &str, held: OffsetDateTime) -> Result<bool, Error> {
     let enough = held.min(OffsetDateTime::now_utc() + ROOM);
     let other = admin_beside(connection, id).await?;
     Ok(other.is_some_and(|end| end >= enough))
 }
 
 /// The last end of the tokens that may administer now, but for one.
-async fn admin_beside(
-    connection: &mut Lease,
-    id: &str,
-) -> Result<Option<OffsetDateTime>, Error> {
+async fn admin_beside(connection: &mut Lease, id: &str) -> Result<Option<OffsetDateTime>, Error> {
     let end = sqlx::query_scalar!(
         "SELECT max(expires_at) FROM tokens
          WHERE id <> $1 AND 'admin' = ANY (roles) AND revoked_at IS NULL AND expires_at > now()",

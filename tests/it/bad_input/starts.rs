@@ -362,8 +362,8 @@ async fn f12_health_is_not_called_back_while_a_server_drains() {
     if let Ok(Ok(Some(more))) = more {
         said.push(more.status());
     }
-    use ServingStatus::{NotServing, Serving};
-    assert_eq!(said, [Serving, NotServing, Serving, NotServing]);
+    let (up, down) = (ServingStatus::Serving, ServingStatus::NotServing);
+    assert_eq!(said, [up, down, up, down]);
     drop((watched, health, client));
     running.wait().await.unwrap();
 }
