@@ -6,7 +6,7 @@ mod support;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use dateline::{
-    export::format::{Actors, Format, Losses, Options},
+    export::format::{Format, Losses, Options, Referents},
     model::encoded::Encoded,
     proto::v1::{Kind, Record, record::Kind as Body},
 };
@@ -25,24 +25,31 @@ const BYTES: usize = 2000;
 async fn main() -> Result<()> {
     let form = Form::chosen();
     let gold = gold()?;
-    let mut actors = Actors::default();
-    for record in &gold {
-        actors.note(&Encoded::of(record.clone())?)?;
-    }
+    let encoded: Vec<_> = gold
+        .iter()
+        .cloned()
+        .map(Encoded::of)
+        .collect::<Result<_, _>>()?;
+    let referents = Referents::of(&encoded)?;
     let of_two_kinds = Records::new(&gold, BYTES)?;
     let records = (0..).map(|number| of_two_kinds.nth(number));
     let events = records.filter(|record| matches!(record.kind, Some(Body::Event(_))));
     let events = events.map(|record| Bytes::from(record.encode_to_vec()));
     let events: Vec<_> = events.take(form.pick(1_000, 20_000)).collect();
     for format in Format::ALL {
-        compare(format, &events, &actors, form).await?;
+        compare(format, &events, &referents, form).await?;
     }
     Ok(())
 }
 
-async fn compare(format: Format, events: &[Bytes], actors: &Actors, form: Form) -> Result<()> {
+async fn compare(
+    format: Format,
+    events: &[Bytes],
+    referents: &Referents,
+    form: Form,
+) -> Result<()> {
     let bytes: usize = events.iter().map(Bytes::len).sum();
-    let written = write(format, events, actors)?;
+    let written = write(format, events, referents)?;
     let title = format!(
         "formats, {format}, events of {} bytes become {}",
         bytes / events.len(),
@@ -52,7 +59,7 @@ async fn compare(format: Format, events: &[Bytes], actors: &Actors, form: Form) 
     let measure = async |side, _| match side {
         0 => {
             rate(events.len(), async {
-                write(format, events, actors).map(drop)
+                write(format, events, referents).map(drop)
             })
             .await
         }
@@ -62,13 +69,13 @@ async fn compare(format: Format, events: &[Bytes], actors: &Actors, form: Form) 
 }
 
 /// Writes a file; answers how many bytes it has.
-fn write(format: Format, events: &[Bytes], actors: &Actors) -> Result<usize> {
+fn write(format: Format, events: &[Bytes], referents: &Referents) -> Result<usize> {
     let encoder = format.encoder(Kind::Event, &Options::default());
     let mut encoder = encoder.context("every format has events")?;
     let (mut losses, mut out, mut written) = (Losses::default(), Vec::new(), 0);
     for encoded in events {
         let record = Encoded::read(encoded.clone())?;
-        encoder.write(&record, actors, &mut losses, &mut out)?;
+        encoder.write(&record, referents, &mut losses, &mut out)?;
         written += out.len();
         out.clear();
     }

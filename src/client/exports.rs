@@ -7,7 +7,7 @@ use tonic_prost::ProstCodec;
 use super::{Client, MAX_ANSWER_BYTES};
 use crate::proto::{
     EXPORT,
-    v1::{ExportBegin, ExportRequest, Removal},
+    v1::{ExportBegin, ExportRequest, Reference, Removal},
 };
 
 /// An [`ExportResponse`](crate::proto::v1::ExportResponse) in which each record is the bytes that the server sent.
@@ -28,6 +28,9 @@ pub struct ExportPart {
     /// Nothing is left.
     #[prost(bool, tag = "5")]
     pub complete: bool,
+    /// The records that those of this part refer to, on request.
+    #[prost(message, repeated, tag = "6")]
+    pub references: Vec<Reference>,
 }
 
 impl Client {
@@ -76,12 +79,16 @@ mod tests {
                 ..ExportBegin::default()
             }),
             complete: true,
+            references: vec![Reference {
+                name: "actors/who".into(),
+                ..Reference::default()
+            }],
         };
         let known = response.descriptor().fields().count();
         let encoded = response.encode_to_vec();
         let part = ExportPart::decode(encoded.as_slice()).unwrap();
         assert_eq!(part.records, [record.encode_to_vec()]);
         assert_eq!(part.encode_to_vec(), encoded);
-        assert_eq!(known, 5, "a new field of the schema belongs here too");
+        assert_eq!(known, 6, "a new field of the schema belongs here too");
     }
 }

@@ -1,9 +1,10 @@
 //! What deltas make of a full export: another full export, the same as if it had been taken then (E5).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Destination, Error, Manifest, Shape,
+    format::Referents,
     manifest::{self, DigestText, MANIFEST},
     read::{self, Records},
     session::{Session, join},
@@ -44,11 +45,9 @@ pub async fn apply(
         asked.clone(),
     )
     .await?;
-    let mut merging = Merging {
-        base: Peek::new(Records::open(full, &base).await?).await?,
-        new: Peek::new(Records::open(delta, &change).await?).await?,
-        removed: read::removals(delta, &change).await?.into(),
-    };
+    let mut merging = Merging::open((full, &base), (delta, &change)).await?;
+    session.refer(referents(merging).await?);
+    merging = Merging::open((full, &base), (delta, &change)).await?;
     while let Some(record) = merging.next().await? {
         told();
         session.record(Encoded::of(record)?.into()).await?;
@@ -73,6 +72,16 @@ pub async fn apply(
     }
     super::session::Progress::forget(&to, 0).await?;
     Ok((to, outcome))
+}
+
+/// The records that the outcome holds: names in it lead to no others. For this it is read once more.
+async fn referents(mut merging: Merging) -> Result<Arc<Referents>, Error> {
+    let mut referents = Referents::default();
+    while let Some(record) = merging.next().await? {
+        referents.note(&Encoded::of(record)?)?;
+    }
+    referents.settle();
+    Ok(Arc::new(referents))
 }
 
 /// What was applied before.
@@ -150,6 +159,17 @@ struct Merging {
 }
 
 impl Merging {
+    async fn open(
+        (full, base): (&Destination, &Manifest),
+        (delta, change): (&Destination, &Manifest),
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            base: Peek::new(Records::open(full, base).await?).await?,
+            new: Peek::new(Records::open(delta, change).await?).await?,
+            removed: read::removals(delta, change).await?.into(),
+        })
+    }
+
     async fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
             let new = self.new.name();

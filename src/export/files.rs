@@ -1,7 +1,7 @@
 //! From records in the order of names to files: of every format at once, a file per kind and so many records. Files are
 //! cut by the count of records alone, so that the same records give the same files, wherever an export was cut (E2, E3).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flate2::write::GzEncoder;
 use object_store::buffered::BufWriter;
@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{
     Destination, Error,
-    format::{Actors, Encoder, Format, Losses, Options, redact},
+    format::{Encoder, Format, Losses, Options, Referents, redact},
     manifest::{FileEntry, REMOVED, holds},
 };
 use crate::{
@@ -72,11 +72,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Formats that need to know who the actors are.
+    /// Returns whether a file says of other records what may change without the record that names them.
     #[must_use]
-    pub fn names_actors(&self) -> bool {
-        let others = [Format::Ninjs, Format::FollowTheMoney, Format::SchemaOrg];
-        self.formats.iter().any(|format| others.contains(format))
+    pub fn tells_of_others(&self) -> bool {
+        self.formats.iter().any(|format| !format.keeps_names())
     }
 
     /// Has decoded what the formats will ask for, by whoever has the time for it.
@@ -130,8 +129,8 @@ pub struct Files {
     shape: Shape,
     chunk: Option<Chunk>,
     open: Vec<OpenFile>,
-    /// Who the actors are, as far as they have passed.
-    pub actors: Actors,
+    /// The records that those that are written refer to.
+    pub referents: Arc<Referents>,
     /// Files that are finished.
     pub done: Vec<FileEntry>,
     /// What the finished ones could not say.
@@ -152,7 +151,7 @@ impl Files {
             shape,
             chunk: None,
             open: Vec::new(),
-            actors: Actors::default(),
+            referents: Arc::default(),
             done,
             losses,
         }
@@ -178,11 +177,13 @@ impl Files {
             redact(&mut redacted);
             record = Encoded::of(redacted)?;
         }
-        if self.shape.names_actors() {
-            self.actors.note(&record)?;
-        }
+        let mut dangling = Losses::default();
+        self.referents.count_dangling(&record, &mut dangling)?;
         for file in &mut self.open {
-            file.write(&record, &self.actors).await?;
+            if file.format.keeps_names() {
+                file.losses.merge(&dangling);
+            }
+            file.write(&record, &self.referents).await?;
         }
         if let Some(chunk) = &mut self.chunk {
             chunk.records += 1;
@@ -315,10 +316,10 @@ impl OpenFile {
         }
     }
 
-    async fn write(&mut self, record: &Encoded, actors: &Actors) -> Result<(), Error> {
+    async fn write(&mut self, record: &Encoded, referents: &Referents) -> Result<(), Error> {
         if let Some(encoder) = &mut self.encoder {
             let (losses, buffer) = (&mut self.losses, &mut self.buffer);
-            encoder.write(record, actors, losses, buffer)?;
+            encoder.write(record, referents, losses, buffer)?;
         }
         self.send(false).await
     }

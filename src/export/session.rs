@@ -1,14 +1,14 @@
 //! An export on its way: what comes from the feed goes to files, and after every file it is written down how far it
 //! came. Cut anywhere, it goes on behind the last finished file (E3).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Destination, Error,
     files::{Files, Shape},
-    format::{Actors, Format, Losses},
+    format::{Format, Losses, Referents},
     manifest::{DigestText, FileEntry, Manifest, Subject},
 };
 use crate::{
@@ -170,15 +170,14 @@ impl Session {
             losses: BTreeMap::new(),
         };
         store(&to, &progress, shape.part.0).await?;
-        Ok(Self::go_on(to, progress, shape, Actors::default()))
+        Ok(Self::go_on(to, progress, shape))
     }
 
-    /// Goes on with a part that was cut. `actors` are those of the finished files, if a format names actors.
+    /// Goes on with a part that was cut.
     #[must_use]
-    pub fn go_on(to: Destination, progress: Progress, shape: Shape, actors: Actors) -> Self {
+    pub fn go_on(to: Destination, progress: Progress, shape: Shape) -> Self {
         let (done, losses) = (progress.files.clone(), progress.losses.clone());
-        let mut files = Files::new(to.clone(), shape.clone(), done, losses);
-        files.actors = actors;
+        let files = Files::new(to.clone(), shape.clone(), done, losses);
         Self {
             counted: progress.counted.clone(),
             last: progress.after.clone(),
@@ -188,6 +187,11 @@ impl Session {
             shape,
             files,
         }
+    }
+
+    /// The records that those that are taken next refer to.
+    pub fn refer(&mut self, referents: Arc<Referents>) {
+        self.files.referents = referents;
     }
 
     /// Takes in what came, and where to go on behind it; answers how many of the records are new.

@@ -118,6 +118,12 @@ impl Export {
         self.extract.at
     }
 
+    /// Returns whether it tells what its records refer to.
+    #[must_use]
+    pub fn resolves(&self) -> bool {
+        self.extract.references.is_some()
+    }
+
     /// Where the feed stood when it began, or was gone on with.
     #[must_use]
     pub fn standing(&self) -> &Standing {
@@ -173,7 +179,7 @@ impl Export {
             self.place.after = after;
             self.ahead.follow(self.page());
         }
-        let messages = exported(&page.entries, self.extract.view);
+        let messages = exported(&page.entries, &page.resolved, self.extract.view);
         let parts = messages.into_iter().map(|message| match message.content {
             Content::Records { last } => (message.pieces, self.cursor_after(last)),
             Content::Changes { .. } => (message.pieces, String::new()),

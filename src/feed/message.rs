@@ -1,6 +1,8 @@
 //! What goes into one response: changes or records, filled to a size. A response holds whole batches, or part
 //! of one batch and nothing else (F3).
 
+use std::collections::HashSet;
+
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 
@@ -11,7 +13,7 @@ use crate::{
         record::{delimited_len, delimiter},
     },
     proto::v1::Removal,
-    store::{Entry, Gone, View},
+    store::{Entry, Gone, Resolved, View},
 };
 
 /// Bytes after which a message is sent, unless one change alone is larger. A stream that is not read holds one
@@ -23,6 +25,8 @@ const RECORDS_FIELD: u32 = 4;
 const EXPORTED_FIELD: u32 = 1;
 /// Field of `ExportResponse.removed`.
 const REMOVED_FIELD: u32 = 2;
+/// Field of `ExportResponse.references`.
+const REFERENCES_FIELD: u32 = 6;
 
 /// A response in the making.
 #[derive(Debug)]
@@ -104,20 +108,33 @@ impl Packing {
 
 /// Records of a snapshot as messages.
 pub(super) fn records(entries: &[Entry], view: View) -> Vec<Message> {
-    let encoded = |entry: &Entry| match entry {
-        Entry::Record(record) => Some((RECORDS_FIELD, record.encoded(view)?)),
-        Entry::Gone(_) => None,
-    };
-    fill(entries, encoded)
+    let mut filling = Filling::default();
+    for entry in entries {
+        if let Entry::Record(record) = entry
+            && let Some(encoded) = record.encoded(view)
+        {
+            filling.add(entry, field(RECORDS_FIELD, encoded), &Resolved::default());
+        }
+    }
+    filling.messages
 }
 
-/// The same of an export, with what is gone.
-pub(super) fn exported(entries: &[Entry], view: View) -> Vec<Message> {
-    let encoded = |entry: &Entry| match entry {
-        Entry::Record(record) => Some((EXPORTED_FIELD, record.encoded(view)?)),
-        Entry::Gone(gone) => Some((REMOVED_FIELD, removal(gone).encode_to_vec().into())),
-    };
-    fill(entries, encoded)
+/// The same of an export, with what is gone, and what the records of each message refer to.
+pub(super) fn exported(entries: &[Entry], resolved: &Resolved, view: View) -> Vec<Message> {
+    let mut filling = Filling::default();
+    for entry in entries {
+        let encoded = match entry {
+            Entry::Record(record) => record.encoded(view).map(|it| field(EXPORTED_FIELD, it)),
+            Entry::Gone(gone) => {
+                let encoded = removal(gone).encode_to_vec();
+                Some(field(REMOVED_FIELD, encoded.into()))
+            }
+        };
+        if let Some(encoded) = encoded {
+            filling.add(entry, encoded, resolved);
+        }
+    }
+    filling.messages
 }
 
 fn removal(gone: &Gone) -> Removal {
@@ -128,30 +145,61 @@ fn removal(gone: &Gone) -> Removal {
     }
 }
 
-/// Fields and their encoded values, as messages.
-fn fill(entries: &[Entry], encoded: impl Fn(&Entry) -> Option<(u32, Bytes)>) -> Vec<Message> {
-    let mut messages: Vec<Message> = Vec::new();
-    let mut room = 0;
-    for entry in entries {
-        let Some((field, encoded)) = encoded(entry) else {
-            continue;
-        };
-        let bytes = delimited_len(field, encoded.len());
-        let mut head = BytesMut::with_capacity(bytes - encoded.len());
-        delimiter(field, encoded.len(), &mut head);
-        let pieces = [head.freeze(), encoded];
+/// A field with its encoded value.
+fn field(number: u32, encoded: Bytes) -> Vec<Bytes> {
+    let bytes = delimited_len(number, encoded.len());
+    let mut head = BytesMut::with_capacity(bytes - encoded.len());
+    delimiter(number, encoded.len(), &mut head);
+    vec![head.freeze(), encoded]
+}
+
+/// Messages that are being filled.
+#[derive(Debug, Default)]
+struct Filling {
+    messages: Vec<Message>,
+    room: usize,
+    /// Names that the last message tells where they lead to.
+    told: HashSet<String>,
+}
+
+impl Filling {
+    /// Adds an entry to the last message, or to a new one if it has no room.
+    fn add(&mut self, entry: &Entry, mut pieces: Vec<Bytes>, resolved: &Resolved) {
+        let before = pieces.len();
+        let mut new = self.references(entry, resolved, &mut pieces);
+        let mut bytes: usize = pieces.iter().map(Bytes::len).sum();
         let last = entry.name().to_string();
-        if let Some(message) = messages.last_mut().filter(|_| bytes <= room) {
+        if let Some(message) = self.messages.last_mut().filter(|_| bytes <= self.room) {
             message.pieces.extend(pieces);
             message.content = Content::Records { last };
-            room -= bytes;
+            self.room -= bytes;
         } else {
-            messages.push(Message {
-                pieces: pieces.into(),
+            self.told.clear();
+            pieces.truncate(before);
+            new = self.references(entry, resolved, &mut pieces);
+            bytes = pieces.iter().map(Bytes::len).sum();
+            self.messages.push(Message {
+                pieces,
                 content: Content::Records { last },
             });
-            room = MESSAGE_BYTES.saturating_sub(bytes);
+            self.room = MESSAGE_BYTES.saturating_sub(bytes);
         }
+        self.told.extend(new);
     }
-    messages
+
+    /// Adds what an entry refers to and the message does not tell yet; answers whose names these are.
+    fn references(
+        &self,
+        entry: &Entry,
+        resolved: &Resolved,
+        pieces: &mut Vec<Bytes>,
+    ) -> Vec<String> {
+        let new = resolved.of(entry.name());
+        let new = new.filter(|reference| !self.told.contains(&reference.name));
+        new.map(|reference| {
+            pieces.extend(field(REFERENCES_FIELD, reference.encode_to_vec().into()));
+            reference.name.clone()
+        })
+        .collect()
+    }
 }

@@ -18,6 +18,7 @@ mod pins;
 mod publishing;
 mod reader;
 pub mod record;
+pub mod references;
 pub mod refusal;
 pub mod release;
 pub mod request;

@@ -23,7 +23,7 @@ use crate::{
         servers::export_service_server::ExportService,
         v1::{ExportBegin, ExportRequest, ExportResponse},
     },
-    store::Extract,
+    store::{Extract, References},
 };
 
 /// Exports.
@@ -82,6 +82,15 @@ fn order(request: &ExportRequest, filter: Filter, sight: &Sight) -> Result<Expor
             what,
         ));
     }
+    if request.dependants && since.is_none() {
+        let what = "is for deltas, which say `since_sequence`";
+        return Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "dependants",
+            what,
+        ));
+    }
+    let resolves = request.references || request.dependants;
     // What a cursor belongs to: everything but how far it has come.
     let asked = ExportRequest {
         sequence: None,
@@ -98,6 +107,7 @@ fn order(request: &ExportRequest, filter: Filter, sight: &Sight) -> Result<Expor
             since,
             tombstones: request.tombstones,
             part: (part, parts),
+            references: resolves.then(|| References::new(request.dependants)),
         },
         sequence,
         asked,
@@ -149,6 +159,7 @@ fn begin(export: &Export, sight: &Sight) -> Ready<ExportResponse> {
         epoch: standing.epoch,
         sequence: export.sequence().cast_signed(),
         digest: is_proved.then(|| standing.shown(view).to_digest()),
+        references: export.resolves(),
     };
     Ready::from(&ExportResponse {
         begin: Some(begin),
@@ -157,7 +168,7 @@ fn begin(export: &Export, sight: &Sight) -> Ready<ExportResponse> {
     })
 }
 
-/// `records = 1` and `removed = 2` are ready; `cursor = 3` is added.
+/// `records = 1`, `removed = 2` and `references = 6` are ready; `cursor = 3` is added.
 fn part(ready: Vec<bytes::Bytes>, cursor: &str) -> Ready<ExportResponse> {
     let mut pieces = Pieces::default();
     for piece in ready {

@@ -20,6 +20,7 @@ mod list;
 mod log;
 mod pool;
 mod reads;
+mod references;
 mod requests;
 mod snapshot;
 mod stored;
@@ -43,6 +44,7 @@ pub use self::{
     identity::{Epoch, FeedIdentity, Standing, of_view},
     list::Page,
     log::{LogEntry, LogPage},
+    references::{References, Resolved},
     snapshot::{Entry, Extract, Gone, SnapshotPage},
     stored::{StoredRecord, View},
     tokens::{Revoked, StoredToken, TokenEnds},

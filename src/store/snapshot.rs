@@ -1,13 +1,16 @@
 //! The state of a feed as of one sequence, in pages by name, whatever is written meanwhile (F5, E1); or what of it is
 //! new since another (E5). A record's place in the log says what it was then; no transaction stays open between pages.
 
-use sqlx::{Postgres, QueryBuilder};
+pub(super) mod query;
 
+use std::collections::HashSet;
+
+use self::query::{rows, until};
 use super::{
     Error, Store,
-    columns::{change_type, name, range, sequence, state},
+    columns::{change_type, name, sequence, state},
     identity::of_view,
-    list::push_kinds,
+    references::{References, Resolved},
     stored::{Columns, StoredRecord, View},
 };
 use crate::{
@@ -37,6 +40,8 @@ pub struct Extract {
     pub tombstones: bool,
     /// This part of so many, counted from 0.
     pub part: (u16, u16),
+    /// How references of its records are resolved; `None` if they are not.
+    pub references: Option<References>,
 }
 
 impl Extract {
@@ -50,7 +55,12 @@ impl Extract {
             since: None,
             tombstones: false,
             part: (0, 1),
+            references: None,
         }
+    }
+
+    fn has_dependants(&self) -> bool {
+        self.references.as_ref().is_some_and(|it| it.dependants)
     }
 
     fn number(&self) -> &'static str {
@@ -97,6 +107,8 @@ impl Entry {
 pub struct SnapshotPage {
     /// In order of names.
     pub entries: Vec<Entry>,
+    /// The records that they refer to, if that was asked for.
+    pub resolved: Resolved,
     /// The last name that is behind; `None` at the end.
     pub after: Option<String>,
     /// The history that was read.
@@ -113,6 +125,8 @@ struct Row {
     fits: bool,
     /// Whether it is there, and not gone.
     is_in: bool,
+    /// Whether a delta has it because it changed itself.
+    is_changed: bool,
     #[sqlx(rename = "type")]
     change_type: String,
     merged_into: Option<String>,
@@ -125,7 +139,7 @@ impl Row {
         if self.is_in && !is_erased {
             return Ok(Some(Entry::Record(self.columns.try_into()?)));
         }
-        if !is_delta {
+        if !is_delta || !self.is_changed {
             return Ok(None);
         }
         let why = match (change_type(&self.change_type)?, state(&self.columns.state)) {
@@ -171,8 +185,18 @@ impl Store {
         let kept = sqlx::query!("SELECT epoch, desk_earliest, wire_earliest FROM feed")
             .fetch_one(&mut connection)
             .await?;
+        let resolved = match &extract.references {
+            None => Resolved::default(),
+            Some(references) => {
+                let entries = &mut walk.entries;
+                references
+                    .resolve(&mut connection, extract, entries, &walk.unchanged)
+                    .await?
+            }
+        };
         Ok(SnapshotPage {
             entries: walk.entries,
+            resolved,
             after: (!walk.is_over).then_some(walk.behind),
             epoch: sequence(kept.epoch)?,
             earliest: of_view(
@@ -196,6 +220,8 @@ struct Walk {
     is_full: bool,
     /// There are no more names.
     is_over: bool,
+    /// Records that a delta may have because of what they refer to.
+    unchanged: HashSet<String>,
 }
 
 impl Walk {
@@ -207,6 +233,7 @@ impl Walk {
             bytes: 0,
             is_full: false,
             is_over: false,
+            unchanged: HashSet::new(),
         }
     }
 
@@ -245,6 +272,9 @@ impl Walk {
             if self.is_full {
                 self.behind.clone_from(&row.columns.name);
             }
+            if !row.is_changed {
+                self.unchanged.insert(row.columns.name.clone());
+            }
             self.entries.extend(row.entry(is_delta)?);
         }
         if !self.is_full {
@@ -252,161 +282,6 @@ impl Walk {
             self.behind = until.unwrap_or_else(|| std::mem::take(&mut self.behind));
         }
         Ok(())
-    }
-}
-
-/// The name that is so many names further; nothing if there are fewer. Of a part of many, the more names are walked past.
-fn until(extract: &Extract, after: &str, names: usize) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new("SELECT name FROM records WHERE name > ");
-    query.push_bind(after.to_owned());
-    push_kinds(&mut query, &extract.filter);
-    push_since(&mut query, extract);
-    query.push(" ORDER BY name OFFSET ");
-    query.push_bind(whole(names) * i64::from(extract.part.1) - 1);
-    query.push(" LIMIT 1");
-    query
-}
-
-/// One record more than there is room for, so that it is known whether any was left out; its content is not sent.
-fn rows(extract: &Extract, walk: &Walk, until: Option<&str>) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new(
-        "SELECT name, kind, state, type, merged_into, desk_sequence, wire_sequence, meta, fits, is_in,
-                CASE WHEN fits AND is_in THEN content ELSE ''::bytea END AS content
-         FROM (
-             SELECT *, lag(NOT fits, 1, false) OVER (ORDER BY name) AS is_behind
-             FROM (
-                 SELECT found.*,
-                     sum(CASE WHEN is_in THEN octet_length(content) ELSE 0 END) OVER by_name <= ",
-    );
-    query.push_bind(whole(PAGE_BYTES.saturating_sub(walk.bytes)));
-    query.push(" OR ").push_bind(walk.entries.is_empty());
-    query.push(
-        " AND row_number() OVER by_name = 1 AS fits
-                 FROM (
-                     SELECT records.name, was.*, ",
-    );
-    push_is_in(&mut query, extract, "was");
-    query.push(" AS is_in");
-    if extract.since.is_some() {
-        // Erased from the log, it cannot be asked whether it matched.
-        query.push(", coalesce(was.meta = '' OR before.meta = '', false) OR ");
-        push_is_in(&mut query, extract, "before");
-        query.push(" AS was_in");
-    }
-    query.push(" FROM records");
-    push_as_of(&mut query, extract, extract.at, "was");
-    if let Some(since) = extract.since {
-        query.push(" LEFT");
-        push_as_of(&mut query, extract, since, "before");
-    }
-    query.push(" WHERE records.name > ");
-    query.push_bind(walk.behind.clone());
-    if let Some(until) = until {
-        query.push(" AND records.name <= ");
-        query.push_bind(until.to_owned());
-    }
-    push_kinds(&mut query, &extract.filter);
-    push_since(&mut query, extract);
-    push_part(&mut query, extract.part);
-    push_unmoved(&mut query, extract);
-    query.push(") AS found WHERE is_in");
-    if extract.since.is_some() {
-        query.push(" OR was_in");
-    }
-    query.push(
-        " WINDOW by_name AS (ORDER BY name)
-             ) AS weighed
-         ) AS page
-         WHERE NOT is_behind
-         ORDER BY name",
-    );
-    query
-}
-
-/// Joins what a record was at a sequence.
-fn push_as_of(query: &mut QueryBuilder<Postgres>, extract: &Extract, at: u64, alias: &str) {
-    query.push(
-        " JOIN LATERAL (
-             SELECT kind, state, type, merged_into, desk_sequence, wire_sequence, meta, content, facets, days
-             FROM changes
-             WHERE changes.name = records.name AND changes.",
-    );
-    query.push(extract.number()).push(" <= ");
-    query.push_bind(bound(at));
-    query.push(" ORDER BY changes.revision DESC LIMIT 1) AS ");
-    query.push(alias).push(" ON true");
-}
-
-/// Whether a record belongs to it, by what it was.
-fn push_is_in(query: &mut QueryBuilder<Postgres>, extract: &Extract, was: &str) {
-    let shown = match extract.view {
-        View::Desk => {
-            "(was.type <> 'deleted' AND (was.type <> 'purged' OR was.state IN ('retracted', 'merged'))"
-        }
-        View::Published => "(was.state IN ('published', 'retracted', 'merged')",
-    };
-    query
-        .push("coalesce(")
-        .push(shown.replace("was.", &format!("{was}.")));
-    if !extract.filter.by_state && !extract.tombstones {
-        query.push(" AND ").push(was);
-        query.push(".state NOT IN ('retracted', 'merged')");
-    }
-    push_filter(query, &extract.filter, was);
-    query.push("), false)");
-}
-
-/// What has not moved since need not be looked up in the log to know that it is as it was.
-fn push_since(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
-    if let Some(since) = extract.since {
-        query
-            .push(" AND records.")
-            .push(extract.number())
-            .push(" > ");
-        query.push_bind(bound(since));
-    }
-}
-
-/// An id's last byte is drawn by lot, and is a record's for ever: so parts are about alike, and the same every time.
-fn push_part(query: &mut QueryBuilder<Postgres>, (part, of): (u16, u16)) {
-    if of > 1 {
-        query.push(" AND get_byte(uuid_send(records.uid), 15) % ");
-        query.push_bind(i32::from(of)).push(" = ");
-        query.push_bind(i32::from(part));
-    }
-}
-
-/// Nor to know that it does not match; of what is new, what matched before has to be looked up too.
-fn push_unmoved(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
-    if extract.filter.is_empty() || extract.since.is_some() {
-        return;
-    }
-    query
-        .push(" AND (records.")
-        .push(extract.number())
-        .push(" > ");
-    query.push_bind(bound(extract.at));
-    query.push(" OR true");
-    push_filter(query, &extract.filter, "records");
-    query.push(")");
-}
-
-fn whole(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn bound(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
-}
-
-fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter, of: &str) {
-    for dimension in &filter.dimensions {
-        query.push(" AND ").push(of).push(".facets && ");
-        query.push_bind(dimension.clone());
-    }
-    if let Some(days) = filter.days {
-        query.push(" AND ").push(of).push(".days && ");
-        query.push_bind(range(days));
     }
 }
 

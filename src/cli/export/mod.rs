@@ -30,50 +30,35 @@ pub(super) struct Args {
     /// environment. Each export is a directory of its own there
     #[arg(long, value_name = "DIR|URL")]
     out: String,
-    /// What the files are; several at once are written from one pass
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "ndjson",
-        value_name = "FORMAT"
-    )]
+    /// Formats of the files; several at once are written from one pass [default: ndjson]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMAT")]
     format: Vec<FormatArg>,
-    /// Compress the files; Parquet compresses itself
+    /// Compress the files; Parquet compresses itself [default: none]
     #[arg(long, value_enum, value_name = "METHOD")]
     compress: Option<CompressionArg>,
     /// What readers see or what the desk sees, and whether in full or as metadata: without bodies and quotes, which are
-    /// somebody's copyright
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "published,full",
-        value_name = "VIEW"
-    )]
+    /// somebody's copyright [default: published,full]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "VIEW")]
     view: Vec<ViewWord>,
     /// As of which sequence of the feed; the newest if it is not said
     #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule", value_parser = clap::value_parser!(i64).range(0..))]
     sequence: Option<i64>,
-    /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out
+    /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out.
+    /// Formats, compression, view, filter and all else that is not given are those of that export
     #[arg(long, value_name = "MANIFEST")]
     since: Option<String>,
     /// Take what is left of retracted and merged records too, so that nothing is missing when it is imported again
     #[arg(long)]
     tombstones: bool,
-    /// Read so many parts at once
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    partitions: u16,
-    /// Records to a file; after each file an export that is cut can go on
-    #[arg(long, default_value_t = 50_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    file_records: u64,
-    /// What stands before names in formats that want URIs
-    #[arg(
-        long,
-        default_value = "https://dateline.example/v1/",
-        value_name = "URI"
-    )]
-    base_uri: String,
+    /// Read so many parts at once [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    partitions: Option<u16>,
+    /// Records to a file; after each file an export that is cut can go on [default: 50000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    file_records: Option<u64>,
+    /// What stands before names in formats that want URIs [default: https://dateline.example/v1/]
+    #[arg(long, value_name = "URI")]
+    base_uri: Option<String>,
     /// Afterwards keep so many full exports, and what builds on them; older ones are deleted
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
@@ -115,29 +100,30 @@ impl From<FormatArg> for Format {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CompressionArg {
+    None,
     Zstd,
     Gzip,
 }
 
-impl Args {
-    fn compression(&self) -> Compression {
-        match self.compress {
-            None => Compression::None,
-            Some(CompressionArg::Zstd) => Compression::Zstd,
-            Some(CompressionArg::Gzip) => Compression::Gzip,
+impl From<CompressionArg> for Compression {
+    fn from(method: CompressionArg) -> Self {
+        match method {
+            CompressionArg::None => Compression::None,
+            CompressionArg::Zstd => Compression::Zstd,
+            CompressionArg::Gzip => Compression::Gzip,
         }
     }
+}
 
+impl Args {
+    /// The view, as far as it is known: a delta that names none has that of what it builds upon.
     fn view(&self) -> View {
-        if self.view.contains(&ViewWord::Desk) {
+        let is_open = self.since.is_some() && !self.view.contains(&ViewWord::Published);
+        if is_open || self.view.contains(&ViewWord::Desk) {
             View::Desk
         } else {
             View::Published
         }
-    }
-
-    fn metadata_only(&self) -> bool {
-        self.view.contains(&ViewWord::Metadata)
     }
 }
 
@@ -154,11 +140,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if let Some(wrong) = args.filter.misuse(args.view()) {
         return Ok(misused(&wrong));
     }
-    let plan = plan::Plan::new(&args)?;
+    let wish = plan::Wish::new(&args)?;
     let to = Destination::open(&args.out)?;
     match &args.schedule {
-        Some(times) => schedule::run(&args, &plan, &to, times).await,
-        None => Ok(match once(&args, &plan, &to).await? {
+        Some(times) => schedule::run(&args, &wish, &to, times).await,
+        None => Ok(match once(&args, &wish, &to).await? {
             Outcome::Complete => ExitCode::SUCCESS,
             Outcome::Interrupted => INTERRUPTED.into(),
         }),
@@ -171,9 +157,9 @@ enum Outcome {
     Interrupted,
 }
 
-async fn once(args: &Args, plan: &plan::Plan, to: &Destination) -> Result<Outcome> {
+async fn once(args: &Args, wish: &plan::Wish, to: &Destination) -> Result<Outcome> {
     let server = args.server.connection();
-    let taking = take::take(&server, plan, to);
+    let taking = take::take(&server, wish, to);
     let taken = tokio::select! {
         biased;
         () = asked_to_stop() => None,

@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use croner::Cron;
 use time::OffsetDateTime;
 
-use super::{Args, Outcome, asked_to_stop, once, plan::Plan};
+use super::{Args, Outcome, asked_to_stop, once, plan::Wish};
 use crate::{cli::output::say, export::Destination};
 
 /// Runs until it is asked to stop.
-pub async fn run(args: &Args, plan: &Plan, to: &Destination, times: &str) -> Result<ExitCode> {
+pub async fn run(args: &Args, wish: &Wish, to: &Destination, times: &str) -> Result<ExitCode> {
     let cron: Cron = times.parse().with_context(|| {
         format!("{times:?} is no schedule; \"0 2 * * *\" is every night at two")
     })?;
@@ -22,7 +22,7 @@ pub async fn run(args: &Args, plan: &Plan, to: &Destination, times: &str) -> Res
             () = asked_to_stop() => return Ok(ExitCode::SUCCESS),
             () = tokio::time::sleep(wait) => {}
         }
-        match once(args, plan, to).await {
+        match once(args, wish, to).await {
             Ok(Outcome::Complete) => {}
             Ok(Outcome::Interrupted) => return Ok(ExitCode::SUCCESS),
             Err(error) => say(format_args!(

@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::plan::Plan;
+use super::plan::{Plan, Wish};
 use crate::{
     cli::{
         counting::Counting,
@@ -16,12 +16,12 @@ use crate::{
     client::{Connection, ExportPart, Exporting, Failure},
     export::{
         Destination, Manifest, Session, Shape,
-        format::Actors,
+        format::Referents,
         manifest::{DigestText, MANIFEST, Subject, directory},
         session::{Counted, Part, Progress, is_progress, join},
     },
     model::encoded::Encoded,
-    proto::v1::{Digest, ExportRequest, Kind, Removal},
+    proto::v1::{Digest, ExportRequest, Removal},
 };
 
 /// Responses that are decoded while one is written.
@@ -71,15 +71,10 @@ impl fmt::Display for Taken {
 }
 
 /// Takes an export, or goes on with one that was begun by the same words.
-pub async fn take(server: &Connection, plan: &Plan, to: &Destination) -> Result<Taken> {
-    let base = plan.base(to).await?;
-    let mut request = plan.request.clone();
-    request.since_sequence = base.as_ref().map(|base| base.sequence);
-    let plan = &Plan {
-        request,
-        shape: plan.shape.clone(),
-        since: plan.since.clone(),
-    };
+pub async fn take(server: &Connection, wish: &Wish, to: &Destination) -> Result<Taken> {
+    let base = wish.base(to).await?;
+    let plan = &wish.plan(base.as_ref())?;
+    let base = base.map(|base| base.subject);
     let asked = plan.asked(base.as_ref())?;
     if let Some(begun) = begun(to, &asked).await? {
         say(format_args!(
@@ -156,6 +151,11 @@ async fn parts(
         bail!("the server did not say what its export is of");
     };
     drop(first);
+    if !begin.references {
+        bail!(
+            "the server does not tell what records refer to: it is of an earlier release than this program; export with that one, or upgrade the server"
+        );
+    }
     // A delta is of one history: what was taken before another began may hold what never was.
     if base.is_some_and(|base| (&base.feed, base.epoch) != (&begin.feed, begin.epoch)) {
         bail!(
@@ -286,14 +286,10 @@ impl One {
             None => Session::begin(place, asked, subject, shape).await?,
             Some(progress) => {
                 shown.add(progress.records());
-                let mut actors = Actors::default();
-                if shape.names_actors() {
-                    remember(&server, &request, progress.after(), &mut actors).await?;
-                }
                 if let Some(cursor) = progress.cursor() {
                     cursor.clone_into(&mut request.cursor);
                 }
-                Session::go_on(place, progress, shape, actors)
+                Session::go_on(place, progress, shape)
             }
         };
         let mut stream = Exporting::open(&server, request).await?;
@@ -313,6 +309,7 @@ impl One {
         }));
         while let Some(part) = parts.recv().await {
             let part = part?;
+            session.refer(part.referents);
             let new = session.take(part.records, part.removed, part.cursor);
             shown.add(new.await?);
             if part.is_complete {
@@ -326,6 +323,7 @@ impl One {
 /// What came, as far as it can be made ready before its turn.
 struct Prepared {
     records: Vec<Counted>,
+    referents: Arc<Referents>,
     removed: Vec<Removal>,
     cursor: String,
     is_complete: bool,
@@ -340,42 +338,10 @@ impl Prepared {
         });
         Ok(Self {
             records: records.collect::<Result<_>>()?,
+            referents: Arc::new(Referents::told(part.references)),
             removed: part.removed,
             cursor: part.cursor,
             is_complete: part.complete,
         })
-    }
-}
-
-/// Reads the actors once more that are in finished files: other formats than these name them.
-async fn remember(
-    server: &Connection,
-    request: &ExportRequest,
-    up_to: &str,
-    actors: &mut Actors,
-) -> Result<()> {
-    let mut filter = request.filter.clone().unwrap_or_default();
-    if !filter.kinds.is_empty() && !filter.kinds.contains(&Kind::Actor.into()) {
-        return Ok(());
-    }
-    filter.kinds = vec![Kind::Actor.into()];
-    let request = ExportRequest {
-        filter: Some(filter),
-        cursor: String::new(),
-        ..request.clone()
-    };
-    let mut stream = Exporting::open(server, request).await?;
-    loop {
-        let response = stream.next(&mut waits).await?;
-        for bytes in response.records {
-            let record = Encoded::read(bytes)?;
-            if record.name() > up_to {
-                return Ok(());
-            }
-            actors.note(&record)?;
-        }
-        if response.complete {
-            return Ok(());
-        }
     }
 }

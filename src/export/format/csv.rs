@@ -3,18 +3,23 @@
 //! elements (`participants.actor`, `participants.role`), those of a list within a list by ` | `. A cell whose
 //! value itself holds such a separator cannot be read back for certain and is counted as a loss.
 //!
-//! **Formulas.** Spreadsheets run what begins with `=`, `+`, `-`, `@`, a tab or a carriage return. Such texts
-//! get an apostrophe before them; numbers do not. A tombstone is a row of a name and what `meta` says.
+//! **Formulas.** Spreadsheets run cells as formulas, see [`is_risky`]. A text that could be taken for one gets an
+//! apostrophe before it, and so does a text that begins with an apostrophe: whoever takes one apostrophe off what begins
+//! with one has the text as it was. Numbers that stand alone are left. Every cell stands in quotes, so that no program
+//! that parts cells otherwise (at semicolons or tabs) finds the beginning of one inside of a text.
+//!
+//! A tombstone is a row of a name and what `meta` says.
 
-use ::csv::WriterBuilder;
+use ::csv::{QuoteStyle, WriterBuilder};
 use prost_reflect::{DynamicMessage, Value};
+use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Actors, Encoder, Error, Losses, check_kind,
+    Encoder, Error, Losses, Referents, check_kind,
     columns::{Column, Shape, columns, timestamp, word},
 };
 use crate::{
-    model::{encoded::Encoded, name::collection},
+    model::{encoded::Encoded, name::collection, text::is_blank},
     proto::v1::Kind,
 };
 
@@ -56,7 +61,7 @@ impl Encoder for Csv {
     fn write(
         &mut self,
         record: &Encoded,
-        _actors: &Actors,
+        _referents: &Referents,
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
@@ -84,7 +89,9 @@ fn write_row<Text: AsRef<[u8]>>(
     cells: impl Iterator<Item = Text>,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut writer = WriterBuilder::new().from_writer(out);
+    let mut writer = WriterBuilder::new()
+        .quote_style(QuoteStyle::Always)
+        .from_writer(out);
     writer.write_record(cells)?;
     Ok(writer.flush().map_err(::csv::Error::from)?)
 }
@@ -178,10 +185,70 @@ impl Cell {
     }
 
     fn finish(self) -> String {
-        if !self.is_number && self.text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            format!("'{}", self.text)
+        if !self.is_number && (self.text.starts_with(GUARD) || is_risky(&self.text)) {
+            format!("{GUARD}{}", self.text)
         } else {
             self.text
         }
+    }
+}
+
+/// What stands before a text that could be taken for a formula.
+const GUARD: char = '\'';
+
+/// Returns whether a spreadsheet may run a text as a formula: it begins with a control character such as a tab, carriage
+/// return or line feed, or with `=`, `+`, `-` or `@` in any form (full-width, small, raised, a minus sign), also behind
+/// characters that some programs skip or do not show: spaces of every width, joiners, marks of direction, a byte order
+/// mark. OWASP's list ("CSV Injection") has `=`, `+`, `-`, `@`, tab, carriage return, line feed and the full-width forms.
+fn is_risky(text: &str) -> bool {
+    if text.starts_with(char::is_control) || text.starts_with(['\u{2028}', '\u{2029}']) {
+        return true;
+    }
+    let is_skipped = |it: &char| is_blank(it.encode_utf8(&mut [0; 4]));
+    let first = text.chars().find(|it| !is_skipped(it));
+    first.is_some_and(|first| {
+        let plain = std::iter::once(first).nfkc().next();
+        plain.is_some_and(|plain| matches!(plain, '=' | '+' | '-' | '@' | '\u{2212}'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_a_spreadsheet_may_run_are_risky_whatever_stands_before_the_sign() {
+        let before = [
+            "",
+            " ",
+            "\u{a0}",
+            "\u{202f}",
+            "\u{3000}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200f}",
+            "\u{61c}",
+            "\u{ad}",
+            "\u{fe0f}",
+            "\u{e0020}",
+            "\u{feff} \u{200b}",
+        ];
+        let signs = "=+-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}\u{fe66}\u{fe62}\u{fe63}\u{fe6b}\u{207c}\u{207a}\u{2212}";
+        for before in before {
+            for sign in signs.chars() {
+                assert!(is_risky(&format!("{before}{sign}1")), "{before:?} {sign:?}");
+            }
+            assert!(!is_risky(&format!("{before}text=1")), "{before:?}");
+        }
+        for begin in [
+            "\t", "\r", "\n", "\0", "\u{b}", "\u{c}", "\u{85}", "\u{2028}",
+        ] {
+            assert!(is_risky(&format!("{begin}text")), "{begin:?}");
+        }
+        assert!(!is_risky("") && !is_risky(" ") && !is_risky("«=»") && !is_risky("1-2"));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Actors, Encoder, Error, Losses, check_kind, end_line, losses::Said};
+use super::{Encoder, Error, Losses, Referents, check_kind, end_line, losses::Said};
 use crate::{
     model::encoded::Encoded,
     proto::v1::{Kind, record::Kind as Body},
@@ -15,7 +15,7 @@ pub(super) trait Documents: Send {
 
     /// The documents of a record; none if nothing of it can be said. Counted in `losses` is only what is lost of fields that the format says
     /// otherwise.
-    fn documents(&self, body: &Body, actors: &Actors, losses: &mut Losses) -> Vec<Value>;
+    fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value>;
 }
 
 /// Encoder of one file.
@@ -40,7 +40,7 @@ impl<Of: Documents> Encoder for Lines<Of> {
     fn write(
         &mut self,
         record: &Encoded,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
@@ -50,7 +50,7 @@ impl<Of: Documents> Encoder for Lines<Of> {
             losses.add_record(self.kind);
             return Ok(());
         }
-        let documents = self.documents.documents(body, actors, losses);
+        let documents = self.documents.documents(body, referents, losses);
         if documents.is_empty() {
             losses.add_record(self.kind);
             return Ok(());

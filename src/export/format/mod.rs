@@ -11,7 +11,7 @@
 //! | `ndjson`, `protobuf` | whole records, nothing lost |
 //! | `columns`, `csv`, `parquet` | a table per kind, its columns drawn from the schema |
 //! | `documents`, `dates`, `ninjs`, `followthemoney`, `schemaorg` | what other people's models can say |
-//! | [`actors`] | what is remembered of actors, for those who name them |
+//! | [`referents`] | the records that names lead to |
 //! | `losses`, `redact` | what is left out: because it cannot be said, because it was asked for |
 
 use std::{fmt, str::FromStr};
@@ -23,7 +23,6 @@ use crate::{
     proto::v1::Kind,
 };
 
-pub mod actors;
 mod columns;
 mod csv;
 mod dates;
@@ -35,9 +34,10 @@ mod ninjs;
 mod parquet;
 mod protobuf;
 mod redact;
+pub mod referents;
 mod schemaorg;
 
-pub use self::{actors::Actors, losses::Losses, redact::redact};
+pub use self::{losses::Losses, redact::redact, referents::Referents};
 
 /// What the files of an export can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,6 +97,15 @@ impl Format {
             Format::FollowTheMoney => "ftm.ndjson",
             Format::SchemaOrg => "jsonld.ndjson",
             Format::Csv => "csv",
+        }
+    }
+
+    /// Returns whether files of this format name other records as the record does; the others name what that leads to.
+    #[must_use]
+    pub fn keeps_names(self) -> bool {
+        match self {
+            Format::Ndjson | Format::Protobuf | Format::Parquet | Format::Csv => true,
+            Format::Ninjs | Format::FollowTheMoney | Format::SchemaOrg => false,
         }
     }
 
@@ -165,15 +174,14 @@ impl Default for Options {
 
 /// Writes one file: records of one kind in name order, then its end.
 pub trait Encoder: Send {
-    /// Appends a record to `out`, or keeps it for a later append. `actors` knows those that the export has passed so
-    /// far.
+    /// Appends a record to `out`, or keeps it for a later append. `referents` are the records that it refers to.
     ///
     /// # Errors
     /// When the record cannot be written at all; nothing of it is in the file then, and the file is lost.
     fn write(
         &mut self,
         record: &Encoded,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error>;

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Actors, Encoder, Error, Losses, end_line};
+use super::{Encoder, Error, Losses, Referents, end_line};
 use crate::model::encoded::Encoded;
 
 /// Encoder of one file.
@@ -13,7 +13,7 @@ impl Encoder for Ndjson {
     fn write(
         &mut self,
         record: &Encoded,
-        _actors: &Actors,
+        _referents: &Referents,
         _losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 
 use prost::encoding::encode_varint;
 
-use super::{Actors, Encoder, Error, Losses};
+use super::{Encoder, Error, Losses, Referents};
 use crate::model::encoded::Encoded;
 
 /// Encoder of one file.
@@ -14,7 +14,7 @@ impl Encoder for Protobuf {
     fn write(
         &mut self,
         record: &Encoded,
-        _actors: &Actors,
+        _referents: &Referents,
         _losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use dateline::{
     cli::json,
-    export::format::{Actors, Format, Losses, Options},
+    export::format::{Format, Losses, Options, Referents},
     model::{
         encoded::Encoded,
         name::{KINDS, collection},
@@ -82,7 +82,14 @@ fn export(format: Format, records: &[Record]) -> Files {
 fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
     let mut kinds = KINDS;
     kinds.sort_by_key(|kind| collection(*kind));
-    let (mut actors, mut losses) = (Actors::default(), Losses::default());
+    let encoded: Vec<_> = records
+        .iter()
+        .cloned()
+        .map(Encoded::of)
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let referents = Referents::of(&encoded).unwrap();
+    let mut losses = Losses::default();
     let mut by_kind = BTreeMap::new();
     for kind in kinds {
         let mut records: Vec<_> = records
@@ -94,10 +101,9 @@ fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
         let mut out = Vec::new();
         for record in records {
             let encoded = Encoded::of(record.clone()).unwrap();
-            actors.note(&encoded).unwrap();
             if let Some(encoder) = &mut encoder {
                 encoder
-                    .write(&encoded, &actors, &mut losses, &mut out)
+                    .write(&encoded, &referents, &mut losses, &mut out)
                     .unwrap();
             }
         }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs};
 
 use dateline::{
-    export::format::{Actors, Format, Losses, Options},
+    export::format::{Format, Losses, Options, Referents},
     model::{encoded::Encoded, name::collection},
     proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body},
 };
@@ -49,7 +49,7 @@ async fn a_row_group_is_bounded_and_a_tombstone_is_a_row() {
     let mut encoder = Format::Parquet
         .encoder(Kind::Event, &Options::default())
         .unwrap();
-    let (actors, mut losses, mut out) = (Actors::default(), Losses::default(), Vec::new());
+    let (referents, mut losses, mut out) = (Referents::default(), Losses::default(), Vec::new());
     let Some(Body::Event(model)) = gold().pop().unwrap().kind else {
         panic!("the last of the gold records is an event")
     };
@@ -66,7 +66,7 @@ async fn a_row_group_is_bounded_and_a_tombstone_is_a_row() {
         };
         let encoded = Encoded::of(record).unwrap();
         encoder
-            .write(&encoded, &actors, &mut losses, &mut out)
+            .write(&encoded, &referents, &mut losses, &mut out)
             .unwrap();
     }
     assert!(

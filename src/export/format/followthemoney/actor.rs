@@ -1,14 +1,15 @@
 //! An actor as an entity.
 
-use super::{Entity, id, schema};
+use super::{Entity, id, schema, values::is_wikidata_id};
 use crate::{
-    export::format::{Losses, dates::cut},
-    proto::v1::{Actor, Place, actor::Type, name},
+    export::format::Referents,
+    proto::v1::{Actor, Kind, Place, actor::Type, name},
 };
 
 /// The fields that the entity says.
 pub(super) const SAID: &[&str] = &[
     "name",
+    "meta.merged_from",
     "type",
     "display_name",
     "names.text",
@@ -29,7 +30,7 @@ pub(super) const SAID: &[&str] = &[
     "evidence.article",
 ];
 
-pub(super) fn actor(actor: &Actor, losses: &mut Losses) -> Entity {
+pub(super) fn actor(actor: &Actor, referents: &Referents) -> Entity {
     let is_person = actor.r#type() == Type::Person;
     let form = if is_person {
         String::new()
@@ -37,49 +38,50 @@ pub(super) fn actor(actor: &Actor, losses: &mut Losses) -> Entity {
         form(actor.r#type())
     };
     let active = actor.active.as_ref();
-    let start = active.and_then(|active| active.start.as_ref());
-    let end = active.and_then(|active| active.end.as_ref());
-    let mut entity = Entity::new(schema(actor.r#type()), id(&actor.name))
-        .add("name", &actor.display_name)
-        .add("country", actor.region_code.to_ascii_lowercase())
-        .prove(&actor.evidence)
-        .add("summary", &actor.description)
-        .add("summary", &actor.purpose)
-        .add("legalForm", form)
-        .add_some(
+    let seat = actor.headquarters.as_ref().map(address);
+    let mut entity = Entity::new(schema(actor.r#type()), Kind::Actor, id(&actor.name))
+        .add("name", "display_name", &actor.display_name)
+        .country("region_code", &actor.region_code)
+        .prove(&actor.evidence, referents)
+        .add("summary", "description", &actor.description)
+        .add("summary", "purpose", &actor.purpose)
+        .add("legalForm", "type", form)
+        .date(
             "incorporationDate",
-            cut(start, "actors.active.start", losses),
+            "active.start",
+            active.and_then(|active| active.start.as_ref()),
         )
-        .add_some("dissolutionDate", cut(end, "actors.active.end", losses))
-        .add(
-            "address",
-            actor.headquarters.as_ref().map(address).unwrap_or_default(),
-        );
-    entity = if is_person {
-        entity.add("title", &actor.honorific_prefix)
-    } else {
-        losses.add(
-            "actors.honorific_prefix",
-            u64::from(!actor.honorific_prefix.is_empty()),
-        );
-        entity
-    };
+        .date(
+            "dissolutionDate",
+            "active.end",
+            active.and_then(|active| active.end.as_ref()),
+        )
+        .add("address", "headquarters", seat.unwrap_or_default())
+        .merged_with_aliases(actor.meta.as_ref());
+    if is_person {
+        entity = entity.add("title", "honorific_prefix", &actor.honorific_prefix);
+    } else if !actor.honorific_prefix.is_empty() {
+        entity.lose("honorific_prefix");
+    }
     for name in &actor.names {
         entity = match property(name.r#type(), is_person) {
             // The name to show is there already.
             Some("alias") if name.text == actor.display_name => entity,
-            Some(property) => entity.add(property, &name.text),
+            Some(property) => entity.add(property, "names.text", &name.text),
             None => {
-                losses.add("actors.names.text", 1);
+                entity.lose("names.text");
                 entity
             }
         };
     }
     for external in &actor.external_ids {
         match external.scheme.as_str() {
-            "wikidata" => entity = entity.add("wikidataId", &external.value),
+            "wikidata" => {
+                let value = &external.value;
+                entity = entity.add_if(is_wikidata_id, "wikidataId", "external_ids", value);
+            }
             "iso3166-1" if external.value == actor.region_code => {}
-            _ => losses.add("actors.external_ids", 1),
+            _ => entity.lose("external_ids"),
         }
     }
     entity

@@ -2,13 +2,14 @@
 
 use super::{Entity, id};
 use crate::{
-    export::format::{Losses, dates::cut},
-    proto::v1::{Event, participant::Role},
+    export::format::Referents,
+    proto::v1::{Event, Kind, participant::Role},
 };
 
 /// The fields that the entity says.
 pub(super) const SAID: &[&str] = &[
     "name",
+    "meta.merged_from",
     "type",
     "display_name",
     "summary",
@@ -30,35 +31,36 @@ pub(super) const SAID: &[&str] = &[
     "evidence.article",
 ];
 
-pub(super) fn event(event: &Event, losses: &mut Losses) -> Entity {
+pub(super) fn event(event: &Event, referents: &Referents) -> Entity {
     let time = event.time.clone().unwrap_or_default();
     let r#type = event.r#type().as_str_name().trim_start_matches("TYPE_");
-    let mut entity = Entity::new("Event", id(&event.name))
-        .add("name", &event.display_name)
-        .add("summary", &event.summary)
-        .add("notes", &event.purpose)
-        .add_some(
-            "startDate",
-            cut(time.start.as_ref(), "events.time.start", losses),
-        )
-        .add_some("endDate", cut(time.end.as_ref(), "events.time.end", losses))
-        .add_some(
-            "date",
-            cut(time.as_of.as_ref(), "events.time.as_of", losses),
-        )
-        .add("keywords", r#type.to_ascii_lowercase())
-        .add_all("keywords", event.topics.iter().map(|topic| &topic.label))
-        .add_all("keywords", &event.codes)
-        .prove(&event.evidence);
+    let topics = event.topics.iter().map(|topic| &topic.label);
+    let mut entity = Entity::new("Event", Kind::Event, id(&event.name))
+        .add("name", "display_name", &event.display_name)
+        .add("summary", "summary", &event.summary)
+        .add("notes", "purpose", &event.purpose)
+        .date("startDate", "time.start", time.start.as_ref())
+        .date("endDate", "time.end", time.end.as_ref())
+        .date("date", "time.as_of", time.as_of.as_ref())
+        .add("keywords", "type", r#type.to_ascii_lowercase())
+        .add_all("keywords", "topics.label", topics)
+        .add_all("keywords", "codes", &event.codes)
+        .prove(&event.evidence, referents)
+        .merged_with_aliases(event.meta.as_ref());
     for place in &event.places {
         entity = entity
-            .add("location", &place.display_name)
-            .add("country", place.region_code.to_ascii_lowercase());
+            .add("location", "places.display_name", &place.display_name)
+            .country("places.region_code", &place.region_code);
     }
     for participant in &event.participants {
         let organizes = matches!(participant.role(), Role::Host | Role::Organizer);
         let property = if organizes { "organizer" } else { "involved" };
-        entity = entity.refer(property, &participant.actor);
+        entity = entity.refer(
+            property,
+            "participants.actor",
+            &participant.actor,
+            referents,
+        );
     }
     entity
 }

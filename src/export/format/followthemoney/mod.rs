@@ -10,23 +10,27 @@
 //!
 //! A state is a `PublicBody`: a `Territory` could be no member, organizer or involved. Dates are prefixes: a
 //! season is cut to its year, what lies "somewhere between" is left out; both are counted.
+//!
+//! References lead to entities that the export has: a merged record is named by the one that took its place, which
+//! lists the old ids as `referents` and the old names as aliases. What leads nowhere is left out and counted; a tie that
+//! lacks an end is left out as a whole.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use serde_json::{Value, json};
-
-use self::{actor::actor, article::article, event::event, relation::relation};
+use self::{actor::actor, article::article, entity::Entity, event::event, relation::relation};
 use super::{
-    Actors, Losses,
+    Losses, Referents,
     documents::{Documents, Lines},
     losses::Said,
 };
-use crate::proto::v1::{Evidence, Kind, actor::Type, record::Kind as Body};
+use crate::proto::v1::{Kind, actor::Type, record::Kind as Body};
 
 mod actor;
 mod article;
+mod entity;
 mod event;
 mod relation;
+mod values;
 
 /// An encoder for records of a kind.
 pub(super) fn encoder(kind: Kind) -> Lines<FollowTheMoney> {
@@ -49,83 +53,15 @@ pub(super) struct FollowTheMoney;
 impl Documents for FollowTheMoney {
     const SAYS_TOMBSTONES: bool = false;
 
-    fn documents(&self, body: &Body, actors: &Actors, losses: &mut Losses) -> Vec<Value> {
+    fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let entities = match body {
-            Body::Article(body) => article(body, actors, losses),
-            Body::Actor(body) => vec![actor(body, losses)],
-            Body::Relation(body) => relation(body, actors, losses),
-            Body::Event(body) => vec![event(body, losses)],
+            Body::Article(body) => article(body, referents, losses),
+            Body::Actor(body) => vec![actor(body, referents)],
+            Body::Relation(body) => relation(body, referents).unwrap_or_default(),
+            Body::Event(body) => vec![event(body, referents)],
         };
-        entities.into_iter().map(Value::from).collect()
-    }
-}
-
-/// An entity. Its properties are lists without order or repetition; they stand as they were added.
-#[derive(Debug)]
-struct Entity {
-    id: String,
-    schema: &'static str,
-    properties: BTreeMap<&'static str, Vec<String>>,
-}
-
-impl Entity {
-    fn new(schema: &'static str, id: String) -> Self {
-        let properties = BTreeMap::new();
-        Self {
-            id,
-            schema,
-            properties,
-        }
-    }
-
-    /// Adds a value, unless it is empty or there already.
-    fn add(mut self, property: &'static str, value: impl Into<String>) -> Self {
-        let value = value.into();
-        if !value.is_empty() {
-            let values = self.properties.entry(property).or_default();
-            if !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        self
-    }
-
-    /// Adds a value if there is one.
-    fn add_some(self, property: &'static str, value: Option<String>) -> Self {
-        match value {
-            Some(value) => self.add(property, value),
-            None => self,
-        }
-    }
-
-    /// Adds each value.
-    fn add_all<Text: Into<String>>(
-        self,
-        property: &'static str,
-        values: impl IntoIterator<Item = Text>,
-    ) -> Self {
-        let add = |entity: Self, value: Text| entity.add(property, value);
-        values.into_iter().fold(self, add)
-    }
-
-    /// Adds a reference to a record, if there is one.
-    fn refer(self, property: &'static str, name: &str) -> Self {
-        if name.is_empty() {
-            self
-        } else {
-            self.add(property, id(name))
-        }
-    }
-
-    /// Adds the articles that are cited.
-    fn prove(self, evidence: &[Evidence]) -> Self {
-        self.add_all("proof", evidence.iter().map(|entry| id(&entry.article)))
-    }
-}
-
-impl From<Entity> for Value {
-    fn from(entity: Entity) -> Self {
-        json!({"id": entity.id, "schema": entity.schema, "properties": entity.properties})
+        let told = entities.into_iter().map(|entity| entity.tell(losses));
+        told.collect()
     }
 }
 
@@ -159,18 +95,5 @@ mod tests {
             let schema = file.get_message_by_name(&format!("dateline.v1.{kind:?}"));
             said(kind).assert_fits(&schema.unwrap());
         }
-    }
-
-    #[test]
-    fn an_entity_has_no_empty_and_no_repeated_value() {
-        let entity = Entity::new("Person", id("actors/x"))
-            .add("name", "X")
-            .add("name", "X")
-            .add("title", "")
-            .refer("proof", "");
-        assert_eq!(
-            serde_json::to_string(&Value::from(entity)).unwrap(),
-            r#"{"id":"dl-actors-x","properties":{"name":["X"]},"schema":"Person"}"#
-        );
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Ninjs, Object, alternative_id, list_of, region, said_of_meta, time};
 use crate::{
-    export::format::{Actors, Losses},
-    proto::v1::{Article, Mention, SourceCredit, State, actor::Type},
+    export::format::{Losses, Referents},
+    proto::v1::{Article, Mention, State, actor::Type},
 };
 
 /// The fields that the item says.
@@ -37,7 +37,7 @@ impl Ninjs {
     pub(super) fn article(
         &self,
         article: &Article,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
     ) -> Object {
         let meta = article.meta.clone().unwrap_or_default();
@@ -72,45 +72,49 @@ impl Ninjs {
             .set("by", bylines.collect::<Vec<_>>().join(", "))
             .set("usageTerms", article.usage_terms.as_str())
             .set("subjects", subjects)
-            .set("infoSources", self.sources(article, actors, losses))
+            .set("infoSources", self.sources(article, referents, losses))
             .set("altIds", ids.into_iter().flatten().collect::<Vec<_>>());
-        let named = self.named(article, actors, losses);
+        let named = self.named(article, referents, losses);
         named
             .into_iter()
             .fold(item, |item, (list, of)| item.set(list, of))
     }
 
     /// Whom the article credits, and who published it.
-    fn sources(&self, article: &Article, actors: &Actors, losses: &mut Losses) -> Vec<Value> {
-        let credit = |source: &SourceCredit| {
+    fn sources(&self, article: &Article, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
+        let mut sources: Vec<Value> = Vec::new();
+        for source in &article.sources {
+            let actor = referents.actor(&source.actor).map(|(actor, _)| actor);
+            let is_lost = actor.is_none() && !source.actor.is_empty();
+            losses.add("articles.sources.actor", u64::from(is_lost));
             losses.add("articles.sources.url", u64::from(!source.url.is_empty()));
-            Object::default()
+            let credit = Object::default()
                 .set("name", source.display_name.as_str())
-                .set("uri", self.uri_if_any(&source.actor))
-                .set("role", "contentOriginator")
-                .into()
-        };
-        let mut sources: Vec<Value> = article.sources.iter().map(credit).collect();
-        if !article.publisher.is_empty() {
-            let known = actors.get(&article.publisher);
-            let publisher = Object::default()
-                .set("name", known.map(|known| known.display_name.as_ref()))
-                .set("uri", self.uri(&article.publisher))
-                .set("role", "publisher");
-            sources.push(publisher.into());
+                .set("uri", actor.map(|actor| self.uri(actor)))
+                .set("role", "contentOriginator");
+            sources.push(credit.into());
+        }
+        match referents.actor(&article.publisher) {
+            Some((actor, known)) => {
+                let publisher = Object::default()
+                    .set("name", known.display_name.as_ref())
+                    .set("uri", self.uri(actor))
+                    .set("role", "publisher");
+                sources.push(publisher.into());
+            }
+            None => losses.add(
+                "articles.publisher",
+                u64::from(!article.publisher.is_empty()),
+            ),
         }
         sources
-    }
-
-    fn uri_if_any(&self, name: &str) -> Option<String> {
-        (!name.is_empty()).then(|| self.uri(name))
     }
 
     /// Whom and what the text names, each once, in the order of the first mention, by the list of the item.
     fn named(
         &self,
         article: &Article,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
     ) -> BTreeMap<&'static str, Vec<Value>> {
         let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -120,9 +124,9 @@ impl Ninjs {
             .iter()
             .filter(|mention| !mention.target.is_empty())
         {
-            match self.mentioned(mention, actors) {
+            match self.mentioned(mention, referents) {
                 None => losses.add("articles.mentions.target", 1),
-                Some((list, entry)) if seen.insert(mention.target.as_str()) => {
+                Some((target, list, entry)) if seen.insert(target) => {
                     named.entry(list).or_default().push(entry);
                 }
                 Some(_) => {}
@@ -131,24 +135,27 @@ impl Ninjs {
         named
     }
 
-    fn mentioned(&self, mention: &Mention, actors: &Actors) -> Option<(&'static str, Value)> {
-        let target = mention.target.as_str();
+    /// The record that is meant, the list in which it is named, and the entry there.
+    fn mentioned<'a>(
+        &self,
+        mention: &'a Mention,
+        referents: &'a Referents,
+    ) -> Option<(&'a str, &'static str, Value)> {
+        let target = referents.record_or_tombstone(&mention.target)?;
         let entry = Object::default()
             .set("uri", self.uri(target))
             .set("rel", "mentions");
         if target.starts_with("events/") {
             let printed = mention.span.as_ref().map(|span| span.exact.as_str());
-            return Some((
-                "events",
-                entry.set("id", target).set("name", printed).into(),
-            ));
+            let entry = entry.set("id", target).set("name", printed);
+            return Some((target, "events", entry.into()));
         }
-        let known = actors.get(target)?;
+        let (_, known) = referents.actor(&mention.target)?;
         let place = region(&known.region_code).filter(|_| known.r#type == Type::State);
         let entry = entry
             .set("name", known.display_name.as_ref())
             .set("literal", place);
-        Some((list_of(known)?, entry.into()))
+        Some((target, list_of(known)?, entry.into()))
     }
 }
 

@@ -4,16 +4,19 @@
 //! An event without such a date has no `eventDetails.dates`: none is guessed, and a time at which an event is
 //! attested (`as_of`) is neither its start nor its end.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Ninjs, Object, alternative_id, article::text, region, said_of_meta};
 use crate::{
-    export::format::{Actors, Losses, dates::cut},
-    proto::v1::{Event, EventLink, Participant, Place, actor::Type, participant::Role},
+    export::format::{Losses, Referents, dates::cut},
+    proto::v1::{Event, Participant, Place, actor::Type, participant::Role},
 };
 
 /// The fields that the item says.
 pub(super) const SAID: &[&str] = said_of_meta![
+    "meta.merged_from",
     "type",
     "display_name",
     "summary",
@@ -40,13 +43,21 @@ pub(super) const SAID: &[&str] = said_of_meta![
 ];
 
 impl Ninjs {
-    pub(super) fn event(&self, event: &Event, actors: &Actors, losses: &mut Losses) -> Object {
+    pub(super) fn event(
+        &self,
+        event: &Event,
+        referents: &Referents,
+        losses: &mut Losses,
+    ) -> Object {
         let meta = event.meta.clone().unwrap_or_default();
         let mut descriptions = text("summary", &event.summary);
         descriptions.extend(text("purpose", &event.purpose));
         let subject = |topic| Self::subject(topic, "events.topics", losses);
         let mut subjects: Vec<_> = event.topics.iter().map(subject).collect();
         subjects.extend(codes(event));
+        let merged = meta.merged_from.iter();
+        let merged = merged.filter_map(|name| alternative_id("mergedFrom", &self.uri(name)));
+        let ids = alternative_id("uid", &meta.uid).into_iter().chain(merged);
         let item = self
             .item(&event.name, &meta, losses)
             .set("type", "event")
@@ -55,23 +66,17 @@ impl Ninjs {
             .set("descriptions", descriptions)
             .set("subjects", subjects)
             .set("places", event.places.iter().map(place).collect::<Vec<_>>())
-            .set("events", self.links(event))
-            .set("infoSources", self.cited(event))
-            .set(
-                "altIds",
-                alternative_id("uid", &meta.uid)
-                    .into_iter()
-                    .collect::<Vec<_>>(),
-            );
-        let organiser = event.participants.iter().position(|participant| {
-            participant.role() == Role::Organizer && is_organisation(participant, actors)
+            .set("events", self.links(event, referents, losses))
+            .set("infoSources", self.cited(event, referents, losses))
+            .set("altIds", ids.collect::<Vec<_>>());
+        let organiser = event.participants.iter().find(|participant| {
+            participant.role() == Role::Organizer && is_organisation(participant, referents)
         });
-        let organiser = organiser.map(|position| &event.participants[position]);
         let details = Object::default().set("dates", dates(event, losses)).set(
             "organiser",
-            organiser.and_then(|one| self.participant(one, actors)),
+            organiser.and_then(|one| self.participant(one, referents)),
         );
-        self.with_participants(item.set("eventDetails", details), event, actors, losses)
+        self.with_participants(item.set("eventDetails", details), event, referents, losses)
     }
 
     /// Persons and the rest: who acts is an organisation there, also a state. Of whom nothing is known it
@@ -80,60 +85,77 @@ impl Ninjs {
         &self,
         item: Object,
         event: &Event,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
     ) -> Object {
         let (mut people, mut organisations) = (Vec::new(), Vec::new());
         for participant in &event.participants {
-            let Some(entry) = self.participant(participant, actors) else {
+            let Some(entry) = self.participant(participant, referents) else {
                 losses.add("events.participants", 1);
                 continue;
             };
-            if is_organisation(participant, actors) {
-                organisations.push(entry);
+            let list = if is_organisation(participant, referents) {
+                &mut organisations
             } else {
-                people.push(entry);
+                &mut people
+            };
+            // Two that were merged may be one since.
+            if !list.contains(&entry) {
+                list.push(entry);
             }
         }
         item.set("people", people)
             .set("organisations", organisations)
     }
 
-    fn participant(&self, participant: &Participant, actors: &Actors) -> Option<Value> {
-        let known = actors.get(&participant.actor)?;
+    fn participant(&self, participant: &Participant, referents: &Referents) -> Option<Value> {
+        let (actor, known) = referents.actor(&participant.actor)?;
         let role = participant.role().as_str_name().trim_start_matches("ROLE_");
         let entry = Object::default()
             .set("name", known.display_name.as_ref())
-            .set("uri", self.uri(&participant.actor))
+            .set("uri", self.uri(actor))
             .set("rel", role.to_ascii_lowercase());
         Some(entry.into())
     }
 
-    fn links(&self, event: &Event) -> Vec<Value> {
-        let link = |link: &EventLink| {
+    fn links(&self, event: &Event, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
+        let mut links = Vec::new();
+        for link in &event.links {
+            let other = referents.record_or_tombstone(&link.event);
+            let Some(other) = other.filter(|other| *other != event.name) else {
+                losses.add("events.links", 1);
+                continue;
+            };
             let word = link.r#type().as_str_name().trim_start_matches("TYPE_");
-            json!({
-                "id": link.event,
-                "uri": self.uri(&link.event),
+            let entry = json!({
+                "id": other,
+                "uri": self.uri(other),
                 "rel": word.to_ascii_lowercase(),
-            })
-        };
-        event.links.iter().map(link).collect()
+            });
+            if !links.contains(&entry) {
+                links.push(entry);
+            }
+        }
+        links
     }
 
     /// The articles that tell of it, each once.
-    fn cited(&self, event: &Event) -> Vec<Value> {
-        let mut articles: Vec<_> = event.evidence.iter().map(|entry| &entry.article).collect();
-        articles.sort_unstable();
-        articles.dedup();
-        let cited = |article: &&String| json!({"uri": self.uri(article), "role": "evidence"});
-        articles.iter().map(cited).collect()
+    fn cited(&self, event: &Event, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
+        let mut articles = BTreeSet::new();
+        for entry in &event.evidence {
+            match referents.record_or_tombstone(&entry.article) {
+                Some(article) => drop(articles.insert(article)),
+                None => losses.add("events.evidence.article", 1),
+            }
+        }
+        let cited = |article: &str| json!({"uri": self.uri(article), "role": "evidence"});
+        articles.into_iter().map(cited).collect()
     }
 }
 
-fn is_organisation(participant: &Participant, actors: &Actors) -> bool {
-    let known = actors.get(&participant.actor);
-    known.is_some_and(|known| known.r#type != Type::Person)
+fn is_organisation(participant: &Participant, referents: &Referents) -> bool {
+    let known = referents.actor(&participant.actor);
+    known.is_some_and(|(_, known)| known.r#type != Type::Person)
 }
 
 /// What sort of event it is, in our words and in those of other codings.

@@ -1,17 +1,18 @@
 //! IPTC ninjs 3.1, what newsrooms exchange: an item per article (`text`) and per event (`event`). Actors and
 //! relations are no news items: there are no files for them.
 //!
-//! A tombstone is an item whose `pubStatus` is `canceled`; the reason is its `edNote`. Whom an article names is
-//! told by the sort of actor, so those that the export has not passed are left out and counted. In the metadata
-//! view `representationType` is `partial`.
+//! A tombstone is an item whose `pubStatus` is `canceled`; the reason is its `edNote`. A merged record is named by the
+//! one that took its place. Actors are named inside items, by name and URI; articles and events that are named have
+//! items of their own. What is not in the export is left out and counted. In the metadata view `representationType` is
+//! `partial`.
 
 use serde_json::{Value, json};
 
 use super::{
-    Actors, Losses, Options,
-    actors::Known,
+    Losses, Options, Referents,
     documents::{Documents, Lines, Object},
     losses::Said,
+    referents::Known,
 };
 use crate::proto::v1::{Kind, RecordMeta, State, Topic, actor::Type, record::Kind as Body};
 
@@ -42,10 +43,10 @@ pub(super) struct Ninjs {
 impl Documents for Ninjs {
     const SAYS_TOMBSTONES: bool = true;
 
-    fn documents(&self, body: &Body, actors: &Actors, losses: &mut Losses) -> Vec<Value> {
+    fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let item = match body {
-            Body::Article(article) => self.article(article, actors, losses),
-            Body::Event(event) => self.event(event, actors, losses),
+            Body::Article(article) => self.article(article, referents, losses),
+            Body::Event(event) => self.event(event, referents, losses),
             Body::Actor(_) | Body::Relation(_) => return Vec::new(),
         };
         vec![item.into()]

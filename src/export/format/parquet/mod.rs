@@ -18,7 +18,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use self::builder::{Builder, fields};
 use super::{
-    Actors, Encoder, Error, Losses, check_kind,
+    Encoder, Error, Losses, Referents, check_kind,
     columns::{Column, columns},
 };
 use crate::{model::encoded::Encoded, proto::v1::Kind};
@@ -58,7 +58,7 @@ impl Encoder for Parquet {
     fn write(
         &mut self,
         record: &Encoded,
-        _actors: &Actors,
+        _referents: &Referents,
         _losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use crate::{
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.uid",
+    "meta.merged_from",
     "type",
     "display_name",
     "names.text",
@@ -43,7 +44,7 @@ impl SchemaOrg {
             .set("alternateName", others)
             .set("disambiguatingDescription", actor.description.as_str())
             .set("description", actor.purpose.as_str())
-            .set("sameAs", one_or_all(same(actor)))
+            .set("sameAs", one_or_all(self.same(actor)))
             .set("identifier", identifiers(actor));
         match actor.r#type() {
             Type::Person => node.set("honorificPrefix", actor.honorific_prefix.as_str()),
@@ -61,17 +62,18 @@ impl SchemaOrg {
             | Type::Group => with_lifetime(node, actor, losses),
         }
     }
-}
 
-/// The same thing elsewhere, as a link.
-fn same(actor: &Actor) -> Vec<Value> {
-    let link = |scheme: &str, value: &str| match scheme {
-        "wikidata" => Some(json!(format!("http://www.wikidata.org/entity/{value}"))),
-        "url" => Some(json!(value)),
-        _ => None,
-    };
-    let ids = actor.external_ids.iter();
-    ids.filter_map(|id| link(&id.scheme, &id.value)).collect()
+    /// The same thing elsewhere, and under older names, as links.
+    fn same(&self, actor: &Actor) -> Vec<Value> {
+        let link = |scheme: &str, value: &str| match scheme {
+            "wikidata" => Some(json!(format!("http://www.wikidata.org/entity/{value}"))),
+            "url" => Some(json!(value)),
+            _ => None,
+        };
+        let ids = actor.external_ids.iter();
+        let links = ids.filter_map(|id| link(&id.scheme, &id.value));
+        links.chain(self.merged(actor.meta.as_ref())).collect()
+    }
 }
 
 /// Our own id, and those of others that are no links.

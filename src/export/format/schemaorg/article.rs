@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{SchemaOrg, class, class_of_agent, texts};
+use super::{SchemaOrg, class, texts};
 use crate::{
-    export::format::{Actors, Losses, dates::exact, documents::Object},
+    export::format::{Losses, Referents, dates::exact, documents::Object},
     proto::v1::{Article, Byline, Correction, Mention, RecordMeta, SourceCredit, State},
 };
 
@@ -43,18 +43,18 @@ impl SchemaOrg {
     pub(super) fn article(
         &self,
         article: &Article,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
     ) -> Object {
         let meta = article.meta.clone().unwrap_or_default();
-        let authors = article
-            .bylines
-            .iter()
-            .map(|byline| self.author(byline, actors));
-        let citations = article
-            .sources
-            .iter()
-            .map(|source| self.citation(source, actors));
+        let mut authors = Vec::new();
+        for byline in &article.bylines {
+            authors.push(self.author(byline, referents, losses));
+        }
+        let mut citations = Vec::new();
+        for source in &article.sources {
+            citations.push(self.citation(source, referents, losses));
+        }
         self.node(Some("NewsArticle"), &article.name)
             .set("headline", article.headline.as_str())
             .set("articleBody", article.body.as_str())
@@ -66,10 +66,16 @@ impl SchemaOrg {
                 "keywords",
                 texts(article.topics.iter().map(|topic| &topic.label)),
             )
-            .set("publisher", self.publisher(&article.publisher, actors))
-            .set("author", authors.collect::<Vec<_>>())
-            .set("citation", citations.collect::<Vec<_>>())
-            .set("mentions", self.mentions(&article.mentions, actors))
+            .set(
+                "publisher",
+                self.publisher(&article.publisher, referents, losses),
+            )
+            .set("author", authors)
+            .set("citation", citations)
+            .set(
+                "mentions",
+                self.mentions(&article.mentions, referents, losses),
+            )
             .set(
                 "datePublished",
                 exact(article.published.as_ref(), "articles.published", losses),
@@ -77,54 +83,65 @@ impl SchemaOrg {
             .with_meta(&meta)
     }
 
-    fn publisher(&self, name: &str, actors: &Actors) -> Object {
-        if name.is_empty() {
+    fn publisher(&self, name: &str, referents: &Referents, losses: &mut Losses) -> Object {
+        let Some((record, known)) = referents.actor(name) else {
+            losses.add("articles.publisher", u64::from(!name.is_empty()));
             return Object::default();
-        }
-        let known = actors.get(name);
-        self.node(known.map(|known| class(known.r#type)), name)
-            .set("name", known.map(|known| known.display_name.as_ref()))
+        };
+        self.node(Some(class(known.r#type)), record)
+            .set("name", known.display_name.as_ref())
     }
 
     /// Persons mostly, but a text does not say so.
-    fn author(&self, byline: &Byline, actors: &Actors) -> Value {
-        let class = class_of_agent(&byline.actor, actors);
-        let author = self.node(class, &byline.actor);
+    fn author(&self, byline: &Byline, referents: &Referents, losses: &mut Losses) -> Value {
+        let field = "articles.bylines.actor";
+        let (_, author) = self.agent(&byline.actor, field, referents, losses);
         author.set("name", byline.display_name.as_str()).into()
     }
 
-    fn citation(&self, source: &SourceCredit, actors: &Actors) -> Value {
-        let class = match class_of_agent(&source.actor, actors) {
-            Some("Person") => "Person",
-            _ => "Organization",
+    fn citation(&self, source: &SourceCredit, referents: &Referents, losses: &mut Losses) -> Value {
+        let field = "articles.sources.actor";
+        let (class, publisher) = self.agent(&source.actor, field, referents, losses);
+        let class = if class == Some("Person") {
+            "Person"
+        } else {
+            "Organization"
         };
-        let publisher = self.node(Some(class), &source.actor);
         Object::default()
             .set("@type", "CreativeWork")
             .set("url", source.url.as_str())
             .set(
                 "publisher",
-                publisher.set("name", source.display_name.as_str()),
+                publisher
+                    .set("@type", class)
+                    .set("name", source.display_name.as_str()),
             )
             .into()
     }
 
     /// Whom and what the text names, each once, in the order of the first mention.
-    fn mentions(&self, mentions: &[Mention], actors: &Actors) -> Vec<Value> {
-        let mut seen = BTreeSet::new();
-        let first =
-            |mention: &&Mention| !mention.target.is_empty() && seen.insert(mention.target.clone());
-        let first: Vec<_> = mentions.iter().filter(first).collect();
-        let node = |mention: &Mention| {
-            let target = mention.target.as_str();
+    fn mentions(
+        &self,
+        mentions: &[Mention],
+        referents: &Referents,
+        losses: &mut Losses,
+    ) -> Vec<Value> {
+        let (mut seen, mut nodes) = (BTreeSet::new(), Vec::new());
+        for mention in mentions.iter().filter(|mention| !mention.target.is_empty()) {
+            let Some(target) = referents.record(&mention.target) else {
+                losses.add("articles.mentions.target", 1);
+                continue;
+            };
+            if !seen.insert(target) {
+                continue;
+            }
             let printed = mention.span.as_ref().map_or("", |span| span.exact.as_str());
-            let known = actors.get(target);
-            let event = target.starts_with("events/").then_some("Event");
-            let class = known.map(|known| class(known.r#type)).or(event);
+            let known = referents.actor(&mention.target).map(|(_, known)| known);
+            let class = known.map_or("Event", |known| class(known.r#type));
             let name = known.map_or(printed, |known| known.display_name.as_ref());
-            self.node(class, target).set("name", name).into()
-        };
-        first.into_iter().map(node).collect()
+            nodes.push(self.node(Some(class), target).set("name", name).into());
+        }
+        nodes
     }
 }
 

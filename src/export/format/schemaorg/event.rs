@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{SchemaOrg, class_of_agent, one_or_all, texts};
+use super::{SchemaOrg, one_or_all, texts};
 use crate::{
-    export::format::{Actors, Losses, dates::exact, documents::Object},
+    export::format::{Losses, Referents, dates::exact, documents::Object},
     proto::v1::{Event, Participant, Place, event::Form, event_link::Type},
 };
 
@@ -14,6 +14,7 @@ use crate::{
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.uid",
+    "meta.merged_from",
     "form",
     "display_name",
     "summary",
@@ -34,7 +35,12 @@ pub(super) const SAID: &[&str] = &[
 ];
 
 impl SchemaOrg {
-    pub(super) fn event(&self, event: &Event, actors: &Actors, losses: &mut Losses) -> Object {
+    pub(super) fn event(
+        &self,
+        event: &Event,
+        referents: &Referents,
+        losses: &mut Losses,
+    ) -> Object {
         let series = event.form() == Form::Series;
         let time = event.time.clone().unwrap_or_default();
         let places: Vec<_> = event.places.iter().map(place).collect();
@@ -57,50 +63,74 @@ impl SchemaOrg {
         .set("location", one_or_all(places))
         .set(
             "attendee",
-            self.attendees(&event.participants, actors, losses),
+            self.attendees(&event.participants, referents, losses),
         )
-        .set("superEvent", one_or_all(self.wholes(event, losses)))
+        .set(
+            "superEvent",
+            one_or_all(self.wholes(event, referents, losses)),
+        )
+        .set(
+            "sameAs",
+            one_or_all(self.merged(event.meta.as_ref()).collect()),
+        )
         .set(
             "keywords",
             texts(event.topics.iter().map(|topic| &topic.label)),
         )
-        .set("subjectOf", self.cited(event))
+        .set("subjectOf", self.cited(event, referents, losses))
     }
 
-    /// Whoever took part, in whatever role. A country is a place there and takes part in nothing.
+    /// Whoever took part, in whatever role, each once. A country is a place there and takes part in nothing.
     fn attendees(
         &self,
         participants: &[Participant],
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
     ) -> Vec<Value> {
         let mut attendees = Vec::new();
         for participant in participants {
-            let class = class_of_agent(&participant.actor, actors);
-            if participant.actor.is_empty() || class == Some("Country") {
-                losses.add("events.participants", 1);
-            } else {
-                attendees.push(self.node(class, &participant.actor).into());
+            let field = "events.participants";
+            let (class, node) = self.agent(&participant.actor, field, referents, losses);
+            let node = Value::from(node);
+            match class {
+                Some("Country") => losses.add(field, 1),
+                Some(_) if !attendees.contains(&node) => attendees.push(node),
+                None if participant.actor.is_empty() => losses.add(field, 1),
+                // It is there already, or counted.
+                _ => {}
             }
         }
         attendees
     }
 
-    fn wholes(&self, event: &Event, losses: &mut Losses) -> Vec<Value> {
+    fn wholes(&self, event: &Event, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let mut wholes = Vec::new();
         for link in &event.links {
-            if link.r#type() == Type::PartOf {
-                wholes.push(self.node(Some("Event"), &link.event).into());
-            } else {
-                losses.add("events.links", 1);
+            let whole = referents
+                .record(&link.event)
+                .filter(|whole| *whole != event.name);
+            match whole.filter(|_| link.r#type() == Type::PartOf) {
+                None => losses.add("events.links", 1),
+                Some(whole) => {
+                    let node = Value::from(self.node(Some("Event"), whole));
+                    if !wholes.contains(&node) {
+                        wholes.push(node);
+                    }
+                }
             }
         }
         wholes
     }
 
     /// The articles that tell of it, each once.
-    fn cited(&self, event: &Event) -> Vec<Value> {
-        let articles: BTreeSet<_> = event.evidence.iter().map(|entry| &entry.article).collect();
+    fn cited(&self, event: &Event, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
+        let mut articles = BTreeSet::new();
+        for entry in &event.evidence {
+            match referents.record(&entry.article) {
+                Some(article) => drop(articles.insert(article)),
+                None => losses.add("events.evidence.article", 1),
+            }
+        }
         let articles = articles.into_iter();
         articles
             .map(|article| json!({"@id": self.uri(article)}))

@@ -4,15 +4,19 @@
 //! relation is told as what it adds to the node of its subject: readers of JSON-LD put the parts of a node
 //! together by `@id`. Relations for which schema.org has no word between such things, such as cooperation of
 //! states, are left out and counted. Dates are written only where they are years, months or days.
+//!
+//! An `@id` always is that of a node of the export: a merged record is named by the one that took its place, which
+//! says `sameAs` of the old ones; what leads nowhere is left out and counted.
 
 use serde_json::{Value, json};
 
 use super::{
-    Actors, Losses, Options,
+    Losses, Options, Referents,
     documents::{Documents, Lines, Object},
     losses::Said,
+    referents::Known,
 };
-use crate::proto::v1::{Kind, actor::Type, record::Kind as Body};
+use crate::proto::v1::{Kind, RecordMeta, actor::Type, record::Kind as Body};
 
 mod actor;
 mod article;
@@ -45,12 +49,12 @@ pub(super) struct SchemaOrg {
 impl Documents for SchemaOrg {
     const SAYS_TOMBSTONES: bool = false;
 
-    fn documents(&self, body: &Body, actors: &Actors, losses: &mut Losses) -> Vec<Value> {
+    fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let node = match body {
-            Body::Article(body) => Some(self.article(body, actors, losses)),
+            Body::Article(body) => Some(self.article(body, referents, losses)),
             Body::Actor(body) => Some(self.actor(body, losses)),
-            Body::Relation(body) => self.relation(body, actors, losses),
-            Body::Event(body) => Some(self.event(body, actors, losses)),
+            Body::Relation(body) => self.relation(body, referents, losses),
+            Body::Event(body) => Some(self.event(body, referents, losses)),
         };
         let node = node.map(|node| node.set("@context", "https://schema.org"));
         node.into_iter().map(Value::from).collect()
@@ -67,6 +71,31 @@ impl SchemaOrg {
         Object::default()
             .set("@type", r#type)
             .set("@id", (!name.is_empty()).then(|| self.uri(name)))
+    }
+
+    /// The same of an actor that somebody names; one that is not in the export is counted, and nothing says which it is.
+    fn agent(
+        &self,
+        name: &str,
+        field: &str,
+        referents: &Referents,
+        losses: &mut Losses,
+    ) -> (Option<&'static str>, Object) {
+        let Some((record, known)) = referents.actor(name) else {
+            losses.add(field, u64::from(!name.is_empty()));
+            return (None, Object::default());
+        };
+        let class = class_of_agent(known);
+        (Some(class), self.node(Some(class), record))
+    }
+
+    /// Links to names under which it was known before merges.
+    fn merged<'a>(
+        &self,
+        meta: Option<&'a RecordMeta>,
+    ) -> impl Iterator<Item = Value> + use<'a, '_> {
+        let merged = meta.map_or(&[][..], |meta| &meta.merged_from);
+        merged.iter().map(|name| json!(self.uri(name)))
     }
 }
 
@@ -85,13 +114,12 @@ fn class(r#type: Type) -> &'static str {
     }
 }
 
-/// What an actor is where it takes part: a person, an organisation of whatever sort, or a country, which can
-/// do nothing there. `None` if it is not known.
-fn class_of_agent(name: &str, actors: &Actors) -> Option<&'static str> {
-    actors.get(name).map(|known| match class(known.r#type) {
+/// An actor that takes part is a person, an organisation of whatever sort, or a country, which can do nothing there.
+fn class_of_agent(known: &Known) -> &'static str {
+    match class(known.r#type) {
         itself @ ("Person" | "Country") => itself,
         _ => "Organization",
-    })
+    }
 }
 
 fn texts<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<Value> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{SchemaOrg, class, class_of_agent};
 use crate::{
-    export::format::{Actors, Losses, dates::exact, documents::Object},
+    export::format::{Losses, Referents, dates::exact, documents::Object},
     proto::v1::{Relation, relation::Type},
 };
 
@@ -23,35 +23,33 @@ pub(super) const SAID: &[&str] = &[
 ];
 
 impl SchemaOrg {
-    /// `None` if there is no property for such a tie between such actors.
+    /// `None` if there is no property for such a tie between such actors, one of them is not in the export, or both are
+    /// one since a merge.
     pub(super) fn relation(
         &self,
         relation: &Relation,
-        actors: &Actors,
+        referents: &Referents,
         losses: &mut Losses,
     ) -> Option<Object> {
-        let subject = class_of_agent(&relation.subject, actors);
-        let object = class_of_agent(&relation.object, actors);
-        let acts = subject != Some("Country");
+        let (from, subject) = referents.actor(&relation.subject)?;
+        let (to, object) = referents.actor(&relation.object)?;
+        if from == to && relation.subject != relation.object {
+            return None;
+        }
+        let acts = class_of_agent(subject) != "Country";
+        let node = self.node(Some(class(subject.r#type)), from);
         match relation.r#type() {
             Type::HoldsPosition | Type::MemberOf if acts => {
-                let role = self.role(relation, losses);
-                Some(
-                    self.subject(relation, actors)
-                        .set("memberOf", vec![Value::from(role)]),
-                )
+                let role = self.role(relation, to, losses);
+                Some(node.set("memberOf", vec![Value::from(role)]))
             }
-            Type::PartOf if acts && object != Some("Country") => {
+            Type::PartOf if acts && class_of_agent(object) != "Country" => {
                 losses.add(
                     "relations.role_title",
                     u64::from(!relation.role_title.is_empty()),
                 );
                 losses.add("relations.period", u64::from(relation.period.is_some()));
-                let whole = json!({"@id": self.uri(&relation.object)});
-                Some(
-                    self.subject(relation, actors)
-                        .set("parentOrganization", whole),
-                )
+                Some(node.set("parentOrganization", json!({"@id": self.uri(to)})))
             }
             Type::Unspecified
             | Type::HoldsPosition
@@ -64,12 +62,7 @@ impl SchemaOrg {
         }
     }
 
-    fn subject(&self, relation: &Relation, actors: &Actors) -> Object {
-        let known = actors.get(&relation.subject);
-        self.node(known.map(|known| class(known.r#type)), &relation.subject)
-    }
-
-    fn role(&self, relation: &Relation, losses: &mut Losses) -> Object {
+    fn role(&self, relation: &Relation, to: &str, losses: &mut Losses) -> Object {
         let period = relation.period.clone().unwrap_or_default();
         Object::default()
             .set("@type", "OrganizationRole")
@@ -82,6 +75,6 @@ impl SchemaOrg {
                 "endDate",
                 exact(period.end.as_ref(), "relations.period.end", losses),
             )
-            .set("memberOf", json!({"@id": self.uri(&relation.object)}))
+            .set("memberOf", json!({"@id": self.uri(to)}))
     }
 }

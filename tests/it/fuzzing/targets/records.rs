@@ -2,7 +2,7 @@
 
 use dateline::{
     cli::json,
-    export::format::{Actors, Format, Losses, Options, redact},
+    export::format::{Format, Losses, Options, Referents, redact},
     model::{
         diff::diff,
         drawing::{Drawing, draw},
@@ -105,16 +105,18 @@ fn is_exported(record: &Record) {
     redact(&mut redacted);
     for record in [record, &redacted] {
         let kind = record.kind.as_ref().map(Body::kind).unwrap_or_default();
-        let mut actors = Actors::default();
         let encoded = Encoded::of(record.clone()).expect("it is of a kind");
-        actors.note(&encoded).expect("it is one");
+        let referents = Referents::of([&encoded]).expect("it is one");
+        referents
+            .count_dangling(&encoded, &mut Losses::default())
+            .expect("it is one");
         for format in Format::ALL {
             let Some(mut encoder) = format.encoder(kind, &Options::default()) else {
                 continue;
             };
             let (mut losses, mut out) = (Losses::default(), Vec::new());
             encoder
-                .write(&encoded, &actors, &mut losses, &mut out)
+                .write(&encoded, &referents, &mut losses, &mut out)
                 .expect("it is written");
             encoder.finish(&mut out).expect("and the file ended");
         }
