@@ -34,7 +34,7 @@ pub async fn apply(
         ..change.subject.clone()
     };
     let to = to.below(&manifest::directory(&subject));
-    if let Some(there) = done(&to, &change).await? {
+    if let Some(there) = done(&to, &subject, &change).await? {
         return Ok((to, there));
     }
     to.tidy();
@@ -85,11 +85,21 @@ async fn referents(mut merging: Merging) -> Result<Arc<Referents>, Error> {
 }
 
 /// What was applied before.
-async fn done(to: &Destination, change: &Manifest) -> Result<Option<Manifest>, Error> {
+async fn done(
+    to: &Destination,
+    subject: &manifest::Subject,
+    change: &Manifest,
+) -> Result<Option<Manifest>, Error> {
     if to.get(MANIFEST).await?.is_none() {
         return Ok(None);
     }
     let there = Manifest::read(to).await?;
+    if there.subject != *subject {
+        return Err(Error::Broken(format!(
+            "{} holds another export of this sequence; choose another --out",
+            to.shown()
+        )));
+    }
     let is_proved = |state: &DigestText| *state == there.digest;
     Ok(change.state.as_ref().is_none_or(is_proved).then_some(there))
 }

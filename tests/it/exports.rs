@@ -5,6 +5,8 @@ mod deltas;
 pub mod home;
 mod homes;
 mod loads;
+mod named;
 mod nights;
+mod references;
 mod states;
 mod taker;

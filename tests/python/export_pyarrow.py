@@ -73,10 +73,10 @@ def main():
         record.update(record.pop("meta", {}))
         expected[record["name"]] = from_json(record)
     found = 0
-    for file in sorted(directory.glob("*s.parquet")):
+    for file in sorted(directory.glob("*.parquet")):
         table = parquet.read_table(file)
         created_by = parquet.ParquetFile(file).metadata.created_by
-        print(f"{file.stem}: {table.num_rows} rows, created by {created_by}")
+        print(f"{file.stem.split('-')[0]}: {table.num_rows} rows, created by {created_by}")
         for row in table.to_pylist():
             same(from_table(row), expected[row["name"]], row["name"])
             found += 1

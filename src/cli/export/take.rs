@@ -166,7 +166,7 @@ async fn parts(
     let place = to.below(&directory(&subject));
     if place.get(MANIFEST).await?.is_some() {
         let manifest = Manifest::read(&place).await?;
-        return finished(plan, place, manifest).await;
+        return finished(plan, place, subject, manifest).await;
     }
     place.tidy();
     request.sequence = Some(begin.sequence);
@@ -234,15 +234,22 @@ async fn complete(
 }
 
 /// An export that was complete already; what was asked for has to be what is there.
-async fn finished(plan: &Plan, place: Destination, manifest: Manifest) -> Result<Taken> {
+async fn finished(
+    plan: &Plan,
+    place: Destination,
+    mut subject: Subject,
+    manifest: Manifest,
+) -> Result<Taken> {
     for part in 0..plan.shape.part.1 {
         Progress::forget(&place, part).await?;
     }
-    let is_same = manifest.compression == plan.shape.compression
+    // A release that knows more fields need not take again what has not changed.
+    subject.schema.clone_from(&manifest.subject.schema);
+    let is_same = manifest.subject == subject
+        && manifest.compression == plan.shape.compression
         && manifest.file_records == plan.shape.file_records
         && manifest.partitions == plan.shape.part.1
-        && manifest.subject.metadata_only == plan.shape.options.metadata_only
-        && manifest.subject.tombstones == plan.request.tombstones
+        && manifest.base_uri == plan.shape.options.base_uri
         && manifest.formats == plan.shape.formats;
     if !is_same {
         bail!(

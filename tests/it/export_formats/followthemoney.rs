@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeMap, fs};
 
-use dateline::{export::format::Format, model::name::KINDS, proto::v1::Record};
+use dateline::{
+    export::format::Format,
+    model::name::KINDS,
+    proto::v1::{
+        Actor, Article, ExternalId, FuzzyDate, Period, Place, Record, Relation, Topic, actor,
+        record::Kind as Body, relation,
+    },
+};
 use serde_json::Value;
 
 use super::{Files, export, read_by, varied};
@@ -79,4 +86,95 @@ async fn the_library_accepts_records_that_are_as_full_as_the_schema_allows() {
     let files = export(Format::FollowTheMoney, &records);
     let told = read_by("export_ftm.py", &files, ("nothing", b"")).await;
     assert!(told.starts_with("111 entities"), "{told}");
+}
+
+/// Records whose values the library drops or refuses when it reads them.
+fn hostile() -> Vec<Record> {
+    let date = |edtf: &str| {
+        Some(FuzzyDate {
+            edtf: edtf.into(),
+            ..FuzzyDate::default()
+        })
+    };
+    let actor = |id: &str, r#type: actor::Type, display_name: String| Actor {
+        name: format!("actors/{id}"),
+        r#type: r#type.into(),
+        display_name,
+        region_code: "XK".into(),
+        ..Actor::default()
+    };
+    let long = |word: &str, letters: usize| {
+        word.repeat(letters)
+            .chars()
+            .take(letters)
+            .collect::<String>()
+    };
+    let mut body = actor("body", actor::Type::GovernmentBody, long("é", 400));
+    body.external_ids = vec![ExternalId {
+        scheme: "wikidata".into(),
+        value: "P31".into(),
+    }];
+    body.headquarters = Some(Place {
+        display_name: long("Ж", 300),
+        region_code: "RU".into(),
+        ..Place::default()
+    });
+    body.active = Some(Period {
+        start: date("0987"),
+        end: date("3000"),
+        ..Period::default()
+    });
+    vec![
+        Body::Actor(body).into(),
+        Body::Actor(actor("holder", actor::Type::Person, "Somebody".into())).into(),
+        Body::Relation(Relation {
+            name: "relations/office".into(),
+            r#type: relation::Type::HoldsPosition.into(),
+            subject: "actors/holder".into(),
+            object: "actors/body".into(),
+            role_title: long("deputy ", 299),
+            topics: (0..64)
+                .map(|_| Topic {
+                    label: long("topic ", 1300),
+                    ..Topic::default()
+                })
+                .collect(),
+            ..Relation::default()
+        })
+        .into(),
+        Body::Article(Article {
+            name: "articles/long".into(),
+            headline: "Long".into(),
+            body: long("wörd ", 200_000),
+            summary: "\u{200b}".into(),
+            language_code: "sah".into(),
+            published: date("0999-12-31"),
+            source_url: "https://a.b/x".into(),
+            ..Article::default()
+        })
+        .into(),
+    ]
+}
+
+#[tokio::test]
+async fn e6_what_the_library_would_drop_is_cut_or_left_out_and_counted() {
+    let files = export(Format::FollowTheMoney, &hostile());
+    let told = read_by("export_ftm.py", &files, ("nothing", b"")).await;
+    assert!(told.starts_with("5 entities"), "{told}");
+    for (field, lost) in [
+        ("actors.display_name", 1),
+        ("actors.headquarters", 1),
+        ("actors.external_ids", 1),
+        ("actors.active.start.edtf", 1),
+        ("actors.active.end.edtf", 1),
+        ("relations.role_title", 1),
+        ("relations.topics.label", 1),
+        ("articles.body", 1),
+        ("articles.summary", 1),
+        ("articles.language_code", 1),
+        ("articles.published.edtf", 1),
+        ("articles.source_url", 1),
+    ] {
+        assert_eq!(files.lost(field), lost, "{field}: {:?}", files.losses);
+    }
 }

@@ -42,7 +42,7 @@ async fn python() -> PathBuf {
 async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
     let (_keep, directory) = scratch();
     for (kind, bytes) in &files.by_kind {
-        let file = format!("{}.{}", collection(*kind), files.format.extension());
+        let file = format!("{}-00000.{}", collection(*kind), files.format.extension());
         std::fs::write(directory.join(file), bytes).unwrap();
     }
     std::fs::write(directory.join(beside.0), beside.1).unwrap();
@@ -51,6 +51,16 @@ async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
         .arg(path("tests/python").join(script))
         .arg(&directory);
     run(&mut command, PATIENCE * 2).await.unwrap()
+}
+
+/// The line of SQL in docs/exports.md that has these words.
+pub fn documented_query(words: &str) -> String {
+    let docs = std::fs::read_to_string(path("docs/exports.md")).unwrap();
+    let blocks = docs.split("```sql\n").skip(1);
+    let mut queries = blocks.map(|block| block.split_once("\n```").unwrap().0);
+    let query = queries.find(|query| query.contains(words)).unwrap();
+    assert_eq!(query.lines().count(), 1, "one line");
+    query.to_owned()
 }
 
 /// The files of one format.

@@ -47,7 +47,7 @@ async fn every_item_is_valid() {
     let told = read_by("export_ninjs.py", &files, ("schema.json", &schema)).await;
     assert_eq!(
         told,
-        "articles.ninjs.ndjson: 2 items\nevents.ninjs.ndjson: 12 items\n"
+        "articles-00000.ninjs.ndjson: 2 items\nevents-00000.ninjs.ndjson: 12 items\n"
     );
 }
 

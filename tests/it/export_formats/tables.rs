@@ -8,22 +8,13 @@ use dateline::{
     proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body},
 };
 
-use super::{export, read_by, tombstone, varied};
+use super::{documented_query, export, read_by, tombstone, varied};
 use crate::{rig::gold, tools::path};
-
-/// The line of SQL that docs/exports.md shows.
-fn documented_query() -> String {
-    let docs = fs::read_to_string(path("docs/exports.md")).unwrap();
-    let (_, query) = docs.split_once("```sql\n").unwrap();
-    let query = query.split_once("\n```").unwrap().0;
-    assert_eq!(query.lines().count(), 1, "one line");
-    query.to_owned()
-}
 
 #[tokio::test]
 async fn duckdb_answers_in_one_line_which_events_in_2021_had_nato_as_a_participant() {
     let files = export(Format::Parquet, &varied());
-    let query = documented_query();
+    let query = documented_query("2021-12-31");
     let told = read_by("export_duckdb.py", &files, ("query.sql", query.as_bytes())).await;
     let expected = "events/full-event\nevents/kazakhstan-nato-centcom-meetings-summer-2021\n";
     assert_eq!(told, expected);
@@ -129,6 +120,75 @@ fn no_cell_of_csv_is_a_formula_and_what_cannot_be_parted_is_counted() {
     assert_eq!(row["participants.display_name"], "; -partners; not named");
     let losses = serde_json::to_string(&files.losses).unwrap();
     assert_eq!(losses, r#"{"events.participants.display_name":1}"#);
+}
+
+/// Texts that mean to harm a spreadsheet, and some that only look like a guard.
+const HOSTILE: [&str; 22] = [
+    "\n=1+1",
+    "\ttab",
+    "\r=1",
+    "\u{ff1d}1+1",
+    "\u{ff0b}1",
+    "\u{ff0d}1",
+    "\u{ff20}SUM(1)",
+    " =1+1",
+    "\u{a0}=1",
+    "\u{3000}\u{ff1d}1",
+    "\u{200b}=1",
+    "\u{feff}=1",
+    "\u{202e}@x",
+    "\u{2067}-1",
+    "\u{2212}1",
+    "'=1",
+    "'t Hooft",
+    "''",
+    "plain",
+    " plain",
+    "1; =2\t=3,=4\n=5\"=6",
+    "-1",
+];
+
+#[tokio::test]
+async fn duckdb_reads_from_csv_the_texts_as_they_were_by_the_line_of_the_docs() {
+    let records: Vec<Record> = (0..)
+        .zip(HOSTILE)
+        .map(|(number, text)| hostile(number, text))
+        .collect();
+    let files = export(Format::Csv, &records);
+    let csv = &files.by_kind[&Kind::Event];
+    for (row, text) in rows(csv).iter().zip(HOSTILE) {
+        let cell = &row["summary"];
+        let bare = cell.strip_prefix('\'').unwrap_or(cell);
+        assert_eq!(bare, text);
+        assert_eq!(
+            cell == text,
+            text.trim_start_matches(' ').starts_with(['1', 'p']),
+            "{cell:?}"
+        );
+    }
+    assert!(files.losses.fields().is_empty(), "{:?}", files.losses);
+    // Every cell stands in quotes: no other separator finds the beginning of one within a text.
+    let text = std::str::from_utf8(csv).unwrap();
+    assert!(
+        text.lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .all(|cell| cell.starts_with('"') && cell.ends_with('"'))
+    );
+    let query = documented_query("regexp_replace");
+    let told = read_by("export_duckdb.py", &files, ("query.sql", query.as_bytes())).await;
+    let expected: Vec<_> = HOSTILE.iter().map(|text| format!("{text}\n")).collect();
+    assert_eq!(told, expected.concat());
+}
+
+fn hostile(number: usize, text: &str) -> Record {
+    Record::from(Body::Event(Event {
+        name: format!("events/e{number:02}"),
+        display_name: "harmless".into(),
+        summary: text.into(),
+        ..Event::default()
+    }))
 }
 
 #[test]

@@ -143,3 +143,89 @@ async fn keep_leaves_the_newest_full_exports_and_what_builds_on_them() {
         verify(&place).await.ok();
     }
 }
+
+/// What of a manifest says which content is in which files.
+fn content(place: &std::path::Path) -> Vec<serde_json::Value> {
+    let manifest = manifest(place);
+    let keys = [
+        "formats",
+        "compression",
+        "view",
+        "metadataOnly",
+        "tombstones",
+        "filter",
+        "baseUri",
+        "fileRecords",
+        "partitions",
+    ];
+    keys.iter().map(|key| manifest[key].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
+    let site = base().await;
+    let (_keep, directory) = scratch();
+    let how = [
+        "--format",
+        "protobuf,parquet,csv",
+        "--compress",
+        "zstd",
+        "--view",
+        "desk,metadata",
+        "--tombstones",
+        "--type",
+        "organization",
+        "--base-uri",
+        "https://news.example/",
+        "--file-records",
+        "3",
+        "--partitions",
+        "2",
+    ];
+    let out = directory.join("nights");
+    export(&site.address, &out, &how).await.ok();
+    let full = only(&out);
+    a_day(&site, 0).await;
+    let latest = ["--since", "latest"];
+    let told = export(&site.address, &out, &latest).await.ok();
+    let delta = told.stderr.trim().lines().last().unwrap().to_owned();
+    let delta = std::path::Path::new(&delta).parent().unwrap();
+    assert!(delta.to_str().unwrap().contains("-since-"), "{delta:?}");
+    assert_eq!(content(delta), content(&full));
+    verify(delta).await.ok();
+    // What is said again may be said otherwise, as far as it only decides what the files are like.
+    let other = directory.join("other");
+    let since = ["--since", full.to_str().unwrap()];
+    let words = [&since[..], &["--format", "ndjson", "--compress", "none"]].concat();
+    export(&site.address, &other, &words).await.ok();
+    let other = only(&other);
+    assert_eq!(manifest(&other)["compression"], "none");
+    assert_eq!(manifest(&other)["formats"], serde_json::json!(["ndjson"]));
+    let applied = directory.join("applied");
+    let words = [&full, &other, &applied].map(|path| path.to_str().unwrap());
+    let apply = ["apply", words[0], words[1], "--out", words[2]];
+    dateline("127.0.0.1:1", &apply).await.ok();
+    assert_eq!(content(&only(&applied))[..2], content(&full)[..2]);
+    // A delta of other content would fit nothing.
+    for (more, what) in [
+        (&["--view", "published"][..], "the other view, desk"),
+        (&["--view", "full"], "of metadata alone"),
+        (&["--kind", "event"], "another filter"),
+    ] {
+        let refused = export(&site.address, &out, &[&latest[..], more].concat()).await;
+        assert_eq!(refused.code, 1, "{more:?}");
+        assert!(
+            refused.stderr.contains(what),
+            "{more:?}: {}",
+            refused.stderr
+        );
+    }
+    // Of several the newest that fits what is said.
+    export(&site.address, &out, &[]).await.ok();
+    let words = [&latest[..], &["--view", "published"]].concat();
+    let told = export(&site.address, &out, &words).await.ok();
+    assert!(told.stderr.contains("/published-"), "{}", told.stderr);
+    let words = [&latest[..], &["--tombstones", "--sequence", "7"]].concat();
+    let refused = export(&site.address, &out, &words).await;
+    assert_eq!(refused.code, 1, "it cannot end before it begins");
+}

@@ -122,15 +122,22 @@ async fn e4_an_interrupted_export_says_that_it_goes_on_and_a_finished_one_is_not
     let again = export(&site.address, &directory, &how).await.ok();
     assert!(again.stderr.contains("already there"), "{}", again.stderr);
     assert_eq!(before, files(&only(&directory)));
+    // What is there is not what these ask for.
+    for more in [
+        &["--kind", "event"][..],
+        &["--base-uri", "https://news.example/"],
+        &["--tombstones"],
+        &["--compress", "gzip"],
+    ] {
+        let other = export(&site.address, &directory, &[&how[..], more].concat()).await;
+        assert_eq!(other.code, 1, "{more:?}");
+        assert!(other.stderr.contains("another --out"), "{}", other.stderr);
+    }
     let other = export(&site.address, &directory, &["--format", "protobuf"]).await;
     assert_eq!(other.code, 1);
     assert!(other.stderr.contains("another --out"), "{}", other.stderr);
     for (bad, what) in [
         (&["--view", "desk,published"][..], "one of each"),
-        (
-            &["--partitions", "2", "--format", "ninjs"],
-            "leave --partitions out",
-        ),
         (&["--since", "latest", "--view", "desk"], "other view"),
         (&["--sequence", "48"], "CURSOR_IN_FUTURE"),
         (&["--schedule", "sometimes"], "every night at two"),
