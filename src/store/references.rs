@@ -9,11 +9,12 @@ use std::{
 };
 
 use prost::Message;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::QueryBuilder;
 
 use super::{
     Error,
     columns::{kind, state},
+    pool::Lease,
     snapshot::{
         Entry, Extract,
         query::{push_as_of, push_is_in},
@@ -71,7 +72,7 @@ impl References {
     /// before.
     pub(super) async fn resolve(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Lease,
         extract: &Extract,
         entries: &mut Vec<Entry>,
         unchanged: &HashSet<String>,
@@ -145,7 +146,7 @@ struct Row {
 
 /// Resolves names as of a sequence, a step through merges for all of them at once.
 async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     extract: &Extract,
     at: u64,
     memory: &Memory,
@@ -180,7 +181,7 @@ async fn find(
 }
 
 async fn rows(
-    connection: &mut PgConnection,
+    connection: &mut Lease,
     extract: &Extract,
     at: u64,
     names: &BTreeSet<&str>,

@@ -181,8 +181,8 @@ const DIGESTS: [(Format, &str); 7] = [
     (Format::Protobuf, "5369e06664e7bc95"),
     (Format::Parquet, "96985e511bc5e1c3"),
     (Format::Ninjs, "63ced1ba796b1780"),
-    (Format::FollowTheMoney, "599871e35790fcf9"),
-    (Format::SchemaOrg, "e1ba9cfebe9d4339"),
+    (Format::FollowTheMoney, "a1cb8af011689454"),
+    (Format::SchemaOrg, "64a78df590ecf8e9"),
     (Format::Csv, "2ac05b46904a46fd"),
 ];
 
