@@ -56,8 +56,11 @@ pub(super) struct Args {
     /// Records to a file; after each file an export that is cut can go on [default: 50000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     file_records: Option<u64>,
-    /// What stands before names in formats that want URIs [default: https://dateline.example/v1/]
-    #[arg(long, value_name = "URI")]
+    #[arg(
+        long,
+        value_name = "URI",
+        help = "What stands before names in formats that want URIs [default: https://dateline.example/v1/]"
+    )]
     base_uri: Option<String>,
     /// Afterwards keep so many full exports, and what builds on them; older ones are deleted
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

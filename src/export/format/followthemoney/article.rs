@@ -96,20 +96,16 @@ fn language(mut entity: Entity, tag: &str) -> Entity {
         code => code,
     });
     let is_cut = primary != tag || language.is_some_and(|it| Some(it.to_639_3()) != code);
-    match code.filter(|code| is_language(code)) {
-        Some(code) => {
-            if is_cut {
-                entity.lose("language_code");
-            }
-            entity.add("language", "language_code", code)
+    if let Some(code) = code.filter(|code| is_language(code)) {
+        if is_cut {
+            entity.lose("language_code");
         }
-        None => {
-            if !tag.is_empty() {
-                entity.lose("language_code");
-            }
-            entity
-        }
+        return entity.add("language", "language_code", code);
     }
+    if !tag.is_empty() {
+        entity.lose("language_code");
+    }
+    entity
 }
 
 /// To the minute: what the model's dates are written to.
