@@ -62,7 +62,7 @@ impl Constant {
             deadline: limits.deadline,
         };
         let service = dress.layer(Routes::new(self).prepare());
-        let edge = Edge::new(listener, &limits, None)?;
+        let edge = Edge::new(vec![listener], &limits, None)?;
         edge.serve(service, CancellationToken::new(), std::future::pending())
             .await;
         Ok(())

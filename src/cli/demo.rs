@@ -5,7 +5,6 @@
 use std::{
     fmt::Display,
     io::Write,
-    net::SocketAddr,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -30,7 +29,7 @@ use crate::{
         BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest,
         record::Kind as Body, watch_request::Start,
     },
-    server::{Config, Database, Limits, Running},
+    server::{Config, Database, Limits, Listen, Running},
     store::Settings,
 };
 
@@ -46,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Args {
     /// Address to serve on; without it 127.0.0.1:7400, and with --once any free port
     #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
     /// Stop after the round trip: exit 0 if what came back is what was sent, 1 with the difference if not
     #[arg(long)]
     once: bool,
@@ -121,10 +120,10 @@ impl Drop for Scratch {
 async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Result<Running> {
     let started = Instant::now();
     step("starting a private Postgres and a server");
-    let listen = match args.listen {
-        Some(address) => address,
-        None if args.once => SocketAddr::from(([127, 0, 0, 1], 0)),
-        None => DEFAULT_ADDRESS.parse()?,
+    let listen = match &args.listen {
+        Some(listen) => listen.clone(),
+        None if args.once => ([127, 0, 0, 1], 0).into(),
+        None => DEFAULT_ADDRESS.parse().map_err(anyhow::Error::msg)?,
     };
     let config = Config {
         listen,

@@ -1,6 +1,6 @@
 //! `dateline serve`: settings from flags and `DATELINE_*`, then the server until it is told to stop.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
@@ -8,15 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{DEFAULT_ADDRESS, limits::LimitsArgs, serve_access::AccessArgs, tls::TlsArgs};
-use crate::server::{self, Config, Database, Running, edge};
+use crate::server::{self, Config, Database, Listen, Running, edge};
 use crate::store::{Settings, embedded};
 
 /// `dateline serve`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to serve on; port 0 takes a free one
+    /// Address to serve on, or a name that stands for some; port 0 takes a free one
     #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
-    listen: SocketAddr,
+    listen: Listen,
     /// Serve in plain text on an address that others can reach: whoever is on the way reads records and tokens
     #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
     insecure_listen: bool,
@@ -35,7 +35,7 @@ pub(super) struct Args {
     programs: ProgramsArgs,
     /// Address for Prometheus metrics, such as 127.0.0.1:7401; none without it
     #[arg(long, env = "DATELINE_METRICS_LISTEN", value_name = "HOST:PORT")]
-    metrics_listen: Option<SocketAddr>,
+    metrics_listen: Option<Listen>,
     /// What to log, such as info or dateline=debug,sqlx=warn
     #[arg(
         long,
@@ -131,7 +131,7 @@ pub(super) async fn start(config: Config, stop: CancellationToken) -> Result<Run
 
 fn config(args: &Args) -> Result<Config> {
     let tls = args.tls.files();
-    let is_loopback = args.listen.ip().is_loopback();
+    let is_loopback = args.listen.is_loopback();
     if !is_loopback && tls.is_none() {
         if !args.insecure_listen {
             bail!(
@@ -156,10 +156,10 @@ fn config(args: &Args) -> Result<Config> {
         ..Settings::default()
     };
     Ok(Config {
-        listen: args.listen,
+        listen: args.listen.clone(),
         database,
         tls,
-        metrics: args.metrics_listen,
+        metrics: args.metrics_listen.clone(),
         store,
         limits: args.limits.limits(),
         access,

@@ -108,7 +108,8 @@ impl Connection {
                 "certificates are for TLS, and {} is without; say https://",
                 self.server
             ))),
-            (Some(_), _) => Ok(self.server.clone()),
+            (Some(("http" | "https", _)), _) => Ok(self.server.clone()),
+            (Some(_), _) => Err(Failure::no_scheme(&self.server)),
         }
     }
 

@@ -21,6 +21,12 @@ pub struct Failure {
 impl Failure {
     pub(super) fn unreachable(server: &str, error: &tonic::transport::Error) -> Self {
         let cause = innermost(error);
+        if cause.contains("corrupt message") {
+            let message = format!(
+                "the server at {server} does not speak TLS; say http:// if it is meant to be without, and no --ca nor --client-cert"
+            );
+            return Self::ours(Code::Unavailable, &message);
+        }
         if cause.contains("certificate") {
             let message = format!(
                 "the server at {server} is not to be believed ({cause}); name the authority of its certificate with --ca"
@@ -78,6 +84,13 @@ impl Failure {
         }
     }
 
+    pub(super) fn no_scheme(server: &str) -> Self {
+        let message = format!(
+            "{server} is not the address of a server; write HOST:PORT, http://HOST:PORT or, for TLS, https://HOST:PORT"
+        );
+        Self::ours(Code::InvalidArgument, &message)
+    }
+
     pub(super) fn no_address(server: &str) -> Self {
         Self {
             code: Code::InvalidArgument,
@@ -91,10 +104,23 @@ impl Failure {
     fn lost(status: &Status) -> Self {
         let cause = std::error::Error::source(status)
             .map_or_else(|| status.message().to_owned(), innermost);
+        // What answers in another tongue is read as a frame that is too long.
+        if cause.contains("frame with invalid size") {
+            let message = "what answers there does not speak gRPC in plain text; with TLS say https://HOST:PORT, \
+                           otherwise check host and port";
+            return Self::ours(Code::Unavailable, message);
+        }
         Self {
             code: Code::Unavailable,
             reason: String::new(),
-            message: format!("the connection to the server was lost ({cause})"),
+            // One that is closed at once may have been opened in the wrong tongue.
+            message: if cause.contains("closed") || cause.contains("onnection reset") {
+                format!(
+                    "the connection to the server was lost ({cause}); with TLS say https://HOST:PORT"
+                )
+            } else {
+                format!("the connection to the server was lost ({cause})")
+            },
             details: Vec::new(),
         }
     }

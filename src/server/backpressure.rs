@@ -40,6 +40,8 @@ const WORK_BYTES: usize = 16 * 1024 * 1024;
 const WORK_PER_BYTE: usize = 32;
 /// … and on no more than a quarter of what is carried out at once.
 const MOST_WORK_BYTES: usize = WORK_BYTES / 4;
+/// Calls of a connection that are carried out at once; one that writes many records counts as eight.
+const TURNS: u32 = 64;
 /// What precedes a message in gRPC: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
 
@@ -256,16 +258,21 @@ impl Paced {
                 return Ok(self.ask(inner, parts, body).await);
             }
         };
-        let _work = self.begin(message.len()).await?;
+        self.find_room(message.len()).await?;
         let again = (self.pace == Pace::ReadOne).then(|| (parts.clone(), message.clone()));
+        let turn = self.turn().await?;
+        // Last of all, for this is what all connections share.
+        let _work = self.work(message.len()).await?;
         let answer = self.ask(inner.clone(), parts, whole(message)).await;
         let answered = Answered::of(answer).await;
+        drop(turn);
         match again {
             Some((parts, message)) if !self.call.try_fit(answered.bytes.len()) => {
                 // It waits without the answer, and reads it again when there is room.
                 let bytes = answered.bytes.len();
                 drop(answered);
                 self.wait(bytes).await?;
+                let _turn = self.turn().await?;
                 let answer = self.ask(inner, parts, whole(message)).await;
                 Ok(Answered::of(answer).await.holding(&self.call))
             }
@@ -294,15 +301,35 @@ impl Paced {
         Ok(())
     }
 
-    /// Waits until the call may be carried out: there is room for its answer, and for its work.
-    async fn begin(&self, message: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
-        match self.pace {
-            Pace::ReadMany => self.wait(MAX_ANSWER_BYTES).await?,
-            Pace::ReadOne if self.call.budget.is_short() => self.wait(RECORD_BYTES).await?,
-            // Without content, an answer is a few times as large as the names that were sent.
-            Pace::WriteMany if message <= SMALL_REQUEST_BYTES => self.wait(8 * message).await?,
-            _ => {}
+    /// Waits for a turn among the calls of the connection: whoever has many must not fill the queue for the database.
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Status> {
+        let turns = match self.pace {
+            Pace::WriteMany => TURNS / 8,
+            _ => 1,
+        };
+        let Some(peer) = self.call.budget.peer() else {
+            return Ok(None);
+        };
+        let taken = peer.turns(TURNS as usize).clone().acquire_many_owned(turns);
+        match in_time(taken).await {
+            Some(turn) => Ok(turn.ok()),
+            None => Err(no_room("other calls of the connection took too long")),
         }
+    }
+
+    /// Waits until there is room for an answer.
+    async fn find_room(&self, message: usize) -> Result<(), Status> {
+        match self.pace {
+            Pace::ReadMany => self.wait(MAX_ANSWER_BYTES).await,
+            Pace::ReadOne if self.call.budget.is_short() => self.wait(RECORD_BYTES).await,
+            // Without content, an answer is a few times as large as the names that were sent.
+            Pace::WriteMany if message <= SMALL_REQUEST_BYTES => self.wait(8 * message).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until writes that are carried out leave room for this one.
+    async fn work(&self, message: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let bytes = match self.pace {
             Pace::WriteOne => message,
             Pace::WriteMany => message.max((message * WORK_PER_BYTE).min(MOST_WORK_BYTES)),

@@ -140,6 +140,11 @@ impl CallBudget {
         Reservation { permits }
     }
 
+    /// Who calls, if that came through a connection.
+    pub(super) fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
     /// Whether less than a half is left to the connection.
     pub(super) fn is_short(&self) -> bool {
         let narrowest = self.budgets.first();

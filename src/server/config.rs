@@ -1,9 +1,9 @@
 //! How a server is set up. Flags and `DATELINE_*` variables are read by `cli::serve`; this is what they
 //! come to.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use super::{budget, edge};
+use super::{budget, edge, listen::Listen};
 use crate::{
     access,
     store::{Settings, embedded},
@@ -22,13 +22,13 @@ pub enum Database {
 #[derive(Debug)]
 pub struct Config {
     /// Where gRPC is served; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where the records are kept.
     pub database: Database,
     /// Where TLS comes from; plain text without it.
     pub tls: Option<edge::TlsFiles>,
     /// Where metrics are served, if anywhere.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<Listen>,
     /// How the database is used.
     pub store: Settings,
     /// What clients may ask of it.

@@ -70,7 +70,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Answer {
         if let Some(status) = not_grpc(&request) {
-            return Box::pin(std::future::ready(Ok(told_in_plain_text(status))));
+            let text = if is_grpc_web(&request) { WEB } else { PLAIN };
+            return Box::pin(std::future::ready(Ok(told_in_plain_text(status, text))));
         }
         let method = request.uri().path().to_owned();
         let started = Instant::now();
@@ -92,19 +93,43 @@ where
 
 /// What a browser or a probe that lost its way is answered with; `None` for gRPC.
 fn not_grpc(request: &Request<Body>) -> Option<StatusCode> {
-    let content_type = request.headers().get(CONTENT_TYPE);
-    let is_grpc = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if request.version() < Version::HTTP_2 {
+    // Of its relatives, such as gRPC-Web and JSON, only the name is alike: to answer them as gRPC would be understood by
+    // nobody.
+    let is_grpc = matches!(
+        media_type(request).as_str(),
+        "application/grpc" | "application/grpc+proto"
+    );
+    if is_grpc_web(request) {
+        Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    } else if request.version() < Version::HTTP_2 {
         Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
     } else {
         (!is_grpc).then_some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 }
 
-fn told_in_plain_text(status: StatusCode) -> Response<Body> {
-    const TEXT: &str =
-        "This port speaks gRPC: HTTP/2 and content-type application/grpc. Try `dateline health`.\n";
-    let mut response = Response::new(Body::new(TEXT.to_owned()));
+/// The media type of a request, without parameters, in lower case; empty if there is none, or more than one.
+fn media_type(request: &Request<Body>) -> String {
+    let mut kinds = request.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        return String::new();
+    };
+    let kind = kind.to_str().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+fn is_grpc_web(request: &Request<Body>) -> bool {
+    media_type(request).starts_with("application/grpc-web")
+}
+
+const PLAIN: &str =
+    "This port speaks gRPC: HTTP/2 and content-type application/grpc. Try `dateline health`.\n";
+const WEB: &str =
+    "This port speaks gRPC, not gRPC-Web: put a proxy in front that translates, such as Envoy.\n";
+
+fn told_in_plain_text(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::new(text.to_owned()));
     *response.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -1,17 +1,19 @@
 //! Metrics in Prometheus' text format, on an address of their own. Labels are methods and codes, never names
 //! or titles.
 
-use std::net::SocketAddr;
-
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use super::run::Error;
+use super::{listen::Listen, run::Error};
 
 /// Serves metrics at `http://address/metrics` for as long as the process lives.
 ///
 /// # Errors
 /// When the address cannot be had, or metrics are served already.
-pub fn serve(address: SocketAddr) -> Result<(), Error> {
+pub fn serve(listen: &Listen) -> Result<(), Error> {
+    // One address, and of a name that stands for several the one that everybody can reach.
+    let Some(address) = listen.addresses().first().copied() else {
+        return Ok(());
+    };
     PrometheusBuilder::new()
         .with_http_listener(address)
         .install()

@@ -26,6 +26,7 @@ mod health;
 mod history;
 mod jobs;
 mod leaving;
+mod listen;
 mod metrics;
 pub mod page_token;
 mod read;
@@ -39,5 +40,6 @@ mod weigh;
 
 pub use self::{
     config::{Config, Database, Limits},
+    listen::Listen,
     run::{Error, Running, start},
 };

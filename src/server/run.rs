@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::{pb::health_server, server::HealthReporter};
@@ -25,6 +25,7 @@ use super::{
     first_token,
     health::{self, Findings, Health},
     jobs::Jobs,
+    listen::Listen,
     record_service::Records,
     starting::{Routed, Starting},
     sweeper,
@@ -53,7 +54,7 @@ pub enum Error {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// As configured.
-        address: SocketAddr,
+        address: Listen,
         /// What the system says.
         source: std::io::Error,
     },
@@ -84,7 +85,7 @@ fn tell(error: &store::Error) -> String {
 
 /// A server that serves.
 pub struct Running {
-    /// Where it listens.
+    /// Where it listens; the first of several.
     pub address: SocketAddr,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<Result<(), Error>>,
@@ -116,21 +117,22 @@ impl Running {
 /// When the database or the address cannot be had.
 pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
     // The address first: two servers on one port should not fight over a database before they notice.
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| Error::Listen {
-            address: config.listen,
-            source,
-        })?;
-    let address = listener.local_addr().map_err(|source| Error::Listen {
-        address: config.listen,
+    let cannot_listen = |source| Error::Listen {
+        address: config.listen.clone(),
         source,
-    })?;
-    let edge = Edge::new(listener, &config.limits, config.tls)?;
-    if let Some(metrics) = config.metrics {
+    };
+    let listeners = config.listen.bind().await.map_err(cannot_listen)?;
+    let mut addresses = Vec::with_capacity(listeners.len());
+    for listener in &listeners {
+        addresses.push(listener.local_addr().map_err(cannot_listen)?);
+    }
+    let edge = Edge::new(listeners, &config.limits, config.tls)?;
+    if let Some(metrics) = &config.metrics {
         super::metrics::serve(metrics)?;
     }
-    tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
+    for address in &addresses {
+        tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
+    }
     let (reporter, health_service) = tonic_health::server::health_reporter();
     health::report(&reporter, false, false).await;
     let streams_stop = CancellationToken::new();
@@ -174,7 +176,9 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         &streams_stop,
     ));
     parts.report_health(reporter, stop.clone()).await;
-    tracing::info!(%address, "serving");
+    for address in &addresses {
+        tracing::info!(%address, "serving");
+    }
     let grace = config.shutdown_grace;
     let serving = tokio::spawn({
         let stop = stop.clone();
@@ -189,7 +193,11 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         }
     });
     Ok(Running {
-        address,
+        // `bind` yields at least one.
+        address: addresses
+            .first()
+            .copied()
+            .unwrap_or_else(|| ([0; 4], 0).into()),
         stop,
         serving,
     })

@@ -4,6 +4,7 @@ mod ages;
 pub mod certificates;
 mod connections;
 mod floods;
+mod mistaken;
 mod papers;
 mod processes;
 mod slow;

@@ -17,7 +17,7 @@ mod stream;
 mod tls;
 mod told;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
 use socket2::{SockRef, TcpKeepalive};
@@ -51,10 +51,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Pause after the system could not give us a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener, and what is asked of who connects.
+/// Listeners, and what is asked of who connects.
 #[derive(Debug)]
 pub struct Edge {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     limits: config::Limits,
     tls: Option<Arc<Tls>>,
     registry: Registry,
@@ -67,12 +67,12 @@ impl Edge {
     /// # Errors
     /// When TLS is wanted and cannot be had.
     pub fn new(
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         limits: &config::Limits,
         tls: Option<TlsFiles>,
     ) -> Result<Self, TlsError> {
         Ok(Self {
-            listener,
+            listeners,
             limits: limits.clone(),
             tls: tls.map(Tls::load).transpose()?.map(Arc::new),
             registry: Registry::new(limits.edge.clone()),
@@ -110,7 +110,7 @@ impl Edge {
             tokio::select! {
                 () = &mut stopping => break,
                 Some(_) = connections.join_next() => {}
-                (stream, from) = accept(&self.listener) => match self.registry.enter(from.ip()) {
+                (stream, from) = accept(&self.listeners) => match self.registry.enter(from.ip()) {
                     Ok(place) => {
                         let newcomer = Newcomer {
                             stream,
@@ -128,7 +128,7 @@ impl Edge {
             }
         }
         // Nobody waits in vain for a server that takes no more.
-        drop(self.listener);
+        drop(self.listeners);
         streams_stop.cancel();
         while connections.join_next().await.is_some() {}
     }
@@ -155,9 +155,13 @@ impl Edge {
 }
 
 /// Waits for somebody to connect. What goes wrong concerns one connection, or passes.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listeners: &[TcpListener]) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        let accepted = std::future::poll_fn(|context| {
+            let mut all = listeners.iter().map(|it| it.poll_accept(context));
+            all.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        match accepted.await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_one(&error) => {}
             Err(error) => {

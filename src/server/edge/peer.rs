@@ -33,6 +33,7 @@ struct State {
     verdict: AtomicU8,
     judged: Notify,
     budget: OnceLock<Arc<Semaphore>>,
+    turns: OnceLock<Arc<Semaphore>>,
 }
 
 /// Why a connection is ended, mildest first: what is worse follows what is milder.
@@ -75,6 +76,7 @@ impl Peer {
             verdict: AtomicU8::new(0),
             judged: Notify::new(),
             budget: OnceLock::new(),
+            turns: OnceLock::new(),
         }))
     }
 
@@ -101,6 +103,11 @@ impl Peer {
         self.0
             .budget
             .get_or_init(|| Arc::new(Semaphore::new(units)))
+    }
+
+    /// Turns of its calls, of which there are so many at once.
+    pub(in crate::server) fn turns(&self, most: usize) -> &Arc<Semaphore> {
+        self.0.turns.get_or_init(|| Arc::new(Semaphore::new(most)))
     }
 
     /// Counts a call as waiting for the peer, which has not taken what others of its calls were given.

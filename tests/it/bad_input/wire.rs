@@ -75,6 +75,50 @@ async fn h3_who_speaks_no_grpc_is_told_that_this_port_does() {
     site.stop().await;
 }
 
+#[tokio::test]
+async fn h3_what_is_only_called_like_grpc_is_told_so_over_both_versions_of_http() {
+    let site = gold_site().await;
+    let wire = Wire::connect(&site).await;
+    let others = [
+        ("application/grpc-web", "not gRPC-Web"),
+        ("application/grpc-web+proto", "not gRPC-Web"),
+        ("Application/gRPC-Web-Text; charset=utf-8", "not gRPC-Web"),
+        ("application/grpc+json", "This port speaks gRPC:"),
+        ("application/grpc+thrift", "This port speaks gRPC:"),
+        ("application/grpcx", "This port speaks gRPC:"),
+        (
+            "application/grpc, application/grpc",
+            "This port speaks gRPC:",
+        ),
+        ("text/plain", "This port speaks gRPC:"),
+        ("", "This port speaks gRPC:"),
+    ];
+    for (kind, words) in others {
+        let asked = request(&site, GET, &[("content-type", kind)]);
+        let reply = wire.ask(asked, frame(NATO)).await.unwrap();
+        assert_eq!(reply.http, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
+        let told = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(told.contains(words), "{kind}: {told}");
+        assert!(!reply.headers.contains_key("grpc-status"), "{kind}");
+        let old = format!(
+            "POST {GET} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let told = said(&site, old.as_bytes()).await;
+        let is_refused = told.starts_with("HTTP/1.1 415") || told.starts_with("HTTP/1.1 505");
+        assert!(is_refused && told.contains(words), "{kind}: {told}");
+    }
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "Application/GRPC; charset=utf-8",
+    ] {
+        let asked = request(&site, GET, &[("content-type", kind)]);
+        let reply = wire.ask(asked, frame(NATO)).await.unwrap();
+        assert_eq!(reply.status().code(), Code::Ok, "{kind}");
+    }
+    site.stop().await;
+}
+
 /// What the server says to raw bytes before it closes.
 async fn said(site: &Site, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&site.address).await.unwrap();

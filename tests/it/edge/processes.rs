@@ -31,8 +31,9 @@ pub async fn serve_on(url: &str, arguments: &[&str]) -> Process {
 fn command(program: &str, arguments: &[&str], url: &str) -> Command {
     let mut command = Command::new(program);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--open-to-everybody"])
+        .args(["serve", "--open-to-everybody"])
         .args(arguments)
+        .env("DATELINE_LISTEN", "127.0.0.1:0")
         .env("DATELINE_DATABASE_URL", url);
     command
 }

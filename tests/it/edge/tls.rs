@@ -106,7 +106,12 @@ async fn old_client(address: &str, authority: &Authority) -> bool {
 async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let edge = Edge::new(listener, &dateline::server::Limits::default(), Some(tls)).unwrap();
+    let edge = Edge::new(
+        vec![listener],
+        &dateline::server::Limits::default(),
+        Some(tls),
+    )
+    .unwrap();
     let service = service_fn(|request: Request<Body>| {
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().expect("a peer");
@@ -228,7 +233,7 @@ async fn files_that_do_not_fit_are_refused_at_the_start() {
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let limits = dateline::server::Limits::default();
-        let refused = Edge::new(listener, &limits, Some(tls)).unwrap_err();
+        let refused = Edge::new(vec![listener], &limits, Some(tls)).unwrap_err();
         let told = refused.to_string();
         assert!(told.contains(words), "{told}");
         assert!(!told.contains("PRIVATE"), "{told}");
