@@ -274,6 +274,18 @@ impl Records {
     /// # Errors
     /// When it has no format from which records can be read back.
     pub async fn open(from: &Destination, manifest: &Manifest) -> Result<Self, Error> {
+        Self::open_files(from, manifest, |_| true).await
+    }
+
+    /// Opens some files of an export.
+    ///
+    /// # Errors
+    /// When it has no format from which records can be read back.
+    pub async fn open_files(
+        from: &Destination,
+        manifest: &Manifest,
+        wanted: impl Fn(&FileEntry) -> bool,
+    ) -> Result<Self, Error> {
         let is_empty = manifest.digest.records == 0 && manifest.tombstone_records == 0;
         let format = readable(manifest).or(is_empty.then_some(Format::Ndjson));
         let format = format.ok_or_else(|| {
@@ -282,7 +294,7 @@ impl Records {
                 from.shown()
             ))
         })?;
-        Self::of(from, manifest, format).await
+        Self::read(from, manifest, format, wanted).await
     }
 
     /// Opens an export by one of its formats.
@@ -294,13 +306,26 @@ impl Records {
         manifest: &Manifest,
         format: Format,
     ) -> Result<Self, Error> {
+        Self::read(from, manifest, format, |_| true).await
+    }
+
+    async fn read(
+        from: &Destination,
+        manifest: &Manifest,
+        format: Format,
+        wanted: impl Fn(&FileEntry) -> bool,
+    ) -> Result<Self, Error> {
         let parts = manifest.parts(format).into_iter();
         let mut records = Self {
             from: from.clone(),
             compression: manifest.compression,
             parts: parts
                 .map(|files| Reading {
-                    files: files.into_iter().cloned().collect(),
+                    files: files
+                        .into_iter()
+                        .filter(|file| wanted(file))
+                        .cloned()
+                        .collect(),
                     open: None,
                     next: None,
                 })

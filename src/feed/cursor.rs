@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, message::Content};
 use crate::{
     model::{
         name::Name,
@@ -37,6 +37,17 @@ pub struct InSnapshot {
     pub filter: [u8; FILTER_BYTES],
     /// The last name that is behind; empty at the beginning.
     pub after: String,
+}
+
+impl Cursor {
+    /// Moves behind what a message carries.
+    pub(super) fn pass(&mut self, content: &Content) {
+        match (content, &mut self.snapshot) {
+            (Content::Changes { last }, _) => self.sequence = *last,
+            (Content::Records { last }, Some(place)) => place.after.clone_from(last),
+            (Content::Records { .. }, None) => {}
+        }
+    }
 }
 
 impl InSnapshot {

@@ -44,8 +44,12 @@ pub struct Export {
     extract: Extract,
     identity: Arc<FeedIdentity>,
     place: InSnapshot,
-    /// Parts that are ready, last first.
+    /// Parts that are ready with the name that each ends with, last first.
     ready: Vec<(Vec<Bytes>, String)>,
+    /// The name before them: the last one that was sent.
+    sent: String,
+    /// Erasures that were seen when they were read.
+    erasures: u64,
     /// The page that follows the place.
     ahead: ReadAhead<SnapshotPage>,
     is_done: bool,
@@ -99,6 +103,8 @@ impl Feed {
         }
         Ok(Export {
             feed: self.clone(),
+            sent: place.after.clone(),
+            erasures: self.erasures(),
             extract,
             identity,
             place,
@@ -156,8 +162,9 @@ impl Export {
         if self.stop.is_cancelled() {
             return Ok(None);
         }
-        if let Some((pieces, cursor)) = self.ready.pop() {
-            return Ok(Some(ExportItem::Part(pieces, cursor)));
+        self.check_erasures();
+        if let Some(part) = self.ready.pop() {
+            return Ok(Some(self.part(part)));
         }
         if self.is_done {
             return Ok(Some(ExportItem::End));
@@ -174,6 +181,7 @@ impl Export {
         for asked in [Some(self.extract.at), self.extract.since] {
             asked.map_or(Ok(()), |asked| check_kept(page.earliest, asked))?;
         }
+        self.sent.clone_from(&self.place.after);
         self.is_done = page.after.is_none();
         if let Some(after) = page.after {
             self.place.after = after;
@@ -181,16 +189,36 @@ impl Export {
         }
         let messages = exported(&page.entries, &page.resolved, self.extract.view);
         let parts = messages.into_iter().map(|message| match message.content {
-            Content::Records { last } => (message.pieces, self.cursor_after(last)),
+            Content::Records { last } => (message.pieces, last),
             Content::Changes { .. } => (message.pieces, String::new()),
         });
         self.ready = parts.rev().collect();
         Ok(Some(match self.ready.pop() {
-            Some((pieces, cursor)) => ExportItem::Part(pieces, cursor),
+            Some(part) => self.part(part),
             None if self.is_done => ExportItem::End,
             // A page without anything moves on too, and says so.
             None => ExportItem::Part(Vec::new(), self.cursor()),
         }))
+    }
+
+    fn part(&mut self, (pieces, last): (Vec<Bytes>, String)) -> ExportItem {
+        self.sent.clone_from(&last);
+        ExportItem::Part(pieces, self.cursor_after(last))
+    }
+
+    /// Reads again what is ready and was not sent, if something was erased since: it may be in there (W11).
+    fn check_erasures(&mut self) {
+        let erasures = self.feed.erasures();
+        if erasures == self.erasures {
+            return;
+        }
+        self.erasures = erasures;
+        self.ahead.forget();
+        if !self.ready.is_empty() {
+            self.ready.clear();
+            self.place.after.clone_from(&self.sent);
+            self.is_done = false;
+        }
     }
 
     fn page(&self) -> impl Future<Output = Result<SnapshotPage, store::Error>> + Send + use<> {

@@ -15,7 +15,10 @@ mod subscription;
 mod tail;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -113,6 +116,8 @@ struct Shared {
     opened_at: Instant,
     /// One for each connection that reads the log.
     turns: Semaphore,
+    /// Erasures that this process has seen (W11).
+    erasures: AtomicU64,
 }
 
 impl Feed {
@@ -138,6 +143,7 @@ impl Feed {
             checkpoint_interval,
             opened_at: Instant::now(),
             turns: Semaphore::new(LOG_READERS as usize),
+            erasures: AtomicU64::new(0),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -311,6 +317,20 @@ impl Feed {
     ) -> Result<SnapshotPage, store::Error> {
         let _turn = self.shared.turns.acquire().await;
         in_time(self.shared.store.snapshot_page(extract, after)).await
+    }
+
+    /// Forgets what was read before an erasure (W11): the rings do so here, streams when they see that the count has
+    /// moved.
+    fn forget(&self) {
+        self.shared.erasures.fetch_add(1, Ordering::SeqCst);
+        for view in [View::Published, View::Desk] {
+            self.ring(view).forget();
+        }
+    }
+
+    /// How many erasures this process has seen.
+    fn erasures(&self) -> u64 {
+        self.shared.erasures.load(Ordering::SeqCst)
     }
 
     fn ring(&self, view: View) -> &Ring {

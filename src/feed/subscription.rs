@@ -70,6 +70,10 @@ pub struct Subscription {
     passed_at: Option<OffsetDateTime>,
     /// Messages that are ready, oldest first.
     ready: VecDeque<Message>,
+    /// The place before them: the last one that was sent.
+    sent: Cursor,
+    /// Erasures that were seen when they were read.
+    erasures: u64,
     /// The page of the log that follows the place.
     ahead: ReadAhead<LogPage>,
     /// The newest head that was looked at, and word of newer ones.
@@ -97,15 +101,18 @@ impl Subscription {
         let head = feed.ring(order.view).watch();
         // Who goes on with a snapshot has a cursor.
         let begun = place.snapshot.is_some() && matches!(order.start, Start::Cursor(_));
+        let erasures = feed.erasures();
         Self {
             feed,
             view: order.view,
             filter: order.filter,
             digest: order.digest,
             identity,
-            place,
             passed_at: None,
             ready: VecDeque::new(),
+            sent: place.clone(),
+            erasures,
+            place,
             ahead: ReadAhead::new(),
             head,
             begun,
@@ -128,12 +135,14 @@ impl Subscription {
                 return Ok(None);
             }
             self.check_history()?;
+            self.check_erasures();
             if !self.begun {
                 self.begun = true;
                 return Ok(Some(self.beginning()));
             }
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = self.feed.next_checkpoint();
+                self.sent.pass(&message.content);
                 return Ok(Some(self.item(message)));
             }
             if self.stop.is_cancelled() {
@@ -169,6 +178,22 @@ impl Subscription {
         Ok(())
     }
 
+    /// Reads again what is ready and was not sent, if something was erased since: it may be in there (W11).
+    fn check_erasures(&mut self) {
+        let erasures = self.feed.erasures();
+        if erasures == self.erasures {
+            return;
+        }
+        self.erasures = erasures;
+        self.ahead.forget();
+        if !self.ready.is_empty() {
+            self.ready.clear();
+            self.place = self.sent.clone();
+            // It may lie inside of a batch, where no checkpoint belongs (F3).
+            self.told_at = Some(self.place.sequence);
+        }
+    }
+
     /// Takes what follows; false at the head.
     async fn advance(&mut self) -> Result<bool, Error> {
         let after = self.place.sequence;
@@ -186,6 +211,7 @@ impl Subscription {
         let Some(newest) = batches.last() else {
             return Ok(false);
         };
+        self.sent = self.place.clone();
         self.place.sequence = newest.last;
         self.passed_at = Some(newest.accepted_at);
         self.fill(after, &batches);
@@ -246,6 +272,7 @@ impl Subscription {
         let extract = Extract::shown(self.filter.clone(), self.view, at);
         let page = self.feed.snapshot_page(&extract, &place.after).await?;
         self.check_read((page.epoch, page.earliest)).await?;
+        self.sent = self.place.clone();
         self.ready.extend(records(&page.entries, self.view));
         match page.after {
             Some(after) => {

@@ -111,10 +111,10 @@ pub(super) fn push(feed: &Feed, entries: &[LogEntry]) {
     let erases = entries
         .iter()
         .any(|entry| entry.change_type == ChangeType::Purged);
+    if erases {
+        feed.forget();
+    }
     for view in [View::Published, View::Desk] {
-        if erases {
-            feed.ring(view).forget();
-        }
         feed.ring(view).push(Batch::cut(entries, view));
     }
 }

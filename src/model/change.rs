@@ -11,6 +11,7 @@ use super::{
     edtf::Bounds,
     name::Name,
     violation::Warning,
+    world::NoteCopy,
 };
 use crate::proto::v1::{Kind, RecordMeta, State, change::Type as ChangeType, record::Kind as Body};
 
@@ -138,6 +139,8 @@ pub struct Decision {
     pub seen: Seen,
     /// What looks wrong although it is stored.
     pub warnings: Vec<Warning>,
+    /// Revisions of other records that lose their note, for it was also that of a record that is erased (W11).
+    pub blanked: Vec<NoteCopy>,
 }
 
 /// What a decision rests on (its read set).

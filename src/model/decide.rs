@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, Decision, Outcome, Seen},
+    erasure,
     name::Name,
     next::MAX_META_BYTES,
     pins,
@@ -67,6 +68,7 @@ pub fn decide(
     pins.apply(&mut plan, world);
     warnings::add(&mut plan, world);
     plan.warnings.truncate(MAX_WARNINGS);
+    let blanked = erasure::blanked(&plan, world, &mut seen);
     let names = request.writes.iter().flat_map(Write::names);
     let looked_at = names.map(|name| (name.clone(), world.revision(name)));
     seen.revisions.extend(looked_at);
@@ -84,6 +86,7 @@ pub fn decide(
         outcomes: plan.outcomes,
         seen,
         warnings: plan.warnings,
+        blanked,
     })
 }
 
@@ -211,6 +214,7 @@ impl<'a> Plan<'a> {
             outcomes: self.outcomes,
             seen,
             warnings: self.warnings,
+            blanked: Vec::new(),
         })
     }
 

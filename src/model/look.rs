@@ -84,7 +84,13 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             }
             look.revisions.insert(wanted);
         }
-        Action::Retract { .. } | Action::Purge { .. } => dependents(&write.name, world, look),
+        Action::Retract { .. } => dependents(&write.name, world, look),
+        Action::Purge { .. } => {
+            dependents(&write.name, world, look);
+            look.copies.insert(write.name.clone());
+            let copies = world.copies.get(&write.name).into_iter().flatten();
+            look.standings.extend(copies.map(|copy| copy.name.clone()));
+        }
         Action::Unmerge => {
             if let Some((body, drawing)) = stored {
                 content(body, drawing, world, look);
@@ -97,6 +103,13 @@ fn add(write: &Write, world: &World, look: &mut Look) {
         Action::Merge { into, .. } => both(world, [&write.name, into], look),
         Action::Load { body, meta } => {
             if meta.state() == State::Published {
+                if write.name.kind() == Kind::Article {
+                    look.citing.insert(write.name.clone());
+                    for name in world.citing.get(&write.name).into_iter().flatten() {
+                        look.heads.insert(name.clone());
+                        both(world, [&write.name, name], look);
+                    }
+                }
                 pins(body, world, look);
                 let cited = body.evidence().unwrap_or_default().iter();
                 look.heads

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod drawing;
 pub mod edtf;
 pub mod encoded;
+mod erasure;
 pub mod filter;
 pub mod load;
 pub mod look;

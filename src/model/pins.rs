@@ -73,7 +73,7 @@ pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut See
             };
             seen.revisions
                 .push((article.clone(), world.revision(&article)));
-            match finder.find(change, entry, &article) {
+            match finder.find(change.state, entry, &article) {
                 Found::Readable | Found::NotThere => {}
                 Found::At(to) => pins.moved.push(Moved {
                     place,
@@ -82,18 +82,28 @@ pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut See
                     from: entry.article_revision,
                     to,
                 }),
-                Found::Nowhere(why) => pins.unreadable.push(Unresolved {
-                    source: change.name.clone(),
-                    reference: Reference {
-                        target: article,
-                        field: format!("evidence[{index}].article_revision"),
-                    },
-                    why: Some(format!("evidence[{index}] {why}")),
-                }),
+                Found::Nowhere(why) => {
+                    let pin = unresolved(&change.name, index, article, &why);
+                    pins.unreadable.push(pin);
+                }
             }
         }
     }
+    if is_load {
+        finder.find_before(&mut pins.unreadable, seen);
+    }
     pins
+}
+
+fn unresolved(source: &Name, index: usize, article: Name, why: &str) -> Unresolved {
+    Unresolved {
+        source: source.clone(),
+        reference: Reference {
+            target: article,
+            field: format!("evidence[{index}].article_revision"),
+        },
+        why: Some(format!("evidence[{index}] {why}")),
+    }
 }
 
 struct Finder<'a> {
@@ -103,7 +113,27 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn find(&self, change: &Change, entry: &Evidence, article: &Name) -> Found {
+    /// Looks up the pins of records that were loaded before the articles that they cite.
+    fn find_before(&self, unreadable: &mut Vec<Unresolved>, seen: &mut Seen) {
+        let loaded = self.plan.changes().map(|(_, change)| change);
+        for article in loaded.filter(|change| change.state == State::Published) {
+            let citing = self.world.citing.get(&article.name).into_iter().flatten();
+            for (name, head) in citing.filter_map(|name| Some((name, self.world.head(name)?))) {
+                seen.revisions
+                    .push((name.clone(), self.world.revision(name)));
+                let entries = head.body.evidence().unwrap_or_default().iter().enumerate();
+                for (index, entry) in entries.filter(|(_, it)| it.article == article.name.as_str())
+                {
+                    let found = self.find(State::Published, entry, &article.name);
+                    if let Found::Nowhere(why) = found {
+                        unreadable.push(unresolved(name, index, article.name.clone(), &why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn find(&self, state: State, entry: &Evidence, article: &Name) -> Found {
         let pin = (article.clone(), entry.article_revision);
         let written = self.plan.change_of(article);
         let is_written = written.is_some_and(|written| {
@@ -115,14 +145,14 @@ impl Finder<'_> {
         if let Some(to) = self.elsewhere(entry, article) {
             return Found::At(to);
         }
-        if change.state == State::Embargoed
+        if state == State::Embargoed
             && self
                 .hidden(article)
                 .is_some_and(|body| stands(entry, body).is_ok())
         {
             return Found::Readable;
         }
-        self.nowhere(change, entry, article)
+        self.nowhere(state, entry, article)
     }
 
     /// Revisions of the article that readers can read, with those of the batch; ascending.
@@ -159,11 +189,11 @@ impl Finder<'_> {
         (state == State::Embargoed).then_some(body)
     }
 
-    fn nowhere(&self, change: &Change, entry: &Evidence, article: &Name) -> Found {
+    fn nowhere(&self, state: State, entry: &Evidence, article: &Name) -> Found {
         let (newest, body) = match self.candidates(article).last() {
             Some((revision, body)) => (format!("revision {revision}"), body),
             None => match self.hidden(article) {
-                Some(body) if change.state == State::Embargoed => {
+                Some(body) if state == State::Embargoed => {
                     ("the revision that comes out with it".to_owned(), body)
                 }
                 _ => return Found::NotThere,

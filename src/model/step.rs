@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     change::{Change, Outcome, is_visible, timestamp},
     drawing::{Drawing, draw},
+    erasure::ERASED,
     mask,
     name::Name,
     next::{Next, revision_of_etag},
@@ -390,7 +391,7 @@ impl Step<'_> {
         };
         let mut meta = head.meta.clone();
         for correction in &mut meta.corrections {
-            correction.note = "erased".to_owned();
+            ERASED.clone_into(&mut correction.note);
         }
         if is_visible(head.standing.state) {
             meta.corrections.push(

@@ -99,6 +99,8 @@ pub struct Look {
     pub originals: BTreeSet<String>,
     /// Articles whose citing records matter.
     pub citing: BTreeSet<Name>,
+    /// Records that are to be erased, whose notes other records have too.
+    pub copies: BTreeSet<Name>,
 }
 
 impl Look {
@@ -122,6 +124,7 @@ impl Look {
         self.keys.retain(|key| !seen.keys.contains(key));
         self.originals.retain(|hash| !seen.originals.contains(hash));
         self.citing.retain(|name| !seen.citing.contains(name));
+        self.copies.retain(|name| !seen.copies.contains(name));
         self
     }
 
@@ -134,6 +137,7 @@ impl Look {
         self.keys.extend(other.keys);
         self.originals.extend(other.originals);
         self.citing.extend(other.citing);
+        self.copies.extend(other.copies);
     }
 }
 
@@ -159,6 +163,19 @@ pub struct World {
     pub originals: HashMap<String, Name>,
     /// Published records that cite an article as evidence.
     pub citing: HashMap<Name, Vec<Name>>,
+    /// Revisions of other records that were given a note of this one.
+    pub copies: HashMap<Name, Vec<NoteCopy>>,
+}
+
+/// A revision that was given the note of another record: the other side of a merge, or what was withdrawn with its source.
+#[derive(Debug, Clone)]
+pub struct NoteCopy {
+    /// Whose revision it is.
+    pub name: Name,
+    /// Its number.
+    pub revision: i64,
+    /// Without sequence.
+    pub meta: RecordMeta,
 }
 
 impl World {

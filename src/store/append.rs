@@ -39,6 +39,7 @@ impl Group {
             links,
             answers,
             added,
+            blanked,
         } = self;
         let rows = sqlx::query!(
             r#"WITH done AS MATERIALIZED (
@@ -64,6 +65,12 @@ impl Group {
                    JOIN changed USING (request)
                    JOIN unnest($1::int[], $2::text[], $3::uuid[], $49::text[], $50::text[], $51::text[])
                        AS asked (request, author, id, credential, peer, method) USING (request)
+               ), blanked AS (
+                   UPDATE changes SET note = '', meta = copy.meta
+                   FROM done
+                   JOIN unnest($52::int[], $53::text[], $54::bigint[], $55::bytea[])
+                       AS copy (request, name, revision, meta) USING (request)
+                   WHERE changes.name = copy.name AND changes.revision = copy.revision
                )
                SELECT request AS "request!", desk_sequence AS "desk_sequence!", wire_sequence AS "wire_sequence!"
                FROM done"#,
@@ -118,6 +125,10 @@ impl Group {
             &requests.credential,
             &requests.peer,
             &requests.method,
+            &blanked.request,
+            &blanked.name,
+            &blanked.revision,
+            &blanked.meta,
         )
         .fetch_all(connection)
         .await?;

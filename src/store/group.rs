@@ -1,6 +1,7 @@
 //! Decided requests in columns: one entry per request, per record that a request rests on, per write, per link
 //! and per answer, as `append` takes them.
 
+use prost::Message;
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::{postgres::types::PgRange, types::Json};
 use time::{Date, OffsetDateTime};
@@ -18,6 +19,7 @@ use crate::{
         digest::{Tallies, counts_at_desk, counts_on_wire},
         name::kind_word,
         request::Request,
+        world::NoteCopy,
     },
     proto::v1::{State, record::Kind as Body},
 };
@@ -186,6 +188,24 @@ impl Added {
     }
 }
 
+/// Revisions of other records that lose their note.
+#[derive(Default)]
+pub(super) struct Blanked {
+    pub request: Vec<i32>,
+    pub name: Vec<String>,
+    pub revision: Vec<i64>,
+    pub meta: Vec<Vec<u8>>,
+}
+
+impl Blanked {
+    fn push(&mut self, request: i32, copy: &NoteCopy) {
+        self.request.push(request);
+        self.name.push(copy.name.to_string());
+        self.revision.push(copy.revision);
+        self.meta.push(copy.meta.encode_to_vec());
+    }
+}
+
 /// Everything that one call takes, in columns.
 #[derive(Default)]
 pub(super) struct Group {
@@ -197,6 +217,7 @@ pub(super) struct Group {
     pub links: Links,
     pub answers: Looked,
     pub added: Added,
+    pub blanked: Blanked,
 }
 
 impl Group {
@@ -243,6 +264,9 @@ impl Group {
                     self.answers.push(number, name.as_str(), *revision);
                 }
             }
+        }
+        for copy in &decision.blanked {
+            self.blanked.push(number, copy);
         }
         self.added.push(number, false, &desk);
         self.added.push(number, true, &wire);

@@ -15,7 +15,7 @@ use crate::{
         look,
         name::Name,
         request::Request,
-        world::{Head, Look, Standing, World},
+        world::{Head, Look, NoteCopy, Standing, World},
     },
     proto::v1::{RecordMeta, State, record::Kind as Body},
 };
@@ -85,7 +85,53 @@ async fn fill(connection: &mut Lease, world: &mut World, wanted: &Look) -> Resul
             world.citing.entry(article).or_default().push(source);
         }
     }
+    if !wanted.copies.is_empty() {
+        let names: Vec<_> = wanted.copies.iter().map(ToString::to_string).collect();
+        for (of, copy) in copies(connection, &names).await? {
+            world.copies.entry(of).or_default().push(copy);
+        }
+    }
     Ok(())
+}
+
+/// Revisions of other records that were given a note of these: the other side of a merge, and what was withdrawn with an
+/// article. They were written in the same batch. Of what was erased before, the note is not known any more; what was
+/// written with it is.
+async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, NoteCopy)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT own.name AS "of!", copy.name, copy.revision, copy.meta
+           FROM unnest($1::text[]) AS erased (name)
+           JOIN changes AS own ON own.name = erased.name AND (own.note <> '' OR own.meta = '')
+           JOIN changes AS copy
+               ON copy.desk_sequence BETWEEN own.desk_batch - 10000 AND own.desk_batch
+               AND copy.desk_batch = own.desk_batch
+               AND copy.name <> own.name
+               AND copy.meta <> ''
+               AND copy.note <> ''
+               AND (copy.note = own.note OR own.meta = '')
+           WHERE (own.type = 'merged' AND copy.name = own.merged_into)
+               OR (copy.type = 'merged' AND copy.merged_into = own.name)
+               OR (own.type = 'unmerged' AND copy.type = 'corrected' AND copy.changed_fields @> '{meta.merged_from}')
+               OR (own.type = 'corrected' AND copy.type = 'unmerged'
+                   AND (own.changed_fields @> '{meta.merged_from}' OR own.meta = ''))
+               OR (own.type IN ('retracted', 'purged') AND copy.type = 'retracted' AND EXISTS (
+                   SELECT FROM links
+                   WHERE links.source = copy.name AND links.target = own.name AND links.field = 'evidence.article'))"#,
+        names,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| {
+        let meta = RecordMeta::decode(row.meta.as_slice())
+            .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?;
+        let copy = NoteCopy {
+            name: name(&row.name)?,
+            revision: row.revision,
+            meta,
+        };
+        Ok((name(&row.of)?, copy))
+    });
+    rows.collect()
 }
 
 async fn heads(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, Head)>, Error> {

@@ -9,7 +9,11 @@ use super::Args;
 use crate::{
     cli::{FAILED, counting::Counting, feed, output::say},
     client::{Client, Failure},
-    export::{Destination, Manifest, manifest::DigestText, read::Records},
+    export::{
+        Destination, Manifest,
+        manifest::{DigestText, FileEntry},
+        read::Records,
+    },
     proto::v1::{LoadRecordsRequest, Record, View},
 };
 
@@ -80,9 +84,17 @@ struct Loading {
 }
 
 impl Loading {
-    /// Loads everything; answers whether anything was new.
+    /// Loads everything; answers whether anything was new. Articles come first: what is published with a quote of one is
+    /// looked at when both are there.
     async fn all(&mut self, place: &Destination, manifest: &Manifest) -> Result<bool> {
-        let mut records = Records::open(place, manifest).await?;
+        let is_article = |file: &FileEntry| file.holds == "articles";
+        let articles = Records::open_files(place, manifest, is_article).await?;
+        let has_written = self.each(articles).await?;
+        let others = Records::open_files(place, manifest, |file| !is_article(file)).await?;
+        Ok(self.each(others).await? || has_written)
+    }
+
+    async fn each(&mut self, mut records: Records) -> Result<bool> {
         let mut has_written = false;
         while let Some(record) = records.next().await? {
             let bytes = record.encoded_len();

@@ -468,6 +468,14 @@ async fn f10_what_is_loaded_as_published_quotes_what_readers_could_read() {
     assert_eq!((answer.loaded, answer.warnings.len()), (2, 0));
     let seen = look(&third.client, "actors/quoting", View::Published).await;
     assert_eq!(pins(&seen.unwrap()), [3], "as it was");
+    // Loaded before its article, it stands in the article's way.
+    let late = site().await;
+    let mut admin = late.client.clone().admin;
+    admin.load_records(load_of(&[leaking(1)])).await.unwrap();
+    let answer = admin.load_records(load_of(std::slice::from_ref(&public)));
+    let answer = Refused::from(answer.await.unwrap_err());
+    answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
+    assert_eq!(answer.fields(), ["actors/quoting"]);
     // What is loaded as a draft is looked at when it is published.
     let fourth = site().await;
     let mut draft = leaking(1);

@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// What must not be found anywhere afterwards.
-const CANARY: &str = "zanzibarquince";
+pub const CANARY: &str = "zanzibarquince";
 
 fn hexadecimal(text: &str) -> String {
     hex::encode(text.as_bytes())
 }
 
 /// Where a database still has the canary: as text, or in bytes.
-async fn traces(site: &Site) -> Vec<String> {
+pub async fn traces(site: &Site) -> Vec<String> {
     let dump = dump(&site.url).await;
     let found = dump.into_iter().filter(|(_, rows)| {
         rows.to_lowercase().contains(CANARY) || rows.contains(&hexadecimal(CANARY))
@@ -31,7 +31,7 @@ async fn traces(site: &Site) -> Vec<String> {
     found.map(|(table, _)| table).collect()
 }
 
-fn says_canary(message: &impl Message) -> bool {
+pub fn says_canary(message: &impl Message) -> bool {
     let bytes = message.encode_to_vec();
     String::from_utf8_lossy(&bytes)
         .to_lowercase()

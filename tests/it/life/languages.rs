@@ -1,0 +1,242 @@
+//! One spelling for each language, in what is stored and in what is looked for; also for what was stored before. And the
+//! days of seasons, which depend on the hemisphere.
+
+use dateline::proto::v1::{
+    Article, FuzzyDate, ListRecordsRequest, Period, Record, RecordFilter, Role, View, WatchRequest,
+    record::Kind as Body, record_filter::TimeRange,
+};
+use prost::Message;
+use sqlx::{Connection, PgConnection};
+use tonic::Code;
+
+use super::hands::*;
+use crate::{
+    access::callers,
+    gold::{changes, from_beginning},
+    rig::{Site, config, database, name, site_on},
+};
+
+fn as_article(record: &mut Record) -> &mut Article {
+    match &mut record.kind {
+        Some(Body::Article(article)) => article,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn told(id: &str, language: &str) -> Record {
+    let mut record = article(id);
+    as_article(&mut record).language_code = language.into();
+    record
+}
+
+fn filter(language: &str) -> RecordFilter {
+    RecordFilter {
+        language_codes: vec![language.into()],
+        ..RecordFilter::default()
+    }
+}
+
+async fn listed(client: &dateline::client::Client, filter: RecordFilter) -> Vec<String> {
+    let request = ListRecordsRequest {
+        filter: Some(filter),
+        ..ListRecordsRequest::default()
+    };
+    let page = client.clone().records.list_records(request).await.unwrap();
+    let records = page.into_inner().records;
+    records
+        .iter()
+        .map(|record| name(record).to_owned())
+        .collect()
+}
+
+/// What a stream from the beginning brings under a filter, as far as it brings so many changes.
+async fn streamed(site: &Site, filter: RecordFilter, count: usize) -> Vec<String> {
+    let request = WatchRequest {
+        filter: Some(filter),
+        ..from_beginning(View::Published)
+    };
+    let seen = changes(site, request, count).await;
+    seen.into_iter().map(|change| change.name).collect()
+}
+
+#[tokio::test]
+async fn d10_two_spellings_of_a_language_are_one_in_records_filters_and_streams() {
+    let site = base().await;
+    let client = &site.client;
+    let sent = [
+        told("a-iw", "iw"),
+        told("b-he", "he"),
+        told("c-in", "in"),
+        told("d-sh", "sh"),
+        told("e-cmn", "zh-cmn"),
+        told("f-eng", "eng-GB"),
+    ];
+    let drafts = make(client, &sent).await;
+    let stored = drafts
+        .iter()
+        .cloned()
+        .map(|mut it| as_article(&mut it).language_code.clone());
+    assert_eq!(
+        stored.collect::<Vec<_>>(),
+        ["he", "he", "id", "sr-Latn", "cmn", "en-GB"]
+    );
+    show(client, &drafts).await;
+    for (asked, found) in [
+        (["iw", "he"], &["articles/a-iw", "articles/b-he"][..]),
+        (["in", "ID"], &["articles/c-in"]),
+        (["sh", "sr-Latn"], &["articles/d-sh"]),
+        (["zh-cmn", "cmn"], &["articles/e-cmn"]),
+        (["en-GB", "en-UK"], &["articles/f-eng"]),
+    ] {
+        for language in asked {
+            assert_eq!(listed(client, filter(language)).await, found, "{language}");
+            assert_eq!(streamed(&site, filter(language), found.len()).await, found);
+        }
+    }
+    let answer = refused(client, vec![create(&told("locale", "en_US"))]).await;
+    answer.is(Code::InvalidArgument, "INVALID_RECORD");
+    assert!(
+        answer.violations[0].1.ends_with("write en-US"),
+        "{answer:?}"
+    );
+    let request = ListRecordsRequest {
+        filter: Some(filter("iw_IL")),
+        ..ListRecordsRequest::default()
+    };
+    let answer = client
+        .clone()
+        .records
+        .list_records(request)
+        .await
+        .unwrap_err();
+    let answer = Refused::from(answer);
+    answer.is(Code::InvalidArgument, "INVALID_FILTER");
+    assert!(
+        answer.violations[0].1.ends_with("write he-IL"),
+        "{answer:?}"
+    );
+    // The names of actors too.
+    let mut named = actor("named");
+    as_actor(&mut named).names[0].language_code = "iw".into();
+    let draft = make(client, &[named]).await.swap_remove(0);
+    assert_eq!(as_actor(&mut draft.clone()).names[0].language_code, "he");
+}
+
+#[tokio::test]
+async fn d10_a_token_for_a_language_sees_it_however_it_is_spelled() {
+    let two = callers::two().await;
+    let client = &two.open.client;
+    let drafts = make(client, &[told("he", "he"), told("en", "en")]).await;
+    show(client, &drafts).await;
+    for scope in ["lang:iw", "lang:he"] {
+        let narrow = callers::caller(&two, &[Role::Reader], &[scope]).await;
+        assert_eq!(
+            listed(&narrow, RecordFilter::default()).await,
+            ["articles/he"]
+        );
+    }
+}
+
+/// What a database looks like that an older server has written to: the old spelling in content and facets.
+async fn as_of_old(url: &str, record: &Record) {
+    let mut old = record.clone();
+    old.kind.as_mut().and_then(Body::take_meta);
+    let article = as_article(&mut old);
+    article.language_code = "iw".into();
+    let statements = format!(
+        "UPDATE changes SET content = '\\x{content}',
+             facets = array_replace(facets, 'lang:he', 'lang:iw'),
+             facets_before = array_replace(facets_before, 'lang:he', 'lang:iw')
+         WHERE name = '{name}';
+         UPDATE records SET facets = array_replace(facets, 'lang:he', 'lang:iw') WHERE name = '{name}';
+         UPDATE feed SET language_spelling = 0,
+             desk_tally = counted_tally('{{draft,in_review,embargoed,published}}'),
+             wire_tally = counted_tally('{{published}}');",
+        content = hex::encode(article.encode_to_vec()),
+        name = name(record),
+    );
+    behind(url, &statements).await;
+}
+
+async fn tallies(url: &str) -> (Vec<i64>, Vec<i64>) {
+    let mut sql = PgConnection::connect(url).await.unwrap();
+    let row = sqlx::query_as("SELECT desk_tally, wire_tally FROM feed");
+    row.fetch_one(&mut sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn d10_what_was_stored_in_an_old_spelling_is_found_and_stays_as_it_is() {
+    let url = database().await;
+    let first = site_on(config(&url)).await;
+    lay_base(&first.client).await;
+    let public = shown(&first.client, &told("old", "he")).await;
+    first.stop().await;
+    as_of_old(&url, &public).await;
+    let before = tallies(&url).await;
+    let second = site_on(config(&url)).await;
+    let client = &second.client;
+    for language in ["iw", "he"] {
+        assert_eq!(listed(client, filter(language)).await, ["articles/old"]);
+        let seen = streamed(&second, filter(language), 1).await;
+        assert_eq!(seen, ["articles/old"]);
+    }
+    assert_eq!(listed(client, filter("en")).await, [SOURCE]);
+    let mut kept = look(client, "articles/old", View::Published).await.unwrap();
+    assert_eq!(
+        as_article(&mut kept).language_code,
+        "iw",
+        "as it was written"
+    );
+    assert_eq!(tallies(&url).await, before, "and so it is in digests");
+    // Its next revision is written as all are now.
+    as_article(&mut kept).headline = "Quoted words, and more".into();
+    let corrected = one(client, correct(&kept, &["headline"], "more")).await;
+    assert_eq!(as_article(&mut corrected.clone()).language_code, "he");
+}
+
+#[tokio::test]
+async fn d10_a_summer_in_sydney_is_found_in_january() {
+    let site = base().await;
+    let client = &site.client;
+    for (id, edtf) in [
+        ("either", "2021-22"),
+        ("southern", "2021-30"),
+        ("northern", "2021-26"),
+    ] {
+        let mut record = event(id);
+        as_event(&mut record).time = Some(Period {
+            start: Some(FuzzyDate {
+                edtf: edtf.into(),
+                ..FuzzyDate::default()
+            }),
+            ..Period::default()
+        });
+        shown(client, &record).await;
+    }
+    let within = |earliest: &str, latest: &str| RecordFilter {
+        time: Some(TimeRange {
+            earliest: earliest.into(),
+            latest: latest.into(),
+        }),
+        ..RecordFilter::default()
+    };
+    for (earliest, latest, found) in [
+        (
+            "2022-01-01",
+            "2022-01-31",
+            &["events/either", "events/southern"][..],
+        ),
+        (
+            "2021-07-01",
+            "2021-07-31",
+            &["events/either", "events/northern"],
+        ),
+        ("2022-06-01", "2022-06-30", &[]),
+    ] {
+        assert_eq!(
+            listed(client, within(earliest, latest)).await,
+            found,
+            "{earliest}"
+        );
+    }
+}

@@ -1,0 +1,291 @@
+//! W11: what is erased is gone from other records too, where the service wrote a note to several at once, and from what
+//! streams and exports have read and not sent.
+
+use std::{sync::Arc, time::Duration};
+
+use dateline::{
+    feed::{ExportItem, ExportOrder, Feed, Item, Order, Start},
+    model::filter::Filter,
+    proto::v1::{Kind, Record, View},
+    store::{Extract, Settings, Store, View as Sight},
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{hands::*, purge::*};
+use crate::{
+    gold::{changes, from_beginning},
+    rig::{Site, meta, name},
+};
+
+const MERGING: [Kind; 3] = [Kind::Actor, Kind::Relation, Kind::Event];
+
+fn noted(write: dateline::proto::v1::Write, note: &str) -> dateline::proto::v1::Write {
+    use dateline::proto::v1::write::Action;
+    let mut write = write;
+    match write.action.as_mut().unwrap() {
+        Action::Merge(merge) => note.clone_into(&mut merge.note),
+        Action::Unmerge(unmerge) => note.clone_into(&mut unmerge.note),
+        other => panic!("{other:?}"),
+    }
+    write
+}
+
+/// Neither a table nor a stream nor a list of revisions has the canary, and the digests are those of what is shown.
+async fn nothing_tells(site: &Site, names: &[&str]) {
+    assert_eq!(traces(site).await, Vec::<String>::new());
+    let (desk, wire) = heads(&site.url).await;
+    for (view, head) in [(View::Desk, desk), (View::Published, wire)] {
+        let seen = changes(site, from_beginning(view), usize::try_from(head).unwrap()).await;
+        assert!(!seen.iter().any(says_canary), "{view:?}");
+        for name in names {
+            let mut records = site.client.clone().records;
+            let listed = records.list_revisions(dateline::proto::v1::ListRevisionsRequest {
+                name: (*name).to_owned(),
+                view: view.into(),
+                ..Default::default()
+            });
+            assert!(!says_canary(&listed.await.unwrap().into_inner()));
+            if let Some(record) = look(&site.client, name, view).await {
+                assert!(!says_canary(&record), "{record:?}");
+            }
+        }
+    }
+}
+
+/// A record that was merged into another one and taken out again, and then merged once more; all with the canary.
+async fn merged(site: &Site, kind: Kind) -> (Record, Record) {
+    let client = &site.client;
+    let loser = shown(client, &of_kind(kind, "loser")).await;
+    let winner = shown(client, &of_kind(kind, "winner")).await;
+    let into = noted(merge(&loser, &winner), &format!("{CANARY} is the same"));
+    let gone = one(client, into).await;
+    let out = noted(unmerge(&gone), &format!("{CANARY} is another one"));
+    let loser = one(client, out).await;
+    let winner = on_desk(client, name(&winner)).await;
+    let into = noted(merge(&loser, &winner), &format!("{CANARY} it is"));
+    let loser = one(client, into).await;
+    (loser, on_desk(client, name(&winner)).await)
+}
+
+#[tokio::test]
+async fn w11_the_note_of_a_merge_goes_from_both_records_whichever_is_erased() {
+    for kind in MERGING {
+        for erases_winner in [false, true] {
+            let site = base().await;
+            let (loser, winner) = merged(&site, kind).await;
+            let all = [name(&loser), name(&winner)];
+            let gone = if erases_winner { &winner } else { &loser };
+            let answer = done(&site.client, vec![purge(gone, false)]).await;
+            assert_eq!(
+                answer.records.len(),
+                1,
+                "no revision is made of the other one"
+            );
+            nothing_tells(&site, &all).await;
+            let kept = on_desk(&site.client, all[usize::from(!erases_winner)]).await;
+            let before = if erases_winner { &loser } else { &winner };
+            assert_eq!(meta(&kept).revision, meta(before).revision);
+            site.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn w11_the_note_of_a_retraction_goes_from_what_was_withdrawn_with_it() {
+    let site = base().await;
+    let client = &site.client;
+    let source = shown(client, &article("other")).await;
+    let mut facts = Vec::new();
+    for kind in MERGING {
+        let fact = citing(&of_kind(kind, "fact"), vec![quoting("articles/other")]);
+        facts.push(shown(client, &fact).await);
+    }
+    let note = format!("{CANARY} asked for it");
+    let gone = done(client, vec![retract(&source, &note, true)]).await;
+    assert_eq!(gone.records.len(), 4);
+    assert!(meta(&gone.records[1]).corrections[0].note.contains(CANARY));
+    done(client, vec![purge(&gone.records[0], false)]).await;
+    let names: Vec<_> = gone.records.iter().map(name).collect();
+    nothing_tells(&site, &names).await;
+    for fact in &facts {
+        let left = look(client, name(fact), View::Published).await.unwrap();
+        assert_eq!(
+            meta(&left).corrections[0].note,
+            "erased",
+            "that it was withdrawn stays"
+        );
+        assert_eq!(meta(&left).uid, meta(fact).uid);
+    }
+    // One of those is erased too, and both at once.
+    let left = on_desk(client, name(&facts[0])).await;
+    one(client, purge(&left, false)).await;
+    nothing_tells(&site, &names).await;
+}
+
+#[tokio::test]
+async fn w11_what_was_erased_before_copies_were_known_goes_when_it_is_erased_again() {
+    let site = base().await;
+    let client = &site.client;
+    let (loser, winner) = merged(&site, Kind::Actor).await;
+    let gone = one(client, purge(&loser, false)).await;
+    // As it was left.
+    let left = format!(
+        "UPDATE changes SET note = '{CANARY}' WHERE name = '{}' AND changed_fields @> '{{meta.merged_from}}'",
+        name(&winner)
+    );
+    behind(&site.url, &left).await;
+    assert_eq!(traces(&site).await, ["changes"]);
+    one(client, purge(&gone, false)).await;
+    nothing_tells(&site, &[name(&loser), name(&winner)]).await;
+}
+
+#[tokio::test]
+async fn w11_records_of_one_merge_can_be_erased_in_one_request() {
+    let site = base().await;
+    let (loser, winner) = merged(&site, Kind::Event).await;
+    let answer = done(
+        &site.client,
+        vec![purge(&loser, false), purge(&winner, false)],
+    )
+    .await;
+    assert_eq!(answer.records.len(), 2);
+    nothing_tells(&site, &[name(&loser), name(&winner)]).await;
+}
+
+/// A feed of its own on the site's database, with a tail.
+async fn feed(site: &Site) -> (Feed, Store, CancellationToken) {
+    let store = Store::connect(&site.url, &Settings::default())
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    let opened = Feed::open(
+        store.clone(),
+        Arc::new(Notify::new()),
+        Duration::from_secs(5),
+        stop.clone(),
+    );
+    let (feed, tail) = opened.await.unwrap();
+    tokio::spawn(tail);
+    (feed, store, stop)
+}
+
+/// Published records of so many bytes that a page holds some and a message few; the last one has the canary.
+async fn filled(site: &Site) -> Record {
+    let client = &site.client;
+    let mut last = None;
+    for n in 0..12 {
+        let mut record = article(&format!("long-{n:02}"));
+        match record.kind.as_mut().unwrap() {
+            dateline::proto::v1::record::Kind::Article(article) => {
+                let word = if n == 11 { CANARY } else { "a word" };
+                article.body = format!("{word} ")
+                    .repeat(40_000 / (word.len() + 1))
+                    .trim()
+                    .to_owned();
+            }
+            other => panic!("{other:?}"),
+        }
+        last = Some(shown(client, &record).await);
+    }
+    last.unwrap()
+}
+
+fn text(pieces: &[bytes::Bytes]) -> String {
+    pieces
+        .iter()
+        .map(|piece| String::from_utf8_lossy(piece))
+        .collect()
+}
+
+fn order(start: Start) -> Order {
+    Order {
+        view: Sight::Published,
+        filter: Filter::default(),
+        filter_bytes: Vec::new(),
+        start,
+        spared_before: None,
+        digest: false,
+    }
+}
+
+/// Erases a record, and waits until the feed's tail has heard of it.
+async fn purged(site: &Site, feed: &Feed, record: &Record) {
+    let live = feed.subscribe(order(Start::Now), CancellationToken::new());
+    let mut live = live.await.unwrap();
+    one(&site.client, purge(record, false)).await;
+    let heard =
+        async { while !matches!(live.next().await.unwrap().unwrap(), Item::Changes(..)) {} };
+    tokio::time::timeout(crate::rig::PATIENCE, heard)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn w11_what_a_stream_has_read_and_not_sent_is_read_again_after_an_erasure() {
+    for start in [Start::Beginning, Start::Snapshot] {
+        let site = base().await;
+        let last = filled(&site).await;
+        let (feed, _store, stop) = feed(&site).await;
+        let mut stream = feed
+            .subscribe(order(start.clone()), CancellationToken::new())
+            .await
+            .unwrap();
+        // One message that brings something, of a page that holds all.
+        let mut got = String::new();
+        while got.is_empty() {
+            match stream.next().await.unwrap().unwrap() {
+                Item::Changes(pieces, _) | Item::Records(pieces, ..) => got = text(&pieces),
+                Item::Checkpoint(_) => {}
+            }
+        }
+        assert!(!got.contains(CANARY), "it is the last one");
+        purged(&site, &feed, &last).await;
+        let (head, mut behind) = (feed.newest(Sight::Published).await.unwrap(), 0);
+        while behind < head {
+            match stream.next().await.unwrap().unwrap() {
+                Item::Changes(pieces, _) | Item::Records(pieces, ..) => got += &text(&pieces),
+                Item::Checkpoint(checkpoint) => behind = checkpoint.sequence,
+            }
+        }
+        assert!(!got.contains(CANARY), "{start:?}");
+        for n in 0..11 {
+            let name = format!("articles/long-{n:02}");
+            assert!(got.contains(&name), "{name} is not lost");
+        }
+        stop.cancel();
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn w11_what_an_export_has_read_and_not_sent_is_read_again_after_an_erasure() {
+    let site = base().await;
+    let last = filled(&site).await;
+    let (feed, _store, stop) = feed(&site).await;
+    let order = ExportOrder {
+        extract: Extract::shown(Filter::default(), Sight::Published, 0),
+        sequence: None,
+        asked: Vec::new(),
+        cursor: None,
+    };
+    let mut export = feed.export(order, CancellationToken::new()).await.unwrap();
+    let mut got = String::new();
+    while got.is_empty() {
+        match export.next().await.unwrap().unwrap() {
+            ExportItem::Part(pieces, _) => got = text(&pieces),
+            ExportItem::End => panic!("there is nothing"),
+        }
+    }
+    assert!(!got.contains(CANARY), "it is the last one");
+    purged(&site, &feed, &last).await;
+    while let ExportItem::Part(pieces, _) = export.next().await.unwrap().unwrap() {
+        got += &text(&pieces);
+    }
+    assert!(!got.contains(CANARY));
+    for n in 0..11 {
+        let name = format!("articles/long-{n:02}");
+        assert!(got.contains(&name), "{name} is not lost");
+    }
+    stop.cancel();
+}
