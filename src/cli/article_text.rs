@@ -31,7 +31,7 @@ use self::{
     bylines::{agency, byline, is_short, split_list, without_full_stop},
     date_line::{date_line, place_line},
     furniture::{is_furniture, is_furniture_as_a_whole},
-    layout::{Words, is_cut, join},
+    layout::{SOFT_RETURN, Words, is_cut, join, tidy_lines},
 };
 use super::html_text::has_markup;
 use crate::{
@@ -100,7 +100,7 @@ pub fn read(bytes: &[u8], language_code: Option<&str>) -> Result<Article, Error>
 ///
 /// No headline, no body, or a first line that is too long for a headline.
 pub fn read_text(text: &str, language_code: Option<&str>) -> Result<Article, Error> {
-    let text = tidy_layout(text);
+    let text = tidy_lines(text);
     let text = normalize(&text);
     let lines: Vec<&str> = text.lines().map(tidy_end).collect();
     let trimmed = without_furniture(&lines, is_furniture_as_a_whole);
@@ -130,7 +130,7 @@ pub fn read_text(text: &str, language_code: Option<&str>) -> Result<Article, Err
     {
         return Err(Error::NoBody { headline });
     }
-    let body = body(rest);
+    let body = body(rest).replace(SOFT_RETURN, "\n");
     let said = place_line(&body);
     let agencies = top.agencies.iter().copied().chain(said.agencies);
     Ok(Article {

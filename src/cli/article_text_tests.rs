@@ -408,3 +408,59 @@ proptest! {
         prop_assert_eq!(std::str::from_utf8(&bytes).is_err(), matches!(read(&bytes, None), Err(Error::NotUtf8 { .. })));
     }
 }
+
+#[test]
+fn a_soft_return_ends_a_line_and_no_paragraph() {
+    for mark in ['\u{b}', '\u{2028}'] {
+        let read = draft(&format!(
+            "Head{mark}line\n\nThe ministers{mark}met.\nThey spoke."
+        ));
+        assert_eq!(read.headline, "Head line");
+        assert_eq!(read.body, "The ministers\nmet.\n\nThey spoke.");
+    }
+    let paged = draft("Headline\n\nOne.\u{c}\nTwo.\n\u{c}Three.\u{c}\n");
+    assert_eq!(paged.body, "One.\n\nTwo.\n\nThree.");
+    let cut = draft("Headline\n\nKasach\u{ad}\nstan bleibt, wie vor Immo-\nbilien.");
+    assert_eq!(cut.body, "Kasachstan bleibt, wie vor Immobilien.");
+}
+
+#[test]
+fn lines_under_the_headline_say_who_wrote_it_for_whom_and_when() {
+    let read = draft(
+        "Bank names a chief\nBy Ilse Maria Brandt, AP\nMarch 3, 2021\n\nNEW YORK — The bank named a chief.",
+    );
+    assert_eq!(bylines(&read), ["Ilse Maria Brandt"]);
+    assert_eq!(sources(&read), ["AP"]);
+    assert_eq!(read.published.unwrap().edtf, "2021-03-03");
+    assert_eq!(read.body, "NEW YORK — The bank named a chief.");
+    let read =
+        draft("Titel\n\nVon Christian Hollmann, dpa\n\n3. März 2021\n\nBerlin (dpa) - Eins.");
+    assert_eq!(
+        (bylines(&read), sources(&read)),
+        (vec!["Christian Hollmann"], vec!["dpa"])
+    );
+    assert_eq!(read.published.unwrap().edtf, "2021-03-03");
+    let read = draft("Titre\nPar Jean Dupont avec AFP\n\nUn.");
+    assert_eq!(
+        (bylines(&read), sources(&read)),
+        (vec!["Jean Dupont"], vec!["AFP"])
+    );
+}
+
+#[test]
+fn pasted_markup_is_warned_of() {
+    assert_eq!(warnings("Headline\n\n<p>One.</p>").len(), 1);
+    for markdown in [
+        "# Headline\n\nOne.",
+        "Headline\n\nOne **bold** word.",
+        "H\n\nSee [this](https://x.org).",
+    ] {
+        assert!(warnings(markdown)[0].contains("Markdown"), "{markdown}");
+    }
+    for plain in [
+        "Headline\n\nA #1 hit, 5 * 3, [sic] (see below), R&D.",
+        "A\n\n- one\n- two",
+    ] {
+        assert!(warnings(plain).is_empty(), "{plain}");
+    }
+}

@@ -31,10 +31,18 @@ const FIRST_HALVES: &[&str] = &[
     "third", "three", "two", "vice", "well", "year",
 ];
 
+/// A line break inside of a paragraph: the soft return of word processors.
+pub(super) const SOFT_RETURN: char = '\u{b}';
+
 /// A text with page breaks dropped and other line ends as LF: a soft return (vertical tab, U+2028) is a line break,
 /// and so is NEL. Soft hyphens go, at the end of a line together with it: they mark where a word may be cut.
 #[must_use]
 pub fn tidy_layout(text: &str) -> String {
+    tidy_lines(text).replace(SOFT_RETURN, "\n")
+}
+
+/// The same, with soft returns as [`SOFT_RETURN`]: they end a line and no paragraph.
+pub(super) fn tidy_lines(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     let mut rest = text.trim_start_matches('\u{feff}').chars().peekable();
     while let Some(found) = rest.next() {
@@ -43,7 +51,8 @@ pub fn tidy_layout(text: &str) -> String {
                 rest.next_if_eq(&'\n');
                 tidy.push('\n');
             }
-            '\u{b}' | '\u{85}' | '\u{2028}' | '\u{2029}' => tidy.push('\n'),
+            SOFT_RETURN | '\u{2028}' => tidy.push(SOFT_RETURN),
+            '\u{85}' | '\u{2029}' => tidy.push('\n'),
             '\u{c}' => {
                 let ends_line = tidy.is_empty() || tidy.ends_with('\n');
                 let is_last = matches!(rest.peek(), None | Some('\n' | '\r' | '\u{c}'));
