@@ -189,7 +189,7 @@ async fn p5_jwt_end_by_every_way_for_streams_calls_and_connections() {
         (Keys::Discovered, End::KeyRemoved),
         (Keys::Discovered, End::KeyReplaced),
     ];
-    join_all(cases.map(|(from, end)| jwt_ends(from, end))).await;
+    join_all(cases.map(|(from, end)| Box::pin(jwt_ends(from, end)))).await;
 }
 
 #[tokio::test]
