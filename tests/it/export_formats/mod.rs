@@ -180,10 +180,10 @@ const DIGESTS: [(Format, &str); 7] = [
     (Format::Ndjson, "3db27290e76861e8"),
     (Format::Protobuf, "5369e06664e7bc95"),
     (Format::Parquet, "96985e511bc5e1c3"),
-    (Format::Ninjs, "63ced1ba796b1780"),
+    (Format::Ninjs, "6a45d3d50da06fda"),
     (Format::FollowTheMoney, "a1cb8af011689454"),
     (Format::SchemaOrg, "64a78df590ecf8e9"),
-    (Format::Csv, "2ac05b46904a46fd"),
+    (Format::Csv, "6bf7a30231ad31aa"),
 ];
 
 #[test]
