@@ -73,10 +73,9 @@ pub async fn run(store: Store, committer: Committer, embargoes: Embargoes) {
         let pause = match sweeper.sweep().await {
             Ok(true) => Duration::ZERO,
             Ok(false) => INTERVAL,
-            Err(error) => {
-                sweeper.away(&error);
-                AWAY_PAUSE
-            }
+            // The first time at once: a connection was lost, and the next one may do.
+            Err(error) if sweeper.away(&error) => INTERVAL,
+            Err(_) => AWAY_PAUSE,
         };
         tokio::time::sleep(pause).await;
     }
@@ -311,14 +310,16 @@ impl Sweeper {
         );
     }
 
-    /// Says once that the store cannot do it.
-    fn away(&mut self, error: &store::Error) {
-        if !std::mem::replace(&mut self.is_away, true) {
+    /// Says once that the store cannot do it; answers whether it was the first time.
+    fn away(&mut self, error: &store::Error) -> bool {
+        let is_first = !std::mem::replace(&mut self.is_away, true);
+        if is_first {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "embargoes wait for the database"
             );
         }
+        is_first
     }
 }
 

@@ -33,7 +33,7 @@ use super::Error;
 /// Longest that a test of an idle connection may take.
 const TEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest that a statement waits on a connection that is older than one which was found dead.
-const DOUBT_TIMEOUT: Duration = Duration::from_secs(3);
+const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The bounds of a pool's waits.
 #[derive(Debug, Clone, Copy)]

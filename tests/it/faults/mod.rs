@@ -2,6 +2,7 @@
 //! writers write and watchers come and go. Everything is recorded, and the validator decides. The seed is printed;
 //! `DATELINE_SEED` repeats what writers, watchers and faults intend, `DATELINE_FAULT_SECONDS` makes it longer.
 
+mod embargoes;
 mod probes;
 mod recorder;
 mod site;
@@ -49,9 +50,10 @@ enum Fault {
     CutConnections,
     CutListeners,
     ClockJump,
+    Silence,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::KillServer,
     Fault::StopServer,
     Fault::KillPostgres,
@@ -60,6 +62,7 @@ const FAULTS: [Fault; 8] = [
     Fault::CutConnections,
     Fault::CutListeners,
     Fault::ClockJump,
+    Fault::Silence,
 ];
 
 /// A campaign that is under way.
@@ -161,6 +164,7 @@ impl Campaign {
             Fault::FreezePostgres => self.site.freeze_postgres(freeze / 4).await,
             Fault::CutConnections => self.cut(false).await,
             Fault::CutListeners => self.cut(true).await,
+            Fault::Silence => self.site.silence(),
             Fault::ClockJump => {
                 let offset = [-3600, 3600][random.random_range(0..2)];
                 if !self.site.servers[1].set_clock(offset) {

@@ -21,6 +21,7 @@ pub use crate::process::PATIENCE;
 use crate::{
     process::{Process, pid},
     rig::{PROGRAM, scratch},
+    silences::Ice,
 };
 
 /// Name of the campaign's database.
@@ -35,6 +36,7 @@ fn program() -> PathBuf {
 pub struct Site {
     pub cluster: Cluster,
     pub servers: [Server; 2],
+    ice: Ice,
     _keep: tempfile::TempDir,
 }
 
@@ -55,13 +57,15 @@ impl Site {
         options.purpose = "the fault campaign".to_owned();
         let cluster = Cluster::start(options).await.unwrap();
         cluster.ensure_database(DATABASE).await.unwrap();
-        let url = cluster.url(DATABASE);
+        let ice = Ice::before(&cluster.url(DATABASE)).await;
+        let url = ice.url.clone();
         let first = Server::start(&url, "127.0.0.1:0", None).await;
         let clock = shim(&directory).await;
         let second = Server::start(&url, "127.0.0.1:0", clock).await;
         Self {
             cluster,
             servers: [first, second],
+            ice,
             _keep: keep,
         }
     }
@@ -128,6 +132,11 @@ impl Site {
         cut.len()
     }
 
+    /// Freezes the connections of servers for good, with no word to either end; new ones get through.
+    pub fn silence(&self) {
+        self.ice.freeze();
+    }
+
     pub async fn stop(self) {
         let [first, second] = self.servers;
         for mut server in [first, second] {
@@ -159,7 +168,16 @@ impl Server {
         Client::connect(&self.process.address).await.unwrap()
     }
 
-    async fn end(&mut self, signal: Signal) {
+    pub fn address(&self) -> &str {
+        &self.process.address
+    }
+
+    /// Starts it anew at the same address, after it has ended.
+    pub async fn start_again(&mut self) {
+        *self = Self::start(&self.url, &self.process.address, self.clock.clone()).await;
+    }
+
+    pub async fn end(&mut self, signal: Signal) {
         self.process.signal(signal);
         self.process.end().await;
     }
@@ -167,7 +185,7 @@ impl Server {
     /// Ends it by a signal, and starts it anew at the same address.
     pub async fn restart(&mut self, signal: Signal) {
         self.end(signal).await;
-        *self = Self::start(&self.url, &self.process.address, self.clock.clone()).await;
+        self.start_again().await;
     }
 
     pub async fn freeze(&self, time: Duration) {

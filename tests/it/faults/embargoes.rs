@@ -1,0 +1,413 @@
+//! Embargoes that end while everything fails: records of mixed sizes, hidden by requests of mixed sizes, come due while
+//! two servers and Postgres are killed, frozen, cut off, told a wrong time, or vanish without a word. Each comes out once,
+//! none early, none later than 5 s after its time while a server is up, and each request whole.
+//! `DATELINE_EMBARGOES=5000` is the long form.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use dateline::{
+    client::{Event, Subscriber},
+    proto::v1::{
+        Change, Origin, PublishRecordsRequest, Record, View, WatchRequest, change::Type,
+        record::Kind as Body, watch_request::Start,
+    },
+};
+use nix::sys::signal::Signal;
+use prost_types::Timestamp;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom, seq::SliceRandom};
+use time::OffsetDateTime;
+use tokio::task::JoinHandle;
+
+use super::site::{PATIENCE, Site};
+use crate::{
+    gold::version,
+    life::hands::{actor, article, as_event, citing, event, lay_base, make, quoting},
+    rig::name,
+};
+
+/// Records in the form that CI runs.
+const RECORDS: usize = 250;
+/// Longest that a record may be late while a server is up.
+const LATEST: Duration = Duration::from_secs(5);
+/// Bytes of one request that makes drafts.
+const MADE_BYTES: usize = 2_500_000;
+
+/// What is done to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    KillServer,
+    KillBoth,
+    StopServer,
+    FreezeServer,
+    KillPostgres,
+    Silence,
+    CutConnections,
+    ClockAhead,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault::KillServer,
+    Fault::KillBoth,
+    Fault::StopServer,
+    Fault::FreezeServer,
+    Fault::KillPostgres,
+    Fault::Silence,
+    Fault::CutConnections,
+    Fault::ClockAhead,
+];
+/// Those of the short form: each takes a second or two.
+const QUICK: [Fault; 4] = [
+    Fault::KillBoth,
+    Fault::Silence,
+    Fault::KillPostgres,
+    Fault::ClockAhead,
+];
+
+/// Time in nanoseconds since 1970.
+fn now() -> i128 {
+    OffsetDateTime::now_utc().unix_timestamp_nanos()
+}
+
+/// Records that one request hides, each with a body of some bytes; in some, facts cite the article.
+fn drawn(random: &mut StdRng, count: usize) -> Vec<Vec<Record>> {
+    let (mut requests, mut left) = (Vec::new(), count);
+    while left > 0 {
+        let number = requests.len();
+        let members = *[1, 1, 1, 2, 5, 20, 60].choose(random).unwrap();
+        let bytes = *[100, 100, 2_000, 20_000, 190_000, 570_000]
+            .choose(random)
+            .unwrap();
+        let mut first = article(&format!("hidden-{number}"));
+        if let Some(Body::Article(article)) = &mut first.kind {
+            // A body has at most 200,000 characters.
+            article.body = if bytes > 190_000 {
+                "世".repeat(bytes / 3)
+            } else {
+                "Ten words.\n".repeat(bytes / 11)
+            };
+        }
+        let source = name(&first).to_owned();
+        let mut request = vec![first];
+        for member in 1..members.min(left) {
+            let id = format!("hidden-{number}-{member}");
+            request.push(match member % 3 {
+                0 => {
+                    let mut meeting = event(&id);
+                    as_event(&mut meeting).participants[0].actor =
+                        format!("actors/hidden-{number}-{}", member - 1);
+                    meeting
+                }
+                1 => actor(&id),
+                _ => citing(&actor(&id), vec![quoting(&source)]),
+            });
+        }
+        left -= request.len();
+        requests.push(request);
+    }
+    requests
+}
+
+/// What was hidden, and when it is due.
+#[derive(Default)]
+struct Hidden {
+    /// By name: when it is due, and by which request it was hidden.
+    due: BTreeMap<String, (i128, usize)>,
+}
+
+/// Makes drafts, and hides each request until a moment within `window`.
+async fn hide(
+    site: &Site,
+    random: &mut StdRng,
+    requests: Vec<Vec<Record>>,
+    window: Duration,
+) -> Hidden {
+    let client = site.servers[0].client().await;
+    let mut drafts = Vec::new();
+    let mut open: Vec<Vec<Record>> = Vec::new();
+    let bytes = |request: &[Record]| {
+        request
+            .iter()
+            .map(prost::Message::encoded_len)
+            .sum::<usize>()
+    };
+    let mut flush = async |open: &mut Vec<Vec<Record>>| {
+        let all: Vec<_> = open.iter().flatten().cloned().collect();
+        let mut made = make(&client, &all).await.into_iter();
+        for request in open.drain(..) {
+            drafts.push(made.by_ref().take(request.len()).collect::<Vec<_>>());
+        }
+    };
+    for request in requests {
+        let together: usize = open.iter().map(|request| bytes(request)).sum();
+        let count: usize = open.iter().map(Vec::len).sum();
+        if together + bytes(&request) > MADE_BYTES || count + request.len() > 400 {
+            flush(&mut open).await;
+        }
+        open.push(request);
+    }
+    flush(&mut open).await;
+    let first = now() + 2_000_000_000;
+    let mut dues: Vec<_> = (0..drafts.len())
+        .map(|_| first + i128::from(random.random_range(0..window.as_secs() * 1_000_000)) * 1000)
+        .collect();
+    // Some at one moment.
+    for place in (3..dues.len()).step_by(7) {
+        dues[place] = dues[place - 3];
+    }
+    let mut order: Vec<_> = (0..drafts.len()).collect();
+    order.sort_by_key(|place| dues[*place]);
+    let mut hidden = Hidden::default();
+    for place in order {
+        let due = dues[place];
+        let request = PublishRecordsRequest {
+            records: drafts[place].iter().map(version).collect(),
+            embargo_time: Some(Timestamp {
+                seconds: (due / 1_000_000_000).try_into().unwrap(),
+                nanos: (due % 1_000_000_000).try_into().unwrap(),
+            }),
+            omit_content: true,
+            ..PublishRecordsRequest::default()
+        };
+        client.publish(request).await.unwrap();
+        let names = drafts[place].iter().map(|draft| name(draft).to_owned());
+        hidden.due.extend(names.map(|name| (name, (due, place))));
+    }
+    hidden
+}
+
+/// When a watcher first heard of each publication.
+type Seen = Arc<Mutex<BTreeMap<String, i128>>>;
+
+fn from_beginning() -> WatchRequest {
+    WatchRequest {
+        view: View::Published.into(),
+        start: Some(Start::Origin(Origin::Beginning.into())),
+        ..WatchRequest::default()
+    }
+}
+
+/// Follows the wire at a server, whatever happens to it.
+async fn watch(site: &Site, server: usize, seen: Seen) -> JoinHandle<()> {
+    let address = site.servers[server].address().to_owned();
+    let mut subscriber = Subscriber::open(&address, from_beginning(), None)
+        .await
+        .unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (event, _) = subscriber.next(&mut |_| {}).await.unwrap();
+            if let Event::Change(change) = event {
+                let (mut seen, at) = (seen.lock().unwrap(), now());
+                seen.entry(change.name).or_insert(at);
+            }
+        }
+    })
+}
+
+/// Waits until a server serves.
+async fn serves(site: &Site, server: usize) {
+    let address = site.servers[server].address().to_owned();
+    let serving = async {
+        while crate::cli::dateline(&address, &["health"]).await.code != 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, serving)
+        .await
+        .expect("it serves again");
+}
+
+/// Does it. The time in which no server could publish anything, if there was one.
+async fn inflict(site: &mut Site, fault: Fault, random: &mut StdRng) -> Option<(i128, i128)> {
+    let (begun, number) = (now(), random.random_range(0..2));
+    match fault {
+        Fault::KillServer => site.servers[number].restart(Signal::SIGKILL).await,
+        Fault::StopServer => site.servers[number].restart(Signal::SIGTERM).await,
+        Fault::KillBoth => {
+            for server in &mut site.servers {
+                server.end(Signal::SIGKILL).await;
+            }
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            for server in &mut site.servers {
+                server.start_again().await;
+            }
+            return Some((begun, now()));
+        }
+        Fault::FreezeServer => site.servers[number].freeze(Duration::from_secs(3)).await,
+        Fault::KillPostgres => {
+            site.kill_postgres().await;
+            for server in 0..2 {
+                serves(site, server).await;
+            }
+            return Some((begun, now()));
+        }
+        Fault::Silence => site.silence(),
+        Fault::CutConnections => drop(site.cut(false).await),
+        Fault::ClockAhead => {
+            if site.servers[1].set_clock(3600) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                site.servers[1].set_clock(0);
+            }
+        }
+    }
+    None
+}
+
+/// The latest moment at which a record may come out: from the end of the last time without a server that it ran into.
+fn latest(due: i128, outages: &[(i128, i128)]) -> i128 {
+    let bound = i128::try_from(LATEST.as_nanos()).unwrap();
+    let mut from = due;
+    for (begun, ended) in outages {
+        if *begun <= from + bound && *ended > from {
+            from = *ended;
+        }
+    }
+    from + bound
+}
+
+/// Compares what was hidden with what came out.
+fn judge(
+    hidden: &Hidden,
+    seen: &BTreeMap<String, i128>,
+    wire: &[Change],
+    outages: &[(i128, i128)],
+) {
+    let mut published: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut batches: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
+    for change in wire.iter().filter(|it| it.r#type() == Type::Published) {
+        if let Some((_, request)) = hidden.due.get(&change.name) {
+            *published.entry(&change.name).or_default() += 1;
+            batches.entry(*request).or_default().insert(change.batch);
+        }
+    }
+    let mut lateness = Vec::new();
+    for (name, (due, _)) in &hidden.due {
+        assert_eq!(published.get(name.as_str()), Some(&1), "{name} is out once");
+        let at = seen[name];
+        assert!(
+            at >= *due,
+            "{name} came {} ms early",
+            (due - at) / 1_000_000
+        );
+        let latest = latest(*due, outages);
+        assert!(
+            at <= latest,
+            "{name} came {} ms too late",
+            (at - latest) / 1_000_000
+        );
+        lateness.push((at - due) / 1_000_000);
+    }
+    for (request, batches) in &batches {
+        assert_eq!(batches.len(), 1, "request {request} came out in parts");
+    }
+    lateness.sort_unstable();
+    let of = |share: usize| lateness[(lateness.len() - 1) * share / 100];
+    println!(
+        "{} records of {} requests out once each, none early; ms after their time: p50 {}, p99 {}, longest {} (outages included)",
+        hidden.due.len(),
+        batches.len(),
+        of(50),
+        of(99),
+        of(100)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
+    let count = std::env::var("DATELINE_EMBARGOES").map_or(RECORDS, |text| text.parse().unwrap());
+    let seed = std::env::var("DATELINE_SEED")
+        .map_or_else(|_| rand::random(), |text| text.parse().unwrap());
+    println!("embargoes: seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let is_long = count > RECORDS;
+    let window = Duration::from_secs(if is_long { 120 } else { 7 });
+    let mut site = Site::start().await;
+    lay_base(&site.servers[0].client().await).await;
+    let seen = Seen::default();
+    let watchers = [
+        watch(&site, 0, seen.clone()).await,
+        watch(&site, 1, seen.clone()).await,
+    ];
+    let requests = drawn(&mut random, count);
+    let bytes: usize = requests
+        .iter()
+        .flatten()
+        .map(prost::Message::encoded_len)
+        .sum();
+    let hidden = hide(&site, &mut random, requests, window).await;
+    println!("{} records, {bytes} bytes", hidden.due.len());
+    let last = hidden.due.values().map(|(due, _)| *due).max().unwrap();
+    let (mut outages, mut done) = (Vec::new(), BTreeMap::<Fault, usize>::new());
+    loop {
+        let mut faults = if is_long {
+            FAULTS.to_vec()
+        } else {
+            QUICK.to_vec()
+        };
+        faults.shuffle(&mut random);
+        for fault in faults {
+            outages.extend(inflict(&mut site, fault, &mut random).await);
+            *done.entry(fault).or_default() += 1;
+            tokio::time::sleep(Duration::from_millis(if is_long { 1500 } else { 300 })).await;
+        }
+        if now() >= last {
+            break;
+        }
+    }
+    let all_out = async {
+        while !hidden
+            .due
+            .keys()
+            .all(|name| seen.lock().unwrap().contains_key(name))
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let out = tokio::time::timeout(PATIENCE, all_out).await;
+    if out.is_err() {
+        let seen = seen.lock().unwrap();
+        let missing: Vec<_> = hidden
+            .due
+            .keys()
+            .filter(|name| !seen.contains_key(*name))
+            .collect();
+        panic!("{} never came out: {missing:?}", missing.len());
+    }
+    // A publication that came twice would be on the wire by now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for watcher in watchers {
+        watcher.abort();
+    }
+    let wire = whole_wire(&site).await;
+    judge(&hidden, &seen.lock().unwrap(), &wire, &outages);
+    let done: Vec<_> = done
+        .iter()
+        .map(|(what, count)| format!("{count} {what:?}"))
+        .collect();
+    println!("faults: {}", done.join(", "));
+    site.stop().await;
+}
+
+/// The wire from its beginning to its head.
+async fn whole_wire(site: &Site) -> Vec<Change> {
+    let mut sql = site.sql().await;
+    let head: i64 = sqlx::query_scalar("SELECT wire_head FROM feed")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    let address = site.servers[1].address().to_owned();
+    let mut subscriber = Subscriber::open(&address, from_beginning(), None)
+        .await
+        .unwrap();
+    let mut wire: Vec<Change> = Vec::new();
+    while wire.last().is_none_or(|change| change.sequence < head) {
+        let (event, _) = subscriber.next(&mut |_| {}).await.unwrap();
+        if let Event::Change(change) = event {
+            wire.push(*change);
+        }
+    }
+    wire
+}
