@@ -139,7 +139,7 @@ impl Health {
                 tokio::time::sleep(INTERVAL).await;
             }
         };
-        let stopped = self.stopping.run_until_cancelled(looking).await;
+        let stopped = self.stopping.run_until_cancelled(Box::pin(looking)).await;
         // Whatever was being reported when the end came, this is reported after it.
         report(&self.reporter, false, false).await;
         if stopped.is_none() {

@@ -147,7 +147,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         streams_stop.clone(),
         stopping(stop.clone(), streams_stop.clone(), reporter.clone()),
     ));
-    let opened = async {
+    let opened = Box::pin(async {
         let (cluster, url) = open_database(config.database).await?;
         let store = connect(&url, &config.store, &stop).await?;
         if let Some(path) = &config.first_token_file {
@@ -160,7 +160,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         let interval = config.checkpoint_interval;
         let parts = Parts::start(store, gate, jobs.clone(), interval, &stop).await?;
         Ok((cluster, parts))
-    };
+    });
     let (cluster, parts) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
