@@ -12,7 +12,7 @@ use crate::{
         record::{delimited_len, delimiter},
     },
     proto::v1::{Change, Kind, change::Type as ChangeType},
-    store::{LogEntry, View},
+    store::{LogEntry, Mark, View},
 };
 
 /// Field of `WatchResponse.changes`.
@@ -37,6 +37,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Entry {
     sequence: u64,
+    fingerprint: u64,
     kind: Kind,
     change_type: ChangeType,
     /// Framed, as in `ready`: marked only if it is the batch's last.
@@ -56,8 +57,8 @@ struct Entry {
 /// A change as one stream gets it.
 #[derive(Debug, Clone)]
 pub struct Framed {
-    /// Its number in the feed.
-    pub sequence: u64,
+    /// Which change.
+    pub mark: Mark,
     /// Bytes of a `WatchResponse` field.
     pub bytes: Bytes,
 }
@@ -128,6 +129,21 @@ impl Batch {
         self.ready.len() + self.entries.iter().map(Entry::overhead).sum::<usize>()
     }
 
+    /// Its last change.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.entries.last().map(Entry::mark).unwrap_or_default()
+    }
+
+    /// The fingerprint of the change at a sequence; `None` if it is not one of this batch.
+    #[must_use]
+    pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
+        let place = self
+            .entries
+            .binary_search_by_key(&sequence, |entry| entry.sequence);
+        Some(self.entries[place.ok()?].fingerprint)
+    }
+
     /// Who was merged into whom in this batch.
     pub fn merged(&self) -> impl Iterator<Item = (&str, &str)> {
         let merged = self
@@ -168,7 +184,7 @@ impl Batch {
                     Sent::Left(body) => framed(body, is_last),
                 };
                 Framed {
-                    sequence: entry.sequence,
+                    mark: entry.mark(),
                     bytes,
                 }
             })
@@ -229,6 +245,7 @@ impl Entry {
             .map(|into| (name, into));
         Self {
             sequence,
+            fingerprint: entry.fingerprint(),
             kind: entry.record.kind,
             change_type: entry.change_type,
             framed: Bytes::new(),
@@ -238,6 +255,13 @@ impl Entry {
             days: entry.days,
             before: was_shown.then(|| (entry.facets_before.clone(), entry.days_before)),
             merged,
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            sequence: self.sequence,
+            fingerprint: self.fingerprint,
         }
     }
 

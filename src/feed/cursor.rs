@@ -9,15 +9,36 @@ use crate::{
         name::Name,
         seal::{seal, split},
     },
-    store::{FeedIdentity, View},
+    store::{FeedIdentity, Mark, View},
 };
 
 /// Layout of a place in the feed: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
 const FOLLOWING: u8 = 1;
 /// Layout of a place in a snapshot: the same, then a hash of the filter (8), then the last name.
 const SNAPSHOT: u8 = 2;
+/// Both with a check (8) after the sequence. Those without are of the beginning, or of an older version.
+const CHECKED: u8 = 3;
+const CHECKED_SNAPSHOT: u8 = 4;
 const PLACE_BYTES: usize = 33;
+const CHECK_BYTES: usize = 8;
 const FILTER_BYTES: usize = 8;
+
+/// What a cursor says of the change at its sequence: another log has another change there (F6).
+pub type Check = [u8; CHECK_BYTES];
+
+/// The check of a change. It tells nobody anything of a change that they may not see: it is keyed with the feed's secret,
+/// which copies of a database share.
+#[must_use]
+pub fn check(feed: &FeedIdentity, view: View, mark: Mark) -> Check {
+    let mut hasher = blake3::Hasher::new_keyed(&feed.token_key);
+    hasher.update(b"cursor");
+    hasher.update(&[view_byte(view)]);
+    hasher.update(&mark.sequence.to_be_bytes());
+    hasher.update(&mark.fingerprint.to_be_bytes());
+    let mut check = Check::default();
+    hasher.finalize_xof().fill(&mut check);
+    check
+}
 
 /// A place in a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +47,8 @@ pub struct Cursor {
     pub view: View,
     /// Everything up to here is behind it; in a snapshot, as of when it is.
     pub sequence: u64,
+    /// Of the change at the sequence; `None` if there is none, or it is not known.
+    pub check: Option<Check>,
     /// In a snapshot, how far it has come.
     pub snapshot: Option<InSnapshot>,
 }
@@ -41,9 +64,12 @@ pub struct InSnapshot {
 
 impl Cursor {
     /// Moves behind what a message carries.
-    pub(super) fn pass(&mut self, content: &Content) {
+    pub(super) fn pass(&mut self, content: &Content, feed: &FeedIdentity) {
         match (content, &mut self.snapshot) {
-            (Content::Changes { last }, _) => self.sequence = *last,
+            (Content::Changes { last }, _) => {
+                self.sequence = last.sequence;
+                self.check = Some(check(feed, self.view, *last));
+            }
             (Content::Records { last }, Some(place)) => place.after.clone_from(last),
             (Content::Records { .. }, None) => {}
         }
@@ -72,18 +98,22 @@ impl Cursor {
         payload.push(view_byte(self.view));
         payload.extend_from_slice(&feed.epoch.to_be_bytes());
         payload.extend_from_slice(&self.sequence.to_be_bytes());
-        let version = match &self.snapshot {
-            None => FOLLOWING,
-            Some(place) => {
-                payload.extend_from_slice(&place.filter);
-                payload.extend_from_slice(place.after.as_bytes());
-                SNAPSHOT
-            }
+        payload.extend(self.check.iter().flatten());
+        if let Some(place) = &self.snapshot {
+            payload.extend_from_slice(&place.filter);
+            payload.extend_from_slice(place.after.as_bytes());
+        }
+        let version = match (&self.check, &self.snapshot) {
+            (None, None) => FOLLOWING,
+            (None, Some(_)) => SNAPSHOT,
+            (Some(_), None) => CHECKED,
+            (Some(_), Some(_)) => CHECKED_SNAPSHOT,
         };
         seal(&key(feed.id), version, &payload)
     }
 
-    /// Reads what a client sent, for a stream of this view.
+    /// Reads what a client sent, for a stream of this view. Whether the change at its place is the one that it was cut
+    /// at is for the caller to find out.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`] if it is not a cursor, [`Error::ForeignCursor`] if it belongs to another feed
@@ -98,9 +128,17 @@ impl Cursor {
         if !token.is_sealed_with(&key(id)) {
             return Err(Error::InvalidCursor);
         }
+        let (check, rest) = match version {
+            FOLLOWING | SNAPSHOT => (None, rest),
+            CHECKED | CHECKED_SNAPSHOT => {
+                let (check, rest) = rest.split_first_chunk().ok_or(Error::InvalidCursor)?;
+                (Some(*check), rest)
+            }
+            _ => return Err(Error::InvalidCursor),
+        };
         let snapshot = match version {
-            FOLLOWING if rest.is_empty() => None,
-            SNAPSHOT => Some(in_snapshot(rest).ok_or(Error::InvalidCursor)?),
+            SNAPSHOT | CHECKED_SNAPSHOT => Some(in_snapshot(rest).ok_or(Error::InvalidCursor)?),
+            _ if rest.is_empty() => None,
             _ => return Err(Error::InvalidCursor),
         };
         let sequence = number(&place[25..]);
@@ -112,6 +150,7 @@ impl Cursor {
         Ok(Self {
             view,
             sequence,
+            check,
             snapshot,
         })
     }
@@ -172,6 +211,7 @@ mod tests {
         Cursor {
             view: View::Published,
             sequence,
+            check: None,
             snapshot: None,
         }
     }
@@ -186,7 +226,21 @@ mod tests {
             }),
             ..at(7)
         };
-        for cursor in [at(u64::MAX), in_snapshot] {
+        let mark = Mark {
+            sequence: 7,
+            fingerprint: 1,
+        };
+        let checked = |cursor: Cursor| Cursor {
+            check: Some(check(&ours, View::Published, mark)),
+            ..cursor
+        };
+        let all = [
+            at(u64::MAX),
+            checked(at(7)),
+            checked(in_snapshot.clone()),
+            in_snapshot,
+        ];
+        for cursor in all {
             let text = cursor.to_text(&ours);
             let read = |feed: &FeedIdentity, view| Cursor::from_text(&text, feed, view);
             assert_eq!(read(&ours, View::Published).unwrap(), cursor);

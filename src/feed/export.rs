@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, Feed,
     ahead::ReadAhead,
-    cursor::{Cursor, InSnapshot},
+    cursor::{Check, Cursor, InSnapshot},
     message::{Content, exported},
     start::check_kept,
 };
@@ -44,6 +44,7 @@ pub struct Export {
     extract: Extract,
     identity: Arc<FeedIdentity>,
     place: InSnapshot,
+    check: Option<Check>,
     /// Parts that are ready with the name that each ends with, last first.
     ready: Vec<(Vec<Bytes>, String)>,
     /// The name before them: the last one that was sent.
@@ -76,22 +77,24 @@ impl Feed {
         }
         let beginning = InSnapshot::begin(&order.asked);
         let head = of_view(standing.heads, view);
-        let place = match &order.cursor {
-            None => {
-                extract.at = order.sequence.unwrap_or(head);
-                beginning
-            }
+        let mut cursor = match &order.cursor {
+            None => Cursor {
+                view,
+                sequence: order.sequence.unwrap_or(head),
+                check: None,
+                snapshot: Some(beginning),
+            },
             Some(text) => {
                 let cursor = Cursor::from_text(text, &identity, view)?;
-                let place = cursor.snapshot.ok_or(Error::InvalidCursor)?;
+                let place = cursor.snapshot.as_ref().ok_or(Error::InvalidCursor)?;
                 let is_as_asked = order.sequence.is_none_or(|at| at == cursor.sequence);
                 if place.filter != beginning.filter || !is_as_asked {
                     return Err(Error::FilterChanged);
                 }
-                extract.at = cursor.sequence;
-                place
+                cursor
             }
         };
+        extract.at = cursor.sequence;
         for asked in [Some(extract.at), extract.since].into_iter().flatten() {
             if asked > head {
                 return Err(Error::CursorInFuture {
@@ -101,6 +104,8 @@ impl Feed {
             }
             check_kept(of_view(standing.earliest, view), asked)?;
         }
+        self.verify(&identity, &mut cursor).await?;
+        let place = cursor.snapshot.unwrap_or_else(|| InSnapshot::begin(&[]));
         Ok(Export {
             feed: self.clone(),
             sent: place.after.clone(),
@@ -108,6 +113,7 @@ impl Feed {
             extract,
             identity,
             place,
+            check: cursor.check,
             ready: Vec::new(),
             ahead: ReadAhead::new(),
             is_done: false,
@@ -146,6 +152,7 @@ impl Export {
         Cursor {
             view: self.extract.view,
             sequence: self.extract.at,
+            check: self.check,
             snapshot: Some(InSnapshot {
                 after,
                 ..self.place.clone()

@@ -13,7 +13,7 @@ use crate::{
         record::{delimited_len, delimiter},
     },
     proto::v1::Removal,
-    store::{Entry, Gone, Resolved, View},
+    store::{Entry, Gone, Mark, Resolved, View},
 };
 
 /// Bytes after which a message is sent, unless one change alone is larger. A stream that is not read holds one
@@ -40,8 +40,8 @@ pub(super) struct Message {
 /// What a message carries.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Changes up to this sequence, matching or not.
-    Changes { last: u64 },
+    /// Changes up to this one, matching or not.
+    Changes { last: Mark },
     /// Records up to this name.
     Records { last: String },
 }
@@ -52,7 +52,7 @@ pub(super) struct Packing {
     done: Vec<Message>,
     pieces: Vec<Bytes>,
     bytes: usize,
-    last: u64,
+    last: Mark,
 }
 
 impl Packing {
@@ -60,7 +60,7 @@ impl Packing {
     pub fn batch(&mut self, batch: &Batch, after: u64, filter: &Filter) {
         let whole = batch.whole(after, filter);
         if let Some(whole) = whole.filter(|whole| whole.len() <= MESSAGE_BYTES) {
-            self.add(vec![whole], batch.last);
+            self.add(vec![whole], batch.mark());
             return;
         }
         let changes = batch.select(after, filter);
@@ -68,14 +68,14 @@ impl Packing {
         if bytes > MESSAGE_BYTES {
             self.send();
             for change in changes {
-                self.add(vec![change.bytes], change.sequence);
+                self.add(vec![change.bytes], change.mark);
             }
             // After the last part there is nothing left of the batch, matching or not.
-            self.last = batch.last;
+            self.last = batch.mark();
             self.send();
         } else if !changes.is_empty() {
             let pieces = changes.into_iter().map(|change| change.bytes).collect();
-            self.add(pieces, batch.last);
+            self.add(pieces, batch.mark());
         }
     }
 
@@ -85,7 +85,7 @@ impl Packing {
         self.done
     }
 
-    fn add(&mut self, pieces: Vec<Bytes>, last: u64) {
+    fn add(&mut self, pieces: Vec<Bytes>, last: Mark) {
         let bytes: usize = pieces.iter().map(Bytes::len).sum();
         if self.bytes + bytes > MESSAGE_BYTES {
             self.send();

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::batch::Batch;
+use crate::store::Mark;
 
 /// Bytes of batches that a ring keeps.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
@@ -27,6 +28,8 @@ struct Kept {
     floor: u64,
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
+    /// The newest change that came here; it stays when batches are forgotten.
+    newest: Option<Mark>,
     /// What the feed shows at a sequence, an encoded `Digest`.
     digest: Option<(u64, Bytes)>,
 }
@@ -48,6 +51,7 @@ impl Ring {
             floor: head,
             batches: VecDeque::new(),
             bytes: 0,
+            newest: None,
             digest: None,
         };
         Self {
@@ -58,7 +62,7 @@ impl Ring {
 
     /// Adds the batches that follow the head, and wakes who waits for them.
     pub fn push(&self, batches: Vec<Batch>) {
-        let Some(last) = batches.last().map(|batch| batch.last) else {
+        let Some(newest) = batches.last().map(Batch::mark) else {
             return;
         };
         // A panic while the lock was held would have been a panic between two plain assignments.
@@ -73,8 +77,9 @@ impl Ring {
                 kept.floor = oldest.last;
             }
         }
+        kept.newest = Some(newest);
         drop(kept);
-        self.head.send_replace(last);
+        self.head.send_replace(newest.sequence);
     }
 
     /// Forgets everything up to the head: what the log no longer says must not come from here either (W11).
@@ -94,6 +99,10 @@ impl Ring {
             kept.bytes -= newest.bytes();
         }
         kept.floor = kept.floor.min(to);
+        kept.newest = match kept.batches.back() {
+            Some(batch) => Some(batch.mark()),
+            None => kept.newest.filter(|newest| newest.sequence <= to),
+        };
         kept.digest = None;
         let head = self.head().min(to);
         drop(kept);
@@ -106,6 +115,7 @@ impl Ring {
         kept.floor = at;
         kept.batches.clear();
         kept.bytes = 0;
+        kept.newest = None;
         kept.digest = None;
         drop(kept);
         self.head.send_replace(at);
@@ -150,6 +160,29 @@ impl Ring {
             .cloned()
             .collect();
         Found::Batches(batches)
+    }
+
+    /// The newest change that came here; `None` if none has, or it was forgotten as one of another history.
+    #[must_use]
+    pub fn newest(&self) -> Option<Mark> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.newest
+    }
+
+    /// The last change of each batch that is kept, and the newest one.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let batches = kept.batches.iter().map(|batch| batch.mark());
+        batches.chain(kept.newest).collect()
+    }
+
+    /// The fingerprint of the change at a sequence, if it is kept.
+    #[must_use]
+    pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.batches.partition_point(|batch| batch.last < sequence);
+        kept.batches.get(place)?.fingerprint_at(sequence)
     }
 
     /// The newest sequence that this process has seen.

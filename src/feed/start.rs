@@ -7,11 +7,11 @@ use time::OffsetDateTime;
 
 use super::{
     Error, Feed,
-    cursor::{Cursor, InSnapshot},
+    cursor::{Cursor, InSnapshot, check},
 };
 use crate::{
     model::filter::Filter,
-    store::{FeedIdentity, View, of_view},
+    store::{FeedIdentity, Mark, View, of_view},
 };
 
 /// How far the clock of a client may be ahead.
@@ -61,6 +61,7 @@ impl Feed {
         let following = |sequence| Cursor {
             view,
             sequence,
+            check: None,
             snapshot: None,
         };
         let mut cursor = match &order.start {
@@ -70,6 +71,7 @@ impl Feed {
             Start::Snapshot => Cursor {
                 view,
                 sequence: self.newest(view).await?,
+                check: None,
                 snapshot: Some(beginning.clone()),
             },
             Start::Cursor(text) => {
@@ -82,6 +84,7 @@ impl Feed {
                     read => read?,
                 };
                 self.check_ahead(&read).await?;
+                check_kept(identity.earliest(view), read.sequence)?;
                 read
             }
         };
@@ -93,10 +96,48 @@ impl Feed {
         if let Some(time) = order.spared_before
             && cursor.snapshot.is_none()
         {
-            cursor.sequence = cursor.sequence.max(self.before(view, time).await?);
+            let after = self.before(view, time).await?;
+            if after > cursor.sequence {
+                self.verify(&identity, &mut cursor).await?;
+                cursor = following(after);
+            }
         }
         check_kept(identity.earliest(view), cursor.sequence)?;
+        self.verify(&identity, &mut cursor).await?;
         Ok((identity, cursor))
+    }
+
+    /// Compares the change at a place with the one that the cursor was cut at, and gives a place that has no check
+    /// its check.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`] if the log has another change there, or none.
+    pub(super) async fn verify(
+        &self,
+        identity: &FeedIdentity,
+        cursor: &mut Cursor,
+    ) -> Result<(), Error> {
+        let (view, sequence) = (cursor.view, cursor.sequence);
+        let known = self.ring(view).fingerprint_at(sequence);
+        let fingerprint = match known {
+            None if sequence > 0 => self.shared.store.fingerprint_at(view, sequence).await?,
+            known => known,
+        };
+        let here = fingerprint.map(|fingerprint| {
+            let mark = Mark {
+                sequence,
+                fingerprint,
+            };
+            check(identity, view, mark)
+        });
+        if cursor.check.is_some() && cursor.check != here {
+            // What is missing may have been dropped since this process looked.
+            let earliest = self.refresh().await?.earliest(view);
+            check_kept(earliest, sequence)?;
+            return Err(Error::ForeignCursor);
+        }
+        cursor.check = here;
+        Ok(())
     }
 
     /// The place before the first change that was accepted at a time or later.

@@ -12,7 +12,7 @@ use super::{
     Error, Feed, Start,
     ahead::ReadAhead,
     batch::Batch,
-    cursor::Cursor,
+    cursor::{Cursor, check},
     message::{Content, Message, Packing, records},
     ring::Found,
     start::{Order, check_kept},
@@ -142,7 +142,7 @@ impl Subscription {
             }
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = self.feed.next_checkpoint();
-                self.sent.pass(&message.content);
+                self.sent.pass(&message.content, &self.identity);
                 return Ok(Some(self.item(message)));
             }
             if self.stop.is_cancelled() {
@@ -212,7 +212,9 @@ impl Subscription {
             return Ok(false);
         };
         self.sent = self.place.clone();
-        self.place.sequence = newest.last;
+        let mark = newest.mark();
+        self.place.sequence = mark.sequence;
+        self.place.check = Some(check(&self.identity, self.view, mark));
         self.passed_at = Some(newest.accepted_at);
         self.fill(after, &batches);
         Ok(true)
@@ -319,9 +321,17 @@ impl Subscription {
 
     fn item(&self, message: Message) -> Item {
         match message.content {
-            Content::Changes { last } => Item::Changes(message.pieces, self.cursor(last, None)),
+            Content::Changes { last } => {
+                let cursor = Cursor {
+                    view: self.view,
+                    sequence: last.sequence,
+                    check: Some(check(&self.identity, self.view, last)),
+                    snapshot: None,
+                };
+                Item::Changes(message.pieces, cursor.to_text(&self.identity))
+            }
             Content::Records { last } => {
-                let cursor = self.cursor(self.place.sequence, Some(last));
+                let cursor = self.cursor(Some(last));
                 Item::Records(message.pieces, cursor, self.place.sequence)
             }
         }
@@ -332,7 +342,7 @@ impl Subscription {
         match &self.place.snapshot {
             None => self.checkpoint(false),
             Some(place) => {
-                let cursor = self.cursor(self.place.sequence, Some(place.after.clone()));
+                let cursor = self.cursor(Some(place.after.clone()));
                 Item::Records(Vec::new(), cursor, self.place.sequence)
             }
         }
@@ -366,7 +376,7 @@ impl Subscription {
         Item::Checkpoint(Checkpoint {
             sequence,
             head_sequence,
-            cursor: self.cursor(sequence, None),
+            cursor: self.cursor(None),
             caught_up,
             passed_at: self.passed_at.filter(|_| sequence < head_sequence),
             digest: (self.digest && sequence == head_sequence)
@@ -376,7 +386,8 @@ impl Subscription {
         })
     }
 
-    fn cursor(&self, sequence: u64, last_name: Option<String>) -> String {
+    /// The cursor of the place, in a snapshot after a name.
+    fn cursor(&self, last_name: Option<String>) -> String {
         let snapshot = self.place.snapshot.clone();
         let snapshot = snapshot.zip(last_name).map(|(mut place, last)| {
             place.after = last;
@@ -384,7 +395,8 @@ impl Subscription {
         });
         Cursor {
             view: self.view,
-            sequence,
+            sequence: self.place.sequence,
+            check: self.place.check,
             snapshot,
         }
         .to_text(&self.identity)

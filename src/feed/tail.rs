@@ -47,11 +47,11 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
 }
 
 /// Listens first and reads then, so that no commit falls between the two. Before that: whether the database is
-/// still where it was, and has what was seen of it.
+/// still where it was. Whether it has what was seen of it is looked at each time.
 async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Error> {
     // Boxed: connecting needs much room, for a moment.
     let mut wake: Wake = in_time(Box::pin(store.listen())).await?;
-    in_time(store.settle(feed.ring(View::Desk).head())).await?;
+    in_time(store.settle(0)).await?;
     loop {
         while !in_time(catch_up(feed, store)).await? {}
         wake.wait(committed, LOOK_ANYWAY).await?;
@@ -60,7 +60,8 @@ async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Er
 
 /// Reads a page, or tells what the feeds show at the head; answers whether that was reached.
 async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
-    let standing = store.standing().await?;
+    let seen = feed.ring(View::Desk).newest().unwrap_or_default();
+    let (standing, found) = store.standing_after(seen.sequence).await?;
     let known = feed.identity();
     let (last, head) = (feed.ring(View::Desk).head(), standing.heads.0);
     if (standing.feed, standing.epoch, standing.earliest) != (known.id, known.epoch, known.earliest)
@@ -68,9 +69,10 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
         feed.refresh().await?;
         return Ok(false);
     }
-    if head < last {
-        // The same place, and less than there was: a backup was put there.
-        store.settle(last).await?;
+    let is_kept = seen.sequence >= standing.earliest.0;
+    if head < last || (is_kept && found != Some(seen.fingerprint)) {
+        // The same home, and less than there was, or something else: a backup was put there.
+        part(feed, store, known.epoch, last).await?;
         return Ok(false);
     }
     // Before the changes: who has them all is at a place whose digest is known.
@@ -91,6 +93,22 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
         tell(feed, &standing);
     }
     Ok(is_there)
+}
+
+/// Begins a history that shares with what was seen here what the log still has of it.
+async fn part(feed: &Feed, store: &Store, epoch: u64, last: u64) -> Result<(), Error> {
+    let seen = feed.ring(View::Desk).marks();
+    if seen.is_empty() {
+        // Nothing to compare with but the number.
+        store.settle(last).await?;
+        return Ok(());
+    }
+    let shared = store.last_shared(&seen).await?.unwrap_or(0);
+    tracing::warn!(
+        "the log is not the one that was seen up to {last}: it is the same up to {shared}"
+    );
+    store.part(epoch, shared).await?;
+    Ok(())
 }
 
 fn tell(feed: &Feed, standing: &Standing) {

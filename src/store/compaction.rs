@@ -27,8 +27,12 @@ impl Store {
         let (desk, wire) = self.point(before).await?;
         let earliest = (sequence(desk)?, sequence(wire)?);
         if !only_count {
+            // What was restored is noticed before this row says that a server wrote it.
+            self.settle(0).await?;
             sqlx::query!(
                 "UPDATE feed SET
+                     written_by = pg_current_xact_id()::xid,
+                     written_at = pg_current_wal_insert_lsn(),
                      desk_earliest = greatest(desk_earliest, $1),
                      wire_earliest = greatest(wire_earliest, $2)",
                 desk,

@@ -1,10 +1,13 @@
 //! Which feed this database holds, which histories of it, and where it stands. That a database was restored,
-//! promoted or copied is noticed in SQL (`feed_home`), before anything is numbered there.
+//! promoted or copied is noticed in SQL (`feed_has_moved`), before anything is numbered there.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Error, Store, columns::sequence, pool::Lease, stored::View, tally, wake};
+use super::{
+    Error, Store, columns::sequence, fingerprint::fingerprint, pool::Lease, stored::View, tally,
+    wake,
+};
 use crate::model::digest::Tallies;
 
 /// Which feed this database holds, and what of its history.
@@ -130,20 +133,35 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn standing(&self) -> Result<Standing, Error> {
+        Ok(self.standing_after(0).await?.0)
+    }
+
+    /// Where the feeds stand, and at the same moment the fingerprint of a change of the desk's feed; `None` if there is
+    /// no such change.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn standing_after(&self, seen: u64) -> Result<(Standing, Option<u64>), Error> {
         let row = sqlx::query!(
-            "SELECT id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally
-             FROM feed"
+            r#"SELECT feed.id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally,
+                      name AS "name?", revision AS "revision?", accepted_at AS "accepted_at?"
+               FROM feed
+               LEFT JOIN changes ON changes.desk_sequence = $1"#,
+            seen.cast_signed(),
         )
         .fetch_one(&mut self.vital.acquire().await?)
         .await?;
-        Ok(Standing {
+        let found = row.name.zip(row.revision).zip(row.accepted_at);
+        let found = found.map(|((name, revision), at)| fingerprint(&name, revision, at));
+        let standing = Standing {
             feed: row.id,
             epoch: sequence(row.epoch)?,
             heads: (sequence(row.desk_head)?, sequence(row.wire_head)?),
             earliest: (sequence(row.desk_earliest)?, sequence(row.wire_earliest)?),
             desk: tally::read(&row.desk_tally)?,
             wire: tally::read(&row.wire_tally)?,
-        })
+        };
+        Ok((standing, found))
     }
 
     /// Begins a new history if the database lives elsewhere than it did, or has lost what was seen up to
@@ -200,6 +218,8 @@ async fn fork(connection: &mut Lease, feed: Uuid) -> Result<Option<Uuid>, Error>
              id = gen_random_uuid(),
              epoch = 1,
              home = feed_home(),
+             written_by = pg_current_xact_id()::xid,
+             written_at = pg_current_wal_insert_lsn(),
              token_key = sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea)
          WHERE id = $1
          RETURNING id",

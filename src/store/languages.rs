@@ -44,9 +44,19 @@ pub(super) async fn respell(connection: &mut PgConnection) -> Result<(), Error> 
         tracing::info!(languages = old.len(), "respelling the languages of records");
         replace(&mut transaction, &old, &new).await?;
     }
-    sqlx::query!("UPDATE feed SET language_spelling = $1", SPELLING)
+    // What was restored is noticed before this row says that a server wrote it.
+    sqlx::query("SELECT settle_feed(0)")
         .execute(&mut *transaction)
         .await?;
+    sqlx::query(
+        "UPDATE feed SET
+             language_spelling = $1,
+             written_by = pg_current_xact_id()::xid,
+             written_at = pg_current_wal_insert_lsn()",
+    )
+    .bind(SPELLING)
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     Ok(())
 }

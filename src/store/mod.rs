@@ -12,6 +12,7 @@ mod company;
 mod embargoes;
 pub mod embedded;
 mod error;
+mod fingerprint;
 mod group;
 mod history;
 mod identity;
@@ -40,6 +41,7 @@ pub use self::{
     compaction::Compacted,
     embargoes::{Damaged, Due, Ended, Overdue},
     error::Error,
+    fingerprint::Mark,
     history::RevisionEntry,
     identity::{Epoch, FeedIdentity, Standing, of_view},
     list::Page,

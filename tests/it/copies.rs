@@ -4,5 +4,7 @@
 mod digests;
 pub mod follower;
 mod histories;
+mod physical;
+mod restores;
 pub mod snapshots;
 mod starts;

@@ -17,21 +17,21 @@ use crate::{
 };
 
 /// Publishes small actors one by one.
-async fn publish_some(client: &Client, of: &str, count: usize) {
+pub async fn publish_some(client: &Client, of: &str, count: usize) {
     for number in 0..count {
         shown(client, &actor(&format!("{of}-{number}"))).await;
     }
 }
 
 /// The cursor of a stream that has passed a sequence of the wire.
-async fn cursor_at(site: &Site, sequence: i64) -> String {
+pub async fn cursor_at(site: &Site, sequence: i64) -> String {
     let mut stream = open(site, from_beginning(View::Published)).await;
     let mut follower = Follower::default();
     follow(&mut follower, &mut stream, sequence).await;
     follower.cursor
 }
 
-async fn compact(site: &Site, before: i64, only_count: bool) -> CompactFeedResponse {
+pub async fn compact(site: &Site, before: i64, only_count: bool) -> CompactFeedResponse {
     let request = CompactFeedRequest {
         before: Some(Before::DeskSequence(before)),
         validate_only: only_count,

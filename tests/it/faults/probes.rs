@@ -77,6 +77,7 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
     let cursor = Cursor {
         view,
         sequence: sequence.cast_unsigned(),
+        check: None,
         snapshot: None,
     };
     Start::Cursor(cursor.to_text(&identity))

@@ -1,0 +1,137 @@
+//! Fingerprints of changes: a restored, promoted or copied database may hold another change at a sequence that somebody
+//! has seen, and nothing else in the database has to tell so (F6).
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+
+use super::{Error, LogEntry, Store, columns::sequence, stored::View};
+
+/// A position in a feed, and the fingerprint of the change there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Number of the change.
+    pub sequence: u64,
+    /// Fingerprint of the change.
+    pub fingerprint: u64,
+}
+
+/// Returns the same number for the same change, at every server and for ever: of nothing that a purge blanks. Two
+/// histories do not accept the same revision of the same record in the same microsecond.
+pub(super) fn fingerprint(name: &str, revision: i64, accepted_at: OffsetDateTime) -> u64 {
+    let micros = accepted_at.unix_timestamp_nanos() / 1000;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&micros.to_be_bytes());
+    hasher.update(&revision.to_be_bytes());
+    hasher.update(name.as_bytes());
+    let mut number = [0; 8];
+    hasher.finalize_xof().fill(&mut number);
+    u64::from_be_bytes(number)
+}
+
+impl LogEntry {
+    /// Returns the fingerprint of this change.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        fingerprint(self.record.name.as_str(), self.revision, self.accepted_at)
+    }
+}
+
+struct Row {
+    sequence: i64,
+    name: String,
+    revision: i64,
+    accepted_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Mark {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            sequence: sequence(row.sequence)?,
+            fingerprint: fingerprint(&row.name, row.revision, row.accepted_at),
+        })
+    }
+}
+
+impl Store {
+    /// Returns the fingerprint of the change at a sequence of a view; `None` if there is none, or no longer.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn fingerprint_at(&self, view: View, at: u64) -> Result<Option<u64>, Error> {
+        let at = i64::try_from(at).unwrap_or(i64::MAX);
+        let row = match view {
+            View::Desk => {
+                sqlx::query_as!(
+                    Row,
+                    "SELECT desk_sequence AS sequence, name, revision, accepted_at
+                     FROM changes
+                     WHERE desk_sequence = $1",
+                    at,
+                )
+                .fetch_optional(&mut self.vital.acquire().await?)
+                .await?
+            }
+            View::Published => {
+                sqlx::query_as!(
+                    Row,
+                    r#"SELECT wire_sequence AS "sequence!", name, revision, accepted_at
+                       FROM changes
+                       WHERE wire_sequence = $1"#,
+                    at,
+                )
+                .fetch_optional(&mut self.vital.acquire().await?)
+                .await?
+            }
+        };
+        let mark = row.map(Mark::try_from).transpose()?;
+        Ok(mark.map(|mark| mark.fingerprint))
+    }
+
+    /// Returns the last of these changes of the desk's feed that is in the log as it was seen.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn last_shared(&self, seen: &[Mark]) -> Result<Option<u64>, Error> {
+        let sequences: Vec<_> = seen
+            .iter()
+            .filter_map(|mark| i64::try_from(mark.sequence).ok())
+            .collect();
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT desk_sequence AS sequence, name, revision, accepted_at
+             FROM changes
+             WHERE desk_sequence = ANY ($1)",
+            &sequences,
+        )
+        .fetch_all(&mut self.vital.acquire().await?)
+        .await?;
+        let mut here = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let mark = Mark::try_from(row)?;
+            here.insert(mark.sequence, mark.fingerprint);
+        }
+        let shared = seen
+            .iter()
+            .filter(|mark| here.get(&mark.sequence) == Some(&mark.fingerprint));
+        Ok(shared.map(|mark| mark.sequence).max())
+    }
+
+    /// Begins a new history that shares with the known one what is up to a sequence of the desk's feed. Answers whether
+    /// it did: not if another has begun since.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn part(&self, known_epoch: u64, shared: u64) -> Result<bool, Error> {
+        let began = sqlx::query_scalar!(
+            r#"SELECT part_feed($1, $2) AS "began!""#,
+            known_epoch.cast_signed(),
+            shared.cast_signed(),
+        )
+        .fetch_one(&mut self.vital.acquire().await?)
+        .await?;
+        Ok(began)
+    }
+}

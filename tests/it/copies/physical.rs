@@ -1,0 +1,454 @@
+//! F6: copies of a cluster's files. A copy that is started plainly has the same system identifier, timeline and objects as
+//! its original: nothing in the database tells it, and what cursors say of their change does.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use dateline::proto::v1::View;
+use tokio::process::Command;
+
+use super::{
+    follower::{end, feed_of, next, open, resume},
+    histories::{cursor_at, publish_some},
+    restores::Cursors,
+};
+use crate::{
+    gold::changes,
+    life::hands::{behind, heads, lay_base},
+    rig::{PATIENCE, Site, config, site_on},
+    tools::{or_skip, run},
+};
+
+/// Clusters of Postgres in a directory of their own; stopped when it is dropped.
+struct Clusters {
+    keep: tempfile::TempDir,
+    programs: PathBuf,
+    running: Vec<String>,
+}
+
+/// Where Debian and `PG_BIN_DIR` have the programs, or the path.
+async fn programs() -> Result<PathBuf, String> {
+    let mut candidates: Vec<PathBuf> = std::env::var_os("PG_BIN_DIR")
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    let found = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    candidates.extend(found.map(|entry| entry.path().join("bin")));
+    let whole = candidates.into_iter().find(|directory| {
+        let there = |program| directory.join(program).exists();
+        ["initdb", "pg_ctl", "pg_basebackup"].into_iter().all(there)
+    });
+    whole.ok_or_else(|| "there is no directory with initdb, pg_ctl and pg_basebackup".to_owned())
+}
+
+impl Clusters {
+    async fn new() -> Option<Self> {
+        let programs = or_skip(programs().await, "copies of clusters")?;
+        let keep = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(keep.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let clusters = Self {
+            keep,
+            programs,
+            running: Vec::new(),
+        };
+        let original = clusters.directory("original");
+        clusters
+            .run(
+                "initdb",
+                &[
+                    "-D",
+                    &original,
+                    "-U",
+                    "postgres",
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                    "--locale=C",
+                    "--no-sync",
+                ],
+            )
+            .await;
+        let settings = format!(
+            "listen_addresses = ''\nfsync = off\nwal_level = replica\narchive_mode = on\n\
+             archive_command = 'cp %p {}/archive/%f'\n",
+            clusters.path().display()
+        );
+        clusters
+            .run_program(
+                "mkdir",
+                &[&format!("{}/archive", clusters.path().display())],
+            )
+            .await;
+        let file = format!("{original}/postgresql.conf");
+        let conf = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, conf + &settings).unwrap();
+        Some(clusters)
+    }
+
+    fn path(&self) -> &Path {
+        self.keep.path()
+    }
+
+    fn directory(&self, name: &str) -> String {
+        self.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Postgres does not run as root.
+    async fn run_program(&self, program: &str, arguments: &[&str]) {
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args([
+                "--reuid=nobody",
+                "--regid=nogroup",
+                "--clear-groups",
+                program,
+            ]);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.args(arguments).current_dir("/");
+        // The server that `pg_ctl` starts keeps its output open.
+        command.stdin(std::process::Stdio::null());
+        run(&mut command, PATIENCE * 2).await.unwrap();
+    }
+
+    async fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.programs.join(program);
+        self.run_program(program.to_str().unwrap(), arguments).await;
+    }
+
+    /// Starts a cluster, with a socket of its own.
+    async fn start(&mut self, name: &str) {
+        let directory = self.directory(name);
+        let socket = self.directory(&format!("{name}.socket"));
+        if !Path::new(&socket).exists() {
+            self.run_program("mkdir", &[&socket]).await;
+        }
+        let options = format!("-c unix_socket_directories={socket}");
+        self.run(
+            "pg_ctl",
+            &[
+                "-D",
+                &directory,
+                "-w",
+                "-l",
+                &format!("{directory}.log"),
+                "-o",
+                &options,
+                "start",
+            ],
+        )
+        .await;
+        self.running.push(name.to_owned());
+    }
+
+    async fn stop(&mut self, name: &str, mode: &str) {
+        self.run(
+            "pg_ctl",
+            &["-D", &self.directory(name), "-m", mode, "-w", "stop"],
+        )
+        .await;
+        self.running.retain(|running| running != name);
+    }
+
+    fn url(&self, name: &str, database: &str) -> String {
+        let socket = self
+            .directory(&format!("{name}.socket"))
+            .replace('/', "%2F");
+        format!("postgres://postgres@localhost/{database}?host={socket}")
+    }
+
+    /// A server on a cluster's database.
+    async fn serve(&self, name: &str) -> Site {
+        site_on(config(&self.url(name, "news"))).await
+    }
+
+    /// The original with a server, and three records on the wire.
+    async fn original(&mut self) -> Site {
+        self.start("original").await;
+        behind(&self.url("original", "postgres"), "CREATE DATABASE news").await;
+        let site = self.serve("original").await;
+        lay_base(&site.client).await;
+        site
+    }
+
+    async fn base_backup(&self, name: &str, more: &[&str]) {
+        let socket = self.directory("original.socket");
+        let directory = self.directory(name);
+        let fixed = [
+            "-h",
+            &socket,
+            "-U",
+            "postgres",
+            "-D",
+            &directory,
+            "-c",
+            "fast",
+            "--no-sync",
+        ];
+        self.run("pg_basebackup", &[&fixed[..], more].concat())
+            .await;
+    }
+}
+
+impl Drop for Clusters {
+    fn drop(&mut self) {
+        for name in std::mem::take(&mut self.running) {
+            let pid = std::fs::read_to_string(self.path().join(name).join("postmaster.pid"));
+            let pid = pid
+                .ok()
+                .and_then(|text| text.lines().next()?.trim().parse().ok());
+            if let Some(pid) = pid {
+                // Immediate shutdown; it waits for nobody.
+                let _ = nix::sys::signal::kill(
+                    crate::process::pid(pid),
+                    nix::sys::signal::Signal::SIGQUIT,
+                );
+            }
+        }
+    }
+}
+
+/// How the copy is made, and what its start is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    BaseBackup,
+    Volume,
+    Standby,
+    PointInTime,
+}
+
+async fn copied(how: Copied) {
+    let Some(mut clusters) = Clusters::new().await else {
+        return;
+    };
+    let site = clusters.original().await;
+    let mut cursors = Cursors::before(&site).await;
+    match how {
+        Copied::BaseBackup => clusters.base_backup("copy", &[]).await,
+        Copied::Volume => {
+            // As a snapshot of a volume would find them, of a cluster that runs.
+            behind(&site.url, "CHECKPOINT").await;
+            let copy = clusters.directory("copy");
+            clusters
+                .run_program("cp", &["-a", &clusters.directory("original"), &copy])
+                .await;
+            std::fs::remove_file(format!("{copy}/postmaster.pid")).unwrap();
+        }
+        Copied::Standby => {
+            clusters.base_backup("copy", &["-R"]).await;
+            clusters.start("copy").await;
+            // It lags: what comes now, it does not get.
+            clusters.stop("copy", "fast").await;
+        }
+        Copied::PointInTime => {
+            clusters.base_backup("copy", &[]).await;
+            behind(&site.url, "SELECT pg_create_restore_point('before')").await;
+        }
+    }
+    cursors.lose(&site).await;
+    if how == Copied::PointInTime {
+        behind(&site.url, "SELECT pg_switch_wal()").await;
+    }
+    site.stop().await;
+    clusters.stop("original", "fast").await;
+    if how == Copied::PointInTime {
+        let copy = clusters.directory("copy");
+        let settings = format!(
+            "\nrestore_command = 'cp {}/archive/%f %p'\nrecovery_target_name = 'before'\n\
+             recovery_target_action = 'promote'\n",
+            clusters.path().display()
+        );
+        let file = format!("{copy}/postgresql.conf");
+        let conf = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, conf + &settings).unwrap();
+        clusters
+            .run_program("touch", &[&format!("{copy}/recovery.signal")])
+            .await;
+    }
+    clusters.start("copy").await;
+    match how {
+        Copied::Standby => {
+            clusters
+                .run(
+                    "pg_ctl",
+                    &["-D", &clusters.directory("copy"), "-w", "promote"],
+                )
+                .await;
+        }
+        Copied::PointInTime => {
+            let url = clusters.url("copy", "news");
+            crate::life::hands::until("recovery ends", async || {
+                let mut sql = <sqlx::PgConnection as sqlx::Connection>::connect(&url)
+                    .await
+                    .unwrap();
+                let is_over: bool = sqlx::query_scalar("SELECT NOT pg_is_in_recovery()")
+                    .fetch_one(&mut sql)
+                    .await
+                    .unwrap();
+                is_over
+            })
+            .await;
+        }
+        Copied::BaseBackup | Copied::Volume => {}
+    }
+    let site = clusters.serve("copy").await;
+    cursors.judge(&format!("{how:?}"), &site).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn f6_a_base_backup_that_is_started_plainly_takes_no_cursor_of_what_it_lacks() {
+    copied(Copied::BaseBackup).await;
+}
+
+#[tokio::test]
+async fn f6_a_snapshot_of_a_volume_takes_no_cursor_of_what_it_lacks() {
+    copied(Copied::Volume).await;
+}
+
+#[tokio::test]
+async fn f6_a_promoted_standby_takes_no_cursor_of_what_it_lacks() {
+    copied(Copied::Standby).await;
+}
+
+#[tokio::test]
+async fn f6_a_recovery_to_a_point_in_time_takes_no_cursor_of_what_it_lacks() {
+    copied(Copied::PointInTime).await;
+}
+
+/// A copy beside its original, both served and written to: nothing tells them apart, and yet nobody is sent on silently.
+#[tokio::test]
+async fn f6_a_copy_beside_its_original_takes_no_cursor_of_the_other() {
+    let Some(mut clusters) = Clusters::new().await else {
+        return;
+    };
+    let here = clusters.original().await;
+    let cursors = Cursors::before(&here).await;
+    clusters.base_backup("copy", &[]).await;
+    clusters.start("copy").await;
+    let there = clusters.serve("copy").await;
+    let mut cut = Vec::new();
+    for number in 1..=4 {
+        for (site, word) in [(&here, "here"), (&there, "there")] {
+            publish_some(&site.client, &format!("{word}-{number}"), 1).await;
+            cut.push(cursor_at(site, cursors.kept + number).await);
+        }
+    }
+    let ours = feed_of(&here, View::Published).await;
+    let theirs = feed_of(&there, View::Published).await;
+    assert_eq!(
+        (ours.feed, ours.epoch, ours.head_sequence),
+        (theirs.feed, theirs.epoch, theirs.head_sequence)
+    );
+    for (number, cursor) in cut.iter().enumerate() {
+        let (from, to) = if number % 2 == 0 {
+            (&here, &there)
+        } else {
+            (&there, &here)
+        };
+        open(from, resume(View::Published, cursor)).await;
+        super::follower::refused(to, resume(View::Published, cursor))
+            .await
+            .is(tonic::Code::FailedPrecondition, "CURSOR_FOREIGN");
+    }
+    here.stop().await;
+    there.stop().await;
+}
+
+/// An address behind which another copy of the database answers: the server knows what it has seen.
+#[tokio::test]
+async fn f6_files_that_are_put_back_under_a_running_server_are_told_to_open_streams() {
+    let Some(mut clusters) = Clusters::new().await else {
+        return;
+    };
+    let site = clusters.original().await;
+    let mut cursors = Cursors::before(&site).await;
+    clusters.base_backup("copy", &[]).await;
+    cursors.lose(&site).await;
+    let mut stream = open(&site, resume(View::Published, &cursors.lost[2])).await;
+    next(&mut stream).await;
+    clusters.stop("original", "immediate").await;
+    // In the same place, by the same socket; and somebody else writes before this server is back.
+    let (original, copy) = (clusters.directory("original"), clusters.directory("copy"));
+    clusters
+        .run_program("mv", &[&original, &format!("{original}.before")])
+        .await;
+    clusters.run_program("mv", &[&copy, &original]).await;
+    clusters.start("original").await;
+    let other = clusters.serve("original").await;
+    publish_some(&other.client, "found", 8).await;
+    end(stream)
+        .await
+        .is(tonic::Code::FailedPrecondition, "CURSOR_FOREIGN");
+    cursors.judge_after("files put back", &site).await;
+    cursors.judge_after("files put back", &other).await;
+    site.stop().await;
+    other.stop().await;
+}
+
+/// What loses nothing begins no history, and every cursor goes on.
+#[tokio::test]
+async fn f6_restarts_and_crashes_keep_the_history_and_every_cursor() {
+    let Some(mut clusters) = Clusters::new().await else {
+        return;
+    };
+    let mut site = clusters.original().await;
+    let epoch = feed_of(&site, View::Published).await.epoch;
+    for (number, what) in [
+        "server",
+        "restart",
+        "crash",
+        "crash under a server",
+        "checkpoint",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (_, head) = heads(&site.url).await;
+        let cursor = cursor_at(&site, head).await;
+        publish_some(&site.client, &format!("after-{number}"), 2).await;
+        match what {
+            "crash under a server" => {
+                clusters.stop("original", "immediate").await;
+                clusters.start("original").await;
+                crate::life::hands::until("the desk writes again", async || {
+                    let draft = [crate::life::hands::actor("again")];
+                    let request = crate::rig::create_all(&draft);
+                    site.client.clone().editorial.commit(request).await.is_ok()
+                })
+                .await;
+                // Connections that died in the crash fail a few more calls, which clients repeat.
+                site.stop().await;
+                site = clusters.serve("original").await;
+            }
+            _ => {
+                site.stop().await;
+                match what {
+                    "restart" => {
+                        clusters.stop("original", "fast").await;
+                        clusters.start("original").await;
+                    }
+                    "crash" => {
+                        clusters.stop("original", "immediate").await;
+                        clusters.start("original").await;
+                    }
+                    "checkpoint" => behind(&clusters.url("original", "news"), "CHECKPOINT").await,
+                    _ => {}
+                }
+                site = clusters.serve("original").await;
+            }
+        }
+        let seen = changes(&site, resume(View::Published, &cursor), 2).await;
+        assert_eq!(seen[0].name, format!("actors/after-{number}-0"), "{what}");
+        assert_eq!(feed_of(&site, View::Published).await.epoch, epoch, "{what}");
+    }
+    site.stop().await;
+}
