@@ -45,7 +45,7 @@ impl Site {
         let cluster = embedded::Cluster::start(options).await?;
         cluster.ensure_database(embedded::DATABASE).await?;
         let url = cluster.url(embedded::DATABASE);
-        let running = server::start(config(&url), CancellationToken::new()).await?;
+        let running = Box::pin(server::start(config(&url), CancellationToken::new())).await?;
         try_out(&url).await?;
         let address = running.address.to_string();
         let client = Client::connect(&address).await?;
