@@ -248,7 +248,7 @@ fn are_all(all: &[(String, ServingStatus)], status: ServingStatus) -> bool {
 async fn c3_while_the_database_is_away_at_the_start_calls_are_answered_and_health_says_no() {
     let gate = Gate::before(&database().await).await;
     let mut settings = config(&gate.url);
-    settings.listen = free_address().await;
+    settings.listen = free_address().await.into();
     let address = settings.listen.to_string();
     let meanwhile = async {
         hands::until("it listens", async || {
@@ -311,8 +311,8 @@ async fn c3_a_server_that_cannot_start_frees_its_address() {
     let gate = Gate::before(&database().await).await;
     let stop = CancellationToken::new();
     let mut settings = config(&gate.url);
-    settings.listen = free_address().await;
-    let address = settings.listen;
+    let address = free_address().await;
+    settings.listen = address.into();
     let stopping = async {
         hands::until("it listens", async || {
             Client::connect(&address.to_string()).await.is_ok()

@@ -159,14 +159,13 @@ async fn feed(site: &Site) -> (Feed, Store, CancellationToken) {
         .await
         .unwrap();
     let stop = CancellationToken::new();
-    let opened = Feed::open(
-        store.clone(),
-        Arc::new(Notify::new()),
-        Duration::from_secs(5),
-        stop.clone(),
-    );
-    let (feed, tail) = opened.await.unwrap();
-    tokio::spawn(tail);
+    let opened = Feed::open(store.clone(), Duration::from_secs(5));
+    let feed = opened.await.unwrap();
+    let (tail, stopped) = (feed.clone(), stop.clone());
+    tokio::spawn(async move {
+        let following = tail.follow(Arc::new(Notify::new()));
+        stopped.run_until_cancelled(following).await
+    });
     (feed, store, stop)
 }
 
