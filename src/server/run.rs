@@ -116,6 +116,11 @@ impl Running {
 /// # Errors
 /// When the database or the address cannot be had.
 pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
+    // Boxed: what it holds while it starts need not lie on the stacks of its callers.
+    Box::pin(bring_up(config, stop)).await
+}
+
+async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Error> {
     // The address first: two servers on one port should not fight over a database before they notice.
     let cannot_listen = |source| Error::Listen {
         address: config.listen.clone(),

@@ -29,7 +29,7 @@ struct Clusters {
 }
 
 /// Where Debian and `PG_BIN_DIR` have the programs, or the path.
-async fn programs() -> Result<PathBuf, String> {
+fn programs() -> Result<PathBuf, String> {
     let mut candidates: Vec<PathBuf> = std::env::var_os("PG_BIN_DIR")
         .map(PathBuf::from)
         .into_iter()
@@ -48,7 +48,7 @@ async fn programs() -> Result<PathBuf, String> {
 
 impl Clusters {
     async fn new() -> Option<Self> {
-        let programs = or_skip(programs().await, "copies of clusters")?;
+        let programs = or_skip(programs(), "copies of clusters")?;
         let keep = tempfile::tempdir().unwrap();
         std::fs::set_permissions(keep.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let clusters = Self {
@@ -415,37 +415,31 @@ async fn f6_restarts_and_crashes_keep_the_history_and_every_cursor() {
         let (_, head) = heads(&site.url).await;
         let cursor = cursor_at(&site, head).await;
         publish_some(&site.client, &format!("after-{number}"), 2).await;
+        if what == "crash under a server" {
+            clusters.stop("original", "immediate").await;
+            clusters.start("original").await;
+            crate::life::hands::until("the desk writes again", async || {
+                let draft = [crate::life::hands::actor("again")];
+                let request = crate::rig::create_all(&draft);
+                site.client.clone().editorial.commit(request).await.is_ok()
+            })
+            .await;
+        }
+        // Connections that died in a crash fail a few more calls, which clients repeat.
+        site.stop().await;
         match what {
-            "crash under a server" => {
+            "restart" => {
+                clusters.stop("original", "fast").await;
+                clusters.start("original").await;
+            }
+            "crash" => {
                 clusters.stop("original", "immediate").await;
                 clusters.start("original").await;
-                crate::life::hands::until("the desk writes again", async || {
-                    let draft = [crate::life::hands::actor("again")];
-                    let request = crate::rig::create_all(&draft);
-                    site.client.clone().editorial.commit(request).await.is_ok()
-                })
-                .await;
-                // Connections that died in the crash fail a few more calls, which clients repeat.
-                site.stop().await;
-                site = clusters.serve("original").await;
             }
-            _ => {
-                site.stop().await;
-                match what {
-                    "restart" => {
-                        clusters.stop("original", "fast").await;
-                        clusters.start("original").await;
-                    }
-                    "crash" => {
-                        clusters.stop("original", "immediate").await;
-                        clusters.start("original").await;
-                    }
-                    "checkpoint" => behind(&clusters.url("original", "news"), "CHECKPOINT").await,
-                    _ => {}
-                }
-                site = clusters.serve("original").await;
-            }
+            "checkpoint" => behind(&clusters.url("original", "news"), "CHECKPOINT").await,
+            _ => {}
         }
+        site = clusters.serve("original").await;
         let seen = changes(&site, resume(View::Published, &cursor), 2).await;
         assert_eq!(seen[0].name, format!("actors/after-{number}-0"), "{what}");
         assert_eq!(feed_of(&site, View::Published).await.epoch, epoch, "{what}");

@@ -144,7 +144,7 @@ impl Restore {
                     "pg_restore",
                     &["--clean", "--if-exists", "--dbname", url, file],
                 )
-                .await
+                .await;
             }
             Self::Schema => {
                 behind(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;

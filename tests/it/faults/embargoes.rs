@@ -72,6 +72,10 @@ fn now() -> i128 {
     OffsetDateTime::now_utc().unix_timestamp_nanos()
 }
 
+fn nanos(time: Timestamp) -> i128 {
+    i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)
+}
+
 /// Records that one request hides, each with a body of some bytes; in some, facts cite the article.
 fn drawn(random: &mut StdRng, count: usize) -> Vec<Vec<Record>> {
     let (mut requests, mut left) = (Vec::new(), count);
@@ -277,9 +281,11 @@ fn judge(
 ) {
     let mut published: BTreeMap<&str, usize> = BTreeMap::new();
     let mut batches: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
+    let mut times: BTreeMap<&str, i128> = BTreeMap::new();
     for change in wire.iter().filter(|it| it.r#type() == Type::Published) {
         if let Some((_, request)) = hidden.due.get(&change.name) {
             *published.entry(&change.name).or_default() += 1;
+            times.extend(change.time.map(|time| (change.name.as_str(), nanos(time))));
             batches.entry(*request).or_default().insert(change.batch);
         }
     }
@@ -292,6 +298,12 @@ fn judge(
             "{name} came {} ms early",
             (due - at) / 1_000_000
         );
+        // A watcher that is away hears of it later; a server whose clock is wrong cannot say when it was.
+        let at = times
+            .get(name.as_str())
+            .copied()
+            .filter(|time| (*due..=at).contains(time));
+        let at = at.unwrap_or(seen[name]);
         let latest = latest(*due, outages);
         assert!(
             at <= latest,
