@@ -15,7 +15,7 @@ use crate::{
 
 /// Tokens with the longest scopes.
 pub const TOKENS: &str = "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at)
-    SELECT lpad(number::text, 8, '0'), sha256(number::text::bytea), 'made', '{reader}',
+    SELECT lpad(number::text, 8, '0'), sha256(number::text::bytea), 'made-' || number, '{reader}',
         array_fill('topic:' || repeat('x', 94), ARRAY[100]), now(), 'somebody', now() + interval '1 day'
     FROM generate_series(1, 900) AS number";
 
