@@ -113,14 +113,10 @@ impl Failure {
         Self {
             code: Code::Unavailable,
             reason: String::new(),
-            // One that is closed at once may have been opened in the wrong tongue.
-            message: if cause.contains("closed") || cause.contains("onnection reset") {
-                format!(
-                    "the connection to the server was lost ({cause}); with TLS say https://HOST:PORT"
-                )
-            } else {
-                format!("the connection to the server was lost ({cause})")
-            },
+            // How it breaks when it was opened in the wrong tongue depends on who was faster.
+            message: format!(
+                "the connection to the server was lost ({cause}); with TLS say https://HOST:PORT"
+            ),
             details: Vec::new(),
         }
     }

@@ -67,7 +67,7 @@ async fn who_takes_one_port_for_another_is_told_which_it_is() {
             "write HOST:PORT, http://HOST:PORT or",
         ),
     ] {
-        for command in [&["health"][..], &["get", "actors/nobody"], &["feed"]] {
+        for command in [&["health"][..], &["feed"]] {
             let told = dateline(&server, command).await;
             assert!(
                 told.code != 0 && told.stderr.contains(words),
