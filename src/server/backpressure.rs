@@ -13,7 +13,7 @@ use std::{
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, request::Parts};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
@@ -26,6 +26,7 @@ use super::{
     door::Admitted,
     edge::Peer,
     status::{self, Reason},
+    whole_body::{chained, holding, next_frame, ready, whole},
 };
 
 /// Answers up to this size wait without a reservation: the calls of a connection are counted anyway.
@@ -251,11 +252,7 @@ impl Paced {
         let message = match self.read(body).await? {
             Message::Whole(message) => message,
             Message::Other(begun, rest) => {
-                let body = Body::new(Chained {
-                    first: Some(begun),
-                    rest,
-                });
-                return Ok(self.ask(inner, parts, body).await);
+                return Ok(self.ask(inner, parts, chained(begun, rest)).await);
             }
         };
         self.find_room(message.len()).await?;
@@ -393,38 +390,6 @@ fn no_room(what: &str) -> Status {
     status::limited(Reason::RateLimited, message)
 }
 
-async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, Status>> {
-    std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
-}
-
-fn whole(message: Bytes) -> Body {
-    Body::new(Chained {
-        first: Some(message),
-        rest: Body::empty(),
-    })
-}
-
-/// Bytes that were read, and what follows them.
-struct Chained {
-    first: Option<Bytes>,
-    rest: Body,
-}
-
-impl http_body::Body for Chained {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.first.take().filter(|first| !first.is_empty()) {
-            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-            None => Pin::new(&mut self.rest).poll_frame(context),
-        }
-    }
-}
-
 /// An answer that was read to its end: the framework makes it piece by piece, from ready bytes.
 struct Answered {
     response: Response<()>,
@@ -459,52 +424,8 @@ impl Answered {
             self.bytes
         } else {
             held.shrink(length);
-            Bytes::from_owner(Held {
-                bytes: self.bytes,
-                _reserved: held,
-            })
+            holding(self.bytes, held)
         };
-        self.response.map(|()| {
-            Body::new(Ready {
-                data: (length > 0).then_some(bytes),
-                end: self.end,
-            })
-        })
-    }
-}
-
-/// Bytes with their reservation.
-struct Held {
-    bytes: Bytes,
-    _reserved: Reservation,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// An answer's body, all of it there.
-struct Ready {
-    data: Option<Bytes>,
-    end: Option<Result<HeaderMap, Status>>,
-}
-
-impl http_body::Body for Ready {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let data = self.data.take().map(|data| Ok(Frame::data(data)));
-        let next = data.or_else(|| Some(self.end.take()?.map(Frame::trailers)));
-        Poll::Ready(next)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.data.is_none() && self.end.is_none()
+        self.response.map(|()| ready(bytes, self.end))
     }
 }

@@ -37,6 +37,7 @@ mod starting;
 pub mod status;
 mod sweeper;
 mod weigh;
+mod whole_body;
 
 pub use self::{
     config::{Config, Database, Limits},

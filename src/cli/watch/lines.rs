@@ -187,7 +187,7 @@ mod tests {
             }
         }
         let line = columns("47", "published", None, "actors/nato", about, Some(80));
-        assert!(line.contains("Kazakhstan"), "{line}");
+        assert!(line.contains("Kazakhst…"), "{line}");
         let whole = columns("47", "published", None, name, about, None);
         assert!(whole.ends_with(about), "{whole}");
     }

@@ -343,7 +343,7 @@ async fn c94_what_is_gone_is_gone_and_is_not_brought_back() {
                 answer: answer(
                     Code::FailedPrecondition,
                     "WRONG_STATE",
-                    "only drafts and published records are restored",
+                    "what was retracted stays so",
                 ),
             },
             Row {

@@ -37,11 +37,11 @@ async fn d_codes_and_numbers_that_mean_nothing_are_refused() {
 
 fn dates() -> Vec<Row> {
     let starts = [
-        ("D1", "2021-13", "use 01–12 or 21–24"),
+        ("D1", "2021-13", "use 01–12, or 21–41"),
         ("D1", "2021-02-30", "use 01–28"),
         ("D1", "2021-9", "write YYYY"),
         ("D1", "21-09", "write YYYY"),
-        ("D1", "2021-25", "use 01–12 or 21–24"),
+        ("D1", "2021-42", "use 01–12, or 21–41"),
         ("D1", "2022/2021", "write the earlier date first"),
         ("D1", "1992/", "leave `end` out"),
         ("D1", "[1992..]", "or two with a slash"),

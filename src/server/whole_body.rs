@@ -1,0 +1,104 @@
+//! Bodies of messages that are in memory whole: of requests that were read, and of answers that hold a reservation.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use tonic::{Status, body::Body};
+
+use super::budget::Reservation;
+
+/// Reads the next frame of a body.
+pub(super) async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, Status>> {
+    std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+}
+
+/// Makes the body of a request whose message was read.
+pub(super) fn whole(message: Bytes) -> Body {
+    chained(message, Body::empty())
+}
+
+/// Makes the body of a request of which some was read.
+pub(super) fn chained(first: Bytes, rest: Body) -> Body {
+    Body::new(Chained {
+        first: Some(first),
+        rest,
+    })
+}
+
+/// Bytes that were read, and what follows them.
+struct Chained {
+    first: Option<Bytes>,
+    rest: Body,
+}
+
+impl http_body::Body for Chained {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.first.take().filter(|first| !first.is_empty()) {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+}
+
+/// Bytes with their reservation.
+struct Held {
+    bytes: Bytes,
+    _reserved: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Makes bytes that keep a reservation until the last part of them is gone.
+pub(super) fn holding(bytes: Bytes, reserved: Reservation) -> Bytes {
+    Bytes::from_owner(Held {
+        bytes,
+        _reserved: reserved,
+    })
+}
+
+/// Makes an answer's body of its bytes and its end.
+pub(super) fn ready(bytes: Bytes, end: Option<Result<HeaderMap, Status>>) -> Body {
+    Body::new(Ready {
+        data: Some(bytes).filter(|bytes| !bytes.is_empty()),
+        end,
+    })
+}
+
+/// An answer's body, all of it there.
+struct Ready {
+    data: Option<Bytes>,
+    end: Option<Result<HeaderMap, Status>>,
+}
+
+impl http_body::Body for Ready {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let data = self.data.take().map(|data| Ok(Frame::data(data)));
+        let next = data.or_else(|| Some(self.end.take()?.map(Frame::trailers)));
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && self.end.is_none()
+    }
+}
