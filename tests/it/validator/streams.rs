@@ -9,7 +9,7 @@ use super::{
     history::{self, Connection, Start, Watcher},
     matching,
     snapshots::{Parts, Snapshots},
-    truth::{Due, Truth, is_same, shown},
+    truth::{Due, Truth, differ_in_erased_notes, is_same, shown},
     writers::Known,
 };
 
@@ -226,8 +226,13 @@ impl<'a> Reader<'a> {
         };
         let due = self.due[&sequence];
         match (due, change.r#type()) {
-            (Due::Whole | Due::Either, _) if is_same(change, &entry.change, &self.truth.erased) => {
-            }
+            (Due::Whole | Due::Either, _)
+                if is_same(change, &entry.change, &self.truth.erased)
+                    || differ_in_erased_notes(
+                        change,
+                        &entry.change,
+                        &self.truth.erased_batches,
+                    ) => {}
             (Due::Left | Due::Either, Type::Left) => self.left(change, &entry.change),
             _ => {
                 let text = format!(

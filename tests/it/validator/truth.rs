@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use dateline::proto::v1::{Change, RecordFilter, View, change::Type};
+use dateline::proto::v1::{Change, RecordFilter, View, change::Type, record::Kind as Body};
 
 use super::{
     Report, digest,
@@ -39,6 +39,8 @@ pub struct Truth {
     pub entries: BTreeMap<i64, Entry>,
     /// Names of records that were erased.
     pub erased: HashSet<String>,
+    /// Batches in which one of them changed: a note that it shared with the others there goes with it.
+    pub erased_batches: HashSet<i64>,
 }
 
 impl Truth {
@@ -54,6 +56,12 @@ impl Truth {
             .filter(|change| change.r#type() == Type::Purged)
             .map(|change| change.name.clone())
             .collect();
+        let erased_batches: HashSet<_> = watchers
+            .iter()
+            .flat_map(|watcher| watcher.changes())
+            .filter(|change| erased.contains(&change.name))
+            .map(|change| change.batch)
+            .collect();
         let mut changes: BTreeMap<i64, Change> = BTreeMap::new();
         for watcher in watchers {
             for change in watcher.changes() {
@@ -61,7 +69,9 @@ impl Truth {
                     changes.insert(change.sequence, change.clone());
                     continue;
                 };
-                if !is_same(known, change, &erased) {
+                let is_same = is_same(known, change, &erased)
+                    || differ_in_erased_notes(known, change, &erased_batches);
+                if !is_same {
                     let text = format!("{} here, {} elsewhere", shown(change), shown(known));
                     report.add(10, "F1", &watcher.name, change.sequence, text);
                 } else if is_blank(known) {
@@ -74,6 +84,7 @@ impl Truth {
             view,
             entries,
             erased,
+            erased_batches,
         };
         truth.check_dense(report);
         truth.check_batches(report);
@@ -288,6 +299,28 @@ pub fn is_same(left: &Change, right: &Change, erased: &HashSet<String>) -> bool 
         || erased.contains(&left.name)
             && (is_blank(left) || is_blank(right))
             && skeleton(left) == skeleton(right)
+}
+
+/// True of two changes that differ in a note alone, which one of them has lost with an erased record of its batch.
+pub fn differ_in_erased_notes(left: &Change, right: &Change, batches: &HashSet<i64>) -> bool {
+    let without_notes = |change: &Change| {
+        let mut change = Change {
+            last_in_batch: false,
+            note: String::new(),
+            ..change.clone()
+        };
+        let body = change.record.as_mut().and_then(|it| it.kind.as_mut());
+        let mut meta = body.and_then(Body::take_meta);
+        for correction in meta.iter_mut().flat_map(|meta| &mut meta.corrections) {
+            if correction.revision == change.revision {
+                correction.note.clear();
+            }
+        }
+        (change, meta)
+    };
+    batches.contains(&left.batch)
+        && (left.note.is_empty() || right.note.is_empty())
+        && without_notes(left) == without_notes(right)
 }
 
 /// Without the content that such a change has.
