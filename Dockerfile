@@ -9,10 +9,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 # The authorities that are believed when keys of an issuer or a bucket are asked for by https.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --home-dir /var/lib/dateline --create-home dateline
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+RUN groupadd --gid 10001 dateline \
+    && useradd --uid 10001 --gid dateline --home-dir /var/lib/dateline --no-create-home --no-log-init dateline \
+    && install --directory --owner dateline --group dateline --mode 0700 /var/lib/dateline
 COPY --from=build /usr/local/bin/dateline /usr/local/bin/dateline
 USER 10001:10001
 ENV DATELINE_LISTEN=0.0.0.0:7400 \
