@@ -8,10 +8,12 @@ mod mutation;
 mod targets;
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use self::{mutation::mutated, targets::seeds};
@@ -25,22 +27,21 @@ fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The packed corpus of a target (`fuzz/corpus.py`): one input per line in base64, with its name behind it if it has one.
+fn packed(target: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(target)
+        .with_extension("txt");
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// What the long form has kept, in an order that does not change.
+/// Returns the inputs that the long form has kept, in the order of the file.
 fn kept(target: &str) -> Vec<Vec<u8>> {
-    let mut paths: Vec<_> = std::fs::read_dir(corpus(target))
-        .unwrap_or_else(|error| panic!("the corpus of {target}: {error}"))
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| std::fs::read(path).unwrap())
+    packed(target)
+        .lines()
+        .map(|line| line.split_once(' ').map_or(line, |(input, _name)| input))
+        .map(|input| STANDARD.decode(input).unwrap())
         .collect()
 }
 
@@ -132,4 +133,17 @@ fn what_is_kept_is_small() {
     let sizes = targets::ALL.map(|(target, _)| kept(target).iter().map(Vec::len).sum::<usize>());
     let all: usize = sizes.iter().sum();
     assert!(all < 1024 * 1024, "{all} bytes: {sizes:?}");
+}
+
+#[test]
+fn packed_corpora_are_sorted_and_name_no_input_twice() {
+    for (target, _) in targets::ALL {
+        let lines: Vec<_> = packed(target).lines().map(str::to_owned).collect();
+        assert!(
+            lines.is_sorted(),
+            "fuzz/corpus/{target}.txt: run `fuzz/corpus.py pack {target}`"
+        );
+        let inputs: BTreeSet<_> = kept(target).into_iter().collect();
+        assert_eq!(inputs.len(), lines.len(), "fuzz/corpus/{target}.txt");
+    }
 }
