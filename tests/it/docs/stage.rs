@@ -39,7 +39,7 @@ pub struct Stage {
 /// Sections that begin with an empty server: there, editors make what the page shows.
 const EMPTY: [(&str, &str); 2] = [
     ("README.md", "The desk"),
-    ("docs/imports.md", "Bringing records in"),
+    ("docs/imports.md", "Imports"),
 ];
 
 impl Stage {
@@ -75,7 +75,7 @@ impl Stage {
             std::fs::write(directory.join("ca.pem"), &authority.pem).unwrap();
             shell.export("DATELINE_CA", "ca.pem");
         }
-        let bucket = if section == "Taking it home" {
+        let bucket = if section == "Exporting" {
             let bucket = Bucket::open().await;
             for (variable, value) in bucket.variables() {
                 shell.export(variable, value);
