@@ -11,7 +11,13 @@ use crate::{rig::PROGRAM, tools::path};
 const OTHERS: [&str; 0] = [];
 
 fn text_of_pages() -> Vec<(String, String)> {
-    let others = ["README.md", "ARCHITECTURE.md", "THREAT-MODEL.md"];
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "THREAT-MODEL.md",
+        "justfile",
+    ];
     let all = pages().into_iter().chain(others.map(str::to_owned));
     all.map(|page| {
         let text = fs::read_to_string(path(&page)).unwrap();
@@ -64,7 +70,7 @@ fn every_flag_that_a_page_names_is_one() {
             .map(|found| found.get(1).unwrap().as_str())
         {
             // Other programs have flags of their own.
-            if ["cargo", "npx", "--bench ", ".ci/", "pg_", "docker"]
+            if ["cargo", "just ", "npx", "--bench ", ".ci/", "pg_", "docker"]
                 .iter()
                 .any(|other| code.contains(other))
             {
@@ -134,4 +140,65 @@ fn the_contract_lists_the_reasons_of_errors_and_no_others() {
         missing.is_empty() && unknown.is_empty(),
         "missing: {missing:?}, unknown: {unknown:?}"
     );
+}
+
+/// Recipes of the justfile by their names.
+fn recipes() -> BTreeSet<String> {
+    let justfile = fs::read_to_string(path("justfile")).unwrap();
+    let recipe = Regex::new(r"(?m)^([a-z][a-z-]*)(?: [^:=\n]*)?(?:=[^:\n]*)?:(?:[^=]|$)").unwrap();
+    recipe
+        .captures_iter(&justfile)
+        .map(|found| found[1].to_owned())
+        .collect()
+}
+
+#[test]
+fn every_recipe_that_a_page_names_is_one() {
+    let known = recipes();
+    assert!(known.len() > 20, "{known:?}");
+    let named = Regex::new(r"`just ([a-z][a-z-]*)[^`…]*`").unwrap();
+    let mut checked = 0;
+    for (page, text) in text_of_pages() {
+        for found in named.captures_iter(&text) {
+            assert!(known.contains(&found[1]), "{page}: no recipe {}", &found[1]);
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
+
+#[test]
+fn every_step_of_ci_is_a_recipe() {
+    let ci = fs::read_to_string(path(".ci/run")).unwrap();
+    let (_, steps) = ci.split_once("<<'STEPS'\n").unwrap();
+    let (steps, _) = steps.split_once("\nSTEPS\n").unwrap();
+    let known = recipes();
+    for step in steps.lines() {
+        let recipe = step.split(' ').next().unwrap();
+        assert!(known.contains(recipe), ".ci/run: no recipe {recipe}");
+    }
+}
+
+#[test]
+fn every_file_that_the_contributors_page_and_the_threat_model_name_exists() {
+    let named =
+        Regex::new(r"`((?:src|tests|proto|docs|build|crates|migrations|fuzz|seed|\.ci)/[^`*]*)`")
+            .unwrap();
+    for page in ["CONTRIBUTING.md", "THREAT-MODEL.md"] {
+        let text = fs::read_to_string(path(page)).unwrap();
+        let mut checked = 0;
+        for found in named.captures_iter(&text) {
+            // The number of a migration stands for its file.
+            let (folder, start) = found[1].rsplit_once('/').unwrap();
+            let files = fs::read_dir(path(folder)).unwrap_or_else(|error| {
+                panic!("{page}: {folder}: {error}");
+            });
+            let exists = files
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .any(|file| file.starts_with(start));
+            assert!(exists, "{page}: no file {}", &found[1]);
+            checked += 1;
+        }
+        assert!(checked > 10, "{page}: {checked}");
+    }
 }
