@@ -37,10 +37,7 @@ pub struct Stage {
 }
 
 /// Sections that begin with an empty server: there, editors make what the page shows.
-const EMPTY: [(&str, &str); 2] = [
-    ("README.md", "The desk"),
-    ("docs/imports.md", "Imports"),
-];
+const EMPTY: [(&str, &str); 2] = [("README.md", "The desk"), ("docs/imports.md", "Imports")];
 
 impl Stage {
     pub async fn set(page: &str, section: &str, files: Vec<(&str, &str)>) -> Self {
