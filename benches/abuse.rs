@@ -26,10 +26,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use dateline::{
-    client::Client,
-    proto::v1::{GetRecordRequest, Origin, View},
-};
+use dateline_client::Client;
+use dateline_proto::v1::{GetRecordRequest, Origin, View};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},

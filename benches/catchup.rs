@@ -5,7 +5,7 @@
 mod support;
 
 use anyhow::{Context, Result, ensure};
-use dateline::proto::v1::{Origin, View};
+use dateline_proto::v1::{Origin, View};
 use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;

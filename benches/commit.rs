@@ -5,7 +5,8 @@ mod support;
 
 use anyhow::Result;
 use bytes::Bytes;
-use dateline::proto::v1::{CreateRecordRequest, Record};
+use dateline_proto::v1::{CreateRecordRequest, Record};
+use dateline_record::record::record_name;
 use prost::Message;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -120,7 +121,7 @@ fn request(record: &Record) -> Bytes {
 type Row = (String, Vec<u8>);
 
 fn row(record: &Record) -> Row {
-    let name = record.record_name().map(|name| name.to_string());
+    let name = record_name(&record).map(|name| name.to_string());
     (name.unwrap_or_default(), record.encode_to_vec())
 }
 

@@ -5,7 +5,7 @@ mod support;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use dateline::proto::v1::{Origin, View, WatchRequest, watch_request::Start};
+use dateline_proto::v1::{Origin, View, WatchRequest, watch_request::Start};
 use prost::Message;
 use tokio::task::JoinSet;
 

@@ -5,11 +5,9 @@ mod support;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use dateline::{
-    export::format::{Format, Losses, Options, Referents},
-    model::encoded::Encoded,
-    proto::v1::{Kind, Record, record::Kind as Body},
-};
+use dateline_export::format::{Format, Losses, Options, Referents};
+use dateline_proto::v1::{Kind, Record, record::Kind as Body};
+use dateline_record::encoded::Encoded;
 use prost::Message;
 
 use support::{

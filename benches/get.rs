@@ -5,7 +5,8 @@ mod support;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use dateline::proto::v1::{GetRecordRequest, View};
+use dateline_proto::v1::{GetRecordRequest, View};
+use dateline_record::record::record_name;
 use prost::Message;
 use sqlx::{
     Executor, PgPool,
@@ -47,10 +48,7 @@ async fn main() -> Result<()> {
     }
     let mut names = Vec::new();
     for number in 0..RECORDS {
-        let name = records
-            .nth(number)
-            .record_name()
-            .context("a record has a name")?;
+        let name = record_name(&records.nth(number)).context("a record has a name")?;
         names.push(name.to_string());
     }
     let reads = Reads::new(&site, names).await?;
@@ -150,7 +148,7 @@ fn request(name: &str) -> Bytes {
 /// A pool with the settings of the server's readers.
 async fn pool(url: &str) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse()?;
-    let settings = dateline::store::Settings::default();
+    let settings = dateline_store::Settings::default();
     let pool = PgPoolOptions::new()
         .max_connections(settings.readers)
         .test_before_acquire(false)

@@ -7,7 +7,8 @@ mod support;
 use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use dateline::proto::v1::{CreateRecordRequest, Record};
+use dateline_proto::v1::{CreateRecordRequest, Record};
+use dateline_record::record::record_name;
 use prost::Message;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
@@ -80,7 +81,7 @@ struct Delivery {
 async fn deliver(server: &Child, records: &[Record]) -> Result<Delivery> {
     let connections = Raw::connect_all(&server.address, CONNECTIONS).await?;
     let mut watchers = Watchers::open(&connections, WATCHERS).await?;
-    let client = dateline::client::Client::connect(&server.address).await?;
+    let client = dateline_client::Client::connect(&server.address).await?;
     let written = paced(records.len(), PER_SECOND, |number| {
         let mut client = client.records.clone();
         let request = CreateRecordRequest {
@@ -120,7 +121,7 @@ async fn deliver(server: &Child, records: &[Record]) -> Result<Delivery> {
 
 async fn insert(pool: &PgPool, records: &[Record]) -> Result<Times> {
     let written = paced(records.len(), PER_SECOND, |number| {
-        let name = records[number].record_name().map(|name| name.to_string());
+        let name = record_name(&records[number]).map(|name| name.to_string());
         let content = records[number].encode_to_vec();
         let pool = pool.clone();
         async move {

@@ -14,12 +14,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use dateline::{
-    client::Client,
-    export::{Destination, Manifest},
-    proto::v1::{CreateRecordRequest, PublishRecordsRequest},
-    store::embedded,
-};
+use dateline_client::Client;
+use dateline_export::{Destination, Manifest};
+use dateline_proto::v1::{CreateRecordRequest, PublishRecordsRequest};
 use sqlx::{Connection, PgConnection};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -54,11 +51,14 @@ async fn main() -> Result<()> {
     let scratch = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     let data = std::env::var_os("DATELINE_BENCH_DATA").map(PathBuf::from);
     let data = data.unwrap_or_else(|| scratch.path().join("pg"));
-    let mut options = embedded::Options::new(data, env!("CARGO_BIN_EXE_dateline"));
+    let mut options =
+        dateline_embedded_postgres::Options::new(data, env!("CARGO_BIN_EXE_dateline"));
     options.purpose = "cargo bench".to_owned();
-    let cluster = embedded::Cluster::start(options).await?;
-    cluster.ensure_database(embedded::DATABASE).await?;
-    let url = cluster.url(embedded::DATABASE);
+    let cluster = dateline_embedded_postgres::Cluster::start(options).await?;
+    cluster
+        .ensure_database(dateline_embedded_postgres::DATABASE)
+        .await?;
+    let url = cluster.url(dateline_embedded_postgres::DATABASE);
     ready(&url, form.pick(2_000, wanted()?), scratch.path()).await?;
     // Started just now: what it holds is the export's.
     let server = Child::start(&url).await?;

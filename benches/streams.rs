@@ -11,10 +11,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use dateline::{
-    client::Client,
-    proto::v1::{CreateRecordRequest, Origin, Record, View},
-};
+use dateline_client::Client;
+use dateline_proto::v1::{CreateRecordRequest, Origin, Record, View};
 use sqlx::{Connection, PgConnection};
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::Streaming;

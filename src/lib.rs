@@ -1,16 +1,418 @@
-//! Dateline: curated, structured news records, in through gRPC and out on a feed that loses nothing.
-//!
-//! The map of the house is `ARCHITECTURE.md`. Dependencies point one way:
-//! `cli → client → proto`, `server → access → store → model → proto`, `server → feed → store`; `generate` knows `proto` alone.
+//! The commands people type. Data goes to stdout, everything else to stderr; exit codes are documented in
+//! the help. Clients of the server like any other: they never touch the store.
 
-pub mod access;
-pub mod cli;
-pub mod client;
-pub mod export;
-pub mod feed;
-pub mod files;
-pub mod generate;
-pub mod model;
-pub mod proto;
-pub mod server;
-pub mod store;
+mod article_text;
+mod audit;
+mod cloudevents;
+mod confirm;
+mod counting;
+pub mod decoders;
+mod demo;
+mod desk;
+mod export;
+mod feed;
+mod filter;
+mod generate;
+mod health;
+mod html_text;
+mod import;
+pub mod json;
+mod limits;
+mod outgoing;
+mod output;
+mod place;
+mod publisher;
+mod read;
+mod refusal;
+mod release;
+mod send;
+mod serve;
+mod serve_access;
+mod signals;
+mod state_file;
+mod table;
+mod tls;
+mod token;
+mod verify;
+mod version_step;
+mod versions;
+mod watch;
+mod when;
+mod words;
+mod yaml;
+
+use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use dateline_client::{Client, Connection, Failure};
+use tonic::Code;
+
+/// Exit code when the work was not done.
+const FAILED: u8 = 1;
+/// Exit code for wrong usage that clap does not see; the same as its own.
+const USAGE: u8 = 2;
+/// Exit code when a record does not exist.
+const NOT_FOUND: u8 = 3;
+/// Exit code when no server answers.
+const UNAVAILABLE: u8 = 4;
+
+/// Exit code after SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Where a server listens and is looked for, unless told otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
+
+const EXIT_CODES: &str = "The flags that say how a server is reached (--server, --ca, --client-cert, --client-key, --token-file) stand before or
+behind the command.
+
+Exit codes:
+  0  done
+  1  not done: refused, different, or failed; stderr says why
+  2  wrong usage
+  3  no such record
+  4  no server answers, or its database is away";
+
+/// Curated, structured news records: in through gRPC, out on a feed that loses nothing.
+#[derive(Debug, Parser)]
+#[command(name = "dateline", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve gRPC, on your Postgres or on a private one that needs no setting up
+    Serve(serve::Args),
+    /// Show it all at work: an article's records sent, published, watched and compared, on a server of its own
+    Demo(demo::Args),
+    /// Send the records of a file; run again, it sends what is not there yet
+    #[command(after_help = import::HELP)]
+    Import(import::Args),
+    /// Make a draft of a record in a file, or of the plain text of an article
+    #[command(after_help = "Examples:
+  dateline create nato.yaml
+  dateline create article story.txt --language en")]
+    Create(desk::CreateArgs),
+    /// Change a draft in your editor
+    #[command(after_help = "Example:
+  EDITOR=nano dateline edit actors/nato")]
+    Edit(desk::EditArgs),
+    /// Hand drafts in for review
+    #[command(after_help = "Example:
+  dateline submit events/steppe-eagle actors/nato")]
+    Submit(desk::NamesArgs),
+    /// Send records in review or under embargo back to their authors, as drafts
+    #[command(after_help = "Example:
+  dateline send-back events/steppe-eagle --note 'who says that it recurs?'")]
+    SendBack(desk::SendBackArgs),
+    /// Publish records together, now or at a time
+    #[command(after_help = "Examples:
+  dateline publish articles/some-story --with-references
+  dateline publish articles/some-story --at 2026-08-01T06:00:00Z")]
+    Publish(desk::PublishArgs),
+    /// Change a published record in your editor, and tell readers why
+    #[command(after_help = "Example:
+  dateline correct actors/nato --note 'The name was misspelt.'")]
+    Correct(desk::CorrectArgs),
+    /// Withdraw published records; their names answer for ever
+    #[command(after_help = "Example:
+  dateline retract articles/some-story --cascade --note 'The meeting did not take place.'")]
+    Retract(desk::RetractArgs),
+    /// Make one of two published records that are about the same
+    #[command(after_help = "Example:
+  dateline merge actors/n-a-t-o --into actors/nato --note 'The same organization.'")]
+    Merge(desk::MergeArgs),
+    /// Undo a merge
+    #[command(after_help = "Example:
+  dateline unmerge actors/n-a-t-o --note 'Another organization after all.'")]
+    Unmerge(desk::UnmergeArgs),
+    /// Make the content of an older revision the newest
+    #[command(after_help = "Example:
+  dateline restore actors/nato 2 --note 'Revision 3 was mistaken.'")]
+    Restore(desk::RestoreArgs),
+    /// Delete drafts; their names are never used again
+    #[command(after_help = "Example:
+  dateline delete actors/nobody")]
+    Delete(desk::NamesArgs),
+    /// Erase the content of a record from all of its revisions, as the law may ask
+    #[command(after_help = "Example:
+  dateline purge actors/jane-doe --note 'Court order 12/2026.'")]
+    Purge(desk::PurgeArgs),
+    /// Compare two revisions of a record, field by field
+    #[command(after_help = "Example:
+  dateline diff actors/nato 2 5")]
+    Diff(desk::DiffArgs),
+    /// List the revisions of a record, newest first
+    #[command(after_help = "Example:
+  dateline history actors/nato")]
+    History(desk::HistoryArgs),
+    /// Read records by name
+    Get(read::GetArgs),
+    /// List records in order of their names
+    List(read::ListArgs),
+    /// Follow the feed: every change, in order, from a cursor, a time, a snapshot, the beginning or now
+    #[command(after_help = "Examples:
+  dateline watch --snapshot --kind event
+  dateline watch --state-file news.state --output ndjson >> news.ndjson
+  dateline watch --snapshot --state-file news.state --exec ./load
+  dateline watch --since 2026-08-01T06:00:00Z
+  dateline watch --since beginning --output cloudevents")]
+    Watch(watch::Args),
+    /// Prove that log, records and digest agree; that a file of `dateline watch --output ndjson` is a true copy; or that an
+    /// export is whole
+    #[command(after_help = "Examples:
+  dateline verify
+  dateline verify --view desk
+  dateline verify exports/published-1a2b3c4d-000000000047
+  dateline watch --snapshot -o ndjson --limit 1000 > copy.ndjson; dateline verify copy.ndjson")]
+    Verify(verify::Args),
+    /// Show which feed this is, where it stands and what it shows; or make a copied database a feed of its own
+    #[command(after_help = "Examples:
+  dateline feed
+  dateline feed fork")]
+    Feed(feed::Args),
+    /// Take the state of a feed home as files, or what has changed since the last time; the same command goes on where one
+    /// was cut
+    #[command(after_help = "Examples:
+  dateline export --out exports --format ndjson,parquet --compress zstd
+  dateline export --out exports --since latest
+  dateline export --out s3://bucket/dateline --schedule '0 2 * * *' --keep 7
+
+Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all but the first the same command goes on.")]
+    Export(export::Args),
+    /// Fold deltas into a full export, and prove that the outcome is what the feed showed
+    #[command(after_help = "Example:
+  dateline apply exports/published-1a2b3c4d-000000000047 exports/published-1a2b3c4d-000000000052-since-000000000047 --out tonight")]
+    Apply(export::ApplyArgs),
+    /// Drop superseded revisions and the history before a point
+    #[command(after_help = "Example:
+  dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
+    Compact(feed::CompactArgs),
+    /// Make, list, change and revoke tokens: who may do what, and until when
+    Token(token::Args),
+    /// Show who did what, from where and when
+    #[command(after_help = "Examples:
+  dateline audit --record actors/nato
+  dateline audit --since -7d --output ndjson > audit.ndjson")]
+    Audit(audit::Args),
+    /// Make up records for tests and measurements: the same seed, the same bytes, for ever
+    #[command(after_help = "Examples:
+  dateline generate --records 1000 --seed 7 | dateline import - --publish
+  dateline generate --records 1000000 --seed 7 --format protobuf --output million.binpb")]
+    Generate(generate::Args),
+    /// Ask whether the server and its database serve
+    Health(health::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the server is.
+#[derive(Debug, Clone, clap::Args)]
+struct Server {
+    /// Address of the server: HOST:PORT, or <https://HOST:PORT> for TLS
+    // Global, so that `feed --server HOST:PORT fork` forks there, and not at the default.
+    #[arg(long = "server", global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    address: String,
+    /// Authorities of the server's certificate, PEM; without it those that the system knows
+    #[arg(long, global = true, env = "DATELINE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate to show to the server, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_CERT", value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM
+    #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// File with the token to show; without it the variable `DATELINE_TOKEN` may hold one
+    #[arg(long, global = true, env = "DATELINE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// How it is reached.
+    fn connection(&self) -> Connection {
+        Connection {
+            server: self.address.clone(),
+            ca: self.ca.clone(),
+            client_cert: self.client_cert.clone(),
+            client_key: self.client_key.clone(),
+            token_file: self.token_file.clone(),
+            // Not an argument, which everybody on the machine could read.
+            token: std::env::var("DATELINE_TOKEN").ok().map(Into::into),
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect_with(&self.connection()).await
+    }
+}
+
+/// Reads the command line and runs it.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse_from(behind_the_command(std::env::args_os().collect()));
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let answer = runtime.block_on(dispatch(cli.command));
+    // Nothing that is left, such as a read of stdin, may hold up the end.
+    runtime.shutdown_background();
+    match answer {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Flags that say how a server is reached, each with a value.
+const CONNECTION_FLAGS: [&str; 5] = [
+    "--server",
+    "--ca",
+    "--client-cert",
+    "--client-key",
+    "--token-file",
+];
+
+/// Moves the flags of a connection that stand before the command to the end, where every command that has a server takes
+/// them, and no other does.
+fn behind_the_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut end = 1;
+    while let Some(flag) = arguments.get(end).and_then(|flag| flag.to_str()) {
+        if CONNECTION_FLAGS.contains(&flag) {
+            end += 2;
+        } else if flag
+            .split_once('=')
+            .is_some_and(|(flag, _)| CONNECTION_FLAGS.contains(&flag))
+        {
+            end += 1;
+        } else {
+            break;
+        }
+    }
+    if end >= arguments.len() {
+        return arguments;
+    }
+    let flags: Vec<_> = arguments.drain(1..end).collect();
+    let last = arguments.iter().position(|argument| argument == "--");
+    let last = last.unwrap_or(arguments.len());
+    arguments.splice(last..last, flags);
+    arguments
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Create(args) => desk::create(args).await,
+        Command::Edit(args) => desk::edit(args).await,
+        Command::Submit(args) => desk::submit(args).await,
+        Command::SendBack(args) => desk::send_back(args).await,
+        Command::Publish(args) => desk::publish(args).await,
+        Command::Correct(args) => desk::correct(args).await,
+        Command::Retract(args) => desk::retract(args).await,
+        Command::Merge(args) => desk::merge(args).await,
+        Command::Unmerge(args) => desk::unmerge(args).await,
+        Command::Restore(args) => desk::restore(args).await,
+        Command::Delete(args) => desk::delete(args).await,
+        Command::Purge(args) => desk::purge(args).await,
+        Command::Diff(args) => desk::diff(args).await,
+        Command::History(args) => desk::history(args).await,
+        Command::Get(args) => read::get(args).await,
+        Command::List(args) => read::list(args).await,
+        Command::Watch(args) => watch::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
+        Command::Feed(args) => feed::run(args).await,
+        Command::Export(args) => export::run(args).await,
+        Command::Apply(args) => export::apply(args).await,
+        Command::Compact(args) => feed::compact(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
+        Command::Generate(args) => generate::run(args).await,
+        Command::Health(args) => health::run(args).await,
+        Command::Completions { shell } => {
+            // By way of memory: the generator panics when whoever reads it has seen enough.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dateline", &mut script);
+            std::io::stdout().write_all(&script)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Reports flags that do not go together.
+fn misused(wrong: &str) -> ExitCode {
+    say_error(wrong);
+    USAGE.into()
+}
+
+fn say_error(text: &str) {
+    let red = anstyle::Style::new()
+        .fg_color(Some(anstyle::AnsiColor::Red.into()))
+        .bold();
+    output::say(format_args!("{red}error:{red:#} {}", output::lines(text)));
+}
+
+/// Tells what went wrong, and with which exit code.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    if is_closed_pipe(error) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    say_error(&chain(error));
+    match error.downcast_ref::<Failure>().map(|failure| failure.code) {
+        Some(Code::NotFound) => NOT_FOUND.into(),
+        Some(Code::Unavailable) => UNAVAILABLE.into(),
+        _ => FAILED.into(),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The error and its causes, but for causes that the text before them tells already.
+fn chain(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |told, cause| match told.as_str() {
+            "" => cause,
+            before if before.ends_with(&cause) => told,
+            before => format!("{before}: {cause}"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind_the_command;
+
+    #[test]
+    fn flags_of_a_connection_may_stand_before_the_command() {
+        for (given, expected) in [
+            ("d list", "d list"),
+            (
+                "d --server a:1 list --limit 3",
+                "d list --limit 3 --server a:1",
+            ),
+            ("d --server=a:1 --ca f get x", "d get x --server=a:1 --ca f"),
+            ("d --server a:1 get -- x", "d get --server a:1 -- x"),
+            ("d --server a:1", "d --server a:1"),
+            ("d --server", "d --server"),
+            ("d --help", "d --help"),
+            ("d", "d"),
+        ] {
+            let given = given.split(' ').map(Into::into).collect();
+            let moved = behind_the_command(given).join(std::ffi::OsStr::new(" "));
+            assert_eq!(moved, expected);
+        }
+    }
+}

@@ -11,8 +11,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Before any thread exists: the same program starts the embedded Postgres under another identity.
-    if let Some(code) = dateline::store::embedded::keeper::run_if_asked() {
+    if let Some(code) = dateline_embedded_postgres::keeper::run_if_asked() {
         return code;
     }
-    dateline::cli::run()
+    dateline::run()
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dateline::client::Client;
+use dateline_client::Client;
 
 /// Ticks per second of the kernel's accounts, on every Linux that there is.
 const TICKS: f64 = 100.0;

@@ -10,14 +10,12 @@ use std::{
 
 use anyhow::Result;
 use bytes::Bytes;
-use dateline::{
-    proto::v1::{GetRecordRequest, GetRecordResponse, WatchRequest, WatchResponse},
-    server::{
-        Limits,
-        codec::{Ready, ReadyCodec},
-        dress::DressLayer,
-        edge::Edge,
-    },
+use dateline_proto::v1::{GetRecordRequest, GetRecordResponse, WatchRequest, WatchResponse};
+use dateline_server::{
+    Limits,
+    codec::{Ready, ReadyCodec},
+    dress::DressLayer,
+    edge::Edge,
 };
 use futures_util::{Stream, stream};
 use tokio::net::TcpListener;

@@ -25,7 +25,7 @@ pub struct Raw {
 impl Raw {
     /// Connects as our client does.
     pub async fn connect(address: &str) -> Result<Self> {
-        let client = dateline::client::Client::connect(address).await?;
+        let client = dateline_client::Client::connect(address).await?;
         Ok(Self {
             grpc: Grpc::new(client.channel()).max_decoding_message_size(16 * 1024 * 1024),
         })

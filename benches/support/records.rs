@@ -2,7 +2,7 @@
 //! the gold article under new names, with more of its sentences as evidence.
 
 use anyhow::{Context, Result};
-use dateline::proto::v1::{Evidence, Record, TextSpan, record::Kind as Body, text_span::Part};
+use dateline_proto::v1::{Evidence, Record, TextSpan, record::Kind as Body, text_span::Part};
 use prost::Message;
 
 /// Bytes of a record that sentences do not fill: it has 500 pieces of evidence at most.
@@ -89,7 +89,7 @@ fn evidence(article: &str, quote: TextSpan) -> Evidence {
         article_revision: 1,
         quote: Some(quote),
         supports: vec!["display_name".to_owned()],
-        modality: dateline::proto::v1::evidence::Modality::Asserted.into(),
+        modality: dateline_proto::v1::evidence::Modality::Asserted.into(),
         ..Evidence::default()
     }
 }

@@ -4,17 +4,14 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use dateline::{
-    access,
-    cli::json,
-    client::Client,
-    proto::v1::{
-        Bundle, CommitRequest, CommitResponse, PublishRecordsRequest, Record, RecordVersion, Write,
-        record::Kind as Body, write,
-    },
-    server::{self, Config, Database, Limits, Running},
-    store::{Settings, embedded},
+use dateline::json;
+use dateline_client::Client;
+use dateline_proto::v1::{
+    Bundle, CommitRequest, CommitResponse, PublishRecordsRequest, Record, RecordVersion, Write,
+    record::Kind as Body, write,
 };
+use dateline_server::{Config, Database, Limits, Running};
+use dateline_store::Settings;
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +26,7 @@ pub struct Site {
     pub url: String,
     /// Of the server.
     pub client: Client,
-    cluster: embedded::Cluster,
+    cluster: dateline_embedded_postgres::Cluster,
     running: Option<Running>,
     _directory: tempfile::TempDir,
 }
@@ -39,13 +36,21 @@ impl Site {
     pub async fn start() -> Result<Self> {
         let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let directory = tempfile::tempdir_in(scratch)?;
-        let mut options =
-            embedded::Options::new(directory.path().join("pg"), env!("CARGO_BIN_EXE_dateline"));
+        let mut options = dateline_embedded_postgres::Options::new(
+            directory.path().join("pg"),
+            env!("CARGO_BIN_EXE_dateline"),
+        );
         options.purpose = "cargo bench".to_owned();
-        let cluster = embedded::Cluster::start(options).await?;
-        cluster.ensure_database(embedded::DATABASE).await?;
-        let url = cluster.url(embedded::DATABASE);
-        let running = Box::pin(server::start(config(&url), CancellationToken::new())).await?;
+        let cluster = dateline_embedded_postgres::Cluster::start(options).await?;
+        cluster
+            .ensure_database(dateline_embedded_postgres::DATABASE)
+            .await?;
+        let url = cluster.url(dateline_embedded_postgres::DATABASE);
+        let running = Box::pin(dateline_server::start(
+            config(&url),
+            CancellationToken::new(),
+        ))
+        .await?;
         try_out(&url).await?;
         let address = running.address.to_string();
         let client = Client::connect(&address).await?;
@@ -103,7 +108,7 @@ fn config(url: &str) -> Config {
         metrics: None,
         store: Settings::default(),
         limits: Limits::default(),
-        access: access::Settings::default(),
+        access: dateline_access::Settings::default(),
         first_token_file: None,
         reflection: true,
         checkpoint_interval: Duration::from_secs(5),

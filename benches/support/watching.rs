@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use dateline::proto::v1::{Origin, View, WatchRequest, watch_request::Start};
+use dateline_proto::v1::{Origin, View, WatchRequest, watch_request::Start};
 use prost::Message;
 use tokio::{sync::watch, task::JoinSet};
 

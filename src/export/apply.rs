@@ -1,214 +1,73 @@
-//! What deltas make of a full export: another full export, the same as if it had been taken then (E5).
+//! `dateline apply`: folds deltas into a full export, and proves that the outcome is what the feed showed.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::process::ExitCode;
 
-use super::{
-    Destination, Error, Manifest, Shape,
-    format::Referents,
-    manifest::{self, DigestText, MANIFEST},
-    read::{self, Records},
-    session::{Session, join},
-};
-use crate::{
-    model::encoded::Encoded,
-    proto::v1::{Record, Removal},
-};
+use anyhow::Result;
+use dateline_export::{Destination, Manifest, Shape, apply, format::Options, manifest::MANIFEST};
 
-/// Folds one delta into a full export, and writes the outcome below `to`; answers where, and what it is. `told` hears of
-/// every record.
-///
-/// # Errors
-/// When the delta does not begin where the full export ends, a file is damaged, or the outcome is not what the feed
-/// showed.
-pub async fn apply(
-    full: &Destination,
-    delta: &Destination,
-    to: &Destination,
-    asked: &Shape,
-    told: &mut dyn FnMut(),
-) -> Result<(Destination, Manifest), Error> {
-    let (base, change) = (Manifest::read(full).await?, Manifest::read(delta).await?);
-    fits(&base, &change)?;
-    let subject = manifest::Subject {
-        since: None,
-        ..change.subject.clone()
-    };
-    let to = to.below(&manifest::directory(&subject));
-    if let Some(there) = done(&to, &subject, &change).await? {
-        return Ok((to, there));
-    }
-    to.tidy();
-    let mut session = Session::begin(
-        to.clone(),
-        "apply".to_owned(),
-        subject.clone(),
-        asked.clone(),
-    )
-    .await?;
-    let mut merging = Merging::open((full, &base), (delta, &change)).await?;
-    session.refer(referents(merging).await?);
-    merging = Merging::open((full, &base), (delta, &change)).await?;
-    while let Some(record) = merging.next().await? {
-        told();
-        session.record(Encoded::of(record)?.into()).await?;
-    }
-    let part = session.finish().await?;
-    let mut outcome = join(subject, asked, vec![part], None);
-    if let Some(state) = &change.state {
-        if outcome.subject.metadata_only && state.counts() == outcome.digest.counts() {
-            // Of what was left out no digest can be computed: it is the feed's word.
-            outcome.digest = state.clone();
-        }
-        if *state != outcome.digest {
-            return Err(Error::Broken(format!(
-                "the outcome has {} records and is not what the feed showed at {} ({} records): the full export and the delta do not belong together",
-                outcome.digest.records, change.subject.sequence, state.records
-            )));
-        }
-        outcome.state = Some(state.clone());
-    }
-    if !to.put_new(MANIFEST, outcome.to_bytes()?).await? {
-        return Err(Error::Broken(format!("{} is there already", to.shown())));
-    }
-    super::session::Progress::forget(&to, 0).await?;
-    Ok((to, outcome))
+use crate::{counting::Counting, output::say};
+
+/// `dateline apply`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A full export: its directory or URL
+    #[arg(value_name = "FULL")]
+    full: String,
+    /// Deltas, the oldest first
+    #[arg(value_name = "DELTA", required = true)]
+    deltas: Vec<String>,
+    /// Where the outcome goes: below it, a directory as `dateline export` would have made it
+    #[arg(long, value_name = "DIR|URL")]
+    out: String,
 }
 
-/// The records that the outcome holds: names in it lead to no others. For this it is read once more.
-async fn referents(mut merging: Merging) -> Result<Arc<Referents>, Error> {
-    let mut referents = Referents::default();
-    while let Some(record) = merging.next().await? {
-        referents.note(&Encoded::of(record)?)?;
-    }
-    referents.settle();
-    Ok(Arc::new(referents))
-}
-
-/// What was applied before.
-async fn done(
-    to: &Destination,
-    subject: &manifest::Subject,
-    change: &Manifest,
-) -> Result<Option<Manifest>, Error> {
-    if to.get(MANIFEST).await?.is_none() {
-        return Ok(None);
-    }
-    let there = Manifest::read(to).await?;
-    if there.subject != *subject {
-        return Err(Error::Broken(format!(
-            "{} holds another export of this sequence; choose another --out",
-            to.shown()
-        )));
-    }
-    let is_proved = |state: &DigestText| *state == there.digest;
-    Ok(change.state.as_ref().is_none_or(is_proved).then_some(there))
-}
-
-fn fits(base: &Manifest, delta: &Manifest) -> Result<(), Error> {
-    let broken = |what: String| Err(Error::Broken(what));
-    let Some(since) = delta.subject.since else {
-        return broken("what is to be applied is a full export, not a delta".to_owned());
-    };
-    if base.subject.since.is_some() {
-        return broken("a delta is applied to a full export, and this is a delta too".to_owned());
-    }
-    let what = |manifest: &Manifest| {
-        let subject = manifest.subject.clone();
-        (
-            subject.feed,
-            subject.epoch,
-            subject.view,
-            subject.filter,
-            subject.tombstones,
-            subject.metadata_only,
-        )
-    };
-    if what(base) != what(delta) {
-        return broken(
-            "the two are of another feed, view, filter or content: a delta goes with what it was taken for".to_owned(),
-        );
-    }
-    if base.subject.sequence != since {
-        return broken(format!(
-            "the full export is as of {}, and the delta begins at {since}",
-            base.subject.sequence
-        ));
-    }
-    Ok(())
-}
-
-/// A sequence of records of which the next one is known.
-struct Peek {
-    records: Records,
-    next: Option<Record>,
-}
-
-impl Peek {
-    async fn new(mut records: Records) -> Result<Self, Error> {
-        let next = records.next().await?;
-        Ok(Self { records, next })
-    }
-
-    fn name(&self) -> Option<&str> {
-        let record = self.next.as_ref()?;
-        Some(record.kind.as_ref().map_or("", |body| body.name()))
-    }
-
-    async fn take(&mut self) -> Result<Option<Record>, Error> {
-        let taken = self.next.take();
-        self.next = self.records.next().await?;
-        Ok(taken)
-    }
-}
-
-/// Two sequences of records by name, the newer of which counts, and names that go.
-struct Merging {
-    base: Peek,
-    new: Peek,
-    removed: VecDeque<Removal>,
-}
-
-impl Merging {
-    async fn open(
-        (full, base): (&Destination, &Manifest),
-        (delta, change): (&Destination, &Manifest),
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            base: Peek::new(Records::open(full, base).await?).await?,
-            new: Peek::new(Records::open(delta, change).await?).await?,
-            removed: read::removals(delta, change).await?.into(),
-        })
-    }
-
-    async fn next(&mut self) -> Result<Option<Record>, Error> {
-        loop {
-            let new = self.new.name();
-            let base = self.base.name();
-            match (base, new) {
-                (None, None) => return Ok(None),
-                (Some(base), Some(new)) if base == new => {
-                    self.base.take().await?;
-                }
-                (Some(base), new) if new.is_none_or(|new| base < new) => {
-                    let base = base.to_owned();
-                    let record = self.base.take().await?;
-                    if !self.is_removed(&base) {
-                        return Ok(record);
-                    }
-                }
-                _ => return self.new.take().await,
+/// Applies; exit 1 if they do not belong together, or the outcome is not what the feed showed.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let to = Destination::open(&args.out)?;
+    let mut full = Destination::of_export(&args.full)?;
+    let first = Manifest::read(&full).await?;
+    let shape = shape(&first);
+    let shown = Counting::new(None);
+    let last = args.deltas.len().saturating_sub(1);
+    let mut between = Vec::new();
+    for (number, delta) in args.deltas.iter().enumerate() {
+        let delta = Destination::of_export(delta)?;
+        let applied = apply::apply(&full, &delta, &to, &shape, &mut || shown.add(1)).await;
+        let (place, outcome) = applied?;
+        let proved = match outcome.state {
+            Some(_) if outcome.subject.metadata_only => {
+                "; as many as the feed showed: without their content no digest can be computed"
             }
+            Some(_) => "; it is what the feed showed",
+            None => "; the delta does not say what the feed showed, so this is not proved",
+        };
+        say(format_args!(
+            "{} records at {}{proved}",
+            outcome.digest.records, outcome.subject.sequence
+        ));
+        full = place;
+        if number < last {
+            between.push((full.clone(), outcome));
         }
     }
+    shown.finish();
+    for (place, manifest) in between {
+        manifest.delete(&place).await?;
+    }
+    say(format_args!("{}/{MANIFEST}", full.shown()));
+    Ok(ExitCode::SUCCESS)
+}
 
-    fn is_removed(&mut self, name: &str) -> bool {
-        while self
-            .removed
-            .front()
-            .is_some_and(|it| it.name.as_str() < name)
-        {
-            self.removed.pop_front();
-        }
-        self.removed.front().is_some_and(|it| it.name == name)
+/// The files of the outcome are like those of the full export.
+fn shape(full: &Manifest) -> Shape {
+    Shape {
+        formats: full.formats.clone(),
+        compression: full.compression,
+        options: Options {
+            metadata_only: full.subject.metadata_only,
+            base_uri: full.base_uri.clone(),
+        },
+        file_records: full.file_records,
+        part: (0, 1),
     }
 }

@@ -1,83 +1,197 @@
-//! Exports: the records of a feed as files that other tools read.
-//!
-//! - [`mod@format`]: one encoder per format and kind, from records to bytes; no I/O, no clock.
-//! - [`destination`]: a directory or an object store.
-//! - [`files`]: from records, in the order of names, to files of all formats at once.
-//! - [`manifest`]: what an export is and of what it consists, written last (E4).
-//! - [`session`]: an export on its way, which can be cut and gone on with (E3).
-//! - [`read`]: the records of a finished one; [`verify`], [`apply`]: that it is whole, and what a delta makes of it (E5).
-//!
-//! It knows the generated messages and the model; not gRPC, not the store, not the command line.
+//! `dateline export`: the state of a feed as files, at one sequence; cut anywhere, the same command goes on. `dateline
+//! apply`: what deltas make of it.
 
-pub mod apply;
-pub mod destination;
-pub mod files;
-pub mod format;
-pub mod manifest;
-pub mod read;
-pub mod session;
-pub mod verify;
+mod apply;
+mod keep;
+mod plan;
+mod schedule;
+mod take;
+pub(super) mod verify;
 
-use crate::model::encoded::NoRecord;
+use std::process::ExitCode;
 
-pub use self::{
-    destination::Destination,
-    files::{Compression, Shape},
-    manifest::Manifest,
-    session::Session,
-};
+use anyhow::Result;
+use clap::ValueEnum;
+use dateline_export::{Compression, Destination, format::Format};
+use dateline_proto::v1::View;
 
-/// Why an export cannot be made, read or proved.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No place to write to or read from.
-    #[error("{0}")]
-    Place(String),
-    /// The place does not do what it is asked.
-    #[error("{what}: {source}")]
-    Store {
-        /// Which file.
-        what: String,
-        /// What it says.
-        source: object_store::Error,
-    },
-    /// Reading or writing failed on the way.
-    #[error("{what}: {source}")]
-    Io {
-        /// Which file.
-        what: String,
-        /// How.
-        source: std::io::Error,
-    },
-    /// There is no complete export.
-    #[error("{0} holds no complete export: it has no manifest.json")]
-    NoExport(String),
-    /// A manifest that cannot be read.
-    #[error("the manifest of {of} cannot be used: {what}")]
-    Manifest {
-        /// Which export.
-        of: String,
-        /// Why.
-        what: String,
-    },
-    /// A file that is not what the manifest says.
-    #[error("{file}: {what}")]
-    Damaged {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// What should be a record and is none.
-    #[error(transparent)]
-    NoRecord(#[from] NoRecord),
-    /// A record that a format cannot write.
-    #[error(transparent)]
-    Format(#[from] format::Error),
-    /// JSON that cannot be written.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    /// What came is not what was asked for.
-    #[error("{0}")]
-    Broken(String),
+pub(super) use self::apply::{Args as ApplyArgs, run as apply};
+use super::{Server, filter, misused, output::say};
+
+/// Exit code after SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// `dateline export`
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// Where to: a directory, or the URL of an object store (s3://, gs://, az://, file://), whose credentials come from the
+    /// environment. Each export is a directory of its own there
+    #[arg(long, value_name = "DIR|URL")]
+    out: String,
+    /// Formats of the files; several at once are written from one pass [default: ndjson]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMAT")]
+    format: Vec<FormatArg>,
+    /// Compress the files; Parquet compresses itself [default: none]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    compress: Option<CompressionArg>,
+    /// What readers see or what the desk sees, and whether in full or as metadata: without bodies and quotes, which are
+    /// somebody's copyright [default: published,full]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "VIEW")]
+    view: Vec<ViewWord>,
+    /// As of which sequence of the feed; the newest if it is not said
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule", value_parser = clap::value_parser!(i64).range(0..))]
+    sequence: Option<i64>,
+    /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out.
+    /// Formats, compression, view, filter and all else that is not given are those of that export
+    #[arg(long, value_name = "MANIFEST")]
+    since: Option<String>,
+    /// Take what is left of retracted and merged records too, so that nothing is missing when it is imported again
+    #[arg(long)]
+    tombstones: bool,
+    /// Read so many parts at once [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    partitions: Option<u16>,
+    /// Records to a file; after each file an export that is cut can go on [default: 50000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    file_records: Option<u64>,
+    #[arg(
+        long,
+        value_name = "URI",
+        help = "What stands before names in formats that want URIs [default: https://dateline.example/v1/]"
+    )]
+    base_uri: Option<String>,
+    /// Afterwards keep so many full exports, and what builds on them; older ones are deleted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Stay, and export at these times (cron, five fields, UTC): "0 2 * * *" is every night at two
+    #[arg(long, value_name = "CRON")]
+    schedule: Option<String>,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    filter: filter::Args,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatArg {
+    Ndjson,
+    Protobuf,
+    Parquet,
+    Ninjs,
+    #[value(name = "followthemoney", alias = "ftm")]
+    FollowTheMoney,
+    #[value(name = "schemaorg")]
+    SchemaOrg,
+    Csv,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Ndjson => Format::Ndjson,
+            FormatArg::Protobuf => Format::Protobuf,
+            FormatArg::Parquet => Format::Parquet,
+            FormatArg::Ninjs => Format::Ninjs,
+            FormatArg::FollowTheMoney => Format::FollowTheMoney,
+            FormatArg::SchemaOrg => Format::SchemaOrg,
+            FormatArg::Csv => Format::Csv,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CompressionArg {
+    None,
+    Zstd,
+    Gzip,
+}
+
+impl From<CompressionArg> for Compression {
+    fn from(method: CompressionArg) -> Self {
+        match method {
+            CompressionArg::None => Compression::None,
+            CompressionArg::Zstd => Compression::Zstd,
+            CompressionArg::Gzip => Compression::Gzip,
+        }
+    }
+}
+
+impl Args {
+    /// The view, as far as it is known: a delta that names none has that of what it builds upon.
+    fn view(&self) -> View {
+        let is_open = self.since.is_some() && !self.view.contains(&ViewWord::Published);
+        if is_open || self.view.contains(&ViewWord::Desk) {
+            View::Desk
+        } else {
+            View::Published
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ViewWord {
+    Published,
+    Desk,
+    Full,
+    Metadata,
+}
+
+/// Exports once, or at the times of a schedule.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if let Some(wrong) = args.filter.misuse(args.view()) {
+        return Ok(misused(&wrong));
+    }
+    let wish = plan::Wish::new(&args)?;
+    let to = Destination::open(&args.out)?;
+    match &args.schedule {
+        Some(times) => schedule::run(&args, &wish, &to, times).await,
+        None => Ok(match once(&args, &wish, &to).await? {
+            Outcome::Complete => ExitCode::SUCCESS,
+            Outcome::Interrupted => INTERRUPTED.into(),
+        }),
+    }
+}
+
+/// How a run ended that did not fail.
+enum Outcome {
+    Complete,
+    Interrupted,
+}
+
+async fn once(args: &Args, wish: &plan::Wish, to: &Destination) -> Result<Outcome> {
+    let server = args.server.connection();
+    let taking = take::take(&server, wish, to);
+    let taken = tokio::select! {
+        biased;
+        () = asked_to_stop() => None,
+        taken = taking => Some(taken.map_err(|error| explained(args, error))?),
+    };
+    let Some(taken) = taken else {
+        say("stopped; what is finished is kept, and the same command goes on behind it");
+        return Ok(Outcome::Interrupted);
+    };
+    say(taken);
+    if let Some(kept) = args.keep {
+        keep::keep(to, kept).await?;
+    }
+    Ok(Outcome::Complete)
+}
+
+fn explained(args: &Args, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<dateline_client::Failure>() {
+        Ok(failure) => args.filter.explain(failure).into(),
+        Err(error) => error,
+    }
+}
+
+/// Returns when somebody wants the program to end.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
 }

@@ -1,6 +1,6 @@
 //! `dateline watch` as a consumer that keeps a copy, `dateline verify`, `feed` and `compact`.
 
-use dateline::proto::v1::{GetRecordRequest, View};
+use dateline_proto::v1::{GetRecordRequest, View};
 use serde_json::Value;
 
 use crate::{
@@ -95,9 +95,9 @@ async fn f2_a_snapshot_goes_on_in_its_middle_from_a_state_file() {
 }
 
 /// An actor that cites the gold article.
-fn actor_of_gold() -> dateline::proto::v1::Record {
+fn actor_of_gold() -> dateline_proto::v1::Record {
     let mut record = crate::feed::actor("late");
-    if let Some(dateline::proto::v1::record::Kind::Actor(late)) = &mut record.kind {
+    if let Some(dateline_proto::v1::record::Kind::Actor(late)) = &mut record.kind {
         late.display_name = "Late".into();
         late.names[0].text = "Late".into();
     }

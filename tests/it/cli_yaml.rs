@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, fmt::Write, process::Stdio, time::Instant};
 
-use dateline::{
-    cli::{decoders, json},
-    proto::v1::{Actor, Name, Record, record::Kind as Body},
-};
+use dateline::{decoders, json};
+use dateline_proto::v1::{Actor, Name, Record, record::Kind as Body};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::process::Command;

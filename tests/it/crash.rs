@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dateline::{
-    cli::json,
-    client::{Client, Failure},
-    proto::v1::{Change, Origin, Record, View, WatchRequest, change::Type, watch_request::Start},
+use dateline::json;
+use dateline_client::{Client, Failure};
+use dateline_proto::v1::{
+    Change, Origin, Record, View, WatchRequest, change::Type, watch_request::Start,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -68,7 +68,7 @@ fn desk(start: Start) -> WatchRequest {
     }
 }
 
-async fn watch(address: &str, start: Start) -> Streaming<dateline::proto::v1::WatchResponse> {
+async fn watch(address: &str, start: Start) -> Streaming<dateline_proto::v1::WatchResponse> {
     let mut client = Client::connect(address).await.unwrap();
     client.feed.watch(desk(start)).await.unwrap().into_inner()
 }

@@ -17,11 +17,9 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use dateline::{
-    client::Client,
-    proto::v1::{GetRecordRequest, WatchResponse},
-    server::edge::Limits,
-};
+use dateline_client::Client;
+use dateline_proto::v1::{GetRecordRequest, WatchResponse};
+use dateline_server::edge::Limits;
 use tokio::task::JoinHandle;
 use tonic::Streaming;
 

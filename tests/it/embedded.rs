@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dateline::store::embedded::{Cluster, Error, Options, ProgramsFrom, State, keeper};
+use dateline_embedded_postgres::{Cluster, Error, Options, ProgramsFrom, State, keeper};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use sqlx::postgres::PgConnection;

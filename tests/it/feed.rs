@@ -10,13 +10,11 @@ use std::{
     time::Duration,
 };
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        Actor, CommitRequest, Evidence, Name, Record, RecordVersion, Relation, TextSpan, View,
-        WatchRequest, Write, actor, change::Type, evidence, name, record::Kind as Body, relation,
-        text_span, watch_request::Start, write,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    Actor, CommitRequest, Evidence, Name, Record, RecordVersion, Relation, TextSpan, View,
+    WatchRequest, Write, actor, change::Type, evidence, name, record::Kind as Body, relation,
+    text_span, watch_request::Start, write,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::Row;
@@ -238,7 +236,7 @@ async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Tol
 }
 
 async fn read(client: &Client, name: &str) -> Record {
-    use dateline::proto::v1::GetRecordRequest;
+    use dateline_proto::v1::GetRecordRequest;
     let request = GetRecordRequest {
         name: name.to_owned(),
         view: View::Desk.into(),
@@ -481,7 +479,7 @@ async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused()
         let status = site.client.clone().feed.watch(request).await.unwrap_err();
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert_eq!(
-            dateline::client::Failure::from(status).reason,
+            dateline_client::Failure::from(status).reason,
             "CURSOR_FOREIGN"
         );
     }

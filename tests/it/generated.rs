@@ -6,16 +6,13 @@ use std::{
     fmt::Write as _,
 };
 
-use dateline::{
-    generate::Records,
-    model::{
-        request::check_body,
-        walk::{Path, Rules, Visitor},
-    },
-    proto::v1::{
-        CommitRequest, PublishRecordsRequest, Record, RecordVersion, Write, record::Kind as Body,
-        write,
-    },
+use dateline_generate::Records;
+use dateline_proto::v1::{
+    CommitRequest, PublishRecordsRequest, Record, RecordVersion, Write, record::Kind as Body, write,
+};
+use dateline_record::{
+    validate::check_body,
+    walk::{Path, Rules, Visitor, Walk},
 };
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};

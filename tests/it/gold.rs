@@ -1,12 +1,10 @@
 //! The real article, told as 47 sourced records: in by one commit, published as one batch, out on the wire,
 //! and back value for value on every way out.
 
-use dateline::{
-    cli::json,
-    proto::v1::{
-        Bundle, Change, GetRecordRequest, ListRecordsRequest, Origin, PublishRecordsRequest,
-        Record, RecordVersion, State, View, WatchRequest, change, watch_request::Start,
-    },
+use dateline::json;
+use dateline_proto::v1::{
+    Bundle, Change, GetRecordRequest, ListRecordsRequest, Origin, PublishRecordsRequest, Record,
+    RecordVersion, State, View, WatchRequest, change, watch_request::Start,
 };
 
 use crate::rig::{

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use dateline::proto::v1::{Change, change::Type};
+use dateline_proto::v1::{Change, change::Type};
 
 /// A change that a writer was told is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,10 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dateline::{
-    generate::Records,
-    proto::v1::{GetFeedRequest, Record, View},
-};
+use dateline_generate::Records;
+use dateline_proto::v1::{GetFeedRequest, Record, View};
 use nix::sys::signal::{Signal, kill};
 use prost::Message;
 use serde_json::{Value, json};
@@ -30,9 +28,8 @@ fn records(count: usize) -> Vec<Record> {
 }
 
 fn lines(records: &[Record]) -> String {
-    let line = |record: &Record| {
-        serde_json::to_string(&dateline::cli::json::document(record)).unwrap() + "\n"
-    };
+    let line =
+        |record: &Record| serde_json::to_string(&dateline::json::document(record)).unwrap() + "\n";
     records.iter().map(line).collect()
 }
 

@@ -7,7 +7,7 @@ mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CommitRequest, CommitResponse, Record, RecordVersion, State, View, Write, record::Kind as Body,
     write,
 };
@@ -192,7 +192,7 @@ impl Run {
 
     fn body(&self, deeds: &Deeds, content: &Content) -> Option<Record> {
         let mut record = record(&deeds.name, content);
-        let meta = dateline::proto::v1::RecordMeta {
+        let meta = dateline_proto::v1::RecordMeta {
             etag: self.version(&deeds.name, deeds.seen).etag,
             ..Default::default()
         };

@@ -10,14 +10,13 @@ use std::{
     time::Duration,
 };
 
-use dateline::{
-    access,
-    cli::json,
-    client::Client,
-    proto::v1::{Bundle, CommitRequest, Record, RecordMeta, Write, record::Kind as Body, write},
-    server::{self, Config, Database, Limits, Running},
-    store::{Settings, Store, embedded},
+use dateline::json;
+use dateline_client::Client;
+use dateline_proto::v1::{
+    Bundle, CommitRequest, Record, RecordMeta, Write, record::Kind as Body, write,
 };
+use dateline_server::{Config, Database, Limits, Running};
+use dateline_store::{Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +46,7 @@ fn cluster_url(database: &str) -> String {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let cluster = embedded::Cluster::start(cluster_options())
+                let cluster = dateline_embedded_postgres::Cluster::start(cluster_options())
                     .await
                     .expect("the tests' Postgres starts");
                 prepare_template(&cluster).await;
@@ -60,10 +59,10 @@ fn cluster_url(database: &str) -> String {
     url.replace("DATABASE", database)
 }
 
-fn cluster_options() -> embedded::Options {
+fn cluster_options() -> dateline_embedded_postgres::Options {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     remove_leftovers(directory);
-    let mut options = embedded::Options::new(
+    let mut options = dateline_embedded_postgres::Options::new(
         directory.join(format!("pg-{}", std::process::id())),
         PROGRAM,
     );
@@ -86,7 +85,7 @@ fn remove_leftovers(directory: &Path) {
     }
 }
 
-async fn prepare_template(cluster: &embedded::Cluster) {
+async fn prepare_template(cluster: &dateline_embedded_postgres::Cluster) {
     cluster.ensure_database(TEMPLATE).await.unwrap();
     let store = Store::connect(&cluster.url(TEMPLATE), &Settings::default())
         .await
@@ -145,7 +144,7 @@ pub fn config(url: &str) -> Config {
             ..Settings::default()
         },
         limits: Limits::default(),
-        access: access::Settings::default(),
+        access: dateline_access::Settings::default(),
         first_token_file: None,
         reflection: true,
         checkpoint_interval: Duration::from_secs(5),
@@ -164,7 +163,7 @@ pub async fn site_on(config: Config) -> Site {
         Database::Url(url) => url.clone(),
         Database::Embedded(_) => String::new(),
     };
-    let running = server::start(config, CancellationToken::new())
+    let running = dateline_server::start(config, CancellationToken::new())
         .await
         .unwrap();
     let address = running.address.to_string();

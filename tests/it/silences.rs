@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dateline::{
-    proto::v1::{CommitRequest, View},
-    store::{self, Settings, Store},
-};
+use dateline_proto::v1::{CommitRequest, View};
+use dateline_store::{Settings, Store};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     net::{TcpListener, UnixStream},
@@ -240,7 +238,7 @@ async fn f13_a_frozen_listener_is_noticed_and_hears_of_other_servers_again() {
 async fn ends<T: std::fmt::Debug>(
     what: &str,
     bound: Duration,
-    work: impl Future<Output = Result<T, store::Error>>,
+    work: impl Future<Output = Result<T, dateline_store::Error>>,
 ) -> bool {
     let begun = Instant::now();
     let ended = tokio::time::timeout(bound, work).await;
@@ -248,7 +246,7 @@ async fn ends<T: std::fmt::Debug>(
         ended.unwrap_or_else(|_| panic!("{what} has not ended after {:?}", begun.elapsed()));
     match ended {
         Ok(_) => true,
-        Err(store::Error::Unavailable(_)) => false,
+        Err(dateline_store::Error::Unavailable(_)) => false,
         Err(error) => panic!("{what}: {error:?}"),
     }
 }
@@ -256,7 +254,7 @@ async fn ends<T: std::fmt::Debug>(
 /// Something of every pool.
 async fn of_every_pool(store: &Store, bound: Duration) -> usize {
     let now = time::OffsetDateTime::now_utc();
-    let by = dateline::model::request::By {
+    let by = dateline_engine::request::By {
         author: "somebody".into(),
         credential: "none".into(),
         peer: String::new(),
@@ -266,7 +264,7 @@ async fn of_every_pool(store: &Store, bound: Duration) -> usize {
         ends(
             "a read",
             bound,
-            store.find_revision("actors/x", 1, store::View::Desk),
+            store.find_revision("actors/x", 1, dateline_store::View::Desk),
         )
         .await,
         ends("heads", bound, store.heads()).await,
@@ -274,11 +272,16 @@ async fn of_every_pool(store: &Store, bound: Duration) -> usize {
         ends(
             "the log",
             bound,
-            store.log_after(store::View::Desk, 0, true),
+            store.log_after(dateline_store::View::Desk, 0, true),
         )
         .await,
         ends("the tail", bound, store.tail_after(0, 1)).await,
-        ends("a time", bound, store.first_since(store::View::Desk, now)).await,
+        ends(
+            "a time",
+            bound,
+            store.first_since(dateline_store::View::Desk, now),
+        )
+        .await,
         ends("a compaction", bound, store.compact(1, true)).await,
         ends("tokens", bound, store.list_tokens(true, None, 10, 10_000)).await,
         ends("the audit", bound, store.note_act(&by, "done", "")).await,

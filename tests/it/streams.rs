@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use dateline::{
-    proto::v1::{
-        Kind, Origin, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest,
-        View, WatchRequest, change::Type, record::Kind as Body, watch_request::Start,
-    },
-    server::Config,
+use dateline_proto::v1::{
+    Kind, Origin, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest, View,
+    WatchRequest, change::Type, record::Kind as Body, watch_request::Start,
 };
+use dateline_server::Config;
 
 use crate::{
     copies::follower::{next, open},
@@ -58,7 +56,7 @@ async fn filters_are_or_within_and_and_between_dimensions() {
         ..RecordFilter::default()
     };
     let mut client = site.client.clone();
-    let request = dateline::proto::v1::ListRecordsRequest {
+    let request = dateline_proto::v1::ListRecordsRequest {
         filter: Some(filter.clone()),
         ..Default::default()
     };
@@ -247,7 +245,7 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
         }
     }
     assert_eq!(sequences, (1..=47).collect::<Vec<_>>());
-    let unseen = |view: View| dateline::proto::v1::GetRecordRequest {
+    let unseen = |view: View| dateline_proto::v1::GetRecordRequest {
         name: "actors/zz-draft-one".into(),
         view: view.into(),
         min_sequence: 0,
@@ -271,7 +269,7 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
         hidden.details().len() - 3 * "zz-draft-one".len(),
         unknown.details().len() - 3 * "nothing-here".len()
     );
-    let request = dateline::proto::v1::ListRecordsRequest::default();
+    let request = dateline_proto::v1::ListRecordsRequest::default();
     let listed = client
         .records
         .list_records(request)
@@ -294,7 +292,7 @@ async fn publish_gold_after(site: &Site, before: i64) -> usize {
         .await
         .unwrap();
     assert_eq!(created.sequence, before + 47);
-    let request = dateline::proto::v1::PublishRecordsRequest {
+    let request = dateline_proto::v1::PublishRecordsRequest {
         records: created.records.iter().map(version).collect(),
         ..Default::default()
     };
@@ -310,7 +308,7 @@ async fn commit_large(site: &Site) {
             if let Some(Body::Actor(actor)) = &mut record.kind {
                 let name = actor.names[0].clone();
                 actor.names = (0..100)
-                    .map(|_| dateline::proto::v1::Name {
+                    .map(|_| dateline_proto::v1::Name {
                         text: "x".repeat(290),
                         ..name.clone()
                     })
@@ -393,7 +391,8 @@ async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
 
 #[tokio::test]
 async fn what_is_stored_today_is_read_by_every_later_version() {
-    use dateline::{cli::json, proto::DESCRIPTORS};
+    use dateline::json;
+    use dateline_proto::DESCRIPTORS;
     for kind in ["Article", "Actor", "Relation", "Event"] {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         let payload = directory.join(format!("{}.binpb", kind.to_lowercase()));

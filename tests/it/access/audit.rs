@@ -1,6 +1,6 @@
 //! Who did what, from where and when: in the transaction that did it, and never changed.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     AuditEntry, CommitRequest, CompactFeedRequest, ListAuditEntriesRequest, Role,
     change::Type as ChangeType, compact_feed_request::Before,
 };

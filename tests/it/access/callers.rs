@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dateline::{
-    client::{Client, Connection},
-    proto::v1::{CreateTokenRequest, Role, Token},
-    server::Config,
-};
+use dateline_client::{Client, Connection};
+use dateline_proto::v1::{CreateTokenRequest, Role, Token};
+use dateline_server::Config;
 use prost_types::Timestamp;
 
 use crate::{

@@ -1,17 +1,15 @@
 //! The calls of the matrix: each method of the schema, in each of its views, and each write of a commit.
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        BatchGetRecordsRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
-        CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
-        ForkFeedRequest, GetFeedRequest, GetHealthRequest, GetRecordRequest,
-        ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest,
-        LoadRecordsRequest, MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest,
-        RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
-        SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest,
-        UpdateTokenRequest, View, Write, compact_feed_request::Before,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
+    CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest,
+    GetFeedRequest, GetHealthRequest, GetRecordRequest, ListAuditEntriesRequest,
+    ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, LoadRecordsRequest,
+    MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest, RestoreRecordRequest,
+    RetractRecordsRequest, RevokeTokenRequest, Role, SendBackRecordsRequest, SubmitRecordsRequest,
+    UnmergeRecordRequest, UpdateRecordRequest, UpdateTokenRequest, View, Write,
+    compact_feed_request::Before,
 };
 use tonic::Status;
 
@@ -168,7 +166,7 @@ pub async fn read_one(client: &mut Client, call: &str, name: String, head: i64) 
     }
 }
 
-fn write_of(verb: &str, cast: &Cast, winner: &dateline::proto::v1::Record) -> Write {
+fn write_of(verb: &str, cast: &Cast, winner: &dateline_proto::v1::Record) -> Write {
     let record = &cast.record;
     let changed = saying(record, &format!("changed {}", cast.stand.words()));
     match verb {
@@ -192,7 +190,7 @@ pub async fn write_one(
     client: &mut Client,
     call: &str,
     cast: &Cast,
-    winner: &dateline::proto::v1::Record,
+    winner: &dateline_proto::v1::Record,
 ) -> Outcome {
     if let Some(verb) = call.strip_prefix("Commit ") {
         let mut request = commit_of(vec![write_of(verb, cast, winner)]);

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use dateline::{access::Settings, server};
+use dateline_access::Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -161,7 +161,7 @@ async fn the_first_admin_gets_a_token_in_a_file_of_their_own_and_only_the_first(
             ..Settings::default()
         };
         config.first_token_file = Some(file.clone());
-        server::start(config, CancellationToken::new())
+        dateline_server::start(config, CancellationToken::new())
             .await
             .unwrap()
     };

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use super::callers::{in_an_hour, two};
 use crate::rig::{PROGRAM, scratch};
-use dateline::proto::v1::{CreateTokenRequest, Role};
+use dateline_proto::v1::{CreateTokenRequest, Role};
 
 fn dateline(args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(PROGRAM);
@@ -173,7 +173,7 @@ async fn a_token_comes_from_a_file_or_the_environment() {
     }
 }
 
-async fn asks_for_the_schema(client: &dateline::client::Client, token: &str) -> tonic::Result<()> {
+async fn asks_for_the_schema(client: &dateline_client::Client, token: &str) -> tonic::Result<()> {
     use tonic_reflection::pb::v1::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
         server_reflection_request::MessageRequest,
@@ -203,7 +203,7 @@ fn stream_of<T: Send + 'static>(item: T) -> impl futures_util::Stream<Item = T> 
 async fn health_is_told_to_everybody_and_the_schema_to_callers_or_to_nobody() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
     let two = two().await;
-    let nobody = dateline::client::Client::connect(&two.closed.address)
+    let nobody = dateline_client::Client::connect(&two.closed.address)
         .await
         .unwrap();
     let mut health = HealthClient::new(nobody.channel());
@@ -214,7 +214,7 @@ async fn health_is_told_to_everybody_and_the_schema_to_callers_or_to_nobody() {
     asks_for_the_schema(&nobody, &secret).await.unwrap();
     // Where it is not told, it is as if there were no such service.
     let quiet = super::callers::two_with(|config| config.reflection = false).await;
-    let nobody = dateline::client::Client::connect(&quiet.closed.address)
+    let nobody = dateline_client::Client::connect(&quiet.closed.address)
         .await
         .unwrap();
     let (_, secret) = super::callers::token(&quiet.open.client, &[Role::Admin], &[]).await;

@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        BatchGetRecordsRequest, DiffRevisionsRequest, ExportRequest, GetFeedRequest,
-        ListRecordsRequest, ListRevisionsRequest, Origin, Role, View, WatchRequest,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, DiffRevisionsRequest, ExportRequest, GetFeedRequest,
+    ListRecordsRequest, ListRevisionsRequest, Origin, Role, View, WatchRequest,
 };
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -200,7 +198,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
     let mut changes = Vec::new();
     while !changes
         .iter()
-        .any(|change: &dateline::proto::v1::Change| change.name == "actors/after-it")
+        .any(|change: &dateline_proto::v1::Change| change.name == "actors/after-it")
     {
         changes.extend(next(&mut follower).await.changes);
     }

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use dateline::{
-    access::{Algorithm, JwtSettings},
-    proto::v1::{GetFeedRequest, ListRecordsRequest, RevokeTokenRequest, Role, UpdateTokenRequest},
+use dateline_access::{Algorithm, JwtSettings};
+use dateline_proto::v1::{
+    GetFeedRequest, ListRecordsRequest, RevokeTokenRequest, Role, UpdateTokenRequest,
 };
 use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use dateline::proto::v1::Role;
+use dateline_proto::v1::Role;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -40,7 +40,7 @@ impl Certified {
         config.access.required = true;
         config.access.client_roles = Some(files.write("roles.yaml", roles));
         config.limits.edge.first_request = Duration::from_mins(1);
-        let running = dateline::server::start(config, tokio_util::sync::CancellationToken::new());
+        let running = dateline_server::start(config, tokio_util::sync::CancellationToken::new());
         let running = running.await.unwrap();
         Self {
             address: running.address.to_string(),

@@ -1,7 +1,7 @@
 //! What each caller is to be answered, by tables that were written by hand from the contract and the issue, and share
 //! nothing with the product.
 
-use dateline::proto::v1::Role;
+use dateline_proto::v1::Role;
 use tonic::Code;
 
 use super::stage::{

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     GetFeedRequest, GetFeedResponse, WatchResponse, feed_service_client::FeedServiceClient,
 };
 use hyper_util::rt::TokioIo;
@@ -89,8 +89,8 @@ impl Way {
     pub async fn hold(self) -> Held {
         let mut feed = self.connect().await.unwrap();
         let request = watching(
-            dateline::proto::v1::View::Published,
-            dateline::proto::v1::Origin::Now,
+            dateline_proto::v1::View::Published,
+            dateline_proto::v1::Origin::Now,
         );
         let answer = feed.watch(self.request(request)).await;
         let mut stream = answer.unwrap().into_inner();

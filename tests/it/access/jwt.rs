@@ -3,10 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use dateline::{
-    access::{Algorithm, JwtSettings},
-    proto::v1::{GetFeedRequest, View, WatchRequest},
-};
+use dateline_access::{Algorithm, JwtSettings};
+use dateline_proto::v1::{GetFeedRequest, View, WatchRequest};
 use ring::signature::KeyPair;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -267,7 +265,7 @@ async fn a_server_whose_issuer_has_no_keys_does_not_start() {
         let mut config = crate::rig::config(&crate::rig::database().await);
         config.access.jwt = Some(settings(path.to_str().unwrap()));
         let started =
-            dateline::server::start(config, tokio_util::sync::CancellationToken::new()).await;
+            dateline_server::start(config, tokio_util::sync::CancellationToken::new()).await;
         let error = started.err().expect("it does not start").to_string();
         assert!(error.contains(words), "{text}: {error}");
     }

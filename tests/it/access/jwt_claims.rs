@@ -1,10 +1,8 @@
 //! What the claims of a JWT may be, and what providers send: a claim that is malformed is a refusal with its name, and
 //! never as if it were missing.
 
-use dateline::{
-    access::{Algorithm, JwtSettings},
-    proto::v1::{GetFeedRequest, View, WatchRequest},
-};
+use dateline_access::{Algorithm, JwtSettings};
+use dateline_proto::v1::{GetFeedRequest, View, WatchRequest};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tonic::Code;
@@ -296,7 +294,7 @@ async fn starts_with(set: impl FnOnce(&mut JwtSettings)) -> Result<(), String> {
     set(&mut settings);
     config.access.jwt = Some(settings);
     let stop = tokio_util::sync::CancellationToken::new();
-    match dateline::server::start(config, stop).await {
+    match dateline_server::start(config, stop).await {
         Ok(running) => {
             running.stop().await.unwrap();
             Ok(())

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use dateline::{
-    client::Client,
-    proto::{
-        DESCRIPTORS,
-        v1::{GetFeedRequest, RevokeTokenRequest, View},
-    },
+use dateline_client::Client;
+use dateline_proto::{
+    DESCRIPTORS,
+    v1::{GetFeedRequest, RevokeTokenRequest, View},
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        ExportRequest, GetFeedRequest, Origin, RevokeTokenRequest, Role, UpdateTokenRequest, View,
-        WatchRequest, WatchResponse,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    ExportRequest, GetFeedRequest, Origin, RevokeTokenRequest, Role, UpdateTokenRequest, View,
+    WatchRequest, WatchResponse,
 };
 use tonic::{Code, Streaming};
 

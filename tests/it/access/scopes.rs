@@ -1,11 +1,9 @@
 //! Narrowed tokens: who sees only English, or only events, does so on every way there is.
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        BatchGetRecordsRequest, ExportRequest, GetFeedRequest, ListRecordsRequest,
-        ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest, watch_request::Start,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, ExportRequest, GetFeedRequest, ListRecordsRequest,
+    ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest, watch_request::Start,
 };
 use tonic::Code;
 
@@ -18,9 +16,9 @@ use crate::life::hands::{
     on_desk, one, purge, refused, retract, saying, send, show, shown, text_field, until,
 };
 
-fn in_french(id: &str) -> dateline::proto::v1::Record {
+fn in_french(id: &str) -> dateline_proto::v1::Record {
     let mut record = article(id);
-    if let Some(dateline::proto::v1::record::Kind::Article(article)) = record.kind.as_mut() {
+    if let Some(dateline_proto::v1::record::Kind::Article(article)) = record.kind.as_mut() {
         article.language_code = "fr".into();
         article.body = format!("Le texte de {id}.");
     }
@@ -230,7 +228,7 @@ async fn f10_what_leaves_the_scope_is_told_by_name_and_what_was_never_in_it_not_
     let actor = on_desk(admin, "actors/two").await;
     one(admin, purge(&actor, false)).await;
     let mut english_one = on_desk(admin, "articles/anglais").await;
-    if let Some(dateline::proto::v1::record::Kind::Article(article)) = english_one.kind.as_mut() {
+    if let Some(dateline_proto::v1::record::Kind::Article(article)) = english_one.kind.as_mut() {
         article.language_code = "de".into();
     }
     one(
@@ -310,13 +308,13 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
     );
 }
 
-fn event_with(actor: &str) -> dateline::proto::v1::Record {
+fn event_with(actor: &str) -> dateline_proto::v1::Record {
     let mut record = event("with-unknown");
     crate::life::hands::as_event(&mut record).participants[0].actor = actor.to_owned();
     record
 }
 
-async fn send_one(client: &Client, write: dateline::proto::v1::Write) -> Refused {
+async fn send_one(client: &Client, write: dateline_proto::v1::Write) -> Refused {
     let refused = send(client, commit_of(vec![write])).await.unwrap_err();
     refused.is(Code::PermissionDenied, "OUT_OF_SCOPE");
     refused

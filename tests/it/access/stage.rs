@@ -1,9 +1,7 @@
 //! One actor in every state that a record can have, each with words of its own that nobody else says.
 
-use dateline::{
-    client::Client,
-    proto::v1::{Actor, Record, RecordMeta},
-};
+use dateline_client::Client;
+use dateline_proto::v1::{Actor, Record, RecordMeta};
 
 use crate::{
     life::hands::{

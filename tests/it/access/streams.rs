@@ -2,10 +2,8 @@
 
 use std::fmt::Debug;
 
-use dateline::{
-    client::Client,
-    proto::v1::{Origin, View, WatchRequest, WatchResponse, watch_request::Start},
-};
+use dateline_client::Client;
+use dateline_proto::v1::{Origin, View, WatchRequest, WatchResponse, watch_request::Start};
 use tonic::{Response, Status, Streaming};
 
 use crate::rig::PATIENCE;

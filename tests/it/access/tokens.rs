@@ -1,6 +1,6 @@
 //! API tokens: what is told of them and what is not, and what they may not be.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CommitRequest, CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
     Token, UpdateTokenRequest,
 };
@@ -79,7 +79,7 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
         format!("Bearer {long}"),
         "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.".into(),
     ];
-    let client = dateline::client::Client::connect(&two.closed.address)
+    let client = dateline_client::Client::connect(&two.closed.address)
         .await
         .unwrap();
     for value in values {
@@ -101,7 +101,7 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
     let status = client.clone().feed.get_feed(request).await.unwrap_err();
     Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
     // An open server does not let a bad token pass as nobody's.
-    let open = dateline::client::Client::connect(&two.open.address)
+    let open = dateline_client::Client::connect(&two.open.address)
         .await
         .unwrap();
     let mut request = tonic::Request::new(GetFeedRequest::default());

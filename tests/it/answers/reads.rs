@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     BatchGetRecordsRequest, DiffRevisionsRequest, GetHealthRequest, GetRecordRequest,
     ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, Record,
 };
@@ -64,7 +64,7 @@ pub async fn records(stage: &mut Stage, articles: &[Record]) {
     let mut request = ListRecordsRequest {
         view: desk(),
         page_size: 1000,
-        filter: Some(dateline::proto::v1::RecordFilter {
+        filter: Some(dateline_proto::v1::RecordFilter {
             states: (1..=6).collect(),
             ..Default::default()
         }),

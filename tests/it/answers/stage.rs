@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
-use dateline::{
-    access,
-    proto::v1::{
-        Actor, Article, CommitRequest, CommitResponse, Evidence, Record, RecordVersion, TextSpan,
-        View, Write, actor, admin_service_client::AdminServiceClient,
-        editorial_service_client::EditorialServiceClient, evidence,
-        export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
-        record::Kind as Body, record_service_client::RecordServiceClient, text_span,
-    },
-    server::Config,
+use dateline_proto::v1::{
+    Actor, Article, CommitRequest, CommitResponse, Evidence, Record, RecordVersion, TextSpan, View,
+    Write, actor, admin_service_client::AdminServiceClient,
+    editorial_service_client::EditorialServiceClient, evidence,
+    export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
+    record::Kind as Body, record_service_client::RecordServiceClient, text_span,
 };
+use dateline_server::Config;
 use prost::Message;
 use tonic::{Response, Status, transport::Channel};
 use uuid::Uuid;
@@ -96,7 +93,7 @@ impl Stage {
 
     /// Every method was asked.
     pub async fn strike(self) {
-        let all = access::METHODS.iter();
+        let all = dateline_access::METHODS.iter();
         let all = all.map(|(path, _)| path.rsplit('/').next().unwrap().to_owned());
         let asked = self.asked;
         let left_out: Vec<_> = all.filter(|method| !asked.contains(method)).collect();
@@ -171,10 +168,10 @@ pub fn large(id: &str, quotes: usize, from: usize) -> Record {
         name: format!("actors/{id}"),
         r#type: actor::Type::Organization.into(),
         display_name: id.to_owned(),
-        names: vec![dateline::proto::v1::Name {
+        names: vec![dateline_proto::v1::Name {
             text: id.to_owned(),
             language_code: "en".to_owned(),
-            r#type: dateline::proto::v1::name::Type::Full.into(),
+            r#type: dateline_proto::v1::name::Type::Full.into(),
         }],
         evidence: (0..quotes).map(quote).collect(),
         ..Actor::default()

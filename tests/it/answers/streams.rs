@@ -1,6 +1,6 @@
 //! Streams with the largest changes and records.
 
-use dateline::proto::v1::{ExportRequest, Origin, View};
+use dateline_proto::v1::{ExportRequest, Origin, View};
 
 use super::stage::{Stage, desk};
 use crate::gold::from_beginning;
@@ -8,8 +8,8 @@ use crate::gold::from_beginning;
 /// Both streams to their end.
 pub async fn all(stage: &mut Stage) {
     for origin in [Origin::Beginning, Origin::Snapshot] {
-        let request = dateline::proto::v1::WatchRequest {
-            start: Some(dateline::proto::v1::watch_request::Start::Origin(
+        let request = dateline_proto::v1::WatchRequest {
+            start: Some(dateline_proto::v1::watch_request::Start::Origin(
                 origin.into(),
             )),
             ..from_beginning(View::Desk)

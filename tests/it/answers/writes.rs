@@ -1,6 +1,6 @@
 //! Writes near the limits of a request: done, answered, and answered again.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest, CreateTokenRequest,
     DeleteRecordRequest, ForkFeedRequest, ListRecordsRequest, LoadRecordsRequest,
     MergeRecordRequest, PublishRecordsRequest, PurgeRecordRequest, Record, RestoreRecordRequest,
@@ -135,7 +135,7 @@ pub async fn large_records(stage: &mut Stage) {
 
 async fn correct_and_restore(stage: &mut Stage, shown: &Record) {
     let mut changed = with_etag(shown, shown);
-    if let Some(dateline::proto::v1::record::Kind::Article(article)) = &mut changed.kind {
+    if let Some(dateline_proto::v1::record::Kind::Article(article)) = &mut changed.kind {
         article.summary = note();
     }
     let corrected = twice!(
@@ -288,7 +288,7 @@ pub async fn operators(stage: &mut Stage) {
     stage.told("CompactFeed", compacted);
     let feed = stage
         .feed
-        .get_feed(dateline::proto::v1::GetFeedRequest::default());
+        .get_feed(dateline_proto::v1::GetFeedRequest::default());
     let feed = feed.await;
     let feed = stage.told("GetFeed", feed).feed;
     let forked = stage.admin.fork_feed(ForkFeedRequest { feed }).await;

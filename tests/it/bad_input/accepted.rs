@@ -1,9 +1,7 @@
 //! Rows whose input is unusual and right: it is stored, and comes back as the catalogue says.
 
-use dateline::{
-    cli::json,
-    proto::v1::{CreateRecordRequest, GetRecordRequest, View, record::Kind as Body},
-};
+use dateline::json;
+use dateline_proto::v1::{CreateRecordRequest, GetRecordRequest, View, record::Kind as Body};
 use serde_json::{Value, json};
 
 use super::{actor, article, event, gold_site, names::make, record, relation};
@@ -177,7 +175,7 @@ async fn n12_what_the_service_set_outlives_an_update() {
         article.headline = "Other talks".to_owned();
     }
     assert_eq!(hash.len(), 64);
-    let request = dateline::proto::v1::UpdateRecordRequest {
+    let request = dateline_proto::v1::UpdateRecordRequest {
         record: Some(record),
         ..Default::default()
     };

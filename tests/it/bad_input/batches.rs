@@ -1,10 +1,8 @@
 //! R8 and W6: many writes at once, and checks without writing.
 
-use dateline::{
-    cli::json,
-    proto::v1::{
-        CommitRequest, CreateRecordRequest, RecordVersion, Write, record::Kind as Body, write,
-    },
+use dateline::json;
+use dateline_proto::v1::{
+    CommitRequest, CreateRecordRequest, RecordVersion, Write, record::Kind as Body, write,
 };
 use serde_json::json;
 use tonic::Code;

@@ -52,7 +52,7 @@ fn shown() -> BTreeMap<&'static str, Shown> {
 
 /// The code of all tests, and of the source with its unit tests.
 fn sources() -> Vec<String> {
-    let mut open = ["tests/it", "src"]
+    let mut open = ["tests/it", "src", "crates"]
         .map(|root| Path::new(env!("CARGO_MANIFEST_DIR")).join(root))
         .to_vec();
     let mut texts = Vec::new();

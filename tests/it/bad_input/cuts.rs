@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CommitRequest, ListRecordsRequest, Origin, View, WatchRequest, watch_request::Start,
 };
 use prost::Message;
@@ -179,7 +179,7 @@ async fn c104_a_client_that_never_reads_slows_nobody_and_loses_nothing() {
     let mut deaf = Vec::new();
     for _ in 0..20 {
         // A connection for each: what one does not read must not be what another waits for.
-        let client = dateline::client::Client::connect(&site.address)
+        let client = dateline_client::Client::connect(&site.address)
             .await
             .unwrap();
         let stream = client.feed.clone().watch(from_beginning(View::Desk)).await;
@@ -212,8 +212,8 @@ async fn c104_a_client_that_never_reads_slows_nobody_and_loses_nothing() {
 }
 
 /// The original that the rig sends with an article is that of the gold one, which is taken in once.
-fn without_original(write: &mut dateline::proto::v1::Write) {
-    if let Some(dateline::proto::v1::write::Action::Create(create)) = &mut write.action {
+fn without_original(write: &mut dateline_proto::v1::Write) {
+    if let Some(dateline_proto::v1::write::Action::Create(create)) = &mut write.action {
         create.original.clear();
     }
 }

@@ -2,10 +2,8 @@
 //! done or refused, and never an error of ours.
 
 use bytes::{Buf, BufMut, Bytes};
-use dateline::{
-    proto::{DESCRIPTORS, v1::View},
-    server::status::DOMAIN,
-};
+use dateline_proto::{DESCRIPTORS, v1::View};
+use dateline_server::status::DOMAIN;
 use futures_util::{StreamExt, stream};
 use prost::Message;
 use prost_reflect::{

@@ -128,7 +128,7 @@ type Row = (&'static str, &'static str, Vec<u8>, &'static [&'static str]);
 
 fn files() -> Vec<Row> {
     let good = actor("good");
-    let record: dateline::proto::v1::Record = dateline::cli::json::read(&good).unwrap();
+    let record: dateline_proto::v1::Record = dateline::json::read(&good).unwrap();
     let message = prost::Message::encode_length_delimited_to_vec(&record);
     let after = |rest: &[u8]| [&message, rest].concat();
     let lines = |rest: &str| format!("{good}\n{rest}").into_bytes();

@@ -1,7 +1,7 @@
 //! H rows about messages: what is no gRPC frame, no protobuf, or another message than it says.
 
 use bytes::Bytes;
-use dateline::proto::v1::ListRecordsResponse;
+use dateline_proto::v1::ListRecordsResponse;
 use prost::Message;
 use tonic::Code;
 

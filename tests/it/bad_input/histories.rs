@@ -2,15 +2,13 @@
 //! what operators drop.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use dateline::{
-    model::seal::{seal, split},
-    proto::v1::{
-        CompactFeedRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
-        ForkFeedRequest, GetRecordRequest, ListRecordsRequest, ListRevisionsRequest, Record,
-        RecordFilter, RestoreRecordRequest, State, View, WatchRequest,
-        compact_feed_request::Before, watch_request::Start,
-    },
+use dateline_proto::v1::{
+    CompactFeedRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest,
+    GetRecordRequest, ListRecordsRequest, ListRevisionsRequest, Record, RecordFilter,
+    RestoreRecordRequest, State, View, WatchRequest, compact_feed_request::Before,
+    watch_request::Start,
 };
+use dateline_record::seal::{seal, split};
 use prost_types::{Duration, Timestamp};
 use serde_json::json;
 use tonic::Code;
@@ -270,7 +268,7 @@ async fn d16_times_and_ages_that_cannot_be_are_refused_by_streams() {
         Sent::Watch(WatchRequest {
             start,
             max_age,
-            consumer: dateline::proto::v1::Consumer::Notifier.into(),
+            consumer: dateline_proto::v1::Consumer::Notifier.into(),
             ..from_beginning(View::Published)
         })
     };

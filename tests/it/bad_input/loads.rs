@@ -2,7 +2,7 @@
 //! every byte is copied or looked up a thousand times.
 
 use bytes::Bytes;
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Actor, Correction, Evidence, LoadRecordsRequest, Participant, Record, RecordMeta,
     RecordVersion, RetractRecordsRequest, SendBackRecordsRequest, State, UpdateRecordRequest,
     correction, record::Kind as Body,
@@ -300,7 +300,7 @@ async fn c52_lists_of_tens_of_thousands_are_refused_without_a_look_at_each_again
                 "record.event.participants",
             ),
             row(
-                Sent::Create(dateline::proto::v1::CreateRecordRequest {
+                Sent::Create(dateline_proto::v1::CreateRecordRequest {
                     record: Some(new),
                     ..Default::default()
                 }),

@@ -24,15 +24,13 @@ mod texts;
 mod values;
 mod wire;
 
-use dateline::{
-    cli::json,
-    proto::v1::{
-        BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CreateRecordRequest,
-        DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest,
-        GetRecordRequest, ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest, Origin,
-        PublishRecordsRequest, Record, RestoreRecordRequest, RetractRecordsRequest,
-        SendBackRecordsRequest, UpdateRecordRequest, View, WatchRequest, watch_request::Start,
-    },
+use dateline::json;
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CreateRecordRequest,
+    DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest, GetRecordRequest,
+    ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest, Origin, PublishRecordsRequest,
+    Record, RestoreRecordRequest, RetractRecordsRequest, SendBackRecordsRequest,
+    UpdateRecordRequest, View, WatchRequest, watch_request::Start,
 };
 use prost::Message;
 use serde_json::{Value, json};
@@ -276,6 +274,7 @@ pub fn assert_contract(id: &str, status: &Status) {
         "panicked",
         "DecodeError",
         "src/",
+        "crates/",
         ".rs",
     ] {
         assert!(!text.contains(leak), "{leak:?} in {shown}");
@@ -303,7 +302,7 @@ pub async fn heads(site: &Site) -> [i64; 2] {
 
 /// Others are still served: who was connected, and who comes.
 pub async fn assert_serves(site: &Site) {
-    let fresh = dateline::client::Client::connect(&site.address).await;
+    let fresh = dateline_client::Client::connect(&site.address).await;
     for client in [site.client.clone(), fresh.unwrap()] {
         let request = GetRecordRequest {
             name: "actors/nato".to_owned(),

@@ -1,6 +1,6 @@
 //! N rows: names, ids and references.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CommitRequest, CreateRecordRequest, DeleteRecordRequest, GetRecordRequest,
     PublishRecordsRequest, Record, RecordVersion, RetractRecordsRequest, UpdateRecordRequest, View,
     Write, record::Kind as Body, write,
@@ -123,7 +123,7 @@ fn absent() -> Vec<Row> {
     };
     let mut nobody = record(&actor(json!({"name": "actors/nobody"})));
     if let Some(Body::Actor(actor)) = &mut nobody.kind {
-        actor.meta = Some(dateline::proto::v1::RecordMeta {
+        actor.meta = Some(dateline_proto::v1::RecordMeta {
             etag: "\"1\"".to_owned(),
             ..Default::default()
         });

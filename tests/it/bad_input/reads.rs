@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     BatchGetRecordsRequest, GetRecordRequest, Kind, ListRecordsRequest, Origin, RecordFilter, View,
     WatchRequest, record_filter::TimeRange, watch_request::Start,
 };

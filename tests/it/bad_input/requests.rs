@@ -1,6 +1,6 @@
 //! R rows that write: etags, masks, request ids, batches, states.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CreateRecordRequest, DeleteRecordRequest, PublishRecordsRequest, Record, RecordVersion,
     RetractRecordsRequest, UpdateRecordRequest, record::Kind as Body,
 };
@@ -87,9 +87,9 @@ async fn records(site: &Site) -> Records {
     };
     let draft = client.update_record(request).await.unwrap().into_inner();
     let other = make(site, &actor(json!({"name": "actors/other"}))).await;
-    let request = dateline::proto::v1::GetRecordRequest {
+    let request = dateline_proto::v1::GetRecordRequest {
         name: "actors/nato".to_owned(),
-        view: dateline::proto::v1::View::Desk.into(),
+        view: dateline_proto::v1::View::Desk.into(),
         ..Default::default()
     };
     let published = client.get_record(request).await.unwrap().into_inner();

@@ -3,13 +3,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use dateline::{
-    client::Client,
-    proto::{
-        DESCRIPTORS,
-        v1::{GetRecordRequest, ListRecordsRequest, WatchRequest},
-    },
-    server,
+use dateline_client::Client;
+use dateline_proto::{
+    DESCRIPTORS,
+    v1::{GetRecordRequest, ListRecordsRequest, WatchRequest},
 };
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
@@ -320,7 +317,7 @@ async fn c3_a_server_that_cannot_start_frees_its_address() {
         .await;
         stop.cancel();
     };
-    let starting = tokio::time::timeout(PATIENCE, server::start(settings, stop.clone()));
+    let starting = tokio::time::timeout(PATIENCE, dateline_server::start(settings, stop.clone()));
     let (ended, ()) = tokio::join!(starting, stopping);
     assert!(ended.expect("it gives up").is_err());
     hands::until("the address is free", async || {
@@ -336,7 +333,9 @@ async fn f12_health_is_not_called_back_while_a_server_drains() {
     let stop = CancellationToken::new();
     let mut settings = config(&gate.url);
     settings.shutdown_grace = Duration::from_secs(20);
-    let running = server::start(settings, stop.clone()).await.unwrap();
+    let running = dateline_server::start(settings, stop.clone())
+        .await
+        .unwrap();
     let client = Client::connect(&running.address.to_string()).await.unwrap();
     let mut health = HealthClient::new(client.channel());
     let mut watched = health
@@ -378,7 +377,7 @@ async fn c3_a_database_that_goes_away_is_unavailable_and_back_by_itself() {
     gate.shut();
     let get = GetRecordRequest {
         name: "actors/before".to_owned(),
-        view: dateline::proto::v1::View::Desk.into(),
+        view: dateline_proto::v1::View::Desk.into(),
         ..GetRecordRequest::default()
     };
     let (mut records, mut editorial) = (site.client.records.clone(), site.client.editorial.clone());
@@ -471,7 +470,7 @@ async fn c3_a_database_that_takes_no_writes_is_read_and_taken_up_again() {
         assert_answer("C3", &status, &away);
     }
     hands::until("it can be read", async || {
-        let get = hands::get_request("actors/nato", dateline::proto::v1::View::Published);
+        let get = hands::get_request("actors/nato", dateline_proto::v1::View::Published);
         site.client.records.clone().get_record(get).await.is_ok()
     })
     .await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Row, actor, article, bad_record, event, evidence, gold_site, prove, record, relation, with,
 };
-use dateline::proto::v1::{CreateRecordRequest, record::Kind as Body};
+use dateline_proto::v1::{CreateRecordRequest, record::Kind as Body};
 
 #[tokio::test]
 async fn d_dates_and_periods_that_cannot_be_are_refused() {

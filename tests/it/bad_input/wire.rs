@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dateline::{proto::v1::View, server::Config};
+use dateline_proto::v1::View;
+use dateline_server::Config;
 use http::StatusCode;
 use prost::Message;
 use tokio::{

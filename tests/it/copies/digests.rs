@@ -1,6 +1,6 @@
 //! F11: what the feed says that it shows is what a consumer counts, after every way in which a record can change.
 
-use dateline::proto::v1::{View, WatchRequest};
+use dateline_proto::v1::{View, WatchRequest};
 use sqlx::{Connection, PgConnection};
 
 use super::follower::{Follower, feed_of, follow, next, open, snapshot};

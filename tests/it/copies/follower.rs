@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Origin, Record, RecordFilter, State, View,
     WatchRequest, WatchResponse, change::Type, watch_request::Start,
 };

@@ -1,11 +1,9 @@
 //! F6: what a database no longer has, or never had, is told to whoever asks for it; nobody is sent on silently.
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, GetRecordRequest, View,
-        admin_service_client::AdminServiceClient, compact_feed_request::Before,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, GetRecordRequest, View,
+    admin_service_client::AdminServiceClient, compact_feed_request::Before,
 };
 use tonic::Code;
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dateline::proto::v1::View;
+use dateline_proto::v1::View;
 use tokio::process::Command;
 
 use super::{

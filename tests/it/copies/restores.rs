@@ -1,7 +1,7 @@
 //! F6: every way in which a database can lose changes and look as before. Each restores a backup, writes more than was lost,
 //! so that the feed runs past the old positions, and asks with the cursors of then.
 
-use dateline::proto::v1::View;
+use dateline_proto::v1::View;
 use tokio::process::Command;
 use tonic::Code;
 
@@ -359,8 +359,8 @@ async fn f6_nothing_that_the_service_does_begins_a_history() {
     assert_eq!(feed_of(&site, View::Published).await.epoch, epoch);
     let feed = feed_of(&site, View::Published).await.feed;
     let mut admin =
-        dateline::proto::v1::admin_service_client::AdminServiceClient::new(site.client.channel());
-    let request = dateline::proto::v1::ForkFeedRequest { feed };
+        dateline_proto::v1::admin_service_client::AdminServiceClient::new(site.client.channel());
+    let request = dateline_proto::v1::ForkFeedRequest { feed };
     admin.fork_feed(request).await.unwrap();
     moved("a fork").await;
     site.stop().await;

@@ -1,6 +1,6 @@
 //! F5: a snapshot is the state at one sequence, whoever writes meanwhile and wherever it is cut.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Kind, ListRecordsRequest, Record, RecordFilter, State, View, WatchRequest,
 };
 use tonic::Code;

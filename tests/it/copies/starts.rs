@@ -1,6 +1,6 @@
 //! Where streams begin: at a time, and by what they are for. And how far they are.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Consumer, GetRecordRequest, Origin, RecordFilter, View, WatchRequest, change::Type,
     record::Kind as Body, watch_request::Start,
 };

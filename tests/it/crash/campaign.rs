@@ -9,11 +9,9 @@ use std::{
     },
 };
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        Article, CommitRequest, CommitResponse, Record, Write, record::Kind as Body, write,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    Article, CommitRequest, CommitResponse, Record, Write, record::Kind as Body, write,
 };
 use nix::sys::signal::{Signal, kill};
 use rand::{RngExt, SeedableRng, rngs::StdRng};

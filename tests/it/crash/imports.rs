@@ -1,6 +1,6 @@
 //! An import that is killed, and its server too: run again, everything is there, and nothing twice.
 
-use dateline::generate::Records;
+use dateline_generate::Records;
 
 use super::*;
 

@@ -2,10 +2,8 @@
 
 use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use dateline::{
-    client::Client,
-    proto::v1::{GetFeedRequest, View, record::Kind},
-};
+use dateline_client::Client;
+use dateline_proto::v1::{GetFeedRequest, View, record::Kind};
 
 use tokio::task::JoinHandle;
 

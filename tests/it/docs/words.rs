@@ -119,7 +119,7 @@ fn the_contract_lists_the_reasons_of_errors_and_no_others() {
     let contract = fs::read_to_string(path("docs/contract.md")).unwrap();
     let (_, table) = contract.split_once("## Errors").unwrap();
     let table = table.split_once("\n## ").unwrap().0;
-    let source = fs::read_to_string(path("src/server/reason.rs")).unwrap();
+    let source = fs::read_to_string(path("crates/dateline-server/src/reason.rs")).unwrap();
     let (_, source) = source.split_once("fn as_str").unwrap();
     let reason = Regex::new(r#""([A-Z_]+)""#).unwrap();
     let reasons: BTreeSet<_> = reason

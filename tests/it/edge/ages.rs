@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use dateline::{
-    client::{Client, Failure, Watch},
-    proto::v1::View,
-};
+use dateline_client::{Client, Failure, Watch};
+use dateline_proto::v1::View;
 use tonic::Code;
 
 use super::{
@@ -78,8 +76,8 @@ async fn f2_a_stream_that_outlives_many_connections_brings_everything_once() {
     site.stop().await;
 }
 
-fn rename(record: &mut dateline::proto::v1::Record, number: usize) {
-    use dateline::proto::v1::record::Kind as Body;
+fn rename(record: &mut dateline_proto::v1::Record, number: usize) {
+    use dateline_proto::v1::record::Kind as Body;
     match record.kind.as_mut() {
         Some(Body::Actor(actor)) => actor.name = format!("actors/aged-{number}"),
         Some(Body::Event(event)) => event.name = format!("events/aged-{number}"),

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use dateline::{client::Connection, server::edge::TlsFiles};
+use dateline_client::Connection;
+use dateline_server::edge::TlsFiles;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType, date_time_ymd,

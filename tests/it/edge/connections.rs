@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use dateline::{client::Client, proto::v1::View};
+use dateline_client::Client;
+use dateline_proto::v1::View;
 use h2::client::SendRequest;
 use tokio::net::{TcpSocket, TcpStream};
 

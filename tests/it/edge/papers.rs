@@ -77,7 +77,7 @@ fn the_paper_has_the_settings_of_the_program_and_their_defaults() {
 
 #[test]
 fn the_paper_has_every_limit_that_is_counted_and_no_other() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/dateline-server/src");
     let mut source = String::new();
     let mut open = vec![root];
     while let Some(path) = open.pop() {

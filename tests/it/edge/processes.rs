@@ -1,6 +1,6 @@
 //! What a server says of its limits: in its log, and among its metrics; and what it does when the system gives it no more.
 
-use dateline::client::Client;
+use dateline_client::Client;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -39,13 +39,13 @@ fn command(program: &str, arguments: &[&str], url: &str) -> Command {
 }
 
 /// Whether a call is answered.
-async fn is_served(connection: &dateline::client::Connection) -> bool {
+async fn is_served(connection: &dateline_client::Connection) -> bool {
     let Ok(mut client) = Client::connect_with(connection).await else {
         return false;
     };
     client
         .feed
-        .get_feed(dateline::proto::v1::GetFeedRequest::default())
+        .get_feed(dateline_proto::v1::GetFeedRequest::default())
         .await
         .is_ok()
 }

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use dateline::{client::Client, proto::v1::View};
+use dateline_client::Client;
+use dateline_proto::v1::View;
 use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
 use super::{

@@ -2,11 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use dateline::{
-    access::CertificateName,
-    client::{Client, Failure},
-    server::edge::{Edge, Peer, TlsFiles},
-};
+use dateline_access::CertificateName;
+use dateline_client::{Client, Failure};
+use dateline_server::edge::{Edge, Peer, TlsFiles};
 use http::{Request, Response};
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject, version::TLS12};
 use tokio::net::{TcpListener, TcpStream};
@@ -108,7 +106,7 @@ async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
     let address = listener.local_addr().unwrap().to_string();
     let edge = Edge::new(
         vec![listener],
-        &dateline::server::Limits::default(),
+        &dateline_server::Limits::default(),
         Some(tls),
     )
     .unwrap();
@@ -175,7 +173,7 @@ async fn a_client_is_known_by_the_names_of_its_certificate_and_never_by_the_comm
 }
 
 /// Connects and calls once: with TLS 1.3 a client learns with the first answer that it was refused.
-async fn call_as(connection: &dateline::client::Connection) -> Result<String, String> {
+async fn call_as(connection: &dateline_client::Connection) -> Result<String, String> {
     let calling = async {
         let client = Client::connect_with(connection).await;
         let client = client.map_err(|failure: Failure| failure.to_string())?;
@@ -232,7 +230,7 @@ async fn files_that_do_not_fit_are_refused_at_the_start() {
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let limits = dateline::server::Limits::default();
+        let limits = dateline_server::Limits::default();
         let refused = Edge::new(vec![listener], &limits, Some(tls)).unwrap_err();
         let told = refused.to_string();
         assert!(told.contains(words), "{told}");

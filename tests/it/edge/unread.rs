@@ -13,15 +13,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use dateline::{
-    access,
-    client::Client,
-    proto::v1::{
-        BatchGetRecordsRequest, CommitRequest, CreateRecordRequest, DiffRevisionsRequest,
-        GetRecordRequest, ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest,
-        LoadRecordsRequest, Record, RetractRecordsRequest, SubmitRecordsRequest,
-        UpdateRecordRequest, View,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, CommitRequest, CreateRecordRequest, DiffRevisionsRequest,
+    GetRecordRequest, ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest,
+    LoadRecordsRequest, Record, RetractRecordsRequest, SubmitRecordsRequest, UpdateRecordRequest,
+    View,
 };
 use prost::Message;
 use tokio::{net::TcpStream, task::JoinHandle};
@@ -162,7 +159,7 @@ fn request(method: &str, stored: &Stored) -> Bytes {
             ..SubmitRecordsRequest::default()
         }
         .encode_to_vec(),
-        "PublishRecords" => dateline::proto::v1::PublishRecordsRequest {
+        "PublishRecords" => dateline_proto::v1::PublishRecordsRequest {
             records: versions(&stored.drafts),
             validate_only: true,
             ..Default::default()
@@ -323,7 +320,7 @@ async fn f9_answers_that_nobody_takes_exhaust_no_memory() {
         "{connections} connections of {CALLS} calls each; MiB before, at most, after; calls of the neighbour, slowest"
     );
     let mut largest = 0;
-    for (path, _) in access::METHODS {
+    for (path, _) in dateline_access::METHODS {
         let method = path.rsplit('/').next().unwrap();
         if !is_full && !LARGEST.contains(&method) {
             continue;

@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeMap, fs};
 
-use dateline::{
-    export::format::Format,
-    model::name::KINDS,
-    proto::v1::{
-        Actor, Article, ExternalId, FuzzyDate, Period, Place, Record, Relation, Topic, actor,
-        record::Kind as Body, relation,
-    },
+use dateline_export::format::Format;
+use dateline_proto::v1::{
+    Actor, Article, ExternalId, FuzzyDate, Period, Place, Record, Relation, Topic, actor,
+    record::Kind as Body, relation,
 };
+use dateline_record::name::KINDS;
 use serde_json::Value;
 
 use super::{Files, export, read_by, varied};

@@ -3,14 +3,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use dateline::{
-    cli::json,
-    export::format::{Format, Losses, Options, Referents},
-    model::{
-        encoded::Encoded,
-        name::{KINDS, collection},
-    },
-    proto::v1::{Kind, Record, State, record::Kind as Body},
+use dateline::json;
+use dateline_export::format::{Format, Losses, Options, Referents};
+use dateline_proto::v1::{Kind, Record, State, record::Kind as Body};
+use dateline_record::{
+    encoded::Encoded,
+    name::{KINDS, collection},
 };
 use prost::Message;
 use serde_json::Value;
@@ -137,7 +135,7 @@ fn kind_of(record: &Record) -> Kind {
 fn varied() -> Vec<Record> {
     let mut records = gold();
     for kind in KINDS {
-        let word = dateline::model::name::kind_word(kind);
+        let word = dateline_record::name::kind_word(kind);
         let file = path("tests/data").join(format!("full_{word}.json"));
         let text = std::fs::read_to_string(file).unwrap();
         records.push(json::read(&text).unwrap());
@@ -152,9 +150,9 @@ fn tombstone(record: &Record) -> Record {
     let mut meta = body.take_meta().unwrap();
     meta.set_state(State::Retracted);
     meta.revision += 1;
-    let content = dateline::model::record::name_only(body.name());
+    let content = dateline_record::record::name_only(body.name());
     let content = Body::decode(body.kind(), &content).unwrap().unwrap();
-    let bytes = dateline::model::record::record_bytes(
+    let bytes = dateline_record::record::record_bytes(
         body.kind(),
         &content.to_content(),
         &meta.encode_to_vec(),
@@ -231,9 +229,7 @@ fn e5_a_tombstone_is_written_or_counted() {
 #[test]
 fn the_metadata_view_has_no_text_of_the_article_in_any_format() {
     let mut records = gold();
-    records
-        .iter_mut()
-        .for_each(dateline::export::format::redact);
+    records.iter_mut().for_each(dateline_export::format::redact);
     let options = Options {
         metadata_only: true,
         ..Options::default()

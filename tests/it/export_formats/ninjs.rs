@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use dateline::{
-    export::format::{Format, Options},
-    proto::v1::Kind,
-};
+use dateline_export::format::{Format, Options};
+use dateline_proto::v1::Kind;
 use serde_json::Value;
 
 use super::{export, export_with, read_by, tombstone, varied};

@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, fs};
 
-use dateline::{export::format::Format, proto::v1::Kind};
+use dateline_export::format::Format;
+use dateline_proto::v1::Kind;
 use serde_json::{Map, Value};
 
 use super::{Files, export};

@@ -2,11 +2,9 @@
 
 use std::{collections::HashMap, fs};
 
-use dateline::{
-    export::format::{Format, Losses, Options, Referents},
-    model::{encoded::Encoded, name::collection},
-    proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body},
-};
+use dateline_export::format::{Format, Losses, Options, Referents};
+use dateline_proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body};
+use dateline_record::{encoded::Encoded, name::collection};
 
 use super::{documented_query, export, read_by, tombstone, varied};
 use crate::{rig::gold, tools::path};

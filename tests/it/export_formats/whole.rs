@@ -1,11 +1,9 @@
 //! NDJSON and length-delimited protobuf: nothing is lost.
 
-use dateline::{
-    cli::json,
-    export::format::Format,
-    model::name::KINDS,
-    proto::v1::{Kind, Record},
-};
+use dateline::json;
+use dateline_export::format::Format;
+use dateline_proto::v1::{Kind, Record};
+use dateline_record::name::KINDS;
 use tokio::process::Command;
 
 use super::{export, kind_of, varied};

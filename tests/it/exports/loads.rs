@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dateline::proto::v1::{LoadRecordsRequest, Record, State};
+use dateline_proto::v1::{LoadRecordsRequest, Record, State};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 use tonic::Code;
@@ -31,7 +31,7 @@ async fn w6_a_load_is_refused_with_every_violation_and_changes_nothing() {
     let site = base().await;
     let record = on_desk(&site.client, "actors/one").await;
     let empty = crate::rig::site().await;
-    let changed = |change: &dyn Fn(&mut dateline::proto::v1::RecordMeta)| {
+    let changed = |change: &dyn Fn(&mut dateline_proto::v1::RecordMeta)| {
         let mut record = record.clone();
         let body = record.kind.as_mut().unwrap();
         let mut meta = body.take_meta().unwrap();

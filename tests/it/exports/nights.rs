@@ -1,6 +1,6 @@
 //! E5: what was there the night before, and the delta, are what is there tonight; every night, whatever happened.
 
-use dateline::proto::v1::{ExportRequest, Record, RecordFilter, State, View};
+use dateline_proto::v1::{ExportRequest, Record, RecordFilter, State, View};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::taker::{Taken, since, take, whole};

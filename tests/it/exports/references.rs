@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dateline::proto::v1::Record;
+use dateline_proto::v1::Record;
 use futures_util::future::join_all;
 use tokio::process::Command;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dateline::proto::v1::{ExportRequest, State, View, change::Type};
+use dateline_proto::v1::{ExportRequest, State, View, change::Type};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Somebody who writes until told to stop, all ways.
-fn writer(site: &Site, records: Vec<dateline::proto::v1::Record>) -> impl AsyncFnOnce() -> usize {
+fn writer(site: &Site, records: Vec<dateline_proto::v1::Record>) -> impl AsyncFnOnce() -> usize {
     let (client, url, stop) = (
         site.client.clone(),
         site.url.clone(),
@@ -52,7 +52,7 @@ fn writer(site: &Site, records: Vec<dateline::proto::v1::Record>) -> impl AsyncF
 }
 
 /// What the log folds to at a sequence.
-async fn fold(site: &Site, view: View, at: i64) -> BTreeMap<String, dateline::proto::v1::Record> {
+async fn fold(site: &Site, view: View, at: i64) -> BTreeMap<String, dateline_proto::v1::Record> {
     let mut follower = Follower::default();
     let mut stream = crate::copies::follower::open(site, from_beginning(view)).await;
     let mut done = false;
@@ -327,8 +327,8 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
         correct(&saying(&stays, "better"), &[], "said better"),
     )
     .await;
-    let compact = dateline::proto::v1::CompactFeedRequest {
-        before: Some(dateline::proto::v1::compact_feed_request::Before::DeskSequence(96)),
+    let compact = dateline_proto::v1::CompactFeedRequest {
+        before: Some(dateline_proto::v1::compact_feed_request::Before::DeskSequence(96)),
         validate_only: false,
     };
     site.client
@@ -361,9 +361,9 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
 }
 
 /// An article whose text is about so many bytes.
-fn long(id: &str, bytes: usize) -> dateline::proto::v1::Record {
+fn long(id: &str, bytes: usize) -> dateline_proto::v1::Record {
     let mut record = article(id);
-    if let Some(dateline::proto::v1::record::Kind::Article(article)) = &mut record.kind {
+    if let Some(dateline_proto::v1::record::Kind::Article(article)) = &mut record.kind {
         article.body = "long ".repeat(bytes / 5).trim_end().to_owned();
     }
     record

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Digest, ExportBegin, ExportRequest, ExportResponse, Record, RecordFilter, Removal, State, View,
 };
 use tonic::{Code, Streaming};

@@ -9,12 +9,10 @@ use std::{
     time::Duration,
 };
 
-use dateline::{
-    client::{Event, Subscriber},
-    proto::v1::{
-        Change, Origin, PublishRecordsRequest, Record, View, WatchRequest, change::Type,
-        record::Kind as Body, watch_request::Start,
-    },
+use dateline_client::{Event, Subscriber};
+use dateline_proto::v1::{
+    Change, Origin, PublishRecordsRequest, Record, View, WatchRequest, change::Type,
+    record::Kind as Body, watch_request::Start,
 };
 use nix::sys::signal::Signal;
 use prost_types::Timestamp;

@@ -18,7 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dateline::{client::Client, proto::v1::View};
+use dateline_client::Client;
+use dateline_proto::v1::View;
 use nix::sys::signal::Signal;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{sync::watch, task::JoinHandle};
@@ -262,7 +263,7 @@ fn auditor(word: &str, view: View, server: usize, start: Start) -> Plan {
     Plan {
         name: format!("audit of the {word} at {server}, {start:?}"),
         view,
-        filter: dateline::proto::v1::RecordFilter::default(),
+        filter: dateline_proto::v1::RecordFilter::default(),
         start,
         loyal: Some(server),
     }

@@ -1,15 +1,13 @@
 //! Streams that must not begin, and what they are answered with: cursors of elsewhere, of a time to come, of what was
 //! dropped, and what is no cursor at all (F6).
 
-use dateline::{
-    client::{Client, Failure},
-    feed::Cursor,
-    proto::v1::{
-        CompactFeedRequest, GetFeedRequest, GetFeedResponse, RecordFilter, View,
-        admin_service_client::AdminServiceClient, compact_feed_request::Before,
-    },
-    store::{self, Epoch, FeedIdentity},
+use dateline_client::{Client, Failure};
+use dateline_feed::Cursor;
+use dateline_proto::v1::{
+    CompactFeedRequest, GetFeedRequest, GetFeedResponse, RecordFilter, View,
+    admin_service_client::AdminServiceClient, compact_feed_request::Before,
 };
+use dateline_store::{Epoch, FeedIdentity};
 use uuid::Uuid;
 
 use super::{recorder::Recorder, watchers::request};
@@ -70,8 +68,8 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
         earliest: (1, 1),
     };
     let view = match view {
-        View::Desk => store::View::Desk,
-        _ => store::View::Published,
+        View::Desk => dateline_store::View::Desk,
+        _ => dateline_store::View::Published,
     };
     assert!(sequence <= feed.head_sequence + 1000);
     let cursor = Cursor {

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use dateline::proto::v1::{RecordFilter, View, WatchResponse};
+use dateline_proto::v1::{RecordFilter, View, WatchResponse};
 
 use crate::validator::history::{self, Answer, Event, Start, Wire};
 

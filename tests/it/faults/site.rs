@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use dateline::{
-    client::Client,
-    store::embedded::{Cluster, Options, State},
-};
+use dateline_client::Client;
+use dateline_embedded_postgres::{Cluster, Options, State};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

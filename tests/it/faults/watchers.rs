@@ -3,12 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dateline::{
-    client::{Client, Failure},
-    proto::v1::{
-        Kind, ListRecordsRequest, Origin, Record, RecordFilter, State, View, WatchRequest,
-        watch_request,
-    },
+use dateline_client::{Client, Failure};
+use dateline_proto::v1::{
+    Kind, ListRecordsRequest, Origin, Record, RecordFilter, State, View, WatchRequest,
+    watch_request,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::watch;
@@ -346,7 +344,7 @@ pub async fn settle(client: &Client) {
             ..ListRecordsRequest::default()
         };
         let listed = client.clone().records.list_records(list).await;
-        let feed = dateline::proto::v1::GetFeedRequest::default();
+        let feed = dateline_proto::v1::GetFeedRequest::default();
         let stood = client.clone().feed.get_feed(feed).await;
         answered = if listed.is_ok() && stood.is_ok() {
             answered + 1

@@ -9,13 +9,11 @@ use std::{
     time::Duration,
 };
 
-use dateline::{
-    client::{Client, Failure},
-    proto::v1::{
-        Actor, Article, Byline, CommitRequest, CommitResponse, Evidence, Name, Record,
-        RecordVersion, Relation, State, TextSpan, Topic, Write, actor, evidence, name,
-        record::Kind as Body, relation, text_span, write::Action,
-    },
+use dateline_client::{Client, Failure};
+use dateline_proto::v1::{
+    Actor, Article, Byline, CommitRequest, CommitResponse, Evidence, Name, Record, RecordVersion,
+    Relation, State, TextSpan, Topic, Write, actor, evidence, name, record::Kind as Body, relation,
+    text_span, write::Action,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::Code;

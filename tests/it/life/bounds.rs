@@ -1,7 +1,7 @@
 //! What one request may cost everybody else: long values, deep chains, large batches. And references that lead
 //! on through merges to something that is no longer there.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     BatchGetRecordsRequest, Kind, RecordFilter, Topic, View, record::Kind as Body,
 };
 use prost::Message;
@@ -130,7 +130,7 @@ async fn lists_by_several_kinds_hold_those_and_no_other() {
     let drafts = [Kind::Article, Kind::Actor, Kind::Relation, Kind::Event]
         .map(|kind| of_kind(kind, "one-of-them"));
     make(&site.client, &drafts).await;
-    let request = dateline::proto::v1::ListRecordsRequest {
+    let request = dateline_proto::v1::ListRecordsRequest {
         filter: Some(RecordFilter {
             kinds: kinds.map(Into::into).to_vec(),
             ..RecordFilter::default()

@@ -1,6 +1,6 @@
 //! W6 call by call: every write RPC takes `validate_only`, and tells what is wrong under the paths of its own request.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CorrectRecordRequest, CreateRecordRequest, DeleteRecordRequest, MergeRecordRequest,
     PublishRecordsRequest, PurgeRecordRequest, Record, RecordVersion, RestoreRecordRequest,
     RetractRecordsRequest, SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest,

@@ -1,11 +1,9 @@
 //! What the database says of a record to people, its JSON and its words, is what its newest revision says, whatever
 //! changed last: a change of state alone does not write it once more.
 
-use dateline::{
-    cli::json,
-    model::name::KINDS,
-    proto::v1::{Record, record::Kind as Body},
-};
+use dateline::json;
+use dateline_proto::v1::{Record, record::Kind as Body};
+use dateline_record::name::KINDS;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 

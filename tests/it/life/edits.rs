@@ -1,6 +1,6 @@
 //! W2, W3, W6, W8 and field masks: edits that are refused, edits that collide, and what an edit changes.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CorrectRecordRequest, Evidence, FuzzyDate, Kind, Period, Record, UpdateRecordRequest, View,
     correction, record::Kind as Body,
 };
@@ -13,7 +13,7 @@ use crate::rig::{Site, bare, meta, name};
 fn with_etag(record: &Record, etag: &str) -> Record {
     let mut record = record.clone();
     record.kind.as_mut().and_then(Body::take_meta);
-    let meta = dateline::proto::v1::RecordMeta {
+    let meta = dateline_proto::v1::RecordMeta {
         etag: etag.to_owned(),
         ..Default::default()
     };
@@ -145,7 +145,7 @@ async fn w3_two_editors_of_different_fields_lose_nothing_of_each_other() {
     let count = 1 + 2 * i64::try_from(rounds).unwrap();
     let (mut first, mut second) = (0, 0);
     for revision in 1..=count {
-        let request = dateline::proto::v1::GetRecordRequest {
+        let request = dateline_proto::v1::GetRecordRequest {
             revision: Some(revision),
             ..get_request("actors/shared", View::Desk)
         };

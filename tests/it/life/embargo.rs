@@ -1,6 +1,6 @@
 //! Domain rule 6: what is approved and hidden. Nobody sees it before its time, everybody once and in time after.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     BatchGetRecordsRequest, Change, DiffRevisionsRequest, GetRecordRequest, Kind,
     ListRecordsRequest, ListRevisionsRequest, PublishRecordsRequest, Record, RecordFilter,
     SendBackRecordsRequest, State, SubmitRecordsRequest, View, change::Type,

@@ -1,7 +1,7 @@
 //! Requests that are committed together, and must not notice: poisoned neighbours, records that one decision
 //! rests on and another changes, and records that are only looked at.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     CommitRequest, EventLink, Record, RecordVersion, View, event_link, write::Action,
 };
 use futures_util::future::join_all;

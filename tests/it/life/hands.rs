@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dateline::{
-    client::Client,
-    proto::v1::{
-        CommitRequest, CommitResponse, GetRecordRequest, GetRecordResponse, Record, RecordVersion,
-        State, View, Write, correction, write,
-    },
+use dateline_client::Client;
+use dateline_proto::v1::{
+    CommitRequest, CommitResponse, GetRecordRequest, GetRecordResponse, Record, RecordVersion,
+    State, View, Write, correction, write,
 };
 use prost_types::{FieldMask, Timestamp};
 use sqlx::{Connection, Executor, PgConnection, Row};

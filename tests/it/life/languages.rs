@@ -1,7 +1,7 @@
 //! One spelling for each language, in what is stored and in what is looked for; also for what was stored before. And the
 //! days of seasons, which depend on the hemisphere.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Article, FuzzyDate, ListRecordsRequest, Period, Record, RecordFilter, Role, View, WatchRequest,
     record::Kind as Body, record_filter::TimeRange,
 };
@@ -36,7 +36,7 @@ fn filter(language: &str) -> RecordFilter {
     }
 }
 
-async fn listed(client: &dateline::client::Client, filter: RecordFilter) -> Vec<String> {
+async fn listed(client: &dateline_client::Client, filter: RecordFilter) -> Vec<String> {
     let request = ListRecordsRequest {
         filter: Some(filter),
         ..ListRecordsRequest::default()

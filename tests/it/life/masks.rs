@@ -1,6 +1,6 @@
 //! Field masks: which fields an edit takes over, and which paths are refused.
 
-use dateline::proto::v1::{FuzzyDate, Name, Period, Place, Record, name, place};
+use dateline_proto::v1::{FuzzyDate, Name, Period, Place, Record, name, place};
 use tonic::Code;
 
 use super::hands::*;
@@ -185,11 +185,11 @@ async fn output_only_fields_are_ignored_wherever_they_come_from() {
     let same = one(&site.client, update(&draft, &[])).await;
     assert_eq!(meta(&same).revision, 1, "it changes nothing");
     let mut record = article("hashed");
-    if let Some(dateline::proto::v1::record::Kind::Article(article)) = &mut record.kind {
+    if let Some(dateline_proto::v1::record::Kind::Article(article)) = &mut record.kind {
         article.original_sha256 = "ab".repeat(32);
     }
     let draft = one(&site.client, create(&record)).await;
-    let Some(dateline::proto::v1::record::Kind::Article(article)) = &draft.kind else {
+    let Some(dateline_proto::v1::record::Kind::Article(article)) = &draft.kind else {
         panic!("an article")
     };
     assert_eq!(article.original_sha256, "");

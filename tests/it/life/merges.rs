@@ -1,6 +1,6 @@
 //! Domain rule 7: one of two. Redirects, chains, what an undone merge gives back, and merges that are none.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     BatchGetRecordsRequest, GetRecordRequest, Kind, ListRecordsRequest, MergeRecordRequest, Record,
     RecordFilter, State, UnmergeRecordRequest, View, change::Type,
 };
@@ -231,7 +231,7 @@ async fn who_asks_for_an_actor_gets_what_names_those_that_were_merged_into_it() 
         .unwrap()
         .into_inner();
     assert_eq!(names(&listed.records), ["events/pointing"]);
-    let watched = dateline::proto::v1::WatchRequest {
+    let watched = dateline_proto::v1::WatchRequest {
         filter: Some(filter),
         ..from_beginning(View::Published)
     };
@@ -248,7 +248,7 @@ async fn f7_every_stream_hears_of_a_merge_and_where_it_leads() {
         actors: vec!["actors/first".into()],
         ..RecordFilter::default()
     };
-    let watched = dateline::proto::v1::WatchRequest {
+    let watched = dateline_proto::v1::WatchRequest {
         filter: Some(filter),
         ..from_beginning(View::Published)
     };

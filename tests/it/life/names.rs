@@ -1,6 +1,6 @@
 //! W10 and domain rule 9: names that are taken for ever, and records that are there already under another one.
 
-use dateline::proto::v1::{Kind, Record, View, actor::Type, record::Kind as Body};
+use dateline_proto::v1::{Kind, Record, View, actor::Type, record::Kind as Body};
 use tonic::Code;
 
 use super::hands::*;
@@ -241,7 +241,7 @@ async fn look_alikes_of_one_request_and_by_an_edit_are_warned_of_too() {
     let plain = make(&site.client, &[called("third", "Somebody", Type::Group)]).await;
     let mut renamed = plain[0].clone();
     as_actor(&mut renamed).display_name = "the twins".into();
-    let request = dateline::proto::v1::UpdateRecordRequest {
+    let request = dateline_proto::v1::UpdateRecordRequest {
         record: Some(renamed),
         update_mask: mask(&["display_name"]),
         ..Default::default()

@@ -3,12 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dateline::{
-    feed::{ExportItem, ExportOrder, Feed, Item, Order, Start},
-    model::filter::Filter,
-    proto::v1::{Kind, Record, View},
-    store::{Extract, Settings, Store, View as Sight},
-};
+use dateline_feed::{ExportItem, ExportOrder, Feed, Item, Order, Start};
+use dateline_proto::v1::{Kind, Record, View};
+use dateline_record::filter::Filter;
+use dateline_store::{Extract, Settings, Store, View as Sight};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +18,8 @@ use crate::{
 
 const MERGING: [Kind; 3] = [Kind::Actor, Kind::Relation, Kind::Event];
 
-fn noted(write: dateline::proto::v1::Write, note: &str) -> dateline::proto::v1::Write {
-    use dateline::proto::v1::write::Action;
+fn noted(write: dateline_proto::v1::Write, note: &str) -> dateline_proto::v1::Write {
+    use dateline_proto::v1::write::Action;
     let mut write = write;
     match write.action.as_mut().unwrap() {
         Action::Merge(merge) => note.clone_into(&mut merge.note),
@@ -40,7 +38,7 @@ async fn nothing_tells(site: &Site, names: &[&str]) {
         assert!(!seen.iter().any(says_canary), "{view:?}");
         for name in names {
             let mut records = site.client.clone().records;
-            let listed = records.list_revisions(dateline::proto::v1::ListRevisionsRequest {
+            let listed = records.list_revisions(dateline_proto::v1::ListRevisionsRequest {
                 name: (*name).to_owned(),
                 view: view.into(),
                 ..Default::default()
@@ -176,7 +174,7 @@ async fn filled(site: &Site) -> Record {
     for n in 0..12 {
         let mut record = article(&format!("long-{n:02}"));
         match record.kind.as_mut().unwrap() {
-            dateline::proto::v1::record::Kind::Article(article) => {
+            dateline_proto::v1::record::Kind::Article(article) => {
                 let word = if n == 11 { CANARY } else { "a word" };
                 article.body = format!("{word} ")
                     .repeat(40_000 / (word.len() + 1))

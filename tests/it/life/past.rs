@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Change, DiffRevisionsRequest, GetRecordRequest, Kind, ListRevisionsRequest,
     ListRevisionsResponse, Record, RestoreRecordRequest, State, View, change::Type,
 };

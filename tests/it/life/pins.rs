@@ -1,7 +1,7 @@
 //! F10, W9: words that were deleted before an article was published reach no reader, be it by the evidence of other
 //! records. What evidence of a published record pins, readers can read.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Evidence, Kind, ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest, Record, State,
     TextSpan, View, record::Kind as Body, text_span,
 };
@@ -26,7 +26,7 @@ fn told(id: &str, headline: &str, body: &str) -> Record {
     record
 }
 
-fn as_article(record: &mut Record) -> &mut dateline::proto::v1::Article {
+fn as_article(record: &mut Record) -> &mut dateline_proto::v1::Article {
     match &mut record.kind {
         Some(Body::Article(article)) => article,
         other => panic!("{other:?}"),
@@ -85,7 +85,7 @@ async fn all_a_reader_gets(site: &Site, names: &[&str]) -> String {
     all.extend(listed.unwrap().into_inner().encode_to_vec());
     for name in names {
         for revision in 0..=12 {
-            let request = dateline::proto::v1::GetRecordRequest {
+            let request = dateline_proto::v1::GetRecordRequest {
                 revision: (revision > 0).then_some(revision),
                 ..get_request(name, View::Published)
             };
@@ -94,7 +94,7 @@ async fn all_a_reader_gets(site: &Site, names: &[&str]) -> String {
                 Err(refused) => all.extend(format!("{refused:?}").into_bytes()),
             }
             for other in 1..=12 {
-                let request = dateline::proto::v1::DiffRevisionsRequest {
+                let request = dateline_proto::v1::DiffRevisionsRequest {
                     name: (*name).to_owned(),
                     view: View::Published.into(),
                     from_revision: revision.max(1),
@@ -107,7 +107,7 @@ async fn all_a_reader_gets(site: &Site, names: &[&str]) -> String {
             }
         }
         for at in 0..=wire {
-            let request = dateline::proto::v1::GetRecordRequest {
+            let request = dateline_proto::v1::GetRecordRequest {
                 as_of: Some(i64::try_from(at).unwrap()),
                 ..get_request(name, View::Published)
             };
@@ -123,9 +123,9 @@ async fn all_a_reader_gets(site: &Site, names: &[&str]) -> String {
         let revisions = records.list_revisions(request).await;
         all.extend(revisions.unwrap().into_inner().encode_to_vec());
     }
-    let export = dateline::proto::v1::ExportRequest {
+    let export = dateline_proto::v1::ExportRequest {
         tombstones: true,
-        ..dateline::proto::v1::ExportRequest::default()
+        ..dateline_proto::v1::ExportRequest::default()
     };
     let mut parts = site
         .client
@@ -274,7 +274,7 @@ async fn w9_a_pin_of_a_draft_moves_to_what_readers_can_read_and_the_answer_says_
         assert_eq!(warning.records, [at.as_str(), name(public)]);
         let seen = look(client, name(public), View::Published).await.unwrap();
         assert_eq!(pins(&seen), [3, 3, 3]);
-        let request = dateline::proto::v1::GetRecordRequest {
+        let request = dateline_proto::v1::GetRecordRequest {
             revision: Some(3),
             ..get_request(&at, View::Published)
         };
@@ -369,7 +369,7 @@ async fn f10_a_quote_of_an_embargoed_article_waits_for_it_and_is_of_what_comes_o
     );
 }
 
-async fn until_published(client: &dateline::client::Client, name: &str) {
+async fn until_published(client: &dateline_client::Client, name: &str) {
     until("the embargo ends", async || {
         look(client, name, View::Published).await.is_some()
     })

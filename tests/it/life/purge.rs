@@ -1,6 +1,6 @@
 //! W11's one exception: content that is erased by law is nowhere any more, and that it was erased stays.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Change, CommitRequest, CommitResponse, DiffRevisionsRequest, GetRecordRequest, Kind,
     ListRevisionsRequest, PurgeRecordRequest, Record, RecordFilter, State, View, WatchRequest,
     change::Type,

@@ -1,6 +1,6 @@
 //! Small records of every kind, that can be published, and what tests change in them.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Actor, Article, Event, Evidence, Kind, Name, Participant, Record, Relation, TextSpan, actor,
     event, evidence, name, participant, record::Kind as Body, relation, text_span,
 };

@@ -1,6 +1,6 @@
 //! W9: what is published stands by itself. References, evidence, quotes, and events that are part of others.
 
-use dateline::proto::v1::{EventLink, Evidence, Kind, Record, View, event_link, evidence};
+use dateline_proto::v1::{EventLink, Evidence, Kind, Record, View, event_link, evidence};
 use tonic::Code;
 
 use super::hands::*;
@@ -169,7 +169,7 @@ async fn w9_a_quote_stands_where_it_says_and_the_refusal_says_where_it_stands() 
 async fn w9_a_correction_of_the_article_does_not_break_quotes_of_what_it_said() {
     let site = base().await;
     let mut source = on_desk(&site.client, SOURCE).await;
-    if let Some(dateline::proto::v1::record::Kind::Article(article)) = &mut source.kind {
+    if let Some(dateline_proto::v1::record::Kind::Article(article)) = &mut source.kind {
         article.headline = "Other words".into();
     }
     let corrected = one(&site.client, correct(&source, &[], "misspelt")).await;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Change, GetHealthRequest, GetHealthResponse, Record, View, change::Type, record::Kind as Body,
 };
 use prost_types::Timestamp;

@@ -1,9 +1,7 @@
 //! W4, W6 and W7: requests that come twice, requests that only ask, and reads that follow a write.
 
-use dateline::{
-    client::Client,
-    proto::v1::{CommitRequest, CommitResponse, GetRecordRequest, View},
-};
+use dateline_client::Client;
+use dateline_proto::v1::{CommitRequest, CommitResponse, GetRecordRequest, View};
 use futures_util::future::join_all;
 use tonic::Code;
 use uuid::Uuid;

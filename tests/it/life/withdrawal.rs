@@ -1,6 +1,6 @@
 //! Domain rule 4 and W9 under races: withdrawing a source, what goes with it, and who was faster.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Change, Evidence, Kind, RetractRecordsRequest, State, View, change::Type, evidence,
 };
 use tonic::Code;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A fact of every kind that rests on `articles/only`.
-async fn resting_on_one(site: &Site) -> Vec<dateline::proto::v1::Record> {
+async fn resting_on_one(site: &Site) -> Vec<dateline_proto::v1::Record> {
     let facts = KINDS.into_iter().filter(|kind| *kind != Kind::Article);
     let facts = facts.map(|kind| citing(&of_kind(kind, "fact"), vec![quoting("articles/only")]));
     let drafts = make(&site.client, &facts.collect::<Vec<_>>()).await;
@@ -167,8 +167,8 @@ async fn w9_a_fact_is_never_left_with_a_withdrawn_source_whoever_is_faster() {
         for fact in [format!("actors/{id}"), format!("events/{id}")] {
             let now = on_desk(client, &fact).await;
             let cites = match &now.kind {
-                Some(dateline::proto::v1::record::Kind::Actor(it)) => &it.evidence,
-                Some(dateline::proto::v1::record::Kind::Event(it)) => &it.evidence,
+                Some(dateline_proto::v1::record::Kind::Actor(it)) => &it.evidence,
+                Some(dateline_proto::v1::record::Kind::Event(it)) => &it.evidence,
                 _ => panic!("{now:?}"),
             };
             let rests = cites.iter().all(|it| it.article == name(&source));

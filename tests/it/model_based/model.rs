@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dateline::proto::v1::State;
+use dateline_proto::v1::State;
 
 /// What a record says, as far as rules ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

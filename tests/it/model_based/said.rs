@@ -1,6 +1,6 @@
 //! What records say, as the model knows it and as the service sends it.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     EventLink, Kind, Participant, Record, event_link, participant, record::Kind as Body,
 };
 
@@ -25,7 +25,7 @@ pub fn record(name: &str, content: &Content) -> Record {
     let cites = content
         .cites
         .iter()
-        .map(|article| dateline::proto::v1::Evidence {
+        .map(|article| dateline_proto::v1::Evidence {
             quote: None,
             ..hands::quoting(article)
         });

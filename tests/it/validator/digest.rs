@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Change, Digest, Kind, KindDigest, Record, RecordFilter, change::Type, record::Kind as Body,
 };
 use sha2::{Digest as _, Sha256};

@@ -1,7 +1,7 @@
 //! A small history in which every promise is kept: a batch of two, published, corrected and withdrawn, and those
 //! who watch it.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Actor, Change, Checkpoint, GetFeedResponse, Kind, Record, RecordFilter, RecordMeta, State,
     View, WatchResponse, change::Type, record::Kind as Body,
 };

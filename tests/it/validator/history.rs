@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Change, GetFeedResponse, Record, RecordFilter, View, WatchResponse, record::Kind as Body,
 };
 use prost::Message;
@@ -254,7 +254,7 @@ pub fn name(record: &Record) -> &str {
 }
 
 /// What the service keeps about a record.
-pub fn meta(record: &Record) -> Option<&dateline::proto::v1::RecordMeta> {
+pub fn meta(record: &Record) -> Option<&dateline_proto::v1::RecordMeta> {
     match &record.kind {
         Some(Body::Article(body)) => body.meta.as_ref(),
         Some(Body::Actor(body)) => body.meta.as_ref(),

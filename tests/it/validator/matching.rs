@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Evidence, Kind, Place, Record, RecordFilter, State, Topic, record::Kind as Body,
 };
 

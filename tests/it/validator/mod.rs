@@ -41,7 +41,7 @@ use std::{
     fmt,
 };
 
-use dateline::proto::v1::{Record, RecordFilter, View, change::Type};
+use dateline_proto::v1::{Record, RecordFilter, View, change::Type};
 
 use self::{
     history::{Event, Start, Watcher, Wire, watchers},

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dateline::proto::v1::{Digest, Record, RecordFilter, View, WatchResponse};
+use dateline_proto::v1::{Digest, Record, RecordFilter, View, WatchResponse};
 
 use super::{
     Report,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dateline::proto::v1::{Change, Checkpoint, View, WatchResponse, change::Type};
+use dateline_proto::v1::{Change, Checkpoint, View, WatchResponse, change::Type};
 
 use super::{
     Report,

@@ -1,6 +1,6 @@
 //! The validator passes a good history, and notices each way in which one can be bad.
 
-use dateline::proto::v1::{
+use dateline_proto::v1::{
     Actor, Change, RecordFilter, State, View, WatchResponse, change::Type, record::Kind as Body,
 };
 
@@ -173,7 +173,7 @@ const BROKEN: &[Break] = &[
     (8, "F1", "a relation before its subject", |events| {
         response(events, 1, 2, |got| {
             got.changes[0].record.as_mut().unwrap().kind =
-                Some(Body::Relation(dateline::proto::v1::Relation {
+                Some(Body::Relation(dateline_proto::v1::Relation {
                     subject: "actors/b".into(),
                     object: "actors/never".into(),
                     ..Default::default()

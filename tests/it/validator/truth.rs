@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use dateline::proto::v1::{Change, RecordFilter, View, change::Type, record::Kind as Body};
+use dateline_proto::v1::{Change, RecordFilter, View, change::Type, record::Kind as Body};
 
 use super::{
     Report, digest,
@@ -273,7 +273,7 @@ fn entries(
 }
 
 /// A tombstone of the wire says no more what the record was about; filters still know.
-fn after(record: &dateline::proto::v1::Record, before: Option<&Traits>) -> Traits {
+fn after(record: &dateline_proto::v1::Record, before: Option<&Traits>) -> Traits {
     let traits = Traits::of(record);
     match before {
         Some(before) if is_tombstone(traits.state) && history::is_name_only(record) => {

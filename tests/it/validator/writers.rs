@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use dateline::proto::v1::{Change, record::Kind as Body};
+use dateline_proto::v1::{Change, record::Kind as Body};
 
 use super::{
     Report,

@@ -2,15 +2,13 @@
 
 use std::io::Cursor;
 
-use dateline::{
-    export::{
-        Compression, Manifest,
-        format::Format,
-        manifest::{FileEntry, MANIFEST, directory},
-        read,
-    },
-    proto::v1::{Record, Removal},
+use dateline_export::{
+    Compression, Manifest,
+    format::Format,
+    manifest::{FileEntry, MANIFEST, directory},
+    read,
 };
+use dateline_proto::v1::{Record, Removal};
 use prost::Message;
 use sha2::{Digest, Sha256};
 

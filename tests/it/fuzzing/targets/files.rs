@@ -1,13 +1,12 @@
 //! What people hand to the commands: files of records whatever their form, texts of editors, plain articles, recorded
 //! streams.
 
-use dateline::model::walk::Path;
-use dateline::{
-    cli::{decoders, json},
-    client::Position,
-    model::request::{check_body, kind_field},
-    proto::v1::{Record, record::Kind as Body},
-};
+use dateline::{decoders, json};
+use dateline_client::Position;
+use dateline_engine::request::kind_field;
+use dateline_proto::v1::{Record, record::Kind as Body};
+use dateline_record::validate::check_body;
+use dateline_record::walk::Path;
 use prost::Message;
 
 use super::chosen;

@@ -1,6 +1,8 @@
 //! Filters: what is refused is told; what is taken lets through what it asks for, and nothing else.
 
-use dateline::{model::filter::Filter, proto::v1::RecordFilter, server::codec};
+use dateline_proto::v1::RecordFilter;
+use dateline_record::filter::Filter;
+use dateline_server::codec;
 
 use super::{assert_answer, assert_well_told};
 

@@ -11,10 +11,8 @@ pub mod seeds;
 mod texts;
 mod tokens;
 
-use dateline::{
-    model::violation::Violation,
-    server::status::{self, Reason},
-};
+use dateline_record::violation::Violation;
+use dateline_server::status::{self, Reason};
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorInfo, StatusExt, pb};

@@ -1,20 +1,19 @@
 //! Records: what passes the rules is in its stored form, can be stored, and comes back from every way out.
 
-use dateline::{
-    cli::json,
-    export::format::{Format, Losses, Options, Referents, redact},
-    model::{
-        diff::diff,
-        drawing::{Drawing, draw},
-        encoded::Encoded,
-        mask,
-        record::record_bytes,
-        request::{check_body, kind_field},
-        walk::Path,
-    },
-    proto::v1::{Record, RecordMeta, State, record::Kind as Body},
-    server::codec,
+use dateline::json;
+use dateline_engine::request::kind_field;
+use dateline_export::format::{Format, Losses, Options, Referents, redact};
+use dateline_proto::v1::{Record, RecordMeta, State, record::Kind as Body};
+use dateline_record::{
+    diff::diff,
+    drawing::{Drawing, draw},
+    encoded::Encoded,
+    mask,
+    record::record_bytes,
+    validate::check_body,
+    walk::Path,
 };
+use dateline_server::codec;
 use prost::Message;
 
 use super::{assert_answer, assert_well_told};

@@ -1,27 +1,27 @@
 //! Every request message, as far as a server takes it without a database: decoded, weighed, checked, and what writes
 //! decided on an empty one.
 
-use dateline::{
-    model::{
-        change::Outcome,
-        decide::decide,
-        filter::Filter,
-        look,
-        request::{Action, By, Request},
-        validate::validate,
-        walk::{Path, Walk},
-        world::World,
-    },
-    proto::v1::{
-        BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CorrectRecordRequest,
-        CreateRecordRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
-        ForkFeedRequest, GetFeedRequest, GetRecordRequest, ListRecordsRequest,
-        ListRevisionsRequest, LoadRecordsRequest, MergeRecordRequest, PublishRecordsRequest,
-        PurgeRecordRequest, RestoreRecordRequest, RetractRecordsRequest, SendBackRecordsRequest,
-        SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest, WatchRequest,
-    },
-    server::codec,
+use dateline_engine::{
+    change::Outcome,
+    decide::decide,
+    look,
+    request::{Action, By, Request},
+    world::World,
 };
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CorrectRecordRequest,
+    CreateRecordRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest,
+    GetFeedRequest, GetRecordRequest, ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest,
+    MergeRecordRequest, PublishRecordsRequest, PurgeRecordRequest, RestoreRecordRequest,
+    RetractRecordsRequest, SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest,
+    UpdateRecordRequest, WatchRequest,
+};
+use dateline_record::{
+    filter::Filter,
+    validate::validate,
+    walk::{Path, Walk},
+};
+use dateline_server::codec;
 use prost::Message;
 use prost_reflect::ReflectMessage;
 use time::OffsetDateTime;
@@ -93,7 +93,7 @@ fn checked<M: Message + Default + ReflectMessage + Walk + Clone>(bytes: &[u8]) {
 
 fn with_filter<M: Message + Default + ReflectMessage + Walk + Clone>(
     bytes: &[u8],
-    filter: impl Fn(&M) -> Option<&dateline::proto::v1::RecordFilter>,
+    filter: impl Fn(&M) -> Option<&dateline_proto::v1::RecordFilter>,
 ) {
     if let Some(message) = decoded::<M>(bytes)
         && let Err(violations) = Filter::new(filter(&message))

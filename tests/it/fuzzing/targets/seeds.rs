@@ -3,16 +3,14 @@
 
 use std::io::Write;
 
-use dateline::{
-    cli::{decoders, json},
-    proto::v1::{
-        Bundle, CommitRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
-        DeleteRecordRequest, ExportRequest, GetRecordRequest, Kind, ListRecordsRequest,
-        LoadRecordsRequest, MergeRecordRequest, PublishRecordsRequest, Record, RecordFilter,
-        RecordMeta, RecordVersion, RestoreRecordRequest, RetractRecordsRequest, State,
-        UpdateRecordRequest, WatchRequest, Write as Change, compact_feed_request::Before,
-        record::Kind as Body, record_filter::TimeRange, watch_request::Start, write,
-    },
+use dateline::{decoders, json};
+use dateline_proto::v1::{
+    Bundle, CommitRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
+    DeleteRecordRequest, ExportRequest, GetRecordRequest, Kind, ListRecordsRequest,
+    LoadRecordsRequest, MergeRecordRequest, PublishRecordsRequest, Record, RecordFilter,
+    RecordMeta, RecordVersion, RestoreRecordRequest, RetractRecordsRequest, State,
+    UpdateRecordRequest, WatchRequest, Write as Change, compact_feed_request::Before,
+    record::Kind as Body, record_filter::TimeRange, watch_request::Start, write,
 };
 use prost::Message;
 use prost_types::{FieldMask, Timestamp};

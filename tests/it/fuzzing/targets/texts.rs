@@ -1,15 +1,13 @@
 //! Dates and texts: what is parsed means days in order, what is stored is stored for good, and places in a text are
 //! places in its code points.
 
-use dateline::{
-    model::{
-        edtf,
-        rules::quote::check_quote,
-        text::{self, Ruler, Shape},
-        validate::validate,
-        walk::Path,
-    },
-    proto::v1::{FuzzyDate, Period, TextSpan, text_span::Part},
+use dateline_proto::v1::{FuzzyDate, Period, TextSpan, text_span::Part};
+use dateline_record::{
+    edtf,
+    rules::quote::check_quote,
+    text::{self, Ruler, Shape},
+    validate::validate,
+    walk::Path,
 };
 
 use super::{assert_plain, assert_well_told};

@@ -1,13 +1,11 @@
 //! Cursors and page tokens. What is taken is what was given out, letter by letter; everything else is refused in one
 //! text. Cursors are sealed under a key that everybody can make, so their payload is tried too.
 
-use dateline::{
-    feed::{Cursor, Error},
-    model::{name::Name, seal::seal},
-    proto::v1::{ListRecordsRequest, View as AskedView},
-    server::page_token::Question,
-    store::{Epoch, FeedIdentity, View},
-};
+use dateline_feed::{Cursor, Error};
+use dateline_proto::v1::{ListRecordsRequest, View as AskedView};
+use dateline_record::{name::Name, seal::seal};
+use dateline_server::page_token::Question;
+use dateline_store::{Epoch, FeedIdentity, View};
 use uuid::Uuid;
 
 use super::{assert_answer, chosen};

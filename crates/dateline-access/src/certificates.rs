@@ -1,0 +1,289 @@
+//! Client certificates: the roles that a file gives to their names, and the state of each one that a connection has
+//! shown.
+
+use std::{collections::HashMap, path::Path, sync::OnceLock};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use dateline_record::text;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::{caller::Denied, permission::Role, scope::Scope, sessions::Grant};
+
+/// A subject alternative name of a certificate. A URI never matches a DNS name, whatever it looks like.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CertificateName {
+    /// A URI, compared letter by letter.
+    Uri(String),
+    /// A DNS name, in lower case.
+    Dns(String),
+}
+
+impl CertificateName {
+    /// A URI of a certificate.
+    #[must_use]
+    pub fn uri(name: &str) -> Self {
+        Self::Uri(name.to_owned())
+    }
+
+    /// A DNS name of a certificate.
+    #[must_use]
+    pub fn dns(name: &str) -> Self {
+        Self::Dns(name.to_ascii_lowercase())
+    }
+
+    /// Reads an entry of the file: `uri:…`, `dns:…`, or a name alone, which is a URI if it begins with a scheme and a
+    /// DNS name if not.
+    fn parse(text: &str) -> Result<Self> {
+        let name = match text.split_once(':') {
+            Some(("uri", uri)) => Self::uri(uri),
+            Some(("dns", name)) => Self::dns(name),
+            Some(_) => Self::uri(text),
+            None => Self::dns(text),
+        };
+        match &name {
+            Self::Uri(uri) => {
+                let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+                let is_scheme = |word: &str| {
+                    word.starts_with(|it: char| it.is_ascii_alphabetic())
+                        && word
+                            .chars()
+                            .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
+                };
+                ensure!(scheme.is_some_and(is_scheme), "is no URI: it has no scheme");
+                text::check(uri, text::Shape::Line)?;
+                ensure!(
+                    !uri.contains(char::is_whitespace),
+                    "is no URI: it has a space"
+                );
+            }
+            Self::Dns(name) => {
+                let is_letter = |it: char| it.is_ascii_alphanumeric() || "-._".contains(it);
+                ensure!(
+                    !name.is_empty() && name.chars().all(is_letter),
+                    "is no DNS name, nor a URI; wildcards stand for nobody"
+                );
+            }
+        }
+        Ok(name)
+    }
+
+    /// The name alone.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Uri(name) | Self::Dns(name) => name,
+        }
+    }
+}
+
+/// Names in certificates, and what each may do.
+#[derive(Debug, Default, Clone)]
+pub struct Certificates {
+    known: HashMap<CertificateName, Grant>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    roles: Vec<String>,
+    #[serde(default)]
+    scope: Vec<String>,
+}
+
+impl Certificates {
+    /// Reads the file: YAML, a URI or DNS name of a certificate's subject alternative names to roles and scope. Entries
+    /// that cannot be understood are left out and returned: nobody comes in by them.
+    ///
+    /// # Errors
+    /// When the file cannot be read at all.
+    pub fn read(path: &Path) -> Result<(Self, Vec<anyhow::Error>)> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text)
+            .with_context(|| format!("{} does not say who may do what", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<(Self, Vec<anyhow::Error>)> {
+        // A key that is there twice is an error of the file.
+        let entries: HashMap<String, Value> = match text.trim() {
+            "" => HashMap::new(),
+            text => serde_saphyr::from_str(text)?,
+        };
+        let (mut known, mut faults) = (HashMap::new(), Vec::new());
+        let mut twice = Vec::new();
+        for (key, value) in entries {
+            match entry(&key, value).with_context(|| key.clone()) {
+                Ok((name, grant)) => {
+                    if known.insert(name.clone(), grant).is_some() {
+                        faults.push(anyhow!("{key}: is there twice"));
+                        twice.push(name);
+                    }
+                }
+                Err(error) => faults.push(error),
+            }
+        }
+        for name in twice {
+            known.remove(&name);
+        }
+        Ok((Self { known }, faults))
+    }
+
+    /// The first of a certificate's names that the file knows.
+    #[must_use]
+    pub fn find(&self, names: &[CertificateName]) -> Option<(&CertificateName, &Grant)> {
+        names.iter().find_map(|name| self.known.get_key_value(name))
+    }
+
+    /// What a name may do.
+    #[must_use]
+    pub fn get(&self, name: &CertificateName) -> Option<&Grant> {
+        self.known.get(name)
+    }
+
+    /// True if the file gives nobody a role.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}
+
+fn entry(key: &str, value: Value) -> Result<(CertificateName, Grant)> {
+    let name = CertificateName::parse(key)?;
+    let entry: Entry = serde_json::from_value(value)?;
+    let roles = entry
+        .roles
+        .iter()
+        .map(|role| Role::parse(role).ok_or_else(|| anyhow!("{role:?} is no role")));
+    let roles = roles.collect::<Result<Vec<_>>>()?;
+    ensure!(!roles.is_empty(), "has no role");
+    let scope = Scope::new(&entry.scope, &roles).map_err(|what| anyhow!(what))?;
+    let identity = format!("certificate:{}", name.as_str());
+    let grant = Grant {
+        person: identity.clone(),
+        identity,
+        credential: "certificate".to_owned(),
+        roles,
+        scope,
+        expires_at: None,
+        hash: None,
+        signed_by: None,
+    };
+    Ok((name, grant))
+}
+
+/// A certificate that a connection has shown and that was verified. It ends when it would not be verified any more;
+/// then nothing is served on its connection.
+#[derive(Debug, Default)]
+pub struct ClientCertificate {
+    names: Vec<CertificateName>,
+    ended: CancellationToken,
+    why: OnceLock<Denied>,
+}
+
+impl ClientCertificate {
+    /// One with these names, URIs first.
+    #[must_use]
+    pub fn new(names: Vec<CertificateName>) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
+    /// URIs and DNS names among its subject's alternative names; never the common name.
+    #[must_use]
+    pub fn names(&self) -> &[CertificateName] {
+        &self.names
+    }
+
+    /// Ends what was let in by it.
+    pub fn end(&self, why: Denied) {
+        // The first reason stands.
+        let _ = self.why.set(why);
+        self.ended.cancel();
+    }
+
+    /// Why it has ended, if it has.
+    #[must_use]
+    pub fn end_reason(&self) -> Option<Denied> {
+        self.ended
+            .is_cancelled()
+            .then(|| self.why.get().cloned().unwrap_or(Denied::Changed))
+    }
+
+    /// Waits for its end.
+    pub fn ended(&self) -> WaitForCancellationFutureOwned {
+        self.ended.clone().cancelled_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(name: &str) -> CertificateName {
+        CertificateName::uri(name)
+    }
+
+    fn dns(name: &str) -> CertificateName {
+        CertificateName::dns(name)
+    }
+
+    #[test]
+    fn a_name_has_the_roles_that_the_file_gives_it_and_no_mistake_gives_more() {
+        let (known, faults) = Certificates::parse(
+            "spiffe://example/reader: {roles: [reader], scope: ['lang:en']}\nexporter.example: {roles: [reader, exporter]}",
+        )
+        .unwrap();
+        assert!(faults.is_empty());
+        let names = [dns("unknown.example"), dns("Exporter.Example")];
+        let (name, grant) = known.find(&names).unwrap();
+        assert_eq!(name.as_str(), "exporter.example");
+        assert_eq!(grant.roles, [Role::Reader, Role::Exporter]);
+        assert!(known.find(&names[..1]).is_none());
+        for (entry, words) in [
+            ("a: {roles: [Admin]}", "no role"),
+            ("a: {roles: []}", "has no role"),
+            ("a: {roles: [reader], scopes: ['kind:event']}", "scopes"),
+            ("a: {roles: [reader], scope: ['kind:events']}", "no kind"),
+            ("a: {roles: [reader], scope: 'kind:event'}", "sequence"),
+            ("a: {roles: [reader], scope: ['lang:en', 5]}", "string"),
+            ("a: {roles: [reader], scope: }", "sequence"),
+            ("a:", "struct"),
+            ("'*.example': {roles: [reader]}", "wildcards"),
+            ("'uri:a.example': {roles: [reader]}", "no scheme"),
+            ("'dns:https://a.example': {roles: [reader]}", "no DNS name"),
+            ("\"https://a\\u202E\": {roles: [reader]}", "direction"),
+            ("a: {roles: [reader]}\ndns:A: {roles: [admin]}", "twice"),
+        ] {
+            let text = format!("{entry}\nother.example: {{roles: [reader]}}");
+            let (known, faults) = Certificates::parse(&text).unwrap();
+            let error = format!("{faults:?}");
+            assert!(error.contains(words), "{entry}: {error}");
+            assert_eq!(known.known.len(), 1, "{entry}: the others hold");
+        }
+        for text in ["a: {roles: [reader]}\na: {roles: [admin]}", "- a", "a: {"] {
+            assert!(Certificates::parse(text).is_err(), "{text}");
+        }
+        assert!(Certificates::parse("").unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_uri_is_never_taken_for_a_dns_name_nor_the_other_way() {
+        let (known, _) = Certificates::parse(
+            "desk.example: {roles: [admin]}\nhttps://desk.example: {roles: [reader]}\nuri:dns:b: {roles: [reader]}",
+        )
+        .unwrap();
+        assert!(known.get(&uri("desk.example")).is_none());
+        assert!(known.get(&dns("https://desk.example")).is_none());
+        assert!(known.get(&dns("b")).is_none());
+        assert_eq!(
+            known.get(&dns("desk.example")).unwrap().roles,
+            [Role::Admin]
+        );
+        assert!(known.get(&uri("https://desk.example")).is_some());
+        assert!(known.get(&uri("dns:b")).is_some());
+    }
+}

@@ -1,0 +1,362 @@
+//! The claims of a JWT whose signature is good, read strictly: a claim that is malformed is a refusal, and never as if it
+//! were missing. Each refusal names the claim.
+
+use std::fmt;
+
+use dateline_record::text;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+use time::OffsetDateTime;
+
+/// How far ahead the issuer's clock may be, in seconds.
+const LEEWAY: i64 = 30;
+/// Longest that a token may hold, in seconds.
+const LONGEST: i64 = 24 * 3600;
+/// Longest subject, in characters.
+const MAX_SUBJECT: usize = 200;
+
+/// The claim for which a JWT is refused, and the reason. Holds nothing of the claim's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Name of the claim.
+    pub claim: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Fault {
+    pub(super) fn new(claim: &str, what: impl Into<String>) -> Self {
+        Self {
+            claim: claim.to_owned(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "its claim {} {}", self.claim, self.what)
+    }
+}
+
+/// The claims of a JWT.
+#[derive(Debug)]
+pub(super) struct Claims(Value);
+
+/// What is asked of every JWT.
+#[derive(Debug)]
+pub(super) struct Expected<'a> {
+    pub issuer: &'a str,
+    pub audience: &'a str,
+}
+
+impl Claims {
+    /// Parses the payload.
+    ///
+    /// # Errors
+    /// When it is not one object of JSON, or names something twice.
+    pub fn parse(payload: &[u8]) -> Result<Self, String> {
+        let Strict(value) = serde_json::from_slice(payload).map_err(|error| {
+            // The position tells nothing; the text of a duplicate key does.
+            error.to_string()
+        })?;
+        if value.is_object() {
+            Ok(Self(value))
+        } else {
+            Err("the payload is no object".to_owned())
+        }
+    }
+
+    /// Checks what every JWT has to say. Returns its subject and its end.
+    ///
+    /// # Errors
+    /// The first claim that is missing, malformed or another than expected.
+    pub fn check(
+        &self,
+        expected: &Expected<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(String, OffsetDateTime), Fault> {
+        if self.string("iss")? != expected.issuer {
+            return Err(Fault::new("iss", "names another issuer (--jwt-issuer)"));
+        }
+        self.check_audience(expected.audience)?;
+        self.check_kind()?;
+        let ends_at = self.check_times(now)?;
+        Ok((self.subject()?, ends_at))
+    }
+
+    /// RFC 7519: one string, or a list of them.
+    fn check_audience(&self, audience: &str) -> Result<(), Fault> {
+        let named = match self.0.get("aud") {
+            Some(Value::String(one)) => vec![one.clone()],
+            Some(Value::Array(list)) => strings(list).ok_or_else(|| malformed("aud"))?,
+            Some(_) => return Err(malformed("aud")),
+            None => return Err(missing("aud")),
+        };
+        if named.iter().any(|it| it == audience) {
+            return Ok(());
+        }
+        let what = "does not name this server's audience (--jwt-audience)";
+        Err(Fault::new("aud", what))
+    }
+
+    /// Tokens that are signed with the same key and are meant for something else.
+    fn check_kind(&self) -> Result<(), Fault> {
+        match self.0.get("typ") {
+            None => {}
+            Some(Value::String(kind))
+                if ["bearer", "jwt", "at+jwt"].contains(&kind.to_ascii_lowercase().as_str()) => {}
+            Some(_) => return Err(Fault::new("typ", "is not that of an access token")),
+        }
+        if self.0.get("events").is_some() {
+            return Err(Fault::new(
+                "events",
+                "is that of a security event, not of an access token",
+            ));
+        }
+        if self.0.get("cnf").is_some() {
+            let what =
+                "binds it to a key of the caller (DPoP or mutual TLS), which is not checked here";
+            return Err(Fault::new("cnf", what));
+        }
+        Ok(())
+    }
+
+    fn check_times(&self, now: OffsetDateTime) -> Result<OffsetDateTime, Fault> {
+        let seconds = now.unix_timestamp();
+        let exp = self.seconds("exp")?.ok_or_else(|| missing("exp"))?;
+        if exp.saturating_sub(seconds) > LONGEST {
+            return Err(Fault::new("exp", "is more than 24 hours ahead"));
+        }
+        if self
+            .seconds("nbf")?
+            .is_some_and(|nbf| nbf > seconds + LEEWAY)
+        {
+            return Err(Fault::new("nbf", "is in the future"));
+        }
+        // Without leeway: what has ended is refused.
+        OffsetDateTime::from_unix_timestamp(exp).map_err(|_| malformed("exp"))
+    }
+
+    fn subject(&self) -> Result<String, Fault> {
+        let subject = self.string("sub")?;
+        if text::is_blank(&subject) || subject.chars().count() > MAX_SUBJECT {
+            let what = format!("must have 1 to {MAX_SUBJECT} characters");
+            return Err(Fault::new("sub", what));
+        }
+        text::check(&subject, text::Shape::Line)
+            .map_err(|error| Fault::new("sub", error.to_string()))?;
+        // Two spellings of one text would be two people.
+        if text::normalize(&subject) != subject {
+            return Err(Fault::new("sub", "is not in Unicode's form NFC"));
+        }
+        Ok(subject)
+    }
+
+    fn string(&self, claim: &str) -> Result<String, Fault> {
+        match self.0.get(claim) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(malformed(claim)),
+            None => Err(missing(claim)),
+        }
+    }
+
+    fn seconds(&self, claim: &str) -> Result<Option<i64>, Fault> {
+        match self.0.get(claim) {
+            None => Ok(None),
+            Some(value) => value.as_i64().map(Some).ok_or_else(|| {
+                Fault::new(
+                    claim,
+                    "is malformed: it must be a whole number of seconds since 1970",
+                )
+            }),
+        }
+    }
+
+    /// The words of a claim, which is a list of strings or one string; `None` if there is no such claim. A name with
+    /// dots is a claim of that name, or a path into objects.
+    ///
+    /// # Errors
+    /// When the claim is anything else.
+    pub fn words(&self, claim: &str) -> Result<Option<Vec<String>>, Fault> {
+        let mut found = Vec::new();
+        find(&self.0, claim, &mut found).map_err(|()| malformed(claim))?;
+        let value = match found[..] {
+            [] => return Ok(None),
+            [value] => value,
+            _ => return Err(Fault::new(claim, "is there more than once")),
+        };
+        let words = match value {
+            Value::String(word) => Some(vec![word.clone()]),
+            Value::Array(list) => strings(list),
+            _ => None,
+        };
+        let is_word = |word: &String| !text::is_blank(word);
+        words
+            .filter(|words| words.iter().all(is_word))
+            .map(Some)
+            .ok_or_else(|| {
+                Fault::new(
+                    claim,
+                    "is malformed: it must be a list of strings, or one string",
+                )
+            })
+    }
+}
+
+/// Every value that a path may mean. Keys may hold dots themselves, as namespaced claims and names of clients do.
+fn find<'a>(value: &'a Value, path: &str, found: &mut Vec<&'a Value>) -> Result<(), ()> {
+    let object = value.as_object().ok_or(())?;
+    found.extend(object.get(path));
+    for (dot, _) in path.match_indices('.') {
+        if let Some(inner) = object.get(&path[..dot]) {
+            find(inner, &path[dot + 1..], found)?;
+        }
+    }
+    Ok(())
+}
+
+fn strings(list: &[Value]) -> Option<Vec<String>> {
+    let words = list.iter().map(|word| word.as_str().map(ToOwned::to_owned));
+    words.collect()
+}
+
+fn missing(claim: &str) -> Fault {
+    Fault::new(claim, "is missing")
+}
+
+fn malformed(claim: &str) -> Fault {
+    Fault::new(claim, "is malformed")
+}
+
+/// A value in which no object names a key twice: which of the two counts is up to the reader, so neither does.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value of JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(value)) = seq.next_element()? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Strict(value))) = map.next_entry::<String, _>()? {
+            if object.contains_key(&key) {
+                return Err(A::Error::custom("a claim is there twice"));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(value: &Value) -> Claims {
+        Claims::parse(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn words_of_a_claim_are_read_strictly() {
+        let claims = claims(&serde_json::json!({
+            "roles": ["reader", "offline_access"],
+            "one": "admin",
+            "realm": {"roles": ["editor"]},
+            "https://news.example/roles": ["publisher"],
+            "resource_access": {"news.example": {"roles": ["exporter"]}},
+            "twice": {"a": "x"}, "twice.a": "y",
+            "none": [],
+            "nested": [["admin"]], "mixed": ["admin", 1], "object": {"admin": true}, "number": 5,
+            "null": null, "blank": "", "blanks": ["admin", " "], "text": "x",
+        }));
+        let words = |claim| claims.words(claim);
+        for (claim, expected) in [
+            ("roles", &["reader", "offline_access"][..]),
+            ("one", &["admin"]),
+            ("realm.roles", &["editor"]),
+            ("https://news.example/roles", &["publisher"]),
+            ("resource_access.news.example.roles", &["exporter"]),
+            ("none", &[]),
+        ] {
+            assert_eq!(words(claim).unwrap().unwrap(), expected, "{claim}");
+        }
+        for claim in ["missing", "missing.roles", "realm.other"] {
+            assert_eq!(words(claim), Ok(None), "{claim}");
+        }
+        for claim in [
+            "nested",
+            "mixed",
+            "object",
+            "number",
+            "null",
+            "blank",
+            "blanks",
+            "twice.a",
+            "text.roles",
+            "null.roles",
+        ] {
+            assert_eq!(words(claim).unwrap_err().claim, claim);
+        }
+    }
+
+    #[test]
+    fn claims_that_are_there_twice_are_none_at_any_depth() {
+        for text in [
+            r#"{"a": 1, "a": 1}"#,
+            r#"{"a": {"b": 1, "b": 2}}"#,
+            r#"{"a": [{"b": 1, "b": 2}]}"#,
+            r#"{"a": 1, "\u0061": 2}"#,
+            "[]",
+            "1e999",
+            "",
+        ] {
+            assert!(Claims::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The gate: from what a request carries to who makes it. What was found to be good is remembered; that it still is, is
+//! looked at every second, so that revoked credentials end their open streams within 5 s (F10).
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use anyhow::Result;
+use dateline_store::{Store, StoredToken};
+use governor::{DefaultKeyedRateLimiter, Quota};
+use http::{HeaderMap, header::AUTHORIZATION};
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    caller::{Caller, Denied},
+    certificates::{CertificateName, Certificates, ClientCertificate},
+    jwt::{self, Jwt, JwtSettings},
+    permission::Role,
+    scope::Scope,
+    sessions::{Grant, Key, Quotas, Session, Sessions, has_expired},
+    stamp::FollowedFile,
+    token,
+};
+
+/// How often it is looked whether credentials still hold.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it is written down when tokens were used.
+const NOTE: u32 = 20;
+/// Longest that a look at the tokens may take.
+const TOKENS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest that credentials may be.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// Who is let in.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Who does not say who they are is refused; otherwise they may do everything.
+    pub required: bool,
+    /// Whose JWT are taken.
+    pub jwt: Option<JwtSettings>,
+    /// Which client certificates have which roles.
+    pub client_roles: Option<PathBuf>,
+    /// How much may go by the same credentials.
+    pub quotas: Quotas,
+}
+
+/// Finds out who calls.
+#[derive(Debug)]
+pub struct Gate {
+    store: Store,
+    required: bool,
+    quotas: Quotas,
+    sessions: Sessions,
+    local: Arc<Session>,
+    jwt: Option<Jwt>,
+    certificates: Option<CertificatesFile>,
+    guesses: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+#[derive(Debug)]
+struct CertificatesFile {
+    read: RwLock<Certificates>,
+    file: Mutex<FollowedFile>,
+}
+
+impl Gate {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When an issuer's keys or the roles of certificates cannot be read.
+    pub async fn open(store: Store, settings: Settings) -> Result<Self> {
+        let certificates = match settings.client_roles {
+            Some(path) => Some(CertificatesFile::open(path)?),
+            None => None,
+        };
+        let unlimited = Quotas {
+            requests_per_second: 0,
+            streams: Semaphore::MAX_PERMITS,
+            exports: Semaphore::MAX_PERMITS,
+            ..settings.quotas
+        };
+        let guesses = settings.quotas.guesses_per_second;
+        let at_once = guesses.saturating_mul(NonZeroU32::new(10).unwrap_or(guesses));
+        Ok(Self {
+            store,
+            required: settings.required,
+            sessions: Sessions::default(),
+            local: Arc::new(Session::new(Grant::local(), &unlimited)),
+            jwt: jwt::open(settings.jwt).await?,
+            certificates,
+            quotas: settings.quotas,
+            guesses: DefaultKeyedRateLimiter::keyed(
+                Quota::per_second(guesses).allow_burst(at_once),
+            ),
+        })
+    }
+
+    /// True if nobody can come in but by an API token.
+    #[must_use]
+    pub fn needs_tokens(&self) -> bool {
+        let has_names = |file: &CertificatesFile| {
+            let read = file.read.read().unwrap_or_else(PoisonError::into_inner);
+            !read.is_empty()
+        };
+        self.required && self.jwt.is_none() && !self.certificates.as_ref().is_some_and(has_names)
+    }
+
+    /// Who makes a call. A token that is sent counts, even where none is needed; after it the names of the client's
+    /// certificate. On a connection whose certificate has ended nobody is let in, whatever else is sent.
+    ///
+    /// # Errors
+    /// When it is nobody who is let in.
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        certificate: Option<&Arc<ClientCertificate>>,
+        method: &'static str,
+    ) -> Result<Caller, Denied> {
+        if let Some(why) = certificate.and_then(|it| it.end_reason()) {
+            return Err(why);
+        }
+        let caller = |session| Caller::new(session, certificate.cloned(), peer, method);
+        let now = OffsetDateTime::now_utc();
+        if let Some(token) = bearer(headers)? {
+            return self.session_of(token, peer, now).await.map(caller);
+        }
+        if let Some(file) = &self.certificates
+            && let Some(certificate) = certificate
+        {
+            let session = file.session(certificate.names(), &self.sessions, &self.quotas, now);
+            return session.map(caller);
+        }
+        if self.required {
+            return Err(Denied::Missing);
+        }
+        Ok(caller(self.local.clone()))
+    }
+
+    async fn session_of(
+        &self,
+        text: &str,
+        peer: Option<SocketAddr>,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Session>, Denied> {
+        if let Some(id) = token::id_of(text) {
+            let key = Key::Token(id.to_owned());
+            let hash = token::hash(text);
+            if let Some(session) = self.sessions.find(&key, now)
+                && let Some(known) = session.grant().hash
+                && token::is_same(&hash, &known)
+            {
+                return Ok(session);
+            }
+            self.guess(peer)?;
+            let found = self.store.find_token(id).await;
+            let found = found.map_err(|error| Denied::Store(Arc::new(error)))?;
+            let found = found.filter(|found| token::is_same(&hash, &found.secret_sha256));
+            let grant = grant(&found.ok_or(Denied::Invalid)?, now)?;
+            return Ok(self.sessions.begin(key, grant, &self.quotas));
+        }
+        let Some(jwt) = self.jwt.as_ref().filter(|_| jwt::looks_like_one(text)) else {
+            self.guess(peer)?;
+            return Err(Denied::Invalid);
+        };
+        let key = jwt::key_of(text);
+        if let Some(session) = self.sessions.find(&key, now) {
+            return Ok(session);
+        }
+        self.guess(peer)?;
+        let grant = jwt.check(text, now).await?;
+        Ok(self.sessions.begin(key, grant, &self.quotas))
+    }
+
+    /// Counts credentials that are not known yet, against those who try many.
+    fn guess(&self, peer: Option<SocketAddr>) -> Result<(), Denied> {
+        let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+        match self.guesses.check_key(&peer) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Denied::TooManyGuesses),
+        }
+    }
+
+    /// Checks again and again that what was good still is, until `stop`. No kind of credentials waits for another: a
+    /// database or an issuer that is slow holds up its own alone.
+    pub async fn watch(&self, stop: CancellationToken) {
+        let watching = async {
+            tokio::join!(
+                self.watch_sessions(),
+                self.watch_tokens(),
+                self.watch_keys()
+            )
+        };
+        stop.run_until_cancelled(watching).await;
+    }
+
+    /// What can be told without asking anybody.
+    async fn watch_sessions(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.guesses.retain_recent();
+            self.sessions.tidy(OffsetDateTime::now_utc());
+            if let Some(jwt) = &self.jwt {
+                jwt.end_unsigned(&self.sessions);
+            }
+            if let Some(file) = &self.certificates {
+                file.refresh();
+                file.end_changed(&self.sessions);
+            }
+        }
+    }
+
+    async fn watch_keys(&self) {
+        let Some(jwt) = &self.jwt else { return };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            jwt.refresh().await;
+        }
+    }
+
+    async fn watch_tokens(&self) {
+        let mut round = 0_u32;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            round = round.wrapping_add(1);
+            let looking = self.look_at_tokens(round.is_multiple_of(NOTE));
+            if tokio::time::timeout(TOKENS_TIMEOUT, looking).await.is_err() {
+                tracing::warn!("the database does not answer: tokens that were revoked hold on");
+            }
+        }
+    }
+
+    async fn look_at_tokens(&self, note: bool) {
+        let used = self.sessions.tokens();
+        if used.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = used.iter().map(|(id, _)| id.clone()).collect();
+        match self.store.read_tokens(&ids).await {
+            Ok(tokens) => self.end_changed(&ids, &tokens),
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "tokens cannot be looked at"
+            ),
+        }
+        if note && let Err(error) = self.store.note_tokens_used(&used).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "use of tokens cannot be written down"
+            );
+        }
+    }
+
+    /// Ends the sessions of tokens, of those that were asked for, that are not what they were, or not there any more.
+    fn end_changed(&self, ids: &[String], tokens: &[StoredToken]) {
+        let now = OffsetDateTime::now_utc();
+        let tokens: HashMap<_, _> = tokens.iter().map(|it| (it.id.as_str(), it)).collect();
+        self.sessions.end_where(|key, known| {
+            let Key::Token(id) = key else { return None };
+            let Some(token) = tokens.get(id.as_str()) else {
+                return ids.contains(id).then_some(Denied::Revoked);
+            };
+            match grant(token, now) {
+                Err(why) => Some(why),
+                Ok(new) if new.hash != known.hash => Some(Denied::Revoked),
+                Ok(new) => (!new.is_same(known)).then_some(Denied::Changed),
+            }
+        });
+    }
+}
+
+/// What a stored token allows now.
+fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
+    if token.revoked_at.is_some() {
+        return Err(Denied::Revoked);
+    }
+    let roles: Vec<_> = token
+        .roles
+        .iter()
+        .filter_map(|it| Role::parse(it))
+        .collect();
+    // What this version does not understand is not let in with more.
+    let scope = Scope::new(&token.scope, &roles).map_err(|what| {
+        tracing::error!(what, id = token.id, "a token with a scope that is none");
+        Denied::Invalid
+    })?;
+    let grant = Grant {
+        identity: token.name.clone(),
+        credential: format!("token {}", token.id),
+        person: format!("token:{}", token.name),
+        roles,
+        scope,
+        expires_at: Some(token.expires_at),
+        hash: token.secret_sha256.as_slice().try_into().ok(),
+        signed_by: None,
+    };
+    if has_expired(&grant, now) {
+        return Err(Denied::Expired);
+    }
+    Ok(grant)
+}
+
+/// The one bearer token of a request. Who sends two, or something else, is nobody.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() || value.len() > MAX_BYTES {
+        return Err(Denied::Invalid);
+    }
+    let text = value.to_str().map_err(|_| Denied::Invalid)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Denied::Invalid)?;
+    let is_token = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty();
+    is_token.then_some(Some(token)).ok_or(Denied::Invalid)
+}
+
+impl CertificatesFile {
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = FollowedFile::new(path);
+        let (read, mut faults) = Certificates::read(file.path())?;
+        if !faults.is_empty() {
+            // At the start somebody is there to mend it.
+            let what = format!("{} does not say who may do what", file.path().display());
+            return Err(faults.swap_remove(0).context(what));
+        }
+        Ok(Self {
+            read: RwLock::new(read),
+            file: Mutex::new(file),
+        })
+    }
+
+    fn session(
+        &self,
+        names: &[CertificateName],
+        sessions: &Sessions,
+        quotas: &Quotas,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Session>, Denied> {
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        let (name, grant) = read.find(names).ok_or(Denied::Invalid)?;
+        let key = Key::Certificate(name.clone());
+        Ok(match sessions.find(&key, now) {
+            Some(session) if session.grant().is_same(grant) => session,
+            _ => sessions.begin(key, grant.clone(), quotas),
+        })
+    }
+
+    /// Reads the file again if it is another one. Entries that are not understood are nobody's.
+    fn refresh(&self) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if !file.has_changed() {
+            return;
+        }
+        let path = file.path().display();
+        let read = if file.path().exists() {
+            Certificates::read(file.path())
+        } else {
+            tracing::error!(%path, "the roles of client certificates are gone: none is let in");
+            Ok((Certificates::default(), Vec::new()))
+        };
+        match read {
+            Ok((read, faults)) => {
+                for error in faults {
+                    tracing::error!(%path, "nobody is let in by an entry that is not understood: {error:#}");
+                }
+                *self.read.write().unwrap_or_else(PoisonError::into_inner) = read;
+                tracing::info!("the roles of client certificates were read again");
+            }
+            Err(error) => {
+                tracing::error!("the roles of client certificates stay as they were: {error:#}");
+            }
+        }
+    }
+
+    /// Ends the sessions whose roles are not what the file says now.
+    fn end_changed(&self, sessions: &Sessions) {
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.end_where(|key, grant| {
+            let Key::Certificate(name) = key else {
+                return None;
+            };
+            match read.get(name) {
+                Some(new) if new.is_same(grant) => None,
+                Some(_) => Some(Denied::Changed),
+                None => Some(Denied::Revoked),
+            }
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! What a caller is narrowed to: facets, of which in each dimension one has to fit.
+
+use std::sync::Arc;
+
+use dateline_proto::v1::{Kind, RecordFilter};
+use dateline_record::{
+    filter::Filter,
+    name::{KINDS, kind_word},
+};
+
+use super::permission::{Permission, Role};
+
+/// What a caller is narrowed to; everything, if it has no entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// As written: `kind:event`, `lang:en`.
+    entries: Vec<String>,
+    filter: Arc<Filter>,
+    kinds: Option<Vec<Kind>>,
+}
+
+impl Scope {
+    /// Reads a scope for somebody with these roles.
+    ///
+    /// # Errors
+    /// In words: an entry that is none, or one that these roles cannot have.
+    pub fn new(entries: &[String], roles: &[Role]) -> Result<Self, String> {
+        let mut filter = RecordFilter::default();
+        let mut kinds = Vec::new();
+        for entry in entries {
+            let Some((dimension, value)) = entry.split_once(':') else {
+                return Err(format!(
+                    "{} is no scope; write one like kind:event or lang:en",
+                    short(entry)
+                ));
+            };
+            match dimension {
+                "kind" => kinds.push(kind(value)?),
+                "type" => filter.types.push(value.to_owned()),
+                "lang" => filter.language_codes.push(value.to_owned()),
+                "region" => filter.regions.push(value.to_owned()),
+                "topic" => filter.topics.push(value.to_owned()),
+                _ => {
+                    return Err(format!(
+                        "{} narrows by nothing that there is; by kind, type, lang, region or topic",
+                        short(entry)
+                    ));
+                }
+            }
+        }
+        let by_content = filter != RecordFilter::default();
+        check_roles(roles, &kinds, by_content)?;
+        filter.kinds = kinds.iter().map(|kind| i32::from(*kind)).collect();
+        let checked = Filter::new(Some(&filter)).map_err(|violations| {
+            let first = violations.first();
+            first.map_or_else(String::new, |first| first.description.clone())
+        })?;
+        Ok(Self {
+            entries: entries.to_vec(),
+            filter: Arc::new(checked),
+            kinds: (!kinds.is_empty()).then_some(kinds),
+        })
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn entries(&self) -> &[String] {
+        &self.entries
+    }
+
+    /// Whether it narrows nothing.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// As a filter.
+    #[must_use]
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Whether records of a kind can be in it.
+    #[must_use]
+    pub fn has_kind(&self, kind: Kind) -> bool {
+        self.kinds
+            .as_ref()
+            .is_none_or(|kinds| kinds.contains(&kind))
+    }
+}
+
+/// Who writes has to be told what stands in the way, whatever that says of other records, and what stands in the
+/// articles that are quoted: so writers are narrowed by what a name tells alone, and see articles. Who operates the
+/// service reaches everything.
+fn check_roles(roles: &[Role], kinds: &[Kind], by_content: bool) -> Result<(), String> {
+    let may = |permission| {
+        let mut roles = roles.iter();
+        roles.any(|role| role.permissions().contains(&permission))
+    };
+    let by_kind = !kinds.is_empty();
+    if (by_kind || by_content) && may(Permission::Administer) {
+        return Err(
+            "an admin cannot be narrowed: compacting and erasing reach everything".to_owned(),
+        );
+    }
+    if by_content && may(Permission::Edit) {
+        return Err("who writes can be narrowed by kind only".to_owned());
+    }
+    if by_kind && may(Permission::Edit) && !kinds.contains(&Kind::Article) {
+        return Err(
+            "who writes has to see the articles that are quoted: add kind:article".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn kind(word: &str) -> Result<Kind, String> {
+    let found = KINDS.into_iter().find(|kind| kind_word(*kind) == word);
+    found.ok_or_else(|| {
+        format!(
+            "{} is no kind; there are {}",
+            short(word),
+            KINDS.map(kind_word).join(", ")
+        )
+    })
+}
+
+fn short(text: &str) -> String {
+    let few: String = text.chars().take(40).collect();
+    format!("{few:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(entries: &[&str], roles: &[Role]) -> Result<Scope, String> {
+        let entries: Vec<_> = entries.iter().map(ToString::to_string).collect();
+        Scope::new(&entries, roles)
+    }
+
+    #[test]
+    fn f10_a_scope_is_by_what_there_is_and_fits_the_roles() {
+        let reader = [Role::Reader];
+        assert!(scope(&[], &reader).unwrap().is_everything());
+        let narrow = scope(&["kind:event", "kind:article", "lang:en"], &reader).unwrap();
+        assert!(narrow.has_kind(Kind::Event) && !narrow.has_kind(Kind::Actor));
+        let facets = ["kind:event".to_owned(), "lang:en".to_owned()];
+        assert!(narrow.filter().matches(&facets, None));
+        let facets = ["kind:event".to_owned(), "lang:fr".to_owned()];
+        assert!(!narrow.filter().matches(&facets, None));
+        for (entries, roles, words) in [
+            (&["event"][..], &reader[..], "no scope"),
+            (&["state:draft"], &reader, "narrows by nothing"),
+            (&["kind:events"], &reader, "there are"),
+            (&["region:UK"], &reader, "GB"),
+            (&["lang:en"], &[Role::Reader, Role::Editor], "by kind only"),
+            (&["kind:event"], &[Role::Admin], "cannot be narrowed"),
+        ] {
+            let what = scope(entries, roles).unwrap_err();
+            assert!(what.contains(words), "{entries:?}: {what}");
+        }
+        let publisher = [Role::Publisher];
+        let what = scope(&["kind:event"], &publisher).unwrap_err();
+        assert!(what.contains("add kind:article"), "{what}");
+        assert!(scope(&["kind:event", "kind:article"], &publisher).is_ok());
+    }
+}

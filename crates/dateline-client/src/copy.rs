@@ -1,0 +1,174 @@
+//! A copy of what a feed shows, as far as it takes to prove it: of each record its revision and what it adds to the
+//! digest (F11). Holds no content.
+
+use std::collections::HashMap;
+
+use dateline_proto::v1::{Change, Digest, Kind, KindDigest, Record, change::Type};
+use dateline_record::state;
+use dateline_record::{
+    digest::{Tallies, WORDS, record_words},
+    name::kind_word,
+};
+
+use super::{Event, Failure};
+
+/// What a copy keeps of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The record's own count.
+    pub revision: i64,
+    /// What it adds to the digest.
+    pub words: [u32; WORDS],
+}
+
+/// Names, revisions and hashes of what a feed shows.
+#[derive(Debug, Default, Clone)]
+pub struct Copy {
+    records: HashMap<String, (Kind, Kept)>,
+    tallies: Tallies,
+}
+
+impl Copy {
+    /// Takes in what a stream brings.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Record(record) => self.put(record),
+            Event::Change(change) => self.fold(change),
+            Event::Checkpoint(_) => {}
+        }
+    }
+
+    /// Takes a change in: what it carries is put, unless it is a tombstone; otherwise the record goes.
+    pub fn fold(&mut self, change: &Change) {
+        let goes = matches!(change.r#type(), Type::Deleted | Type::Purged | Type::Left);
+        match change.record.as_ref().filter(|_| !goes) {
+            Some(record) if !is_tombstone(record) => self.put(record),
+            _ => self.drop(&change.name),
+        }
+    }
+
+    /// Puts a record in the place of its older revision.
+    pub fn put(&mut self, record: &Record) {
+        let Some(mut body) = record.kind.clone() else {
+            return;
+        };
+        let revision = body.take_meta().map_or(0, |meta| meta.revision);
+        let name = body.name().to_owned();
+        let kept = Kept {
+            revision,
+            words: record_words(revision, [body.to_content().as_slice()]),
+        };
+        self.drop(&name);
+        self.tallies.of(body.kind()).add(&kept.words);
+        self.records.insert(name, (body.kind(), kept));
+    }
+
+    /// Drops a record, if it is there.
+    pub fn drop(&mut self, name: &str) {
+        if let Some((kind, kept)) = self.records.remove(name) {
+            self.tallies.of(kind).remove(&kept.words);
+        }
+    }
+
+    /// What it adds up to.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.tallies.to_digest()
+    }
+
+    /// What is kept of a record.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Kept> {
+        self.records.get(name).map(|(_, kept)| *kept)
+    }
+
+    /// Records in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records in which two copies differ, by name, and how: `here` and `there` say what the copies are.
+    #[must_use]
+    pub fn differences(&self, here: &str, other: &Copy, there: &str) -> Vec<(String, String)> {
+        let names: std::collections::BTreeSet<&String> =
+            self.records.keys().chain(other.records.keys()).collect();
+        let differ = names.into_iter().filter_map(|name| {
+            let how = difference(self.get(name), here, other.get(name), there)?;
+            Some((name.clone(), how))
+        });
+        differ.collect()
+    }
+
+    /// Compares with what a server says, for these kinds; for all if none is named.
+    ///
+    /// # Errors
+    /// What is expected, and what is there.
+    pub fn check(&self, said: &Digest, kinds: &[i32], sequence: i64) -> Result<(), Failure> {
+        let counted = self.digest();
+        let of_kinds = |digest: &Digest| {
+            let mut of_kinds = digest.kinds.clone();
+            of_kinds.retain(|of| kinds.is_empty() || kinds.contains(&of.kind));
+            of_kinds
+        };
+        let (counted, said) = (of_kinds(&counted), of_kinds(said));
+        if counted == said {
+            return Ok(());
+        }
+        let count = |kinds: &[KindDigest]| {
+            kinds
+                .iter()
+                .map(|of| {
+                    let kind = kind_word(of.kind());
+                    let digest = hex::encode(of.digest.get(..4).unwrap_or_default());
+                    format!("{} {kind} ({digest}…)", of.records)
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        Err(Failure::not_the_same(&format!(
+            "this copy is not what the feed shows at {sequence}: it has {}, the feed has {}; `dateline verify` names the records",
+            count(&counted),
+            count(&said),
+        )))
+    }
+}
+
+fn is_tombstone(record: &Record) -> bool {
+    let meta = record.kind.as_ref().and_then(|body| body.meta());
+    meta.is_some_and(|meta| state::is_tombstone(meta.state()))
+}
+
+fn difference(
+    here: Option<Kept>,
+    in_here: &str,
+    there: Option<Kept>,
+    in_there: &str,
+) -> Option<String> {
+    match (here, there) {
+        (Some(here), Some(there)) if here == there => None,
+        (Some(here), Some(there)) if here.revision == there.revision => Some(format!(
+            "revision {} has another content in {in_here} than in {in_there}",
+            here.revision
+        )),
+        (Some(here), Some(there)) => Some(format!(
+            "revision {} in {in_here}, revision {} in {in_there}",
+            here.revision, there.revision
+        )),
+        (Some(here), None) => Some(format!(
+            "revision {} in {in_here}, not in {in_there}",
+            here.revision
+        )),
+        (None, Some(there)) => Some(format!(
+            "not in {in_here}, revision {} in {in_there}",
+            there.revision
+        )),
+        (None, None) => None,
+    }
+}

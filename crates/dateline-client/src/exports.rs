@@ -1,0 +1,94 @@
+//! Exports as they come: records stay encoded, to be passed on or to be decoded by who needs what is in them.
+
+use bytes::Bytes;
+use dateline_proto::{
+    EXPORT,
+    v1::{ExportBegin, ExportRequest, Reference, Removal},
+};
+use tonic::{Request, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+use super::{Client, MAX_ANSWER_BYTES};
+
+/// An [`ExportResponse`](dateline_proto::v1::ExportResponse) in which each record is the bytes that the server sent.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExportPart {
+    /// Encoded `Record`s, in the order of names.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub records: Vec<Bytes>,
+    /// What belongs to it no more.
+    #[prost(message, repeated, tag = "2")]
+    pub removed: Vec<Removal>,
+    /// Where it goes on behind this.
+    #[prost(string, tag = "3")]
+    pub cursor: String,
+    /// With the first one of every stream.
+    #[prost(message, optional, tag = "4")]
+    pub begin: Option<ExportBegin>,
+    /// Nothing is left.
+    #[prost(bool, tag = "5")]
+    pub complete: bool,
+    /// The records that those of this part refer to, on request.
+    #[prost(message, repeated, tag = "6")]
+    pub references: Vec<Reference>,
+}
+
+impl Client {
+    /// Asks for an export as bytes.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn export_encoded(
+        &self,
+        request: ExportRequest,
+    ) -> Result<Streaming<ExportPart>, Status> {
+        let mut grpc = Grpc::new(self.line.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        grpc.ready()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec = ProstCodec::<ExportRequest, ExportPart>::default();
+        let method = PathAndQuery::from_static(EXPORT);
+        let response = grpc.server_streaming(Request::new(request), method, codec);
+        Ok(response.await?.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_reflect::ReflectMessage;
+
+    use super::*;
+    use dateline_proto::v1::{Actor, ExportResponse, Record, record::Kind as Body};
+
+    #[test]
+    fn a_part_says_what_the_response_says() {
+        let record = Record::from(Body::Actor(Actor {
+            name: "actors/nato".into(),
+            ..Actor::default()
+        }));
+        let response = ExportResponse {
+            records: vec![record.clone()],
+            removed: vec![Removal {
+                name: "actors/who".into(),
+                ..Removal::default()
+            }],
+            cursor: "c".into(),
+            begin: Some(ExportBegin {
+                sequence: 3,
+                ..ExportBegin::default()
+            }),
+            complete: true,
+            references: vec![Reference {
+                name: "actors/who".into(),
+                ..Reference::default()
+            }],
+        };
+        let known = response.descriptor().fields().count();
+        let encoded = response.encode_to_vec();
+        let part = ExportPart::decode(encoded.as_slice()).unwrap();
+        assert_eq!(part.records, [record.encode_to_vec()]);
+        assert_eq!(part.encode_to_vec(), encoded);
+        assert_eq!(known, 6, "a new field of the schema belongs here too");
+    }
+}

@@ -1,0 +1,44 @@
+//! What an erasure takes out of other records (W11): a note that the service wrote to several records at once, when they
+//! were merged or withdrawn with their source, is a note of each of them.
+
+use dateline_proto::v1::change::Type as ChangeType;
+
+use super::{
+    change::Seen,
+    decide::Plan,
+    world::{NoteCopy, World},
+};
+
+/// Stands where a note was.
+pub(super) const ERASED: &str = "erased";
+
+/// The revisions of other records that lose their note with what a batch erases; of those that are erased themselves
+/// nothing is left anyway.
+pub(super) fn blanked(plan: &Plan<'_>, world: &World, seen: &mut Seen) -> Vec<NoteCopy> {
+    let is_erased = |change_type| change_type == ChangeType::Purged;
+    let erased = plan.changes().map(|(_, change)| change);
+    let erased = erased.filter(|change| is_erased(change.change_type));
+    let copies = erased.filter_map(|change| world.copies.get(&change.name));
+    let mut blanked: Vec<NoteCopy> = Vec::new();
+    for copy in copies.flatten() {
+        let goes_too = plan.change_of(&copy.name);
+        let is_known =
+            |known: &NoteCopy| (&known.name, known.revision) == (&copy.name, copy.revision);
+        if goes_too.is_some_and(|change| is_erased(change.change_type))
+            || blanked.iter().any(is_known)
+        {
+            continue;
+        }
+        // If it is erased meanwhile, this would bring its meta back.
+        seen.revisions
+            .push((copy.name.clone(), world.revision(&copy.name)));
+        let mut copy = copy.clone();
+        for correction in &mut copy.meta.corrections {
+            if correction.revision == copy.revision {
+                ERASED.clone_into(&mut correction.note);
+            }
+        }
+        blanked.push(copy);
+    }
+    blanked
+}

@@ -1,0 +1,183 @@
+//! The making of a record's next revision: its number, etag, times and what is kept of the one before. Which
+//! revision may follow is not asked here.
+
+use dateline_proto::v1::{
+    Correction, RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
+};
+use dateline_record::{digest::record_words, drawing::Drawing, name::Name, timestamp::timestamp};
+use prost::Message;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{change::Change, world::Head};
+
+/// Most bytes of a record's meta.
+pub(super) const MAX_META_BYTES: usize = 1024 * 1024;
+
+/// The making of a record's next revision.
+pub(super) struct Next<'a> {
+    pub name: &'a Name,
+    pub now: OffsetDateTime,
+    pub note: &'a str,
+}
+
+impl Next<'_> {
+    /// The same content in another state.
+    pub(super) fn moved(
+        &self,
+        head: &Head,
+        change_type: ChangeType,
+        state: State,
+        meta: RecordMeta,
+    ) -> Change {
+        let drawing = head.drawing().in_state(state);
+        self.revision(
+            Some(head),
+            change_type,
+            state,
+            head.body.clone(),
+            drawing,
+            meta,
+        )
+    }
+
+    /// The tombstone of a published record.
+    pub(super) fn retraction(&self, head: &Head) -> Change {
+        let mut meta = head.meta.clone();
+        meta.corrections
+            .push(self.correction(head, correction::Kind::Retraction, &[]));
+        self.moved(head, ChangeType::Retracted, State::Retracted, meta)
+    }
+
+    pub(super) fn correction(
+        &self,
+        head: &Head,
+        kind: correction::Kind,
+        changed: &[String],
+    ) -> Correction {
+        Correction {
+            kind: kind.into(),
+            revision: head.standing.revision + 1,
+            time: Some(timestamp(self.now)),
+            note: self.note.to_owned(),
+            changed_fields: changed.to_vec(),
+        }
+    }
+
+    /// A revision as another database had it: its number, its state and its times.
+    pub(super) fn loaded(&self, body: Body, drawing: Drawing, meta: RecordMeta) -> Change {
+        let (revision, state) = (meta.revision, meta.state());
+        let change_type = match state {
+            State::Unspecified | State::Draft => ChangeType::Created,
+            State::InReview => ChangeType::Submitted,
+            State::Embargoed => ChangeType::Embargoed,
+            State::Published => ChangeType::Published,
+            State::Retracted => ChangeType::Retracted,
+            State::Merged => ChangeType::Merged,
+        };
+        let update_time = meta.update_time;
+        let mut change = self.revision(None, change_type, state, body, drawing, meta);
+        change.revision = revision;
+        change.meta.revision = revision;
+        change.meta.update_time = update_time;
+        change.meta.etag = etag(revision, &change.meta.uid);
+        change
+    }
+
+    /// The next revision, with its bookkeeping.
+    pub(super) fn revision(
+        &self,
+        head: Option<&Head>,
+        change_type: ChangeType,
+        state: State,
+        body: Body,
+        drawing: Drawing,
+        mut meta: RecordMeta,
+    ) -> Change {
+        let revision = head.map_or(0, |head| head.standing.revision) + 1;
+        meta.revision = revision;
+        meta.state = state.into();
+        meta.etag = etag(revision, &meta.uid);
+        meta.update_time = Some(timestamp(self.now));
+        forget_oldest(&mut meta);
+        let content = body.to_content();
+        Change {
+            name: self.name.clone(),
+            uid: Uuid::try_parse(&meta.uid).unwrap_or(Uuid::nil()),
+            change_type,
+            revision,
+            state,
+            state_before: head.map(|head| head.standing.state),
+            has_new_content: head.is_none_or(|head| head.content != content),
+            content,
+            meta,
+            drawing,
+            facets_before: head.map(|head| head.facets.clone()).unwrap_or_default(),
+            days_before: head.and_then(|head| head.days),
+            changed_fields: Vec::new(),
+            note: self.note.to_owned(),
+            words_before: head
+                .map(|head| record_words(head.standing.revision, [head.content.as_slice()])),
+            body,
+        }
+    }
+}
+
+/// Drops the oldest notes until the meta fits: a record that is corrected for years can still be read and withdrawn. The
+/// log keeps them.
+fn forget_oldest(meta: &mut RecordMeta) {
+    let mut bytes = meta.encoded_len();
+    let oldest = meta.corrections.iter().take_while(|correction| {
+        let is_too_much = bytes > MAX_META_BYTES;
+        bytes = bytes.saturating_sub(correction.encoded_len());
+        is_too_much
+    });
+    let count = oldest.count();
+    meta.corrections.drain(..count);
+}
+
+/// The etag of a revision: opaque to clients, and never the same for two records.
+fn etag(revision: i64, uid: &str) -> String {
+    format!("{revision}-{}", uid.rsplit('-').next().unwrap_or_default())
+}
+
+/// The revision that an etag of this record stands for.
+pub(super) fn revision_of_etag(text: &str, uid: &str) -> Option<i64> {
+    let revision = text.split('-').next()?.parse().ok()?;
+    (etag(revision, uid) == text).then_some(revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_as_many_of_the_oldest_notes_are_dropped_as_it_takes() {
+        let correction = |number: usize| Correction {
+            note: format!("{number} {}", "x".repeat(2000)),
+            ..Correction::default()
+        };
+        let mut meta = RecordMeta {
+            corrections: (0..600).map(correction).collect(),
+            ..RecordMeta::default()
+        };
+        forget_oldest(&mut meta);
+        let bytes = meta.encoded_len();
+        assert!((MAX_META_BYTES - 2100..=MAX_META_BYTES).contains(&bytes));
+        assert!(meta.corrections.last().unwrap().note.starts_with("599 "));
+        let few = meta.clone();
+        forget_oldest(&mut meta);
+        assert_eq!(meta, few);
+    }
+
+    #[test]
+    fn w3_an_etag_is_of_one_revision_of_one_record() {
+        let [one, other] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
+        assert_eq!(revision_of_etag(&etag(7, &one), &one), Some(7));
+        assert_eq!(revision_of_etag(&etag(7, &one), &other), None);
+        assert_ne!(etag(7, &one), etag(8, &one));
+        for noise in ["", "7", "7-", "x", "-1"] {
+            assert_eq!(revision_of_etag(noise, &one), None, "{noise}");
+        }
+    }
+}

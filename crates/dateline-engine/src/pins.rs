@@ -1,0 +1,326 @@
+//! Revisions of articles that evidence pins, in what readers see (F10, W9). A pin of a revision that readers cannot read
+//! would show them words that were deleted before publication. It is moved to a revision that they can read, if what is
+//! quoted stands there at the same place; else the batch is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dateline_proto::v1::{
+    Evidence, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
+};
+use dateline_record::{
+    drawing::Reference, mask, name::Name, rules::quote::check_quote, violation::Warning,
+};
+
+use super::{
+    change::{Change, Seen},
+    decide::{Place, Plan},
+    refusal::Unresolved,
+    sources,
+    world::World,
+};
+
+/// Most records that a warning names, beside the article.
+const MAX_NAMED: usize = 20;
+
+/// Pins of a batch that readers could not follow.
+#[derive(Debug, Default)]
+pub(super) struct Pins {
+    moved: Vec<Moved>,
+    /// Pins for which there is no revision to move them to.
+    pub unreadable: Vec<Unresolved>,
+}
+
+/// A pin that moves to a revision that readers can read.
+#[derive(Debug)]
+struct Moved {
+    place: Place,
+    entry: usize,
+    article: Name,
+    from: i64,
+    to: i64,
+}
+
+/// A pin, as readers will find it.
+enum Found {
+    /// They can read the revision, or will when they see the record.
+    Readable,
+    /// They can read what is quoted in another one.
+    At(i64),
+    /// They can read the article, and not what is quoted.
+    Nowhere(String),
+    /// They cannot read the article: for the check of references, or not known yet in a load.
+    NotThere,
+}
+
+/// Looks up every pin of what a batch shows to readers, now or when an embargo ends.
+pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut Seen) -> Pins {
+    let mut pins = Pins::default();
+    let finder = Finder {
+        plan,
+        world,
+        is_load,
+    };
+    for (place, change) in plan.all() {
+        // What is loaded under embargo is looked at when the embargo ends.
+        let shows =
+            change.state == State::Published || change.state == State::Embargoed && !is_load;
+        let entries = change.body.evidence().filter(|_| shows);
+        for (index, entry) in entries.unwrap_or_default().iter().enumerate() {
+            // A name that is none is a violation of its own.
+            let Some(article) = Name::parse(&entry.article) else {
+                continue;
+            };
+            seen.revisions
+                .push((article.clone(), world.revision(&article)));
+            match finder.find(change.state, entry, &article) {
+                Found::Readable | Found::NotThere => {}
+                Found::At(to) => pins.moved.push(Moved {
+                    place,
+                    entry: index,
+                    article,
+                    from: entry.article_revision,
+                    to,
+                }),
+                Found::Nowhere(why) => {
+                    let pin = unresolved(&change.name, index, article, &why);
+                    pins.unreadable.push(pin);
+                }
+            }
+        }
+    }
+    if is_load {
+        finder.find_before(&mut pins.unreadable, seen);
+    }
+    pins
+}
+
+fn unresolved(source: &Name, index: usize, article: Name, why: &str) -> Unresolved {
+    Unresolved {
+        source: source.clone(),
+        reference: Reference {
+            target: article,
+            field: format!("evidence[{index}].article_revision"),
+        },
+        why: Some(format!("evidence[{index}] {why}")),
+    }
+}
+
+struct Finder<'a> {
+    plan: &'a Plan<'a>,
+    world: &'a World,
+    is_load: bool,
+}
+
+impl Finder<'_> {
+    /// Looks up the pins of records that were loaded before the articles that they cite.
+    fn find_before(&self, unreadable: &mut Vec<Unresolved>, seen: &mut Seen) {
+        let loaded = self.plan.changes().map(|(_, change)| change);
+        for article in loaded.filter(|change| change.state == State::Published) {
+            let citing = self.world.citing.get(&article.name).into_iter().flatten();
+            for (name, head) in citing.filter_map(|name| Some((name, self.world.head(name)?))) {
+                seen.revisions
+                    .push((name.clone(), self.world.revision(name)));
+                let entries = head.body.evidence().unwrap_or_default().iter().enumerate();
+                for (index, entry) in entries.filter(|(_, it)| it.article == article.name.as_str())
+                {
+                    let found = self.find(State::Published, entry, &article.name);
+                    if let Found::Nowhere(why) = found {
+                        unreadable.push(unresolved(name, index, article.name.clone(), &why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn find(&self, state: State, entry: &Evidence, article: &Name) -> Found {
+        let pin = (article.clone(), entry.article_revision);
+        let written = self.plan.change_of(article);
+        let is_written = written.is_some_and(|written| {
+            written.state == State::Published && written.revision == entry.article_revision
+        });
+        if is_written || self.world.readable.contains(&pin) || self.was_readable(&pin) {
+            return Found::Readable;
+        }
+        if let Some(to) = self.elsewhere(entry, article) {
+            return Found::At(to);
+        }
+        if state == State::Embargoed
+            && self
+                .hidden(article)
+                .is_some_and(|body| stands(entry, body).is_ok())
+        {
+            return Found::Readable;
+        }
+        self.nowhere(state, entry, article)
+    }
+
+    /// Revisions of the article that readers can read, with those of the batch; ascending.
+    fn candidates(&self, article: &Name) -> impl Iterator<Item = (i64, &Body)> {
+        let stored = self.world.published.get(article).into_iter().flatten();
+        let stored = stored.filter_map(|revision| {
+            let body = self.world.revisions.get(&(article.clone(), *revision))?;
+            Some((*revision, body))
+        });
+        let written = self.plan.change_of(article);
+        let written = written.filter(|written| written.state == State::Published);
+        stored.chain(written.map(|written| (written.revision, &written.body)))
+    }
+
+    /// The first revision after the pinned one that says what is quoted, else the last one before it.
+    fn elsewhere(&self, entry: &Evidence, article: &Name) -> Option<i64> {
+        let standing = self
+            .candidates(article)
+            .filter(|(_, body)| stands(entry, body).is_ok());
+        let standing: Vec<_> = standing.map(|(revision, _)| revision).collect();
+        let after = standing.iter().find(|to| **to > entry.article_revision);
+        after.or(standing.last()).copied()
+    }
+
+    /// What an article says that comes out at the end of an embargo.
+    fn hidden(&self, article: &Name) -> Option<&Body> {
+        let written = self.plan.change_of(article);
+        let written = written.map(|written| (written.state, &written.body));
+        let stored = || {
+            let head = self.world.head(article)?;
+            Some((head.standing.state, &head.body))
+        };
+        let (state, body) = written.or_else(stored)?;
+        (state == State::Embargoed).then_some(body)
+    }
+
+    fn nowhere(&self, state: State, entry: &Evidence, article: &Name) -> Found {
+        let (newest, body) = match self.candidates(article).last() {
+            Some((revision, body)) => (format!("revision {revision}"), body),
+            None => match self.hidden(article) {
+                Some(body) if state == State::Embargoed => {
+                    ("the revision that comes out with it".to_owned(), body)
+                }
+                _ => return Found::NotThere,
+            },
+        };
+        let there = stands(entry, body).err().unwrap_or_default();
+        Found::Nowhere(format!(
+            "quotes revision {} of {article}, which readers never saw; in {newest} {there}",
+            entry.article_revision
+        ))
+    }
+
+    /// Whether readers of the database that a record is loaded from could read the revision. Articles are not merged, so
+    /// what comes after their publication is corrections, and their first one tells when that was.
+    fn was_readable(&self, (article, revision): &(Name, i64)) -> bool {
+        let loaded = self.plan.change_of(article).map(|change| &change.meta);
+        let stored = || self.world.head(article).map(|head| &head.meta);
+        let meta = loaded.or_else(stored).filter(|_| self.is_load);
+        meta.is_some_and(|meta| {
+            first_readable(meta).is_some_and(|first| (first..=meta.revision).contains(revision))
+        })
+    }
+}
+
+fn first_readable(meta: &RecordMeta) -> Option<i64> {
+    let corrected = meta.corrections.iter().map(|it| it.revision).min();
+    match (meta.state(), corrected) {
+        (State::Published | State::Retracted, Some(first)) => Some(first - 1),
+        (State::Published, None) => Some(meta.revision),
+        _ => None,
+    }
+}
+
+/// Whether an article says what an entry quotes. One that quotes nothing takes the article as a whole.
+fn stands(entry: &Evidence, body: &Body) -> Result<(), String> {
+    match (&entry.quote, body) {
+        (None, Body::Article(_)) => Ok(()),
+        (Some(quote), Body::Article(article)) => {
+            check_quote(quote, &article.headline, &article.body)
+        }
+        _ => Err("there is no article".to_owned()),
+    }
+}
+
+impl Pins {
+    /// Moves the pins, and says so. A correction that comes to what is there already is none.
+    pub(super) fn apply(self, plan: &mut Plan<'_>, world: &World) {
+        for moved in &self.moved {
+            let change = plan.change_at(moved.place);
+            let entry = change.and_then(|change| change.body.evidence_mut()?.get_mut(moved.entry));
+            if let Some(entry) = entry {
+                entry.article_revision = moved.to;
+            }
+        }
+        let places: BTreeSet<_> = self.moved.iter().map(|moved| moved.place).collect();
+        for place in places {
+            let keeps = |change| settle(change, world);
+            if !plan.change_at(place).is_none_or(keeps) {
+                plan.leave(place);
+            }
+        }
+        let found = self.warnings(plan);
+        plan.warnings.splice(0..0, found);
+    }
+
+    fn warnings(&self, plan: &mut Plan<'_>) -> Vec<Warning> {
+        let mut groups: BTreeMap<_, (String, BTreeSet<String>)> = BTreeMap::new();
+        for moved in &self.moved {
+            let Some(change) = plan.change_at(moved.place) else {
+                continue;
+            };
+            let name = change.name.to_string();
+            let at = match moved.place {
+                Place::Outcome(index) => sources::path(&plan.writes[index], index, &name),
+                Place::Other(_) => name.clone(),
+            };
+            let at = format!("{at}.evidence[{}].article_revision", moved.entry);
+            let group = groups.entry((&moved.article, moved.from, moved.to));
+            group.or_insert((at, BTreeSet::new())).1.insert(name);
+        }
+        let groups = groups.into_iter();
+        let warnings = groups.map(|((article, from, to), (field, names))| Warning {
+            field,
+            reason: "EVIDENCE_REPINNED",
+            description: format!(
+                "readers never see revision {from} of {article}: evidence of {} cites revision {to} now, where the same \
+                 stands at the same place",
+                match names.len() {
+                    1 => "one record".to_owned(),
+                    count => format!("{count} records"),
+                }
+            ),
+            records: std::iter::once(article.to_string())
+                .chain(names.into_iter().take(MAX_NAMED))
+                .collect(),
+        });
+        warnings.collect()
+    }
+}
+
+/// Brings what was noted down about a change up to date with its body; false if nothing is left of the change.
+fn settle(change: &mut Change, world: &World) -> bool {
+    change.content = change.body.to_content();
+    let Some(head) = world.head(&change.name) else {
+        return true;
+    };
+    change.has_new_content = head.content != change.content;
+    let is_correction = matches!(
+        change.change_type,
+        ChangeType::Corrected | ChangeType::Restored
+    );
+    if !is_correction {
+        return true;
+    }
+    let changed = mask::changed_fields(&head.body, &change.body);
+    let is_noted = change
+        .changed_fields
+        .iter()
+        .any(|field| field.starts_with("meta."));
+    if is_noted {
+        // The other side of a merge: its meta has changed too.
+        change.changed_fields.extend(changed);
+        return true;
+    }
+    let correction = change.meta.corrections.last_mut();
+    if let Some(correction) = correction.filter(|it| it.revision == change.revision) {
+        correction.changed_fields.clone_from(&changed);
+    }
+    change.changed_fields = changed;
+    !change.changed_fields.is_empty()
+}

@@ -1,0 +1,164 @@
+//! What a format could not say (E6): how many values of which field were dropped.
+
+use std::collections::BTreeMap;
+
+use dateline_proto::v1::{Kind, record::Kind as Body};
+use dateline_record::name::collection;
+use prost_reflect::{DynamicMessage, Value};
+use serde::{Deserialize, Serialize};
+
+/// Dropped values per field, of one format. Fields are paths from the collection, without indexes:
+/// `events.evidence.quote`. A message of which nothing was said counts once, as do the elements of a list
+/// each; a path without a field (`events`) counts whole records. As JSON it is one object, its keys in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Losses {
+    fields: BTreeMap<String, u64>,
+}
+
+impl Losses {
+    /// Counts dropped values of a field.
+    pub fn add(&mut self, field: &str, values: u64) {
+        if values > 0 {
+            *self.fields.entry(field.to_owned()).or_default() += values;
+        }
+    }
+
+    /// Counts a record of which nothing was written.
+    pub fn add_record(&mut self, kind: Kind) {
+        self.add(collection(kind), 1);
+    }
+
+    /// Adds what was lost elsewhere, in another partition of the same format.
+    pub fn merge(&mut self, other: &Losses) {
+        for (field, values) in &other.fields {
+            self.add(field, *values);
+        }
+    }
+
+    /// Dropped values by field.
+    #[must_use]
+    pub fn fields(&self) -> &BTreeMap<String, u64> {
+        &self.fields
+    }
+
+    /// Counts every value of a record that lies outside of what a format says. A field that the schema
+    /// gains later is outside until somebody maps it, so it is counted from its first day.
+    pub(super) fn add_unsaid(&mut self, body: &Body, said: &Said) {
+        let path = collection(body.kind()).to_owned();
+        self.add_outside(&path, &body.to_dynamic(), said);
+    }
+
+    fn add_outside(&mut self, path: &str, message: &DynamicMessage, said: &Said) {
+        for (field, value) in message.fields() {
+            match said.fields.get(field.name()) {
+                None => self.add(&format!("{path}.{}", field.name()), length(value)),
+                Some(inner) if inner.fields.is_empty() => {}
+                Some(inner) => self.add_inside(&format!("{path}.{}", field.name()), value, inner),
+            }
+        }
+    }
+
+    fn add_inside(&mut self, path: &str, value: &Value, said: &Said) {
+        match value {
+            Value::Message(message) => self.add_outside(path, message, said),
+            Value::List(elements) => {
+                for element in elements {
+                    self.add_inside(path, element, said);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn length(value: &Value) -> u64 {
+    match value {
+        Value::List(elements) => elements.len() as u64,
+        _ => 1,
+    }
+}
+
+/// The fields that a format says, as a tree; a leaf stands for everything below it.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    fields: BTreeMap<&'static str, Said>,
+}
+
+impl Said {
+    /// From paths such as `participants.actor`.
+    pub(super) fn new(paths: &[&'static str]) -> Self {
+        let mut root = Self::default();
+        for path in paths {
+            let mut at = &mut root;
+            for name in path.split('.') {
+                at = at.fields.entry(name).or_default();
+            }
+        }
+        root
+    }
+
+    /// Whether every path is a path of the schema; for tests.
+    #[cfg(test)]
+    pub(super) fn assert_fits(&self, schema: &prost_reflect::MessageDescriptor) {
+        for (name, inner) in &self.fields {
+            let field = schema.get_field_by_name(name);
+            let field = field.unwrap_or_else(|| panic!("{} has no {name}", schema.name()));
+            if let Some(message) = field.kind().as_message() {
+                inner.assert_fits(message);
+            } else {
+                assert!(inner.fields.is_empty(), "{name} has no fields");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dateline_proto::v1::{Event, EventLink, Evidence, Participant, TextSpan};
+
+    fn event() -> Body {
+        let participant = |actor: &str, capacity: &str| Participant {
+            actor: actor.into(),
+            capacity: capacity.into(),
+            ..Participant::default()
+        };
+        Body::Event(Event {
+            name: "events/steppe-eagle".into(),
+            participants: vec![
+                participant("actors/nato", ""),
+                participant("actors/kazakhstan", "relations/x"),
+            ],
+            links: vec![EventLink::default(); 3],
+            evidence: vec![Evidence {
+                article: "articles/x".into(),
+                quote: Some(TextSpan::default()),
+                ..Evidence::default()
+            }],
+            ..Event::default()
+        })
+    }
+
+    #[test]
+    fn e6_what_is_not_said_is_counted_where_it_stands() {
+        let mut losses = Losses::default();
+        let said = Said::new(&["name", "participants.actor", "evidence.article"]);
+        losses.add_unsaid(&event(), &said);
+        assert_eq!(
+            serde_json::to_string(&losses).unwrap(),
+            r#"{"events.evidence.quote":1,"events.links":3,"events.participants.capacity":1}"#
+        );
+    }
+
+    #[test]
+    fn losses_of_partitions_add_up() {
+        let mut losses = Losses::default();
+        losses.add("events.links", 2);
+        let mut other = losses.clone();
+        other.add_record(Kind::Event);
+        losses.merge(&other);
+        let expected = [("events".to_owned(), 1), ("events.links".to_owned(), 4)];
+        assert_eq!(losses.fields(), &BTreeMap::from(expected));
+    }
+}

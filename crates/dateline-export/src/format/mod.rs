@@ -1,0 +1,250 @@
+//! File formats. An [`Encoder`] writes one file: the records of one kind, in the order of their names.
+//!
+//! What every format promises:
+//!
+//! - The same records give the same bytes, always (E2): no clock, no random order, fixed metadata.
+//! - What a format cannot say is counted per field ([`Losses`], E6), never guessed.
+//! - Memory is bounded by one record, or by one row group of a table.
+//!
+//! | module | format |
+//! |---|---|
+//! | `ndjson`, `protobuf` | whole records, nothing lost |
+//! | `columns`, `csv`, `parquet` | a table per kind, its columns drawn from the schema |
+//! | `documents`, `dates`, `ninjs`, `followthemoney`, `schemaorg` | what other people's models can say |
+//! | [`referents`] | the records that names lead to |
+//! | `losses`, `redact` | what is left out: because it cannot be said, because it was asked for |
+
+use std::{fmt, str::FromStr};
+
+use dateline_proto::v1::Kind;
+use dateline_record::encoded::{Encoded, NoRecord};
+use serde::{Deserialize, Serialize};
+
+mod columns;
+mod csv;
+mod dates;
+mod documents;
+mod followthemoney;
+mod losses;
+mod ndjson;
+mod ninjs;
+mod parquet;
+mod protobuf;
+mod redact;
+pub mod referents;
+mod schemaorg;
+
+pub use self::{losses::Losses, redact::redact, referents::Referents};
+
+/// What the files of an export can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Canonical protobuf JSON of `Record`, one per line.
+    Ndjson,
+    /// Encoded `Record`s, each after its length as a varint.
+    Protobuf,
+    /// A typed table for analysts.
+    Parquet,
+    /// IPTC ninjs 3.1, one item per line: articles and events.
+    Ninjs,
+    /// `FollowTheMoney` entities, one per line.
+    FollowTheMoney,
+    /// schema.org as JSON-LD, one node per line.
+    SchemaOrg,
+    /// A flat table for spreadsheets.
+    Csv,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Format; 7] = [
+        Format::Ndjson,
+        Format::Protobuf,
+        Format::Parquet,
+        Format::Ninjs,
+        Format::FollowTheMoney,
+        Format::SchemaOrg,
+        Format::Csv,
+    ];
+
+    /// The word that people type.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Format::Ndjson => "ndjson",
+            Format::Protobuf => "protobuf",
+            Format::Parquet => "parquet",
+            Format::Ninjs => "ninjs",
+            Format::FollowTheMoney => "followthemoney",
+            Format::SchemaOrg => "schemaorg",
+            Format::Csv => "csv",
+        }
+    }
+
+    /// How the names of its files end, without a leading dot; no two formats share one, so their files can
+    /// lie in one directory.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Ndjson => "ndjson",
+            Format::Protobuf => "binpb",
+            Format::Parquet => "parquet",
+            Format::Ninjs => "ninjs.ndjson",
+            Format::FollowTheMoney => "ftm.ndjson",
+            Format::SchemaOrg => "jsonld.ndjson",
+            Format::Csv => "csv",
+        }
+    }
+
+    /// Returns whether files of this format name other records as the record does; the others name what that leads to.
+    #[must_use]
+    pub fn keeps_names(self) -> bool {
+        match self {
+            Format::Ndjson | Format::Protobuf | Format::Parquet | Format::Csv => true,
+            Format::Ninjs | Format::FollowTheMoney | Format::SchemaOrg => false,
+        }
+    }
+
+    /// An encoder of one file; `None` when the format has nothing for records of that kind.
+    #[must_use]
+    pub fn encoder(self, kind: Kind, options: &Options) -> Option<Box<dyn Encoder>> {
+        if kind == Kind::Unspecified {
+            return None;
+        }
+        Some(match self {
+            Format::Ndjson => Box::new(ndjson::Ndjson),
+            Format::Protobuf => Box::new(protobuf::Protobuf),
+            Format::Parquet => Box::new(parquet::Parquet::new(kind)),
+            Format::FollowTheMoney => Box::new(followthemoney::encoder(kind)),
+            Format::SchemaOrg => Box::new(schemaorg::encoder(kind, options)),
+            Format::Ninjs => Box::new(ninjs::encoder(kind, options)?),
+            Format::Csv => Box::new(csv::Csv::new(kind)),
+        })
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.word())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
+        let found = Format::ALL.into_iter().find(|format| format.word() == word);
+        found.ok_or_else(|| UnknownFormat(word.to_owned()))
+    }
+}
+
+/// A word that is no format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no format; there are {all}", all = Format::ALL.map(Format::word).join(", "))]
+pub struct UnknownFormat(String);
+
+/// What all files of an export have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The records come without what is somebody's copyright, see [`redact`]; formats that can say so do.
+    pub metadata_only: bool,
+    /// What stands before names where a format wants URIs; ends with a slash.
+    pub base_uri: String,
+}
+
+impl Options {
+    /// A record's URI.
+    fn uri(&self, name: &str) -> String {
+        format!("{}{name}", self.base_uri)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            metadata_only: false,
+            base_uri: "https://dateline.example/v1/".to_owned(),
+        }
+    }
+}
+
+/// Writes one file: records of one kind in name order, then its end.
+pub trait Encoder: Send {
+    /// Appends a record to `out`, or keeps it for a later append. `referents` are the records that it refers to.
+    ///
+    /// # Errors
+    /// When the record cannot be written at all; nothing of it is in the file then, and the file is lost.
+    fn write(
+        &mut self,
+        record: &Encoded,
+        referents: &Referents,
+        losses: &mut Losses,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error>;
+
+    /// Appends what was kept, and what ends the file. The encoder is used up.
+    ///
+    /// # Errors
+    /// When what was kept cannot be written.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error>;
+}
+
+/// Why a file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A record without a body, or of another kind than the file.
+    #[error("a record of another kind than the file's")]
+    Kind,
+    /// Bytes that are not a record.
+    #[error(transparent)]
+    NoRecord(#[from] NoRecord),
+    /// A value that JSON cannot say, such as a number that is not finite.
+    #[error("a record cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// A field of the schema that no column can hold.
+    #[error("the field {0} fits no column")]
+    Column(String),
+    /// A row that cannot be written.
+    #[error("a row cannot be written as CSV")]
+    Csv(#[from] ::csv::Error),
+    /// Columns that do not fit together.
+    #[error("a batch of rows cannot be made into columns")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// Columns that cannot be written.
+    #[error("a row group cannot be written")]
+    Parquet(#[from] ::parquet::errors::ParquetError),
+}
+
+fn check_kind(record: &Encoded, kind: Kind) -> Result<(), Error> {
+    if record.kind() == kind {
+        Ok(())
+    } else {
+        Err(Error::Kind)
+    }
+}
+
+/// Lines of JSON all end alike.
+fn end_line(out: &mut Vec<u8>) {
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_found_by_its_word_and_has_an_ending_of_its_own() {
+        let mut endings = std::collections::BTreeSet::new();
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+            assert_eq!(serde_json::to_value(format).unwrap(), format.word());
+            assert!(endings.insert(format.extension()), "{format}");
+        }
+        let refused = "xml".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "\"xml\" is no format; there are ndjson, protobuf, parquet, ninjs, followthemoney, schemaorg, csv"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! IPTC ninjs 3.1, what newsrooms exchange: an item per article (`text`) and per event (`event`). Actors and
+//! relations are no news items: there are no files for them.
+//!
+//! A tombstone is an item whose `pubStatus` is `canceled`; the reason is its `edNote`. A merged record is named by the
+//! one that took its place. Actors are named inside items, by name and URI; articles and events that are named have
+//! items of their own. What is not in the export is left out and counted. In the metadata view `representationType` is
+//! `partial`.
+
+use dateline_proto::v1::{Kind, RecordMeta, State, Topic, actor::Type, record::Kind as Body};
+use serde_json::{Value, json};
+
+use super::{
+    Losses, Options, Referents,
+    documents::{Documents, Lines, Object},
+    losses::Said,
+    referents::Known,
+};
+
+mod article;
+mod event;
+
+/// Where IPTC's subject codes live, which records write as `medtop:20000638`.
+const MEDIA_TOPICS: &str = "http://cv.iptc.org/newscodes/mediatopic/";
+
+/// An encoder for records of a kind; `None` if they are no news items.
+pub(super) fn encoder(kind: Kind, options: &Options) -> Option<Lines<Ninjs>> {
+    let said = match kind {
+        Kind::Article => article::SAID,
+        Kind::Event => event::SAID,
+        Kind::Unspecified | Kind::Actor | Kind::Relation => return None,
+    };
+    let ninjs = Ninjs {
+        options: options.clone(),
+    };
+    Some(Lines::new(kind, Said::new(said), ninjs))
+}
+
+/// The format.
+pub(super) struct Ninjs {
+    options: Options,
+}
+
+impl Documents for Ninjs {
+    const SAYS_TOMBSTONES: bool = true;
+
+    fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
+        let item = match body {
+            Body::Article(article) => self.article(article, referents, losses),
+            Body::Event(event) => self.event(event, referents, losses),
+            Body::Actor(_) | Body::Relation(_) => return Vec::new(),
+        };
+        vec![item.into()]
+    }
+}
+
+/// What is said of `meta`, of every kind.
+macro_rules! said_of_meta {
+    ($($path:literal),* $(,)?) => {
+        &[
+            "name",
+            "meta.uid",
+            "meta.state",
+            "meta.revision",
+            "meta.create_time",
+            "meta.update_time",
+            "meta.embargo_time",
+            "meta.corrections.note",
+            $($path),*
+        ]
+    };
+}
+use said_of_meta;
+
+impl Ninjs {
+    fn uri(&self, name: &str) -> String {
+        self.options.uri(name)
+    }
+
+    /// What every item begins with.
+    fn item(&self, name: &str, meta: &RecordMeta, losses: &mut Losses) -> Object {
+        let (collection, id) = name.split_once('/').unwrap_or_default();
+        let partial = self.options.metadata_only;
+        let notes = meta.corrections.len().saturating_sub(1) as u64;
+        losses.add(&format!("{collection}.meta.corrections.note"), notes);
+        let newest = meta.corrections.last().map(|last| last.note.as_str());
+        Object::default()
+            .set(
+                "standard",
+                json!({
+                    "name": "ninjs",
+                    "version": "3.1",
+                    "schema": "http://www.iptc.org/std/ninjs/ninjs-schema_3.1.json#",
+                }),
+            )
+            .set("uri", self.uri(name))
+            .set("slugline", id)
+            .set(
+                "representationType",
+                if partial { "partial" } else { "full" },
+            )
+            .set("version", meta.revision.to_string())
+            .set("firstCreated", time(meta.create_time))
+            .set("versionCreated", time(meta.update_time))
+            .set("embargoedUntil", time(meta.embargo_time))
+            .set("pubStatus", status(meta.state()))
+            .set("edNote", newest)
+    }
+
+    /// A subject; its label is what people read, its key what programs compare.
+    fn subject(topic: &Topic, field: &str, losses: &mut Losses) -> Value {
+        let code = topic.code.strip_prefix("medtop:");
+        if code.is_none() && !topic.code.is_empty() {
+            losses.add(&format!("{field}.code"), 1);
+        }
+        Object::default()
+            .set("name", topic.label.as_str())
+            .set("uri", code.map(|code| format!("{MEDIA_TOPICS}{code}")))
+            .set("literal", topic.id.as_str())
+            .into()
+    }
+}
+
+fn alternative_id(role: &str, value: &str) -> Option<Value> {
+    (!value.is_empty()).then(|| json!({"role": role, "value": value}))
+}
+
+fn time(time: Option<prost_types::Timestamp>) -> Option<String> {
+    time.map(|time| time.to_string())
+}
+
+/// What is not published yet is withheld.
+fn status(state: State) -> &'static str {
+    match state {
+        State::Published => "usable",
+        State::Retracted | State::Merged => "canceled",
+        State::Unspecified | State::Draft | State::InReview | State::Embargoed => "withheld",
+    }
+}
+
+/// The list of an item in which an actor is named where somebody speaks of it; `None` for groups of people,
+/// which are neither persons nor organisations.
+fn list_of(known: &Known) -> Option<&'static str> {
+    match known.r#type {
+        Type::Person => Some("people"),
+        Type::State => Some("places"),
+        Type::Intergovernmental
+        | Type::GovernmentBody
+        | Type::Military
+        | Type::Programme
+        | Type::Media
+        | Type::Organization => Some("organisations"),
+        Type::Group | Type::Unspecified => None,
+    }
+}
+
+fn region(code: &str) -> Option<String> {
+    (!code.is_empty()).then(|| format!("iso3166-1:{code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dateline_proto::DESCRIPTORS;
+    use dateline_record::name::collection;
+
+    #[test]
+    fn what_is_said_are_fields_of_the_schema() {
+        for (kind, said) in [(Kind::Article, article::SAID), (Kind::Event, event::SAID)] {
+            let schema = DESCRIPTORS.get_message_by_name(&format!("dateline.v1.{kind:?}"));
+            Said::new(said).assert_fits(&schema.unwrap());
+            assert!(!collection(kind).is_empty());
+        }
+    }
+}

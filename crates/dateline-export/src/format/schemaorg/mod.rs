@@ -1,0 +1,150 @@
+//! schema.org as JSON-LD: a node per line, with its own `@context`.
+//!
+//! An article is a `NewsArticle`, an actor a `Person`, `Country` or `Organization`, an event an `Event`. A
+//! relation is told as what it adds to the node of its subject: readers of JSON-LD put the parts of a node
+//! together by `@id`. Relations for which schema.org has no word between such things, such as cooperation of
+//! states, are left out and counted. Dates are written only where they are years, months or days.
+//!
+//! An `@id` always is that of a node of the export: a merged record is named by the one that took its place, which
+//! says `sameAs` of the old ones; what leads nowhere is left out and counted.
+
+use dateline_proto::v1::{Kind, RecordMeta, actor::Type, record::Kind as Body};
+use serde_json::{Value, json};
+
+use super::{
+    Losses, Options, Referents,
+    documents::{Documents, Lines, Object},
+    losses::Said,
+    referents::Known,
+};
+
+mod actor;
+mod article;
+mod event;
+mod relation;
+
+/// An encoder for records of a kind.
+pub(super) fn encoder(kind: Kind, options: &Options) -> Lines<SchemaOrg> {
+    let schema = SchemaOrg {
+        options: options.clone(),
+    };
+    Lines::new(kind, said(kind), schema)
+}
+
+fn said(kind: Kind) -> Said {
+    Said::new(match kind {
+        Kind::Unspecified => &[],
+        Kind::Article => article::SAID,
+        Kind::Actor => actor::SAID,
+        Kind::Relation => relation::SAID,
+        Kind::Event => event::SAID,
+    })
+}
+
+/// The format.
+pub(super) struct SchemaOrg {
+    options: Options,
+}
+
+impl Documents for SchemaOrg {
+    const SAYS_TOMBSTONES: bool = false;
+
+    fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
+        let node = match body {
+            Body::Article(body) => Some(self.article(body, referents, losses)),
+            Body::Actor(body) => Some(self.actor(body, losses)),
+            Body::Relation(body) => self.relation(body, referents, losses),
+            Body::Event(body) => Some(self.event(body, referents, losses)),
+        };
+        let node = node.map(|node| node.set("@context", "https://schema.org"));
+        node.into_iter().map(Value::from).collect()
+    }
+}
+
+impl SchemaOrg {
+    fn uri(&self, name: &str) -> String {
+        self.options.uri(name)
+    }
+
+    /// A node of which no more is said than what and which it is.
+    fn node(&self, r#type: Option<&str>, name: &str) -> Object {
+        Object::default()
+            .set("@type", r#type)
+            .set("@id", (!name.is_empty()).then(|| self.uri(name)))
+    }
+
+    /// The same of an actor that somebody names; one that is not in the export is counted, and nothing says which it is.
+    fn agent(
+        &self,
+        name: &str,
+        field: &str,
+        referents: &Referents,
+        losses: &mut Losses,
+    ) -> (Option<&'static str>, Object) {
+        let Some((record, known)) = referents.actor(name) else {
+            losses.add(field, u64::from(!name.is_empty()));
+            return (None, Object::default());
+        };
+        let class = class_of_agent(known);
+        (Some(class), self.node(Some(class), record))
+    }
+
+    /// Links to names under which it was known before merges.
+    fn merged<'a>(
+        &self,
+        meta: Option<&'a RecordMeta>,
+    ) -> impl Iterator<Item = Value> + use<'a, '_> {
+        let merged = meta.map_or(&[][..], |meta| &meta.merged_from);
+        merged.iter().map(|name| json!(self.uri(name)))
+    }
+}
+
+/// What an actor is there.
+fn class(r#type: Type) -> &'static str {
+    match r#type {
+        Type::Person => "Person",
+        Type::State => "Country",
+        Type::GovernmentBody | Type::Military => "GovernmentOrganization",
+        Type::Media => "NewsMediaOrganization",
+        Type::Unspecified
+        | Type::Intergovernmental
+        | Type::Programme
+        | Type::Organization
+        | Type::Group => "Organization",
+    }
+}
+
+/// An actor that takes part is a person, an organisation of whatever sort, or a country, which can do nothing there.
+fn class_of_agent(known: &Known) -> &'static str {
+    match class(known.r#type) {
+        itself @ ("Person" | "Country") => itself,
+        _ => "Organization",
+    }
+}
+
+fn texts<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<Value> {
+    values.into_iter().map(|value| json!(value)).collect()
+}
+
+/// One value alone, several as a list.
+fn one_or_all(mut values: Vec<Value>) -> Value {
+    match values.len() {
+        1 => values.remove(0),
+        _ => Value::Array(values),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dateline_proto::DESCRIPTORS;
+    use dateline_record::name::KINDS;
+
+    #[test]
+    fn what_is_said_are_fields_of_the_schema() {
+        for kind in KINDS {
+            let schema = DESCRIPTORS.get_message_by_name(&format!("dateline.v1.{kind:?}"));
+            said(kind).assert_fits(&schema.unwrap());
+        }
+    }
+}

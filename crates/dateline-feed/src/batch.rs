@@ -1,0 +1,322 @@
+//! Batches of changes as ready bytes for one view: encoded once, however many streams send them.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use dateline_proto::v1::{Change, Kind, change::Type as ChangeType};
+use dateline_record::{
+    edtf::Bounds,
+    filter::{Filter, actor_facet},
+    record::{delimited_len, delimiter},
+    timestamp::timestamp,
+};
+use dateline_store::{LogEntry, Mark, View};
+use prost::Message;
+use time::OffsetDateTime;
+
+/// Field of `WatchResponse.changes`.
+const CHANGES_FIELD: u32 = 1;
+/// Field of `Change.record`.
+const RECORD_FIELD: u32 = 12;
+/// `Change.last_in_batch = true`, encoded.
+const LAST_IN_BATCH: [u8; 2] = [11 << 3, 1];
+
+/// What was committed together, as one view sees it.
+#[derive(Debug)]
+pub struct Batch {
+    /// The sequence of its last change, which is also its number.
+    pub last: u64,
+    /// When the service accepted it.
+    pub accepted_at: OffsetDateTime,
+    /// All changes framed for a response, the last one marked: what an unfiltered stream sends.
+    ready: Bytes,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sequence: u64,
+    fingerprint: u64,
+    kind: Kind,
+    change_type: ChangeType,
+    /// Framed, as in `ready`: marked only if it is the batch's last.
+    framed: Bytes,
+    /// The encoded `Change` in it, without the mark.
+    body: Bytes,
+    /// The encoded `LEFT` for streams whose filter the record no longer matches; only if it can happen.
+    left: Option<Bytes>,
+    facets: Vec<String>,
+    days: Option<Bounds>,
+    /// Before the change, if the view showed the record then.
+    before: Option<(Vec<String>, Option<Bounds>)>,
+    /// Who was merged into whom.
+    merged: Option<(String, String)>,
+}
+
+/// A change as one stream gets it.
+#[derive(Debug, Clone)]
+pub struct Framed {
+    /// Which change.
+    pub mark: Mark,
+    /// Bytes of a `WatchResponse` field.
+    pub bytes: Bytes,
+}
+
+impl Batch {
+    /// Cuts a page of the log into the batches that a view sees. The page holds whole batches.
+    #[must_use]
+    pub fn cut(entries: &[LogEntry], view: View) -> Vec<Batch> {
+        let placed: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| Some((entry, entry.place(view)?)))
+            .collect();
+        placed
+            .chunk_by(|(_, (_, batch)), (_, (_, next))| batch == next)
+            .map(|chunk| {
+                let last = chunk.last().map_or(0, |(_, (sequence, _))| *sequence);
+                let accepted_at = chunk
+                    .first()
+                    .map_or(OffsetDateTime::UNIX_EPOCH, |(entry, _)| entry.accepted_at);
+                Self::new(
+                    last,
+                    accepted_at,
+                    chunk
+                        .iter()
+                        .map(|(entry, place)| Entry::new(entry, *place, view))
+                        .collect(),
+                )
+            })
+            .collect()
+    }
+
+    fn new(last: u64, accepted_at: OffsetDateTime, mut entries: Vec<Entry>) -> Self {
+        let framed: usize = entries
+            .iter()
+            .map(|entry| delimited_len(CHANGES_FIELD, entry.body.len()))
+            .sum();
+        let mut ready = BytesMut::with_capacity(framed + LAST_IN_BATCH.len());
+        let end = entries.len();
+        let mut starts = Vec::with_capacity(end);
+        for (position, entry) in entries.iter().enumerate() {
+            starts.push(ready.len());
+            frame(&entry.body, position + 1 == end, &mut ready);
+        }
+        let ready = ready.freeze();
+        // One copy is enough: each change is a part of the whole.
+        starts.push(ready.len());
+        for (position, entry) in entries.iter_mut().enumerate() {
+            entry.framed = ready.slice(starts[position]..starts[position + 1]);
+            let mark = if position + 1 == end {
+                LAST_IN_BATCH.len()
+            } else {
+                0
+            };
+            let body_end = entry.framed.len() - mark;
+            entry.body = entry.framed.slice(body_end - entry.body.len()..body_end);
+        }
+        Self {
+            last,
+            accepted_at,
+            ready,
+            entries,
+        }
+    }
+
+    /// Bytes that this batch holds in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.ready.len() + self.entries.iter().map(Entry::overhead).sum::<usize>()
+    }
+
+    /// Its last change.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.entries.last().map(Entry::mark).unwrap_or_default()
+    }
+
+    /// The fingerprint of the change at a sequence; `None` if it is not one of this batch.
+    #[must_use]
+    pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
+        let place = self
+            .entries
+            .binary_search_by_key(&sequence, |entry| entry.sequence);
+        Some(self.entries[place.ok()?].fingerprint)
+    }
+
+    /// Who was merged into whom in this batch.
+    pub fn merged(&self) -> impl Iterator<Item = (&str, &str)> {
+        let merged = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.merged.as_ref());
+        merged.map(|(name, into)| (name.as_str(), into.as_str()))
+    }
+
+    /// The whole batch at once, if a stream at `after` wants all of it.
+    #[must_use]
+    pub fn whole(&self, after: u64, filter: &Filter) -> Option<Bytes> {
+        let begins_after = self
+            .entries
+            .first()
+            .is_some_and(|entry| entry.sequence > after);
+        (filter.is_empty() && begins_after).then(|| self.ready.clone())
+    }
+
+    /// What a stream at `after` gets of the batch, one by one; the last one it gets is marked (F3).
+    #[must_use]
+    pub fn select(&self, after: u64, filter: &Filter) -> Vec<Framed> {
+        let wanted: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.sequence > after)
+            .filter_map(|entry| Some((entry, entry.for_filter(filter)?)))
+            .collect();
+        let end = wanted.len();
+        wanted
+            .into_iter()
+            .enumerate()
+            .map(|(position, (entry, sent))| {
+                let is_last = position + 1 == end;
+                let bytes = match sent {
+                    Sent::Whole if is_last == (entry.sequence == self.last) => entry.framed.clone(),
+                    Sent::Whole => framed(&entry.body, is_last),
+                    Sent::Left(body) => framed(body, is_last),
+                };
+                Framed {
+                    mark: entry.mark(),
+                    bytes,
+                }
+            })
+            .collect()
+    }
+}
+
+/// What a stream gets of a change.
+enum Sent<'a> {
+    Whole,
+    Left(&'a Bytes),
+}
+
+fn framed(body: &[u8], last_in_batch: bool) -> Bytes {
+    let mut bytes =
+        BytesMut::with_capacity(delimited_len(CHANGES_FIELD, body.len()) + LAST_IN_BATCH.len());
+    frame(body, last_in_batch, &mut bytes);
+    bytes.freeze()
+}
+
+fn frame(body: &[u8], last_in_batch: bool, out: &mut BytesMut) {
+    let mark: &[u8] = if last_in_batch { &LAST_IN_BATCH } else { &[] };
+    delimiter(CHANGES_FIELD, body.len() + mark.len(), out);
+    out.put_slice(body);
+    out.put_slice(mark);
+}
+
+impl Entry {
+    fn new(entry: &LogEntry, (sequence, batch): (u64, u64), view: View) -> Self {
+        let was_shown = match view {
+            View::Desk => entry.revision > 1,
+            View::Published => entry.was_visible,
+        };
+        let about = Change {
+            sequence: sequence.cast_signed(),
+            r#type: entry.change_type.into(),
+            time: Some(timestamp(entry.accepted_at)),
+            name: entry.record.name.to_string(),
+            kind: entry.record.kind.into(),
+            revision: entry.revision,
+            batch: batch.cast_signed(),
+            ..Change::default()
+        };
+        let may_leave =
+            was_shown && (entry.facets != entry.facets_before || entry.days != entry.days_before);
+        let left = may_leave.then(|| {
+            Change {
+                r#type: ChangeType::Left.into(),
+                ..about.clone()
+            }
+            .encode_to_vec()
+            .into()
+        });
+        let name = entry.record.name.to_string();
+        let into = entry.merged_into.clone();
+        let merged = into
+            .filter(|_| entry.change_type == ChangeType::Merged)
+            .map(|into| (name, into));
+        Self {
+            sequence,
+            fingerprint: entry.fingerprint(),
+            kind: entry.record.kind,
+            change_type: entry.change_type,
+            framed: Bytes::new(),
+            body: body(about, entry, view),
+            left,
+            facets: facets(entry, merged.as_ref()),
+            days: entry.days,
+            before: was_shown.then(|| (entry.facets_before.clone(), entry.days_before)),
+            merged,
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            sequence: self.sequence,
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// Bytes beside those of the change itself.
+    fn overhead(&self) -> usize {
+        let before = self.before.iter().flat_map(|(facets, _)| facets);
+        let facets = self.facets.iter().chain(before);
+        size_of::<Self>()
+            + self.left.as_ref().map_or(0, Bytes::len)
+            + facets
+                .map(|facet| facet.len() + size_of::<String>())
+                .sum::<usize>()
+    }
+
+    /// The change, or that the record left, or nothing (F7). That a content was erased is told to everybody: the
+    /// log no longer knows who had it; but to nobody whom nothing of its kind is told.
+    fn for_filter(&self, filter: &Filter) -> Option<Sent<'_>> {
+        let is_erased = self.change_type == ChangeType::Purged && filter.tells_of(self.kind);
+        if is_erased || filter.matches(&self.facets, self.days) {
+            return Some(Sent::Whole);
+        }
+        let (facets, days) = self.before.as_ref()?;
+        if !filter.matches(facets, *days) {
+            return None;
+        }
+        match self.change_type {
+            ChangeType::Retracted
+            | ChangeType::Merged
+            | ChangeType::Deleted
+            | ChangeType::Purged => Some(Sent::Whole),
+            _ => self.left.as_ref().map(Sent::Left),
+        }
+    }
+}
+
+/// What filters look at. That a record was merged into an actor is news of that actor too.
+fn facets(entry: &LogEntry, merged: Option<&(String, String)>) -> Vec<String> {
+    let mut facets = entry.facets.clone();
+    if let Some((_, into)) = merged {
+        facets.push(actor_facet(into));
+        facets.sort_unstable();
+    }
+    facets
+}
+
+/// The change with its record, from ready parts.
+fn body(about: Change, entry: &LogEntry, view: View) -> Bytes {
+    let change = Change {
+        note: entry.note.clone(),
+        merged_into: entry.merged_into.clone().unwrap_or_default(),
+        changed_fields: entry.changed_fields.clone(),
+        ..about
+    };
+    let mut out = BytesMut::from(change.encode_to_vec().as_slice());
+    let gone = matches!(entry.change_type, ChangeType::Deleted | ChangeType::Purged);
+    if let Some(record) = entry.record.encoded(view).filter(|_| !gone) {
+        delimiter(RECORD_FIELD, record.len(), &mut out);
+        out.put_slice(&record);
+    }
+    out.freeze()
+}

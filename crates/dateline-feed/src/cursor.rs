@@ -1,0 +1,300 @@
+//! Cursors: a place in one history of one feed, opaque to clients, good at every replica (F4). A cursor that
+//! cannot be served is an error, never a guess (F6).
+
+use dateline_record::{
+    name::Name,
+    seal::{seal, split},
+};
+use dateline_store::{FeedIdentity, Mark, View};
+use uuid::Uuid;
+
+use super::{Error, message::Content};
+
+/// Layout of a place in the feed: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
+const FOLLOWING: u8 = 1;
+/// Layout of a place in a snapshot: the same, then a hash of the filter (8), then the last name.
+const SNAPSHOT: u8 = 2;
+/// Both with a check (8) after the sequence. Those without are of the beginning, or of an older version.
+const CHECKED: u8 = 3;
+const CHECKED_SNAPSHOT: u8 = 4;
+const PLACE_BYTES: usize = 33;
+const CHECK_BYTES: usize = 8;
+const FILTER_BYTES: usize = 8;
+
+/// What a cursor says of the change at its sequence: another log has another change there (F6).
+pub type Check = [u8; CHECK_BYTES];
+
+/// The check of a change. It tells nobody anything of a change that they may not see: it is keyed with the feed's secret,
+/// which copies of a database share.
+#[must_use]
+pub fn check(feed: &FeedIdentity, view: View, mark: Mark) -> Check {
+    let mut hasher = blake3::Hasher::new_keyed(&feed.token_key);
+    hasher.update(b"cursor");
+    hasher.update(&[view_byte(view)]);
+    hasher.update(&mark.sequence.to_be_bytes());
+    hasher.update(&mark.fingerprint.to_be_bytes());
+    let mut check = Check::default();
+    hasher.finalize_xof().fill(&mut check);
+    check
+}
+
+/// A place in a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Which feed of the database.
+    pub view: View,
+    /// Everything up to here is behind it; in a snapshot, as of when it is.
+    pub sequence: u64,
+    /// Of the change at the sequence; `None` if there is none, or it is not known.
+    pub check: Option<Check>,
+    /// In a snapshot, how far it has come.
+    pub snapshot: Option<InSnapshot>,
+}
+
+/// A place in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InSnapshot {
+    /// Hash of the filter, which must not change on the way.
+    pub filter: [u8; FILTER_BYTES],
+    /// The last name that is behind; empty at the beginning.
+    pub after: String,
+}
+
+impl Cursor {
+    /// Moves behind what a message carries.
+    pub(super) fn pass(&mut self, content: &Content, feed: &FeedIdentity) {
+        match (content, &mut self.snapshot) {
+            (Content::Changes { last }, _) => {
+                self.sequence = last.sequence;
+                self.check = Some(check(feed, self.view, *last));
+            }
+            (Content::Records { last }, Some(place)) => place.after.clone_from(last),
+            (Content::Records { .. }, None) => {}
+        }
+    }
+}
+
+impl InSnapshot {
+    /// The beginning of a snapshot under this filter.
+    #[must_use]
+    pub fn begin(filter: &[u8]) -> Self {
+        let mut hash = [0; FILTER_BYTES];
+        hash.copy_from_slice(&blake3::hash(filter).as_bytes()[..FILTER_BYTES]);
+        Self {
+            filter: hash,
+            after: String::new(),
+        }
+    }
+}
+
+impl Cursor {
+    /// As clients get it.
+    #[must_use]
+    pub fn to_text(&self, feed: &FeedIdentity) -> String {
+        let mut payload = Vec::with_capacity(PLACE_BYTES);
+        payload.extend_from_slice(feed.id.as_bytes());
+        payload.push(view_byte(self.view));
+        payload.extend_from_slice(&feed.epoch.to_be_bytes());
+        payload.extend_from_slice(&self.sequence.to_be_bytes());
+        payload.extend(self.check.iter().flatten());
+        if let Some(place) = &self.snapshot {
+            payload.extend_from_slice(&place.filter);
+            payload.extend_from_slice(place.after.as_bytes());
+        }
+        let version = match (&self.check, &self.snapshot) {
+            (None, None) => FOLLOWING,
+            (None, Some(_)) => SNAPSHOT,
+            (Some(_), None) => CHECKED,
+            (Some(_), Some(_)) => CHECKED_SNAPSHOT,
+        };
+        seal(&key(feed.id), version, &payload)
+    }
+
+    /// Reads what a client sent, for a stream of this view. Whether the change at its place is the one that it was cut
+    /// at is for the caller to find out.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`] if it is not a cursor, [`Error::ForeignCursor`] if it belongs to another feed
+    /// or to a history that this database did not take.
+    pub fn from_text(text: &str, feed: &FeedIdentity, view: View) -> Result<Self, Error> {
+        let (version, token) = split(text).ok_or(Error::InvalidCursor)?;
+        let (place, rest) = token
+            .payload()
+            .split_at_checked(PLACE_BYTES)
+            .ok_or(Error::InvalidCursor)?;
+        let id = Uuid::from_slice(&place[..16]).map_err(|_| Error::InvalidCursor)?;
+        if !token.is_sealed_with(&key(id)) {
+            return Err(Error::InvalidCursor);
+        }
+        let (check, rest) = match version {
+            FOLLOWING | SNAPSHOT => (None, rest),
+            CHECKED | CHECKED_SNAPSHOT => {
+                let (check, rest) = rest.split_first_chunk().ok_or(Error::InvalidCursor)?;
+                (Some(*check), rest)
+            }
+            _ => return Err(Error::InvalidCursor),
+        };
+        let snapshot = match version {
+            SNAPSHOT | CHECKED_SNAPSHOT => Some(in_snapshot(rest).ok_or(Error::InvalidCursor)?),
+            _ if rest.is_empty() => None,
+            _ => return Err(Error::InvalidCursor),
+        };
+        let sequence = number(&place[25..]);
+        let shared = feed.shared_up_to(number(&place[17..25]), view);
+        let is_ours = id == feed.id && place[16] == view_byte(view);
+        if !is_ours || shared.is_none_or(|last| sequence > last) {
+            return Err(Error::ForeignCursor);
+        }
+        Ok(Self {
+            view,
+            sequence,
+            check,
+            snapshot,
+        })
+    }
+}
+
+fn in_snapshot(bytes: &[u8]) -> Option<InSnapshot> {
+    let (filter, after) = bytes.split_at_checked(FILTER_BYTES)?;
+    let after = String::from_utf8(after.to_vec()).ok()?;
+    // The key is no secret, so whoever wants to can seal anything: what is no name is asked of no database.
+    let is_place = after.is_empty() || Name::parse(&after).is_some();
+    is_place.then_some(InSnapshot {
+        filter: filter.try_into().ok()?,
+        after,
+    })
+}
+
+/// A cursor grants nothing, so its key is no secret: it tells a cursor from noise, before the feed is known.
+fn key(feed: Uuid) -> [u8; 32] {
+    blake3::derive_key("dateline.v1 cursor", feed.as_bytes())
+}
+
+fn view_byte(view: View) -> u8 {
+    match view {
+        View::Published => 1,
+        View::Desk => 2,
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dateline_store::Epoch;
+
+    fn feed(id: u128, epochs: &[(u64, u64)]) -> FeedIdentity {
+        let epochs: Vec<_> = epochs
+            .iter()
+            .map(|(id, head)| Epoch {
+                id: *id,
+                heads: (*head, *head),
+            })
+            .collect();
+        FeedIdentity {
+            id: Uuid::from_u128(id),
+            epoch: epochs.last().unwrap().id,
+            token_key: [0; 32],
+            epochs,
+            earliest: (1, 1),
+        }
+    }
+
+    fn at(sequence: u64) -> Cursor {
+        Cursor {
+            view: View::Published,
+            sequence,
+            check: None,
+            snapshot: None,
+        }
+    }
+
+    #[test]
+    fn f4_a_cursor_reads_back_and_f6_a_foreign_one_is_told() {
+        let ours = feed(1, &[(1, 0)]);
+        let in_snapshot = Cursor {
+            snapshot: Some(InSnapshot {
+                after: "actors/nato".into(),
+                ..InSnapshot::begin(b"filter")
+            }),
+            ..at(7)
+        };
+        let mark = Mark {
+            sequence: 7,
+            fingerprint: 1,
+        };
+        let checked = |cursor: Cursor| Cursor {
+            check: Some(check(&ours, View::Published, mark)),
+            ..cursor
+        };
+        let all = [
+            at(u64::MAX),
+            checked(at(7)),
+            checked(in_snapshot.clone()),
+            in_snapshot,
+        ];
+        for cursor in all {
+            let text = cursor.to_text(&ours);
+            let read = |feed: &FeedIdentity, view| Cursor::from_text(&text, feed, view);
+            assert_eq!(read(&ours, View::Published).unwrap(), cursor);
+            for (other, view) in [
+                (feed(2, &[(1, 0)]), View::Published),
+                (feed(1, &[(2, 0)]), View::Published),
+                (feed(1, &[(1, 0)]), View::Desk),
+            ] {
+                assert!(matches!(read(&other, view), Err(Error::ForeignCursor)));
+            }
+        }
+        let text = at(7).to_text(&ours);
+        for noise in [
+            "",
+            "x",
+            &text[1..],
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(
+                matches!(
+                    Cursor::from_text(noise, &ours, View::Published),
+                    Err(Error::InvalidCursor)
+                ),
+                "{noise}"
+            );
+        }
+    }
+
+    #[test]
+    fn r5_a_forged_place_in_a_snapshot_that_is_no_name_is_no_cursor() {
+        let ours = feed(1, &[(1, 0)]);
+        for after in ["a\0", "actors/", "actors/nato'; --", "\u{fffd}"] {
+            let forged = Cursor {
+                snapshot: Some(InSnapshot {
+                    after: after.into(),
+                    ..InSnapshot::begin(b"filter")
+                }),
+                ..at(7)
+            };
+            let read = Cursor::from_text(&forged.to_text(&ours), &ours, View::Published);
+            assert!(matches!(read, Err(Error::InvalidCursor)), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn f6_a_cursor_of_an_older_history_is_good_up_to_where_that_was_left() {
+        let before = feed(1, &[(1, 0)]);
+        let restored = feed(1, &[(1, 0), (77, 100)]);
+        let again = feed(1, &[(1, 0), (77, 100), (5, 90)]);
+        let read = |cursor: Cursor, from: &FeedIdentity, to: &FeedIdentity| {
+            Cursor::from_text(&cursor.to_text(from), to, View::Published).is_ok()
+        };
+        assert!(read(at(100), &before, &restored));
+        assert!(!read(at(101), &before, &restored));
+        assert!(read(at(101), &restored, &restored));
+        assert!(!read(at(91), &before, &again), "the later loss counts");
+        assert!(!read(at(1), &restored, &before), "never heard of");
+    }
+}

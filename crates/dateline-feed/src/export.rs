@@ -1,0 +1,238 @@
+//! The state at one sequence, page by page, for those who take it home (E1, E3): what a snapshot is to a stream, without
+//! what follows; of any sequence that is kept, in parts, or only what is new since another.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dateline_store::{Extract, FeedIdentity, SnapshotPage, Standing, of_view};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Feed,
+    ahead::ReadAhead,
+    cursor::{Check, Cursor, InSnapshot},
+    message::{Content, exported},
+    start::check_kept,
+};
+
+/// What a client asks of an export.
+#[derive(Debug, Clone)]
+pub struct ExportOrder {
+    /// What it is of; its `at` counts only if `sequence` does not say.
+    pub extract: Extract,
+    /// As of which sequence; the head if it is not said.
+    pub sequence: Option<u64>,
+    /// What was asked for, so that it is not gone on with as something else.
+    pub asked: Vec<u8>,
+    /// Where it goes on.
+    pub cursor: Option<String>,
+}
+
+/// What an export sends next.
+#[derive(Debug)]
+pub enum ExportItem {
+    /// Fields of `ExportResponse`, and the cursor after them.
+    Part(Vec<Bytes>, String),
+    /// Everything has been sent.
+    End,
+}
+
+/// An export on its way.
+#[derive(Debug)]
+pub struct Export {
+    feed: Feed,
+    extract: Extract,
+    identity: Arc<FeedIdentity>,
+    place: InSnapshot,
+    check: Option<Check>,
+    /// Parts that are ready with the name that each ends with, last first.
+    ready: Vec<(Vec<Bytes>, String)>,
+    /// The name before them: the last one that was sent.
+    sent: String,
+    /// Erasures that were seen when they were read.
+    erasures: u64,
+    /// The page that follows the place.
+    ahead: ReadAhead<SnapshotPage>,
+    is_done: bool,
+    standing: Standing,
+    stop: CancellationToken,
+}
+
+impl Feed {
+    /// Begins an export, or goes on with it.
+    ///
+    /// # Errors
+    /// When that state cannot be served (F6).
+    pub async fn export(
+        &self,
+        order: ExportOrder,
+        stop: CancellationToken,
+    ) -> Result<Export, Error> {
+        let mut extract = order.extract;
+        let view = extract.view;
+        let standing = self.standing().await?;
+        let mut identity = self.identity();
+        if identity.epoch != standing.epoch || identity.id != standing.feed {
+            identity = self.refresh().await?;
+        }
+        let beginning = InSnapshot::begin(&order.asked);
+        let head = of_view(standing.heads, view);
+        let mut cursor = match &order.cursor {
+            None => Cursor {
+                view,
+                sequence: order.sequence.unwrap_or(head),
+                check: None,
+                snapshot: Some(beginning),
+            },
+            Some(text) => {
+                let cursor = Cursor::from_text(text, &identity, view)?;
+                let place = cursor.snapshot.as_ref().ok_or(Error::InvalidCursor)?;
+                let is_as_asked = order.sequence.is_none_or(|at| at == cursor.sequence);
+                if place.filter != beginning.filter || !is_as_asked {
+                    return Err(Error::FilterChanged);
+                }
+                cursor
+            }
+        };
+        extract.at = cursor.sequence;
+        for asked in [Some(extract.at), extract.since].into_iter().flatten() {
+            if asked > head {
+                return Err(Error::CursorInFuture {
+                    cursor: asked,
+                    head,
+                });
+            }
+            check_kept(of_view(standing.earliest, view), asked)?;
+        }
+        self.verify(&identity, &mut cursor).await?;
+        let place = cursor.snapshot.unwrap_or_else(|| InSnapshot::begin(&[]));
+        Ok(Export {
+            feed: self.clone(),
+            sent: place.after.clone(),
+            erasures: self.erasures(),
+            extract,
+            identity,
+            place,
+            check: cursor.check,
+            ready: Vec::new(),
+            ahead: ReadAhead::new(),
+            is_done: false,
+            standing,
+            stop,
+        })
+    }
+}
+
+impl Export {
+    /// As of which sequence it is.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.extract.at
+    }
+
+    /// Returns whether it tells what its records refer to.
+    #[must_use]
+    pub fn resolves(&self) -> bool {
+        self.extract.references.is_some()
+    }
+
+    /// Where the feed stood when it began, or was gone on with.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Where it stands: the cursor to go on from.
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        self.cursor_after(self.place.after.clone())
+    }
+
+    fn cursor_after(&self, after: String) -> String {
+        Cursor {
+            view: self.extract.view,
+            sequence: self.extract.at,
+            check: self.check,
+            snapshot: Some(InSnapshot {
+                after,
+                ..self.place.clone()
+            }),
+        }
+        .to_text(&self.identity)
+    }
+
+    /// What comes next; `None` when the server stops: the cursor goes on elsewhere.
+    ///
+    /// # Errors
+    /// When the store cannot answer, or history went that this needs (F6).
+    pub async fn next(&mut self) -> Result<Option<ExportItem>, Error> {
+        if self.stop.is_cancelled() {
+            return Ok(None);
+        }
+        self.check_erasures();
+        if let Some(part) = self.ready.pop() {
+            return Ok(Some(self.part(part)));
+        }
+        if self.is_done {
+            return Ok(Some(ExportItem::End));
+        }
+        let page = match self.ahead.take().await {
+            Some(page) => page,
+            None => self.page().await?,
+        };
+        if page.epoch != self.identity.epoch {
+            self.feed.refresh().await?;
+            let (view, at) = (self.extract.view, self.extract.at);
+            self.identity = self.feed.history_of(&self.identity, view, at)?;
+        }
+        for asked in [Some(self.extract.at), self.extract.since] {
+            asked.map_or(Ok(()), |asked| check_kept(page.earliest, asked))?;
+        }
+        self.sent.clone_from(&self.place.after);
+        self.is_done = page.after.is_none();
+        if let Some(after) = page.after {
+            self.place.after = after;
+            self.ahead.follow(self.page());
+        }
+        let messages = exported(&page.entries, &page.resolved, self.extract.view);
+        let parts = messages.into_iter().map(|message| match message.content {
+            Content::Records { last } => (message.pieces, last),
+            Content::Changes { .. } => (message.pieces, String::new()),
+        });
+        self.ready = parts.rev().collect();
+        Ok(Some(match self.ready.pop() {
+            Some(part) => self.part(part),
+            None if self.is_done => ExportItem::End,
+            // A page without anything moves on too, and says so.
+            None => ExportItem::Part(Vec::new(), self.cursor()),
+        }))
+    }
+
+    fn part(&mut self, (pieces, last): (Vec<Bytes>, String)) -> ExportItem {
+        self.sent.clone_from(&last);
+        ExportItem::Part(pieces, self.cursor_after(last))
+    }
+
+    /// Reads again what is ready and was not sent, if something was erased since: it may be in there (W11).
+    fn check_erasures(&mut self) {
+        let erasures = self.feed.erasures();
+        if erasures == self.erasures {
+            return;
+        }
+        self.erasures = erasures;
+        self.ahead.forget();
+        if !self.ready.is_empty() {
+            self.ready.clear();
+            self.place.after.clone_from(&self.sent);
+            self.is_done = false;
+        }
+    }
+
+    fn page(
+        &self,
+    ) -> impl Future<Output = Result<SnapshotPage, dateline_store::Error>> + Send + use<> {
+        let (feed, extract) = (self.feed.clone(), self.extract.clone());
+        let after = self.place.after.clone();
+        async move { feed.snapshot_page(&extract, &after).await }
+    }
+}

@@ -1,0 +1,224 @@
+//! The newest batches of one view, in memory, shared by all streams. Bounded: the oldest go first, and who
+//! still needs them reads the log. Nothing is pushed; streams come and take (F9).
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use dateline_store::Mark;
+use tokio::sync::watch;
+
+use super::batch::Batch;
+
+/// Bytes of batches that a ring keeps.
+const KEPT_BYTES: usize = 32 * 1024 * 1024;
+
+/// The newest batches, and the head of the feed as this process knows it.
+#[derive(Debug)]
+pub struct Ring {
+    kept: RwLock<Kept>,
+    head: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// Everything after this is in `batches`.
+    floor: u64,
+    batches: VecDeque<Arc<Batch>>,
+    bytes: usize,
+    /// The newest change that came here; it stays when batches are forgotten.
+    newest: Option<Mark>,
+    /// What the feed shows at a sequence, an encoded `Digest`.
+    digest: Option<(u64, Bytes)>,
+}
+
+/// What a ring has for a stream.
+#[derive(Debug)]
+pub enum Found {
+    /// These follow; none if the stream is at the head.
+    Batches(Vec<Arc<Batch>>),
+    /// The ring begins later: read the log.
+    Behind,
+}
+
+impl Ring {
+    /// A ring that begins after the head.
+    #[must_use]
+    pub fn new(head: u64) -> Self {
+        let kept = Kept {
+            floor: head,
+            batches: VecDeque::new(),
+            bytes: 0,
+            newest: None,
+            digest: None,
+        };
+        Self {
+            kept: RwLock::new(kept),
+            head: watch::Sender::new(head),
+        }
+    }
+
+    /// Adds the batches that follow the head, and wakes who waits for them.
+    pub fn push(&self, batches: Vec<Batch>) {
+        let Some(newest) = batches.last().map(Batch::mark) else {
+            return;
+        };
+        // A panic while the lock was held would have been a panic between two plain assignments.
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        for batch in batches {
+            kept.bytes += batch.bytes();
+            kept.batches.push_back(Arc::new(batch));
+        }
+        while kept.bytes > KEPT_BYTES && kept.batches.len() > 1 {
+            if let Some(oldest) = kept.batches.pop_front() {
+                kept.bytes -= oldest.bytes();
+                kept.floor = oldest.last;
+            }
+        }
+        kept.newest = Some(newest);
+        drop(kept);
+        self.head.send_replace(newest.sequence);
+    }
+
+    /// Forgets everything up to the head: what the log no longer says must not come from here either (W11).
+    pub fn forget(&self) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = kept.batches.back().map(|batch| batch.last) {
+            kept.floor = newest;
+        }
+        kept.batches.clear();
+        kept.bytes = 0;
+    }
+
+    /// Forgets everything after a sequence: it belongs to a history that this database did not take (F6).
+    pub fn rewind(&self, to: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        while let Some(newest) = kept.batches.pop_back_if(|batch| batch.last > to) {
+            kept.bytes -= newest.bytes();
+        }
+        kept.floor = kept.floor.min(to);
+        kept.newest = match kept.batches.back() {
+            Some(batch) => Some(batch.mark()),
+            None => kept.newest.filter(|newest| newest.sequence <= to),
+        };
+        kept.digest = None;
+        let head = self.head().min(to);
+        drop(kept);
+        self.head.send_replace(head);
+    }
+
+    /// Begins anew after a sequence; who is behind it reads the log.
+    pub fn restart(&self, at: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.floor = at;
+        kept.batches.clear();
+        kept.bytes = 0;
+        kept.newest = None;
+        kept.digest = None;
+        drop(kept);
+        self.head.send_replace(at);
+    }
+
+    /// Wakes everybody who waits.
+    pub fn wake(&self) {
+        self.head.send_modify(|_| {});
+    }
+
+    /// What the feed shows at a sequence.
+    pub fn tell_digest(&self, at: u64, digest: Bytes) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.digest = Some((at, digest));
+    }
+
+    /// What the feed shows at a sequence, if that is known.
+    #[must_use]
+    pub fn digest(&self, at: u64) -> Option<Bytes> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let (known, digest) = kept.digest.as_ref()?;
+        (*known == at).then(|| digest.clone())
+    }
+
+    /// The batches after a sequence, up to about `budget` bytes.
+    #[must_use]
+    pub fn after(&self, sequence: u64, budget: usize) -> Found {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        if sequence < kept.floor {
+            return Found::Behind;
+        }
+        let start = kept.batches.partition_point(|batch| batch.last <= sequence);
+        let mut bytes = 0;
+        let batches = kept
+            .batches
+            .range(start..)
+            .take_while(|batch| {
+                let fits = bytes < budget;
+                bytes += batch.bytes();
+                fits
+            })
+            .cloned()
+            .collect();
+        Found::Batches(batches)
+    }
+
+    /// The newest change that came here; `None` if none has, or it was forgotten as one of another history.
+    #[must_use]
+    pub fn newest(&self) -> Option<Mark> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.newest
+    }
+
+    /// The last change of each batch that is kept, and the newest one.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let batches = kept.batches.iter().map(|batch| batch.mark());
+        batches.chain(kept.newest).collect()
+    }
+
+    /// The fingerprint of the change at a sequence, if it is kept.
+    #[must_use]
+    pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.batches.partition_point(|batch| batch.last < sequence);
+        kept.batches.get(place)?.fingerprint_at(sequence)
+    }
+
+    /// The newest sequence that this process has seen.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    /// Follows the head.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f1_who_is_behind_a_ring_is_sent_to_the_log() {
+        let ring = Ring::new(5);
+        assert!(matches!(ring.after(4, 1), Found::Behind));
+        assert!(matches!(ring.after(5, 1), Found::Batches(none) if none.is_empty()));
+    }
+
+    #[test]
+    fn f6_a_ring_forgets_what_belongs_to_another_history() {
+        let ring = Ring::new(5);
+        ring.tell_digest(5, Bytes::from_static(b"five"));
+        assert_eq!(ring.digest(5).unwrap(), "five");
+        assert_eq!(ring.digest(4), None);
+        ring.rewind(3);
+        assert_eq!((ring.head(), ring.digest(5)), (3, None));
+        assert!(matches!(ring.after(3, 1), Found::Batches(none) if none.is_empty()));
+        ring.restart(9);
+        assert!(matches!(ring.after(3, 1), Found::Behind));
+    }
+}

@@ -1,0 +1,104 @@
+//! Fuzzy dates of every shape that the profile has, and the words in which an article gives them.
+
+use dateline_proto::v1::{FuzzyDate, Period, fuzzy_date::Basis};
+
+use super::draw::Draw;
+
+const SEASONS: [&str; 4] = ["spring", "summer", "autumn", "winter"];
+const MARKS: [&str; 3] = ["?", "~", "%"];
+
+/// A date of a year.
+pub(super) fn date(year: i32, draw: &mut Draw) -> FuzzyDate {
+    let (edtf, text) = match draw.below(16) {
+        0..=4 => day(year, draw),
+        5..=6 => month(year, draw),
+        7 => season(year, draw),
+        8 => (year.to_string(), year.to_string()),
+        9 => (format!("{}X", year / 10), format!("{}0s", year / 10)),
+        10 => (format!("{}XX", year / 100), format!("{}00s", year / 100)),
+        11 => {
+            let (edtf, text) = month(year, draw);
+            (edtf + *draw.pick(&MARKS), format!("around {text}"))
+        }
+        12 => (
+            format!("{}/{year}", year - 3),
+            format!("between {} and {year}", year - 3),
+        ),
+        13 => (format!("{year}/.."), format!("{year} or later")),
+        14 => (format!("../{year}-06"), format!("by June {year}")),
+        _ => (String::new(), "not long ago".to_owned()),
+    };
+    FuzzyDate {
+        basis: basis(draw).into(),
+        edtf,
+        text,
+        ..FuzzyDate::default()
+    }
+}
+
+/// A whole day, as publishers date what they publish.
+pub(super) fn day_of(year: i32, draw: &mut Draw) -> FuzzyDate {
+    FuzzyDate {
+        edtf: day(year, draw).0,
+        basis: basis(draw).into(),
+        ..FuzzyDate::default()
+    }
+}
+
+fn basis(draw: &mut Draw) -> Basis {
+    if draw.one_in(5) {
+        Basis::Inferred
+    } else {
+        Basis::Unspecified
+    }
+}
+
+/// A period around a year: open, ended, ongoing, or only attested.
+pub(super) fn period(year: i32, draw: &mut Draw) -> Period {
+    let mut period = Period::default();
+    match draw.below(5) {
+        0 => period.as_of = Some(date(year, draw)),
+        1 => {
+            period.start = Some(date(year, draw));
+            period.end = Some(date(year + 5, draw));
+        }
+        2 => {
+            period.start = Some(date(year, draw));
+            period.ongoing = true;
+        }
+        3 => period.end = Some(date(year, draw)),
+        _ => period.start = Some(date(year, draw)),
+    }
+    period
+}
+
+/// The words of a period's first date, or that there is none.
+pub(super) fn words(period: Option<&Period>) -> &str {
+    period
+        .and_then(|period| {
+            let dates = [&period.start, &period.as_of, &period.end];
+            dates.into_iter().flatten().next()
+        })
+        .map_or("no date was given", |date| date.text.as_str())
+}
+
+fn day(year: i32, draw: &mut Draw) -> (String, String) {
+    let (month, day) = (draw.between(1, 12), draw.between(1, 28));
+    (
+        format!("{year}-{month:02}-{day:02}"),
+        format!("{day}.{month}.{year}"),
+    )
+}
+
+fn month(year: i32, draw: &mut Draw) -> (String, String) {
+    let month = draw.between(1, 12);
+    (format!("{year}-{month:02}"), format!("{month}.{year}"))
+}
+
+fn season(year: i32, draw: &mut Draw) -> (String, String) {
+    let index = draw.below(SEASONS.len());
+    (
+        format!("{year}-{}", 21 + index),
+        format!("{} {year}", SEASONS[index]),
+    )
+}

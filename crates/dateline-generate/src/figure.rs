@@ -1,0 +1,188 @@
+//! Actors as others speak of them. Each is told by its number alone, so that a later article can name one of an
+//! earlier dispatch without anything being remembered.
+
+use dateline_proto::v1::actor::Type;
+
+use super::{
+    draw::Draw,
+    languages::{LANGUAGES, Language, Word},
+};
+
+/// Types of bodies, in the order of `Language::bodies`.
+const BODIES: [Type; 8] = [
+    Type::State,
+    Type::Intergovernmental,
+    Type::GovernmentBody,
+    Type::Military,
+    Type::Programme,
+    Type::Media,
+    Type::Organization,
+    Type::Group,
+];
+
+/// How often each of them is met, in hundredths.
+const WEIGHTS: [usize; 8] = [2, 8, 22, 10, 6, 12, 28, 12];
+
+/// What bodies are for.
+const FIELDS: [&str; 12] = [
+    "Border Waters",
+    "Grain",
+    "Railways",
+    "Public Health",
+    "Energy",
+    "Schools",
+    "Open Skies",
+    "Fisheries",
+    "Archives",
+    "Relief",
+    "Trade",
+    "Radio",
+];
+
+/// Actors that everybody writes about.
+const FAMOUS: usize = 64;
+
+/// An actor, as far as its name goes.
+pub(super) struct Figure {
+    /// `actors/…`
+    pub name: String,
+    pub r#type: Type,
+    pub language: &'static Language,
+    /// In its own script.
+    pub native: String,
+    /// In Latin letters; what is shown.
+    pub latin: String,
+    /// The city that it is of.
+    pub city: Word,
+    /// What it is called for short.
+    pub short: String,
+}
+
+impl Figure {
+    /// The actor of a number; streams of odd numbers are theirs.
+    pub(super) fn of(seed: u64, number: u64) -> Self {
+        let mut draw = Draw::new(seed, 2 * number + 1);
+        let language = *draw.pick(&LANGUAGES);
+        let city = *draw.pick(language.cities);
+        if draw.one_in(2) {
+            person(language, city, number, &mut draw)
+        } else {
+            body(language, city, number, &mut draw)
+        }
+    }
+
+    /// One of the first so many actors, if there are any: those that came first are in the news more often.
+    pub(super) fn earlier(seed: u64, there_are: u64, draw: &mut Draw) -> Option<Self> {
+        let all = usize::try_from(there_are).ok().filter(|all| *all > 0)?;
+        let among = if draw.one_in(2) { all.min(FAMOUS) } else { all };
+        Some(Self::of(seed, draw.below(among) as u64))
+    }
+
+    /// As an article in this language writes it.
+    pub(super) fn written_in(&self, language: &Language) -> &str {
+        if self.language.tag == language.tag {
+            &self.native
+        } else {
+            &self.latin
+        }
+    }
+
+    /// Whether the name has another form in its own script.
+    pub(super) fn has_native(&self) -> bool {
+        self.native != self.latin
+    }
+}
+
+fn person(language: &'static Language, city: Word, number: u64, draw: &mut Draw) -> Figure {
+    let mut given = pair(language.given, draw);
+    let mut family = pair(language.family, draw);
+    let joint = if language.is_family_first { "" } else { "-" };
+    let own = |words: &[Word], joint| join(words.iter().map(|word| word.0), joint);
+    let latin = |words: &[Word]| join(words.iter().map(|word| word.1), "-");
+    given.truncate(if draw.one_in(3) { 1 } else { 2 });
+    family.truncate(if draw.one_in(3) { 2 } else { 1 });
+    let native = if language.is_family_first {
+        own(&family, joint) + &own(&given, joint)
+    } else {
+        own(&given, " ") + " " + &own(&family, joint)
+    };
+    let shown = latin(&given) + " " + &latin(&family);
+    let initial: String = shown.chars().take(1).collect();
+    Figure {
+        name: named("actors", &shown, number),
+        r#type: Type::Person,
+        language,
+        native,
+        short: format!("{initial}. {} {}", latin(&family), city.1),
+        latin: shown,
+        city,
+    }
+}
+
+fn body(language: &'static Language, city: Word, number: u64, draw: &mut Draw) -> Figure {
+    let mut left = draw.below(WEIGHTS.iter().sum());
+    let index = WEIGHTS
+        .iter()
+        .position(|weight| {
+            let found = left < *weight;
+            left = left.saturating_sub(*weight);
+            found
+        })
+        .unwrap_or_default();
+    let family = *draw.pick(language.family);
+    let field = *draw.pick(&FIELDS);
+    let founded = draw.between(1, 999);
+    let word = language.bodies[index].0;
+    let own = language.body.0.replace("{c}", city.0).replace("{w}", word);
+    let english = super::tongues::ENGLISH.bodies[index].0;
+    let latin = format!("{} {english} for {field}, {}", family.1, city.1);
+    let native = if language.tag == "en" {
+        latin.clone()
+    } else {
+        format!("{own} {} № {founded}", family.0)
+    };
+    Figure {
+        name: named("actors", &latin, number),
+        r#type: BODIES[index],
+        language,
+        native,
+        short: format!("{} {english} {founded}", family.1),
+        latin,
+        city,
+    }
+}
+
+/// Two words that differ.
+fn pair(of: &[Word], draw: &mut Draw) -> Vec<Word> {
+    let first = draw.below(of.len());
+    let second = (first + 1 + draw.below(of.len() - 1)) % of.len();
+    vec![of[first], of[second]]
+}
+
+fn join<'a>(words: impl Iterator<Item = &'a str>, joint: &str) -> String {
+    words.collect::<Vec<_>>().join(joint)
+}
+
+/// A resource name of what is called so: readable, and unique by its number.
+pub(super) fn named(collection: &str, called: &str, number: u64) -> String {
+    /// Leaves room for a number below the 63 characters that ids may have.
+    const MOST: usize = 42;
+    let mut id = String::new();
+    for character in called.chars() {
+        if id.len() >= MOST {
+            break;
+        }
+        match character.to_ascii_lowercase() {
+            letter @ ('a'..='z' | '0'..='9') => id.push(letter),
+            _ if id.is_empty() || id.ends_with('-') => {}
+            _ => id.push('-'),
+        }
+    }
+    let id = id.trim_end_matches('-');
+    let first = if id.starts_with(|first: char| first.is_ascii_lowercase()) {
+        ""
+    } else {
+        "n-"
+    };
+    format!("{collection}/{first}{id}-{number}")
+}

@@ -1,0 +1,104 @@
+//! Text that is written sentence by sentence, and knows where each of them and each name in it stands, in code
+//! points.
+
+use dateline_proto::v1::{Mention, TextSpan, text_span::Part};
+
+use super::{draw::Draw, figure::Figure, languages::Language};
+
+/// Headline or body of an article, while it is written.
+pub(super) struct Text {
+    part: Part,
+    language: &'static Language,
+    pub written: String,
+    /// Code points so far.
+    length: i32,
+    /// Where actors are named.
+    pub mentions: Vec<Mention>,
+}
+
+/// What a template speaks of.
+pub(super) struct Topic<'a> {
+    /// `{a}` and `{b}`; their records where they are to be linked.
+    pub actors: [(&'a Figure, bool); 2],
+    /// `{d}`
+    pub date: &'a str,
+}
+
+impl Text {
+    pub(super) fn new(part: Part, language: &'static Language) -> Self {
+        Self {
+            part,
+            language,
+            written: String::new(),
+            length: 0,
+            mentions: Vec::new(),
+        }
+    }
+
+    /// Parts sentences, or paragraphs.
+    pub(super) fn space(&mut self, between: &str) {
+        if !self.written.is_empty() {
+            self.push(between);
+        }
+    }
+
+    /// Writes a sentence; answers where it stands.
+    pub(super) fn sentence(
+        &mut self,
+        template: &str,
+        about: &Topic<'_>,
+        draw: &mut Draw,
+    ) -> TextSpan {
+        let (start, offset) = (self.length, self.written.len());
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            self.push(before);
+            let (field, after) = after.split_once('}').unwrap_or((after, ""));
+            self.fill(field, about, draw);
+            rest = after;
+        }
+        self.push(rest);
+        self.span(start, offset)
+    }
+
+    fn fill(&mut self, field: &str, about: &Topic<'_>, draw: &mut Draw) {
+        match field {
+            "a" => self.mention(about.actors[0], draw),
+            "b" => self.mention(about.actors[1], draw),
+            "c" => self.push(draw.pick(self.language.cities).0),
+            "d" => self.push(about.date),
+            _ => self.push(&draw.between(2, 4000).to_string()),
+        }
+    }
+
+    fn mention(&mut self, (actor, is_linked): (&Figure, bool), draw: &mut Draw) {
+        let (start, offset) = (self.length, self.written.len());
+        self.push(actor.written_in(self.language));
+        self.mentions.push(Mention {
+            span: Some(self.span(start, offset)),
+            target: if is_linked {
+                actor.name.clone()
+            } else {
+                String::new()
+            },
+            // Found by a machine, as it were; in sixteenths, which JSON keeps as they are.
+            score: draw
+                .one_in(3)
+                .then(|| f32::from(8 + u8::try_from(draw.below(9)).unwrap_or(0)) / 16.0),
+        });
+    }
+
+    fn push(&mut self, text: &str) {
+        self.written.push_str(text);
+        self.length += i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
+    }
+
+    fn span(&self, start: i32, offset: usize) -> TextSpan {
+        TextSpan {
+            part: self.part.into(),
+            start,
+            end: self.length,
+            exact: self.written[offset..].to_owned(),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The generated schema: messages, clients, descriptors. The messages are the records; there
+//! is no second set of structs beside them.
+
+mod record;
+
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
+
+/// Messages and clients of `dateline.v1`.
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    unused_qualifications,
+    rustdoc::all
+)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/dateline.v1.rs"));
+}
+
+/// Path of the one method whose answers a client takes as bytes, and of which few may run at once.
+pub const EXPORT: &str = "/dateline.v1.ExportService/Export";
+
+/// The schemas as a `FileDescriptorSet`, options included: what reflection serves.
+pub const DESCRIPTOR_BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+/// The schemas, decoded once.
+#[expect(
+    clippy::expect_used,
+    reason = "the bytes are made by build.rs from the same schemas"
+)]
+pub static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(DESCRIPTOR_BYTES).expect("build.rs writes a valid descriptor set")
+});

@@ -1,0 +1,162 @@
+//! The digest of a set of records: what they are counted and proved by (F11). It does not depend on their
+//! order, and a change of one record changes it by what that record was and is. Who keeps it, and where, is
+//! not known here.
+
+use std::collections::BTreeMap;
+
+use dateline_proto::v1::{Digest, Kind, KindDigest, State};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::state::{is_tombstone, is_visible};
+
+/// Words of a digest.
+pub const WORDS: usize = 8;
+
+/// What one record adds to a digest: SHA-256 over its revision (8 bytes, big endian) and its content, the
+/// encoded message of its kind without meta, here in pieces; as eight words, big endian.
+#[must_use]
+pub fn record_words<'a>(
+    revision: i64,
+    content: impl IntoIterator<Item = &'a [u8]>,
+) -> [u32; WORDS] {
+    let mut hash = Sha256::new();
+    hash.update(revision.to_be_bytes());
+    content.into_iter().for_each(|piece| hash.update(piece));
+    let mut words = [0; WORDS];
+    for (word, bytes) in words.iter_mut().zip(hash.finalize().chunks_exact(4)) {
+        *word = bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+    }
+    words
+}
+
+/// Whether a record in this state is one that the desk's digest counts, unless it is gone.
+#[must_use]
+pub fn counts_at_desk(state: State) -> bool {
+    !is_tombstone(state)
+}
+
+/// Whether a record in this state is one that the wire's digest counts.
+#[must_use]
+pub fn counts_on_wire(state: State) -> bool {
+    is_visible(state) && !is_tombstone(state)
+}
+
+/// Count and digest of records of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub records: i64,
+    /// Sums of their words, modulo 2^32.
+    pub words: [u32; WORDS],
+}
+
+impl Tally {
+    /// Counts a record in.
+    pub fn add(&mut self, words: &[u32; WORDS]) {
+        self.merge(&Tally {
+            records: 1,
+            words: *words,
+        });
+    }
+
+    /// Takes a record out.
+    pub fn remove(&mut self, words: &[u32; WORDS]) {
+        self.records -= 1;
+        for (sum, word) in self.words.iter_mut().zip(words) {
+            *sum = sum.wrapping_sub(*word);
+        }
+    }
+
+    /// Adds another tally, which may be what changes one.
+    pub fn merge(&mut self, other: &Tally) {
+        self.records += other.records;
+        for (sum, word) in self.words.iter_mut().zip(&other.words) {
+            *sum = sum.wrapping_add(*word);
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.words
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect()
+    }
+}
+
+/// Counts and digests by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tallies {
+    kinds: BTreeMap<Kind, Tally>,
+}
+
+impl Tallies {
+    /// The tally of a kind, to be changed.
+    pub fn of(&mut self, kind: Kind) -> &mut Tally {
+        self.kinds.entry(kind).or_default()
+    }
+
+    /// By kind, in the order of kinds.
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, &Tally)> {
+        self.kinds.iter().map(|(kind, tally)| (*kind, tally))
+    }
+
+    /// As checkpoints and manifests carry it.
+    #[must_use]
+    pub fn to_digest(&self) -> Digest {
+        let mut all = Tally::default();
+        for (_, tally) in self.iter() {
+            all.merge(tally);
+        }
+        let there = self.iter().filter(|(_, tally)| **tally != Tally::default());
+        Digest {
+            records: all.records,
+            digest: all.bytes(),
+            kinds: there
+                .map(|(kind, tally)| KindDigest {
+                    kind: kind.into(),
+                    records: tally.records,
+                    digest: tally.bytes(),
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f11_a_digest_depends_on_what_there_is_and_not_on_how_it_came_to_be() {
+        let [one, other, edited] = [(1, "one"), (1, "other"), (2, "one")]
+            .map(|(n, text)| record_words(n, [text.as_bytes()]));
+        let mut forth = Tallies::default();
+        forth.of(Kind::Actor).add(&one);
+        forth.of(Kind::Event).add(&other);
+        forth.of(Kind::Actor).remove(&one);
+        forth.of(Kind::Actor).add(&edited);
+        let mut back = Tallies::default();
+        back.of(Kind::Event).add(&other);
+        assert_ne!(forth.to_digest(), back.to_digest());
+        back.of(Kind::Actor).add(&edited);
+        assert_eq!(forth.to_digest(), back.to_digest());
+        forth.of(Kind::Actor).remove(&edited);
+        forth.of(Kind::Event).remove(&other);
+        assert_eq!(forth.to_digest(), Tallies::default().to_digest());
+    }
+
+    #[test]
+    fn f11_words_are_those_of_sha_256_over_revision_and_content() {
+        // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
+        let bytes = record_words(3, [&b"abc"[..]])
+            .map(u32::to_be_bytes)
+            .concat();
+        assert_eq!(
+            hex::encode(bytes),
+            "c3494ca1a2cf8eeb8a11ded316fb55b83c3bbbedb6313cd50415251e5d09e12f"
+        );
+    }
+}

@@ -1,0 +1,295 @@
+//! An encoded record on its way: what it is, is seen at a glance; the rest is decoded only if somebody asks for it, and
+//! the bytes are passed on as they came. Knows nothing of where they come from and go to.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use dateline_proto::v1::{Kind, Record, RecordMeta, State, record::Kind as Body};
+use prost::{DecodeError, Message, encoding};
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+
+use super::{
+    digest::{WORDS, record_words},
+    record::{META_FIELD, NAME_FIELD, record_field},
+};
+use crate::state::is_tombstone;
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoRecord {
+    /// There is no message of a kind in them, or more than one.
+    #[error("a record of no kind")]
+    OfNoKind,
+    /// They are no message.
+    #[error("a record that cannot be decoded: {0}")]
+    Undecodable(#[from] DecodeError),
+}
+
+/// The bytes of a `Record`, and what they say at a glance.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    bytes: Bytes,
+    kind: Kind,
+    name: String,
+    state: State,
+    revision: i64,
+    content: Vec<std::ops::Range<usize>>,
+    record: OnceLock<Box<Record>>,
+    document: OnceLock<Box<DynamicMessage>>,
+}
+
+impl Encoded {
+    /// Looks at the bytes of a record.
+    ///
+    /// # Errors
+    /// When they are none, as far as one looks: inside of most fields nobody does yet.
+    pub fn read(bytes: Bytes) -> Result<Self, NoRecord> {
+        let mut rest: &[u8] = &bytes;
+        let (field, wire_type) = encoding::decode_key(&mut rest).map_err(|_| NoRecord::OfNoKind)?;
+        let kind = kind_of(field).filter(|_| wire_type == encoding::WireType::LengthDelimited);
+        let kind = kind.ok_or(NoRecord::OfNoKind)?;
+        let length = encoding::decode_varint(&mut rest)?;
+        if length != rest.len() as u64 {
+            return Err(NoRecord::OfNoKind);
+        }
+        let (mut name, mut meta, mut content) = (String::new(), RecordMeta::default(), Vec::new());
+        let mut start = bytes.len() - rest.len();
+        while !rest.is_empty() {
+            let before = bytes.len() - rest.len();
+            let (field, wire_type) = encoding::decode_key(&mut rest)?;
+            let context = encoding::DecodeContext::default();
+            match field {
+                NAME_FIELD => encoding::string::merge(wire_type, &mut name, &mut rest, context)?,
+                META_FIELD => {
+                    encoding::message::merge(wire_type, &mut meta, &mut rest, context)?;
+                    content.push(start..before);
+                    start = bytes.len() - rest.len();
+                }
+                _ => encoding::skip_field(wire_type, field, &mut rest, context)?,
+            }
+        }
+        content.push(start..bytes.len());
+        Ok(Self {
+            bytes,
+            kind,
+            name,
+            state: meta.state(),
+            revision: meta.revision,
+            content,
+            record: OnceLock::new(),
+            document: OnceLock::new(),
+        })
+    }
+
+    /// Encodes a record.
+    ///
+    /// # Errors
+    /// When it is of no kind.
+    pub fn of(record: Record) -> Result<Self, NoRecord> {
+        let encoded = Self::read(record.encode_to_vec().into())?;
+        Ok(Self {
+            record: Box::new(record).into(),
+            ..encoded
+        })
+    }
+
+    /// The bytes, as they came.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The name as it was sent; not checked.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether it is what stays of a record that was withdrawn or merged.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        is_tombstone(self.state())
+    }
+
+    /// What it says besides its meta, in pieces that follow each other: the content that it was put together from.
+    pub fn content(&self) -> impl Iterator<Item = &[u8]> {
+        self.content.iter().map(|piece| &self.bytes[piece.clone()])
+    }
+
+    /// What it adds to a digest (F11).
+    #[must_use]
+    pub fn words(&self) -> [u32; WORDS] {
+        record_words(self.revision, self.content())
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// When the bytes are none after all.
+    pub fn record(&self) -> Result<&Record, NoRecord> {
+        known(&self.record, || Ok(Record::decode(self.bytes.clone())?))
+    }
+
+    /// The message of its kind.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn body(&self) -> Result<&Body, NoRecord> {
+        self.record()?.kind.as_ref().ok_or(NoRecord::OfNoKind)
+    }
+
+    /// The record with access to fields by name.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn document(&self) -> Result<&DynamicMessage, NoRecord> {
+        known(&self.document, || {
+            let descriptor = Record::default().descriptor();
+            Ok(DynamicMessage::decode(descriptor, self.bytes.clone())?)
+        })
+    }
+
+    /// The message of its kind, likewise.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn body_document(&self) -> Result<&DynamicMessage, NoRecord> {
+        let mut fields = self.document()?.fields();
+        let body = fields.find_map(|(_, value)| match value {
+            Value::Message(body) => Some(body),
+            _ => None,
+        });
+        body.ok_or(NoRecord::OfNoKind)
+    }
+}
+
+fn known<T>(
+    kept: &OnceLock<Box<T>>,
+    decode: impl FnOnce() -> Result<T, NoRecord>,
+) -> Result<&T, NoRecord> {
+    if let Some(known) = kept.get() {
+        return Ok(known);
+    }
+    let decoded = Box::new(decode()?);
+    Ok(kept.get_or_init(|| decoded))
+}
+
+fn kind_of(field: u32) -> Option<Kind> {
+    let kind = Kind::try_from(field.cast_signed()).ok()?;
+    (kind != Kind::Unspecified && record_field(kind) == field).then_some(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::{
+        name::KINDS,
+        record::{delimiter, name_only, record_bytes},
+    };
+    use dateline_proto::v1;
+
+    fn content_of(record: &Encoded) -> Vec<u8> {
+        record.content().collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn f11_the_content_of_an_encoded_record_is_what_it_was_put_together_from() {
+        let meta = RecordMeta {
+            revision: 3,
+            ..Default::default()
+        };
+        for kind in KINDS {
+            for extra in [None, Some("more")] {
+                let mut content = name_only("actors/nato");
+                if let Some(extra) = extra {
+                    encoding::string::encode(4, &extra.to_owned(), &mut content);
+                }
+                let stored = record_bytes(kind, &content, &meta.encode_to_vec(), 9);
+                let stored = Encoded::read(stored).unwrap();
+                assert_eq!(content_of(&stored), content);
+                assert_eq!((stored.kind(), stored.name()), (kind, "actors/nato"));
+                assert_eq!(
+                    stored.words(),
+                    record_words(3, [content.as_slice()].into_iter())
+                );
+            }
+        }
+        // Decoded and encoded again, it is the same.
+        let mut body = Body::Actor(v1::Actor {
+            name: "actors/nato".into(),
+            display_name: "NATO".into(),
+            meta: Some(meta),
+            ..Default::default()
+        });
+        let encoded = Record::from(body.clone()).encode_to_vec();
+        body.take_meta();
+        let encoded = Encoded::read(encoded.into()).unwrap();
+        assert_eq!(content_of(&encoded), body.to_content());
+        // Meta anywhere, and in pieces, as a client of another kind may encode it.
+        let (kind, meta) = (
+            Kind::Actor,
+            RecordMeta {
+                revision: 3,
+                ..Default::default()
+            },
+        );
+        let (mut other, mut inner) = (BytesMut::new(), BytesMut::new());
+        encoding::string::encode(4, &"NATO".to_owned(), &mut inner);
+        encoding::message::encode(META_FIELD, &meta, &mut inner);
+        encoding::string::encode(NAME_FIELD, &"actors/nato".to_owned(), &mut inner);
+        encoding::message::encode(
+            META_FIELD,
+            &RecordMeta {
+                state: State::Published.into(),
+                ..Default::default()
+            },
+            &mut inner,
+        );
+        delimiter(record_field(kind), inner.len(), &mut other);
+        other.extend_from_slice(&inner);
+        let other = Encoded::read(other.freeze()).unwrap();
+        assert_eq!(
+            (other.name(), other.revision, other.state()),
+            ("actors/nato", 3, State::Published)
+        );
+        assert_eq!(content_of(&other).len(), 6 + 13);
+    }
+
+    #[test]
+    fn what_is_no_record_is_told() {
+        for bytes in [
+            &b""[..],
+            b"\x0a\x05\x12\x7f",
+            b"\x0a\x00\x0a\x00",
+            b"\x7a\x00",
+            b"\x08\x01",
+        ] {
+            assert!(
+                Encoded::read(Bytes::copy_from_slice(bytes)).is_err(),
+                "{bytes:?}"
+            );
+        }
+        assert!(Encoded::of(Record::default()).is_err());
+        // Nobody has looked inside of it yet.
+        let hollow = Encoded::read(Bytes::from_static(b"\x0a\x04\x1a\x02\xff\xff")).unwrap();
+        assert!(
+            hollow.record().is_err()
+                && hollow.document().is_err()
+                && hollow.body_document().is_err()
+        );
+    }
+}

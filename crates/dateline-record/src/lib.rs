@@ -1,0 +1,21 @@
+//! One record: its name, states, fields, rules, filters and digest. Pure: no I/O, no async, no clock, no randomness; all of
+//! those come in as arguments.
+
+pub mod diff;
+pub mod digest;
+pub mod drawing;
+pub mod edtf;
+pub mod encoded;
+pub mod filter;
+pub mod mask;
+pub mod name;
+pub mod record;
+pub mod references;
+pub mod rules;
+pub mod seal;
+pub mod state;
+pub mod text;
+pub mod timestamp;
+pub mod validate;
+pub mod violation;
+pub mod walk;

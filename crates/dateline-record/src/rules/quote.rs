@@ -1,0 +1,125 @@
+//! Whether a quote stands where it says: the check of an article's own mentions, and of evidence against the
+//! revision of the article that it pins.
+
+use dateline_proto::v1::{Article, TextSpan, text_span::Part};
+
+use super::Report;
+use crate::text::{self, Ruler};
+
+/// Bytes past which a headline or body is longer than the schema allows, whatever it is written in.
+const TOO_LONG: usize = 4 * 200_000;
+
+/// Checks the spans of an article against its own text.
+pub(super) fn mentions(article: &Article, report: &mut Report<'_>) {
+    // A text that is refused for its length is not looked through for what quotes it.
+    if article.headline.len().max(article.body.len()) > TOO_LONG {
+        return;
+    }
+    // There may be thousands of mentions in a long text, and nearly all are right.
+    let rulers = [&article.headline, &article.body].map(|text| Ruler::new(text));
+    for (index, mention) in article.mentions.iter().enumerate() {
+        // Looking for where a quote might be instead takes time, and the answer is full.
+        if report.findings.is_full() {
+            return;
+        }
+        if let Some(span) = &mention.span
+            && !fits(span, &rulers)
+            && part(span, &article.headline, &article.body).is_some()
+        {
+            let checked = check_quote(span, &article.headline, &article.body);
+            report.require(&format!("mentions[{index}].span"), checked);
+        }
+    }
+}
+
+fn fits(span: &TextSpan, [headline, body]: &[Ruler<'_>; 2]) -> bool {
+    let ruler = match span.part() {
+        Part::Unspecified => return false,
+        Part::Headline => headline,
+        Part::Body => body,
+    };
+    let offsets = usize::try_from(span.start)
+        .ok()
+        .zip(usize::try_from(span.end).ok());
+    offsets.and_then(|(start, end)| ruler.slice(start, end)) == Some(&span.exact)
+}
+
+/// Whether the text of an article has the quote at its offsets. All three have to be normalised
+/// (`text::normalize`), as stored records are.
+///
+/// # Errors
+/// What stands there instead, and where the quote is if it occurs once (D5, D6). Safe to show: what it
+/// repeats is escaped and short.
+pub fn check_quote(span: &TextSpan, headline: &str, body: &str) -> Result<(), String> {
+    let Some((name, quoted)) = part(span, headline, body) else {
+        return Err("must say whether it is of the headline or the body".to_owned());
+    };
+    let offsets = (usize::try_from(span.start), usize::try_from(span.end));
+    let found = match offsets {
+        (Ok(start), Ok(end)) => text::slice(quoted, start, end),
+        _ => None,
+    };
+    if found == Some(&span.exact) {
+        return Ok(());
+    }
+    let (start, end) = (span.start, span.end);
+    let what = match found {
+        Some(found) => format!(
+            "the {name} has {} from {start} to {end}, not this quote",
+            text::shown(found)
+        ),
+        None if start < 0 || start >= end => format!(
+            "starts at {start} and ends at {end}; the start must be at least 0, and the end, which is \
+             exclusive, greater"
+        ),
+        None => format!(
+            "ends at {end}, but the {name} has {} characters",
+            quoted.chars().count()
+        ),
+    };
+    Err(format!("{what}; {}", whereabouts(span, headline, body)))
+}
+
+/// The part that a span is of, with its name; `None` if it says neither.
+fn part<'a>(span: &TextSpan, headline: &'a str, body: &'a str) -> Option<(&'static str, &'a str)> {
+    match span.part() {
+        Part::Unspecified => None,
+        Part::Headline => Some(("headline", headline)),
+        Part::Body => Some(("body", body)),
+    }
+}
+
+/// Where the quote is instead.
+fn whereabouts(span: &TextSpan, headline: &str, body: &str) -> String {
+    let Some((name, quoted)) = part(span, headline, body) else {
+        return String::new();
+    };
+    match text::find_spans(quoted, &span.exact).as_slice() {
+        [] => match elsewhere(span, headline, body) {
+            Some(there) => there,
+            None => "the quote does not occur in the article".to_owned(),
+        },
+        [(start, end)] => format!("the quote occurs once, from {start} to {end}"),
+        several => format!(
+            "the quote occurs {} times in the {name}, first from {} to {}",
+            several.len(),
+            several[0].0,
+            several[0].1
+        ),
+    }
+}
+
+/// A quote that stands once in the other part.
+fn elsewhere(span: &TextSpan, headline: &str, body: &str) -> Option<String> {
+    let (name, other) = match span.part() {
+        Part::Unspecified => return None,
+        Part::Headline => ("body", body),
+        Part::Body => ("headline", headline),
+    };
+    match text::find_spans(other, &span.exact).as_slice() {
+        [(start, end)] => Some(format!(
+            "the quote occurs once in the {name}, from {start} to {end}"
+        )),
+        _ => None,
+    }
+}

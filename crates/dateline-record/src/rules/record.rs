@@ -1,0 +1,41 @@
+//! Rules of a record as a whole, for every kind alike: each entry of a list once, and evidence that supports
+//! what is there.
+
+use dateline_proto::v1::Evidence;
+use prost_reflect::ReflectMessage;
+
+use super::{
+    Report,
+    supports::{self, Elements},
+};
+use crate::walk::{Path, Walk};
+
+/// Checks a message of a kind; its evidence is lent beside it.
+pub(super) fn check(
+    record: &mut (impl Walk + ReflectMessage),
+    evidence: &[Evidence],
+    report: &mut Report<'_>,
+) {
+    let mut elements = Elements::default();
+    record.walk(&mut Path::default(), &mut elements);
+    for twice in elements.repeated() {
+        if twice.is_key_unique {
+            let what = format!("is that of {} too; each needs one of its own", twice.first);
+            report.refuse(&format!("{}.id", twice.second), what);
+        } else {
+            let what = format!("says the same as {}; leave one out", twice.first);
+            report.warn(&twice.second, "DUPLICATE_ENTRY", what);
+        }
+    }
+    for (index, entry) in evidence.iter().enumerate() {
+        for (position, path) in entry.supports.iter().enumerate() {
+            // Telling what there is instead takes time, and the answer is full.
+            if report.findings.is_full() {
+                return;
+            }
+            let field = format!("evidence[{index}].supports[{position}]");
+            let checked = supports::check(path, &record.descriptor(), &elements);
+            report.require(&field, checked);
+        }
+    }
+}

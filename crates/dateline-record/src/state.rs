@@ -1,0 +1,23 @@
+//! States of a record: which of them readers see, and their names in plain words.
+
+use dateline_proto::v1::State;
+
+use super::drawing::state_facet;
+
+/// Returns true if readers see records in this state, be it as tombstones (F10).
+#[must_use]
+pub fn is_visible(state: State) -> bool {
+    matches!(state, State::Published | State::Retracted | State::Merged)
+}
+
+/// Returns true if a record in this state is a tombstone: readers get its name and meta, not its content.
+#[must_use]
+pub fn is_tombstone(state: State) -> bool {
+    matches!(state, State::Retracted | State::Merged)
+}
+
+/// The name of a state in plain words: `in review`, `published` …
+#[must_use]
+pub fn state_in_words(state: State) -> String {
+    state_facet(state).replace('_', " ")
+}

@@ -1,0 +1,235 @@
+//! The walk over a message: every field in the order of the schema, with the rules that the schema gives
+//! it. The implementations are generated (`build/walk.rs`), so a new field or kind is walked by itself.
+//! Knows nothing of what a visitor does.
+
+use std::fmt;
+
+use dateline_proto::v1;
+
+/// A place inside a message, printed as clients write it: `participants[3].role`.
+#[derive(Debug, Default, Clone)]
+pub struct Path {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Field(&'static str),
+    Index(usize),
+}
+
+impl Path {
+    /// Goes into a field.
+    pub fn enter(&mut self, field: &'static str) {
+        self.steps.push(Step::Field(field));
+    }
+
+    /// Comes back out of a field.
+    pub fn leave(&mut self) {
+        self.steps.pop();
+    }
+
+    /// Goes to an element of the list that was entered.
+    pub fn index(&mut self, index: usize) {
+        self.steps.push(Step::Index(index));
+    }
+
+    /// Comes back from an element.
+    pub fn unindex(&mut self) {
+        self.steps.pop();
+    }
+
+    /// How many fields deep this is: 0 at the root, 1 in one of its fields.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.steps
+            .iter()
+            .filter(|step| matches!(step, Step::Field(_)))
+            .count()
+    }
+
+    /// The field of the root under which this lies.
+    #[must_use]
+    pub fn top(&self) -> Option<&'static str> {
+        self.fields().next()
+    }
+
+    /// The field itself.
+    #[must_use]
+    pub fn last(&self) -> Option<&'static str> {
+        self.fields().next_back()
+    }
+
+    /// Whether this lies under a field of that name.
+    #[must_use]
+    pub fn is_under(&self, field: &str) -> bool {
+        self.fields().any(|name| name == field)
+    }
+
+    /// The path of something inside: `participants[3]` and `role` are `participants[3].role`.
+    #[must_use]
+    pub fn child(&self, inner: &str) -> String {
+        match (self.steps.is_empty(), inner) {
+            (true, _) => inner.to_owned(),
+            (false, "") => self.to_string(),
+            (false, _) => format!("{self}.{inner}"),
+        }
+    }
+
+    /// The list of which this is an element: `participants` of `participants[3]`.
+    #[must_use]
+    pub fn list(&self) -> Option<String> {
+        match self.steps.split_last() {
+            Some((Step::Index(_), list)) => {
+                let steps = list.to_vec();
+                Some(Self { steps }.to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// Without indexes, for where a reference stands in every record of a kind: `evidence.article`.
+    #[must_use]
+    pub fn template(&self) -> String {
+        self.fields().collect::<Vec<_>>().join(".")
+    }
+
+    fn fields(&self) -> impl DoubleEndedIterator<Item = &'static str> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Field(name) => Some(*name),
+            Step::Index(_) => None,
+        })
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Field(name) if position == 0 => write!(out, "{name}")?,
+                Step::Field(name) => write!(out, ".{name}")?,
+                Step::Index(index) => write!(out, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a string has to be, beyond its length and alphabet (`FieldRules.Format`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text for people.
+    Unspecified,
+    /// A BCP-47 language tag.
+    Language,
+    /// An ISO 3166-1 alpha-2 code.
+    Region,
+    /// An ISO 3166-2 code.
+    Subdivision,
+    /// An absolute http or https URL without credentials.
+    Url,
+    /// A date of the EDTF profile.
+    Edtf,
+}
+
+/// The rules of one field, read from the schema at build time: `buf.validate` and `dateline.v1.field`.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Fewest code points of a string.
+    pub min_len: Option<usize>,
+    /// Most code points of a string.
+    pub max_len: Option<usize>,
+    /// Regular expression of a string.
+    pub pattern: Option<&'static str>,
+    /// Fewest elements of a list.
+    pub min_items: Option<usize>,
+    /// Most elements of a list.
+    pub max_items: Option<usize>,
+    /// Smallest number, inclusive.
+    pub at_least: Option<f64>,
+    /// Largest number, inclusive.
+    pub at_most: Option<f64>,
+    /// The numbers of the enum's values.
+    pub defined: &'static [i32],
+    /// Only those are allowed.
+    pub defined_only: bool,
+    /// The unspecified value is not allowed.
+    pub not_zero: bool,
+    /// A message that has to be there.
+    pub required: bool,
+    /// Collections whose records the string may name.
+    pub refers_to: &'static [&'static str],
+    /// Text may hold line feeds and tabs.
+    pub prose: bool,
+    /// What the string is.
+    pub format: Format,
+    /// Dimension in which the value is a facet; empty if none.
+    pub facet: &'static str,
+    /// The service sets it.
+    pub output_only: bool,
+}
+
+impl Rules {
+    /// No rule at all.
+    pub const NONE: Rules = Rules {
+        min_len: None,
+        max_len: None,
+        pattern: None,
+        min_items: None,
+        max_items: None,
+        at_least: None,
+        at_most: None,
+        defined: &[],
+        defined_only: false,
+        not_zero: false,
+        required: false,
+        refers_to: &[],
+        prose: false,
+        format: Format::Unspecified,
+        facet: "",
+        output_only: false,
+    };
+}
+
+/// What meets the fields of a walk. Every method does nothing unless the visitor says otherwise.
+pub trait Visitor {
+    /// A message, before its fields; the answer says whether to visit them.
+    fn message(&mut self, _at: &Path, _node: Node<'_>) -> bool {
+        true
+    }
+    /// The same message after its fields, unless they were not visited.
+    fn left(&mut self, _at: &Path, _node: Node<'_>) {}
+    /// A string.
+    fn string(&mut self, _at: &Path, _rules: &Rules, _value: &mut String) {}
+    /// An integer of any width.
+    fn integer(&mut self, _at: &Path, _rules: &Rules, _value: i64) {}
+    /// A floating-point number.
+    fn number(&mut self, _at: &Path, _rules: &Rules, _value: f64) {}
+    /// An enum, by number; unknown numbers come as they were sent.
+    fn enumeration(&mut self, _at: &Path, _rules: &Rules, _value: i32) {}
+    /// A timestamp.
+    fn timestamp(&mut self, _at: &Path, _value: &mut prost_types::Timestamp) {}
+    /// A duration.
+    fn duration(&mut self, _at: &Path, _value: &mut prost_types::Duration) {}
+    /// A list, before its elements.
+    fn list(&mut self, _at: &Path, _rules: &Rules, _length: usize) {}
+    /// A message or optional value that is not there.
+    fn missing(&mut self, _at: &Path, _rules: &Rules) {}
+    /// A `oneof` of which nothing is set; `at` is the message that holds it.
+    fn absent(&mut self, _at: &Path, _oneof: &'static str, _required: bool) {}
+}
+
+/// A message whose fields can be visited.
+pub trait Walk {
+    /// Visits the message itself, then each field.
+    fn walk(&mut self, at: &mut Path, visitor: &mut dyn Visitor);
+}
+
+mod generated {
+    #![allow(clippy::all, clippy::pedantic, missing_docs, unused)]
+    use super::{Format, Path, Rules, Visitor, Walk, v1};
+
+    include!(concat!(env!("OUT_DIR"), "/walk.rs"));
+}
+
+pub use generated::Node;

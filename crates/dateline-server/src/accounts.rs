@@ -1,0 +1,234 @@
+//! API tokens over gRPC: made, listed, changed, ended. What they may be is said by `access`.
+
+use dateline_access::{Caller, Role, Scope, new_token};
+use dateline_proto::v1::{
+    self, CreateTokenRequest, CreateTokenResponse, ListTokensRequest, ListTokensResponse,
+    RevokeTokenRequest, Token, UpdateTokenRequest,
+};
+use dateline_record::timestamp::timestamp;
+use dateline_store::{FeedIdentity, Revoked, Store, StoredToken};
+use secrecy::ExposeSecret;
+use time::{Duration, OffsetDateTime};
+use tonic::{Code, Status};
+
+use super::{
+    answer::MAX_ANSWER_BYTES,
+    page_token::Question,
+    read::{check, read_time},
+    status::{self, Reason},
+};
+
+/// Most tokens of a page.
+const LISTED: i64 = 1000;
+/// Longest that a token may hold. A day more than a year, so that "in a year" is one, whatever the clocks say.
+const LONGEST: Duration = Duration::days(367);
+
+/// Makes a token, and tells its secret for the only time.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` with what is wrong.
+pub async fn create(
+    store: &Store,
+    caller: &Caller,
+    mut request: CreateTokenRequest,
+) -> Result<CreateTokenResponse, Status> {
+    check(&mut request, Reason::InvalidRequest)?;
+    let (roles, scope) = allowed(&request.roles, &request.scope)?;
+    let expires_at = kept(end(request.expire_time)?.unwrap_or(OffsetDateTime::now_utc()));
+    let (by, now) = (caller.by(), kept(OffsetDateTime::now_utc()));
+    let new = new_token().ok_or_else(no_randomness)?;
+    let token = StoredToken {
+        id: new.id,
+        secret_sha256: new.hash.to_vec(),
+        name: request.name,
+        roles,
+        scope,
+        created_at: now,
+        created_by: by.author.clone(),
+        expires_at,
+        revoked_at: None,
+        last_used_at: None,
+    };
+    let created = store.create_token(&token, &by).await;
+    if !created.map_err(|error| status::store(&error))? {
+        return Err(name_taken(&token.name));
+    }
+    tracing::info!(
+        id = token.id,
+        name = token.name,
+        by = by.author,
+        "a token was made"
+    );
+    Ok(CreateTokenResponse {
+        token: Some(shown(token)),
+        secret: new.secret.expose_secret().to_owned(),
+    })
+}
+
+/// A page of the tokens there are.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`, or the store's.
+pub async fn list(
+    store: &Store,
+    identity: &FeedIdentity,
+    mut request: ListTokensRequest,
+) -> Result<ListTokensResponse, Status> {
+    check(&mut request, Reason::InvalidRequest)?;
+    let question = Question::of(&ListTokensRequest {
+        show_ended: request.show_ended,
+        ..ListTokensRequest::default()
+    });
+    let after = question.read(identity, &request.page_token)?;
+    let limit = match request.page_size {
+        0 => LISTED,
+        size => i64::from(size).min(LISTED),
+    };
+    let listed = store
+        .list_tokens(request.show_ended, place(&after), limit, MAX_ANSWER_BYTES)
+        .await;
+    let (tokens, has_more) = listed.map_err(|error| status::store(&error))?;
+    let last = tokens.last().filter(|_| has_more);
+    let next_page_token = last.map(|last| {
+        let micros = last.created_at.unix_timestamp_nanos() / 1000;
+        question.write(identity, &format!("{micros} {}", last.id))
+    });
+    Ok(ListTokensResponse {
+        tokens: tokens.into_iter().map(shown).collect(),
+        next_page_token: next_page_token.unwrap_or_default(),
+    })
+}
+
+/// When the last token of a page was made, in microseconds, and its id.
+fn place(text: &str) -> Option<(OffsetDateTime, String)> {
+    let (micros, id) = text.split_once(' ')?;
+    let nanos = micros.parse::<i128>().ok()?.checked_mul(1000)?;
+    let made = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
+    Some((made, id.to_owned()))
+}
+
+/// Changes what a token may do.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`, `NOT_FOUND`, or `LAST_ADMIN`.
+pub async fn update(
+    store: &Store,
+    caller: &Caller,
+    mut request: UpdateTokenRequest,
+) -> Result<Token, Status> {
+    check(&mut request, Reason::InvalidRequest)?;
+    let (roles, scope) = allowed(&request.roles, &request.scope)?;
+    let expires_at = end(request.expire_time)?;
+    let id = &request.id;
+    let changed = store
+        .update_token(id, &roles, &scope, expires_at, &caller.by())
+        .await;
+    done(id, changed.map_err(|error| status::store(&error))?)
+}
+
+/// Ends a token.
+///
+/// # Errors
+/// `NOT_FOUND`, or `LAST_ADMIN`.
+pub async fn revoke(
+    store: &Store,
+    caller: &Caller,
+    mut request: RevokeTokenRequest,
+) -> Result<Token, Status> {
+    check(&mut request, Reason::InvalidRequest)?;
+    let revoked = store.revoke_token(&request.id, &caller.by()).await;
+    done(&request.id, revoked.map_err(|error| status::store(&error))?)
+}
+
+fn name_taken(name: &str) -> Status {
+    let message = format!("there is a token of the name {name} that holds; take another name");
+    status::plain(Code::AlreadyExists, Reason::NameTaken, message)
+}
+
+fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
+    match outcome {
+        Revoked::Done(token) => Ok(shown(*token)),
+        Revoked::Unknown => {
+            let message = format!("there is no token {id} that holds");
+            Err(status::plain(
+                Code::NotFound,
+                Reason::TokenNotFound,
+                message,
+            ))
+        }
+        Revoked::NameTaken => {
+            let message =
+                format!("another token has the name of token {id} by now; make a new one");
+            Err(status::plain(
+                Code::AlreadyExists,
+                Reason::NameTaken,
+                message,
+            ))
+        }
+        Revoked::LastAdmin => {
+            let message = "nobody could make tokens any more, or not for long; make another token for an admin first";
+            let code = Code::FailedPrecondition;
+            Err(status::plain(code, Reason::LastAdmin, message))
+        }
+    }
+}
+
+/// Words for roles and scope, if they go together.
+fn allowed(roles: &[i32], scope: &[String]) -> Result<(Vec<String>, Vec<String>), Status> {
+    let roles = roles
+        .iter()
+        .filter_map(|role| v1::Role::try_from(*role).ok());
+    let mut roles: Vec<_> = roles.filter_map(Role::from_proto).collect();
+    roles.sort();
+    roles.dedup();
+    let scope = Scope::new(scope, &roles)
+        .map_err(|what| status::invalid_field(Reason::InvalidRequest, "scope", &what))?;
+    let roles = roles.iter().map(|role| role.as_str().to_owned());
+    Ok((roles.collect(), scope.entries().to_vec()))
+}
+
+fn end(time: Option<prost_types::Timestamp>) -> Result<Option<OffsetDateTime>, Status> {
+    let Some(time) = time.map(read_time).transpose()? else {
+        return Ok(None);
+    };
+    let now = OffsetDateTime::now_utc();
+    let wrong = |what| {
+        Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "expire_time",
+            what,
+        ))
+    };
+    if time <= now {
+        return wrong("must lie in the future");
+    }
+    if time > now + LONGEST {
+        return wrong("must be within a year from now");
+    }
+    Ok(Some(time))
+}
+
+/// As the database keeps times: to the microsecond.
+fn kept(time: OffsetDateTime) -> OffsetDateTime {
+    time - Duration::nanoseconds(i64::from(time.nanosecond() % 1000))
+}
+
+fn no_randomness() -> Status {
+    let error = std::io::Error::other("the system has no randomness");
+    status::internal(&error)
+}
+
+fn shown(token: StoredToken) -> Token {
+    let roles = token.roles.iter().filter_map(|role| Role::parse(role));
+    Token {
+        roles: roles.map(|role| role.to_proto().into()).collect(),
+        id: token.id,
+        name: token.name,
+        scope: token.scope,
+        create_time: Some(timestamp(token.created_at)),
+        created_by: token.created_by,
+        expire_time: Some(timestamp(token.expires_at)),
+        revoke_time: token.revoked_at.map(timestamp),
+        last_use_time: token.last_used_at.map(timestamp),
+    }
+}

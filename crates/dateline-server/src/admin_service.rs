@@ -1,0 +1,259 @@
+//! `AdminService`: what operators do, seldom and on purpose.
+
+use dateline_access::Caller;
+use dateline_feed::Feed;
+use dateline_proto::v1::{
+    CompactFeedRequest, CompactFeedResponse, CreateTokenRequest, CreateTokenResponse,
+    ForkFeedRequest, ForkFeedResponse, GetHealthRequest, GetHealthResponse, HealthProblem,
+    IsolatedEmbargo, ListAuditEntriesRequest, ListAuditEntriesResponse, ListTokensRequest,
+    ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse, RevokeTokenRequest,
+    RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse, compact_feed_request::Before,
+};
+use dateline_record::timestamp::timestamp;
+use dateline_store::{Committer, Store, View};
+use time::OffsetDateTime;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{
+    accounts,
+    codec::Ready,
+    commit,
+    door::identified,
+    embargoes::Embargoes,
+    health::Findings,
+    read::{check, read_time},
+    status::{self, Reason},
+};
+use crate::servers::admin_service_server::AdminService;
+
+/// Records of one load.
+const MAX_LOADED: usize = 1000;
+/// Most isolated records that health lists.
+const MAX_ISOLATED: usize = 200;
+
+/// What operators do.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// What it is done to.
+    pub store: Store,
+    /// Who has to know of it at once.
+    pub feed: Feed,
+    /// The way of every write.
+    pub committer: Committer,
+    /// What is wrong.
+    pub findings: Findings,
+    /// How publication stands.
+    pub embargoes: Embargoes,
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn compact_feed(
+        &self,
+        request: Request<CompactFeedRequest>,
+    ) -> Result<Response<Ready<CompactFeedResponse>>, Status> {
+        let (caller, mut request) = identified(request)?;
+        check(&mut request, Reason::InvalidRequest)?;
+        let before = match request.before {
+            Some(Before::DeskSequence(sequence)) => self.reached(sequence.cast_unsigned()).await?,
+            Some(Before::Time(time)) => self.sequence_at(time).await?,
+            None => {
+                let what = "is missing: a sequence of the desk's feed, or a time";
+                return Err(status::invalid_field(
+                    Reason::InvalidRequest,
+                    "before",
+                    what,
+                ));
+            }
+        };
+        if !request.validate_only {
+            // Before the act: it is done in steps, and may be cut off.
+            let details = format!("history before {before} of the desk's feed is dropped");
+            self.note(&caller, &details).await?;
+        }
+        let compacted = self.store.compact(before, request.validate_only).await;
+        let compacted = compacted.map_err(|error| status::store(&error))?;
+        if !request.validate_only {
+            self.refresh().await?;
+            tracing::info!(?compacted, "history was dropped");
+        }
+        let (desk, wire) = compacted.earliest;
+        let response = CompactFeedResponse {
+            revisions: compacted.revisions.cast_signed(),
+            earliest_desk_sequence: desk.cast_signed(),
+            earliest_wire_sequence: wire.cast_signed(),
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn fork_feed(
+        &self,
+        request: Request<ForkFeedRequest>,
+    ) -> Result<Response<Ready<ForkFeedResponse>>, Status> {
+        let (caller, mut request) = identified(request)?;
+        check(&mut request, Reason::InvalidRequest)?;
+        let forked = match Uuid::try_parse(&request.feed) {
+            Ok(feed) => self.store.fork(feed).await,
+            Err(_) => Ok(None),
+        };
+        let Some(feed) = forked.map_err(|error| status::store(&error))? else {
+            let what = "is not the id of this feed; GetFeed tells it";
+            return Err(status::invalid_field(Reason::InvalidRequest, "feed", what));
+        };
+        self.refresh().await?;
+        tracing::warn!(%feed, "the feed was forked");
+        let details = format!("feed {} became {feed}", request.feed);
+        self.note(&caller, &details).await?;
+        let response = ForkFeedResponse {
+            feed: feed.to_string(),
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn load_records(
+        &self,
+        request: Request<LoadRecordsRequest>,
+    ) -> Result<Response<Ready<LoadRecordsResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let count = request.records.len();
+        if !(1..=MAX_LOADED).contains(&count) {
+            let what = format!("has {count} records; 1 to {MAX_LOADED} go at once");
+            return Err(status::invalid_field(
+                Reason::InvalidRequest,
+                "records",
+                &what,
+            ));
+        }
+        let committed = commit::load(&self.committer, &caller, request).await?;
+        let response = LoadRecordsResponse {
+            loaded: i64::try_from(committed.changed).unwrap_or(i64::MAX),
+            desk_sequence: committed.desk_sequence.cast_signed(),
+            wire_sequence: committed.wire_sequence.cast_signed(),
+            warnings: committed.warnings,
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<Ready<CreateTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let response = accounts::create(&self.store, &caller, request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<ListTokensRequest>,
+    ) -> Result<Response<Ready<ListTokensResponse>>, Status> {
+        let (_, request) = identified(request)?;
+        let response = accounts::list(&self.store, &self.feed.identity(), request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn update_token(
+        &self,
+        request: Request<UpdateTokenRequest>,
+    ) -> Result<Response<Ready<UpdateTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let token = accounts::update(&self.store, &caller, request).await?;
+        let response = UpdateTokenResponse { token: Some(token) };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<Ready<RevokeTokenResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let token = accounts::revoke(&self.store, &caller, request).await?;
+        let response = RevokeTokenResponse { token: Some(token) };
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<ListAuditEntriesRequest>,
+    ) -> Result<Response<Ready<ListAuditEntriesResponse>>, Status> {
+        let (_, request) = identified(request)?;
+        let response = self.audited(request).await?;
+        Ok(Response::new(Ready::from(&response)))
+    }
+
+    async fn get_health(
+        &self,
+        request: Request<GetHealthRequest>,
+    ) -> Result<Response<Ready<GetHealthResponse>>, Status> {
+        identified(request)?;
+        Ok(Response::new(Ready::from(&self.health())))
+    }
+}
+
+impl Admin {
+    /// Needs no database: it tells why there is none.
+    fn health(&self) -> GetHealthResponse {
+        let stands = self.embargoes.standing();
+        let problems = self.findings.all().into_iter();
+        let isolated = stands.isolated.iter().take(MAX_ISOLATED);
+        GetHealthResponse {
+            problems: problems
+                .map(|(part, problem)| HealthProblem {
+                    part: part.word().to_owned(),
+                    description: problem.what,
+                    since: Some(timestamp(problem.since)),
+                })
+                .collect(),
+            overdue_embargoes: i64::try_from(stands.overdue).unwrap_or(i64::MAX),
+            oldest_overdue_seconds: stands.oldest_seconds,
+            isolated_embargoes: i64::try_from(stands.isolated.len()).unwrap_or(i64::MAX),
+            isolated: isolated
+                .map(|it| IsolatedEmbargo {
+                    name: it.name.clone(),
+                    revision: it.revision,
+                    reason: it.why.clone(),
+                    since: Some(timestamp(it.since)),
+                    attempts: it.attempts.into(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Writes down an act that is no write.
+    async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
+        let noted = self.store.note_act(&caller.by(), "done", details).await;
+        noted.map_err(|error| status::store(&error))
+    }
+
+    /// A sequence that there is, or the next one: with one that is mistyped, all history would go.
+    async fn reached(&self, sequence: u64) -> Result<u64, Status> {
+        let head = self.feed.newest(View::Desk).await;
+        let head = head.map_err(|error| status::store(&error))?;
+        if sequence <= head + 1 {
+            return Ok(sequence);
+        }
+        let what = format!("is ahead of the feed, whose head is {head}");
+        Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "desk_sequence",
+            &what,
+        ))
+    }
+
+    async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<u64, Status> {
+        let time = read_time(time)?;
+        if time > OffsetDateTime::now_utc() {
+            let what = "is in the future; history up to now is dropped with the time that it is";
+            return Err(status::invalid_field(Reason::InvalidRequest, "time", what));
+        }
+        let found = self.store.desk_sequence_since(time).await;
+        found.map_err(|error| status::store(&error))
+    }
+
+    /// Streams of this server see it before the answer is sent; other servers hear of it.
+    async fn refresh(&self) -> Result<(), Status> {
+        let now = self.feed.refresh().await;
+        now.map(drop).map_err(|error| status::store(&error))
+    }
+}

@@ -1,0 +1,158 @@
+//! The size of answers. Clients of gRPC take 4 MiB by default, and one that gets more has nothing: a write that is done
+//! would fail for ever. So every answer is made to fit, here: reads return what fits and name the rest, writes leave
+//! content out.
+
+use bytes::Bytes;
+use dateline_proto::v1::FieldDifference;
+use dateline_record::record::delimited_len;
+use dateline_store::{Committed, StoredRecord, View};
+
+use super::{backpressure::has_room, codec::Ready, read::Pieces};
+
+/// Largest answer: what clients take by default, less some room for what goes around.
+pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
+/// Most differences of an answer.
+const MAX_DIFFERENCES: usize = 1000;
+/// Bytes of a difference beside its texts, at most.
+const DIFFERENCE_BYTES: usize = 24;
+
+/// How much of each record an answer to a write carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// All of it.
+    Whole,
+    /// Name and meta.
+    Meta,
+    /// Name and the part of the meta that does not grow.
+    Short,
+}
+
+impl Form {
+    fn encode(self, record: &StoredRecord) -> Bytes {
+        match self {
+            Form::Whole => record.encoded(View::Desk),
+            Form::Meta => None,
+            Form::Short => return record.encoded_short(),
+        }
+        .unwrap_or_else(|| record.encoded_without_content())
+    }
+}
+
+/// The answer to a write: `records = 1`, `sequence = 2`, `wire_sequence = 3` where there is one, `warnings = 4`,
+/// `content_omitted = 5`.
+#[must_use]
+pub fn written<T>(committed: &Committed, omit_content: bool) -> Ready<T> {
+    answer(committed, &committed.records, omit_content)
+}
+
+/// The same of a write of one record: `record = 1`.
+#[must_use]
+pub fn written_one<T>(committed: &Committed) -> Ready<T> {
+    let records = &committed.records;
+    answer(committed, &records[..records.len().min(1)], false)
+}
+
+fn answer<T>(committed: &Committed, all: &[StoredRecord], omit_content: bool) -> Ready<T> {
+    let rest = rest(committed);
+    let room = MAX_ANSWER_BYTES.saturating_sub(rest.len());
+    let wanted = if omit_content {
+        Form::Meta
+    } else {
+        Form::Whole
+    };
+    let forms = [wanted, Form::Meta];
+    let found = forms.iter().find_map(|form| {
+        let pieces = records(all, *form, room)?;
+        has_room(pieces.len() + rest.len()).then_some((*form, pieces))
+    });
+    let (form, mut pieces) = found.unwrap_or_else(|| {
+        let short = records(all, Form::Short, usize::MAX);
+        (Form::Short, short.unwrap_or_default())
+    });
+    pieces.fields(rest);
+    if form != wanted {
+        pieces.fields(integers(&[(5, 1)]));
+    }
+    pieces.finish()
+}
+
+/// The records of an answer, unless they take more than so many bytes.
+fn records(all: &[StoredRecord], form: Form, room: usize) -> Option<Pieces> {
+    let mut pieces = Pieces::default();
+    let mut bytes = 0;
+    for record in all {
+        let encoded = form.encode(record);
+        bytes += delimited_len(1, encoded.len());
+        if bytes > room {
+            return None;
+        }
+        pieces.message(1, encoded);
+    }
+    Some(pieces)
+}
+
+fn rest(committed: &Committed) -> Vec<u8> {
+    let numbers = [(2, committed.desk_sequence), (3, committed.wire_sequence)];
+    let mut rest = integers(&numbers).to_vec();
+    for warning in &committed.warnings {
+        prost::encoding::message::encode(4, warning, &mut rest);
+    }
+    rest
+}
+
+/// Integer fields, as protobuf writes them; 0 is left out.
+#[must_use]
+pub fn integers(fields: &[(u32, u64)]) -> Bytes {
+    let mut out = Vec::new();
+    for (field, number) in fields.iter().filter(|(_, number)| *number != 0) {
+        prost::encoding::uint64::encode(*field, number, &mut out);
+    }
+    out.into()
+}
+
+/// The differences that an answer lists, and the number of those beyond. Values for which there is no room are left out;
+/// paths never are.
+#[must_use]
+pub fn differences(mut all: Vec<FieldDifference>) -> (Vec<FieldDifference>, usize) {
+    let beyond = all.len().saturating_sub(MAX_DIFFERENCES);
+    all.truncate(MAX_DIFFERENCES);
+    let paths = all.iter().map(|it| it.path.len() + DIFFERENCE_BYTES);
+    let mut room = MAX_ANSWER_BYTES.saturating_sub(paths.sum());
+    for difference in &mut all {
+        let bytes = difference.before_json.len() + difference.after_json.len();
+        if bytes <= room {
+            room -= bytes;
+        } else {
+            difference.before_json.clear();
+            difference.after_json.clear();
+            difference.values_omitted = true;
+        }
+    }
+    (all, beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_without_room_are_left_out_and_those_after_them_are_not() {
+        let difference = |path: &str, length: usize| FieldDifference {
+            path: path.to_owned(),
+            before_json: "x".repeat(length),
+            after_json: "y".repeat(length),
+            values_omitted: false,
+        };
+        let all = vec![
+            difference("small", 10),
+            difference("large", MAX_ANSWER_BYTES),
+            difference("after", 10),
+        ];
+        let (listed, beyond) = differences(all);
+        let omitted: Vec<_> = listed.iter().map(|it| it.values_omitted).collect();
+        assert_eq!((omitted, beyond), (vec![false, true, false], 0));
+        assert_eq!(listed[2].after_json.len(), 10);
+        let (listed, beyond) = differences(vec![difference("many", 1); 1003]);
+        assert_eq!((listed.len(), beyond), (MAX_DIFFERENCES, 3));
+    }
+}

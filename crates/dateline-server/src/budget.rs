@@ -1,0 +1,231 @@
+//! Budgets of bytes that wait: requests that are not answered yet, and answers that are not taken yet. One budget for each
+//! connection, one for each caller and one for the process, so that nobody can make the server hold more.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use dateline_access::Caller;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{edge::Peer, metrics::limit_hit};
+
+/// Budgets are counted in pieces of this size.
+const UNIT_BYTES: usize = 1024;
+/// Callers past which those without an open reservation are forgotten.
+const MANY_CALLERS: usize = 1024;
+
+/// Most bytes that may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// On one connection.
+    pub connection: usize,
+    /// Of one caller, on all of its connections.
+    pub caller: usize,
+    /// In the process.
+    pub process: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connection: 24 * 1024 * 1024,
+            caller: 96 * 1024 * 1024,
+            process: 192 * 1024 * 1024,
+        }
+    }
+}
+
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT_BYTES)
+}
+
+/// All budgets of a server.
+#[derive(Debug)]
+pub(super) struct Budgets {
+    limits: Limits,
+    process: Arc<Semaphore>,
+    callers: Mutex<HashMap<String, Weak<Semaphore>>>,
+}
+
+impl Budgets {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            process: Arc::new(Semaphore::new(units(limits.process))),
+            callers: Mutex::default(),
+        }
+    }
+
+    /// The budgets that a call is counted in. Callers of a server that asks for no credentials are counted by their
+    /// connections alone.
+    pub(super) fn of(&self, peer: Option<&Peer>, caller: &Caller) -> CallBudget {
+        let mut budgets = Vec::with_capacity(3);
+        if let Some(peer) = peer {
+            let budget = peer.budget(units(self.limits.connection)).clone();
+            budgets.push(("waiting_bytes_per_connection", budget));
+        }
+        if caller.session().credential() != "none" {
+            let budget = self.of_caller(caller.session().identity());
+            budgets.push(("waiting_bytes_per_identity", budget));
+        }
+        budgets.push(("waiting_bytes", self.process.clone()));
+        let Limits {
+            connection,
+            caller,
+            process,
+        } = self.limits;
+        CallBudget {
+            budgets,
+            most: units(connection.min(caller).min(process)),
+            peer: peer.cloned(),
+        }
+    }
+
+    fn of_caller(&self, identity: &str) -> Arc<Semaphore> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = callers.get(identity).and_then(Weak::upgrade) {
+            return known;
+        }
+        if callers.len() >= MANY_CALLERS {
+            callers.retain(|_, budget| budget.strong_count() > 0);
+        }
+        let budget = Arc::new(Semaphore::new(units(self.limits.caller)));
+        callers.insert(identity.to_owned(), Arc::downgrade(&budget));
+        budget
+    }
+}
+
+/// The budgets of one call, narrowest first: what waits for a wider one holds the narrower, never the other way.
+#[derive(Debug)]
+pub(super) struct CallBudget {
+    budgets: Vec<(&'static str, Arc<Semaphore>)>,
+    /// Units that can be had at all.
+    most: usize,
+    peer: Option<Peer>,
+}
+
+impl CallBudget {
+    /// Reserves bytes if they can be had now.
+    pub(super) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+        let units = self.units(bytes);
+        let mut permits = Vec::with_capacity(self.budgets.len());
+        for (limit, budget) in &self.budgets {
+            let Ok(permit) = budget.clone().try_acquire_many_owned(units) else {
+                limit_hit(limit);
+                return None;
+            };
+            permits.push(permit);
+        }
+        Some(Reservation { permits })
+    }
+
+    /// Reserves bytes once they can be had. On a connection that takes nothing of what is ready, this counts as waiting for
+    /// the peer.
+    pub(super) async fn reserve(&self, bytes: usize) -> Reservation {
+        let units = self.units(bytes);
+        let mut permits = Vec::with_capacity(self.budgets.len());
+        for (place, (limit, budget)) in self.budgets.iter().enumerate() {
+            if let Ok(permit) = budget.clone().try_acquire_many_owned(units) {
+                permits.push(permit);
+                continue;
+            }
+            limit_hit(limit);
+            let own = self.peer.as_ref().filter(|_| place == 0);
+            let _waiting = own.map(Peer::wait);
+            // Budgets are never closed.
+            permits.extend(budget.clone().acquire_many_owned(units).await);
+        }
+        Reservation { permits }
+    }
+
+    /// Who calls, if that came through a connection.
+    pub(super) fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// Whether less than a half is left to the connection.
+    pub(super) fn is_short(&self) -> bool {
+        let narrowest = self.budgets.first();
+        narrowest.is_some_and(|(_, budget)| budget.available_permits() < self.most / 2)
+    }
+
+    fn units(&self, bytes: usize) -> u32 {
+        u32::try_from(units(bytes).min(self.most)).unwrap_or(u32::MAX)
+    }
+}
+
+/// Bytes that a call may hold, given back when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Reservation {
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Reservation {
+    /// Reserved bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let units = self.permits.first().map(OwnedSemaphorePermit::num_permits);
+        units.unwrap_or_default() * UNIT_BYTES
+    }
+
+    /// Adds another of the same call.
+    pub(super) fn add(&mut self, other: Self) {
+        if self.permits.is_empty() {
+            *self = other;
+            return;
+        }
+        for (own, other) in self.permits.iter_mut().zip(other.permits) {
+            own.merge(other);
+        }
+    }
+
+    /// Gives back what is more than so many bytes.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        for permit in &mut self.permits {
+            let excess = permit.num_permits().saturating_sub(units(bytes));
+            drop(permit.split(excess));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(units: usize) -> CallBudget {
+        let of = |limit, units| (limit, Arc::new(Semaphore::new(units)));
+        CallBudget {
+            budgets: vec![of("narrow", units), of("wide", 2 * units)],
+            most: units,
+            peer: None,
+        }
+    }
+
+    #[test]
+    fn a_reservation_grows_and_shrinks_and_is_given_back() {
+        let budget = budget(10);
+        let mut held = budget.try_reserve(3 * UNIT_BYTES).unwrap();
+        held.add(budget.try_reserve(4 * UNIT_BYTES - 1).unwrap());
+        assert_eq!(held.bytes(), 7 * UNIT_BYTES);
+        assert!(budget.is_short());
+        assert!(budget.try_reserve(4 * UNIT_BYTES).is_none());
+        assert_eq!(budget.budgets[1].1.available_permits(), 13, "nothing leaks");
+        held.shrink(UNIT_BYTES + 1);
+        assert_eq!(held.bytes(), 2 * UNIT_BYTES);
+        drop(held);
+        assert_eq!(budget.budgets[0].1.available_permits(), 10);
+        assert_eq!(budget.budgets[1].1.available_permits(), 20);
+    }
+
+    #[tokio::test]
+    async fn more_than_there_is_takes_all_and_waits_for_it() {
+        let budget = budget(10);
+        let held = budget.reserve(usize::MAX).await;
+        assert_eq!(held.bytes(), 10 * UNIT_BYTES);
+        let mut next = std::pin::pin!(budget.reserve(1));
+        assert!(futures_util::poll!(next.as_mut()).is_pending());
+        drop(held);
+        assert_eq!(next.await.bytes(), UNIT_BYTES);
+    }
+}

@@ -1,0 +1,271 @@
+//! The door: before a request is read, who calls and whether they may; how much they have asked for already. Behind it
+//! each handler finds the caller beside the request.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use dateline_access::{Caller, Denied, Gate};
+use dateline_proto::EXPORT;
+use dateline_store::Store;
+use governor::{DefaultDirectRateLimiter, Quota};
+use http::{Request, Response, request::Parts};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::{
+    config::Limits,
+    edge::Peer,
+    guarded::GuardedBody,
+    metrics::limit_hit,
+    status::{self, Reason},
+};
+
+/// Methods that anybody may call: whether the server serves is no secret to its orchestrator.
+pub(super) const OPEN: &str = "/grpc.health.v1.Health/";
+const WATCH: &str = "/dateline.v1.FeedService/Watch";
+/// Refusals that are written down in a second.
+const NOTED: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
+
+/// Makes [`Door`].
+#[derive(Debug, Clone)]
+pub struct DoorLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    gate: Arc<Gate>,
+    store: Store,
+    streams: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+    noted: DefaultDirectRateLimiter,
+}
+
+impl DoorLayer {
+    /// A door with this gate.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, store: Store, limits: &Limits) -> Self {
+        let shared = Shared {
+            gate,
+            store,
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            exports: Arc::new(Semaphore::new(limits.exports)),
+            noted: DefaultDirectRateLimiter::direct(Quota::per_second(NOTED)),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl<S> Layer<S> for DoorLayer {
+    type Service = Door<S>;
+
+    fn layer(&self, inner: S) -> Door<S> {
+        Door {
+            inner,
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+/// Lets in whom it may.
+#[derive(Debug, Clone)]
+pub struct Door<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+impl<S> Service<Request<Body>> for Door<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer<Infallible>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Routers are always ready; readiness of the clone below is awaited inside the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer<Infallible> {
+        let (inner, shared) = (self.inner.clone(), self.shared.clone());
+        Box::pin(async move {
+            if request.uri().path().starts_with(OPEN) {
+                return tower::ServiceExt::oneshot(inner, request).await;
+            }
+            let (mut parts, body) = request.into_parts();
+            match shared.admit(&parts).await {
+                Ok(admitted) => {
+                    let is_ours = dateline_access::method(parts.uri.path()).is_some();
+                    let caller = admitted.caller.clone();
+                    parts.extensions.insert(admitted);
+                    let request = Request::from_parts(parts, body);
+                    let response = tower::ServiceExt::oneshot(inner, request).await?;
+                    if is_ours {
+                        return Ok(response);
+                    }
+                    Ok(response.map(|body| Body::new(GuardedBody::new(caller, body))))
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}
+
+/// Who came through the door, and their places among the streams. Given back when it is dropped.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    caller: Caller,
+    places: Arc<Vec<OwnedSemaphorePermit>>,
+}
+
+impl Shared {
+    async fn admit(&self, request: &Parts) -> Result<Admitted, Status> {
+        let path = request.uri.path();
+        let peer = request.extensions.get::<Peer>();
+        let address = peer.map(Peer::address);
+        let certificate = peer.and_then(Peer::certificate);
+        // What is not ours needs nothing: the framework says that there is no such method, or tells the schema.
+        let (method, needed) = dateline_access::method(path).unzip();
+        let name = method.and_then(|method| method.rsplit('/').next());
+        let caller = self
+            .gate
+            .authenticate(
+                &request.headers,
+                address,
+                certificate,
+                name.unwrap_or_default(),
+            )
+            .await;
+        let caller = caller.map_err(|why| turned_away(&why))?;
+        if !caller.session().take_turn() {
+            limit_hit("requests_per_second");
+            let message = "these credentials make more calls a second than they may \
+                           (--requests-per-second of the server); slow down";
+            return Err(status::limited(Reason::RateLimited, message));
+        }
+        if let Some(Err(why)) = needed.map(|needed| caller.require_one(needed)) {
+            self.note(&caller, &why);
+            return Err(turned_away(&why));
+        }
+        let places = self.places(path, &caller)?;
+        Ok(Admitted {
+            caller,
+            places: Arc::new(places),
+        })
+    }
+
+    /// Writes down that somebody was refused for want of a role: some of it, so that nobody can fill the audit.
+    fn note(&self, caller: &Caller, why: &Denied) {
+        if self.noted.check().is_err() {
+            return;
+        }
+        let (store, by, why) = (self.store.clone(), caller.by(), why.clone());
+        tokio::spawn(async move {
+            let outcome = match why {
+                Denied::Scope(_) => Reason::OutOfScope,
+                _ => Reason::RoleRequired,
+            };
+            if let Err(error) = store.note_act(&by, outcome.as_str(), "").await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a refusal is not in the audit"
+                );
+            }
+        });
+    }
+
+    /// The places that a stream takes until it ends: one of its caller's, and one of all.
+    fn places(&self, path: &str, caller: &Caller) -> Result<Vec<OwnedSemaphorePermit>, Status> {
+        let session = caller.session();
+        match path {
+            WATCH => {
+                let reason = Reason::TooManyStreams;
+                let own = place(session.streams(), reason, "streams_per_identity")?;
+                Ok(vec![own, place(&self.streams, reason, "streams")?])
+            }
+            EXPORT => {
+                let reason = Reason::TooManyExports;
+                let own = place(session.exports(), reason, "exports_per_identity")?;
+                Ok(vec![own, place(&self.exports, reason, "exports")?])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Counts a refusal, and words it.
+fn turned_away(why: &Denied) -> Status {
+    let reason = match why {
+        Denied::Role(_) | Denied::Scope(_) => "role",
+        Denied::Store(_) => "store",
+        Denied::TooManyGuesses => {
+            limit_hit("guesses");
+            "guesses"
+        }
+        _ => "credentials",
+    };
+    metrics::counter!("dateline_denied", "why" => reason).increment(1);
+    status::denied(why)
+}
+
+fn place(
+    places: &Arc<Semaphore>,
+    reason: Reason,
+    limit: &'static str,
+) -> Result<OwnedSemaphorePermit, Status> {
+    places.clone().try_acquire_owned().map_err(|_| {
+        limit_hit(limit);
+        let setting = limit.replace('_', "-");
+        let message = format!(
+            "there are as many open as may be (--{setting} of the server); close some, or try again later"
+        );
+        status::limited(reason, message)
+    })
+}
+
+/// Who sent a request, and what it says.
+///
+/// # Errors
+/// If it came by another way than the door: it is nobody's then.
+pub fn identified<T>(request: tonic::Request<T>) -> Result<(Caller, T), Status> {
+    let (admitted, message) = admitted(request)?;
+    Ok((admitted.caller, message))
+}
+
+/// The same, of a stream, which keeps its places.
+///
+/// # Errors
+/// As [`identified`].
+pub fn admitted<T>(mut request: tonic::Request<T>) -> Result<(Admitted, T), Status> {
+    let admitted = request.extensions_mut().remove::<Admitted>();
+    let admitted = admitted.ok_or_else(|| status::denied(&Denied::Missing))?;
+    Ok((admitted, request.into_inner()))
+}
+
+impl Admitted {
+    /// Who it is.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Keeps the places, and no more of the caller than is needed.
+    #[must_use]
+    pub fn places(&self) -> Arc<Vec<OwnedSemaphorePermit>> {
+        self.places.clone()
+    }
+}

@@ -1,0 +1,232 @@
+//! The outermost layer: whatever answer of the framework comes without our error details is dressed in the
+//! contract's words (an oversized message, an unknown method, a deadline), a panic becomes INTERNAL, and each
+//! call is counted.
+
+use std::{
+    any::Any,
+    collections::HashSet,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::LazyLock,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use dateline_proto::DESCRIPTORS;
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode, Version, header::CONTENT_TYPE};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+
+use super::{
+    deadline,
+    status::{self, Reason},
+};
+
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// Makes [`Dress`].
+#[derive(Debug, Clone, Copy)]
+pub struct DressLayer {
+    /// Longest that a call may take until its answer begins.
+    pub deadline: Duration,
+}
+
+impl<S> Layer<S> for DressLayer {
+    type Service = Dress<S>;
+
+    fn layer(&self, inner: S) -> Dress<S> {
+        Dress {
+            inner,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// Dresses the answers of a service.
+#[derive(Debug, Clone)]
+pub struct Dress<S> {
+    inner: S,
+    deadline: Duration,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Dress<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: std::fmt::Display,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Routers are always ready; readiness of the clone below is awaited inside the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        if let Some(status) = not_grpc(&request) {
+            let text = if is_grpc_web(&request) { WEB } else { PLAIN };
+            return Box::pin(std::future::ready(Ok(told_in_plain_text(status, text))));
+        }
+        let method = request.uri().path().to_owned();
+        let started = Instant::now();
+        let time = deadline::of(request.headers(), self.deadline);
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let call = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request)).catch_unwind();
+            let response = match deadline::within(time, call).await {
+                Ok(Ok(Ok(response))) => dressed(response),
+                Ok(Ok(Err(error))) => failed(&error.to_string()).into_http(),
+                Ok(Err(panic)) => panicked(panic.as_ref()).into_http(),
+                Err(late) => late.into_http(),
+            };
+            count(&method, &response, started);
+            Ok(response)
+        })
+    }
+}
+
+/// What a browser or a probe that lost its way is answered with; `None` for gRPC.
+fn not_grpc(request: &Request<Body>) -> Option<StatusCode> {
+    // Of its relatives, such as gRPC-Web and JSON, only the name is alike: to answer them as gRPC would be understood by
+    // nobody.
+    let is_grpc = matches!(
+        media_type(request).as_str(),
+        "application/grpc" | "application/grpc+proto"
+    );
+    if is_grpc_web(request) {
+        Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    } else if request.version() < Version::HTTP_2 {
+        Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
+    } else {
+        (!is_grpc).then_some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    }
+}
+
+/// The media type of a request, without parameters, in lower case; empty if there is none, or more than one.
+fn media_type(request: &Request<Body>) -> String {
+    let mut kinds = request.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        return String::new();
+    };
+    let kind = kind.to_str().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+fn is_grpc_web(request: &Request<Body>) -> bool {
+    media_type(request).starts_with("application/grpc-web")
+}
+
+const PLAIN: &str =
+    "This port speaks gRPC: HTTP/2 and content-type application/grpc. Try `dateline health`.\n";
+const WEB: &str =
+    "This port speaks gRPC, not gRPC-Web: put a proxy in front that translates, such as Envoy.\n";
+
+fn told_in_plain_text(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::new(text.to_owned()));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Replaces an answer that has a gRPC error but no details of ours.
+fn dressed(response: Response<Body>) -> Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else {
+        return response;
+    };
+    if status.code() == Code::Ok || response.headers().contains_key(DETAILS) {
+        return response;
+    }
+    stock(&status).into_http()
+}
+
+/// What the framework's own errors are in the contract.
+fn stock(status: &Status) -> Status {
+    let text = status.message();
+    match status.code() {
+        Code::OutOfRange => {
+            let message = "the message is larger than this method takes; send less at once";
+            status::plain(Code::ResourceExhausted, Reason::MessageTooLarge, message)
+        }
+        Code::Unimplemented if text.contains("ncoding") || text.contains("ompress") => {
+            status::plain(
+                Code::Unimplemented,
+                Reason::UnsupportedEncoding,
+                "messages are taken uncompressed",
+            )
+        }
+        Code::Unimplemented => status::plain(
+            Code::Unimplemented,
+            Reason::UnknownMethod,
+            "there is no such method",
+        ),
+        Code::Cancelled | Code::DeadlineExceeded => status::plain(
+            Code::DeadlineExceeded,
+            Reason::DeadlineExceeded,
+            "the deadline passed before the answer was ready",
+        ),
+        // What tonic calls internal on the way in is a message that is not framed as gRPC wants it.
+        Code::Internal | Code::InvalidArgument => {
+            tracing::debug!(text, "a request that the framework refused");
+            status::plain(
+                Code::InvalidArgument,
+                Reason::UndecodableMessage,
+                "the message is not framed as gRPC wants it",
+            )
+        }
+        Code::Unavailable => status::unavailable(Reason::StoreUnavailable, "try again"),
+        code => status::plain(code, Reason::InvalidRequest, text),
+    }
+}
+
+fn failed(text: &str) -> Status {
+    tracing::error!(text, "a layer failed");
+    status::plain(Code::Unavailable, Reason::StoreUnavailable, "try again")
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked: {0}")]
+struct Panic(String);
+
+fn panicked(panic: &(dyn Any + Send)) -> Status {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    metrics::counter!("dateline_panics").increment(1);
+    status::internal(&Panic(text))
+}
+
+/// Paths of our own methods.
+static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let services = DESCRIPTORS.services();
+    let ours = services.filter(|service| service.package_name() == "dateline.v1");
+    let paths = ours.flat_map(|service| {
+        let name = service.full_name().to_owned();
+        let methods: Vec<_> = service.methods().collect();
+        let paths = methods.into_iter();
+        paths.map(move |method| format!("/{name}/{}", method.name()))
+    });
+    paths.collect()
+});
+
+fn count(method: &str, response: &Response<Body>, started: Instant) {
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    // The path is the client's: only those of ours may become a label.
+    let method = if METHODS.contains(method) {
+        method
+    } else {
+        "other"
+    };
+    let method = method.trim_start_matches('/').to_owned();
+    metrics::counter!("dateline_requests", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
+    metrics::histogram!("dateline_request_seconds", "method" => method)
+        .record(started.elapsed().as_secs_f64());
+}

@@ -1,0 +1,374 @@
+//! Which connections there are: how many, from where, and for how long they have done what they do. One task looks at all
+//! of them every few seconds, so that a connection that does nothing costs nothing.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use super::{
+    Limits,
+    peer::{Peer, Verdict},
+    told,
+};
+
+/// Longest time between two looks.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The connections of a server; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Registry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    /// Connections with a peer, whose handshake is done.
+    entries: HashMap<u64, Entry>,
+    by_source: HashMap<IpAddr, usize>,
+    count: usize,
+}
+
+/// A place among the connections, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    registry: Registry,
+    id: u64,
+    source: IpAddr,
+}
+
+/// Why a connection gets no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// There are as many as there may be.
+    Server(usize),
+    /// There are as many from its address.
+    Source(usize),
+}
+
+impl Full {
+    /// The name of the limit among the metrics.
+    pub(super) fn limit(self) -> &'static str {
+        match self {
+            Full::Server(_) => "connections",
+            Full::Source(_) => "connections_per_peer",
+        }
+    }
+}
+
+impl std::fmt::Display for Full {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Full::Server(most) => write!(out, "too many connections: {most} (--connections)"),
+            Full::Source(most) => write!(
+                out,
+                "too many connections from one address: {most} (--connections-per-peer)"
+            ),
+        }
+    }
+}
+
+/// What was last seen of a connection, and since when it is so.
+#[derive(Debug)]
+struct Entry {
+    peer: Peer,
+    /// When it has been open for long enough.
+    ages_at: Instant,
+    opened: Instant,
+    /// Calls and frames of calls.
+    active: (u64, Instant),
+    /// Frames of calls while every call waited.
+    stuck: Option<(u64, Instant)>,
+    /// Writes while the socket took none.
+    blocked: Option<(u64, Instant)>,
+}
+
+impl Registry {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self(Arc::new(Inner {
+            limits,
+            open: Mutex::default(),
+        }))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place for a connection.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Full> {
+        let source = source(address);
+        let limits = &self.0.limits;
+        let mut open = self.open();
+        if open.count >= limits.connections {
+            return Err(Full::Server(limits.connections));
+        }
+        let from_there = open.by_source.entry(source).or_default();
+        if *from_there >= limits.connections_per_peer {
+            return Err(Full::Source(limits.connections_per_peer));
+        }
+        *from_there += 1;
+        open.count += 1;
+        open.next += 1;
+        metrics::gauge!("dateline_connections").set(open.count as f64);
+        Ok(Place {
+            registry: self.clone(),
+            id: open.next,
+            source,
+        })
+    }
+
+    /// Looks at all connections, again and again.
+    pub(super) async fn watch(&self) {
+        let shortest = self.0.limits.shortest();
+        let pause = (shortest / 4).clamp(Duration::from_millis(10), LOOK);
+        loop {
+            tokio::time::sleep(pause).await;
+            self.look(Instant::now());
+        }
+    }
+
+    fn look(&self, now: Instant) {
+        let limits = &self.0.limits;
+        for entry in self.open().entries.values_mut() {
+            let Some(verdict) = entry.look(now, limits) else {
+                continue;
+            };
+            if entry.peer.judge(verdict) {
+                tell(&entry.peer, verdict, limits);
+            }
+        }
+    }
+}
+
+/// An ordinary end is nothing to write home about.
+fn tell(peer: &Peer, verdict: Verdict, limits: &Limits) {
+    use crate::metrics::limit_hit;
+    match verdict {
+        Verdict::Aged => limit_hit("connection_age"),
+        Verdict::Idle => limit_hit("idle_connection"),
+        Verdict::Unused => told::limit("first_request", peer, &limits.unused_words()),
+        Verdict::Stuck => told::limit("stuck_calls", peer, &limits.stuck_words()),
+        Verdict::Blocked => told::limit("blocked_write", peer, &limits.blocked_words()),
+        Verdict::Uncertified | Verdict::Flood => {}
+    }
+}
+
+impl Place {
+    /// From now on the connection is looked at.
+    pub(super) fn watch(&self, peer: Peer) {
+        let now = Instant::now();
+        let age = self.registry.0.limits.connection_age;
+        let entry = Entry {
+            peer,
+            ages_at: now + age.mul_f64(jitter()),
+            opened: now,
+            active: (0, now),
+            stuck: None,
+            blocked: None,
+        };
+        self.registry.open().entries.insert(self.id, entry);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.registry.open();
+        open.entries.remove(&self.id);
+        open.count = open.count.saturating_sub(1);
+        if let Some(count) = open.by_source.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_source.remove(&self.source);
+            }
+        }
+        metrics::gauge!("dateline_connections").set(open.count as f64);
+    }
+}
+
+impl Entry {
+    /// What is to be done about the connection, if anything.
+    fn look(&mut self, now: Instant, limits: &Limits) -> Option<Verdict> {
+        let peer = &self.peer;
+        let (moved, calls) = (peer.moved(), peer.calls());
+        let activity = moved + peer.begun();
+        if calls > 0 || activity != self.active.0 {
+            self.active = (activity, now);
+        }
+        let is_longer = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
+        let blocked = peer.is_blocked().then(|| peer.written());
+        if is_longer(held(&mut self.blocked, blocked, now), limits.blocked_write) {
+            return Some(Verdict::Blocked);
+        }
+        let stuck = peer.all_wait().then_some(moved);
+        if is_longer(held(&mut self.stuck, stuck, now), limits.stuck_calls) {
+            return Some(Verdict::Stuck);
+        }
+        if peer.begun() == 0 && is_longer(self.opened, limits.first_request) {
+            return Some(Verdict::Unused);
+        }
+        if calls == 0 && is_longer(self.active.1, limits.idle_connection) {
+            return Some(Verdict::Idle);
+        }
+        let certificate = peer.certificate();
+        if certificate.is_some_and(|it| it.end_reason().is_some()) {
+            return Some(Verdict::Uncertified);
+        }
+        (now >= self.ages_at).then_some(Verdict::Aged)
+    }
+}
+
+/// Since when a number is the same; since now if it has moved, or if there is none.
+fn held(seen: &mut Option<(u64, Instant)>, number: Option<u64>, now: Instant) -> Instant {
+    match (&*seen, number) {
+        (Some((before, since)), Some(number)) if *before == number => *since,
+        (_, number) => {
+            *seen = number.map(|number| (number, now));
+            now
+        }
+    }
+}
+
+/// What counts as one address: of IPv6, the network that one subscriber has to choose from.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            Ipv6Addr::from_bits(network).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Between 0.9 and 1.1: connections that were opened together do not all come back together.
+fn jitter() -> f64 {
+    // The low bits of such an id are drawn by lot.
+    0.9 + f64::from(Uuid::now_v7().as_bytes()[15]) / 1275.0
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits() -> Limits {
+        Limits {
+            connections: 3,
+            connections_per_peer: 2,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn places_are_limited_in_all_and_by_source_and_are_given_back() {
+        let registry = Registry::new(limits());
+        let enter = |address: &str| registry.enter(address.parse().unwrap());
+        let one = enter("10.0.0.1").unwrap();
+        let two = enter("::ffff:10.0.0.1").unwrap();
+        assert_eq!(enter("10.0.0.1").unwrap_err(), Full::Source(2));
+        let three = enter("2001:db8::1").unwrap();
+        assert_eq!(enter("10.0.0.3").unwrap_err(), Full::Server(3));
+        drop(one);
+        let _four = enter("2001:db8::2").unwrap();
+        drop(three);
+        let _five = enter("2001:db8::3:1").unwrap();
+        assert_eq!(registry.open().count, 3);
+        drop(two);
+        let full = enter("2001:db8::4").unwrap_err();
+        assert_eq!(full, Full::Source(2), "the same network");
+        assert!(full.to_string().contains("--connections-per-peer"));
+    }
+
+    fn entry(now: Instant) -> Entry {
+        let address = ([127, 0, 0, 1], 1).into();
+        Entry {
+            peer: Peer::new(address, None, CancellationToken::new()),
+            ages_at: now + Duration::from_hours(1),
+            opened: now,
+            active: (0, now),
+            stuck: None,
+            blocked: None,
+        }
+    }
+
+    #[test]
+    fn a_connection_without_a_first_request_is_unused_and_one_without_a_next_is_idle() {
+        let (now, limits) = (Instant::now(), Limits::default());
+        let mut entry = entry(now);
+        let look = |entry: &mut Entry, seconds| entry.look(now + SECOND * seconds, &limits);
+        assert_eq!(look(&mut entry, 9), None);
+        assert_eq!(look(&mut entry, 10), Some(Verdict::Unused));
+        let call = entry.peer.begin();
+        assert_eq!(look(&mut entry, 400), None, "the call is open");
+        drop(call);
+        assert_eq!(look(&mut entry, 699), None);
+        entry.peer.count_moved(1);
+        assert_eq!(look(&mut entry, 800), None, "what was sent was taken");
+        assert_eq!(look(&mut entry, 1099), None);
+        assert_eq!(look(&mut entry, 1100), Some(Verdict::Idle));
+    }
+
+    #[test]
+    fn a_connection_is_stuck_when_nothing_moves_while_all_calls_wait() {
+        let (now, limits) = (Instant::now(), Limits::default());
+        let mut entry = entry(now);
+        let look = |entry: &mut Entry, seconds| entry.look(now + SECOND * seconds, &limits);
+        let mut call = entry.peer.begin();
+        assert_eq!(look(&mut entry, 1000), None, "it is quiet, not stuck");
+        call.wait(true);
+        assert_eq!(look(&mut entry, 1001), None);
+        assert_eq!(look(&mut entry, 1300), None);
+        entry.peer.count_moved(1);
+        assert_eq!(look(&mut entry, 1301), None, "something moved");
+        assert_eq!(look(&mut entry, 1600), None);
+        assert_eq!(look(&mut entry, 1601), Some(Verdict::Stuck));
+    }
+
+    #[test]
+    fn a_write_that_is_not_taken_for_a_minute_ends_the_connection() {
+        let (now, limits) = (Instant::now(), Limits::default());
+        let mut entry = entry(now);
+        let look = |entry: &mut Entry, seconds| entry.look(now + SECOND * seconds, &limits);
+        let _call = entry.peer.begin();
+        entry.peer.count_write(false);
+        assert_eq!(look(&mut entry, 1), None);
+        assert_eq!(look(&mut entry, 60), None);
+        entry.peer.count_write(true);
+        entry.peer.count_write(false);
+        assert_eq!(look(&mut entry, 61), None, "a little was taken");
+        assert_eq!(look(&mut entry, 121), Some(Verdict::Blocked));
+        entry.peer.count_write(true);
+        assert_eq!(look(&mut entry, 122), None);
+    }
+
+    #[test]
+    fn age_is_jittered_and_comes_last() {
+        let now = Instant::now();
+        let mut entry = entry(now);
+        let _call = entry.peer.begin();
+        let limits = Limits::default();
+        assert_eq!(entry.look(now + SECOND * 3599, &limits), None);
+        assert_eq!(
+            entry.look(now + SECOND * 3600, &limits),
+            Some(Verdict::Aged)
+        );
+        for _ in 0..1000 {
+            assert!((0.9..=1.1).contains(&jitter()));
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! TLS of the server: certificate and key from files, read again when they change; client certificates; and what a
+//! failed handshake means, in plain words.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use dateline_access::{ClientCertificate, Stamp};
+use rustls::{
+    CertificateError, InvalidMessage, RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    version::{TLS12, TLS13},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+
+use super::{client_certificates::Shown, told::rarely};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+const ALPN: &[u8] = b"h2";
+
+/// Where the server's TLS comes from.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate, then those up to its authority; PEM.
+    pub certificate: PathBuf,
+    /// Its key; PEM.
+    pub key: PathBuf,
+    /// Authorities of client certificates, PEM; without it clients need none.
+    pub client_authorities: Option<PathBuf>,
+    /// Whether who has no client certificate is let in all the same.
+    pub client_optional: bool,
+    /// Whether TLS 1.2 is spoken as well as 1.3.
+    pub also_1_2: bool,
+}
+
+/// Why TLS cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} is no {what} in PEM", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+    },
+    /// The parts do not fit together, or are not what they should be.
+    #[error("the certificate {} and the key {} cannot be used: {source}", certificate.display(), key.display())]
+    Refused {
+        /// Of the certificate.
+        certificate: PathBuf,
+        /// Of the key.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// The authorities of clients cannot be used.
+    #[error("{} holds no authority that can be used: {why}", path.display())]
+    Authorities {
+        /// Of the authorities.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// TLS as it is now.
+#[derive(Debug)]
+pub(super) struct Tls {
+    files: TlsFiles,
+    now: RwLock<Now>,
+    shown: Shown,
+}
+
+#[derive(Debug)]
+struct Now {
+    config: Arc<ServerConfig>,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+impl Tls {
+    pub(super) fn load(files: TlsFiles) -> Result<Self, Error> {
+        let now = RwLock::new(read(&files)?);
+        Ok(Self {
+            files,
+            now,
+            shown: Shown::default(),
+        })
+    }
+
+    /// Shakes hands with whoever has connected.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let (config, _) = self.now();
+        TlsAcceptor::from(config).accept(stream).await
+    }
+
+    fn now(&self) -> (Arc<ServerConfig>, Arc<dyn ClientCertVerifier>) {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        (now.config.clone(), now.verifier.clone())
+    }
+
+    /// Returns the client's certificate, which was verified. From now on it is verified again when it has to be.
+    pub(super) fn certificate(
+        &self,
+        stream: &TlsStream<TcpStream>,
+    ) -> Option<Arc<ClientCertificate>> {
+        let (_, connection) = stream.get_ref();
+        let chain = connection.peer_certificates()?;
+        Some(self.shown.add(chain))
+    }
+
+    /// Reads the files again whenever they change. What cannot be used is told, and the old stays. Certificates of open
+    /// connections are verified again when they expire, and when the authorities change.
+    pub(super) async fn follow(&self, stop: CancellationToken) {
+        let mut seen = stamps(&self.files);
+        while stop
+            .run_until_cancelled(tokio::time::sleep(LOOK))
+            .await
+            .is_some()
+        {
+            let now = stamps(&self.files);
+            if now == seen {
+                self.shown.verify(&*self.now().1, false);
+                continue;
+            }
+            seen = now;
+            match read(&self.files) {
+                Ok(read) => {
+                    let verifier = read.verifier.clone();
+                    *self.now.write().unwrap_or_else(PoisonError::into_inner) = read;
+                    self.shown.verify(&*verifier, true);
+                    tracing::info!("the TLS files have changed; new connections use them");
+                }
+                Err(error) => tracing::error!(
+                    "the TLS files have changed, and cannot be used; the old stay in use: {error}"
+                ),
+            }
+        }
+    }
+}
+
+/// What tells that a file is another.
+fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
+    let paths = [Some(&files.certificate), Some(&files.key)];
+    let paths = paths.into_iter().chain([files.client_authorities.as_ref()]);
+    paths.flatten().map(|path| Stamp::of(path)).collect()
+}
+
+fn read(files: &TlsFiles) -> Result<Now, Error> {
+    let verifier = verifier(files)?;
+    let certificates = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(&content(&files.key)?).map_err(|_| Error::Content {
+        path: files.key.clone(),
+        what: "private key",
+    })?;
+    let refused = |source| Error::Refused {
+        certificate: files.certificate.clone(),
+        key: files.key.clone(),
+        source,
+    };
+    let versions = [&TLS13, &TLS12];
+    let versions = if files.also_1_2 {
+        &versions[..]
+    } else {
+        &versions[..1]
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder
+        .with_protocol_versions(versions)
+        .map_err(refused)?
+        .with_client_cert_verifier(verifier.clone());
+    let mut config = builder
+        .with_single_cert(certificates, key)
+        .map_err(refused)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // Connections are long, and a session that is taken up again would not show its certificate.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Now {
+        config: Arc::new(config),
+        verifier,
+    })
+}
+
+fn verifier(files: &TlsFiles) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let Some(path) = &files.client_authorities else {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    };
+    let unusable = |why: String| Error::Authorities {
+        path: path.clone(),
+        why,
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(path)? {
+        roots
+            .add(authority)
+            .map_err(|error| unusable(error.to_string()))?;
+    }
+    let provider = Arc::new(ring::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+    let builder = if files.client_optional {
+        builder.allow_unauthenticated()
+    } else {
+        builder
+    };
+    builder.build().map_err(|error| unusable(error.to_string()))
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = content(path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    read.ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or_else(|| Error::Content {
+            path: path.to_owned(),
+            what: "certificate",
+        })
+}
+
+/// Tells why nobody came of a handshake, now and then.
+pub(super) fn tell(from: std::net::SocketAddr, error: &io::Error) {
+    let cause = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let (kind, what) = cause.map_or(("tls: gone", "it was gone before the end"), words);
+    metrics::counter!("dateline_handshake_failures").increment(1);
+    rarely(
+        kind,
+        |left_out| tracing::warn!(%from, left_out, %error, "no TLS connection: {what}"),
+    );
+}
+
+fn words(error: &rustls::Error) -> (&'static str, &'static str) {
+    use rustls::Error as E;
+    match error {
+        E::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            ("tls: plain", "plain text on a port with TLS")
+        }
+        E::InvalidMessage(_) => ("tls: nonsense", "what was sent is no TLS"),
+        E::NoCertificatesPresented => ("tls: none", "it has no client certificate"),
+        E::InvalidCertificate(error) => certificate_words(error),
+        E::NoApplicationProtocol => ("tls: alpn", "it does not speak HTTP/2 (ALPN h2)"),
+        E::PeerIncompatible(_) => (
+            "tls: version",
+            "it speaks no version or cipher that is spoken here (--tls-min-version)",
+        ),
+        E::AlertReceived(_) => (
+            "tls: alert",
+            "it refused; perhaps it does not trust this server's certificate",
+        ),
+        _ => ("tls: other", "the handshake failed"),
+    }
+}
+
+fn certificate_words(error: &CertificateError) -> (&'static str, &'static str) {
+    match error {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (
+            "tls: foreign",
+            "its client certificate is of an authority that is not in --client-ca",
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("tls: expired", "its client certificate has expired")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("tls: early", "its client certificate is not valid yet")
+        }
+        _ => ("tls: invalid", "its client certificate is not valid"),
+    }
+}

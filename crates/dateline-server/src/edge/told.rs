@@ -1,0 +1,71 @@
+//! Limits that bite are counted each time and logged now and then: who floods a server must not flood its log.
+
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    net::SocketAddr,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::Peer;
+use crate::metrics::limit_hit;
+
+/// At most one line of a kind in this time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// When each kind was last logged, and how often it was not since.
+static LOGGED: LazyLock<Mutex<HashMap<&'static str, (Instant, u64)>>> =
+    LazyLock::new(Mutex::default);
+
+/// A limit that a connection ran into.
+pub(super) fn limit(limit: &'static str, peer: &Peer, what: &str) {
+    refused(limit, peer.address(), &what);
+}
+
+/// A limit that somebody ran into who has no connection yet.
+pub(super) fn refused(limit: &'static str, from: SocketAddr, what: &dyn Display) {
+    limit_hit(limit);
+    if let Some(left_out) = permit(limit, Instant::now()) {
+        tracing::warn!(limit, %from, left_out, "{what}; the connection is closed");
+    }
+}
+
+/// Something else that a peer can cause as often as it likes.
+pub(super) fn rarely(kind: &'static str, tell: impl FnOnce(u64)) {
+    if let Some(left_out) = permit(kind, Instant::now()) {
+        tell(left_out);
+    }
+}
+
+/// Whether a line of this kind may be logged, and how many were not since the last.
+fn permit(kind: &'static str, now: Instant) -> Option<u64> {
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((at, left_out)) = logged.get_mut(kind) else {
+        logged.insert(kind, (now, 0));
+        return Some(0);
+    };
+    if now.duration_since(*at) < PAUSE {
+        *left_out += 1;
+        return None;
+    }
+    *at = now;
+    Some(std::mem::take(left_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_logged_once_a_second_and_what_was_left_out_is_counted() {
+        let now = Instant::now();
+        assert_eq!(permit("test", now), Some(0));
+        for _ in 0..10_000 {
+            assert_eq!(permit("test", now + PAUSE / 2), None);
+        }
+        assert_eq!(permit("another", now), Some(0));
+        assert_eq!(permit("test", now + PAUSE), Some(10_000));
+        assert_eq!(permit("test", now + PAUSE * 2), Some(0));
+    }
+}

@@ -1,0 +1,289 @@
+//! `EditorialService`: many writes at once, and the moves from one state to the next. Every call is a commit
+//! of one or more writes of one sort; nothing here knows what they do.
+
+use dateline_access::Caller;
+use dateline_proto::v1::{
+    CommitRequest, CommitResponse, CorrectRecordRequest, CorrectRecordResponse, MergeRecordRequest,
+    MergeRecordResponse, PublishRecordsRequest, PublishRecordsResponse, PurgeRecordRequest,
+    PurgeRecordResponse, RecordVersion, RestoreRecordRequest, RestoreRecordResponse,
+    RetractRecordsRequest, RetractRecordsResponse, SendBackRecordsRequest, SendBackRecordsResponse,
+    SubmitRecordsRequest, SubmitRecordsResponse, UnmergeRecordRequest, UnmergeRecordResponse,
+    Write,
+    write::{self, Action},
+};
+use dateline_record::walk::Walk;
+use dateline_store::{Committed, Committer};
+use tonic::{Request, Response, Status};
+
+use super::{
+    answer::{written, written_one},
+    codec::Ready,
+    commit::commit,
+    door::identified,
+    read::check,
+    status::Reason,
+};
+use crate::servers::editorial_service_server::EditorialService;
+
+/// Commits, and what is made of a commit.
+#[derive(Debug, Clone)]
+pub struct Editorial {
+    /// Writes.
+    pub committer: Committer,
+}
+
+/// A commit that a call comes to.
+macro_rules! commit_of {
+    ($request:expr, $writes:expr) => {
+        CommitRequest {
+            writes: $writes,
+            request_id: $request.request_id,
+            validate_only: $request.validate_only,
+            ..CommitRequest::default()
+        }
+    };
+}
+
+/// The same write of each record.
+fn each(
+    records: Vec<RecordVersion>,
+    action: impl Fn(Option<RecordVersion>) -> Action,
+) -> Vec<Write> {
+    let writes = records.into_iter().map(|record| Write {
+        action: Some(action(Some(record))),
+    });
+    writes.collect()
+}
+
+fn only(action: Action) -> Vec<Write> {
+    vec![Write {
+        action: Some(action),
+    }]
+}
+
+/// `writes[3].publish.record.name` → `records[3].name`. What is given once for all keeps its name.
+fn of_records(action: &'static str) -> impl Fn(&str) -> String {
+    move |field| {
+        let Some(rest) = field.strip_prefix("writes") else {
+            return field.to_owned();
+        };
+        match rest.split_once(&format!(".{action}")) {
+            None => format!("records{rest}"),
+            Some((index, inner)) => match inner.strip_prefix(".record") {
+                Some(inner) => format!("records{index}{inner}"),
+                None => inner.trim_start_matches('.').to_owned(),
+            },
+        }
+    }
+}
+
+/// `writes[0].correct.record.actor.names[1]` → `record.actor.names[1]`.
+pub(super) fn of_one(action: &'static str) -> impl Fn(&str) -> String {
+    move |field| {
+        let inner = field.strip_prefix("writes[0]").unwrap_or(field);
+        let inner = inner.trim_start_matches('.');
+        let inner = inner.strip_prefix(action).unwrap_or(inner);
+        inner.trim_start_matches('.').to_owned()
+    }
+}
+
+/// Most bytes that a note may come to in all writes together: a thousand of the longest.
+const NOTES_BYTES: usize = 16 * 1024 * 1024;
+
+/// A note stands once in such a request, and in every write that is made of it: one that is too long, or for too many
+/// records, is refused before it is copied.
+fn check_note(request: &mut impl Walk, note_bytes: usize, records: usize) -> Result<(), Status> {
+    if note_bytes.saturating_mul(records) > NOTES_BYTES {
+        check(request, Reason::InvalidRecord)?;
+    }
+    Ok(())
+}
+
+impl Editorial {
+    async fn commit_writes(
+        &self,
+        caller: &Caller,
+        request: CommitRequest,
+        rename: impl Fn(&str) -> String,
+    ) -> Result<Committed, Status> {
+        commit(&self.committer, caller, request, rename).await
+    }
+}
+
+#[tonic::async_trait]
+impl EditorialService for Editorial {
+    async fn commit(
+        &self,
+        request: Request<CommitRequest>,
+    ) -> Result<Response<Ready<CommitResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let omit_content = request.omit_content;
+        let committed = self.commit_writes(&caller, request, str::to_owned).await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn submit_records(
+        &self,
+        request: Request<SubmitRecordsRequest>,
+    ) -> Result<Response<Ready<SubmitRecordsResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let omit_content = request.omit_content;
+        let writes = each(request.records, |record| {
+            Action::Submit(write::Submit { record })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_records("submit"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn send_back_records(
+        &self,
+        request: Request<SendBackRecordsRequest>,
+    ) -> Result<Response<Ready<SendBackRecordsResponse>>, Status> {
+        let (caller, mut request) = identified(request)?;
+        let (note, records) = (request.note.len(), request.records.len());
+        check_note(&mut request, note, records)?;
+        let omit_content = request.omit_content;
+        let writes = each(request.records, |record| {
+            let note = request.note.clone();
+            Action::SendBack(write::SendBack { record, note })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_records("send_back"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn publish_records(
+        &self,
+        request: Request<PublishRecordsRequest>,
+    ) -> Result<Response<Ready<PublishRecordsResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let omit_content = request.omit_content;
+        let embargo_time = request.embargo_time;
+        let writes = each(request.records, |record| {
+            Action::Publish(write::Publish {
+                record,
+                embargo_time,
+            })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_records("publish"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn correct_record(
+        &self,
+        request: Request<CorrectRecordRequest>,
+    ) -> Result<Response<Ready<CorrectRecordResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let writes = only(Action::Correct(write::Correct {
+            record: request.record,
+            update_mask: request.update_mask,
+            note: request.note,
+            kind: request.kind,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_one("correct"))
+            .await?;
+        Ok(Response::new(written_one(&committed)))
+    }
+
+    async fn retract_records(
+        &self,
+        request: Request<RetractRecordsRequest>,
+    ) -> Result<Response<Ready<RetractRecordsResponse>>, Status> {
+        let (caller, mut request) = identified(request)?;
+        let (note, records) = (request.note.len(), request.records.len());
+        check_note(&mut request, note, records)?;
+        let omit_content = request.omit_content;
+        let writes = each(request.records, |record| {
+            Action::Retract(write::Retract {
+                record,
+                note: request.note.clone(),
+                cascade: request.cascade,
+            })
+        });
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_records("retract"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn merge_record(
+        &self,
+        request: Request<MergeRecordRequest>,
+    ) -> Result<Response<Ready<MergeRecordResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let omit_content = request.omit_content;
+        let writes = only(Action::Merge(write::Merge {
+            record: request.record,
+            into: request.into,
+            note: request.note,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_one("merge"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn unmerge_record(
+        &self,
+        request: Request<UnmergeRecordRequest>,
+    ) -> Result<Response<Ready<UnmergeRecordResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let omit_content = request.omit_content;
+        let writes = only(Action::Unmerge(write::Unmerge {
+            record: request.record,
+            note: request.note,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_one("unmerge"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+
+    async fn restore_record(
+        &self,
+        request: Request<RestoreRecordRequest>,
+    ) -> Result<Response<Ready<RestoreRecordResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let writes = only(Action::Restore(write::Restore {
+            record: request.record,
+            revision: request.revision,
+            note: request.note,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_one("restore"))
+            .await?;
+        Ok(Response::new(written_one(&committed)))
+    }
+
+    async fn purge_record(
+        &self,
+        request: Request<PurgeRecordRequest>,
+    ) -> Result<Response<Ready<PurgeRecordResponse>>, Status> {
+        let (caller, request) = identified(request)?;
+        let omit_content = request.omit_content;
+        let writes = only(Action::Purge(write::Purge {
+            record: request.record,
+            note: request.note,
+            cascade: request.cascade,
+        }));
+        let request = commit_of!(request, writes);
+        let committed = self
+            .commit_writes(&caller, request, of_one("purge"))
+            .await?;
+        Ok(Response::new(written(&committed, omit_content)))
+    }
+}

@@ -1,0 +1,336 @@
+//! `FeedService`: streams from ready bytes.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use dateline_access::{Denied, Sight};
+use dateline_feed::{Feed, Item, Order, Start, Subscription};
+use dateline_proto::v1::{
+    Checkpoint, Consumer, GetFeedRequest, GetFeedResponse, Origin, WatchRequest, WatchResponse,
+    watch_request,
+};
+use dateline_record::{record::delimiter, timestamp::timestamp};
+use dateline_store::{Store, of_view};
+use futures_util::{Stream, stream};
+use prost::Message;
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    server::{Grpc, NamedService},
+};
+use tower::{Service, service_fn};
+
+use super::{
+    body::ReadyBody,
+    codec::{Ready, ReadyCodec},
+    door::{admitted, identified},
+    guarded::Guarded,
+    leaving::Leaving,
+    read::{Pieces, check, filter, read_time, sight},
+    status::{self, Reason},
+};
+use crate::servers::feed_service_server::{FeedService, FeedServiceServer};
+
+/// The method that streams.
+const WATCH: &str = "/dateline.v1.FeedService/Watch";
+/// How old news may be that a notifier is told after a pause, if it does not say.
+const MAX_AGE: Duration = Duration::from_mins(5);
+
+/// Streams of the feeds.
+#[derive(Debug, Clone)]
+pub struct Feeds {
+    /// What is streamed.
+    pub feed: Feed,
+    /// Who was merged into whom.
+    pub store: Store,
+    /// Ends every stream.
+    pub stop: CancellationToken,
+}
+
+type Responses = Pin<Box<dyn Stream<Item = Result<Ready<WatchResponse>, Status>> + Send>>;
+
+/// `FeedService`, whose streams go out without a copy of what they share: see [`ReadyBody`].
+#[derive(Debug, Clone)]
+pub struct FeedServer {
+    feeds: Feeds,
+    message_bytes: usize,
+    generated: FeedServiceServer<Feeds>,
+}
+
+impl FeedServer {
+    /// Takes requests of up to so many bytes.
+    #[must_use]
+    pub fn new(feeds: Feeds, message_bytes: usize) -> Self {
+        let generated = FeedServiceServer::new(feeds.clone());
+        Self {
+            feeds,
+            message_bytes,
+            generated: generated.max_decoding_message_size(message_bytes),
+        }
+    }
+
+    /// The framework reads the request and begins the answer, with no messages in it; ours take their place.
+    async fn watch(self, request: http::Request<Body>) -> http::Response<Body> {
+        let (begin, mut begun) = oneshot::channel();
+        let mut begin = Some(begin);
+        let service = service_fn(|request| {
+            let (feeds, begin) = (self.feeds.clone(), begin.take());
+            async move {
+                let (metadata, responses, extensions) = feeds.watch(request).await?.into_parts();
+                // Whoever waits for the answer is right here.
+                let _ = begin.map(|begin| begin.send(responses));
+                let none = stream::empty::<Result<Ready<WatchResponse>, Status>>();
+                Ok::<_, Status>(Response::from_parts(metadata, none, extensions))
+            }
+        });
+        let codec = ReadyCodec::<Ready<WatchResponse>, WatchRequest>::default();
+        let mut grpc = Grpc::new(codec).max_decoding_message_size(self.message_bytes);
+        let answer = grpc.server_streaming(service, request).await;
+        match begun.try_recv() {
+            Ok(responses) => answer.map(|_| Body::new(ReadyBody::new(responses))),
+            Err(_) => answer,
+        }
+    }
+}
+
+impl NamedService for FeedServer {
+    const NAME: &'static str = <FeedServiceServer<Feeds> as NamedService>::NAME;
+}
+
+impl Service<http::Request<Body>> for FeedServer {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() == WATCH {
+            let server = self.clone();
+            Box::pin(async move { Ok(server.watch(request).await) })
+        } else {
+            self.generated.call(request)
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl FeedService for Feeds {
+    type WatchStream = Responses;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Responses>, Status> {
+        let leaving = Leaving::of(&self.stop, request.extensions());
+        let (admitted, mut request) = admitted(request)?;
+        let sight = sight(admitted.caller(), request.view())?;
+        let wanted = filter(&self.store, &sight, request.filter.as_ref()).await?;
+        check(&mut request, Reason::InvalidRequest)?;
+        if request.digest {
+            whole(&sight)?;
+        }
+        let mut filter_bytes = request
+            .filter
+            .as_ref()
+            .map(Message::encode_to_vec)
+            .unwrap_or_default();
+        filter_bytes.extend(sight.mark());
+        let order = Order {
+            view: sight.view(),
+            filter: wanted,
+            filter_bytes,
+            start: start(&request)?,
+            spared_before: spared_before(&request)?,
+            digest: request.digest,
+        };
+        let subscription = self.feed.subscribe(order, leaving.token()).await;
+        let subscription = subscription.map_err(|error| status::feed(&error))?;
+        let responses = responses(subscription, leaving);
+        Ok(Response::new(Box::pin(Guarded::new(&admitted, responses))))
+    }
+
+    async fn get_feed(
+        &self,
+        request: Request<GetFeedRequest>,
+    ) -> Result<Response<Ready<GetFeedResponse>>, Status> {
+        let (caller, mut request) = identified(request)?;
+        let sight = sight(&caller, request.view())?;
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = sight.view();
+        let standing = self.feed.standing().await;
+        let standing = standing.map_err(|error| status::store(&error))?;
+        let response = GetFeedResponse {
+            feed: standing.feed.to_string(),
+            epoch: standing.epoch,
+            head_sequence: of_view(standing.heads, view).cast_signed(),
+            earliest_sequence: of_view(standing.earliest, view).cast_signed(),
+            // In numbers, too, nobody is told of more than of what they see.
+            digest: sight
+                .scope()
+                .is_none()
+                .then(|| standing.shown(view).to_digest()),
+        };
+        Ok(Response::new(Ready::from(&response)))
+    }
+}
+
+/// The digest is of the whole view: who sees a part of it is told neither that nor its count.
+pub(super) fn whole(sight: &Sight) -> Result<(), Status> {
+    match sight.scope() {
+        None => Ok(()),
+        Some(_) => Err(status::denied(&Denied::Scope(
+            "the digest is of the whole view, of which they show a part",
+        ))),
+    }
+}
+
+/// Where the stream begins; what is not said follows from what it is for.
+fn start(request: &WatchRequest) -> Result<Start, Status> {
+    let origin = match &request.start {
+        Some(watch_request::Start::Cursor(cursor)) => return Ok(Start::Cursor(cursor.clone())),
+        Some(watch_request::Start::Time(time)) => {
+            return Ok(Start::Since(read_time(*time)?));
+        }
+        Some(watch_request::Start::Origin(origin)) => Origin::try_from(*origin).unwrap_or_default(),
+        None => Origin::Unspecified,
+    };
+    Ok(match (origin, request.consumer()) {
+        (Origin::Beginning, _) => Start::Beginning,
+        (Origin::Snapshot, _) | (Origin::Unspecified, Consumer::Replica) => Start::Snapshot,
+        (Origin::Now, _) | (Origin::Unspecified, Consumer::Unspecified | Consumer::Notifier) => {
+            Start::Now
+        }
+    })
+}
+
+/// What a notifier is spared: it was accepted before this.
+fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Status> {
+    let is_notifier = request.consumer() == Consumer::Notifier;
+    let Some(max_age) = request.max_age else {
+        return Ok(is_notifier.then(|| OffsetDateTime::now_utc() - MAX_AGE));
+    };
+    if !is_notifier {
+        let what = "is for notifiers: set consumer to CONSUMER_NOTIFIER, or leave it out";
+        return Err(status::invalid_field(
+            Reason::InvalidRequest,
+            "max_age",
+            what,
+        ));
+    }
+    // The rules of the schema bound it, but not to the years that a clock or the database can tell. Before the year 1
+    // nothing was accepted: an age from there spares nothing.
+    let max_age = time::Duration::new(max_age.seconds, max_age.nanos);
+    let since = OffsetDateTime::now_utc().checked_sub(max_age);
+    Ok(since.filter(|since| since.year() >= 1))
+}
+
+fn responses(
+    subscription: Subscription,
+    leaving: Leaving,
+) -> impl Stream<Item = Result<Ready<WatchResponse>, Status>> + Send {
+    let open = OpenStream::new(subscription, leaving);
+    stream::unfold(Some(open), |open| async move {
+        let mut open = open?;
+        match open.subscription.next().await {
+            Ok(Some(item)) => Some((Ok(response(item)), Some(open))),
+            Ok(None) => Some((Err(open.leaving.status()), None)),
+            Err(error) => Some((Err(ended(&error)), None)),
+        }
+    })
+}
+
+/// A stream that loses its store is one that can be resumed.
+fn ended(error: &dateline_feed::Error) -> Status {
+    status::feed(error)
+}
+
+/// `changes = 1` and `records = 4` are ready; `cursor = 2`, `checkpoint = 3` and `snapshot_sequence = 5` are added.
+fn response(item: Item) -> Ready<WatchResponse> {
+    let mut pieces = Pieces::default();
+    match item {
+        Item::Changes(changes, cursor) => {
+            metrics::counter!("dateline_watch_messages").increment(1);
+            for change in changes {
+                pieces.fields(change);
+            }
+            pieces.string(2, &cursor);
+        }
+        Item::Records(records, cursor, at) => {
+            metrics::counter!("dateline_watch_messages").increment(1);
+            for record in records {
+                pieces.fields(record);
+            }
+            let rest = WatchResponse {
+                cursor,
+                snapshot_sequence: at.cast_signed(),
+                ..WatchResponse::default()
+            };
+            pieces.fields(rest.encode_to_vec());
+        }
+        Item::Checkpoint(checkpoint) => {
+            let digest = checkpoint.digest.clone();
+            let (cursor, message) = told(checkpoint);
+            let mut message = message.encode_to_vec();
+            if let Some(digest) = digest {
+                // `digest = 6`, which is encoded already.
+                delimiter(6, digest.len(), &mut message);
+                message.extend_from_slice(&digest);
+            }
+            pieces.string(2, &cursor);
+            pieces.message(3, message.into());
+        }
+    }
+    pieces.finish()
+}
+
+fn told(checkpoint: dateline_feed::Checkpoint) -> (String, Checkpoint) {
+    let now = OffsetDateTime::now_utc();
+    let is_behind = checkpoint.sequence < checkpoint.head_sequence;
+    let lag = match checkpoint.passed_at {
+        Some(passed_at) => Some((now - passed_at).max(time::Duration::ZERO)),
+        None if is_behind => None,
+        None => Some(time::Duration::ZERO),
+    };
+    let message = Checkpoint {
+        sequence: checkpoint.sequence.cast_signed(),
+        head_sequence: checkpoint.head_sequence.cast_signed(),
+        time: Some(timestamp(now)),
+        caught_up: checkpoint.caught_up,
+        lag: lag.map(|lag| prost_types::Duration {
+            seconds: lag.whole_seconds(),
+            nanos: lag.subsec_nanoseconds(),
+        }),
+        digest: None,
+        interval: prost_types::Duration::try_from(checkpoint.interval).ok(),
+    };
+    (checkpoint.cursor, message)
+}
+
+/// Counts open streams for as long as it lives.
+struct OpenStream {
+    subscription: Subscription,
+    leaving: Leaving,
+}
+
+impl OpenStream {
+    fn new(subscription: Subscription, leaving: Leaving) -> Self {
+        metrics::gauge!("dateline_watch_streams").increment(1.0);
+        Self {
+            subscription,
+            leaving,
+        }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        metrics::gauge!("dateline_watch_streams").decrement(1.0);
+    }
+}

@@ -1,0 +1,119 @@
+//! Streams that end when their caller may not have them any more.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use dateline_access::Caller;
+use futures_util::Stream;
+use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::{Status, body::Body};
+
+use super::{door::Admitted, status};
+
+/// What a stream sends, for as long as its caller may have it. Looked at before each message, so none is sent after
+/// the credentials ceased to hold (F10).
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct Guarded<S> {
+    /// `None` once it is over.
+    messages: Option<Pin<Box<S>>>,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+    caller: Caller,
+    _places: Arc<Vec<OwnedSemaphorePermit>>,
+}
+
+impl<S> Guarded<S> {
+    /// Guards a stream.
+    pub fn new(admitted: &Admitted, messages: S) -> Self {
+        let caller = admitted.caller().clone();
+        Self {
+            messages: Some(Box::pin(messages)),
+            ended: Box::pin(caller.ended()),
+            caller,
+            _places: admitted.places(),
+        }
+    }
+}
+
+impl<S, T> Stream for Guarded<S>
+where
+    S: Stream<Item = Result<T, Status>>,
+{
+    type Item = Result<T, Status>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<T, Status>>> {
+        let Some(messages) = &mut self.messages else {
+            return Poll::Ready(None);
+        };
+        let next = messages.as_mut().poll_next(context);
+        // After it, so that what was made while the word came is held back too.
+        if self.ended.as_mut().poll(context).is_ready() {
+            self.messages = None;
+            return Poll::Ready(Some(Err(status::denied(&self.caller.why_ended()))));
+        }
+        next
+    }
+}
+
+/// The answer of a service that is not ours, such as reflection, which ends as a guarded stream does.
+pub struct GuardedBody {
+    /// `None` once it is over.
+    body: Option<Body>,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+    caller: Caller,
+}
+
+impl GuardedBody {
+    /// Guards an answer.
+    pub fn new(caller: Caller, body: Body) -> Self {
+        Self {
+            body: Some(body),
+            ended: Box::pin(caller.ended()),
+            caller,
+        }
+    }
+}
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        let has_ended = self.ended.as_mut().poll(context).is_ready();
+        if has_ended {
+            self.body = None;
+            let status = status::denied(&self.caller.why_ended());
+            let mut trailers = http::HeaderMap::new();
+            return Poll::Ready(Some(
+                status
+                    .add_header(&mut trailers)
+                    .map(|()| Frame::trailers(trailers)),
+            ));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,225 @@
+//! Reads of the past: a record at a revision or a sequence, where a merged name leads, its revisions, and in
+//! what two of them differ.
+
+use dateline_access::{Caller, Sight};
+use dateline_proto::v1::{
+    DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
+    ListRevisionsResponse, Revision, State,
+};
+use dateline_record::{diff::diff, timestamp::timestamp};
+use dateline_store::{RevisionEntry, StoredRecord, View, of_view};
+use tonic::Status;
+
+use super::{
+    answer::{MAX_ANSWER_BYTES, differences},
+    page_token::Question,
+    read::{check, page_size, sight},
+    record_service::Records,
+    status::{self, Reason},
+};
+
+/// A record, and whether it answers for another name.
+pub(super) struct Found {
+    pub record: StoredRecord,
+    pub is_redirected: bool,
+}
+
+impl From<StoredRecord> for Found {
+    fn from(record: StoredRecord) -> Self {
+        Self {
+            record,
+            is_redirected: false,
+        }
+    }
+}
+
+impl Records {
+    /// The record that a request asks for.
+    pub(super) async fn find(
+        &self,
+        request: &GetRecordRequest,
+        sight: &Sight,
+    ) -> Result<Found, Status> {
+        let name = request.name.as_str();
+        let view = sight.view();
+        self.require(name, sight).await?;
+        let missing = || status::not_found(name);
+        match (request.revision, request.as_of) {
+            (Some(_), Some(_)) => {
+                let what = "cannot be given together with revision: one or the other says which";
+                Err(status::invalid_field(Reason::InvalidRequest, "as_of", what))
+            }
+            (Some(revision), None) => {
+                let found = self.store.find_revision(name, revision, view).await;
+                let found = found.map_err(|error| status::store(&error))?;
+                found.map(Found::from).ok_or_else(missing)
+            }
+            (None, Some(sequence)) => {
+                let sequence = sequence.cast_unsigned();
+                self.check_reached(view, sequence).await?;
+                let found = self.store.find_record_as_of(name, sequence, view).await;
+                let found = found.map_err(|error| status::store(&error))?;
+                // After the read: what it cannot have seen any more was dropped before, and this tells.
+                self.check_kept(view, sequence).await?;
+                found.map(Found::from).ok_or_else(missing)
+            }
+            (None, None) => {
+                let found = self.newest(name, view).await?.ok_or_else(missing)?;
+                if found.state == State::Merged && !request.no_redirect {
+                    self.follow(found, sight).await
+                } else {
+                    Ok(found.into())
+                }
+            }
+        }
+    }
+
+    /// Those of these names that lie in the caller's scope, in no order.
+    pub(super) async fn seen(
+        &self,
+        names: Vec<String>,
+        sight: &Sight,
+    ) -> Result<Vec<String>, Status> {
+        let Some(scope) = sight.scope() else {
+            return Ok(names);
+        };
+        let seen = self.store.names_within(&names, scope).await;
+        seen.map_err(|error| status::store(&error))
+    }
+
+    /// Goes on only if the name lies in the caller's scope, by what the record is now: what it was then is seen by who
+    /// sees it now.
+    async fn require(&self, name: &str, sight: &Sight) -> Result<(), Status> {
+        let seen = self.seen(vec![name.to_owned()], sight).await?;
+        if seen.is_empty() {
+            return Err(status::not_found(name));
+        }
+        Ok(())
+    }
+
+    async fn newest(&self, name: &str, view: View) -> Result<Option<StoredRecord>, Status> {
+        let found = self.store.get_records(&[name.to_owned()], view).await;
+        let found = found.map_err(|error| status::store(&error))?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The record that took a merged one's place.
+    async fn follow(&self, merged: StoredRecord, sight: &Sight) -> Result<Found, Status> {
+        let winner = self.store.find_winner(merged.name.as_str()).await;
+        let winner = winner.map_err(|error| status::store(&error))?;
+        let winner = self.seen(winner.into_iter().collect(), sight).await?;
+        let there = match winner.first() {
+            Some(winner) => self.newest(winner, sight.view()).await?,
+            None => None,
+        };
+        Ok(match there {
+            Some(record) => Found {
+                record,
+                is_redirected: true,
+            },
+            None => merged.into(),
+        })
+    }
+
+    async fn check_reached(&self, view: View, sequence: u64) -> Result<(), Status> {
+        let head = self.feed.newest(view).await;
+        let head = head.map_err(|error| status::store(&error))?;
+        if sequence > head {
+            let what = format!("is ahead of the feed, whose head is {head}");
+            return Err(status::invalid_field(
+                Reason::InvalidRequest,
+                "as_of",
+                &what,
+            ));
+        }
+        Ok(())
+    }
+
+    /// What was at a sequence is known from the last one that was dropped on.
+    async fn check_kept(&self, view: View, sequence: u64) -> Result<(), Status> {
+        let standing = self.feed.standing().await;
+        let standing = standing.map_err(|error| status::store(&error))?;
+        let earliest = of_view(standing.earliest, view);
+        if sequence.saturating_add(1) < earliest {
+            return Err(status::no_longer_kept(sequence, earliest));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn revisions(
+        &self,
+        caller: &Caller,
+        mut request: ListRevisionsRequest,
+    ) -> Result<ListRevisionsResponse, Status> {
+        let sight = sight(caller, request.view())?;
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = sight.view();
+        let size = page_size(request.page_size);
+        let question = Question::of(&ListRevisionsRequest {
+            name: request.name.clone(),
+            view: request.view,
+            ..ListRevisionsRequest::default()
+        })
+        .seen_by(&sight);
+        let identity = &self.feed.identity();
+        let after = question.read(identity, &request.page_token)?;
+        self.require(&request.name, &sight).await?;
+        let before = after.parse().unwrap_or(i64::MAX);
+        let found = self
+            .store
+            .list_revisions(&request.name, view, before, size.into(), MAX_ANSWER_BYTES)
+            .await;
+        let (found, has_more) = found.map_err(|error| status::store(&error))?;
+        if found.is_empty() && after.is_empty() {
+            return Err(status::not_found(&request.name));
+        }
+        let last = found.last().filter(|_| has_more);
+        let next_page_token = last.map(|last| question.write(identity, &last.revision.to_string()));
+        Ok(ListRevisionsResponse {
+            revisions: found
+                .into_iter()
+                .map(|entry| revision(entry, view))
+                .collect(),
+            next_page_token: next_page_token.unwrap_or_default(),
+        })
+    }
+
+    pub(super) async fn differences(
+        &self,
+        caller: &Caller,
+        mut request: DiffRevisionsRequest,
+    ) -> Result<DiffRevisionsResponse, Status> {
+        let sight = sight(caller, request.view())?;
+        check(&mut request, Reason::InvalidRequest)?;
+        let view = sight.view();
+        let name = request.name.as_str();
+        self.require(name, &sight).await?;
+        let revisions = [request.from_revision, request.to_revision];
+        let found = self.store.find_contents(name, revisions, view).await;
+        let found = found.map_err(|error| status::store(&error))?;
+        let (before, after) = found.ok_or_else(|| status::not_found(name))?;
+        let (differences, omitted) = differences(diff(&before, &after));
+        Ok(DiffRevisionsResponse {
+            differences,
+            omitted: i32::try_from(omitted).unwrap_or(i32::MAX),
+        })
+    }
+}
+
+/// Readers are not told who works at the desk.
+fn revision(entry: RevisionEntry, view: View) -> Revision {
+    Revision {
+        revision: entry.revision,
+        r#type: entry.change_type.into(),
+        state: entry.state.into(),
+        time: Some(timestamp(entry.accepted_at)),
+        author: match view {
+            View::Desk => entry.author,
+            View::Published => String::new(),
+        },
+        note: entry.note,
+        changed_fields: entry.changed_fields,
+        sequence: entry.sequence.cast_signed(),
+        etag: entry.etag,
+    }
+}

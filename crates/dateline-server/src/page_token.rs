@@ -1,0 +1,77 @@
+//! Page tokens: where the next page begins, for one question, sealed with the database's key so that every
+//! server on it reads them and a forged one is refused.
+
+use dateline_access::Sight;
+use dateline_record::seal::{seal, split};
+use dateline_store::FeedIdentity;
+use prost::{Message, Name};
+use tonic::Status;
+
+use super::status::{self, Reason};
+
+/// Version of the layout: hash of the question (16 bytes), then the last name or number.
+const VERSION: u8 = 1;
+const HASH_BYTES: usize = 16;
+
+/// What a list asks for, page by page.
+#[derive(Debug, Clone, Copy)]
+pub struct Question {
+    hash: [u8; HASH_BYTES],
+}
+
+impl Question {
+    /// A question as its request, without page size and token.
+    #[must_use]
+    pub fn of<M: Message + Name>(request: &M) -> Self {
+        let mut bytes = M::full_name().into_bytes();
+        bytes.push(0);
+        bytes.extend(request.encode_to_vec());
+        let mut hash = [0; HASH_BYTES];
+        hash.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..HASH_BYTES]);
+        Self { hash }
+    }
+
+    /// The same question of somebody who sees this: a token is not gone on with as somebody else.
+    #[must_use]
+    pub fn seen_by(self, sight: &Sight) -> Self {
+        let mark = sight.mark();
+        if mark.is_empty() {
+            return self;
+        }
+        let mut hash = [0; HASH_BYTES];
+        let both = [self.hash.as_slice(), &mark].concat();
+        hash.copy_from_slice(&blake3::hash(&both).as_bytes()[..HASH_BYTES]);
+        Self { hash }
+    }
+
+    /// The token of the page after `last`.
+    #[must_use]
+    pub fn write(&self, feed: &FeedIdentity, last: &str) -> String {
+        let mut payload = self.hash.to_vec();
+        payload.extend_from_slice(last.as_bytes());
+        seal(&feed.token_key, VERSION, &payload)
+    }
+
+    /// After what the page begins; empty for the first one.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the token was not made for this question.
+    pub fn read(&self, feed: &FeedIdentity, token: &str) -> Result<String, Status> {
+        if token.is_empty() {
+            return Ok(String::new());
+        }
+        self.last(feed, token).ok_or_else(|| {
+            let what = "is not a token of an earlier page with the same filter and view";
+            status::invalid_field(Reason::InvalidPageToken, "page_token", what)
+        })
+    }
+
+    fn last(&self, feed: &FeedIdentity, token: &str) -> Option<String> {
+        let (version, token) = split(token)?;
+        if version != VERSION || !token.is_sealed_with(&feed.token_key) {
+            return None;
+        }
+        let (asked, last) = token.payload().split_at_checked(HASH_BYTES)?;
+        (asked == self.hash).then(|| String::from_utf8(last.to_vec()).ok())?
+    }
+}

@@ -1,0 +1,453 @@
+//! Start and stop. Start: listener, database, schema, feeds, in this order; until the feeds are open every call is
+//! answered with UNAVAILABLE and health with `NOT_SERVING` (`starting`). Stop: not serving any more, streams end with a
+//! cursor (F12), open calls finish or run into the grace, then the writer drains, and last the database stops.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use dateline_access::Gate;
+use dateline_feed::Feed;
+use dateline_proto::DESCRIPTOR_BYTES;
+use dateline_store::{Committer, Store};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::{pb::health_server, server::HealthReporter};
+use tower::Layer;
+
+use super::{
+    admin_service::Admin,
+    backpressure::BackpressureLayer,
+    config::{Config, Database, Limits},
+    door::DoorLayer,
+    dress::DressLayer,
+    edge::{Edge, TlsError},
+    editorial_service::Editorial,
+    embargoes::Embargoes,
+    entry,
+    export_service::Exports,
+    feed_service::{FeedServer, Feeds},
+    first_token,
+    health::{self, Findings, Health},
+    jobs::Jobs,
+    listen::Listen,
+    record_service::Records,
+    starting::{Routed, Starting},
+    sweeper,
+};
+use crate::servers::{
+    admin_service_server::AdminServiceServer, editorial_service_server::EditorialServiceServer,
+    export_service_server::ExportServiceServer, record_service_server::RecordServiceServer,
+};
+
+/// How often old answers to request ids are forgotten.
+const HOUSEKEEPING: Duration = Duration::from_mins(10);
+
+/// Why a server cannot start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// As configured.
+        address: Listen,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The embedded database does not start.
+    #[error(transparent)]
+    Embedded(#[from] dateline_embedded_postgres::Error),
+    /// The database cannot be used.
+    #[error("{}", tell(.0))]
+    Store(#[from] dateline_store::Error),
+    /// Who may do what cannot be read.
+    #[error("{0:#}")]
+    Access(anyhow::Error),
+    /// TLS is wanted and cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The metrics endpoint cannot be had.
+    #[error("cannot serve metrics: {0}")]
+    Metrics(String),
+}
+
+/// To whoever starts a server, the driver's own words are of use; they hold no password.
+fn tell(error: &dateline_store::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// A server that serves.
+pub struct Running {
+    /// Where it listens; the first of several.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    /// Stops, gracefully at first, and waits for the end.
+    ///
+    /// # Errors
+    /// When serving had failed.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stop.cancel();
+        self.wait().await
+    }
+
+    /// Waits until the server ends.
+    ///
+    /// # Errors
+    /// When serving failed.
+    pub async fn wait(self) -> Result<(), Error> {
+        // The task neither panics nor is aborted; if it were, there would be nothing left to wait for.
+        self.serving.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Starts a server. It stops when `stop` is cancelled.
+///
+/// # Errors
+/// When the database or the address cannot be had.
+pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
+    // Boxed: what it holds while it starts need not lie on the stacks of its callers.
+    Box::pin(bring_up(config, stop)).await
+}
+
+async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Error> {
+    // The address first: two servers on one port should not fight over a database before they notice.
+    let cannot_listen = |source| Error::Listen {
+        address: config.listen.clone(),
+        source,
+    };
+    let listeners = config.listen.bind().await.map_err(cannot_listen)?;
+    let mut addresses = Vec::with_capacity(listeners.len());
+    for listener in &listeners {
+        addresses.push(listener.local_addr().map_err(cannot_listen)?);
+    }
+    let edge = Edge::new(listeners, &config.limits, config.tls)?;
+    if let Some(metrics) = &config.metrics {
+        super::metrics::serve(metrics)?;
+    }
+    for address in &addresses {
+        tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
+    }
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    health::report(&reporter, false, false).await;
+    let streams_stop = CancellationToken::new();
+    let (starting, started) = Starting::new(Routes::new(health_service.clone()).prepare());
+    let dress = DressLayer {
+        deadline: config.limits.deadline,
+    };
+    let jobs = Jobs::new(CancellationToken::new());
+    edge.watch(&jobs);
+    let edge = tokio::spawn(edge.serve(
+        dress.layer(starting),
+        streams_stop.clone(),
+        stopping(stop.clone(), streams_stop.clone(), reporter.clone()),
+    ));
+    let opened = Box::pin(async {
+        let (cluster, url) = open_database(config.database).await?;
+        let store = connect(&url, &config.store, &stop).await?;
+        if let Some(path) = &config.first_token_file {
+            first_token::provide(&store, path)
+                .await
+                .map_err(Error::Access)?;
+        }
+        let gate = Gate::open(store.clone(), config.access).await;
+        let gate = Arc::new(gate.map_err(Error::Access)?);
+        let interval = config.checkpoint_interval;
+        let parts = Parts::start(store, gate, jobs.clone(), interval, &stop).await?;
+        Ok((cluster, parts))
+    });
+    let (cluster, parts) = match opened.await {
+        Ok(opened) => opened,
+        Err(error) => {
+            edge.abort();
+            jobs.stop(config.shutdown_grace).await;
+            return Err(error);
+        }
+    };
+    started.with(parts.routes(
+        &config.limits,
+        config.reflection,
+        health_service,
+        &streams_stop,
+    ));
+    parts.report_health(reporter, stop.clone()).await;
+    for address in &addresses {
+        tracing::info!(%address, "serving");
+    }
+    let grace = config.shutdown_grace;
+    let serving = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            until_served(edge, &stop, grace).await;
+            parts.end(grace).await;
+            if let Some(cluster) = cluster {
+                cluster.stop().await?;
+            }
+            tracing::info!("stopped");
+            Ok(())
+        }
+    });
+    Ok(Running {
+        // `bind` yields at least one.
+        address: addresses
+            .first()
+            .copied()
+            .unwrap_or_else(|| ([0; 4], 0).into()),
+        stop,
+        serving,
+    })
+}
+
+/// Announces the end when it has come: to health checks first, then to streams.
+async fn stopping(
+    stop: CancellationToken,
+    streams_stop: CancellationToken,
+    reporter: HealthReporter,
+) {
+    stop.cancelled().await;
+    tracing::info!("stopping: streams end with a cursor, open calls finish");
+    health::report(&reporter, false, false).await;
+    streams_stop.cancel();
+}
+
+/// Waits for the last connection to end, and after `stop` no longer than the grace.
+async fn until_served(
+    mut edge: tokio::task::JoinHandle<()>,
+    stop: &CancellationToken,
+    grace: Duration,
+) {
+    let deadline = async {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        _ = &mut edge => {}
+        () = deadline => {
+            tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
+            edge.abort();
+            // Cancelled or ended: either way its connections and services are gone.
+            drop(edge.await);
+        }
+    }
+}
+
+async fn open_database(
+    database: Database,
+) -> Result<(Option<dateline_embedded_postgres::Cluster>, String), Error> {
+    match database {
+        Database::Url(url) => Ok((None, url)),
+        Database::Embedded(options) => {
+            let cluster = dateline_embedded_postgres::Cluster::start(options).await?;
+            cluster
+                .ensure_database(dateline_embedded_postgres::DATABASE)
+                .await?;
+            let url = cluster.url(dateline_embedded_postgres::DATABASE);
+            Ok((Some(cluster), url))
+        }
+    }
+}
+
+/// A database that is away may come; one that refuses us will not change its mind.
+async fn connect(
+    url: &str,
+    settings: &dateline_store::Settings,
+    stop: &CancellationToken,
+) -> Result<Store, Error> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match Store::connect(url, settings).await {
+            Err(error @ dateline_store::Error::Unavailable(_)) if !stop.is_cancelled() => {
+                tracing::warn!("waiting for the database: {}", tell(&error));
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// What serves: the handles, and the tasks behind them.
+struct Parts {
+    store: Store,
+    committer: Committer,
+    feed: Feed,
+    gate: Arc<Gate>,
+    /// They end after the last call.
+    jobs: Jobs,
+    findings: Findings,
+    embargoes: Embargoes,
+}
+
+impl Parts {
+    async fn start(
+        store: Store,
+        gate: Arc<Gate>,
+        jobs: Jobs,
+        checkpoint_interval: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let committed = Arc::new(Notify::new());
+        let (committer, writing) = Committer::new(store.clone(), committed.clone());
+        jobs.spawn_once(writing);
+        let opened = Feed::open(store.clone(), checkpoint_interval).await;
+        let feed = opened.inspect_err(|_| stop.cancel())?;
+        jobs.spawn("tail", {
+            let feed = feed.clone();
+            // Boxed: it lives as long as the process, and need not be carried about.
+            move || Box::pin(feed.clone().follow(committed.clone()))
+        });
+        let embargoes = Embargoes::default();
+        jobs.spawn("embargoes", {
+            let (store, committer) = (store.clone(), committer.clone());
+            let embargoes = embargoes.clone();
+            move || sweeper::run(store.clone(), committer.clone(), embargoes.clone())
+        });
+        jobs.spawn("request expiry", {
+            let store = store.clone();
+            move || housekeeping(store.clone())
+        });
+        jobs.spawn("ways in", {
+            let (store, gate) = (store.clone(), gate.clone());
+            move || entry::watch(store.clone(), gate.clone())
+        });
+        jobs.spawn("credentials", {
+            let gate = gate.clone();
+            move || {
+                let gate = gate.clone();
+                async move { gate.watch(CancellationToken::new()).await }
+            }
+        });
+        Ok(Self {
+            store,
+            committer,
+            feed,
+            gate,
+            jobs,
+            findings: Findings::default(),
+            embargoes,
+        })
+    }
+
+    /// Everything that is served, behind the door.
+    fn routes<H: health_server::Health>(
+        &self,
+        limits: &Limits,
+        reflection: bool,
+        health_service: health_server::HealthServer<H>,
+        streams_stop: &CancellationToken,
+    ) -> Routed {
+        let (store, feed, committer) = (&self.store, &self.feed, &self.committer);
+        let records = RecordServiceServer::new(Records {
+            store: store.clone(),
+            committer: committer.clone(),
+            feed: feed.clone(),
+        })
+        .max_decoding_message_size(limits.message_bytes);
+        let admin = AdminServiceServer::new(Admin {
+            store: store.clone(),
+            feed: feed.clone(),
+            committer: committer.clone(),
+            findings: self.findings.clone(),
+            embargoes: self.embargoes.clone(),
+        })
+        .max_decoding_message_size(limits.batch_bytes);
+        let editorial = EditorialServiceServer::new(Editorial {
+            committer: committer.clone(),
+        })
+        .max_decoding_message_size(limits.batch_bytes);
+        let exports = ExportServiceServer::new(Exports {
+            feed: feed.clone(),
+            stop: streams_stop.clone(),
+        })
+        .max_decoding_message_size(limits.message_bytes);
+        let feeds = Feeds {
+            feed: feed.clone(),
+            store: store.clone(),
+            stop: streams_stop.clone(),
+        };
+        let feeds = FeedServer::new(feeds, limits.message_bytes);
+        let routes = Routes::new(health_service)
+            .add_service(records)
+            .add_service(editorial)
+            .add_service(feeds)
+            .add_service(admin)
+            .add_service(exports);
+        let routes = if reflection {
+            with_reflection(routes)
+        } else {
+            routes
+        };
+        let paced = BackpressureLayer::new(limits).layer(routes.prepare());
+        DoorLayer::new(self.gate.clone(), store.clone(), limits).layer(paced)
+    }
+
+    /// Sets health once, before anybody is told that the server serves, and keeps it true until `stop`.
+    async fn report_health(&self, reporter: HealthReporter, stop: CancellationToken) {
+        let health = Health {
+            reporter,
+            findings: self.findings.clone(),
+            store: self.store.clone(),
+            committer: self.committer.clone(),
+            feed: self.feed.clone(),
+            embargoes: self.embargoes.clone(),
+            jobs: self.jobs.clone(),
+            stopping: stop,
+        };
+        health.look().await;
+        self.jobs.spawn("health", move || health.clone().run());
+    }
+
+    /// Ends what runs behind the services, after the last call.
+    async fn end(self, grace: Duration) {
+        let Self {
+            store,
+            committer,
+            feed,
+            gate,
+            jobs,
+            ..
+        } = self;
+        // With the services and the jobs these are the last ways into the committer: it ends when it has drained.
+        drop((committer, feed, gate));
+        if !jobs.stop(grace).await {
+            tracing::warn!("background work did not end in time");
+        }
+        if tokio::time::timeout(grace, store.close()).await.is_err() {
+            tracing::warn!("connections of the database did not end in time");
+        }
+    }
+}
+
+/// Adds reflection as today's clients ask for it (v1) and as most of them still do (v1alpha).
+fn with_reflection(routes: Routes) -> Routes {
+    use tonic_reflection::server::Builder;
+    let builder = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR_BYTES)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(newer), Ok(older)) => routes.add_service(newer).add_service(older),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no reflection");
+            routes
+        }
+    }
+}
+
+async fn housekeeping(store: Store) {
+    loop {
+        if let Err(error) = store.forget_requests().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old answers could not be forgotten"
+            );
+        }
+        tokio::time::sleep(HOUSEKEEPING).await;
+    }
+}

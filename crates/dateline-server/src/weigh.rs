@@ -1,0 +1,218 @@
+//! How much memory a message will take, told from its bytes before it is decoded. Two bytes can say "one more
+//! empty element", which in memory is some hundreds: 4 MB of them would become gigabytes (#9 of the second
+//! catalogue of bad input). Requests that are what they seem stay far below the limit here, whatever their
+//! lists hold; how long a list may be is for validation to say, in words.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use dateline_proto::DESCRIPTORS;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
+/// Messages up to this size are decoded as they are: whatever they say, it is not much.
+const SMALL_BYTES: usize = 16 * 1024;
+/// A message may take so many times its own bytes …
+const GROWTH: usize = 8;
+/// … and this much beside, which thousand small writes do.
+const ALLOWANCE_BYTES: usize = 8 * 1024 * 1024;
+/// Deeper than the decoder goes.
+const MAX_DEPTH: usize = 100;
+
+/// A `String` or a `Vec`, without what it holds.
+const HANDLE_BYTES: usize = 24;
+/// Any number, and the mark whether an optional value is there.
+const WORD_BYTES: usize = 8;
+
+/// Whether a message would take memory out of all proportion. What cannot be decoded weighs nothing here:
+/// the decoder says so.
+#[must_use]
+pub fn is_bloated(message: &MessageDescriptor, bytes: &[u8]) -> bool {
+    if bytes.len() <= SMALL_BYTES {
+        return false;
+    }
+    let limit = bytes.len() * GROWTH + ALLOWANCE_BYTES;
+    let mut scale = Scale { weight: 0, limit };
+    scale.add(message, bytes, 0);
+    scale.weight > limit
+}
+
+struct Scale {
+    weight: usize,
+    limit: usize,
+}
+
+impl Scale {
+    /// Adds what the elements of lists inside a message take. `None` where the bytes are no message, or once
+    /// the limit is passed.
+    fn add(&mut self, message: &MessageDescriptor, mut bytes: &[u8], depth: usize) -> Option<()> {
+        while !bytes.is_empty() && self.weight <= self.limit && depth < MAX_DEPTH {
+            let (number, wire_type) = decode_key(&mut bytes).ok()?;
+            let length = match wire_type {
+                WireType::Varint => {
+                    decode_varint(&mut bytes).ok()?;
+                    0
+                }
+                WireType::SixtyFourBit => 8,
+                WireType::ThirtyTwoBit => 4,
+                WireType::LengthDelimited => {
+                    usize::try_from(decode_varint(&mut bytes).ok()?).ok()?
+                }
+                WireType::StartGroup => {
+                    // Unknown to our schemas: the decoder skips it, keeps nothing, and goes on behind it.
+                    skip_field(wire_type, number, &mut bytes, DecodeContext::default()).ok()?;
+                    continue;
+                }
+                WireType::EndGroup => return None,
+            };
+            let (value, rest) = bytes.split_at_checked(length)?;
+            bytes = rest;
+            if let Some(field) = message.get_field(number) {
+                self.add_field(&field, value, depth)?;
+            }
+        }
+        Some(())
+    }
+
+    fn add_field(&mut self, field: &FieldDescriptor, value: &[u8], depth: usize) -> Option<()> {
+        if field.is_list() {
+            // A list that grows one by one has up to twice the room that it needs.
+            self.weight += 2 * element_bytes(field);
+        }
+        if let Kind::Message(inner) = field.kind() {
+            return self.add(&inner, value, depth + 1);
+        }
+        self.weight += value.len();
+        Some(())
+    }
+}
+
+/// What one value takes where it stands, without what it points at.
+fn element_bytes(field: &FieldDescriptor) -> usize {
+    match field.kind() {
+        Kind::Message(inner) => SIZES
+            .get(inner.full_name())
+            .copied()
+            .unwrap_or(HANDLE_BYTES),
+        Kind::String | Kind::Bytes => HANDLE_BYTES,
+        _ => WORD_BYTES,
+    }
+}
+
+/// About the `size_of` of each of our messages, by full name.
+static SIZES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
+    DESCRIPTORS
+        .all_messages()
+        .filter(|message| message.package_name() == "dateline.v1")
+        .map(|message| (message.full_name().to_owned(), size(&message, 0)))
+        .collect()
+});
+
+fn size(message: &MessageDescriptor, depth: usize) -> usize {
+    let of = |field: &FieldDescriptor| match field.kind() {
+        _ if field.is_list() || field.is_map() => HANDLE_BYTES,
+        Kind::Message(inner) if depth < MAX_DEPTH => WORD_BYTES + size(&inner, depth + 1),
+        Kind::String | Kind::Bytes => HANDLE_BYTES,
+        _ => WORD_BYTES,
+    };
+    let fields = message
+        .fields()
+        .filter(|field| field.containing_oneof().is_none())
+        .map(|field| of(&field));
+    let oneofs = message.oneofs().map(|oneof| {
+        let largest = oneof.fields().map(|field| of(&field)).max();
+        WORD_BYTES + largest.unwrap_or_default()
+    });
+    fields.chain(oneofs).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_reflect::ReflectMessage;
+
+    use super::*;
+    use dateline_proto::v1::{self, CommitRequest, RecordVersion, Write, write};
+
+    fn bloated(request: &CommitRequest) -> bool {
+        is_bloated(&request.descriptor(), &request.encode_to_vec())
+    }
+
+    #[test]
+    fn a_flood_of_empty_elements_is_bloated_at_any_depth() {
+        let writes = vec![Write::default(); 20_000];
+        let flood = CommitRequest {
+            writes,
+            ..CommitRequest::default()
+        };
+        assert!(bloated(&flood));
+        let mentions = vec![v1::Mention::default(); 1_000_000];
+        let article = v1::Article {
+            mentions,
+            ..v1::Article::default()
+        };
+        let record = Some(v1::record::Kind::Article(article).into());
+        let create = write::Action::Create(write::Create {
+            record,
+            original: Vec::new(),
+        });
+        let deep = CommitRequest {
+            writes: vec![Write {
+                action: Some(create),
+            }],
+            ..CommitRequest::default()
+        };
+        assert!(bloated(&deep));
+    }
+
+    #[test]
+    fn a_flood_behind_a_group_that_nobody_knows_is_bloated_too() {
+        let descriptor = CommitRequest::default().descriptor();
+        // Field 1000 as a group with nothing in it, which the decoder skips.
+        let group = b"\xc3\x3e\xc4\x3e";
+        let flood = [&group[..], &b"\x0a\x00".repeat(1_000_000)].concat();
+        assert!(is_bloated(&descriptor, &flood));
+        let empty = [&group[..], &[0x0a, 0x00]].concat();
+        assert_eq!(
+            CommitRequest::decode(&empty[..]).unwrap().writes.len(),
+            1,
+            "the decoder goes on behind it"
+        );
+    }
+
+    #[test]
+    fn thousand_small_writes_and_one_long_text_are_not() {
+        let delete = write::Action::Delete(RecordVersion {
+            name: "actors/a".to_owned(),
+            etag: "1".to_owned(),
+        });
+        let write = Write {
+            action: Some(delete),
+        };
+        let many = CommitRequest {
+            writes: vec![write; 1000],
+            ..CommitRequest::default()
+        };
+        assert!(!bloated(&many));
+        let long = CommitRequest {
+            request_id: "a".repeat(4_000_000),
+            ..CommitRequest::default()
+        };
+        assert!(!bloated(&long));
+    }
+
+    #[test]
+    fn sizes_are_about_those_of_the_messages() {
+        for (name, bytes) in [
+            ("Write", size_of::<Write>()),
+            ("Record", size_of::<v1::Record>()),
+            ("Mention", size_of::<v1::Mention>()),
+            ("Evidence", size_of::<v1::Evidence>()),
+        ] {
+            let told = SIZES[&format!("dateline.v1.{name}")];
+            assert!(
+                told >= bytes / 2 && told <= bytes * 2,
+                "{name}: {told}, {bytes}"
+            );
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a caller is told: the records as they were stored, or why nothing was.
+
+use std::collections::VecDeque;
+
+use dateline_engine::{
+    change::{Change, Decision, Outcome},
+    refusal::Refusal,
+};
+use dateline_record::diff::diff;
+
+use super::{
+    Error,
+    append::Numbered,
+    committer::{CommitError, Committed},
+    pool::Lease,
+    requests::{revisions, told},
+    stored::StoredRecord,
+    world::body,
+};
+
+/// Most paths that a conflict tells.
+const MAX_PATHS: usize = 100;
+
+/// Adds what only the log knows: which fields have changed since the caller read the record (W3).
+pub(super) async fn explain(connection: &mut Lease, error: CommitError) -> CommitError {
+    let CommitError::Refused(Refusal::EtagMismatch {
+        name,
+        current,
+        seen: Some(seen),
+        ..
+    }) = error
+    else {
+        return error;
+    };
+    match changed_since(connection, name.as_str(), seen).await {
+        Ok(changed_paths) => Refusal::EtagMismatch {
+            name,
+            current,
+            seen: Some(seen),
+            changed_paths,
+        }
+        .into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// The paths in which a record differs from what it was at a revision.
+async fn changed_since(
+    connection: &mut Lease,
+    name: &str,
+    revision: i64,
+) -> Result<Vec<String>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT changes.kind, changes.content
+           FROM changes
+           WHERE name = $1 AND (revision = $2 OR revision = (SELECT revision FROM records WHERE name = $1))
+           ORDER BY revision"#,
+        name,
+        revision,
+    )
+    .fetch_all(connection)
+    .await?;
+    let bodies = rows.iter().map(|row| body(name, &row.kind, &row.content));
+    let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
+    Ok(match bodies.as_slice() {
+        [before, after] => {
+            let differences = diff(before, after).into_iter();
+            let paths = differences.map(|difference| difference.path);
+            paths.take(MAX_PATHS).collect()
+        }
+        _ => Vec::new(),
+    })
+}
+
+/// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
+pub(super) async fn answered(
+    connection: &mut Lease,
+    decision: &Decision,
+    numbered: Option<Numbered>,
+) -> Result<Committed, Error> {
+    let mut unchanged = VecDeque::from(unchanged_records(connection, decision).await?);
+    let changed = || decision.outcomes.iter().filter_map(Outcome::change);
+    // A batch is contiguous, so its numbers follow from the last one.
+    let numbers = numbered.unwrap_or(Numbered {
+        desk_sequence: 0,
+        wire_sequence: 0,
+    });
+    let (desk_count, wire_count) = (
+        changed().count() as u64,
+        changed().filter(|change| change.is_on_wire()).count() as u64,
+    );
+    let mut desk = numbers.desk_sequence.saturating_sub(desk_count);
+    let mut wire = numbers.wire_sequence.saturating_sub(wire_count);
+    let step = u64::from(numbered.is_some());
+    let mut records = Vec::with_capacity(decision.outcomes.len());
+    for outcome in &decision.outcomes {
+        match outcome {
+            Outcome::Changed(change) => {
+                desk += step;
+                wire += step * u64::from(change.is_on_wire());
+                let wire_sequence = change.is_on_wire().then_some(wire);
+                records.push(StoredRecord::from_change(change, desk, wire_sequence));
+            }
+            Outcome::Unchanged(..) => records.extend(unchanged.pop_front()),
+        }
+    }
+    let changed = decision.outcomes.iter().filter_map(Outcome::change).count();
+    Ok(Committed {
+        records,
+        changed,
+        desk_sequence: numbers.desk_sequence,
+        wire_sequence: numbers.wire_sequence,
+        warnings: told(&decision.warnings),
+    })
+}
+
+async fn unchanged_records(
+    connection: &mut Lease,
+    decision: &Decision,
+) -> Result<Vec<StoredRecord>, Error> {
+    let (names, numbers): (Vec<_>, Vec<_>) = decision
+        .outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Unchanged(name, revision) => Some((name.to_string(), *revision)),
+            Outcome::Changed(_) => None,
+        })
+        .unzip();
+    if names.is_empty() {
+        Ok(Vec::new())
+    } else {
+        revisions(connection, &names, &numbers).await
+    }
+}
+
+impl StoredRecord {
+    fn from_change(change: &Change, desk_sequence: u64, wire_sequence: Option<u64>) -> Self {
+        Self::new(
+            change.name.clone(),
+            change.state,
+            desk_sequence,
+            wire_sequence,
+            change.content.clone(),
+            change.meta_bytes(),
+        )
+    }
+}

@@ -1,0 +1,183 @@
+//! What was done, by whom, from where. Changes are noted by the statement that makes them (`append`), acts of operators
+//! in their transactions; refusals on their own. Only added to.
+
+use dateline_engine::request::By;
+use dateline_proto::v1::change;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Error, Store, columns::change_type, pool::Lease};
+
+/// Bytes of a record in an entry, at most.
+const RECORD_BYTES: i64 = 96;
+/// Bytes of an entry beside its records, its author and its details, at most.
+const ENTRY_BYTES: i64 = 768;
+
+/// A change that an entry tells of.
+#[derive(Debug, Clone)]
+pub struct Audited {
+    /// The record.
+    pub name: String,
+    /// What happened to it.
+    pub change_type: change::Type,
+    /// The revision that it got.
+    pub revision: i64,
+}
+
+/// An entry of the audit.
+#[derive(Debug, Clone)]
+pub struct AuditEntry {
+    /// Ascending, with gaps.
+    pub number: i64,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Who.
+    pub author: String,
+    /// By what the caller was known.
+    pub credential: String,
+    /// From where.
+    pub peer: String,
+    /// What was called.
+    pub method: String,
+    /// Of a write that had one.
+    pub request_id: Option<Uuid>,
+    /// `done`, or the reason of a refusal.
+    pub outcome: String,
+    /// What was changed.
+    pub records: Vec<Audited>,
+    /// Of the last change.
+    pub desk_sequence: Option<i64>,
+    /// Of acts of operators: what was asked for.
+    pub details: String,
+}
+
+/// Which entries are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuestion {
+    /// Only of this author.
+    pub author: Option<String>,
+    /// Only what changed this record.
+    pub record: Option<String>,
+    /// Only this method.
+    pub method: Option<String>,
+    /// Then or later.
+    pub since: Option<OffsetDateTime>,
+    /// Before then.
+    pub until: Option<OffsetDateTime>,
+    /// Entries after this number …
+    pub after: i64,
+    /// … and before this one.
+    pub before: i64,
+}
+
+impl Store {
+    /// Notes an act that is not a write, or a refusal.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn note_act(&self, by: &By, outcome: &str, details: &str) -> Result<(), Error> {
+        let mut connection = self.vital.acquire().await?;
+        note(&mut connection, by, outcome, details).await
+    }
+
+    /// At most `limit` entries, newest first, and of those as many as fit into so many bytes; and whether there are more.
+    /// The first one always fits.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list_audit(
+        &self,
+        question: &AuditQuestion,
+        limit: i64,
+        bytes: usize,
+    ) -> Result<(Vec<AuditEntry>, bool), Error> {
+        let record: Option<Vec<String>> = question.record.clone().map(|name| vec![name]);
+        let rows = sqlx::query!(
+            r#"SELECT number, at, author, credential, peer, method, request_id, outcome, names, types, revisions,
+                      desk_sequence, details, has_more AS "has_more!"
+               FROM (
+                   SELECT *, sum(bytes) OVER newest AS upto, lead(number) OVER newest IS NOT NULL AS has_more
+                   FROM (
+                       SELECT *, octet_length(details) + octet_length(author) + cardinality(names) * $10::bigint
+                                  + $11::bigint AS bytes
+                       FROM audit
+                       WHERE number > $1 AND number < $2
+                           AND ($3::text IS NULL OR author = $3)
+                           AND ($4::text[] IS NULL OR names @> $4)
+                           AND ($5::text IS NULL OR method = $5)
+                           AND ($6::timestamptz IS NULL OR at >= $6)
+                           AND ($7::timestamptz IS NULL OR at < $7)
+                   ) AS weighed
+                   WINDOW newest AS (ORDER BY number DESC)
+                   ORDER BY number DESC
+                   LIMIT $8
+               ) AS found
+               WHERE upto <= $9::bigint OR upto = bytes
+               ORDER BY number DESC"#,
+            question.after,
+            question.before,
+            question.author.as_deref(),
+            record.as_deref(),
+            question.method.as_deref(),
+            question.since,
+            question.until,
+            limit,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            RECORD_BYTES,
+            ENTRY_BYTES,
+        )
+        .fetch_all(&mut self.readers.acquire().await?)
+        .await?;
+        let has_more = rows.last().is_some_and(|row| row.has_more);
+        let entries = rows.into_iter().map(|row| {
+            Ok(AuditEntry {
+                number: row.number,
+                at: row.at,
+                author: row.author,
+                credential: row.credential,
+                peer: row.peer,
+                method: row.method,
+                request_id: row.request_id,
+                outcome: row.outcome,
+                records: audited(row.names, &row.types, &row.revisions)?,
+                desk_sequence: row.desk_sequence,
+                details: row.details,
+            })
+        });
+        Ok((entries.collect::<Result<_, Error>>()?, has_more))
+    }
+}
+
+fn audited(names: Vec<String>, types: &[String], revisions: &[i64]) -> Result<Vec<Audited>, Error> {
+    let changes = names.into_iter().zip(types).zip(revisions);
+    let records = changes.map(|((name, word), revision)| {
+        Ok(Audited {
+            name,
+            change_type: change_type(word)?,
+            revision: *revision,
+        })
+    });
+    records.collect()
+}
+
+/// Notes something in a transaction of somebody else's.
+pub(super) async fn note(
+    connection: &mut Lease,
+    by: &By,
+    outcome: &str,
+    details: &str,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO audit (at, author, credential, peer, method, outcome, names, types, revisions, details)
+         VALUES (clock_timestamp(), $1, $2, $3, $4, $5, '{}', '{}', '{}', $6)",
+        by.author,
+        by.credential,
+        by.peer,
+        by.method,
+        outcome,
+        details,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! How our values stand in columns: states, kinds and types as words, days as ranges.
+
+use dateline_proto::v1::{Kind, State, change};
+use dateline_record::{
+    drawing::state_facet,
+    edtf::Bounds,
+    name::{KINDS, Name, kind_word},
+};
+use sqlx::postgres::types::PgRange;
+use std::ops::Bound;
+use time::Date;
+
+use super::Error;
+
+/// What stands in `records.state` for a deleted draft.
+pub(super) const DELETED: &str = "deleted";
+
+pub(super) fn state_column(state: State) -> String {
+    state_facet(state)
+}
+
+pub(super) fn state(column: &str) -> Result<State, Error> {
+    State::from_str_name(&format!("STATE_{}", column.to_ascii_uppercase()))
+        .ok_or_else(|| unknown("state", column))
+}
+
+pub(super) fn kind(column: &str) -> Result<Kind, Error> {
+    KINDS
+        .into_iter()
+        .find(|kind| kind_word(*kind) == column)
+        .ok_or_else(|| unknown("kind", column))
+}
+
+pub(super) fn type_column(change_type: change::Type) -> String {
+    change_type
+        .as_str_name()
+        .trim_start_matches("TYPE_")
+        .to_ascii_lowercase()
+}
+
+pub(super) fn change_type(column: &str) -> Result<change::Type, Error> {
+    change::Type::from_str_name(&format!("TYPE_{}", column.to_ascii_uppercase()))
+        .ok_or_else(|| unknown("type", column))
+}
+
+pub(super) fn name(column: &str) -> Result<Name, Error> {
+    Name::parse(column).ok_or_else(|| unknown("name", column))
+}
+
+/// Sequences are at least 1 by constraint.
+pub(super) fn sequence(column: i64) -> Result<u64, Error> {
+    u64::try_from(column).map_err(|_| unknown("sequence", &column.to_string()))
+}
+
+fn unknown(column: &str, value: &str) -> Error {
+    Error::Corrupt(format!("{column} {value:?}"))
+}
+
+pub(super) fn range(days: Bounds) -> PgRange<Date> {
+    let bound = |day: Option<Date>| day.map_or(Bound::Unbounded, Bound::Included);
+    // Postgres keeps the day after the last one, and the day after the last day of all cannot be read back.
+    PgRange {
+        start: bound(days.earliest),
+        end: bound(days.latest.filter(|day| *day < Date::MAX)),
+    }
+}
+
+pub(super) fn days(range: PgRange<Date>) -> Bounds {
+    // Postgres writes day ranges with the end excluded; the day before it is the last one.
+    let day = |bound: Bound<Date>, excluded: fn(Date) -> Option<Date>| match bound {
+        Bound::Included(day) => Some(day),
+        Bound::Excluded(day) => excluded(day),
+        Bound::Unbounded => None,
+    };
+    Bounds {
+        earliest: day(range.start, Date::next_day),
+        latest: day(range.end, Date::previous_day),
+    }
+}

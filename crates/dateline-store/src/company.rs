@@ -1,0 +1,65 @@
+//! Which requests go into one group: those of which none depends on another, so that each can be decided by
+//! itself and all be written at once.
+
+use std::collections::HashSet;
+
+use dateline_engine::request::{Action, Write};
+use dateline_record::name::Name;
+
+use super::committer::Job;
+
+/// Most requests of a group.
+const GROUP_REQUESTS: usize = 256;
+/// Most writes of a group: bounds how long others wait for the feed's lock.
+const GROUP_WRITES: usize = 1000;
+/// Most bytes of a group, for the same reason, and because Postgres takes no message of a gigabyte.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+
+/// Requests that can be committed together.
+#[derive(Default)]
+pub(super) struct Company {
+    pub jobs: Vec<Job>,
+    writes: usize,
+    bytes: usize,
+    changed: HashSet<Name>,
+    /// Something of the group counts on records that it does not name to stay published.
+    relies: bool,
+    /// Something of the group takes away what others may count on.
+    withdraws: bool,
+    /// Something of the group changes records that it does not name, so nothing else comes in.
+    closed: bool,
+}
+
+impl Company {
+    pub(super) fn has_room(&self) -> bool {
+        self.jobs.len() < GROUP_REQUESTS && self.writes < GROUP_WRITES && !self.closed
+    }
+
+    /// Takes a job in, or gives it back if it has to wait for a later group.
+    pub(super) fn take(&mut self, job: Job) -> Option<Job> {
+        let request = &job.request;
+        let any =
+            |wanted: fn(&Action) -> bool| request.writes.iter().any(|write| wanted(&write.action));
+        let relies = self.relies || any(Action::relies_on_others);
+        let withdraws = self.withdraws || any(Action::withdraws);
+        let closed = any(Action::reaches_further);
+        let names = || request.writes.iter().flat_map(Write::names);
+        let conditions = request.preconditions.iter().map(|(name, _)| name);
+        let apart = names()
+            .chain(conditions)
+            .all(|name| !self.changed.contains(name));
+        let fits = self.writes + request.writes.len() <= GROUP_WRITES
+            && self.bytes + request.bytes <= GROUP_BYTES;
+        let alone = self.jobs.is_empty();
+        let goes = self.has_room() && fits && apart && !closed && !(relies && withdraws);
+        if !alone && !goes {
+            return Some(job);
+        }
+        (self.relies, self.withdraws, self.closed) = (relies, withdraws, closed);
+        self.writes += request.writes.len();
+        self.bytes += request.bytes;
+        self.changed.extend(names().cloned());
+        self.jobs.push(job);
+        None
+    }
+}

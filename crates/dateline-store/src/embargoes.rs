@@ -1,0 +1,180 @@
+//! Embargoes that have ended: what is due, what of it refers to what, and how long it has waited. By the clock of the
+//! database, which is the same for all servers: one whose own clock is wrong publishes nothing early.
+
+use dateline_engine::release;
+use dateline_record::name::Name;
+
+use super::{Error, Store, columns::name, history::etag};
+
+/// A record whose embargo has ended.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// The record.
+    pub name: Name,
+    /// As it is now.
+    pub etag: String,
+    /// The record's own count.
+    pub revision: i64,
+    /// Bytes of its content.
+    pub bytes: usize,
+    /// The last desk sequence of the request that put it under embargo.
+    pub batch: i64,
+}
+
+impl From<&Due> for release::Ended {
+    fn from(due: &Due) -> Self {
+        Self {
+            name: due.name.clone(),
+            bytes: due.bytes,
+            batch: due.batch,
+        }
+    }
+}
+
+/// A record whose embargo has ended, and which cannot be read.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its name, as stored.
+    pub name: String,
+    /// The record's own count.
+    pub revision: i64,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
+/// Records whose embargo has ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// In the order in which their embargoes end, each request whole.
+    pub due: Vec<Due>,
+    /// Those that cannot even be asked for.
+    pub damaged: Vec<Damaged>,
+    /// More may be due.
+    pub has_more: bool,
+}
+
+/// How far publication is behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Overdue {
+    /// Records that are due.
+    pub records: u64,
+    /// Seconds that the first of them has waited; 0 if there is none.
+    pub seconds: f64,
+}
+
+impl Store {
+    /// Records whose embargo has ended, but for these revisions. About `limit` of them: what one request put under
+    /// embargo is not parted (W5).
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn ended_embargoes(&self, but: &[(String, i64)], limit: i64) -> Result<Ended, Error> {
+        let (names, revisions): (Vec<_>, Vec<_>) = but.iter().cloned().unzip();
+        let rows = sqlx::query!(
+            r#"SELECT records.name, records.revision, changes.meta, changes.desk_batch,
+                      octet_length(changes.content) AS "bytes!"
+               FROM records
+               JOIN changes ON changes.desk_sequence = records.desk_sequence
+               WHERE records.state = 'embargoed' AND records.embargo_at <= now()
+                   AND NOT EXISTS (
+                       SELECT 1
+                       FROM unnest($1::text[], $2::bigint[]) AS but (name, revision)
+                       WHERE but.name = records.name AND but.revision = records.revision)
+               ORDER BY records.embargo_at, changes.desk_batch
+               FETCH FIRST $3 ROWS WITH TIES"#,
+            &names,
+            &revisions,
+            limit,
+        )
+        .fetch_all(&mut self.vital.acquire().await?)
+        .await?;
+        let mut ended = Ended {
+            has_more: i64::try_from(rows.len()).is_ok_and(|count| count >= limit),
+            ..Ended::default()
+        };
+        for row in rows {
+            // One that is damaged must not keep the others from being read.
+            let read = name(&row.name).and_then(|name| Ok((name, etag(&row.name, &row.meta)?)));
+            match read {
+                Ok((name, etag)) => ended.due.push(Due {
+                    name,
+                    etag,
+                    revision: row.revision,
+                    bytes: usize::try_from(row.bytes).unwrap_or(0),
+                    batch: row.desk_batch,
+                }),
+                Err(error) => ended.damaged.push(Damaged {
+                    name: row.name,
+                    revision: row.revision,
+                    error,
+                }),
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Who of these records refers to whom of them, as places in the list.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn links_among(&self, due: &[Due]) -> Result<Vec<(usize, usize)>, Error> {
+        if due.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let names: Vec<_> = due.iter().map(|it| it.name.to_string()).collect();
+        let rows = sqlx::query!(
+            r#"SELECT DISTINCT source.place AS "source!", target.place AS "target!"
+               FROM unnest($1::text[]) WITH ORDINALITY AS source (name, place)
+               JOIN links ON links.source = source.name
+               JOIN unnest($1::text[]) WITH ORDINALITY AS target (name, place) ON target.name = links.target
+               WHERE source.place <> target.place"#,
+            &names,
+        )
+        .fetch_all(&mut self.vital.acquire().await?)
+        .await?;
+        let place = |place: i64| usize::try_from(place - 1).unwrap_or(0);
+        let links = rows.into_iter();
+        Ok(links
+            .map(|row| (place(row.source), place(row.target)))
+            .collect())
+    }
+
+    /// How far publication is behind, and which of these revisions are still due.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn overdue_embargoes(
+        &self,
+        known: &[(String, i64)],
+    ) -> Result<(Overdue, Vec<(String, i64)>), Error> {
+        let mut connection = self.vital.acquire().await?;
+        let row = sqlx::query!(
+            r#"SELECT count(*) AS "records!",
+                      coalesce(extract(epoch FROM now() - min(embargo_at)), 0)::float8 AS "seconds!"
+               FROM records
+               WHERE state = 'embargoed' AND embargo_at <= now()"#
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        let overdue = Overdue {
+            records: u64::try_from(row.records).unwrap_or(0),
+            seconds: row.seconds,
+        };
+        if known.is_empty() {
+            return Ok((overdue, Vec::new()));
+        }
+        let (names, revisions): (Vec<_>, Vec<_>) = known.iter().cloned().unzip();
+        let still = sqlx::query!(
+            r#"SELECT records.name, records.revision
+               FROM unnest($1::text[], $2::bigint[]) AS known (name, revision)
+               JOIN records ON records.name = known.name AND records.revision = known.revision
+               WHERE state = 'embargoed' AND embargo_at <= now()"#,
+            &names,
+            &revisions,
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        let still = still.into_iter().map(|row| (row.name, row.revision));
+        Ok((overdue, still.collect()))
+    }
+}

@@ -1,0 +1,256 @@
+//! What records were: revisions by number, by sequence, as a list; and where a merged name leads.
+
+use dateline_proto::v1::{RecordMeta, State, change, record::Kind as Body};
+use prost::Message;
+use time::OffsetDateTime;
+
+use super::{
+    Error, Store,
+    columns::{change_type, sequence, state},
+    stored::{Columns, StoredRecord, View},
+    world::body,
+};
+
+/// Bytes of an entry of a list of revisions beside its texts, at most.
+const REVISION_BYTES: i64 = 128;
+/// Longest chain of merges that is followed.
+const MAX_MERGES: i32 = 64;
+
+/// One revision, without its content.
+#[derive(Debug, Clone)]
+pub struct RevisionEntry {
+    /// The record's own count.
+    pub revision: i64,
+    /// What made it.
+    pub change_type: change::Type,
+    /// State after it.
+    pub state: State,
+    /// When the service accepted it.
+    pub accepted_at: OffsetDateTime,
+    /// Who made it.
+    pub author: String,
+    /// Public note.
+    pub note: String,
+    /// Top-level fields that changed.
+    pub changed_fields: Vec<String>,
+    /// Its number in the view's feed.
+    pub sequence: u64,
+    /// As it was; empty once it is erased.
+    pub etag: String,
+}
+
+pub(super) fn etag(name: &str, meta: &[u8]) -> Result<String, Error> {
+    RecordMeta::decode(meta)
+        .map(|meta| meta.etag)
+        .map_err(|error| Error::Corrupt(format!("meta of {name}: {error}")))
+}
+
+impl Store {
+    /// One revision of a record, if the view ever showed it.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_revision(
+        &self,
+        name: &str,
+        revision: i64,
+        view: View,
+    ) -> Result<Option<StoredRecord>, Error> {
+        let row = sqlx::query_as!(
+            Columns,
+            r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta
+               FROM changes
+               WHERE name = $1 AND revision = $2 AND ($3 OR wire_sequence IS NOT NULL)"#,
+            name,
+            revision,
+            view == View::Desk,
+        )
+        .fetch_optional(&mut self.readers.acquire().await?)
+        .await?;
+        row.map(StoredRecord::try_from).transpose()
+    }
+
+    /// The record as it was at a sequence of the view's feed, if it was there.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_record_as_of(
+        &self,
+        name: &str,
+        at: u64,
+        view: View,
+    ) -> Result<Option<StoredRecord>, Error> {
+        let at = i64::try_from(at).unwrap_or(i64::MAX);
+        let row = sqlx::query!(
+            r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta, type
+               FROM changes
+               WHERE name = $1
+                   AND CASE WHEN $3 THEN desk_sequence <= $2 ELSE wire_sequence <= $2 END
+               ORDER BY revision DESC
+               LIMIT 1"#,
+            name,
+            at,
+            view == View::Desk,
+        )
+        .fetch_optional(&mut self.readers.acquire().await?)
+        .await?;
+        // Of an erased draft nothing is there either; an erased record that readers knew left a tombstone.
+        let is_there = |change: &str, state: &str| match change {
+            "deleted" => false,
+            "purged" => matches!(state, "retracted" | "merged"),
+            _ => true,
+        };
+        let there = row
+            .filter(|row| is_there(&row.r#type, &row.state))
+            .map(|row| Columns {
+                name: row.name,
+                kind: row.kind,
+                state: row.state,
+                desk_sequence: row.desk_sequence,
+                wire_sequence: row.wire_sequence,
+                content: row.content,
+                meta: row.meta,
+            });
+        there.map(StoredRecord::try_from).transpose()
+    }
+
+    /// At most `limit` revisions of a record below `before`, newest first, and of those as many as fit into so many bytes;
+    /// and whether there are more. The first one always fits.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list_revisions(
+        &self,
+        name: &str,
+        view: View,
+        before: i64,
+        limit: i64,
+        bytes: usize,
+    ) -> Result<(Vec<RevisionEntry>, bool), Error> {
+        let rows = sqlx::query!(
+            r#"SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence, wire_sequence,
+                      meta, has_more AS "has_more!"
+               FROM (
+                   SELECT *, sum(bytes) OVER newest AS upto, lead(revision) OVER newest IS NOT NULL AS has_more
+                   FROM (
+                       SELECT revision, type, state, accepted_at, author, note, changed_fields, desk_sequence,
+                              wire_sequence, meta,
+                              octet_length(note) + octet_length(meta) + octet_length(author)
+                                  + octet_length(array_to_string(changed_fields, '  ')) + $6::bigint AS bytes
+                       FROM changes
+                       WHERE name = $1 AND revision < $2 AND ($3 OR wire_sequence IS NOT NULL)
+                   ) AS weighed
+                   WINDOW newest AS (ORDER BY revision DESC)
+                   ORDER BY revision DESC
+                   LIMIT $4
+               ) AS found
+               WHERE upto <= $5::bigint OR upto = bytes
+               ORDER BY revision DESC"#,
+            name,
+            before,
+            view == View::Desk,
+            limit,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            REVISION_BYTES,
+        )
+        .fetch_all(&mut self.readers.acquire().await?)
+        .await?;
+        let has_more = rows.last().is_some_and(|row| row.has_more);
+        let rows = rows.into_iter().map(|row| {
+            let number = match view {
+                View::Desk => row.desk_sequence,
+                View::Published => row.wire_sequence.unwrap_or_default(),
+            };
+            Ok(RevisionEntry {
+                revision: row.revision,
+                change_type: change_type(&row.r#type)?,
+                state: state(&row.state)?,
+                accepted_at: row.accepted_at,
+                author: row.author,
+                note: row.note,
+                changed_fields: row.changed_fields,
+                sequence: sequence(number)?,
+                etag: etag(name, &row.meta)?,
+            })
+        });
+        Ok((rows.collect::<Result<_, Error>>()?, has_more))
+    }
+
+    /// The record that took the place of a merged one, however often that was merged on.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find_winner(&self, name: &str) -> Result<Option<String>, Error> {
+        let winner = sqlx::query_scalar!(
+            r#"WITH RECURSIVE way (name, merged_into, depth) AS (
+                   SELECT name, merged_into, 0 FROM records WHERE name = $1
+                   UNION ALL
+                   SELECT records.name, records.merged_into, depth + 1
+                   FROM way
+                   JOIN records ON records.name = way.merged_into
+                   WHERE depth < $2
+               )
+               SELECT name AS "name!" FROM way WHERE merged_into IS NULL AND depth > 0"#,
+            name,
+            MAX_MERGES,
+        )
+        .fetch_optional(&mut self.readers.acquire().await?)
+        .await?;
+        Ok(winner)
+    }
+
+    /// These names, and those of records that were merged into them.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn with_merged(&self, names: &[String]) -> Result<Vec<String>, Error> {
+        let all = sqlx::query_scalar!(
+            r#"WITH RECURSIVE way (name, depth) AS (
+                   SELECT name COLLATE "C", 0 FROM unnest($1::text[]) AS asked (name)
+                   UNION
+                   SELECT records.name, depth + 1
+                   FROM way
+                   JOIN records ON records.merged_into = way.name
+                   WHERE depth < $2
+               )
+               SELECT DISTINCT name AS "name!" FROM way ORDER BY 1"#,
+            names,
+            MAX_MERGES,
+        )
+        .fetch_all(&mut self.readers.acquire().await?)
+        .await?;
+        Ok(all)
+    }
+
+    /// The contents of two revisions, with access to fields; `None` unless the view ever showed both.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or a content is damaged.
+    pub async fn find_contents(
+        &self,
+        name: &str,
+        revisions: [i64; 2],
+        view: View,
+    ) -> Result<Option<(Body, Body)>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT changes.kind, changes.content
+               FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (revision, place)
+               JOIN changes ON changes.name = $1 AND changes.revision = wanted.revision
+               WHERE ($3 OR changes.wire_sequence IS NOT NULL)
+                   AND ($3 OR changes.state NOT IN ('retracted', 'merged'))
+               ORDER BY wanted.place"#,
+            name,
+            &revisions[..],
+            view == View::Desk,
+        )
+        .fetch_all(&mut self.readers.acquire().await?)
+        .await?;
+        match rows.as_slice() {
+            [one, other] => Ok(Some((
+                body(name, &one.kind, &one.content)?,
+                body(name, &other.kind, &other.content)?,
+            ))),
+            _ => Ok(None),
+        }
+    }
+}

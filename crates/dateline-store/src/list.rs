@@ -1,0 +1,128 @@
+//! Pages of records in order of their names (keyset pages). The filter is the same as everywhere: array
+//! overlap per dimension, range overlap for days.
+
+use dateline_record::filter::Filter;
+use futures_util::TryStreamExt;
+use sqlx::{Postgres, QueryBuilder};
+
+use super::{
+    Error, Store,
+    columns::range,
+    stored::{Columns, StoredRecord, View},
+};
+
+/// Where a page stops although more records fit its size, in bytes: an answer stays below what clients take
+/// by default (4 MiB).
+const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
+
+/// One page.
+#[derive(Debug)]
+pub struct Page {
+    /// In order of names.
+    pub records: Vec<StoredRecord>,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+impl Store {
+    /// At most `limit` matching records whose names come after `after`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list_records(
+        &self,
+        filter: &Filter,
+        view: View,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let mut query = select(filter, view, after, limit);
+        let mut connection = self.readers.acquire().await?;
+        let mut rows = query.build_query_as::<Columns>().fetch(&mut connection);
+        let mut page = Page {
+            records: Vec::new(),
+            has_more: false,
+        };
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await? {
+            let record = StoredRecord::try_from(row)?;
+            bytes += record.len();
+            if page.records.len() == limit || !page.records.is_empty() && bytes > MAX_PAGE_BYTES {
+                page.has_more = true;
+                break;
+            }
+            page.records.push(record);
+        }
+        Ok(page)
+    }
+}
+
+impl Store {
+    /// Those of these names whose records, as they are now, a filter lets through. Whatever their state: that is for
+    /// the view to say.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn names_within(
+        &self,
+        names: &[String],
+        filter: &Filter,
+    ) -> Result<Vec<String>, Error> {
+        let mut query =
+            QueryBuilder::new("SELECT records.name FROM records WHERE records.name = ANY (");
+        query.push_bind(names.to_vec()).push(")");
+        push_facets(&mut query, filter);
+        Ok(query
+            .build_query_scalar()
+            .fetch_all(&mut self.readers.acquire().await?)
+            .await?)
+    }
+}
+
+/// Which dimensions are asked for varies, and each one changes the plan: no static statement says it well.
+fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
+                changes.content, changes.meta
+         FROM records
+         JOIN changes ON changes.desk_sequence = records.desk_sequence
+         WHERE records.name > ",
+    );
+    query.push_bind(after.to_owned());
+    query.push(match view {
+        View::Desk => " AND records.state <> 'deleted'",
+        View::Published => " AND records.state IN ('published', 'retracted', 'merged')",
+    });
+    if !filter.by_state {
+        query.push(" AND records.state NOT IN ('retracted', 'merged')");
+    }
+    push_kinds(&mut query, filter);
+    push_facets(&mut query, filter);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
+    query
+}
+
+fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    for dimension in &filter.dimensions {
+        query
+            .push(" AND records.facets && ")
+            .push_bind(dimension.clone());
+    }
+    if let Some(days) = filter.days {
+        query.push(" AND records.days && ").push_bind(range(days));
+    }
+}
+
+/// Names sort by kind, so a kind is a range of them: otherwise a page of events walks past all actors first.
+pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    let Some(ranges) = filter.name_ranges() else {
+        return;
+    };
+    query.push(" AND (false");
+    for (first, end) in ranges {
+        query.push(" OR records.name >= ").push_bind(first);
+        query.push(" AND records.name < ").push_bind(end);
+    }
+    query.push(")");
+}

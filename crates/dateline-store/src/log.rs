@@ -1,0 +1,278 @@
+//! The log, read in order. Pages hold whole batches and are bounded in bytes; what follows a sequence
+//! follows it on every replica and at any time (F1).
+
+use dateline_proto::v1::change;
+use dateline_record::{edtf::Bounds, state::is_visible};
+use time::OffsetDateTime;
+
+use super::{
+    Error, Store,
+    columns::{change_type, days, sequence, state},
+    pool::Pool,
+    stored::{Columns, StoredRecord, View},
+};
+
+/// Most rows of a page, unless its first batch alone is larger: a merge changes two records, a cascade many.
+const PAGE_ROWS: i64 = 1000;
+/// Content bytes after which a page ends, unless its first batch alone is larger. A stream that is not read holds one.
+const PAGE_BYTES: i64 = 1024 * 1024;
+
+/// Part of the log.
+#[derive(Debug)]
+pub struct LogPage {
+    /// Whole batches, ascending; empty at the head.
+    pub entries: Vec<LogEntry>,
+    /// The history that was read, and the oldest sequence that was kept then; `None` at the head.
+    pub read: Option<(u64, u64)>,
+}
+
+/// One change, as logged.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// The revision that it made.
+    pub record: StoredRecord,
+    /// What happened.
+    pub change_type: change::Type,
+    /// The record's own count.
+    pub revision: i64,
+    /// Last desk sequence of its batch.
+    pub desk_batch: u64,
+    /// Last wire sequence of its batch.
+    pub wire_batch: Option<u64>,
+    /// Whether readers saw the record before this change.
+    pub was_visible: bool,
+    /// Sorted; empty if they were not asked for.
+    pub facets: Vec<String>,
+    /// Sorted; empty for a first revision, or if they were not asked for.
+    pub facets_before: Vec<String>,
+    /// The days it tells of.
+    pub days: Option<Bounds>,
+    /// The days it told of before.
+    pub days_before: Option<Bounds>,
+    /// Top-level fields that changed.
+    pub changed_fields: Vec<String>,
+    /// Public note.
+    pub note: String,
+    /// The record that took this one's place, if this change merged it.
+    pub merged_into: Option<String>,
+    /// When the service accepted it.
+    pub accepted_at: OffsetDateTime,
+}
+
+impl LogEntry {
+    /// Its number in the view's feed, and the last one of its batch; `None` if that view has no such change.
+    #[must_use]
+    pub fn place(&self, view: View) -> Option<(u64, u64)> {
+        match view {
+            View::Desk => Some((self.record.desk_sequence, self.desk_batch)),
+            View::Published => self.record.wire_sequence.zip(self.wire_batch),
+        }
+    }
+}
+
+struct Row {
+    desk_sequence: i64,
+    desk_batch: i64,
+    wire_sequence: Option<i64>,
+    wire_batch: Option<i64>,
+    r#type: String,
+    name: String,
+    kind: String,
+    revision: i64,
+    state: String,
+    state_before: Option<String>,
+    content: Vec<u8>,
+    meta: Vec<u8>,
+    facets: Option<Vec<String>>,
+    facets_before: Option<Vec<String>>,
+    days: Option<sqlx::postgres::types::PgRange<time::Date>>,
+    days_before: Option<sqlx::postgres::types::PgRange<time::Date>>,
+    changed_fields: Vec<String>,
+    note: String,
+    merged_into: Option<String>,
+    accepted_at: OffsetDateTime,
+    epoch: i64,
+    earliest: i64,
+}
+
+impl TryFrom<Row> for LogEntry {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            change_type: change_type(&row.r#type)?,
+            revision: row.revision,
+            desk_batch: sequence(row.desk_batch)?,
+            wire_batch: row.wire_batch.map(sequence).transpose()?,
+            was_visible: row
+                .state_before
+                .as_deref()
+                .map(state)
+                .transpose()?
+                .is_some_and(is_visible),
+            facets: row.facets.unwrap_or_default(),
+            facets_before: row.facets_before.unwrap_or_default(),
+            days: row.days.map(days),
+            days_before: row.days_before.map(days),
+            changed_fields: row.changed_fields,
+            note: row.note,
+            merged_into: row.merged_into,
+            accepted_at: row.accepted_at,
+            record: Columns {
+                name: row.name,
+                kind: row.kind,
+                state: row.state,
+                desk_sequence: row.desk_sequence,
+                wire_sequence: row.wire_sequence,
+                content: row.content,
+                meta: row.meta,
+            }
+            .try_into()?,
+        })
+    }
+}
+
+/// The same page by either number: the statement differs in two column names only.
+macro_rules! page_after {
+    ($pool:expr, $after:expr, $until:expr, $facets:expr, $sequence:literal, $batch:literal, $earliest:literal) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
+                      state_before, content, meta, days, days_before, changed_fields, note,
+                      CASE WHEN $5 THEN facets END AS facets,
+                      CASE WHEN $5 THEN facets_before END AS facets_before, merged_into, accepted_at, (SELECT epoch FROM feed) AS "epoch!",
+                      (SELECT "# + $earliest + r#" FROM feed) AS "earliest!"
+               FROM (
+                   SELECT *, sum(octet_length(content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
+                   FROM changes
+                   WHERE "# + $sequence + r#" > $1 AND "# + $sequence + r#" <= $4
+                   ORDER BY "# + $sequence + r#"
+                   LIMIT greatest($2, (
+                       SELECT "# + $batch + r#" - $1 FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1))
+               ) AS page
+               WHERE bytes <= $3 OR "# + $batch + r#" = (
+                   SELECT "# + $batch + r#" FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1)
+               ORDER BY "# + $sequence,
+            $after,
+            PAGE_ROWS,
+            PAGE_BYTES,
+            $until,
+            $facets,
+        )
+        .fetch_all(&mut $pool.acquire().await?)
+        .await?
+    };
+}
+
+impl Store {
+    /// The changes that follow a sequence in the view's feed, with their facets if something is to be filtered by them:
+    /// they are a good part of what a small change costs.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or the log is damaged.
+    pub async fn log_after(&self, view: View, after: u64, facets: bool) -> Result<LogPage, Error> {
+        page(&self.feed, view, after, i64::MAX, facets).await
+    }
+
+    /// The same for the tail of the desk's feed, which must not wait for streams that lag, and goes no further
+    /// than a head that it knows.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or the log is damaged.
+    pub async fn tail_after(&self, after: u64, head: u64) -> Result<LogPage, Error> {
+        let head = i64::try_from(head).unwrap_or(i64::MAX);
+        page(&self.vital, View::Desk, after, head, true).await
+    }
+
+    /// A place some changes before the head, between two batches: desk, then wire; `None` if there is nothing
+    /// before it.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn place_before(
+        &self,
+        heads: (u64, u64),
+        changes: u64,
+    ) -> Result<Option<(u64, u64)>, Error> {
+        let place = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
+        let row = sqlx::query!(
+            r#"SELECT batch.desk_batch, (
+                   SELECT wire_sequence - 1 FROM changes
+                   WHERE desk_sequence > batch.desk_batch AND wire_sequence IS NOT NULL
+                   ORDER BY desk_sequence
+                   LIMIT 1
+               ) AS wire
+               FROM changes AS batch
+               WHERE desk_sequence = $1"#,
+            place,
+        )
+        .fetch_optional(&mut self.vital.acquire().await?)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let wire = row.wire.map_or(Ok(heads.1), sequence)?;
+        Ok(Some((sequence(row.desk_batch)?, wire)))
+    }
+
+    /// The newest sequences: desk, then wire.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn heads(&self) -> Result<(u64, u64), Error> {
+        let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
+            .fetch_one(&mut self.vital.acquire().await?)
+            .await?;
+        Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
+    }
+}
+
+async fn page(
+    pool: &Pool,
+    view: View,
+    after: u64,
+    until: i64,
+    facets: bool,
+) -> Result<LogPage, Error> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let rows = match view {
+        View::Desk => {
+            page_after!(
+                pool,
+                after,
+                until,
+                facets,
+                "desk_sequence",
+                "desk_batch",
+                "desk_earliest"
+            )
+        }
+        View::Published => {
+            page_after!(
+                pool,
+                after,
+                until,
+                facets,
+                "wire_sequence",
+                "wire_batch",
+                "wire_earliest"
+            )
+        }
+    };
+    let read = match rows.first() {
+        Some(row) => Some((sequence(row.epoch)?, sequence(row.earliest)?)),
+        None => None,
+    };
+    let mut entries = rows
+        .into_iter()
+        .map(LogEntry::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    let whole = entries
+        .iter()
+        .rposition(|entry| {
+            entry
+                .place(view)
+                .is_some_and(|(sequence, batch)| sequence == batch)
+        })
+        .map_or(0, |last| last + 1);
+    entries.truncate(whole);
+    Ok(LogPage { entries, read })
+}

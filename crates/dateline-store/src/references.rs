@@ -1,0 +1,291 @@
+//! Resolves the references of a page of an export as of its sequence: to the record itself, or through merges to the one
+//! that took its place, and only to records that belong to the export. For a delta also at the earlier sequence: a record
+//! that did not change belongs to it if one of its references leads elsewhere than before.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use dateline_proto::v1::{Kind, Record, Reference, State, record::Kind as Body};
+use dateline_record::{name::Name, references::references, state::is_tombstone};
+use prost::Message;
+use sqlx::QueryBuilder;
+
+use super::{
+    Error,
+    columns::{kind, state},
+    pool::Lease,
+    snapshot::{
+        Entry, Extract,
+        query::{push_as_of, push_is_in},
+    },
+    stored::StoredRecord,
+};
+
+/// Longest chain of merges that is followed.
+const MAX_MERGES: usize = 64;
+/// Names that an export remembers.
+const REMEMBERED: usize = 20_000;
+/// How long it remembers them: what is erased meanwhile is soon forgotten (W11).
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+
+/// How references of an export are resolved.
+#[derive(Debug, Clone)]
+pub struct References {
+    /// A delta has unchanged records too that refer to what has changed.
+    pub dependants: bool,
+    now: Arc<Memory>,
+    before: Arc<Memory>,
+}
+
+/// The records that those of a page refer to.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    names: HashMap<String, BTreeSet<String>>,
+    found: HashMap<String, Arc<Reference>>,
+}
+
+impl Resolved {
+    /// Returns what a record refers to, in the order of names.
+    pub fn of(&self, record: &Name) -> impl Iterator<Item = &Arc<Reference>> {
+        let names = self.names.get(record.as_str()).into_iter().flatten();
+        names.filter_map(|name| self.found.get(name))
+    }
+}
+
+impl References {
+    /// Nothing is resolved yet.
+    #[must_use]
+    pub fn new(dependants: bool) -> Self {
+        Self {
+            dependants,
+            now: Arc::default(),
+            before: Arc::default(),
+        }
+    }
+
+    /// Resolves the references of a page, and takes out of it the `unchanged` records of which none leads elsewhere than
+    /// before.
+    pub(super) async fn resolve(
+        &self,
+        connection: &mut Lease,
+        extract: &Extract,
+        entries: &mut Vec<Entry>,
+        unchanged: &HashSet<String>,
+    ) -> Result<Resolved, Error> {
+        let mut resolved = Resolved::default();
+        for entry in &*entries {
+            if let Entry::Record(record) = entry {
+                let names = names_in(record, extract)?;
+                resolved.names.insert(record.name.to_string(), names);
+            }
+        }
+        let names: BTreeSet<&str> = resolved
+            .names
+            .values()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        resolved.found = find(connection, extract, extract.at, &self.now, &names).await?;
+        if let Some(since) = extract.since.filter(|_| !unchanged.is_empty()) {
+            let doubtful = unchanged.iter().filter_map(|name| resolved.names.get(name));
+            let names: BTreeSet<&str> = doubtful.flatten().map(String::as_str).collect();
+            let before = find(connection, extract, since, &self.before, &names).await?;
+            let leads_elsewhere = |record: &StoredRecord| {
+                let names = resolved.names.get(record.name.as_str());
+                let mut names = names.into_iter().flatten();
+                names.any(|name| before.get(name) != resolved.found.get(name))
+            };
+            entries.retain(|entry| match entry {
+                Entry::Record(record) if unchanged.contains(record.name.as_str()) => {
+                    leads_elsewhere(record)
+                }
+                _ => true,
+            });
+        }
+        Ok(resolved)
+    }
+}
+
+/// The names in what is sent of a record.
+fn names_in(record: &StoredRecord, extract: &Extract) -> Result<BTreeSet<String>, Error> {
+    let Some(encoded) = record.encoded(extract.view) else {
+        return Ok(BTreeSet::new());
+    };
+    let corrupt = || Error::Corrupt(format!("the content of {}", record.name));
+    let decoded = Record::decode(encoded).map_err(|_| corrupt())?;
+    let mut body = decoded.kind.ok_or_else(corrupt)?;
+    Ok(references(&mut body)
+        .into_iter()
+        .map(|named| named.name)
+        .collect())
+}
+
+/// A name on its way through merges.
+struct Way {
+    name: String,
+    /// The record that is looked up next.
+    next: String,
+    /// The last one on the way that belongs to the export.
+    reached: Reference,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    name: String,
+    kind: String,
+    state: String,
+    merged_into: Option<String>,
+    is_in: bool,
+    content: Vec<u8>,
+}
+
+/// Resolves names as of a sequence, a step through merges for all of them at once.
+async fn find(
+    connection: &mut Lease,
+    extract: &Extract,
+    at: u64,
+    memory: &Memory,
+    names: &BTreeSet<&str>,
+) -> Result<HashMap<String, Arc<Reference>>, Error> {
+    let mut found = memory.recall(names);
+    let new = names.iter().filter(|name| !found.contains_key(**name));
+    let mut open: Vec<Way> = new.map(|name| Way::from(name)).collect();
+    let mut done = Vec::new();
+    for _ in 0..MAX_MERGES {
+        if open.is_empty() {
+            break;
+        }
+        let asked: BTreeSet<&str> = open.iter().map(|way| way.next.as_str()).collect();
+        let rows = rows(connection, extract, at, &asked).await?;
+        let mut further = Vec::new();
+        for mut way in open {
+            match rows.get(&way.next) {
+                Some(row) if way.goes_on(row)? => further.push(way),
+                _ => done.push(way),
+            }
+        }
+        open = further;
+    }
+    done.extend(open);
+    for way in done {
+        let reached = Arc::new(way.reached);
+        memory.keep(&reached);
+        found.insert(way.name, reached);
+    }
+    Ok(found)
+}
+
+async fn rows(
+    connection: &mut Lease,
+    extract: &Extract,
+    at: u64,
+    names: &BTreeSet<&str>,
+) -> Result<HashMap<String, Row>, Error> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut query = QueryBuilder::new(
+        "SELECT name, kind, state, merged_into, is_in,
+                CASE WHEN is_in AND kind = 'actor' THEN content ELSE ''::bytea END AS content
+         FROM (SELECT asked.name, was.kind, was.state, was.merged_into, was.content, was.meta <> '' AND ",
+    );
+    push_is_in(&mut query, extract, "was");
+    query.push(" AS is_in FROM unnest(").push_bind(names);
+    query.push("::text[]) AS asked (name)");
+    push_as_of(&mut query, extract, at, "asked.name", "was");
+    query.push(") AS found");
+    let rows: Vec<Row> = query.build_query_as().fetch_all(connection).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.name.clone(), row))
+        .collect())
+}
+
+impl Way {
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            next: name.to_owned(),
+            reached: Reference {
+                name: name.to_owned(),
+                ..Reference::default()
+            },
+        }
+    }
+
+    /// Takes in the record that was looked up; returns whether the way goes on behind it.
+    fn goes_on(&mut self, row: &Row) -> Result<bool, Error> {
+        // What is erased is in no export, but that it was merged is still known.
+        let stands = state(&row.state).unwrap_or(State::Unspecified);
+        if row.is_in {
+            self.reached = reference(&self.name, row, stands)?;
+        }
+        let into = row.merged_into.as_ref().filter(|_| stands == State::Merged);
+        let Some(into) = into else { return Ok(false) };
+        self.next.clone_from(into);
+        Ok(true)
+    }
+}
+
+fn reference(name: &str, row: &Row, stands: State) -> Result<Reference, Error> {
+    let mut reference = Reference {
+        name: name.to_owned(),
+        record: row.name.clone(),
+        tombstone: is_tombstone(stands),
+        ..Reference::default()
+    };
+    if !reference.tombstone && kind(&row.kind)? == Kind::Actor {
+        let body = Body::decode(Kind::Actor, &row.content).ok().flatten();
+        let Some(Body::Actor(actor)) = body else {
+            return Err(Error::Corrupt(format!("the content of {}", row.name)));
+        };
+        reference.r#type = actor.r#type;
+        reference.display_name = actor.display_name;
+        reference.region_code = actor.region_code;
+    }
+    Ok(reference)
+}
+
+/// What an export has resolved lately: most records of a page refer to the same few.
+#[derive(Debug)]
+struct Memory {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    since: Instant,
+    found: HashMap<String, Arc<Reference>>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let found = HashMap::new();
+        let since = Instant::now();
+        Self {
+            kept: Mutex::new(Kept { since, found }),
+        }
+    }
+}
+
+impl Memory {
+    fn recall(&self, names: &BTreeSet<&str>) -> HashMap<String, Arc<Reference>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.since.elapsed() > REMEMBERED_FOR || kept.found.len() > REMEMBERED {
+            kept.found = HashMap::new();
+            kept.since = Instant::now();
+        }
+        let known = names
+            .iter()
+            .filter_map(|name| kept.found.get_key_value(*name));
+        known
+            .map(|(name, found)| (name.clone(), found.clone()))
+            .collect()
+    }
+
+    fn keep(&self, found: &Arc<Reference>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.found.insert(found.name.clone(), found.clone());
+    }
+}

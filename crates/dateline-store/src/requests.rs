@@ -1,0 +1,162 @@
+//! First answers, for 24 hours, so that a retry is not a second write (W4).
+
+use std::collections::HashMap;
+
+use dateline_engine::request::Request;
+use dateline_proto::v1;
+use dateline_record::violation::Warning;
+use prost::Message;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    Error, Store,
+    columns::sequence,
+    committer::Committed,
+    pool::Lease,
+    stored::{Columns, StoredRecord},
+};
+
+/// Answers that one statement forgets.
+const FORGOTTEN_AT_ONCE: i64 = 2000;
+
+/// The answer that a request got before.
+pub(super) struct Remembered {
+    pub fingerprint: Vec<u8>,
+    pub names: Vec<String>,
+    pub revisions: Vec<i64>,
+    desk_sequence: i64,
+    wire_sequence: i64,
+    warnings: Vec<u8>,
+}
+
+/// The answers that these requests have already got, by author and id. By the same clock as `append`.
+pub(super) async fn find(
+    connection: &mut Lease,
+    requests: &[&Request],
+    now: OffsetDateTime,
+) -> Result<HashMap<(String, Uuid), Remembered>, Error> {
+    let (authors, ids): (Vec<_>, Vec<_>) = requests
+        .iter()
+        .filter_map(|request| Some((request.by.author.clone(), request.id?)))
+        .unzip();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT requests.author, requests.id, fingerprint, names, revisions, desk_sequence, wire_sequence,
+                  warnings
+           FROM unnest($1::text[], $2::uuid[]) AS asked (author, id)
+           JOIN requests ON requests.author = asked.author AND requests.id = asked.id
+           WHERE accepted_at > $3::timestamptz - interval '24 hours'"#,
+        &authors,
+        &ids,
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let remembered = Remembered {
+                fingerprint: row.fingerprint,
+                names: row.names,
+                revisions: row.revisions,
+                desk_sequence: row.desk_sequence,
+                wire_sequence: row.wire_sequence,
+                warnings: row.warnings,
+            };
+            ((row.author, row.id), remembered)
+        })
+        .collect())
+}
+
+impl Remembered {
+    /// The answer again: the records as they were then.
+    pub(super) async fn replay(&self, connection: &mut Lease) -> Result<Committed, Error> {
+        Ok(Committed {
+            records: revisions(connection, &self.names, &self.revisions).await?,
+            changed: 0,
+            desk_sequence: sequence(self.desk_sequence)?,
+            wire_sequence: sequence(self.wire_sequence)?,
+            warnings: read_warnings(&self.warnings)?,
+        })
+    }
+}
+
+/// These revisions of these records, in this order.
+pub(super) async fn revisions(
+    connection: &mut Lease,
+    names: &[String],
+    revisions: &[i64],
+) -> Result<Vec<StoredRecord>, Error> {
+    let rows = sqlx::query_as!(
+        Columns,
+        r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
+                  changes.content, changes.meta
+           FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (name, revision, place)
+           JOIN changes ON changes.name = wanted.name AND changes.revision = wanted.revision
+           ORDER BY wanted.place"#,
+        names,
+        revisions,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(StoredRecord::try_from).collect()
+}
+
+/// Warnings, as an answer carries them.
+pub(super) fn told(warnings: &[Warning]) -> Vec<v1::Warning> {
+    let told = warnings.iter().map(|warning| v1::Warning {
+        field: warning.field.clone(),
+        reason: warning.reason.to_owned(),
+        description: warning.description.clone(),
+        records: warning.records.clone(),
+    });
+    told.collect()
+}
+
+/// Warnings as they are remembered.
+pub(super) fn warnings_bytes(warnings: &[Warning]) -> Vec<u8> {
+    let warnings = told(warnings);
+    let answer = v1::CommitResponse {
+        warnings,
+        ..v1::CommitResponse::default()
+    };
+    answer.encode_to_vec()
+}
+
+fn read_warnings(bytes: &[u8]) -> Result<Vec<v1::Warning>, Error> {
+    v1::CommitResponse::decode(bytes)
+        .map(|answer| answer.warnings)
+        .map_err(|error| Error::Corrupt(format!("remembered warnings: {error}")))
+}
+
+impl Store {
+    /// Forgets answers that are older than 24 hours, some at a time: in one statement, a day with very many would take
+    /// longer than a statement may, every time. Answers how many.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn forget_requests(&self) -> Result<u64, Error> {
+        let mut forgotten = 0;
+        loop {
+            let done = sqlx::query!(
+                "DELETE FROM requests
+                 WHERE (author, id) IN (
+                     SELECT author, id
+                     FROM requests
+                     WHERE accepted_at < now() - interval '24 hours'
+                     ORDER BY accepted_at
+                     LIMIT $1)",
+                FORGOTTEN_AT_ONCE,
+            )
+            .execute(&mut self.vital.acquire().await?)
+            .await?;
+            forgotten += done.rows_affected();
+            if done.rows_affected() == 0 {
+                return Ok(forgotten);
+            }
+        }
+    }
+}

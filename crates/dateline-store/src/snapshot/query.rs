@@ -1,0 +1,203 @@
+//! The statements that read pages of snapshots, exports and deltas: the heads say which names there are, the log says what
+//! they were.
+
+use dateline_record::filter::Filter;
+use sqlx::{Postgres, QueryBuilder};
+
+use super::{Extract, PAGE_BYTES, View, Walk};
+use crate::{columns::range, list::push_kinds};
+
+/// The name that is so many names further; nothing if there are fewer. Of a part of many, the more names are walked past.
+pub(super) fn until(extract: &Extract, after: &str, names: usize) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT name FROM records WHERE name > ");
+    query.push_bind(after.to_owned());
+    push_kinds(&mut query, &extract.filter);
+    push_since(&mut query, extract);
+    query.push(" ORDER BY name OFFSET ");
+    query.push_bind(whole(names) * i64::from(extract.part.1) - 1);
+    query.push(" LIMIT 1");
+    query
+}
+
+/// One record more than there is room for, so that it is known whether any was left out; its content is not sent.
+pub(super) fn rows(extract: &Extract, walk: &Walk, until: Option<&str>) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "SELECT name, kind, state, type, merged_into, desk_sequence, wire_sequence, meta, fits, is_in, is_changed,
+                CASE WHEN fits AND is_in THEN content ELSE ''::bytea END AS content
+         FROM (
+             SELECT *, lag(NOT fits, 1, false) OVER (ORDER BY name) AS is_behind
+             FROM (
+                 SELECT found.*,
+                     sum(CASE WHEN is_in THEN octet_length(content) ELSE 0 END) OVER by_name <= ",
+    );
+    query.push_bind(whole(PAGE_BYTES.saturating_sub(walk.bytes)));
+    query.push(" OR ").push_bind(walk.entries.is_empty());
+    query.push(
+        " AND row_number() OVER by_name = 1 AS fits
+                 FROM (
+                     SELECT records.name, was.*, ",
+    );
+    push_is_in(&mut query, extract, "was");
+    query.push(" AS is_in, ");
+    push_is_changed(&mut query, extract);
+    query.push(" AS is_changed");
+    if extract.since.is_some() {
+        // Erased from the log, it cannot be asked whether it matched.
+        query.push(", coalesce(was.meta = '' OR before.meta = '', false) OR ");
+        push_is_in(&mut query, extract, "before");
+        query.push(" AS was_in");
+    }
+    query.push(" FROM records");
+    push_as_of(&mut query, extract, extract.at, "records.name", "was");
+    if let Some(since) = extract.since {
+        query.push(" LEFT");
+        push_as_of(&mut query, extract, since, "records.name", "before");
+    }
+    query.push(" WHERE records.name > ");
+    query.push_bind(walk.behind.clone());
+    if let Some(until) = until {
+        query.push(" AND records.name <= ");
+        query.push_bind(until.to_owned());
+    }
+    push_kinds(&mut query, &extract.filter);
+    push_since(&mut query, extract);
+    push_part(&mut query, extract.part);
+    push_unmoved(&mut query, extract);
+    query.push(") AS found WHERE ");
+    query.push(match (extract.since.is_some(), extract.has_dependants()) {
+        (false, _) => "is_in",
+        (true, false) => "is_changed AND (is_in OR was_in)",
+        (true, true) => "is_in OR was_in",
+    });
+    query.push(
+        " WINDOW by_name AS (ORDER BY name)
+             ) AS weighed
+         ) AS page
+         WHERE NOT is_behind
+         ORDER BY name",
+    );
+    query
+}
+
+/// Joins what a record was at a sequence. `name` is where its name stands.
+pub(crate) fn push_as_of(
+    query: &mut QueryBuilder<Postgres>,
+    extract: &Extract,
+    at: u64,
+    name: &str,
+    alias: &str,
+) {
+    query.push(
+        " JOIN LATERAL (
+             SELECT kind, state, type, merged_into, desk_sequence, wire_sequence, meta, content, facets, days
+             FROM changes
+             WHERE changes.name = ",
+    );
+    query.push(name).push(" AND changes.");
+    query.push(extract.number()).push(" <= ");
+    query.push_bind(bound(at));
+    query.push(" ORDER BY changes.revision DESC LIMIT 1) AS ");
+    query.push(alias).push(" ON true");
+}
+
+/// Whether a record is not what it was at the earlier sequence; of what was erased since, nothing says that it is.
+fn push_is_changed(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
+    let Some(since) = extract.since else {
+        query.push("true");
+        return;
+    };
+    query.push("(was.meta = '' OR was.").push(extract.number());
+    query.push(" > ").push_bind(bound(since)).push(")");
+}
+
+/// Whether a record belongs to it, by what it was.
+pub(crate) fn push_is_in(query: &mut QueryBuilder<Postgres>, extract: &Extract, was: &str) {
+    let shown = match extract.view {
+        View::Desk => {
+            "(was.type <> 'deleted' AND (was.type <> 'purged' OR was.state IN ('retracted', 'merged'))"
+        }
+        View::Published => "(was.state IN ('published', 'retracted', 'merged')",
+    };
+    query
+        .push("coalesce(")
+        .push(shown.replace("was.", &format!("{was}.")));
+    if !extract.filter.by_state && !extract.tombstones {
+        query.push(" AND ").push(was);
+        query.push(".state NOT IN ('retracted', 'merged')");
+    }
+    push_filter(query, &extract.filter, was);
+    query.push("), false)");
+}
+
+/// What has not moved since need not be looked up in the log to know that it is as it was.
+fn push_since(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
+    let Some(since) = extract.since else { return };
+    query.push(" AND (records.").push(extract.number());
+    query.push(" > ").push_bind(bound(since));
+    if extract.has_dependants() {
+        push_refers_to_moved(query, extract, since);
+    }
+    query.push(")");
+}
+
+/// Or it refers to what has moved since, directly or through merges. Whether that changes what it leads to is decided when
+/// it is resolved.
+fn push_refers_to_moved(query: &mut QueryBuilder<Postgres>, extract: &Extract, since: u64) {
+    query.push(
+        " OR EXISTS (
+             WITH RECURSIVE way (name) AS (
+                 SELECT target FROM links WHERE links.source = records.name
+                 UNION
+                 SELECT loser.merged_into
+                 FROM way
+                 JOIN records AS loser ON loser.name = way.name AND loser.merged_into IS NOT NULL
+             )
+             SELECT FROM way JOIN records AS moved ON moved.name = way.name
+             WHERE moved.",
+    );
+    query.push(extract.number());
+    query.push(" > ").push_bind(bound(since)).push(")");
+}
+
+/// An id's last byte is drawn by lot, and is a record's for ever: so parts are about alike, and the same every time.
+fn push_part(query: &mut QueryBuilder<Postgres>, (part, of): (u16, u16)) {
+    if of > 1 {
+        query.push(" AND get_byte(uuid_send(records.uid), 15) % ");
+        query.push_bind(i32::from(of)).push(" = ");
+        query.push_bind(i32::from(part));
+    }
+}
+
+/// Nor to know that it does not match; of what is new, what matched before has to be looked up too.
+fn push_unmoved(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
+    if extract.filter.is_empty() || extract.since.is_some() {
+        return;
+    }
+    query
+        .push(" AND (records.")
+        .push(extract.number())
+        .push(" > ");
+    query.push_bind(bound(extract.at));
+    query.push(" OR true");
+    push_filter(query, &extract.filter, "records");
+    query.push(")");
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn bound(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter, of: &str) {
+    for dimension in &filter.dimensions {
+        query.push(" AND ").push(of).push(".facets && ");
+        query.push_bind(dimension.clone());
+    }
+    if let Some(days) = filter.days {
+        query.push(" AND ").push(of).push(".days && ");
+        query.push_bind(range(days));
+    }
+}

@@ -1,0 +1,157 @@
+//! Records as they come out of the store: ready parts that need no decoding, for one view.
+
+use bytes::Bytes;
+use dateline_proto::v1::{Kind, RecordMeta, State};
+use dateline_record::{
+    name::Name,
+    record::{name_only, record_bytes},
+    state::{is_tombstone, is_visible},
+};
+use prost::Message;
+
+use super::{
+    Error,
+    columns::{kind, name, sequence, state},
+};
+
+/// Whose eyes a read is made with. Resolved once, at the door; below it there is no "unspecified".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// What readers see.
+    Published,
+    /// What editors see.
+    Desk,
+}
+
+/// One revision of a record, as stored.
+#[derive(Debug, Clone)]
+pub struct StoredRecord {
+    /// Its name.
+    pub name: Name,
+    /// Its kind.
+    pub kind: Kind,
+    /// State after the change that made this revision.
+    pub state: State,
+    /// Number of that change on the desk's feed.
+    pub desk_sequence: u64,
+    /// Number of that change on the wire, if readers see it.
+    pub wire_sequence: Option<u64>,
+    content: Vec<u8>,
+    meta: Vec<u8>,
+}
+
+/// The columns that make a [`StoredRecord`].
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Columns {
+    pub name: String,
+    pub kind: String,
+    pub state: String,
+    pub desk_sequence: i64,
+    pub wire_sequence: Option<i64>,
+    pub content: Vec<u8>,
+    pub meta: Vec<u8>,
+}
+
+impl TryFrom<Columns> for StoredRecord {
+    type Error = Error;
+
+    fn try_from(columns: Columns) -> Result<Self, Error> {
+        Ok(Self {
+            name: name(&columns.name)?,
+            kind: kind(&columns.kind)?,
+            state: state(&columns.state)?,
+            desk_sequence: sequence(columns.desk_sequence)?,
+            wire_sequence: columns.wire_sequence.map(sequence).transpose()?,
+            content: columns.content,
+            meta: columns.meta,
+        })
+    }
+}
+
+impl StoredRecord {
+    pub(super) fn new(
+        name: Name,
+        state: State,
+        desk_sequence: u64,
+        wire_sequence: Option<u64>,
+        content: Vec<u8>,
+        meta: Vec<u8>,
+    ) -> Self {
+        Self {
+            kind: name.kind(),
+            name,
+            state,
+            desk_sequence,
+            wire_sequence,
+            content,
+            meta,
+        }
+    }
+
+    /// The encoded `Record` for a view; `None` if the view does not show it. The one place where what
+    /// readers get is cut out of what is stored (F10).
+    #[must_use]
+    pub fn encoded(&self, view: View) -> Option<Bytes> {
+        match view {
+            View::Desk => Some(record_bytes(
+                self.kind,
+                &self.content,
+                &self.meta,
+                self.desk_sequence,
+            )),
+            View::Published if !is_visible(self.state) => None,
+            View::Published => {
+                let sequence = self.wire_sequence?;
+                Some(if is_tombstone(self.state) {
+                    record_bytes(
+                        self.kind,
+                        &name_only(self.name.as_str()),
+                        &self.meta,
+                        sequence,
+                    )
+                } else {
+                    record_bytes(self.kind, &self.content, &self.meta, sequence)
+                })
+            }
+        }
+    }
+
+    /// The encoded `Record` with its name and meta only, as editors see it.
+    #[must_use]
+    pub fn encoded_without_content(&self) -> Bytes {
+        record_bytes(
+            self.kind,
+            &name_only(self.name.as_str()),
+            &self.meta,
+            self.desk_sequence,
+        )
+    }
+
+    /// The same with the part of the meta that does not grow with what happens to the record.
+    #[must_use]
+    pub fn encoded_short(&self) -> Bytes {
+        let short = RecordMeta::decode(self.meta.as_slice()).map(|meta| RecordMeta {
+            merged_from: Vec::new(),
+            corrections: Vec::new(),
+            ..meta
+        });
+        record_bytes(
+            self.kind,
+            &name_only(self.name.as_str()),
+            &short.unwrap_or_default().encode_to_vec(),
+            self.desk_sequence,
+        )
+    }
+
+    /// Bytes of content and meta, about what the encoded record takes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.content.len() + self.meta.len()
+    }
+
+    /// Never: a record has at least a name.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

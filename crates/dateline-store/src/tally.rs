@@ -1,0 +1,65 @@
+//! Tallies as columns: nine numbers for each kind, in the order of the kinds' numbers; how many records, then the
+//! words of their digest.
+
+use dateline_proto::v1::Kind;
+use dateline_record::digest::{Tallies, Tally, WORDS};
+
+use super::Error;
+
+/// Numbers of one kind.
+const NUMBERS: usize = WORDS + 1;
+
+/// Where the numbers of a kind begin.
+fn first_place(kind: Kind) -> i32 {
+    const STEP: i32 = 9;
+    const { assert!(STEP as usize == NUMBERS) };
+    (kind as i32 - 1) * STEP + 1
+}
+
+/// The places of a column that a change of tallies touches, from 1, and what is added there.
+pub(super) fn places(tallies: &Tallies) -> impl Iterator<Item = (i32, i64)> {
+    tallies
+        .iter()
+        .filter(|(_, tally)| **tally != Tally::default())
+        .flat_map(|(kind, tally)| {
+            let amounts = std::iter::once(tally.records).chain(tally.words.map(i64::from));
+            (first_place(kind)..).zip(amounts)
+        })
+}
+
+/// The tallies in a column.
+pub(super) fn read(column: &[i64]) -> Result<Tallies, Error> {
+    let damaged = || Error::Corrupt("a tally of the feed".to_owned());
+    let mut tallies = Tallies::default();
+    for (number, kind) in (1..).zip(column.chunks(NUMBERS)) {
+        let tally = tallies.of(Kind::try_from(number).map_err(|_| damaged())?);
+        let (records, words) = kind.split_first().ok_or_else(damaged)?;
+        tally.records = *records;
+        for (sum, word) in tally.words.iter_mut().zip(words) {
+            *sum = u32::try_from(*word).map_err(|_| damaged())?;
+        }
+    }
+    Ok(tallies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dateline_record::digest::record_words;
+
+    #[test]
+    fn f11_tallies_read_back_from_the_places_that_they_are_written_to() {
+        let mut tallies = Tallies::default();
+        tallies
+            .of(Kind::Actor)
+            .add(&record_words(1, [&b"actor"[..]]));
+        tallies
+            .of(Kind::Event)
+            .add(&record_words(7, [&b"event"[..]]));
+        let mut column = vec![0; 4 * NUMBERS];
+        for (place, amount) in places(&tallies) {
+            column[usize::try_from(place).unwrap() - 1] += amount;
+        }
+        assert_eq!(read(&column).unwrap().to_digest(), tallies.to_digest());
+    }
+}

@@ -1,0 +1,139 @@
+//! `dateline audit`: who did what, from where, and when.
+
+use std::{io::Write, process::ExitCode};
+
+use anyhow::Result;
+use dateline_client::Failure;
+use dateline_proto::v1::{AuditEntry, AuditedRecord, ListAuditEntriesRequest};
+use prost_types::Timestamp;
+
+use super::{
+    Server, json,
+    output::{self, Format, change_word, printable, say},
+    table::Table,
+    when,
+};
+
+/// Largest page.
+const PAGE: i32 = 1000;
+/// Records that a line of the table names.
+const NAMED: usize = 3;
+
+/// `dateline audit`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only of this author
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+    /// Only what changed this record
+    #[arg(long, value_name = "RECORD")]
+    record: Option<String>,
+    /// Only this method, such as `Commit` or `RevokeToken`
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// At this time or later: 2026-08-01T06:00:00Z, a day in UTC such as 2026-08-01 or yesterday, or so long ago, -7d
+    #[arg(long, value_name = "TIME", value_parser = when::parse_past, allow_hyphen_values = true)]
+    since: Option<Timestamp>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = when::parse_point, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
+    /// Only what came after this entry: to add to an earlier output
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    after: i64,
+    /// At most so many; as a table 50 unless it is said, otherwise all
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// How to print; as ndjson it can be kept
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Prints what was done, newest first.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let is_table = args.output == Format::Table;
+    let mut left = args.limit.unwrap_or(if is_table { 50 } else { usize::MAX });
+    let mut client = args.server.connect().await?;
+    let mut request = ListAuditEntriesRequest {
+        author: args.author.unwrap_or_default(),
+        record: args.record.unwrap_or_default(),
+        method: args.method.unwrap_or_default(),
+        since: args.since,
+        until: args.until,
+        after_number: args.after,
+        ..ListAuditEntriesRequest::default()
+    };
+    let mut kept = Vec::new();
+    while left > 0 {
+        request.page_size = i32::try_from(left).unwrap_or(PAGE).min(PAGE);
+        let answer = client.admin.list_audit_entries(request.clone()).await;
+        let mut page = answer.map_err(Failure::from)?.into_inner();
+        page.entries.truncate(left);
+        left -= page.entries.len();
+        if args.output == Format::Ndjson {
+            // As it comes: all of it need not fit into memory.
+            let entries: Vec<_> = page.entries.iter().map(json::document).collect();
+            output::documents(Format::Ndjson, &entries, false)?;
+        } else {
+            kept.extend(page.entries);
+        }
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    match args.output {
+        Format::Ndjson => {}
+        Format::Table if kept.is_empty() => say("nothing was done that fits"),
+        Format::Table => writeln!(anstream::stdout().lock(), "{}", table(&kept))?,
+        format => {
+            let entries: Vec<_> = kept.iter().map(json::document).collect();
+            output::documents(format, &entries, false)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(entries: &[AuditEntry]) -> Table {
+    let header = [
+        "NO", "WHEN", "WHO", "WHAT", "OUTCOME", "BY", "FROM", "RECORDS",
+    ];
+    let mut table = Table::new(&header);
+    for entry in entries {
+        let about = match entry.details.as_str() {
+            "" => named(&entry.records),
+            details => details.to_owned(),
+        };
+        table.add_row([
+            entry.number.to_string(),
+            entry.time.as_ref().map(when::shown).unwrap_or_default(),
+            printable(&entry.author),
+            entry.method.clone(),
+            entry.outcome.clone(),
+            printable(&entry.credential),
+            entry.peer.clone(),
+            printable(&about),
+        ]);
+    }
+    table
+}
+
+fn named(records: &[AuditedRecord]) -> String {
+    let mut told: Vec<_> = records.iter().take(NAMED).map(one).collect();
+    if records.len() > NAMED {
+        told.push(format!("and {} more", records.len() - NAMED));
+    }
+    told.join(", ")
+}
+
+fn one(record: &AuditedRecord) -> String {
+    let what = change_word(record.r#type());
+    format!("{} {what} r{}", record.name, record.revision)
+}

@@ -1,0 +1,44 @@
+//! What has to be published together: records, and every unpublished one that they refer to (W9).
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use dateline_proto::v1::{Record, State};
+use dateline_record::drawing::draw;
+
+use super::{Desk, meta_of, name_of};
+
+/// The named records, then the drafts and records in review that they refer to, and those that these refer
+/// to, in the order in which they are found.
+pub(super) async fn with_references(desk: &Desk, names: &[String]) -> Result<Vec<Record>> {
+    let mut all = desk.read(names).await?;
+    let mut seen: HashSet<_> = all.iter().map(name_of).collect();
+    let mut looked_at = 0;
+    while looked_at < all.len() {
+        let targets: Vec<_> = all[looked_at..]
+            .iter()
+            .flat_map(targets)
+            .filter(|target| seen.insert(target.clone()))
+            .collect();
+        looked_at = all.len();
+        // What is missing is for the server to tell, with the field that names it.
+        let (found, _) = desk.find(&targets).await?;
+        all.extend(found.into_iter().filter(is_unpublished));
+    }
+    Ok(all)
+}
+
+fn is_unpublished(record: &Record) -> bool {
+    [State::Draft, State::InReview].contains(&meta_of(record).state())
+}
+
+fn targets(record: &Record) -> Vec<String> {
+    let Some(mut body) = record.kind.clone() else {
+        return Vec::new();
+    };
+    let references = draw(&mut body, State::Draft).references;
+    references
+        .into_iter()
+        .map(|reference| reference.target.to_string())
+        .collect()
+}

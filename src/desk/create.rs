@@ -1,0 +1,167 @@
+//! `dateline create`: a draft from a record in YAML or JSON, or from the plain text of an article.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use dateline_proto::v1::{
+    Kind, Record,
+    record::Kind as Body,
+    write::{self, Action},
+};
+
+use super::{Desk, Reach, document, name_of};
+use crate::{
+    article_text,
+    filter::KindArg,
+    output::{self, Format, say, warn},
+};
+
+/// Longest text of a record: many times what a server takes.
+pub(super) const MOST: u64 = 16 * 1024 * 1024;
+
+/// `dateline create`
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Args {
+    /// A record as YAML or JSON, such as {"actor": {...}}; - reads stdin
+    #[arg(required = true, value_name = "FILE|-")]
+    file: Option<PathBuf>,
+    /// Kind of the record, when the file holds its fields only
+    #[arg(long, value_enum, value_name = "KIND")]
+    kind: Option<KindArg>,
+    #[command(flatten)]
+    making: Making,
+    #[command(subcommand)]
+    from: Option<From>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum From {
+    /// Make an article of its plain text: headline first, then the body
+    #[command(after_help = "Example:
+  dateline create article story.txt --language en --source-url https://example.org/story")]
+    Article(ArticleArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ArticleArgs {
+    /// The text as it was received; - reads stdin
+    #[arg(value_name = "FILE.txt|-")]
+    file: PathBuf,
+    /// Name of the article; without it, one made of the headline
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Language of the text, such as en; without it und, not known
+    #[arg(long, value_name = "TAG")]
+    language: Option<String>,
+    /// Encoding of the file, such as windows-1252 or utf-16le; without it a byte order mark decides, else UTF-8
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// Where it was published
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "URL"
+    )]
+    source_url: String,
+    /// Who published it, such as actors/kazinform
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME"
+    )]
+    publisher: String,
+    #[command(flatten)]
+    making: Making,
+}
+
+#[derive(Debug, clap::Args)]
+struct Making {
+    /// How to print the draft
+    #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
+    output: Format,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Makes a draft and prints it as stored.
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+    match (args.from, args.file) {
+        (Some(From::Article(args)), _) => {
+            let original = read_bytes(&args.file)?;
+            let record = article(&args, &original)?;
+            create(record, original, &args.making).await
+        }
+        (None, Some(file)) => {
+            let record = read_record(&file, args.kind.map(Kind::from))?;
+            create(record, Vec::new(), &args.making).await
+        }
+        (None, None) => bail!("there is no file to read"),
+    }
+}
+
+async fn create(record: Record, original: Vec<u8>, making: &Making) -> Result<ExitCode> {
+    let desk = Desk::open(&making.reach).await?;
+    let name = name_of(&record);
+    let action = Action::Create(write::Create {
+        record: Some(record),
+        original,
+    });
+    let records = desk.commit(vec![(name, action)], false).await?;
+    output::records(making.output, &records, true)?;
+    if desk.dry_run {
+        say("dry run: nothing was created");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_record(file: &Path, kind: Option<Kind>) -> Result<Record> {
+    let text = String::from_utf8(read_bytes(file)?)
+        .with_context(|| format!("{} is not UTF-8", shown(file)))?;
+    document::read(&text, kind).with_context(|| shown(file))
+}
+
+fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {
+    let text = article_text::decode(original, args.encoding.as_deref())
+        .with_context(|| shown(&args.file))?;
+    let mut article = article_text::read_text(&text, args.language.as_deref())
+        .with_context(|| shown(&args.file))?;
+    for warning in article_text::warnings(&text) {
+        warn(warning);
+    }
+    if let Some(name) = &args.name {
+        article.name = name.clone();
+    }
+    if article.name.is_empty() {
+        bail!("the headline suggests no name; give one with --name, such as articles/some-story");
+    }
+    article.source_url = args.source_url.clone();
+    article.publisher = args.publisher.clone();
+    Ok(Record {
+        kind: Some(Body::Article(article)),
+    })
+}
+
+fn read_bytes(file: &Path) -> Result<Vec<u8>> {
+    let read = || {
+        if file.as_os_str() == "-" {
+            dateline_files::read_up_to(std::io::stdin().lock(), MOST)
+        } else {
+            dateline_files::read(file, MOST)
+        }
+    };
+    read().with_context(|| format!("cannot read {}", shown(file)))
+}
+
+fn shown(file: &Path) -> String {
+    if file.as_os_str() == "-" {
+        "stdin".to_owned()
+    } else {
+        file.display().to_string()
+    }
+}

@@ -1,0 +1,246 @@
+//! Records as text that an editor reads and writes: YAML or JSON, without what the service sets, under a
+//! header of comments that says which record it is and at which revision it was read.
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use dateline_proto::{
+    DESCRIPTORS,
+    v1::{Kind, Record, RecordMeta, record::Kind as Body},
+};
+use dateline_record::name::{KINDS, Name, collection, kind_word};
+use prost::Message;
+use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
+use serde::Deserialize;
+
+use super::meta_of;
+use crate::{json, yaml};
+
+/// How the text of a record is written.
+#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Form {
+    #[default]
+    Yaml,
+    Json,
+}
+
+/// The content of a record as its editors write it: no meta, and nothing else that the service sets.
+pub(super) fn content(record: &Record) -> Result<Record> {
+    let mut record = record.clone();
+    record.kind.as_mut().and_then(Body::take_meta);
+    let mut message = record.transcode_to_dynamic();
+    clear_owned(&mut message);
+    Ok(message.transcode_to()?)
+}
+
+fn clear_owned(message: &mut DynamicMessage) {
+    let fields: Vec<_> = message.fields().map(|(field, _)| field).collect();
+    for field in fields {
+        if is_owned(&field) {
+            message.clear_field(&field);
+            continue;
+        }
+        match message.get_field_mut(&field) {
+            Value::Message(inner) => clear_owned(inner),
+            Value::List(elements) => elements
+                .iter_mut()
+                .filter_map(Value::as_message_mut)
+                .for_each(clear_owned),
+            _ => {}
+        }
+    }
+}
+
+/// Whether the schema says that clients do not set a field.
+fn is_owned(field: &FieldDescriptor) -> bool {
+    let Some(extension) = DESCRIPTORS.get_extension_by_name("dateline.v1.field") else {
+        return false;
+    };
+    let rules = field.options().get_extension(&extension).into_owned();
+    rules
+        .as_message()
+        .and_then(|rules| rules.get_field_by_name("output_only"))
+        .is_some_and(|only| only.as_bool() == Some(true))
+}
+
+/// The record with the etag that it was read with, as a write takes it.
+pub(super) fn with_etag(record: &Record, etag: &str) -> Result<Record> {
+    let body = record.kind.as_ref().context("there is no record")?;
+    let meta = RecordMeta {
+        etag: etag.to_owned(),
+        ..RecordMeta::default()
+    };
+    let mut message = body.to_dynamic();
+    message.set_field_by_name("meta", Value::Message(meta.transcode_to_dynamic()));
+    let kind = Body::decode(body.kind(), &message.encode_to_vec())?;
+    Ok(Record { kind })
+}
+
+/// A record's content as text.
+pub(crate) fn write(record: &Record, form: Form) -> Result<String> {
+    let document = json::document(&content(record)?);
+    Ok(match form {
+        Form::Yaml => yaml::write(&document)?,
+        Form::Json => serde_json::to_string_pretty(&document)? + "\n",
+    })
+}
+
+/// What the header says; lines that begin with `#` before the first other line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Which record it was.
+    pub name: String,
+    /// At which revision it was read.
+    pub revision: Option<i64>,
+    /// What a correction is to tell readers.
+    pub note: String,
+}
+
+impl Header {
+    /// The entries of a text's header.
+    pub(super) fn read(text: &str) -> Self {
+        let mut header = Self::default();
+        let lines = text
+            .lines()
+            .take_while(|line| line.is_empty() || line.starts_with('#'));
+        for line in lines {
+            let Some((key, value)) = line.trim_start_matches('#').split_once(':') else {
+                continue;
+            };
+            let value = value.trim().to_owned();
+            match key.trim() {
+                "name" => header.name = value,
+                "revision" => header.revision = value.parse().ok(),
+                "note" => header.note = value,
+                _ => {}
+            }
+        }
+        header
+    }
+}
+
+/// The header that says which record a text is.
+pub(super) fn header(name: &str, meta: &RecordMeta, state: &str, advice: &str) -> String {
+    let advice = advice.replace('\n', "\n# ");
+    format!(
+        "# name: {name}\n# state: {state}\n# revision: {}\n# etag: {}\n#\n# {advice}\n",
+        meta.revision, meta.etag
+    )
+}
+
+/// The revision that a text was made from: its header says so, or the meta that `dateline get` prints.
+pub(super) fn base_revision(text: &str) -> Option<i64> {
+    let in_meta = || Some(meta_of(&read(text, None).ok()?).revision);
+    let revision = Header::read(text).revision.or_else(in_meta);
+    revision.filter(|revision| *revision > 0)
+}
+
+/// Reads a record: one of the envelope, or a bare message whose kind is given or told by its name.
+pub(crate) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
+    let text = text.trim_start_matches('\u{feff}');
+    let body = without_header(text);
+    if body.trim().is_empty() {
+        bail!("the text is empty");
+    }
+    let keys = Keys::of(&body);
+    let bare = if keys.is_envelope() {
+        None
+    } else {
+        kind.or_else(|| keys.kind_by_name())
+    };
+    match bare {
+        None => {
+            let read = read_message::<Record>(&body);
+            match keys.advice() {
+                Some(advice) => read.context(advice),
+                None => read,
+            }
+        }
+        Some(kind) => {
+            let descriptor = descriptor(kind).context("there is no such kind of record")?;
+            let message = read_dynamic(&body, descriptor)?;
+            let kind = Body::decode(kind, &message.encode_to_vec())?;
+            Ok(Record { kind })
+        }
+    }
+}
+
+/// The text with its header blanked, so that places in it stay what they are.
+fn without_header(text: &str) -> String {
+    let mut header = true;
+    text.split_inclusive('\n')
+        .map(|line| {
+            header = header && (line.trim().is_empty() || line.starts_with('#'));
+            if header { "\n" } else { line }
+        })
+        .collect()
+}
+
+fn descriptor(kind: Kind) -> Option<prost_reflect::MessageDescriptor> {
+    let field = Record::default()
+        .descriptor()
+        .get_field_by_name(kind_word(kind))?;
+    field.kind().as_message().cloned()
+}
+
+fn read_message<M: ReflectMessage + Message + Default>(text: &str) -> Result<M> {
+    Ok(read_dynamic(text, M::default().descriptor())?.transcode_to()?)
+}
+
+fn read_dynamic(
+    text: &str,
+    descriptor: prost_reflect::MessageDescriptor,
+) -> Result<DynamicMessage> {
+    if is_json(text) {
+        return Ok(json::read_dynamic(text, descriptor)?);
+    }
+    json::read_yaml(text, descriptor)
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+/// The keys at the root of a text, and the name if there is one: enough to tell what it is meant to be.
+struct Keys {
+    keys: Vec<String>,
+    name: Option<String>,
+}
+
+impl Keys {
+    fn of(text: &str) -> Self {
+        let value: serde_json::Value = if is_json(text) {
+            serde_json::from_str(text).unwrap_or_default()
+        } else {
+            yaml::read(text, |yaml| serde_json::Value::deserialize(yaml)).unwrap_or_default()
+        };
+        let keys = value.as_object().map(|object| object.keys().cloned());
+        Self {
+            keys: keys.into_iter().flatten().collect(),
+            name: value["name"].as_str().map(str::to_owned),
+        }
+    }
+
+    fn is_envelope(&self) -> bool {
+        KINDS.iter().any(|kind| self.has(kind_word(*kind)))
+    }
+
+    fn kind_by_name(&self) -> Option<Kind> {
+        Some(Name::parse(self.name.as_deref()?)?.kind())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|found| found == key)
+    }
+
+    /// What to do about a text that is no record, if it can be told by its keys.
+    fn advice(&self) -> Option<&'static str> {
+        if KINDS.iter().any(|kind| self.has(collection(*kind))) {
+            Some("this is a bundle of records, which `dateline import` sends")
+        } else if self.is_envelope() || self.keys.is_empty() {
+            None
+        } else {
+            Some("this is no record: it begins with its kind, such as `actor:`, or --kind says it")
+        }
+    }
+}

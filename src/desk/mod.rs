@@ -1,0 +1,201 @@
+//! The desk: commands that write, correct and move records. Each is one commit, built from etags that were
+//! read just before, so nobody's work is overwritten unseen (W3).
+
+mod company;
+mod create;
+mod document;
+mod edit;
+mod editor;
+mod past;
+mod rework;
+mod show;
+mod verbs;
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use dateline_client::{Client, Failure};
+use dateline_proto::v1::{
+    BatchGetRecordsRequest, CommitRequest, Record, RecordMeta, State, View, Write,
+    record::Kind as Body, write::Action,
+};
+
+pub(super) use self::document::{Form, read as read_document, write as write_document};
+pub(super) use self::{
+    create::{Args as CreateArgs, run as create},
+    edit::{CorrectArgs, EditArgs, correct, edit},
+    past::{DiffArgs, HistoryArgs, diff, history},
+    verbs::{
+        MergeArgs, NamesArgs, PublishArgs, PurgeArgs, RestoreArgs, RetractArgs, SendBackArgs,
+        UnmergeArgs, delete, merge, publish, purge, restore, retract, send_back, submit, unmerge,
+    },
+};
+use super::{
+    Server,
+    output::{self, Format, printable, state_word, warn},
+    place,
+    table::Table,
+    when,
+};
+
+/// Most names of one call.
+const NAMES_PER_CALL: usize = 1000;
+
+/// What every command that writes takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Reach {
+    /// Check everything and tell what would be done, but do nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What every command that moves records takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Act {
+    /// How to print what was done; a table here is a line per record
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// A connection for one command.
+struct Desk {
+    client: Client,
+    dry_run: bool,
+}
+
+impl Desk {
+    async fn open(reach: &Reach) -> Result<Self> {
+        Ok(Self {
+            client: reach.server.connect().await?,
+            dry_run: reach.dry_run,
+        })
+    }
+
+    /// Reads records as the desk sees them, each once, in the order asked; and the names that there are not.
+    async fn find(&self, names: &[String]) -> Result<(Vec<Record>, Vec<String>)> {
+        let (mut records, mut missing) = (Vec::new(), Vec::new());
+        for names in names.chunks(NAMES_PER_CALL) {
+            let request = BatchGetRecordsRequest {
+                names: names.to_vec(),
+                view: View::Desk.into(),
+                min_sequence: 0,
+            };
+            let answer = self.client.batch_get(request).await;
+            let answer = answer.map_err(|status| place::by_name(status.into(), names))?;
+            records.extend(answer.records);
+            missing.extend(answer.missing);
+        }
+        Ok((records, missing))
+    }
+
+    /// Reads records that all have to be there.
+    async fn read(&self, names: &[String]) -> Result<Vec<Record>> {
+        let (records, missing) = self.find(names).await?;
+        if missing.is_empty() {
+            return Ok(records);
+        }
+        Err(Failure::no_records(&missing).into())
+    }
+
+    /// Reads one record.
+    async fn read_one(&self, name: &str) -> Result<Record> {
+        let mut records = self.read(&[name.to_owned()]).await?;
+        Ok(records.pop().unwrap_or_default())
+    }
+
+    /// Writes, all or nothing, and tells of warnings. The names are for telling what was refused.
+    async fn commit(
+        &self,
+        writes: Vec<(String, Action)>,
+        omit_content: bool,
+    ) -> Result<Vec<Record>> {
+        let (names, actions): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+        let told = |field: &str| place::told(field, |index| names.get(index).cloned());
+        let request = CommitRequest {
+            writes: actions
+                .into_iter()
+                .map(|action| Write {
+                    action: Some(action),
+                })
+                .collect(),
+            validate_only: self.dry_run,
+            omit_content,
+            ..CommitRequest::default()
+        };
+        let answer = self.client.commit(request).await;
+        let answer = answer.map_err(|status| Failure::from(status).rename(told))?;
+        for warning in &answer.warnings {
+            let text = format!("{}: {}", told(&warning.field), warning.description);
+            warn(printable(text.trim_start_matches(": ")));
+        }
+        Ok(answer.records)
+    }
+}
+
+fn name_of(record: &Record) -> String {
+    record
+        .kind
+        .as_ref()
+        .map(|body| body.name().to_owned())
+        .unwrap_or_default()
+}
+
+fn meta_of(record: &Record) -> RecordMeta {
+    record
+        .kind
+        .as_ref()
+        .and_then(Body::meta)
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Prints what was done: a line per record, or names and meta as data. `state` is what to call the state of
+/// the first `named` ones, where the record itself does not tell it.
+fn print(
+    output: Format,
+    records: &[Record],
+    dry_run: bool,
+    state: Option<(&str, usize)>,
+) -> Result<()> {
+    if output != Format::Table {
+        return output::records(output, records, false);
+    }
+    let mut table = Table::new(&[]);
+    for (index, record) in records.iter().enumerate() {
+        let own = state.filter(|(_, named)| index < *named);
+        let meta = meta_of(record);
+        let state = own.map_or_else(|| standing(&meta), |(state, _)| state.to_owned());
+        let revision = format!("revision {}", meta.revision);
+        let name = printable(&name_of(record));
+        if dry_run {
+            table.add_row([name, format!("would be {state}"), revision]);
+        } else {
+            table.add_row([name, state, revision, format!("sequence {}", meta.sequence)]);
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    if !records.is_empty() {
+        writeln!(out, "{table}")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Where a record stands, with what belongs to it.
+fn standing(meta: &RecordMeta) -> String {
+    match (meta.state(), &meta.embargo_time) {
+        (State::Embargoed, Some(time)) => format!("embargoed until {}", when::shown(time)),
+        (State::Merged, _) => format!("merged into {}", meta.merged_into),
+        (state, _) => state_word(state),
+    }
+}

@@ -1,0 +1,126 @@
+//! A record that somebody edits: what it said when they read it, what it says now, and what of their text is
+//! to be sent. Fields that only they changed go, by mask; fields that others changed too do not, unless
+//! forced.
+
+use anyhow::{Result, bail};
+use dateline_proto::v1::{Record, RecordMeta, record::Kind as Body};
+use prost_reflect::ReflectMessage;
+
+use super::{
+    document::{self, Form},
+    meta_of, name_of, show,
+};
+
+/// A record as it was read, and as it is.
+pub(super) struct Rework {
+    pub name: String,
+    /// What the text was made from.
+    base: Record,
+    /// The newest revision; the same as `base` until somebody else is faster.
+    head: Record,
+    /// Of the newest revision.
+    pub meta: RecordMeta,
+    /// Revision of `base`.
+    pub base_revision: i64,
+}
+
+/// Both sides changed the same fields.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "you and others changed the same of {name}: {fields}; nothing was sent. Change the text, or say --force to \
+     replace theirs with yours"
+)]
+pub(super) struct Conflict {
+    name: String,
+    fields: String,
+}
+
+/// What of a text is to be sent.
+pub(super) struct Edited {
+    /// The new values, with the etag of the newest revision.
+    pub record: Record,
+    /// Fields to take from it.
+    pub paths: Vec<String>,
+}
+
+impl Rework {
+    /// Of a record that was read just now.
+    pub(super) fn new(head: &Record) -> Result<Self> {
+        Self::since(head, head)
+    }
+
+    /// Of a record that was read at an older revision.
+    pub(super) fn since(base: &Record, head: &Record) -> Result<Self> {
+        Ok(Self {
+            name: name_of(head),
+            base: document::content(base)?,
+            head: document::content(head)?,
+            meta: meta_of(head),
+            base_revision: meta_of(base).revision,
+        })
+    }
+
+    /// The text to edit, without a header.
+    pub(super) fn text(&self, form: Form) -> Result<String> {
+        document::write(&self.base, form)
+    }
+
+    /// Reads an edited text; `None` if it says nothing new.
+    pub(super) fn read(&self, text: &str, force: bool) -> Result<Option<Edited>> {
+        let mine = document::content(&document::read(text, None)?)?;
+        let name = name_of(&mine);
+        if name != self.name {
+            bail!(
+                "name: the text is about {name:?}, but the record is {}; names never change",
+                self.name
+            );
+        }
+        let mut paths = changed(&self.base, &mine);
+        // What they wrote too is no conflict, and nothing to send.
+        let differing = changed(&self.head, &mine);
+        paths.retain(|path| differing.contains(path));
+        let theirs = changed(&self.base, &self.head);
+        let both: Vec<_> = paths.iter().filter(|path| theirs.contains(path)).collect();
+        if !both.is_empty() && !force {
+            let both: Vec<_> = both.iter().map(|path| path.as_str()).collect();
+            return Err(Conflict {
+                name: self.name.clone(),
+                fields: both.join(", "),
+            }
+            .into());
+        }
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let record = document::with_etag(&mine, &self.meta.etag)?;
+        Ok(Some(Edited { record, paths }))
+    }
+
+    /// What a text changes, line by line.
+    pub(super) fn mine(&self, text: &str) -> Result<String> {
+        let mine = document::read(text, None)?;
+        Ok(show::texts(
+            &self.text(Form::Yaml)?,
+            &document::write(&mine, Form::Yaml)?,
+            2,
+        ))
+    }
+}
+
+/// Fields that differ, by name, in the order of the schema.
+fn changed(before: &Record, after: &Record) -> Vec<String> {
+    let dynamic = |record: &Record| record.kind.as_ref().map(Body::to_dynamic);
+    let (Some(before), Some(after)) = (dynamic(before), dynamic(after)) else {
+        return Vec::new();
+    };
+    if before.descriptor() != after.descriptor() {
+        return Vec::new();
+    }
+    let differs = |field: &prost_reflect::FieldDescriptor| {
+        before.get_field(field) != after.get_field(field)
+            || before.has_field(field) != after.has_field(field)
+    };
+    let descriptor = after.descriptor();
+    let fields = descriptor.fields().filter(differs);
+    fields.map(|field| field.name().to_owned()).collect()
+}

@@ -1,0 +1,36 @@
+//! Which exports stay: the newest full ones, and the deltas that build on them.
+
+use anyhow::Result;
+use dateline_export::{Destination, Manifest, manifest::MANIFEST};
+
+use crate::output::say;
+
+/// Deletes what is older than so many full exports.
+pub async fn keep(to: &Destination, kept: u32) -> Result<()> {
+    let mut complete = Vec::new();
+    for directory in to.directories().await? {
+        let below = to.below(&directory);
+        if below.get(MANIFEST).await?.is_some() {
+            complete.push((Manifest::read(&below).await?, below));
+        }
+    }
+    let mut full: Vec<i64> = complete
+        .iter()
+        .filter(|(manifest, _)| manifest.subject.since.is_none())
+        .map(|(manifest, _)| manifest.subject.sequence)
+        .collect();
+    full.sort_unstable_by(|one, other| other.cmp(one));
+    let Some(oldest) = full.get(usize::try_from(kept)?.saturating_sub(1)) else {
+        return Ok(());
+    };
+    for (manifest, place) in &complete {
+        // A delta is of use to whoever has the export that it begins with.
+        let begins = manifest.subject.since.unwrap_or(manifest.subject.sequence);
+        if begins >= *oldest {
+            continue;
+        }
+        manifest.delete(place).await?;
+        say(format_args!("deleted {}", place.shown()));
+    }
+    Ok(())
+}

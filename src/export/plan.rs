@@ -1,0 +1,275 @@
+//! What an export is to be, from the words of the command line; the same words find what they have begun.
+
+use anyhow::{Result, bail};
+use dateline_export::{
+    Compression, Destination, Manifest, Shape,
+    format::{Format, Options},
+    manifest::{MANIFEST, Subject},
+};
+use dateline_proto::{
+    DESCRIPTOR_BYTES,
+    v1::{ExportBegin, ExportRequest, RecordFilter, View},
+};
+
+use super::{Args, ViewWord};
+use crate::json;
+
+/// Records to a file, unless somebody says otherwise.
+const FILE_RECORDS: u64 = 50_000;
+
+/// The command line, as far as it says anything: the rest is as the export was that a delta builds upon, else the default.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    formats: Option<Vec<Format>>,
+    compression: Option<Compression>,
+    view: Option<View>,
+    metadata_only: Option<bool>,
+    filter: Option<RecordFilter>,
+    tombstones: bool,
+    partitions: Option<u16>,
+    file_records: Option<u64>,
+    base_uri: Option<String>,
+    sequence: Option<i64>,
+    /// Which export is built upon, as it was said.
+    since: Option<String>,
+}
+
+/// What is to be taken, and how it is written.
+#[derive(Debug)]
+pub struct Plan {
+    pub request: ExportRequest,
+    pub shape: Shape,
+}
+
+impl Wish {
+    /// Reads the command line.
+    pub fn new(args: &Args) -> Result<Self> {
+        let mut formats: Vec<Format> = args.format.iter().map(|it| Format::from(*it)).collect();
+        formats.sort_unstable();
+        formats.dedup();
+        let base_uri = args.base_uri.as_ref();
+        if base_uri.is_some_and(|uri| !uri.ends_with('/')) {
+            bail!("--base-uri has to end with a slash: names are put after it");
+        }
+        let filter = args.filter.to_filter();
+        let desk = one_of(args, ViewWord::Published, ViewWord::Desk)?;
+        Ok(Self {
+            formats: Some(formats).filter(|formats| !formats.is_empty()),
+            compression: args.compress.map(Compression::from),
+            view: desk.map(|desk| if desk { View::Desk } else { View::Published }),
+            metadata_only: one_of(args, ViewWord::Full, ViewWord::Metadata)?,
+            filter: Some(filter).filter(|filter| *filter != RecordFilter::default()),
+            tombstones: args.tombstones,
+            partitions: args.partitions,
+            file_records: args.file_records,
+            base_uri: base_uri.cloned(),
+            sequence: args.sequence,
+            since: args.since.clone(),
+        })
+    }
+
+    /// The export that is built upon: it has to be of what is asked for.
+    pub async fn base(&self, to: &Destination) -> Result<Option<Manifest>> {
+        let Some(since) = &self.since else {
+            return Ok(None);
+        };
+        if since != "latest" {
+            let base = Manifest::read(&Destination::of_export(since)?).await?;
+            self.check(&base.subject)?;
+            return Ok(Some(base));
+        }
+        let (mut newest, mut misfit) = (None::<Manifest>, None);
+        for directory in to.directories().await? {
+            let below = to.below(&directory);
+            if below.get(MANIFEST).await?.is_none() {
+                continue;
+            }
+            let manifest = Manifest::read(&below).await?;
+            if let Err(error) = self.check(&manifest.subject) {
+                misfit = Some(error);
+                continue;
+            }
+            // Of two as of the same sequence the full one counts: it is what somebody asked for.
+            let rank = |it: &Manifest| (it.subject.sequence, it.subject.since.is_none());
+            if newest
+                .as_ref()
+                .is_none_or(|newest| rank(&manifest) > rank(newest))
+            {
+                newest = Some(manifest);
+            }
+        }
+        match (newest, misfit) {
+            (None, Some(misfit)) => Err(misfit),
+            (None, None) => bail!(
+                "there is no complete export below {} to build upon; take a full one first",
+                to.shown()
+            ),
+            (newest, _) => Ok(newest),
+        }
+    }
+
+    /// A delta goes with exports of the same content alone.
+    fn check(&self, base: &Subject) -> Result<()> {
+        let view = view_of(base);
+        if self.view.is_some_and(|asked| asked != view) {
+            bail!(
+                "the export to build upon is of the other view, {}",
+                base.view
+            );
+        }
+        let asked = self.metadata_only.unwrap_or(base.metadata_only);
+        if asked != base.metadata_only {
+            let is = if base.metadata_only {
+                "metadata alone"
+            } else {
+                "full records"
+            };
+            bail!(
+                "the export to build upon is of {is}; leave that word of --view out, or take a full export"
+            );
+        }
+        if self.tombstones && !base.tombstones {
+            bail!(
+                "the export to build upon has no tombstones; leave --tombstones out, or take a full export"
+            );
+        }
+        if let Some(filter) = &self.filter
+            && *filter != filter_of(base)?
+        {
+            bail!(
+                "the export to build upon is under another filter; leave the filter out, or take a full export"
+            );
+        }
+        Ok(())
+    }
+
+    /// What is to be taken, on top of an export or all of it.
+    pub fn plan(&self, base: Option<&Manifest>) -> Result<Plan> {
+        let of_base = |subject: fn(&Subject) -> bool| base.is_some_and(|it| subject(&it.subject));
+        let view = base.map(|base| view_of(&base.subject));
+        let filter = base.map(|base| filter_of(&base.subject)).transpose()?;
+        let formats = base.map(|base| base.formats.clone());
+        let formats = self.formats.clone().or(formats);
+        let metadata_only = of_base(|it| it.metadata_only);
+        let base_uri = base.map(|base| base.base_uri.clone());
+        let partitions = base.map(|base| base.partitions.max(1));
+        let partitions = self.partitions.or(partitions).unwrap_or(1);
+        let file_records = base.map(|base| base.file_records);
+        let options = Options::default();
+        let shape = Shape {
+            formats: formats.unwrap_or_else(|| vec![Format::Ndjson]),
+            compression: self
+                .compression
+                .or(base.map(|base| base.compression))
+                .unwrap_or_default(),
+            options: Options {
+                metadata_only: self.metadata_only.unwrap_or(metadata_only),
+                base_uri: self
+                    .base_uri
+                    .clone()
+                    .or(base_uri)
+                    .unwrap_or(options.base_uri),
+            },
+            file_records: self.file_records.or(file_records).unwrap_or(FILE_RECORDS),
+            part: (0, partitions),
+        };
+        Ok(Plan {
+            request: ExportRequest {
+                view: self.view.or(view).unwrap_or(View::Published).into(),
+                filter: Some(self.filter.clone().or(filter).unwrap_or_default()),
+                sequence: self.sequence,
+                since_sequence: base.map(|base| base.subject.sequence),
+                tombstones: self.tombstones || of_base(|it| it.tombstones),
+                partitions: partitions.into(),
+                references: true,
+                dependants: base.is_some() && shape.tells_of_others(),
+                ..ExportRequest::default()
+            },
+            shape,
+        })
+    }
+}
+
+/// Which of two words of `--view` was said: the second?
+fn one_of(args: &Args, first: ViewWord, second: ViewWord) -> Result<Option<bool>> {
+    let has = |word| args.view.contains(&word);
+    if has(first) && has(second) {
+        bail!("--view takes one of each: published or desk, full or metadata");
+    }
+    Ok((has(first) || has(second)).then(|| has(second)))
+}
+
+impl Plan {
+    /// Whether nothing of the view is left out.
+    pub fn is_whole(&self) -> bool {
+        self.request.filter.as_ref() == Some(&RecordFilter::default())
+    }
+
+    /// How many records will come, where that is known.
+    pub fn expected(&self, begin: &ExportBegin) -> Option<u64> {
+        let is_known = self.is_whole() && self.request.since_sequence.is_none();
+        let digest = begin.digest.as_ref().filter(|_| is_known)?;
+        u64::try_from(digest.records).ok()
+    }
+
+    /// Everything that decides what the files hold, in one line.
+    pub fn asked(&self, since: Option<&Subject>) -> Result<String> {
+        let formats: Vec<_> = self.shape.formats.iter().map(ToString::to_string).collect();
+        let asked = serde_json::json!({
+            "request": json::value(&self.request)?,
+            "formats": formats,
+            "compression": self.shape.compression,
+            "metadataOnly": self.shape.options.metadata_only,
+            "baseUri": self.shape.options.base_uri,
+            "fileRecords": self.shape.file_records,
+            "since": since,
+            "schema": schema(),
+        });
+        Ok(asked.to_string())
+    }
+
+    /// What it is of, once the server has said so.
+    pub fn subject(&self, begin: &ExportBegin) -> Result<Subject> {
+        let filter = self.request.filter.as_ref().map(json::value).transpose()?;
+        Ok(Subject {
+            feed: begin.feed.clone(),
+            epoch: begin.epoch,
+            view: view_word(self.request.view()).to_owned(),
+            sequence: begin.sequence,
+            since: self.request.since_sequence,
+            filter: filter.unwrap_or_default(),
+            tombstones: self.request.tombstones,
+            metadata_only: self.shape.options.metadata_only,
+            schema: schema(),
+        })
+    }
+}
+
+fn view_of(subject: &Subject) -> View {
+    if subject.view == view_word(View::Desk) {
+        View::Desk
+    } else {
+        View::Published
+    }
+}
+
+fn filter_of(subject: &Subject) -> Result<RecordFilter> {
+    if subject.filter.is_null() {
+        return Ok(RecordFilter::default());
+    }
+    Ok(json::read(&subject.filter.to_string())?)
+}
+
+fn view_word(view: View) -> &'static str {
+    match view {
+        View::Desk => "desk",
+        View::Published | View::Unspecified => "published",
+    }
+}
+
+/// The schema by name and hash.
+fn schema() -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(DESCRIPTOR_BYTES);
+    format!("dateline.v1 sha256:{}", hex::encode(hash))
+}

@@ -1,0 +1,45 @@
+//! Exports at the times of a schedule, until somebody ends it. One that fails is told, and tried again the next time.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use croner::Cron;
+use dateline_export::Destination;
+use time::OffsetDateTime;
+
+use super::{Args, Outcome, asked_to_stop, once, plan::Wish};
+use crate::output::say;
+
+/// Runs until it is asked to stop.
+pub async fn run(args: &Args, wish: &Wish, to: &Destination, times: &str) -> Result<ExitCode> {
+    let cron: Cron = times.parse().with_context(|| {
+        format!("{times:?} is no schedule; \"0 2 * * *\" is every night at two")
+    })?;
+    loop {
+        let (next, wait) = next(&cron)?;
+        say(format_args!("the next export is at {next}"));
+        tokio::select! {
+            biased;
+            () = asked_to_stop() => return Ok(ExitCode::SUCCESS),
+            () = tokio::time::sleep(wait) => {}
+        }
+        match once(args, wish, to).await {
+            Ok(Outcome::Complete) => {}
+            Ok(Outcome::Interrupted) => return Ok(ExitCode::SUCCESS),
+            Err(error) => say(format_args!(
+                "error: {error:#}; the next one goes on from there"
+            )),
+        }
+    }
+}
+
+/// When it is next due, and how long that is from now.
+fn next(cron: &Cron) -> Result<(String, std::time::Duration)> {
+    let now = chrono::Utc::now();
+    let next = cron.find_next_occurrence(&now, false);
+    let next = next.context("this schedule has no next time")?;
+    let wait = (next - now).to_std().unwrap_or_default();
+    let shown = OffsetDateTime::from_unix_timestamp(next.timestamp())?;
+    let format = time::format_description::well_known::Rfc3339;
+    Ok((shown.format(&format)?, wait))
+}

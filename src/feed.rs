@@ -1,0 +1,259 @@
+//! `dateline feed` and `dateline compact`: which feed a server serves, and the two acts that change its history.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use dateline_client::{Client, Failure};
+use dateline_proto::v1::{
+    CompactFeedRequest, CompactFeedResponse, Digest, ForkFeedRequest, GetFeedRequest,
+    GetFeedResponse, View, compact_feed_request::Before,
+};
+use dateline_record::name::kind_word;
+use serde::Serialize;
+
+use super::{
+    Server,
+    confirm::{Question, confirm},
+    output::{self, Format, say},
+    table::Table,
+    when,
+};
+
+/// `dateline feed`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    act: Option<Act>,
+    /// How to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    /// Make this a feed of its own, where its database is a copy: no cursor of the original is taken any more
+    Fork {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `dateline compact`
+#[derive(Debug, clap::Args)]
+pub(super) struct CompactArgs {
+    /// Where history is to begin: a sequence of the desk's feed, or a time such as 2026-01-01T00:00:00Z or, so long ago,
+    /// -90d
+    #[arg(long, value_name = "SEQUENCE|TIME", value_parser = before, allow_hyphen_values = true)]
+    before: Before,
+    /// Only say what would be dropped
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+fn before(text: &str) -> Result<Before, String> {
+    match text.parse() {
+        Ok(sequence) => Ok(Before::DeskSequence(sequence)),
+        Err(_) => when::parse_past(text).map(Before::Time),
+    }
+}
+
+/// One view of a feed, as data.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    feed: String,
+    epoch: u64,
+    view: &'static str,
+    head_sequence: i64,
+    earliest_sequence: i64,
+    /// Nothing, for a token that is narrowed by a scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<i64>,
+    digest: String,
+    kinds: Vec<OfKind>,
+}
+
+#[derive(Serialize)]
+struct OfKind {
+    #[serde(rename = "kind")]
+    name: &'static str,
+    records: i64,
+    digest: String,
+}
+
+impl Shown {
+    fn new(view: &'static str, feed: GetFeedResponse) -> Self {
+        let is_told = feed.digest.is_some();
+        let Digest {
+            records,
+            digest,
+            kinds,
+        } = feed.digest.unwrap_or_default();
+        let kinds = kinds.into_iter().map(|of| OfKind {
+            name: kind_word(of.kind()),
+            records: of.records,
+            digest: hex::encode(of.digest),
+        });
+        Self {
+            feed: feed.feed,
+            epoch: feed.epoch,
+            view,
+            head_sequence: feed.head_sequence,
+            earliest_sequence: feed.earliest_sequence,
+            records: is_told.then_some(records),
+            digest: hex::encode(digest),
+            kinds: kinds.collect(),
+        }
+    }
+}
+
+/// The feed of a view.
+pub(super) async fn get(client: &Client, view: View) -> Result<GetFeedResponse> {
+    let request = GetFeedRequest { view: view.into() };
+    let answer = client.clone().feed.get_feed(request).await;
+    Ok(answer.map_err(Failure::from)?.into_inner())
+}
+
+/// Shows the feed, or forks it.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if let Some(Act::Fork { yes }) = args.act {
+        return fork(&args.server, yes).await;
+    }
+    let client = args.server.connect().await?;
+    let mut shown = Vec::new();
+    for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
+        match get(&client, view).await {
+            Ok(feed) => shown.push(Shown::new(word, feed)),
+            // Who reads the wire alone is shown that.
+            Err(error) if !shown.is_empty() && is_denied(&error) => {
+                say("the desk's view is not for this token");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if args.output == Format::Table {
+        print(&shown)?;
+    } else {
+        output::documents(args.output, &shown, false)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    failure.is_some_and(|failure| failure.code == tonic::Code::PermissionDenied)
+}
+
+fn print(shown: &[Shown]) -> Result<()> {
+    use std::io::Write;
+    let mut table = Table::new(&["VIEW", "HEAD", "EARLIEST", "KIND", "RECORDS", "DIGEST"]);
+    for view in shown {
+        let (head, earliest) = (view.head_sequence, view.earliest_sequence);
+        let start = [view.view.to_owned(), head.to_string(), earliest.to_string()];
+        let all = [
+            "all".to_owned(),
+            view.records
+                .map(|count| count.to_string())
+                .unwrap_or_default(),
+            short(&view.digest),
+        ];
+        table.add_row(start.into_iter().chain(all));
+        for of in &view.kinds {
+            let kind = [
+                of.name.to_owned(),
+                of.records.to_string(),
+                short(&of.digest),
+            ];
+            table.add_row([const { String::new() }; 3].into_iter().chain(kind));
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    if let Some(view) = shown.first() {
+        writeln!(out, "feed {}, epoch {}", view.feed, view.epoch)?;
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(16).collect()
+}
+
+async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
+    let mut client = server.connect().await?;
+    let feed = get(&client, View::Published).await?.feed;
+    if !yes {
+        let what = format!(
+            "This makes feed {feed} another one: every consumer has to begin anew, and open streams end."
+        );
+        ask(&what, "fork")?;
+    }
+    let answer = client
+        .admin
+        .fork_feed(ForkFeedRequest { feed: feed.clone() })
+        .await;
+    let forked = answer.map_err(Failure::from)?.into_inner().feed;
+    say(format_args!("feed {feed} is feed {forked} now"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Drops history.
+pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
+    let mut client = args.server.connect().await?;
+    let mut call = async |validate_only| -> Result<CompactFeedResponse> {
+        let request = CompactFeedRequest {
+            before: Some(args.before),
+            validate_only,
+        };
+        let answer = client.admin.compact_feed(request).await;
+        Ok(answer.map_err(Failure::from)?.into_inner())
+    };
+    let counted = call(true).await?;
+    let tell = |what: &str, counted: &CompactFeedResponse| {
+        let CompactFeedResponse {
+            revisions,
+            earliest_desk_sequence: desk,
+            earliest_wire_sequence: wire,
+        } = counted;
+        say(format_args!(
+            "{what} {revisions} superseded revisions; history begins at {desk} for the desk and {wire} for readers"
+        ));
+    };
+    if args.dry_run {
+        tell("would drop", &counted);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes {
+        let what = format!(
+            "This drops {} superseded revisions for good; consumers that stand before {} (readers) have to begin anew.",
+            counted.revisions, counted.earliest_wire_sequence
+        );
+        ask(&what, "compact")?;
+    }
+    tell("dropped", &call(false).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(what: &str, word: &str) -> Result<()> {
+    confirm(&Question {
+        unasked: &format!("{what} Say --yes if that is meant."),
+        warning: what,
+        prompt: &format!("Type {word} to go on: "),
+        answer: word,
+        otherwise: "nothing was changed",
+    })
+}

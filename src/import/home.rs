@@ -1,0 +1,161 @@
+//! `dateline import DIR|URL`: a whole export, as another database had it, with states and revisions.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use dateline_client::{Client, Failure};
+use dateline_export::{
+    Destination, Manifest,
+    manifest::{DigestText, FileEntry},
+    read::Records,
+};
+use dateline_proto::v1::{LoadRecordsRequest, Record, View};
+use prost::Message;
+
+use super::Args;
+use crate::{FAILED, counting::Counting, feed, output::say};
+
+/// Records of one load.
+const BATCH_RECORDS: usize = 500;
+/// Bytes of one load: below what the server takes, with room for the envelope.
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
+
+/// Imports an export; what is there already is left as it is.
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let place = Destination::of_export(&args.file.to_string_lossy())?;
+    let manifest = Manifest::read(&place).await?;
+    check(args, &manifest)?;
+    let mut loading = Loading {
+        client: args.server.connect().await?,
+        validate_only: args.dry_run,
+        waiting: Vec::new(),
+        bytes: 0,
+        records: 0,
+        shown: Counting::new(Some(records(&manifest))),
+    };
+    let done = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => None,
+        done = loading.all(&place, &manifest) => Some(done),
+    };
+    loading.shown.finish();
+    let Some(done) = done else {
+        say(format_args!(
+            "stopped after {} records; the same command goes on from here",
+            loading.records
+        ));
+        return Ok(FAILED.into());
+    };
+    let has_written = done?;
+    loading.tell(&manifest, has_written).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &Args, manifest: &Manifest) -> Result<()> {
+    if manifest.subject.since.is_some() {
+        bail!("this export is a delta: `dateline apply` makes a full one of it");
+    }
+    if manifest.subject.metadata_only {
+        bail!("this export is one of metadata only: records would be taken for what they are not");
+    }
+    if args.publish || !args.original.is_empty() {
+        bail!(
+            "an export is imported as it was, states and all: leave --publish and --original out"
+        );
+    }
+    Ok(())
+}
+
+/// Records that are in it.
+fn records(manifest: &Manifest) -> u64 {
+    let shown = u64::try_from(manifest.digest.records).unwrap_or_default();
+    shown.saturating_add(manifest.tombstone_records)
+}
+
+struct Loading {
+    client: Client,
+    validate_only: bool,
+    waiting: Vec<Record>,
+    bytes: usize,
+    records: u64,
+    shown: Counting,
+}
+
+impl Loading {
+    /// Loads everything; answers whether anything was new. Articles come first: what is published with a quote of one is
+    /// looked at when both are there.
+    async fn all(&mut self, place: &Destination, manifest: &Manifest) -> Result<bool> {
+        let is_article = |file: &FileEntry| file.holds == "articles";
+        let articles = Records::open_files(place, manifest, is_article).await?;
+        let has_written = self.each(articles).await?;
+        let others = Records::open_files(place, manifest, |file| !is_article(file)).await?;
+        Ok(self.each(others).await? || has_written)
+    }
+
+    async fn each(&mut self, mut records: Records) -> Result<bool> {
+        let mut has_written = false;
+        while let Some(record) = records.next().await? {
+            let bytes = record.encoded_len();
+            if self.waiting.len() >= BATCH_RECORDS || self.bytes + bytes > BATCH_BYTES {
+                has_written |= self.send().await?;
+            }
+            self.waiting.push(record);
+            self.bytes += bytes;
+        }
+        Ok(self.send().await? || has_written)
+    }
+
+    async fn send(&mut self) -> Result<bool> {
+        let records = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        let count = records.len() as u64;
+        if count == 0 {
+            return Ok(false);
+        }
+        let request = LoadRecordsRequest {
+            records,
+            validate_only: self.validate_only,
+            ..LoadRecordsRequest::default()
+        };
+        let answer = self.client.load(request).await.map_err(Failure::from)?;
+        self.records += count;
+        self.shown.add(count);
+        for warning in &answer.warnings {
+            let (field, what) = (&warning.field, &warning.description);
+            say(format_args!("warning: {field}: {what}"));
+        }
+        Ok(answer.loaded > 0)
+    }
+
+    async fn tell(&self, manifest: &Manifest, has_written: bool) -> Result<()> {
+        let what = match (self.validate_only, has_written) {
+            (true, _) => "could be imported; nothing was written",
+            (false, true) => "are in",
+            (false, false) => "were there already",
+        };
+        say(format_args!("{} records {what}", self.records));
+        if self.validate_only {
+            return Ok(());
+        }
+        // Beside what was there before, the digest is another one.
+        let view = match manifest.subject.view.as_str() {
+            "desk" => View::Desk,
+            _ => View::Published,
+        };
+        let shown = feed::get(&self.client, view)
+            .await?
+            .digest
+            .unwrap_or_default();
+        if DigestText::from(&shown) == manifest.digest {
+            say("the feed shows what the export shows: the digests are equal");
+        } else if shown.records == manifest.digest.records {
+            bail!("the feed has as many records as the export, and its digest is another one");
+        } else {
+            say(format_args!(
+                "the feed shows {} records, the export {}: it was not empty, or not all of it was exported",
+                shown.records, manifest.digest.records
+            ));
+        }
+        Ok(())
+    }
+}

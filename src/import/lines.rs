@@ -1,0 +1,128 @@
+//! NDJSON: a record per line, of which none can take more memory than a record may.
+
+use std::io::{BufRead, Read};
+
+use anyhow::Result;
+use dateline_proto::v1::Record;
+
+use super::{
+    batches::{Content, Found},
+    source::Bytes,
+};
+use crate::json;
+
+/// Longest line: many times what a server takes, in whatever way it is escaped.
+const MOST: usize = 16 * 1024 * 1024;
+
+/// Most values of a document: a day of a wire has fewer.
+const VALUES: usize = 2_000_000;
+
+/// Lines, counted.
+pub(super) struct Lines {
+    reader: Bytes,
+    line: u64,
+}
+
+impl Lines {
+    pub(super) fn new(reader: Bytes) -> Self {
+        Self { reader, line: 0 }
+    }
+
+    /// The next line that is not empty, read by `read`.
+    pub(super) fn next(
+        &mut self,
+        mut read: impl FnMut(&str) -> Result<Content, String>,
+    ) -> Result<Option<Found>> {
+        loop {
+            let mut bytes = Vec::new();
+            let most = MOST as u64 + 1;
+            self.reader
+                .by_ref()
+                .take(most)
+                .read_until(b'\n', &mut bytes)?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            self.line += 1;
+            let is_cut = bytes.last() != Some(&b'\n');
+            let content = if bytes.len() > MOST && is_cut {
+                self.reader.skip_until(b'\n')?;
+                Err(format!(
+                    "is longer than {} MiB; no record is",
+                    MOST / 1024 / 1024
+                ))
+            } else {
+                match std::str::from_utf8(&bytes) {
+                    Ok(text) if without_mark(text).trim().is_empty() => continue,
+                    Ok(text) => read(without_mark(text)).map_err(|message| {
+                        let hint = if is_cut {
+                            " (the file ends in this line: it may have been cut)"
+                        } else {
+                            ""
+                        };
+                        message + hint
+                    }),
+                    Err(error) => Err(format!(
+                        "is not UTF-8: byte {} of the line begins no character",
+                        error.valid_up_to() + 1
+                    )),
+                }
+            };
+            return Ok(Some(Found {
+                place: format!("line {}", self.line),
+                line: self.line,
+                content,
+                is_only_article: false,
+            }));
+        }
+    }
+}
+
+/// A line as a record.
+pub(super) fn record(line: &str) -> Result<Content, String> {
+    let record: Record = json::read(line).map_err(|error| told(&error))?;
+    Ok(record.into())
+}
+
+/// A line as JSON.
+pub(super) fn json(line: &str) -> Result<serde_json::Value, String> {
+    whole_json(line).map_err(|error| told(&error))
+}
+
+/// A text as JSON, of which no object has a key twice.
+pub(super) fn whole_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    json::check_keys_of(&mut serde_json::Deserializer::from_str(text), VALUES)?;
+    serde_json::from_str(text)
+}
+
+/// `column 2: expected value`
+fn told(error: &serde_json::Error) -> String {
+    json::in_line(error)
+        .trim_start_matches([',', ':', ' '])
+        .to_owned()
+}
+
+/// A line without the mark that some editors begin a file with.
+fn without_mark(line: &str) -> &str {
+    line.trim_start_matches('\u{feff}')
+}
+
+const KINDS: [&str; 4] = ["article", "actor", "relation", "event"];
+
+/// A line that is a whole JSON object with the key of a kind is a record; a bundle's first line is not.
+pub(super) fn is_record(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line)
+        .is_ok_and(|object| KINDS.iter().any(|kind| object.contains_key(*kind)))
+}
+
+/// A line that begins with an object, the first key of which is a kind.
+pub(super) fn begins_like_record(line: &[u8]) -> bool {
+    let rest = line
+        .trim_ascii_start()
+        .strip_prefix(b"{")
+        .unwrap_or_default()
+        .trim_ascii_start();
+    KINDS
+        .iter()
+        .any(|kind| rest.starts_with(format!("\"{kind}\"").as_bytes()))
+}

@@ -1,0 +1,336 @@
+//! The texts of an item: which of several is the headline, the body, the summary, and as what it is read. Role and
+//! type decide, never the position alone.
+
+use serde_json::Value;
+
+use super::fields::{Dialect, Item, string};
+use crate::{
+    article_text::{one_line, tidy_layout},
+    html_text::{self, has_markup},
+};
+
+/// Longest HTML that is parsed, in bytes: what a record takes, with room for tags.
+const MAX_HTML: usize = 4 * 1024 * 1024;
+
+/// The parts of an article that a text can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Headline,
+    Body,
+    Summary,
+}
+
+impl Part {
+    /// Its list in ninjs 2 and 3.
+    fn list(self) -> &'static str {
+        match self {
+            Self::Headline => "headlines",
+            Self::Body => "bodies",
+            Self::Summary => "descriptions",
+        }
+    }
+
+    /// Its key in ninjs 1, alone or before an underscore.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Headline => "headline",
+            Self::Body => "body",
+            Self::Summary => "description",
+        }
+    }
+
+    /// The standing of a role, best first; `None` if a text of that role is another part.
+    fn rank(self, role: &str) -> Option<u8> {
+        let role = role.to_lowercase();
+        let role = role.rsplit(['/', ':']).next().unwrap_or_default();
+        let others: &[&str] = match self {
+            Self::Headline => &[
+                "slug",
+                "slugline",
+                "kicker",
+                "sub",
+                "subhead",
+                "subheadline",
+                "deck",
+                "dek",
+                "overline",
+                "byline",
+                "caption",
+                "keyword",
+                "keywords",
+            ],
+            Self::Body => &[
+                "caption",
+                "alt",
+                "credit",
+                "creditline",
+                "byline",
+                "summary",
+                "abstract",
+                "teaser",
+                "note",
+                "notes",
+                "ednote",
+                "slug",
+                "headline",
+                "title",
+                "factbox",
+                "sidebar",
+                "quote",
+                "infobox",
+                "transcript",
+                "shotlist",
+                "contact",
+            ],
+            Self::Summary => &[
+                "alt",
+                "alttext",
+                "caption",
+                "credit",
+                "creditline",
+                "writer",
+                "note",
+                "notes",
+                "ednote",
+                "slug",
+                "keywords",
+                "shotlist",
+                "storyline",
+            ],
+        };
+        if others.contains(&role) {
+            return None;
+        }
+        let preferred: &[&str] = match self {
+            Self::Headline => &["headline", "title", "primary", "hl1", "text"],
+            Self::Body => &[
+                "text",
+                "body",
+                "article",
+                "story",
+                "full",
+                "plain",
+                "html",
+                "xhtml",
+                "html5",
+                "richtext",
+                "richhtml5",
+            ],
+            Self::Summary => &[
+                "summary",
+                "abstract",
+                "description",
+                "lead",
+                "lede",
+                "text",
+                "teaser",
+            ],
+        };
+        match role {
+            "main" => Some(0),
+            "" => Some(1),
+            role if preferred.contains(&role) => Some(1),
+            _ => Some(2),
+        }
+    }
+}
+
+/// The type of a text, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Plain,
+    Html,
+    /// Nothing that becomes a text of ours.
+    Other,
+}
+
+/// A text of an item.
+struct Candidate {
+    role: String,
+    /// As it was written.
+    content_type: String,
+    value: String,
+}
+
+impl Candidate {
+    fn kind(&self) -> Kind {
+        let media = self.content_type.split(';').next().unwrap_or_default();
+        match media.trim().to_lowercase().as_str() {
+            "" if has_markup(&self.value) => Kind::Html,
+            "" | "text" | "plain" | "text/plain" => Kind::Plain,
+            "html"
+            | "text/html"
+            | "text/html5"
+            | "application/html"
+            | "text/xhtml"
+            | "application/xhtml+xml" => Kind::Html,
+            _ => Kind::Other,
+        }
+    }
+}
+
+impl Item<'_> {
+    /// The text of a part, in plain; empty if the item has none.
+    ///
+    /// # Errors
+    /// When the item has texts for the part, and none of them can be taken.
+    pub(super) fn part(&mut self, part: Part, dialect: Dialect) -> Result<String, String> {
+        let candidates = match dialect {
+            Dialect::TwoOrThree => self.listed(part)?,
+            Dialect::One => self.keyed(part)?,
+        };
+        let all: Vec<_> = candidates
+            .into_iter()
+            .filter(|candidate| !candidate.value.trim().is_empty())
+            .collect();
+        let ranked = |candidate: &Candidate| {
+            let kind = Some(candidate.kind()).filter(|kind| *kind != Kind::Other)?;
+            Some((part.rank(&candidate.role)?, kind))
+        };
+        let best = (0..all.len())
+            .filter_map(|index| Some((ranked(&all[index])?, index)))
+            .min();
+        let Some((_, best)) = best else {
+            return match all.first() {
+                // A summary is none of what an article has to have.
+                Some(_) if part != Part::Summary => Err(not_taken(part, &all)),
+                _ => {
+                    for candidate in &all {
+                        self.lose(part, candidate);
+                    }
+                    Ok(String::new())
+                }
+            };
+        };
+        let mut text = String::new();
+        for (index, candidate) in all.iter().enumerate() {
+            if index == best {
+                text = self.plain(part, candidate)?;
+            } else {
+                self.lose(part, candidate);
+            }
+        }
+        if text.is_empty() && part == Part::Body {
+            return Err(not_taken(part, &all));
+        }
+        Ok(text)
+    }
+
+    fn listed(&mut self, part: Part) -> Result<Vec<Candidate>, String> {
+        let all = self.list(part.list())?;
+        let candidates = all.iter().enumerate().map(|(index, entry)| {
+            let is_text = |field: &str| {
+                entry
+                    .get(field)
+                    .is_none_or(|it| it.is_string() || it.is_null())
+            };
+            if !["value", "role", "contenttype"].into_iter().all(is_text) {
+                return Err(format!(
+                    "{}[{index}] has a value, role or contentType that is no string",
+                    part.list()
+                ));
+            }
+            Ok(Candidate {
+                role: string(entry, "role"),
+                content_type: string(entry, "contenttype"),
+                value: string(entry, "value"),
+            })
+        });
+        candidates.collect()
+    }
+
+    /// `body_text`, `body_xhtml`: the end of the key says role and type.
+    fn keyed(&mut self, part: Part) -> Result<Vec<Candidate>, String> {
+        let beginning = format!("{}_", part.key());
+        let keys: Vec<_> = self
+            .keys()
+            .filter(|(folded, _)| *folded == part.key() || folded.starts_with(&beginning))
+            .map(|(folded, _)| folded.to_owned())
+            .collect();
+        let mut candidates = Vec::new();
+        for key in keys {
+            let value = match self.take_with_key(&key) {
+                None => continue,
+                Some((_, Value::String(text))) => text,
+                Some((key, _)) => return Err(format!("{key} is no string")),
+            };
+            let words = key.strip_prefix(&beginning).unwrap_or_default();
+            let has = |word: &str| words.split('_').any(|found| found == word);
+            let is_html = ["html", "xhtml", "html5", "richtext"].into_iter().any(has);
+            let content_type = if is_html {
+                "text/html"
+            } else if ["nitf", "xml", "newsml"].into_iter().any(has) {
+                "application/xml"
+            } else if has("text") || has("plain") {
+                "text/plain"
+            } else {
+                ""
+            };
+            let formal = |word: &&str| {
+                !["text", "plain", "html", "xhtml", "html5", "richtext"].contains(word)
+            };
+            let role: Vec<_> = words.split('_').filter(formal).collect();
+            candidates.push(Candidate {
+                role: role.join("_"),
+                content_type: content_type.to_owned(),
+                value,
+            });
+        }
+        Ok(candidates)
+    }
+
+    /// A text that is not taken, counted by the field and by why.
+    fn lose(&mut self, part: Part, candidate: &Candidate) {
+        let list = part.list();
+        let field = match (candidate.kind(), part.rank(&candidate.role)) {
+            (Kind::Other, _) => format!("{list} as {}", candidate.content_type),
+            (_, None) => format!("{list} of role {}", candidate.role),
+            (Kind::Html, _) if !candidate.content_type.is_empty() => {
+                format!("{list} as {}", candidate.content_type)
+            }
+            _ => format!("{list}, but for the first"),
+        };
+        self.losses.count(&field);
+    }
+
+    fn plain(&mut self, part: Part, candidate: &Candidate) -> Result<String, String> {
+        let text = if candidate.kind() == Kind::Html {
+            if candidate.value.len() > MAX_HTML {
+                return Err(format!("{} has more HTML than can be read", part.list()));
+            }
+            let read = html_text::read(&candidate.value);
+            let read = read.map_err(|error| format!("{} {error}", part.list()))?;
+            for (element, times) in read.left_out {
+                self.losses
+                    .add(&format!("{}: {element}", part.list()), times);
+            }
+            read.text
+        } else {
+            candidate.value.clone()
+        };
+        Ok(match part {
+            Part::Headline => one_line(&text),
+            Part::Body | Part::Summary => tidy_layout(&text).trim().to_owned(),
+        })
+    }
+}
+
+fn not_taken(part: Part, all: &[Candidate]) -> String {
+    let known = |candidate: &Candidate| {
+        let role = match candidate.role.as_str() {
+            "" => String::new(),
+            role => format!("role {role}, "),
+        };
+        let kind = match candidate.content_type.as_str() {
+            "" => "of no type",
+            content_type => content_type,
+        };
+        format!("{role}{kind}")
+    };
+    let found: Vec<_> = all.iter().take(5).map(known).collect();
+    format!(
+        "has {} of which none can be taken ({}); plain text and HTML can",
+        part.list(),
+        found.join("; ")
+    )
+}

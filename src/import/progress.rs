@@ -1,0 +1,79 @@
+//! How far an import is: a bar on a terminal, now and then a line elsewhere.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::source::Source;
+use crate::{counting::Pace, outgoing::Report, output::say};
+
+pub(super) struct Progress {
+    bar: ProgressBar,
+    /// Bytes of the file that were read so far.
+    read: Arc<AtomicU64>,
+    pace: Pace,
+    /// What is to be said at the end.
+    notes: Vec<String>,
+}
+
+impl Progress {
+    pub(super) fn new(source: &Source) -> Self {
+        let style = match source.bytes {
+            Some(_) => "{spinner} {bytes}/{total_bytes} {wide_bar} {msg} {eta} left",
+            None => "{spinner} {bytes} {msg} {elapsed}",
+        };
+        let bar = source
+            .bytes
+            .map_or_else(ProgressBar::no_length, ProgressBar::new);
+        // A style that does not parse leaves the default one.
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            read: source.read.clone(),
+            pace: Pace::begin(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub(super) fn told(&mut self, report: &Report, rejected: usize) {
+        let records = report.sent() + rejected;
+        let rate = self.pace.rate(records as u64);
+        let message = format!("{records} records, {rate:.0}/s");
+        let read = self.read.load(Ordering::Relaxed);
+        self.bar.set_position(read);
+        self.bar.set_message(message.clone());
+        if self.bar.is_hidden() && self.pace.is_due() {
+            let share = self.bar.length().filter(|length| *length > 0);
+            let share = share.map(|length| format!("{} % of the file, ", read * 100 / length));
+            say(format_args!("{}{message}", share.unwrap_or_default()));
+        }
+    }
+
+    pub(super) fn doing(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// Does something without the bar in its way.
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
+    }
+
+    pub(super) fn note(&mut self, notes: Vec<String>) {
+        self.notes.extend(notes);
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub(super) fn tell_notes(&self) {
+        for note in &self.notes {
+            say(note);
+        }
+    }
+}

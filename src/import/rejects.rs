@@ -1,0 +1,99 @@
+//! What was rejected: counted, told, and written down for whoever repairs it.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    output::{lines, say},
+    refusal::{Notice, Refusal},
+};
+
+/// Most notices that are said; the file has all of them.
+const MOST_SAID: usize = 20;
+
+pub(super) struct Rejects {
+    file: Option<BufWriter<File>>,
+    is_told: bool,
+    count: usize,
+    /// Notices so far, and those of them that leave something to do.
+    notices: usize,
+    open: usize,
+}
+
+impl Rejects {
+    /// Begins the file anew: it is that of one run.
+    pub(super) fn create(file: Option<&Path>, is_told: bool) -> Result<Self> {
+        let opened = file.map(|path| {
+            let created = dateline_files::create(path);
+            created.with_context(|| format!("cannot write {}", path.display()))
+        });
+        Ok(Self {
+            file: opened.transpose()?.map(BufWriter::new),
+            is_told,
+            count: 0,
+            notices: 0,
+            open: 0,
+        })
+    }
+
+    pub(super) fn add(&mut self, refused: &[Refusal]) -> Result<()> {
+        for refusal in refused {
+            self.count += 1;
+            if self.is_told {
+                say(lines(&refusal.to_string()));
+            }
+            if let Some(file) = &mut self.file {
+                refusal
+                    .write(file)
+                    .context("cannot write the file of rejects")?;
+            }
+        }
+        if let Some(file) = self.file.as_mut().filter(|_| !refused.is_empty()) {
+            file.flush().context("cannot write the file of rejects")?;
+        }
+        Ok(())
+    }
+
+    /// Says what was not refused and should be known, and writes it down if it leaves something to do.
+    pub(super) fn add_notices(&mut self, notices: &[Notice]) -> Result<()> {
+        for notice in notices {
+            self.notices += 1;
+            if self.notices <= MOST_SAID {
+                say(lines(&notice.to_string()));
+            }
+            if !notice.is_open {
+                continue;
+            }
+            self.open += 1;
+            if let Some(file) = &mut self.file {
+                let written = notice.about.write(file).and_then(|()| file.flush());
+                written.context("cannot write the file of rejects")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says how many notices were not said.
+    pub(super) fn tell_rest(&self) {
+        let rest = self.notices.saturating_sub(MOST_SAID);
+        if rest > 0 {
+            say(format_args!(
+                "and {rest} more of these; --rejects FILE writes them down"
+            ));
+        }
+    }
+
+    /// Notices that leave something to do.
+    pub(super) fn open_count(&self) -> usize {
+        self.open
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+}

@@ -1,0 +1,244 @@
+//! What goes to stdout: records and changes as a table, JSON, NDJSON or YAML. Everything else goes to
+//! stderr. Text from records is shown as text: control characters never reach a terminal.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    io::Write,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use dateline_proto::v1::{Record, State, change, record::Kind as Body};
+use indicatif::{ProgressBar, WeakProgressBar};
+use serde::Serialize;
+
+use super::{json, table::Table, yaml};
+
+/// How data is printed: columns for people, one JSON document, one per line, or YAML.
+// The variants carry no docs of their own: clap would stretch every command's help to show them.
+#[allow(missing_docs, reason = "said above")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Ndjson,
+    Yaml,
+}
+
+/// The bar that moves at the end of what is said.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Says something on stderr, above the bar if there is one. Nobody there to read it is no reason to fail.
+pub fn say(text: impl Display) {
+    let write = || drop(writeln!(anstream::stderr(), "{text}"));
+    let bar = BAR.lock().ok().and_then(|bar| bar.as_ref()?.upgrade());
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// What is said from now on stands above this bar.
+pub(super) fn stands_below(bar: &ProgressBar) {
+    if let Ok(mut current) = BAR.lock() {
+        *current = Some(bar.downgrade());
+    }
+}
+
+/// Warns of something on stderr.
+pub fn warn(text: impl Display) {
+    let yellow = anstyle::Style::new().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
+    say(format_args!("{yellow}warning:{yellow:#} {text}"));
+}
+
+/// Intervals at which an outage is reported again; the last one repeats.
+const REPORTS: [Duration; 3] = [
+    Duration::from_secs(10),
+    Duration::from_mins(1),
+    Duration::from_mins(10),
+];
+
+/// Without an attempt for so long, the next one begins another outage.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
+/// The outage that streams wait to end, of whatever server: several streams report one.
+static OUTAGE: Mutex<Option<Outage>> = Mutex::new(None);
+
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    began: Instant,
+    reported: Instant,
+    reports: usize,
+    attempted: Instant,
+    attempts: u32,
+}
+
+/// Reports why a stream waits, at its first attempt and then at growing intervals.
+pub fn waits(reason: &str) {
+    let Ok(mut current) = OUTAGE.lock() else {
+        return;
+    };
+    let now = Instant::now();
+    let outage = current.filter(|outage| now.duration_since(outage.attempted) < FORGOTTEN);
+    let Some(mut outage) = outage else {
+        say(format_args!("waiting for the server: {reason}"));
+        *current = Some(Outage {
+            began: now,
+            reported: now,
+            reports: 0,
+            attempted: now,
+            attempts: 1,
+        });
+        return;
+    };
+    outage.attempted = now;
+    outage.attempts += 1;
+    let interval = REPORTS[outage.reports.min(REPORTS.len() - 1)];
+    if now.duration_since(outage.reported) >= interval {
+        outage.reported = now;
+        outage.reports += 1;
+        say(format_args!(
+            "still waiting for the server, after {} and {} attempts: {reason}",
+            seconds(now.duration_since(outage.began)),
+            outage.attempts
+        ));
+    }
+    *current = Some(outage);
+}
+
+/// Reports that an outage is over, if there was one.
+pub fn is_back() {
+    let outage = OUTAGE.lock().ok().and_then(|mut current| current.take());
+    if let Some(outage) = outage {
+        say(format_args!(
+            "the server is back after {}",
+            seconds(outage.began.elapsed())
+        ));
+    }
+}
+
+/// A time span for people, such as `1m 5s`.
+fn seconds(span: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(span.as_secs().max(1)))
+}
+
+/// Prints documents in a format other than a table. One may be printed bare, several are a list.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    match (format, documents) {
+        (Format::Table | Format::Json, [only]) if single => {
+            writeln!(out, "{}", serde_json::to_string_pretty(only)?)?;
+        }
+        (Format::Table | Format::Json, all) => {
+            writeln!(out, "{}", serde_json::to_string_pretty(all)?)?;
+        }
+        (Format::Yaml, [only]) if single => write!(out, "{}", yaml::write(only)?)?,
+        (Format::Yaml, all) => write!(out, "{}", yaml::write(&all)?)?,
+        (Format::Ndjson, all) => {
+            for document in all {
+                writeln!(out, "{}", serde_json::to_string(document)?)?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints records; a table has a line each.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
+    if format != Format::Table {
+        let all: Vec<_> = records.iter().map(json::document).collect();
+        return documents(format, &all, single);
+    }
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "STATE", "REV", "TYPE", "TITLE"]);
+    for record in records {
+        table.add_row(row(record));
+    }
+    writeln!(anstream::stdout().lock(), "{table}")?;
+    Ok(())
+}
+
+fn row(record: &Record) -> [String; 5] {
+    let Some(body) = &record.kind else {
+        return Default::default();
+    };
+    let meta = body.meta().cloned().unwrap_or_default();
+    [
+        body.name().to_owned(),
+        state_word(meta.state()).clone(),
+        meta.revision.to_string(),
+        type_word(body),
+        printable(&title(body)),
+    ]
+}
+
+/// `published`, `in review` …
+#[must_use]
+pub fn state_word(state: State) -> String {
+    dateline_record::state::state_in_words(state)
+}
+
+/// `created`, `published` …
+#[must_use]
+pub fn change_word(what: change::Type) -> String {
+    let word = what.as_str_name().trim_start_matches("TYPE_");
+    word.to_ascii_lowercase()
+}
+
+/// `meeting`, `member_of` …; `article` for articles.
+#[must_use]
+pub fn type_word(body: &Body) -> String {
+    body.type_word().unwrap_or_else(|| "article".to_owned())
+}
+
+/// What a record is called, for a list. A relation has no title of its own: it is told by who and what.
+#[must_use]
+pub fn title(body: &Body) -> Cow<'_, str> {
+    match body {
+        Body::Article(article) => article.headline.as_str().into(),
+        Body::Actor(actor) => actor.display_name.as_str().into(),
+        Body::Relation(relation) => {
+            let (subject, object) = (&relation.subject, &relation.object);
+            match relation.role_title.as_str() {
+                "" => format!("{subject} → {object}").into(),
+                role => format!("{subject} → {object}, {role}").into(),
+            }
+        }
+        Body::Event(event) => event.display_name.as_str().into(),
+    }
+}
+
+/// Text without anything that a terminal would act on.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// The same of a text of several lines, which stay lines.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    text.split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
+}

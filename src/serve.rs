@@ -1,0 +1,230 @@
+//! `dateline serve`: settings from flags and `DATELINE_*`, then the server until it is told to stop.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
+use dateline_server::{Config, Database, Listen, Running, edge};
+use dateline_store::Settings;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::{DEFAULT_ADDRESS, limits::LimitsArgs, serve_access::AccessArgs, tls::TlsArgs};
+
+/// `dateline serve`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Address to serve on, or a name that stands for some; port 0 takes a free one
+    #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    listen: Listen,
+    /// Serve in plain text on an address that others can reach: whoever is on the way reads records and tokens
+    #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
+    insecure_listen: bool,
+    /// A Postgres to use, such as <postgres://user@host/dateline>; without it a private one is started
+    #[arg(
+        long,
+        env = "DATELINE_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    database_url: Option<String>,
+    /// Directory of the private Postgres; without it, dateline in `XDG_DATA_HOME` or ~/.local/share
+    #[arg(long, env = "DATELINE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    programs: ProgramsArgs,
+    /// Address for Prometheus metrics, such as 127.0.0.1:7401; none without it
+    #[arg(long, env = "DATELINE_METRICS_LISTEN", value_name = "HOST:PORT")]
+    metrics_listen: Option<Listen>,
+    /// What to log, such as info or dateline=debug,sqlx=warn
+    #[arg(
+        long,
+        env = "DATELINE_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// How to log
+    #[arg(
+        long,
+        env = "DATELINE_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+    /// Longest silence on a stream, in seconds
+    #[arg(long, env = "DATELINE_CHECKPOINT_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
+    checkpoint_seconds: u64,
+    /// How long open calls may go on after the server is told to stop, in seconds
+    #[arg(long, env = "DATELINE_SHUTDOWN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=3600), value_name = "S")]
+    shutdown_seconds: u64,
+    /// Longest that one database statement may take, in seconds
+    #[arg(long, env = "DATELINE_STATEMENT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
+    statement_seconds: u64,
+    /// Database connections for reads
+    #[arg(long, env = "DATELINE_READERS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    readers: u32,
+    #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    limits: LimitsArgs,
+}
+
+/// What the private Postgres is made of.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ProgramsArgs {
+    /// Where the private Postgres' server programs come from: auto, npm, or a directory that holds postgres and initdb
+    #[arg(
+        long,
+        env = "DATELINE_POSTGRES",
+        default_value = "auto",
+        value_name = "auto|npm|DIR"
+    )]
+    postgres: String,
+}
+
+impl ProgramsArgs {
+    /// What to start, in a directory.
+    pub(super) fn options(
+        &self,
+        data_dir: PathBuf,
+        purpose: &str,
+    ) -> Result<dateline_embedded_postgres::Options> {
+        let launcher = dateline_embedded_postgres::this_program()
+            .context("cannot tell where this program lies")?;
+        let mut options = dateline_embedded_postgres::Options::new(data_dir, launcher);
+        options.programs = match self.postgres.as_str() {
+            "auto" => dateline_embedded_postgres::ProgramsFrom::Auto,
+            "npm" => dateline_embedded_postgres::ProgramsFrom::Npm,
+            directory => dateline_embedded_postgres::ProgramsFrom::Dir(directory.into()),
+        };
+        options.purpose = purpose.to_owned();
+        Ok(options)
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+/// Serves until SIGINT or SIGTERM. A second signal ends it at once.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    start_logging(&args.log, args.log_format)?;
+    let config = config(&args)?;
+    edge::raise_descriptor_limit(config.limits.edge.connections);
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    start(config, stop).await?.wait().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts a server; if its address is taken, says what to do about it.
+pub(super) async fn start(config: Config, stop: CancellationToken) -> Result<Running> {
+    Box::pin(dateline_server::start(config, stop)).await.map_err(|error| match error {
+        dateline_server::Error::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => anyhow!(
+            "another process listens on {address}; stop it, or choose another address with --listen \
+             (127.0.0.1:0 takes a free port)"
+        ),
+        other => other.into(),
+    })
+}
+
+fn config(args: &Args) -> Result<Config> {
+    let tls = args.tls.files();
+    let is_loopback = args.listen.is_loopback();
+    if !is_loopback && tls.is_none() {
+        if !args.insecure_listen {
+            bail!(
+                "{} can be reached by others, and there is no TLS; listen on 127.0.0.1, name --tls-cert and --tls-key, \
+                 or say --insecure-listen if a network of your own is in front",
+                args.listen
+            );
+        }
+        tracing::warn!(address = %args.listen, "--insecure-listen: records and tokens go over the network in plain text");
+    }
+    let quotas = args.limits.quotas();
+    let access = args.access.settings(quotas, is_loopback, tls.is_some())?;
+    let database = if let Some(url) = &args.database_url {
+        Database::Url(url.clone())
+    } else {
+        let data_dir = args.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        Database::Embedded(args.programs.options(data_dir, "dateline serve")?)
+    };
+    let store = Settings {
+        statement_timeout: Duration::from_secs(args.statement_seconds),
+        readers: args.readers,
+        ..Settings::default()
+    };
+    Ok(Config {
+        listen: args.listen.clone(),
+        database,
+        tls,
+        metrics: args.metrics_listen.clone(),
+        store,
+        limits: args.limits.limits(),
+        access,
+        first_token_file: args.access.first_token_file.clone(),
+        reflection: args.access.tells_schema(is_loopback),
+        checkpoint_interval: Duration::from_secs(args.checkpoint_seconds),
+        shutdown_grace: Duration::from_secs(args.shutdown_seconds),
+    })
+}
+
+fn default_data_dir() -> Result<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+        .map(|data| data.join("dateline"))
+        .context("there is no home directory to keep records in; name one with --data-dir")
+}
+
+fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    // HTTP/2's library warns of every flood that it cuts, as often as somebody likes; the server does so now and then.
+    let filter = match filter {
+        "off" => filter.to_owned(),
+        filter => format!("h2=error,{filter}"),
+    };
+    let filter = EnvFilter::try_new(filter).context("--log is not a filter")?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry
+                .with(layer.with_ansi(colours).with_target(false))
+                .init();
+        }
+        LogFormat::Json => registry.with(layer.json()).init(),
+    }
+    Ok(())
+}
+
+/// The first signal asks to stop, the second insists.
+pub(super) async fn stop_on_signal(stop: CancellationToken) {
+    signal().await;
+    stop.cancel();
+    signal().await;
+    tracing::warn!("told twice: stopping at once");
+    std::process::exit(1);
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without a handler the signal's own effect remains, which is to end the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,382 @@
+//! `dateline verify`: that the log, the records and the digest of a server agree; or that a recorded stream is a true
+//! copy. Whatever differs is named. Holds names and hashes, not records.
+
+use std::{
+    io::{BufRead, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use dateline_client::{Client, Connection, Copy, Event, Failure, Subscriber};
+use dateline_proto::{
+    DESCRIPTORS,
+    v1::{
+        Change, GetFeedResponse, ListRecordsRequest, Origin, Record, View, WatchRequest,
+        watch_request::Start,
+    },
+};
+use indicatif::ProgressBar;
+use serde_json::Value;
+
+use super::{
+    FAILED, INTERRUPTED, Server, counting,
+    export::{self, verify::is_export},
+    feed,
+    filter::ViewArg,
+    json,
+    output::{is_back, say, waits},
+    signals::Signals,
+};
+
+/// Differences that are named, at most.
+const NAMED: usize = 100;
+/// Records of one page of a list.
+const PAGE: i32 = 1000;
+/// How often records that other people are changing are looked at again.
+const TRIES: u32 = 5;
+
+/// Longest line of a recorded stream.
+const LINE: u64 = 64 * 1024 * 1024;
+/// Pause before a server that lags is asked again.
+const BEHIND: Duration = Duration::from_millis(100);
+
+/// `dateline verify`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What `dateline watch --output ndjson` has printed, from a snapshot or the beginning; `-` is stdin. Or the directory or
+    /// URL of an export. Without it, the server itself is verified
+    #[arg(value_name = "FILE|DIR|URL")]
+    file: Option<PathBuf>,
+    /// The feed of what readers see, or the desk's
+    #[arg(long, value_enum, default_value_t)]
+    view: ViewArg,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Verifies; exit 1 if something differs.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let verifying = Verifying {
+        server: args.server.connection(),
+        view: args.view.into(),
+        bar: counting::bar(None, "{spinner} {msg}: {human_pos} ({rate})"),
+    };
+    let bar = verifying.bar.clone();
+    let mut signals = Signals::new()?;
+    // Reading may wait for stdin: a signal has to be heard beside it.
+    let work = tokio::spawn(async move { verifying.differences(args.file.as_deref()).await });
+    let differences = tokio::select! {
+        done = work => Some(done?),
+        () = signals.next() => None,
+    };
+    bar.finish_and_clear();
+    let Some(differences) = differences else {
+        say("stopped before everything was compared");
+        return Ok(INTERRUPTED.into());
+    };
+    let differences = differences?;
+    for (name, how) in differences.iter().take(NAMED) {
+        say(format_args!("{name}: {how}"));
+    }
+    if differences.len() > NAMED {
+        say(format_args!("and {} more", differences.len() - NAMED));
+    }
+    Ok(if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        say(format_args!("{} differences", differences.len()));
+        FAILED.into()
+    })
+}
+
+type Differences = Vec<(String, String)>;
+
+struct Verifying {
+    server: Connection,
+    view: View,
+    bar: ProgressBar,
+}
+
+impl Verifying {
+    async fn differences(&self, path: Option<&Path>) -> Result<Differences> {
+        match path {
+            Some(path) if is_export(path) => export::verify::run(path, &self.bar).await,
+            Some(path) => self.file(path).await,
+            None => self.server().await,
+        }
+    }
+
+    /// The fold of the log against a snapshot, that against what lists return, and against the digest.
+    async fn server(&self) -> Result<Differences> {
+        let mut following = Following::begin(self).await?;
+        let at = following.sequence;
+        let mut differences = Vec::new();
+        if let Some(log) = self.log_up_to(at).await? {
+            differences = log.differences("the log", &following.copy, "a snapshot");
+        } else {
+            say("the log does not reach back to the beginning; it is left out");
+        }
+        differences.extend(self.lists(&mut following).await?);
+        match following.prove(self).await {
+            Ok(sequence) => say(format_args!(
+                "{} records at {sequence}; the digest is theirs",
+                following.copy.len()
+            )),
+            Err(failure) => differences.push(("the digest".to_owned(), failure.to_string())),
+        }
+        Ok(differences)
+    }
+
+    /// What the log folds to at a sequence; `None` if it was compacted.
+    async fn log_up_to(&self, at: i64) -> Result<Option<Copy>> {
+        self.bar.set_message("reading the log");
+        let mut log = match self.open(Origin::Beginning).await {
+            Err(failure) if failure.reason == "CURSOR_EXPIRED" => return Ok(None),
+            opened => opened?,
+        };
+        log.go_on_to(at).await?;
+        Ok(Some(log.copy))
+    }
+
+    /// What lists return against what a stream brought. Others may write meanwhile: what differs is looked at again.
+    async fn lists(&self, following: &mut Following<'_>) -> Result<Differences> {
+        let mut differences = Vec::new();
+        for _ in 0..TRIES {
+            let listed = self.listed().await?;
+            let head = self.feed().await?.head_sequence;
+            following.go_on_to(head).await?;
+            let now = following.copy.differences("the stream", &listed, "a list");
+            let was_empty = differences.is_empty();
+            // Only what differs twice over differs.
+            differences = if was_empty {
+                now
+            } else {
+                now.into_iter()
+                    .filter(|difference| differences.contains(difference))
+                    .collect()
+            };
+            if differences.is_empty() {
+                break;
+            }
+        }
+        Ok(differences)
+    }
+
+    async fn listed(&self) -> Result<Copy> {
+        self.bar.set_message("listing records");
+        let mut client = Client::connect_with(&self.server).await?;
+        let mut copy = Copy::default();
+        let mut page_token = String::new();
+        loop {
+            let request = ListRecordsRequest {
+                view: self.view.into(),
+                page_size: PAGE,
+                page_token,
+                ..ListRecordsRequest::default()
+            };
+            let answer = client.records.list_records(request).await;
+            let answer = answer.map_err(Failure::from)?.into_inner();
+            for record in &answer.records {
+                self.bar.inc(1);
+                copy.put(record);
+            }
+            if answer.next_page_token.is_empty() {
+                return Ok(copy);
+            }
+            page_token = answer.next_page_token;
+        }
+    }
+
+    async fn feed(&self) -> Result<GetFeedResponse> {
+        feed::get(&Client::connect_with(&self.server).await?, self.view).await
+    }
+
+    async fn open(&self, origin: Origin) -> Result<Following<'_>, Failure> {
+        let request = WatchRequest {
+            view: self.view.into(),
+            start: Some(Start::Origin(origin.into())),
+            ..WatchRequest::default()
+        };
+        Ok(Following {
+            subscriber: Subscriber::open(&self.server, request, None).await?,
+            copy: Copy::default(),
+            sequence: 0,
+            bar: &self.bar,
+        })
+    }
+
+    /// A recorded stream against the log at the sequence where it ends.
+    async fn file(&self, path: &Path) -> Result<Differences> {
+        let recorded = if path == Path::new("-") {
+            read(std::io::stdin().lock(), &mut tell_cut)
+        } else {
+            let file = dateline_files::open(path);
+            let file = file.with_context(|| format!("cannot read {}", path.display()))?;
+            read(std::io::BufReader::new(file), &mut tell_cut)
+        };
+        let (copy, at) = recorded.with_context(|| path.display().to_string())?;
+        let Some(log) = self.log_up_to(at).await? else {
+            bail!(
+                "the server's log does not reach back to the beginning, so what it showed at {at} cannot be told"
+            );
+        };
+        say(format_args!("{} records at {at}", copy.len()));
+        Ok(copy.differences("the file", &log, "the log"))
+    }
+}
+
+/// A copy that is kept by a stream.
+struct Following<'a> {
+    subscriber: Subscriber,
+    copy: Copy,
+    sequence: i64,
+    bar: &'a ProgressBar,
+}
+
+impl<'a> Following<'a> {
+    async fn begin(verifying: &'a Verifying) -> Result<Self> {
+        verifying.bar.set_message("taking a snapshot");
+        let mut following = verifying.open(Origin::Snapshot).await?;
+        loop {
+            if let Event::Checkpoint(checkpoint) = following.step().await?
+                && checkpoint.caught_up
+            {
+                return Ok(following);
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Event, Failure> {
+        let (event, _) = self.subscriber.next(&mut waits).await?;
+        is_back();
+        self.bar.inc(1);
+        self.copy.take(&event);
+        match &event {
+            Event::Record(_) => {}
+            Event::Change(change) => {
+                self.sequence = change.sequence;
+            }
+            Event::Checkpoint(checkpoint) => {
+                self.sequence = checkpoint.sequence;
+            }
+        }
+        Ok(event)
+    }
+
+    async fn go_on_to(&mut self, sequence: i64) -> Result<()> {
+        while self.sequence < sequence {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Follows to where the server says what it shows, and compares; answers at which sequence. Asks, rather than wait
+    /// for a checkpoint: a feed that is written to all the time sends none.
+    async fn prove(&mut self, verifying: &Verifying) -> Result<i64> {
+        self.bar.set_message("comparing with the digest");
+        loop {
+            let feed = verifying.feed().await?;
+            self.go_on_to(feed.head_sequence).await?;
+            // Another replica may answer of an earlier head than this stream has reached.
+            if self.sequence == feed.head_sequence {
+                let said = feed.digest.context("the server tells no digest: it is of the whole view, and this token sees a part of it")?;
+                self.copy.check(&said, &[], self.sequence)?;
+                return Ok(self.sequence);
+            }
+            tokio::time::sleep(BEHIND).await;
+        }
+    }
+}
+
+/// What was read of a recorded stream.
+#[derive(Default)]
+struct Recorded {
+    copy: Copy,
+    /// The sequence as of which the copy is.
+    at: i64,
+    /// A snapshot has begun and is not complete: the copy is one of no sequence.
+    in_snapshot: bool,
+}
+
+fn tell_cut(line: u64) {
+    say(format_args!(
+        "line {line} is the last one and not whole; it is left out"
+    ));
+}
+
+/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is. `cut`
+/// hears of a last line that is left out.
+pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<(Copy, i64)> {
+    let mut recorded = Recorded::default();
+    let mut line = String::new();
+    for number in 1.. {
+        line.clear();
+        if lines.by_ref().take(LINE).read_line(&mut line)? == 0 {
+            break;
+        }
+        if line.len() as u64 == LINE {
+            bail!("line {number} is longer than any of `dateline watch`");
+        }
+        match recorded.read_line(line.trim()) {
+            // A watcher that was killed may have been writing.
+            Err(_) if !line.ends_with('\n') => cut(number),
+            read => read.with_context(|| format!("line {number}"))?,
+        }
+    }
+    if recorded.in_snapshot {
+        bail!(
+            "ends inside of its snapshot, before the line with caughtUp: let `dateline watch` go on"
+        );
+    }
+    Ok((recorded.copy, recorded.at))
+}
+
+impl Recorded {
+    fn read_line(&mut self, line: &str) -> Result<()> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        let mut line: Value = serde_json::from_str(line)?;
+        let Some(fields) = line.as_object_mut() else {
+            bail!("is no line of `dateline watch --output ndjson`");
+        };
+        fields.remove("cursor");
+        if let Some(sequence) = fields.get("caughtUp") {
+            let sequence = sequence.as_str().and_then(|digits| digits.parse().ok());
+            let sequence = sequence.filter(|sequence| *sequence >= 0);
+            self.at = sequence.context("caughtUp is a sequence")?;
+            self.in_snapshot = false;
+            return Ok(());
+        }
+        if let Some(record) = fields.remove("snapshot") {
+            self.in_snapshot = true;
+            self.copy
+                .put(&message::<Record>(&record, "dateline.v1.Record")?);
+            return Ok(());
+        }
+        let change = message::<Change>(&line, "dateline.v1.Change")?;
+        // A watcher that was killed between a line and its state file prints the line again.
+        if change.sequence <= self.at && !self.in_snapshot {
+            return Ok(());
+        }
+        if change.sequence.checked_sub(1) != Some(self.at) || self.in_snapshot {
+            bail!(
+                "change {} follows {}: this was not recorded from a snapshot or the beginning, or under a filter",
+                change.sequence,
+                self.at
+            );
+        }
+        self.at = change.sequence;
+        self.copy.fold(&change);
+        Ok(())
+    }
+}
+
+fn message<M: prost::Message + Default>(value: &Value, name: &str) -> Result<M> {
+    let descriptor = DESCRIPTORS
+        .get_message_by_name(name)
+        .context("the schema has it")?;
+    Ok(json::read_dynamic(&value.to_string(), descriptor)?.transcode_to()?)
+}

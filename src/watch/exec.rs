@@ -1,0 +1,193 @@
+//! `dateline watch --exec`: a command that acknowledges what it was given by its exit code. Nothing counts as processed
+//! before, and nothing that follows is handed over before.
+
+use std::{
+    fmt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+};
+
+use crate::{output::say, signals::Signals};
+
+/// Pause before the second attempt; it doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The command, and how often it is tried with the same input.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub(super) struct Args {
+    /// Hand what comes to this shell command (`sh -c`) on its stdin, as whole batches, and go on only when it exits with 0.
+    /// It has the cursor behind its input in `DATELINE_CURSOR`, the last sequence in `DATELINE_SEQUENCE`
+    #[arg(long, value_name = "CMD")]
+    exec: Option<String>,
+    /// Attempts with the same input, at growing intervals, before the watch ends with code 1
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "exec", value_parser = clap::value_parser!(u32).range(1..))]
+    exec_attempts: u32,
+}
+
+/// Changes that the command gets together.
+pub(super) struct Delivery<'a> {
+    /// The lines.
+    pub input: Bytes,
+    /// Resumes after them.
+    pub cursor: &'a str,
+    /// The last sequence in them; 0 inside of a snapshot.
+    pub sequence: i64,
+}
+
+impl fmt::Display for Delivery<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sequence {
+            0 => out.write_str("a part of the snapshot"),
+            sequence => write!(out, "what ends with sequence {sequence}"),
+        }
+    }
+}
+
+/// What became of a delivery.
+pub(super) enum Outcome {
+    /// The command took it.
+    Acknowledged,
+    /// It did not, and will not be asked again.
+    Kept(String),
+}
+
+/// Runs the command.
+#[derive(Debug)]
+pub(super) struct Exec {
+    command: String,
+    attempts: u32,
+    /// Signals that asked to end so far.
+    asked_to_end: u32,
+}
+
+impl Exec {
+    /// `None` if no command is named.
+    pub(super) fn new(args: &Args) -> Option<Self> {
+        Some(Self {
+            command: args.exec.clone()?,
+            attempts: args.exec_attempts,
+            asked_to_end: 0,
+        })
+    }
+
+    /// True once a signal has come while the command ran.
+    pub(super) fn is_asked_to_end(&self) -> bool {
+        self.asked_to_end > 0
+    }
+
+    /// Hands a delivery over until the command acknowledges it, its attempts are used up, or somebody wants to end.
+    ///
+    /// # Errors
+    /// When no command can be started at all.
+    pub(super) async fn hand_over(
+        &mut self,
+        delivery: &Delivery<'_>,
+        signals: &mut Signals,
+    ) -> Result<Outcome> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1..=self.attempts {
+            let status = self.attempt(delivery, attempt, signals).await?;
+            if status.success() {
+                return Ok(Outcome::Acknowledged);
+            }
+            let why = format!("the command of --exec ended with {status}");
+            if self.is_asked_to_end() || attempt == self.attempts {
+                let times = match attempt {
+                    1 => String::new(),
+                    attempt => format!(", at attempt {attempt}"),
+                };
+                return Ok(Outcome::Kept(format!(
+                    "{why}{times}; it did not acknowledge {delivery}, which is kept"
+                )));
+            }
+            say(format_args!(
+                "{why}; attempt {} of {} with {delivery} in {}",
+                attempt + 1,
+                self.attempts,
+                humantime::format_duration(pause),
+            ));
+            tokio::select! {
+                biased;
+                () = signals.next() => {
+                    self.asked_to_end += 1;
+                    return Ok(Outcome::Kept(format!("{why}; {delivery} is kept")));
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Ok(Outcome::Kept(String::new()))
+    }
+
+    /// Runs the command to its end. What it leaves unread does not matter: its exit code is its word.
+    async fn attempt(
+        &mut self,
+        delivery: &Delivery<'_>,
+        attempt: u32,
+        signals: &mut Signals,
+    ) -> Result<ExitStatus> {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &self.command])
+            .env("DATELINE_CURSOR", delivery.cursor)
+            .env("DATELINE_ATTEMPT", attempt.to_string())
+            .env_remove("DATELINE_SEQUENCE")
+            .stdin(Stdio::piped())
+            // Ctrl-C is for us alone: the command finishes what it has begun.
+            .process_group(0);
+        if delivery.sequence > 0 {
+            command.env("DATELINE_SEQUENCE", delivery.sequence.to_string());
+        }
+        let mut child = command
+            .spawn()
+            .context("cannot run a shell for the command of --exec")?;
+        let input = delivery.input.clone();
+        let stdin = child.stdin.take();
+        let writing = tokio::spawn(async move {
+            if let Some(mut stdin) = stdin {
+                drop(stdin.write_all(&input).await);
+            }
+        });
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                () = signals.next() => self.end(&child),
+            }
+        };
+        // A process that the command left behind may hold the pipe open.
+        writing.abort();
+        status.context("cannot wait for the command of --exec")
+    }
+
+    /// Waits at the first signal; ends the command at the second, and at once at the third.
+    fn end(&mut self, child: &Child) {
+        self.asked_to_end += 1;
+        let signal = match self.asked_to_end {
+            1 => {
+                say("waiting for the command of --exec to end; Ctrl-C again ends it");
+                return;
+            }
+            2 => Signal::SIGTERM,
+            _ => Signal::SIGKILL,
+        };
+        if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok())
+            && killpg(Pid::from_raw(group), signal).is_err()
+        {
+            say("the command of --exec has ended already");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! `dateline watch`: the feed as lines. It goes on from its last cursor when the server comes back, and with a state file
+//! where it stopped.
+
+mod exec;
+mod lines;
+
+use std::{
+    io::{ErrorKind, Write},
+    os::unix::fs::FileTypeExt,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use clap::{ValueEnum, builder::ArgPredicate};
+use dateline_client::{Event, Failure, Position, Subscriber};
+use dateline_proto::v1::{Checkpoint, Consumer, Origin, View, WatchRequest, watch_request::Start};
+use dateline_record::seal;
+
+use self::exec::{Delivery, Exec, Outcome};
+pub(super) use self::lines::line;
+use super::{
+    FAILED, Server,
+    cloudevents::{Output, Printer},
+    filter::{self, ViewArg},
+    misused,
+    output::{is_back, say, waits, warn},
+    signals::Signals,
+    state_file::StateFile,
+    when,
+};
+
+/// `dateline watch`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to begin: a cursor, a time such as 2026-08-01T06:00:00Z or, so long ago, -2h, a day in UTC such as 2026-08-01
+    /// or yesterday, `beginning`, or `now`
+    #[arg(long, conflicts_with_all = ["from_beginning", "snapshot"], value_name = "START", value_parser = since, allow_hyphen_values = true)]
+    since: Option<Start>,
+    /// Begin with the first change: the same as `--since beginning`
+    #[arg(long, conflicts_with = "snapshot")]
+    from_beginning: bool,
+    /// Begin with the records that there are, then follow what changes
+    #[arg(long)]
+    snapshot: bool,
+    /// The feed of what readers see, or the desk's, of every change
+    #[arg(long, value_enum, default_value_t)]
+    view: ViewArg,
+    /// What it is for: a replica needs everything, and begins with a snapshot; a notifier is spared old news after a pause
+    #[arg(long, value_enum, value_name = "CONSUMER")]
+    consumer: Option<ConsumerArg>,
+    /// How old news may be for a notifier, such as 10m; 5 minutes if it is not said
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    max_age: Option<prost_types::Duration>,
+    /// Prove what came by the digests of the server; needs the whole feed, or kinds, from the beginning or a snapshot
+    #[arg(long, conflicts_with = "state_file")]
+    verify: bool,
+    /// Remember in this file how far it came, and go on from there the next time
+    #[arg(long, value_name = "FILE")]
+    state_file: Option<PathBuf>,
+    #[command(flatten)]
+    exec: exec::Args,
+    /// Stop after this many records and changes; with --exec behind the batch in which it is reached
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Tell of checkpoints on stderr
+    #[arg(long)]
+    checkpoints: bool,
+    /// How to print; a table here is a line per change. For --exec it is ndjson, unless another one is named
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        default_value_if("exec", ArgPredicate::IsPresent, "ndjson"),
+        value_name = "FORMAT"
+    )]
+    output: Output,
+    /// With `--output cloudevents`: a list of events per response of the server, instead of one event per line
+    #[arg(long)]
+    batch: bool,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    filter: filter::Args,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ConsumerArg {
+    Replica,
+    Notifier,
+}
+
+fn since(text: &str) -> Result<Start, String> {
+    match text {
+        "beginning" => Ok(Start::Origin(Origin::Beginning.into())),
+        "now" => Ok(Start::Origin(Origin::Now.into())),
+        text => match when::parse_point(text) {
+            Ok(time) => Ok(Start::Time(time)),
+            Err(_) if seal::split(text).is_some() => Ok(Start::Cursor(text.to_owned())),
+            Err(error) => Err(format!(
+                "it is neither a cursor nor a time: {error}; or beginning, or now"
+            )),
+        },
+    }
+}
+
+/// A time span with a unit: 90s, 10m, 2h, 7d.
+fn age(text: &str) -> Result<prost_types::Duration, String> {
+    let span: Result<humantime::Duration, _> = text.parse();
+    let span = span.map_err(|error| format!("{error}; write a number with a unit, such as 10m"))?;
+    prost_types::Duration::try_from(*span).map_err(|error| error.to_string())
+}
+
+impl Args {
+    fn start(&self) -> Option<Start> {
+        let origin = |origin: Origin| Some(Start::Origin(origin.into()));
+        match &self.since {
+            Some(since) => Some(since.clone()),
+            None if self.from_beginning => origin(Origin::Beginning),
+            None if self.snapshot => origin(Origin::Snapshot),
+            None if self.consumer.is_some() => None,
+            None => origin(Origin::Now),
+        }
+    }
+
+    fn request(&self) -> WatchRequest {
+        WatchRequest {
+            view: View::from(self.view).into(),
+            filter: Some(self.filter.to_filter()),
+            start: self.start(),
+            consumer: match self.consumer {
+                None => Consumer::Unspecified,
+                Some(ConsumerArg::Replica) => Consumer::Replica,
+                Some(ConsumerArg::Notifier) => Consumer::Notifier,
+            }
+            .into(),
+            max_age: self.max_age,
+            ..WatchRequest::default()
+        }
+    }
+
+    /// What is wrong with the flags beside each other.
+    fn misuse(&self) -> Option<String> {
+        if self.batch && self.output != Output::Cloudevents {
+            return Some("--batch is for --output cloudevents".to_owned());
+        }
+        if Exec::new(&self.exec).is_some() && self.output == Output::Table {
+            let wanted = "--exec takes ndjson, json, yaml or cloudevents as --output";
+            return Some(format!("a table is for people; {wanted}"));
+        }
+        self.filter.misuse(self.view.into())
+    }
+
+    async fn open(&self, position: Option<Position>) -> Result<Subscriber, Failure> {
+        let (server, request) = (&self.server.connection(), self.request());
+        if self.verify {
+            Subscriber::open_proved(server, request).await
+        } else {
+            Subscriber::open(server, request, position).await
+        }
+    }
+}
+
+/// Follows until a signal or the limit, and reports then where it stands.
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    if let Some(wrong) = args.misuse() {
+        return Ok(misused(&wrong));
+    }
+    let state = match &args.state_file {
+        Some(path) => Some(StateFile::open(path, &args.request())?),
+        None => None,
+    };
+    let exec = Exec::new(&args.exec);
+    if state.is_some() && exec.is_none() && is_pipe() {
+        warn(
+            "what is written to a pipe counts as processed in --state-file, so a reader that crashes loses it; let --exec \
+             CMD acknowledge what it has done, or write to a file with >> FILE",
+        );
+    }
+    let mut watching = Watching::open(&args, state, exec).await?;
+    let ended = watching.follow().await;
+    watching.end(ended)
+}
+
+/// Whether stdout is a pipe or a socket: there somebody reads whom nobody waits for.
+fn is_pipe() -> bool {
+    let stdout = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
+    let kind = stdout.and_then(|stdout| Ok(std::fs::File::from(stdout).metadata()?.file_type()));
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
+}
+
+/// How a watch ended that did not fail.
+enum End {
+    /// By the limit or a signal.
+    Asked,
+    /// Nobody reads the output any more.
+    Unread,
+    /// The command of --exec did not acknowledge what it was given, and why.
+    Kept(String),
+}
+
+/// A stream on its way to stdout or to a command.
+struct Watching<'a> {
+    args: &'a Args,
+    subscriber: Subscriber,
+    events: Option<Printer>,
+    exec: Option<Exec>,
+    state: Option<StateFile>,
+    signals: Signals,
+    /// What has come and is not out yet.
+    buffer: Vec<u8>,
+    /// Where what has come ends.
+    came: Position,
+    /// Where what is out ends: written, or acknowledged by the command.
+    done: Position,
+    /// The last change that is out, or the sequence of the snapshot that is; 0 if there is none.
+    sequence: i64,
+    /// Records and changes that are still wanted.
+    left: u64,
+}
+
+impl<'a> Watching<'a> {
+    async fn open(args: &'a Args, state: Option<StateFile>, exec: Option<Exec>) -> Result<Self> {
+        let position = state.as_ref().and_then(StateFile::position);
+        let opened = args.open(position.clone()).await;
+        let subscriber = opened.map_err(|failure| args.filter.explain(failure))?;
+        let (server, view) = (&args.server.connection(), args.view.into());
+        let position = position.unwrap_or_default();
+        Ok(Self {
+            args,
+            subscriber,
+            events: Printer::open(args.output, server, view, args.batch).await?,
+            exec,
+            state,
+            signals: Signals::new()?,
+            buffer: Vec::new(),
+            sequence: position.sequence,
+            done: position.clone(),
+            came: position,
+            left: args.limit.unwrap_or(u64::MAX),
+        })
+    }
+
+    async fn follow(&mut self) -> Result<End> {
+        let mut told = waits;
+        // A command never gets part of a batch, whatever the limit is.
+        while self.left > 0 || self.exec.is_some() && !self.buffer.is_empty() {
+            let (event, now) = tokio::select! {
+                biased;
+                () = self.signals.next() => return Ok(End::Asked),
+                next = self.subscriber.next(&mut told) => next?,
+            };
+            is_back();
+            self.take(&event, &now).await?;
+            let is_last = self.subscriber.is_between_responses();
+            let is_cut = matches!(&event, Event::Change(change) if !change.last_in_batch);
+            let end = match (&self.exec, is_last) {
+                (None, _) => self.print(is_last)?,
+                (Some(_), true) if !is_cut => self.hand_over().await?,
+                (Some(_), _) => None,
+            };
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+        Ok(End::Asked)
+    }
+
+    /// Takes in what came.
+    async fn take(&mut self, event: &Event, now: &Position) -> Result<()> {
+        let cursor = (now.cursor != self.came.cursor).then_some(now.cursor.as_str());
+        let out = &mut self.buffer;
+        let count = match &mut self.events {
+            Some(events) => {
+                let is_last = self.subscriber.is_between_responses();
+                events.write(out, event, cursor, is_last).await?
+            }
+            None => lines::write(out, self.args.output.format(), event, cursor)?,
+        };
+        if let Event::Checkpoint(checkpoint) = event {
+            tell(self.args, checkpoint, cursor.unwrap_or_default());
+        }
+        self.left = self.left.saturating_sub(count);
+        self.sequence = match event {
+            Event::Record(_) => 0,
+            Event::Change(change) => change.sequence,
+            Event::Checkpoint(checkpoint) => checkpoint.sequence,
+        };
+        self.came = now.clone();
+        Ok(())
+    }
+
+    /// Writes what has come to stdout, and how far that is to the state file at the end of a response.
+    fn print(&mut self, is_last: bool) -> Result<Option<End>> {
+        let mut out = anstream::stdout().lock();
+        let written = out.write_all(&self.buffer).and_then(|()| out.flush());
+        self.buffer.clear();
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Some(End::Unread)),
+            written => written?,
+        }
+        // A list of events is written with the last one of its response.
+        if is_last || !self.args.batch {
+            self.done = self.came.clone();
+        }
+        if is_last {
+            self.store()?;
+        }
+        Ok(None)
+    }
+
+    /// Hands what has come to the command; only then it is written down that it came.
+    async fn hand_over(&mut self) -> Result<Option<End>> {
+        let Some(exec) = &mut self.exec else {
+            return Ok(None);
+        };
+        let delivery = Delivery {
+            input: Bytes::from(std::mem::take(&mut self.buffer)),
+            cursor: &self.came.cursor,
+            sequence: self.sequence,
+        };
+        if !delivery.input.is_empty()
+            && let Outcome::Kept(why) = exec.hand_over(&delivery, &mut self.signals).await?
+        {
+            return Ok(Some(End::Kept(why)));
+        }
+        let is_asked_to_end = exec.is_asked_to_end();
+        self.done = self.came.clone();
+        self.store()?;
+        Ok(is_asked_to_end.then_some(End::Asked))
+    }
+
+    /// Writes down where it stands, if it has come anywhere.
+    fn store(&mut self) -> Result<()> {
+        match &mut self.state {
+            Some(state) if !self.done.cursor.is_empty() => state.store(&self.done),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what is left, and reports how to go on.
+    fn end(mut self, ended: Result<End>) -> Result<ExitCode> {
+        if let (Ok(End::Asked), None, Some(events)) = (&ended, &self.exec, &mut self.events) {
+            events.end_response(&mut self.buffer)?;
+            if let Some(end) = self.print(true)? {
+                return self.end(Ok(end));
+            }
+        }
+        self.store()?;
+        self.tell_end(ended.as_ref().is_ok_and(|end| matches!(end, End::Unread)));
+        match ended? {
+            End::Asked => Ok(ExitCode::SUCCESS),
+            End::Unread => Ok(FAILED.into()),
+            End::Kept(why) => Err(anyhow!(why)),
+        }
+    }
+
+    fn tell_end(&self, is_unread: bool) {
+        let Position { cursor, .. } = &self.done;
+        let what = match (&self.exec, is_unread) {
+            (Some(_), _) if cursor.is_empty() => {
+                return say("nothing was acknowledged");
+            }
+            (Some(_), _) => "acknowledged",
+            (None, true) => "nobody reads the output any more; written",
+            (None, false) => "",
+        };
+        match (what, cursor.as_str()) {
+            ("", "") => {}
+            ("", cursor) if self.state.is_none() => {
+                say(format_args!("to go on from here, add: --since {cursor}"));
+            }
+            ("", _) => {}
+            (what, cursor) => say(format_args!("{what} up to cursor {cursor}")),
+        }
+    }
+}
+
+/// Reports a checkpoint where that is asked for.
+fn tell(args: &Args, checkpoint: &Checkpoint, cursor: &str) {
+    if args.checkpoints {
+        say(format_args!(
+            "checkpoint: {} of {}, cursor {cursor}",
+            checkpoint.sequence, checkpoint.head_sequence
+        ));
+    }
+    if let Some(digest) = checkpoint.digest.as_ref().filter(|_| args.verify) {
+        say(format_args!(
+            "proved at {}: what came is what the feed shows, {} records in all",
+            checkpoint.sequence, digest.records
+        ));
+    }
+}
