@@ -37,6 +37,7 @@ mod desk_edit;
 mod docs;
 mod edge;
 mod embedded;
+mod erasure;
 mod examples;
 mod export_formats;
 mod exports;

@@ -3,6 +3,7 @@
 //! is to be seen. A failure prints its seed and step; `DATELINE_SEED` and `DATELINE_STEPS` run just that.
 
 mod model;
+mod pairs;
 mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,10 +174,7 @@ impl Run {
             {
                 *it = *cascade.get_or_insert(*it);
             }
-            let mut names = vec![deeds.name.clone()];
-            if let Deed::Merge { into, .. } = &deeds.deed {
-                names.push(into.clone());
-            }
+            let names: Vec<_> = deeds.names().cloned().collect();
             if names.iter().all(|name| !taken.contains(name)) {
                 taken.extend(names);
                 request.push(deeds);
@@ -320,6 +318,11 @@ impl Run {
     async fn commit(&mut self) {
         let deeds = self.request();
         let only_asks = self.random.random_bool(0.05);
+        self.take(deeds, only_asks).await;
+    }
+
+    /// Sends a request, and compares what it comes to with the model.
+    async fn take(&mut self, deeds: Vec<Deeds>, only_asks: bool) {
         let request = CommitRequest {
             writes: deeds.iter().map(|deeds| self.write(deeds)).collect(),
             request_id: Uuid::now_v7().to_string(),

@@ -167,7 +167,8 @@ pub struct World {
     pub copies: HashMap<Name, Vec<NoteCopy>>,
 }
 
-/// A revision that was given the note of another record: the other side of a merge, or what was withdrawn with its source.
+/// A revision that was given the note of another record: the other side of a merge, or what was withdrawn or sent back
+/// with it.
 #[derive(Debug, Clone)]
 pub struct NoteCopy {
     /// Whose revision it is.

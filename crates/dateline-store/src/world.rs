@@ -92,9 +92,9 @@ async fn fill(connection: &mut Lease, world: &mut World, wanted: &Look) -> Resul
     Ok(())
 }
 
-/// Revisions of other records that were given a note of these: the other side of a merge, and what was withdrawn with an
-/// article. They were written in the same batch. Of what was erased before, the note is not known any more; what was
-/// written with it is.
+/// Revisions of other records that were given a note of these: the other side of a merge, and what was withdrawn or sent
+/// back with one note. They were written in the same batch. Of what was erased before, the note is not known any more;
+/// the other side of a merge is, and so is what rested on an article.
 async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, NoteCopy)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT own.name AS "of!", copy.name, copy.revision, copy.meta
@@ -112,6 +112,7 @@ async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, N
                OR (own.type = 'unmerged' AND copy.type = 'corrected' AND copy.changed_fields @> '{meta.merged_from}')
                OR (own.type = 'corrected' AND copy.type = 'unmerged'
                    AND (own.changed_fields @> '{meta.merged_from}' OR own.meta = ''))
+               OR (own.type IN ('retracted', 'returned') AND copy.type = own.type AND copy.note = own.note)
                OR (own.type IN ('retracted', 'purged') AND copy.type = 'retracted' AND EXISTS (
                    SELECT FROM links
                    WHERE links.source = copy.name AND links.target = own.name AND links.field = 'evidence.article'))"#,

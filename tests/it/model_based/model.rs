@@ -35,6 +35,8 @@ pub struct Known {
     pub merged_into: String,
     pub merged_from: BTreeSet<String>,
     pub corrections: usize,
+    /// Number of revisions before it was first meant for readers: their evidence cites articles as they were drafted.
+    pub drafts: usize,
 }
 
 impl Known {
@@ -68,6 +70,17 @@ pub struct Deeds {
     pub deed: Deed,
 }
 
+impl Deeds {
+    /// The records that the write says it changes.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        let other = match &self.deed {
+            Deed::Merge { into, .. } => Some(into),
+            _ => None,
+        };
+        std::iter::once(&self.name).chain(other)
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub records: BTreeMap<String, Known>,
@@ -98,7 +111,7 @@ impl Model {
     /// Decides a request and, if it is accepted, does it.
     pub fn take(&mut self, request: &[Deeds]) -> Outcome {
         // What is wrong in itself is told before anything is looked at.
-        if request.iter().any(is_malformed) {
+        if request.iter().any(is_malformed) || names_twice(request) {
             return Err(BTreeSet::from(["INVALID_RECORD"]));
         }
         let mut after = self.clone();
@@ -144,6 +157,8 @@ impl Model {
         Ok(names)
     }
 
+    /// One write against the records as they were before the request, whatever the other writes are: their order tells
+    /// nothing, and a record that two of them change is refused for that.
     #[expect(
         clippy::too_many_lines,
         reason = "one arm per deed, each a line of the contract"
@@ -151,7 +166,7 @@ impl Model {
     fn step(&mut self, deeds: &Deeds, before: &Model) -> Result<Done, &'static str> {
         let name = &deeds.name;
         if let Deed::Create(content) = &deeds.deed {
-            if self.records.contains_key(name) {
+            if before.records.contains_key(name) {
                 return Err("NAME_TAKEN");
             }
             let known = Known {
@@ -162,15 +177,16 @@ impl Model {
                 merged_into: String::new(),
                 merged_from: BTreeSet::new(),
                 corrections: 0,
+                drafts: 0,
             };
             self.records.insert(name.clone(), known);
             return Ok(done(name, false));
         }
-        let known = self.records.get(name).cloned().ok_or("RECORD_NOT_FOUND")?;
+        let known = before.records.get(name).ok_or("RECORD_NOT_FOUND")?;
         if known.gone && !matches!(deeds.deed, Deed::Purge { .. }) {
             return Err("RECORD_NOT_FOUND");
         }
-        if deeds.seen != before.records[name].revision() {
+        if deeds.seen != known.revision() {
             return Err("ETAG_MISMATCH");
         }
         let mut next = known.clone();
@@ -179,57 +195,61 @@ impl Model {
         match &deeds.deed {
             Deed::Create(_) => {}
             Deed::Update(content) => {
-                need(&known, &[State::Draft])?;
+                need(known, &[State::Draft])?;
                 next.content = content.clone();
                 if next.content == known.content {
                     return Ok(nothing());
                 }
             }
             Deed::Delete => {
-                need(&known, &[State::Draft])?;
+                need(known, &[State::Draft])?;
                 (next.gone, next.content) = (true, Content::default());
             }
             Deed::Submit if known.state == State::InReview => return Ok(nothing()),
             Deed::Submit => {
-                need(&known, &[State::Draft])?;
+                need(known, &[State::Draft])?;
                 next.state = State::InReview;
             }
             Deed::SendBack => {
-                need(&known, &[State::InReview, State::Embargoed])?;
+                need(known, &[State::InReview, State::Embargoed])?;
                 next.state = State::Draft;
             }
             Deed::Publish if known.state == State::Published => return Ok(nothing()),
             Deed::Embargo if known.state == State::Embargoed => return Ok(nothing()),
             Deed::Publish | Deed::Embargo => {
-                need(&known, &[State::Draft, State::InReview, State::Embargoed])?;
+                need(known, &[State::Draft, State::InReview, State::Embargoed])?;
                 next.state = match deeds.deed {
                     Deed::Embargo => State::Embargoed,
                     _ => State::Published,
                 };
+                if known.drafts == 0 {
+                    next.drafts = known.revision();
+                }
                 shows = true;
             }
             Deed::Correct(content, _) => {
-                need(&known, &[State::Published])?;
+                need(known, &[State::Published])?;
                 next.content = content.clone();
                 if next.content == known.content {
-                    return Ok(nothing());
+                    return Ok(same(true));
                 }
                 next.corrections += 1;
                 shows = true;
             }
             Deed::Retract { .. } => {
-                need(&known, &[State::Published])?;
+                need(known, &[State::Published])?;
                 next.state = State::Retracted;
                 next.corrections += 1;
             }
             Deed::Merge { into, seen } => {
-                need(&known, &[State::Published])?;
-                let winner = self.records.get_mut(into).filter(|it| !it.gone);
+                need(known, &[State::Published])?;
+                let winner = before.records.get(into).filter(|it| !it.gone);
                 let winner = winner.ok_or("RECORD_NOT_FOUND")?;
                 if *seen != winner.revision() {
                     return Err("ETAG_MISMATCH");
                 }
                 need(winner, &[State::Published])?;
+                let winner = self.records.get_mut(into).unwrap();
                 winner.merged_from.insert(name.clone());
                 winner.merged_from.extend(known.merged_from.clone());
                 winner.past.push(winner.content.clone());
@@ -238,9 +258,9 @@ impl Model {
                 next.merged_into = into.clone();
             }
             Deed::Unmerge => {
-                need(&known, &[State::Merged])?;
+                need(known, &[State::Merged])?;
+                need(&before.records[&known.merged_into], &[State::Published])?;
                 let winner = self.records.get_mut(&known.merged_into).unwrap();
-                need(winner, &[State::Published])?;
                 let gone = |from: &String| from == name || known.merged_from.contains(from);
                 winner.merged_from.retain(|from| !gone(from));
                 winner.past.push(winner.content.clone());
@@ -250,14 +270,14 @@ impl Model {
                 shows = true;
             }
             Deed::Restore { revision, noted } => {
-                need(&known, &[State::Draft, State::Published])?;
+                need(known, &[State::Draft, State::Published])?;
                 let published = known.state == State::Published;
                 if published && !noted || !(1..=known.revision()).contains(revision) {
                     return Err("INVALID_RECORD");
                 }
                 next.content = known.past[revision - 1].clone();
                 if next.content == known.content {
-                    return Ok(nothing());
+                    return Ok(same(published && *revision <= known.drafts));
                 }
                 next.corrections += usize::from(published);
                 shows = published;
@@ -389,6 +409,13 @@ fn is_malformed(deeds: &Deeds) -> bool {
     }
 }
 
+/// A record that two writes name. That one of them would change it along with its own is found out later.
+fn names_twice(request: &[Deeds]) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut named = request.iter().flat_map(Deeds::names);
+    named.any(|name| !seen.insert(name))
+}
+
 fn done(name: &str, shows: bool) -> Done {
     Done {
         shows,
@@ -397,8 +424,14 @@ fn done(name: &str, shows: bool) -> Done {
 }
 
 fn nothing() -> Done {
+    same(false)
+}
+
+/// The content that is there already. Evidence that cites an article as it was drafted is written anew, so what it names
+/// has to be there, although in the end it cites what it cited.
+fn same(shows: bool) -> Done {
     Done {
-        shows: false,
+        shows,
         changed: Vec::new(),
     }
 }

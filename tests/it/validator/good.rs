@@ -268,3 +268,59 @@ pub fn good() -> Vec<Event> {
     });
     events
 }
+
+/// The erasure of the other record.
+pub fn erased(sequence: i64) -> Change {
+    Change {
+        r#type: Type::Purged.into(),
+        revision: 3,
+        sequence,
+        batch: sequence,
+        record: None,
+        ..desk()[3].clone()
+    }
+}
+
+/// The good history, in which the other record is erased at the end: everybody hears of it, and nobody shows it any more.
+pub fn with_an_erasure() -> Vec<Event> {
+    let mut events = good();
+    for (connection, sequence) in [(1, 7), (3, 5), (5, 5), (6, 5), (7, 5)] {
+        receive(&mut events, connection, changes(&[erased(sequence)]));
+    }
+    let shows_nothing = Copy::with_digest().digest();
+    for event in &mut events {
+        match event {
+            Event::Stood { feed, .. } => {
+                feed.0.head_sequence = 5;
+                feed.0.digest.clone_from(&shows_nothing);
+            }
+            Event::Listed { records, .. } => records.clear(),
+            Event::End {
+                desk_head,
+                wire_head,
+                ..
+            } => (*desk_head, *wire_head) = (7, 5),
+            _ => {}
+        }
+    }
+    // After every connection was opened.
+    asked(&mut events, 30, &[erased(7)], 5);
+    events
+}
+
+/// One response more on a connection that has some.
+fn receive(events: &mut Vec<Event>, wanted: u64, mut response: WatchResponse) {
+    let is_of = |event: &Event| matches!(event, Event::Received { connection, .. } if *connection == wanted);
+    let number = events.iter().filter(|event| is_of(event)).count();
+    let last = events.iter().rposition(is_of).unwrap();
+    let Event::Received { at, .. } = events[last] else {
+        unreachable!()
+    };
+    response.cursor = cursor(wanted, number);
+    let received = Event::Received {
+        at,
+        connection: wanted,
+        response: Wire(response),
+    };
+    events.insert(last + 1, received);
+}

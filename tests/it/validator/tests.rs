@@ -1,11 +1,12 @@
 //! The validator passes a good history, and notices each way in which one can be bad.
 
 use dateline_proto::v1::{
-    Actor, Change, RecordFilter, State, View, WatchResponse, change::Type, record::Kind as Body,
+    Actor, Change, Correction, RecordFilter, State, View, WatchResponse, change::Type,
+    record::Kind as Body,
 };
 
 use super::{
-    good::{changes, checkpoint, desk, good, stream, wire},
+    good::{changes, checkpoint, desk, erased, good, stream, wire, with_an_erasure},
     history::{Answer, Event, Start},
     validate,
 };
@@ -56,6 +57,23 @@ fn edit(change: &mut Change, edit: impl Fn(&mut Actor)) {
     if let Some(Body::Actor(actor)) = &mut change.record.as_mut().unwrap().kind {
         edit(actor);
     }
+}
+
+/// A note for readers on a change of the wire and in its record; another watcher of the same sees neither.
+fn note_that_others_lack(events: &mut Vec<Event>, place: usize) {
+    response(events, 3, 1, |got| {
+        let change = &mut got.changes[place];
+        change.note = "why".into();
+        let revision = change.revision;
+        edit(change, |actor| {
+            actor.meta.as_mut().unwrap().corrections.push(Correction {
+                revision,
+                note: "why".into(),
+                ..Correction::default()
+            });
+        });
+    });
+    ().then_other(events);
 }
 
 type Break = (u8, &'static str, &'static str, fn(&mut Vec<Event>));
@@ -193,6 +211,23 @@ const BROKEN: &[Break] = &[
         });
         ().then_other(events);
     }),
+    (
+        10,
+        "F1",
+        "a note that is lost without an erasure",
+        |events| {
+            note_that_others_lack(events, 1);
+        },
+    ),
+    (
+        10,
+        "F1",
+        "a note that is lost, and what was erased is of another batch",
+        |events| {
+            *events = with_an_erasure();
+            note_that_others_lack(events, 1);
+        },
+    ),
     (10, "F11", "a wrong digest in a checkpoint", |events| {
         response(events, 6, 1, |got| {
             got.checkpoint
@@ -375,6 +410,24 @@ impl Steps for () {
             .position(|event| matches!(event, Event::Received { connection: 3, .. }));
         events.remove(first.unwrap());
     }
+}
+
+#[test]
+fn a_note_may_go_with_a_record_that_is_erased_and_changed_in_the_same_batch() {
+    validate(&with_an_erasure()).assert_kept();
+    let mut events = with_an_erasure();
+    // Its batch is that of the other record's publication.
+    response(&mut events, 2, 1, |got| got.changes[0].note = "why".into());
+    let all = RecordFilter::default();
+    let later = vec![checkpoint(0, 4), changes(&wire()), changes(&[erased(5)])];
+    stream(
+        &mut events,
+        9,
+        ("later", View::Published, &all),
+        Start::Beginning,
+        later,
+    );
+    validate(&events).assert_kept();
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! W11, all of it: records of which every text, and every note of every request that changed them, says a word that stands
+//! nowhere else. They are led through every verb, and erased; then no word of theirs is left anywhere.
+//!
+//! What stays on other records, and is looked for here to be there still:
+//! - their own texts, also where they are about the erased record: an editor wrote them for those;
+//! - their quotes of an erased article (`Quoted words`), for the same reason;
+//! - names, of the erased record too, for they answer for ever (W10), and whatever refers to them;
+//! - the note of the erasure, which says on what ground.
+
+mod lives;
+mod places;
+mod planting;
+
+use std::collections::BTreeSet;
+
+use dateline_proto::v1::{Kind, PurgeRecordRequest};
+use uuid::Uuid;
+
+use self::{lives::Stage, places::Seen, planting::verbs_with_a_note};
+use crate::{gold::version, life::hands::*, rig::name};
+
+/// Everything that can be seen.
+async fn all_of(stage: &Stage) -> Seen {
+    let (mut seen, site) = (Seen::default(), &stage.site);
+    seen.database(site).await;
+    seen.streams(site).await;
+    seen.reads(site, &stage.names().await, &stage.erased_names())
+        .await;
+    seen.exports(site).await;
+    seen.audit(site).await;
+    for request in &stage.requests {
+        // What is answered under an id is told of what is left.
+        let answer = send(&site.client, request.clone()).await;
+        seen.answered(&answer.unwrap());
+    }
+    seen
+}
+
+/// Erases what lived.
+async fn erase(stage: &Stage, seen: &mut Seen) {
+    for record in &stage.lived {
+        let request = PurgeRecordRequest {
+            record: Some(version(record)),
+            note: "by order of a court".into(),
+            cascade: true,
+            request_id: Uuid::now_v7().to_string(),
+            ..PurgeRecordRequest::default()
+        };
+        let answer = stage
+            .site
+            .client
+            .clone()
+            .editorial
+            .purge_record(request)
+            .await;
+        let answer = answer.unwrap_or_else(|status| panic!("{}: {status:?}", name(record)));
+        let answer = answer.into_inner();
+        assert_eq!(answer.records.len(), 1, "nothing goes along: {answer:?}");
+        seen.answered(&answer);
+    }
+}
+
+/// Verbs whose note is of the record alone, or stays by what it is: the erasure's own.
+fn verbs_of(kind: Kind) -> BTreeSet<String> {
+    let mut verbs = verbs_with_a_note();
+    assert!(verbs.remove("purge.note"));
+    if kind == Kind::Article {
+        // Articles are never merged.
+        verbs.retain(|verb| !verb.contains("merge"));
+    }
+    verbs
+}
+
+async fn no_word_is_left(kind: Kind) {
+    let mut stage = Stage::of(kind).await;
+    stage.live_all().await;
+    let planted: BTreeSet<_> = stage.words.planted.values().cloned().collect();
+    for verb in verbs_of(kind) {
+        assert!(planted.contains(&verb), "{verb} of {kind:?} is planted");
+    }
+    // There is something to be erased: each word is found where it was planted.
+    let before = all_of(&stage).await;
+    let found = before.find(stage.words.planted.keys());
+    for (word, field) in &stage.words.planted {
+        assert!(
+            found.contains_key(word.as_str()),
+            "{word} of {field} was there"
+        );
+    }
+    drop(before);
+    let mut answers = Seen::default();
+    erase(&stage, &mut answers).await;
+    let after = all_of(&stage).await;
+    for seen in [&answers, &after] {
+        let left = seen.find(stage.words.planted.keys());
+        let left: Vec<_> = left
+            .into_iter()
+            .map(|(word, places)| format!("{word} of {}: {places:?}", stage.words.planted[word]))
+            .collect();
+        assert!(left.is_empty(), "left of {kind:?}:\n{}", left.join("\n"));
+    }
+    let kept = after.find(stage.others.planted.keys());
+    for (word, field) in &stage.others.planted {
+        assert!(
+            kept.contains_key(word.as_str()),
+            "{field} of another record is its own"
+        );
+    }
+    stage.site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w11_no_word_of_an_erased_record_is_left_anywhere_whatever_was_done_with_it() {
+    for kind in KINDS {
+        no_word_is_left(kind).await;
+    }
+}
