@@ -74,8 +74,12 @@ async fn f11_the_digest_is_that_of_what_is_shown_after_every_kind_of_change() {
     one(client, unmerge(loser)).await;
     compare(&site, "the undoing of a merge").await;
     let draft = make(client, &[actor("deleted")]).await.swap_remove(0);
-    one(client, delete(&draft)).await;
+    let deleted = one(client, delete(&draft)).await;
     compare(&site, "a deletion").await;
+    let erased = one(client, purge(&deleted, false)).await;
+    compare(&site, "the erasure of what was deleted").await;
+    one(client, purge(&erased, false)).await;
+    compare(&site, "one more erasure of it").await;
     let twin = on_desk(client, "actors/other-twin").await;
     done(client, vec![purge(&twin, false)]).await;
     compare(&site, "an erasure").await;

@@ -208,8 +208,8 @@ impl Planter<'_> {
             ("object", _) => Some("actors/two".to_owned()),
             _ if !rules.refers_to.is_empty() => Some(self.refers_to.of(rules.refers_to)),
             // Codes and dates, of which there are few.
-            (_, Format::Region) => Some("KZ".to_owned()),
-            (_, Format::Subdivision) => Some("KZ-ALA".to_owned()),
+            (_, Format::Region) => Some("US".to_owned()),
+            (_, Format::Subdivision) => Some("US-FL".to_owned()),
             (_, Format::Edtf) => Some("2021-09-15".to_owned()),
             _ => None,
         }

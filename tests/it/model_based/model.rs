@@ -117,12 +117,15 @@ impl Model {
         let mut after = self.clone();
         let mut reasons = BTreeSet::new();
         let mut changed: Vec<String> = Vec::new();
-        let mut shown = Vec::new();
+        let (mut shown, mut rewritten) = (Vec::new(), Vec::new());
         for deeds in request {
             match after.step(deeds, self) {
                 Ok(done) => {
                     if done.shows {
                         shown.push(deeds.name.clone());
+                    }
+                    if done.shows && done.changed.is_empty() {
+                        rewritten.push(&deeds.name);
                     }
                     changed.extend(done.changed);
                 }
@@ -134,7 +137,7 @@ impl Model {
         let cascaded = after.withdraw(request, self, &mut reasons);
         changed.extend(cascaded);
         let names: BTreeSet<_> = changed.iter().cloned().collect();
-        if names.len() < changed.len() {
+        if names.len() < changed.len() || rewritten.iter().any(|name| names.contains(*name)) {
             reasons.insert("INVALID_RECORD");
         }
         for name in &shown {
