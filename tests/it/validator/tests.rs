@@ -59,21 +59,32 @@ fn edit(change: &mut Change, edit: impl Fn(&mut Actor)) {
     }
 }
 
-/// A note for readers on a change of the wire and in its record; another watcher of the same sees neither.
-fn note_that_others_lack(events: &mut Vec<Event>, place: usize) {
-    response(events, 3, 1, |got| {
-        let change = &mut got.changes[place];
-        change.note = "why".into();
-        let revision = change.revision;
-        edit(change, |actor| {
-            actor.meta.as_mut().unwrap().corrections.push(Correction {
-                revision,
-                note: "why".into(),
-                ..Correction::default()
-            });
+/// The change with a note for readers, and its record with what is left of one.
+fn note(change: &mut Change, note: &str, in_record: &str) {
+    note.clone_into(&mut change.note);
+    let revision = change.revision;
+    edit(change, |actor| {
+        actor.meta.as_mut().unwrap().corrections.push(Correction {
+            revision,
+            note: in_record.to_owned(),
+            ..Correction::default()
         });
     });
-    ().then_other(events);
+}
+
+/// A withdrawal with a note, of which another watcher sees what an erasure would leave.
+fn lose_a_note(events: &mut Vec<Event>) {
+    response(events, 3, 1, |got| note(&mut got.changes[1], "why", "why"));
+    let mut lost = wire();
+    note(&mut lost[3], "", "erased");
+    also_seen(events, vec![checkpoint(0, 4), changes(&lost)]);
+}
+
+/// One more watcher of the wire, from its beginning.
+fn also_seen(events: &mut Vec<Event>, responses: Vec<WatchResponse>) {
+    let all = RecordFilter::default();
+    let watcher = ("other", View::Published, &all);
+    stream(events, 9, watcher, Start::Beginning, responses);
 }
 
 type Break = (u8, &'static str, &'static str, fn(&mut Vec<Event>));
@@ -216,7 +227,7 @@ const BROKEN: &[Break] = &[
         "F1",
         "a note that is lost without an erasure",
         |events| {
-            note_that_others_lack(events, 1);
+            lose_a_note(events);
         },
     ),
     (
@@ -225,7 +236,7 @@ const BROKEN: &[Break] = &[
         "a note that is lost, and what was erased is of another batch",
         |events| {
             *events = with_an_erasure();
-            note_that_others_lack(events, 1);
+            lose_a_note(events);
         },
     ),
     (10, "F11", "a wrong digest in a checkpoint", |events| {
@@ -392,15 +403,7 @@ trait Steps {
 impl Steps for () {
     /// Another watcher sees the wire as it is.
     fn then_other(self, events: &mut Vec<Event>) {
-        let all = RecordFilter::default();
-        let whole = vec![checkpoint(0, 4), changes(&wire())];
-        stream(
-            events,
-            9,
-            ("other", View::Published, &all),
-            Start::Beginning,
-            whole,
-        );
+        also_seen(events, vec![checkpoint(0, 4), changes(&wire())]);
     }
 
     /// The resumed stream begins with what it repeats.
@@ -417,16 +420,16 @@ fn a_note_may_go_with_a_record_that_is_erased_and_changed_in_the_same_batch() {
     validate(&with_an_erasure()).assert_kept();
     let mut events = with_an_erasure();
     // Its batch is that of the other record's publication.
-    response(&mut events, 2, 1, |got| got.changes[0].note = "why".into());
-    let all = RecordFilter::default();
-    let later = vec![checkpoint(0, 4), changes(&wire()), changes(&[erased(5)])];
-    stream(
-        &mut events,
-        9,
-        ("later", View::Published, &all),
-        Start::Beginning,
-        later,
-    );
+    response(&mut events, 2, 1, |got| {
+        note(&mut got.changes[0], "why", "why")
+    });
+    response(&mut events, 4, 1, |got| {
+        note(&mut got.changes[0], "", "erased")
+    });
+    let mut lost = wire();
+    note(&mut lost[0], "", "erased");
+    let responses = [checkpoint(0, 4), changes(&lost), changes(&[erased(5)])];
+    also_seen(&mut events, responses.into());
     validate(&events).assert_kept();
 }
 
