@@ -16,7 +16,7 @@ RUN groupadd --gid 10001 dateline \
 COPY --from=build /usr/local/bin/dateline /usr/local/bin/dateline
 USER 10001:10001
 ENV DATELINE_LISTEN=0.0.0.0:7400 \
-    DATELINE_INSECURE_LISTEN=true \
+    DATELINE_ALLOW_PLAINTEXT=true \
     DATELINE_METRICS_LISTEN=0.0.0.0:7401 \
     DATELINE_LOG_FORMAT=json
 EXPOSE 7400 7401

@@ -150,7 +150,7 @@ async fn pool(url: &str) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse()?;
     let settings = dateline_store::Settings::default();
     let pool = PgPoolOptions::new()
-        .max_connections(settings.readers)
+        .max_connections(settings.read_pool_size)
         .test_before_acquire(false)
         .connect_with(options);
     Ok(pool.await?)

@@ -133,10 +133,10 @@ async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Resu
         store: Settings::default(),
         limits: Limits::default(),
         access: dateline_access::Settings::default(),
-        first_token_file: None,
+        bootstrap_token_file: None,
         reflection: true,
         checkpoint_interval: Duration::from_secs(5),
-        shutdown_grace: Duration::from_secs(5),
+        shutdown_grace_period: Duration::from_secs(5),
     };
     let running = serve::start(config, stop.clone()).await?;
     detail(&format!(

@@ -9,6 +9,7 @@ mod counting;
 pub mod decoders;
 mod demo;
 mod desk;
+mod duration;
 mod export;
 mod feed;
 mod filter;
@@ -25,6 +26,7 @@ mod publisher;
 mod read;
 mod refusal;
 mod release;
+pub mod renamed_flags;
 mod send;
 mod serve;
 mod serve_access;
@@ -252,7 +254,8 @@ impl Server {
 
 /// Reads the command line and runs it.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse_from(behind_the_command(std::env::args_os().collect()));
+    let cli = parse(&behind_the_command(std::env::args_os().collect()));
+    let cli = cli.unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -267,6 +270,16 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => failed(&error),
     }
+}
+
+/// Parses arguments and variables. A flag or variable that was renamed is an error that names the new one.
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse_from(arguments)
+        .map_err(|error| renamed_flags::explain(error, arguments, &mut Cli::command()))?;
+    if let Command::Serve(_) = cli.command {
+        renamed_flags::check_variables("serve", &mut Cli::command())?;
+    }
+    Ok(cli)
 }
 
 /// Flags that say how a server is reached, each with a value.

@@ -1,58 +1,60 @@
-//! The flags of what clients may do. `docs/limits.md` has them all in one table; a test compares the two.
+//! The limits of clients, as flags of `dateline serve`. `docs/limits.md` lists them in a table; a test compares the two.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use dateline_access::Quotas;
 use dateline_server::{Limits, budget, edge};
 
-/// What clients may do.
+use super::duration::{DAY, HOUR, MINUTE, SECOND, between};
+
+/// Limits of clients.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitsArgs {
-    /// Largest request about one record, in bytes
-    #[arg(long, env = "DATELINE_MESSAGE_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
-    message_bytes: usize,
-    /// Largest request about many records, in bytes
-    #[arg(long, env = "DATELINE_BATCH_BYTES", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
-    batch_bytes: usize,
-    /// Longest that a call may take until its answer begins, whatever its client allows
-    #[arg(long, env = "DATELINE_DEADLINE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
-    deadline_seconds: u64,
-    /// Calls and streams at once on one connection
-    #[arg(long, env = "DATELINE_STREAMS_PER_CONNECTION", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
-    streams_per_connection: u32,
-    /// Connections at once
-    #[arg(long, env = "DATELINE_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
-    connections: u32,
-    /// Connections at once from one address, or one /64 network of IPv6; proxies, and clients behind one, share theirs
-    #[arg(long, env = "DATELINE_CONNECTIONS_PER_PEER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
-    connections_per_peer: u32,
-    /// Longest that a TLS handshake may take, in seconds
-    #[arg(long, env = "DATELINE_HANDSHAKE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600), value_name = "S")]
-    handshake_seconds: u64,
-    /// Longest from a connection to its first request, in seconds
-    #[arg(long, env = "DATELINE_FIRST_REQUEST_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "S")]
-    first_request_seconds: u64,
-    /// Longest that a connection may be open without a call, in seconds
-    #[arg(long, env = "DATELINE_IDLE_CONNECTION_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "S")]
-    idle_connection_seconds: u64,
-    /// Age at which a connection is ended gently, give or take a tenth, in seconds
-    #[arg(long, env = "DATELINE_CONNECTION_AGE_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_536_000), value_name = "S")]
-    connection_age_seconds: u64,
-    /// How long calls of such a connection may go on, in seconds
-    #[arg(long, env = "DATELINE_CONNECTION_GRACE_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "S")]
-    connection_grace_seconds: u64,
-    /// Longest that a connection may take nothing of what is sent, in seconds
-    #[arg(long, env = "DATELINE_BLOCKED_WRITE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "S")]
-    blocked_write_seconds: u64,
-    /// Longest that none of a connection's calls may take what there is for it, in seconds
-    #[arg(long, env = "DATELINE_STUCK_CALLS_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400), value_name = "S")]
-    stuck_calls_seconds: u64,
-    /// PING, SETTINGS, PRIORITY and unknown frames a second, ten times as many at once; and so many `WINDOW_UPDATE` beyond
-    /// those for what was sent
+    /// Maximum size of a request about one record, in bytes
+    #[arg(long, env = "DATELINE_MAX_REQUEST_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
+    max_request_bytes: usize,
+    /// Maximum size of a request about many records, in bytes
+    #[arg(long, env = "DATELINE_MAX_BATCH_REQUEST_BYTES", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
+    max_batch_request_bytes: usize,
+    /// Maximum time until a response begins; a shorter deadline of the client still applies
+    #[arg(long, env = "DATELINE_REQUEST_TIMEOUT", default_value = "1m", value_parser = between(SECOND, HOUR), value_name = "DURATION")]
+    request_timeout: Duration,
+    /// Maximum number of concurrent calls and streams on one connection
+    #[arg(long, env = "DATELINE_MAX_CONCURRENT_STREAMS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
+    max_concurrent_streams: u32,
+    /// Maximum number of open connections
+    #[arg(long, env = "DATELINE_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
+    max_connections: u32,
+    /// Maximum number of open connections from one IP address, or one /64 network of IPv6. Clients behind one proxy share it
+    #[arg(long, env = "DATELINE_MAX_CONNECTIONS_PER_IP", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
+    max_connections_per_ip: u32,
+    /// Maximum time of a TLS handshake
+    #[arg(long, env = "DATELINE_TLS_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = between(SECOND, 10 * MINUTE), value_name = "DURATION")]
+    tls_handshake_timeout: Duration,
+    /// Maximum time from the start of a connection to its first request
+    #[arg(long, env = "DATELINE_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = between(SECOND, DAY), value_name = "DURATION")]
+    first_request_timeout: Duration,
+    /// Maximum time that a connection may have no open call
+    #[arg(long, env = "DATELINE_MAX_CONNECTION_IDLE", default_value = "5m", value_parser = between(SECOND, DAY), value_name = "DURATION")]
+    max_connection_idle: Duration,
+    /// Maximum connection age (±10 %), then a graceful GOAWAY
+    #[arg(long, env = "DATELINE_MAX_CONNECTION_AGE", default_value = "1h", value_parser = between(SECOND, 365 * DAY), value_name = "DURATION")]
+    max_connection_age: Duration,
+    /// Time that open calls may continue after the maximum connection age
+    #[arg(long, env = "DATELINE_MAX_CONNECTION_AGE_GRACE", default_value = "5m", value_parser = between(SECOND, DAY), value_name = "DURATION")]
+    max_connection_age_grace: Duration,
+    /// Close a connection after its socket has accepted no data for this long
+    #[arg(long, env = "DATELINE_WRITE_TIMEOUT", default_value = "1m", value_parser = between(SECOND, DAY), value_name = "DURATION")]
+    write_timeout: Duration,
+    /// Close a connection after no stream on it has read any data for this long
+    #[arg(long, env = "DATELINE_STREAM_STALL_TIMEOUT", default_value = "5m", value_parser = between(SECOND, DAY), value_name = "DURATION")]
+    stream_stall_timeout: Duration,
+    /// Maximum number of PING, SETTINGS, PRIORITY and unknown frames per second on one connection, with bursts of ten times
+    /// as many; the same for `WINDOW_UPDATE` frames beyond those that the data sent requires
     #[arg(long, env = "DATELINE_CONTROL_FRAMES_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     control_frames_per_second: u32,
-    /// Calls a second by the same credentials; 0 for no limit
+    /// Maximum number of calls per second of one identity; 0 for no limit
     #[arg(
         long,
         env = "DATELINE_REQUESTS_PER_SECOND",
@@ -60,54 +62,59 @@ pub(super) struct LimitsArgs {
         value_name = "N"
     )]
     requests_per_second: u32,
-    /// Open streams by the same credentials
+    /// Maximum number of open `Watch` streams of one identity
     #[arg(
         long,
-        env = "DATELINE_STREAMS_PER_IDENTITY",
+        env = "DATELINE_MAX_WATCHES_PER_IDENTITY",
         default_value_t = 1000,
         value_name = "N"
     )]
-    streams_per_identity: usize,
-    /// Open exports by the same credentials
+    max_watches_per_identity: usize,
+    /// Maximum number of open exports of one identity
     #[arg(
         long,
-        env = "DATELINE_EXPORTS_PER_IDENTITY",
+        env = "DATELINE_MAX_EXPORTS_PER_IDENTITY",
         default_value_t = 2,
         value_name = "N"
     )]
-    exports_per_identity: usize,
-    /// Credentials that are not known here, from one address in a second; ten times as many at once
+    max_exports_per_identity: usize,
+    /// Maximum number of unknown credentials per second from one IP address, with bursts of ten times as many
     #[arg(
         long,
-        env = "DATELINE_GUESSES_PER_SECOND",
+        env = "DATELINE_AUTH_ATTEMPTS_PER_SECOND",
         default_value = "10",
         value_name = "N"
     )]
-    guesses_per_second: NonZeroU32,
-    /// Open streams of all callers
+    auth_attempts_per_second: NonZeroU32,
+    /// Maximum number of open `Watch` streams of all callers
     #[arg(
         long,
-        env = "DATELINE_STREAMS",
+        env = "DATELINE_MAX_WATCHES",
         default_value_t = 20_000,
         value_name = "N"
     )]
-    streams: usize,
-    /// Open exports of all callers
-    #[arg(long, env = "DATELINE_EXPORTS", default_value_t = 8, value_name = "N")]
-    exports: usize,
-    /// Bytes of requests and answers that wait on one connection; further answers are made once some are taken
-    #[arg(long, env = "DATELINE_WAITING_BYTES_PER_CONNECTION", default_value_t = budget::Limits::default().connection, value_parser = waiting_bytes, value_name = "BYTES")]
-    waiting_bytes_per_connection: usize,
-    /// Bytes of requests and answers that wait by the same credentials
-    #[arg(long, env = "DATELINE_WAITING_BYTES_PER_IDENTITY", default_value_t = budget::Limits::default().caller, value_parser = waiting_bytes, value_name = "BYTES")]
-    waiting_bytes_per_identity: usize,
-    /// Bytes of requests and answers that wait in all
-    #[arg(long, env = "DATELINE_WAITING_BYTES", default_value_t = budget::Limits::default().process, value_parser = waiting_bytes, value_name = "BYTES")]
-    waiting_bytes: usize,
+    max_watches: usize,
+    /// Maximum number of open exports of all callers
+    #[arg(
+        long,
+        env = "DATELINE_MAX_EXPORTS",
+        default_value_t = 8,
+        value_name = "N"
+    )]
+    max_exports: usize,
+    /// Maximum size of buffered requests and responses on one connection, in bytes; further responses wait until some are read
+    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_CONNECTION", default_value_t = budget::Limits::default().max_buffered_bytes_per_connection, value_parser = buffered_bytes, value_name = "BYTES")]
+    max_buffered_bytes_per_connection: usize,
+    /// Maximum size of buffered requests and responses of one identity, in bytes
+    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_IDENTITY", default_value_t = budget::Limits::default().max_buffered_bytes_per_identity, value_parser = buffered_bytes, value_name = "BYTES")]
+    max_buffered_bytes_per_identity: usize,
+    /// Maximum size of all buffered requests and responses, in bytes
+    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES", default_value_t = budget::Limits::default().max_buffered_bytes, value_parser = buffered_bytes, value_name = "BYTES")]
+    max_buffered_bytes: usize,
 }
 
-/// A budget that holds at least the largest request and the largest answer.
-fn waiting_bytes(text: &str) -> Result<usize, String> {
+/// Parses a budget, which must hold the largest request and the largest response.
+fn buffered_bytes(text: &str) -> Result<usize, String> {
     const LEAST: usize = 8 * 1024 * 1024;
     match text.parse() {
         Ok(bytes) if bytes >= LEAST => Ok(bytes),
@@ -117,42 +124,42 @@ fn waiting_bytes(text: &str) -> Result<usize, String> {
 }
 
 impl LimitsArgs {
-    /// As the server takes them.
+    /// Returns the limits of connections and calls.
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            message_bytes: self.message_bytes,
-            batch_bytes: self.batch_bytes,
-            deadline: Duration::from_secs(self.deadline_seconds),
-            streams_per_connection: self.streams_per_connection,
+            max_request_bytes: self.max_request_bytes,
+            max_batch_request_bytes: self.max_batch_request_bytes,
+            request_timeout: self.request_timeout,
+            max_concurrent_streams: self.max_concurrent_streams,
             edge: edge::Limits {
-                connections: self.connections as usize,
-                connections_per_peer: self.connections_per_peer as usize,
-                handshake: Duration::from_secs(self.handshake_seconds),
-                first_request: Duration::from_secs(self.first_request_seconds),
-                idle_connection: Duration::from_secs(self.idle_connection_seconds),
-                connection_age: Duration::from_secs(self.connection_age_seconds),
-                connection_grace: Duration::from_secs(self.connection_grace_seconds),
-                blocked_write: Duration::from_secs(self.blocked_write_seconds),
-                stuck_calls: Duration::from_secs(self.stuck_calls_seconds),
+                max_connections: self.max_connections as usize,
+                max_connections_per_ip: self.max_connections_per_ip as usize,
+                tls_handshake_timeout: self.tls_handshake_timeout,
+                first_request_timeout: self.first_request_timeout,
+                max_connection_idle: self.max_connection_idle,
+                max_connection_age: self.max_connection_age,
+                max_connection_age_grace: self.max_connection_age_grace,
+                write_timeout: self.write_timeout,
+                stream_stall_timeout: self.stream_stall_timeout,
                 control_frames_per_second: self.control_frames_per_second,
             },
-            streams: self.streams,
-            exports: self.exports,
-            waiting: budget::Limits {
-                connection: self.waiting_bytes_per_connection,
-                caller: self.waiting_bytes_per_identity,
-                process: self.waiting_bytes,
+            max_watches: self.max_watches,
+            max_exports: self.max_exports,
+            buffers: budget::Limits {
+                max_buffered_bytes_per_connection: self.max_buffered_bytes_per_connection,
+                max_buffered_bytes_per_identity: self.max_buffered_bytes_per_identity,
+                max_buffered_bytes: self.max_buffered_bytes,
             },
         }
     }
 
-    /// How much may go by the same credentials.
+    /// Returns the limits of one identity.
     pub(super) fn quotas(&self) -> Quotas {
         Quotas {
             requests_per_second: self.requests_per_second,
-            streams: self.streams_per_identity,
-            exports: self.exports_per_identity,
-            guesses_per_second: self.guesses_per_second,
+            max_watches: self.max_watches_per_identity,
+            max_exports: self.max_exports_per_identity,
+            auth_attempts_per_second: self.auth_attempts_per_second,
         }
     }
 }
@@ -170,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_as_the_server_has_it_by_itself() {
+    fn defaults_of_flags_are_those_of_the_server() {
         let said = Alone::parse_from(["serve"]).limits.limits();
         assert_eq!(format!("{said:?}"), format!("{:?}", Limits::default()));
         let said = Alone::parse_from(["serve"]).limits.quotas();

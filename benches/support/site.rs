@@ -109,10 +109,10 @@ fn config(url: &str) -> Config {
         store: Settings::default(),
         limits: Limits::default(),
         access: dateline_access::Settings::default(),
-        first_token_file: None,
+        bootstrap_token_file: None,
         reflection: true,
         checkpoint_interval: Duration::from_secs(5),
-        shutdown_grace: Duration::from_secs(5),
+        shutdown_grace_period: Duration::from_secs(5),
     }
 }
 

@@ -51,9 +51,9 @@ pub(super) struct Args {
     /// Read so many parts at once [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     partitions: Option<u16>,
-    /// Records to a file; after each file an export that is cut can go on [default: 50000]
+    /// Maximum number of records in a file; an interrupted export resumes after its last complete file [default: 50000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    file_records: Option<u64>,
+    records_per_file: Option<u64>,
     #[arg(
         long,
         value_name = "URI",

@@ -61,7 +61,7 @@ impl Wish {
             filter: Some(filter).filter(|filter| *filter != RecordFilter::default()),
             tombstones: args.tombstones,
             partitions: args.partitions,
-            file_records: args.file_records,
+            file_records: args.records_per_file,
             base_uri: base_uri.cloned(),
             sequence: args.sequence,
             since: args.since.clone(),

@@ -23,6 +23,7 @@ pub(super) use self::lines::line;
 use super::{
     FAILED, Server,
     cloudevents::{Output, Printer},
+    duration,
     filter::{self, ViewArg},
     misused,
     output::{is_back, say, waits, warn},
@@ -50,8 +51,8 @@ pub(super) struct Args {
     /// What it is for: a replica needs everything, and begins with a snapshot; a notifier is spared old news after a pause
     #[arg(long, value_enum, value_name = "CONSUMER")]
     consumer: Option<ConsumerArg>,
-    /// How old news may be for a notifier, such as 10m; 5 minutes if it is not said
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    /// Maximum age of changes for a notifier, such as 10m [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = age)]
     max_age: Option<prost_types::Duration>,
     /// Prove what came by the digests of the server; needs the whole feed, or kinds, from the beginning or a snapshot
     #[arg(long, conflicts_with = "state_file")]
@@ -106,11 +107,10 @@ fn since(text: &str) -> Result<Start, String> {
     }
 }
 
-/// A time span with a unit: 90s, 10m, 2h, 7d.
+/// Parses an age with its unit: 90s, 10m, 2h, 7d.
 fn age(text: &str) -> Result<prost_types::Duration, String> {
-    let span: Result<humantime::Duration, _> = text.parse();
-    let span = span.map_err(|error| format!("{error}; write a number with a unit, such as 10m"))?;
-    prost_types::Duration::try_from(*span).map_err(|error| error.to_string())
+    let age = duration::parse(text)?;
+    prost_types::Duration::try_from(age).map_err(|error| error.to_string())
 }
 
 impl Args {

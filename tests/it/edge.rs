@@ -6,7 +6,7 @@ mod connections;
 mod floods;
 mod mistaken;
 mod papers;
-mod processes;
+pub mod processes;
 mod slow;
 mod talker;
 mod tls;

@@ -51,6 +51,7 @@ mod imports;
 mod life;
 mod model_based;
 mod process;
+mod renamed_flags;
 mod rig;
 mod silences;
 mod streams;

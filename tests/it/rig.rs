@@ -140,15 +140,15 @@ pub fn config(url: &str) -> Config {
         tls: None,
         metrics: None,
         store: Settings {
-            readers: 4,
+            read_pool_size: 4,
             ..Settings::default()
         },
         limits: Limits::default(),
         access: dateline_access::Settings::default(),
-        first_token_file: None,
+        bootstrap_token_file: None,
         reflection: true,
         checkpoint_interval: Duration::from_secs(5),
-        shutdown_grace: Duration::from_secs(5),
+        shutdown_grace_period: Duration::from_secs(5),
     }
 }
 

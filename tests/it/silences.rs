@@ -300,7 +300,7 @@ async fn every_pool_throws_frozen_connections_away_and_loses_no_place() {
     let ice = Ice::before(&database().await).await;
     let settings = Settings {
         statement_timeout: Duration::from_secs(1),
-        readers: 3,
+        read_pool_size: 3,
         ..Settings::default()
     };
     let store = Store::connect(&ice.url, &settings).await.unwrap();

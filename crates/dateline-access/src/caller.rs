@@ -44,9 +44,9 @@ pub enum Denied {
     /// Outside of what the credentials are narrowed to.
     #[error("these credentials are narrowed by a scope: {0}")]
     Scope(&'static str),
-    /// Guesses come too fast.
+    /// Too many unknown credentials come from one address.
     #[error("too many credentials from this address that are not known here; try again later")]
-    TooManyGuesses,
+    TooManyAttempts,
     /// It cannot be looked up.
     #[error("credentials cannot be looked up")]
     Store(Arc<dateline_store::Error>),

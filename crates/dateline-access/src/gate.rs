@@ -61,7 +61,7 @@ pub struct Gate {
     local: Arc<Session>,
     jwt: Option<Jwt>,
     certificates: Option<CertificatesFile>,
-    guesses: DefaultKeyedRateLimiter<IpAddr>,
+    attempts: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -82,12 +82,12 @@ impl Gate {
         };
         let unlimited = Quotas {
             requests_per_second: 0,
-            streams: Semaphore::MAX_PERMITS,
-            exports: Semaphore::MAX_PERMITS,
+            max_watches: Semaphore::MAX_PERMITS,
+            max_exports: Semaphore::MAX_PERMITS,
             ..settings.quotas
         };
-        let guesses = settings.quotas.guesses_per_second;
-        let at_once = guesses.saturating_mul(NonZeroU32::new(10).unwrap_or(guesses));
+        let attempts = settings.quotas.auth_attempts_per_second;
+        let at_once = attempts.saturating_mul(NonZeroU32::new(10).unwrap_or(attempts));
         Ok(Self {
             store,
             required: settings.required,
@@ -96,8 +96,8 @@ impl Gate {
             jwt: jwt::open(settings.jwt).await?,
             certificates,
             quotas: settings.quotas,
-            guesses: DefaultKeyedRateLimiter::keyed(
-                Quota::per_second(guesses).allow_burst(at_once),
+            attempts: DefaultKeyedRateLimiter::keyed(
+                Quota::per_second(attempts).allow_burst(at_once),
             ),
         })
     }
@@ -159,7 +159,7 @@ impl Gate {
             {
                 return Ok(session);
             }
-            self.guess(peer)?;
+            self.check_attempt(peer)?;
             let found = self.store.find_token(id).await;
             let found = found.map_err(|error| Denied::Store(Arc::new(error)))?;
             let found = found.filter(|found| token::is_same(&hash, &found.secret_sha256));
@@ -167,24 +167,24 @@ impl Gate {
             return Ok(self.sessions.begin(key, grant, &self.quotas));
         }
         let Some(jwt) = self.jwt.as_ref().filter(|_| jwt::looks_like_one(text)) else {
-            self.guess(peer)?;
+            self.check_attempt(peer)?;
             return Err(Denied::Invalid);
         };
         let key = jwt::key_of(text);
         if let Some(session) = self.sessions.find(&key, now) {
             return Ok(session);
         }
-        self.guess(peer)?;
+        self.check_attempt(peer)?;
         let grant = jwt.check(text, now).await?;
         Ok(self.sessions.begin(key, grant, &self.quotas))
     }
 
     /// Counts credentials that are not known yet, against those who try many.
-    fn guess(&self, peer: Option<SocketAddr>) -> Result<(), Denied> {
+    fn check_attempt(&self, peer: Option<SocketAddr>) -> Result<(), Denied> {
         let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-        match self.guesses.check_key(&peer) {
+        match self.attempts.check_key(&peer) {
             Ok(()) => Ok(()),
-            Err(_) => Err(Denied::TooManyGuesses),
+            Err(_) => Err(Denied::TooManyAttempts),
         }
     }
 
@@ -205,7 +205,7 @@ impl Gate {
     async fn watch_sessions(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            self.guesses.retain_recent();
+            self.attempts.retain_recent();
             self.sessions.tidy(OffsetDateTime::now_utc());
             if let Some(jwt) = &self.jwt {
                 jwt.end_unsigned(&self.sessions);

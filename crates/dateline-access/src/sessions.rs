@@ -26,26 +26,26 @@ use super::{
 /// A session that nothing goes by for so long is forgotten; it is made again when it is needed.
 const IDLE_SECONDS: i64 = 600;
 
-/// What one person may use at once.
+/// Limits of one identity.
 #[derive(Debug, Clone)]
 pub struct Quotas {
-    /// Calls a second, and as many at once; 0 for no limit.
+    /// Maximum number of calls per second, with bursts of as many; 0 for no limit.
     pub requests_per_second: u32,
-    /// Open streams.
-    pub streams: usize,
-    /// Open exports.
-    pub exports: usize,
-    /// Credentials that are not known here, from one address in a second, and ten times as many at once.
-    pub guesses_per_second: NonZeroU32,
+    /// Maximum number of open `Watch` streams.
+    pub max_watches: usize,
+    /// Maximum number of open exports.
+    pub max_exports: usize,
+    /// Maximum number of unknown credentials per second from one address, with bursts of ten times as many.
+    pub auth_attempts_per_second: NonZeroU32,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
         Self {
             requests_per_second: 1000,
-            streams: 1000,
-            exports: 2,
-            guesses_per_second: NonZeroU32::MIN.saturating_add(9),
+            max_watches: 1000,
+            max_exports: 2,
+            auth_attempts_per_second: NonZeroU32::MIN.saturating_add(9),
         }
     }
 }
@@ -125,7 +125,7 @@ impl Grant {
 struct Allowance {
     /// Of how many calls a second, if there is a limit.
     rate: Option<DefaultDirectRateLimiter>,
-    streams: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
     exports: Arc<Semaphore>,
 }
 
@@ -135,15 +135,15 @@ impl Allowance {
             .map(|count| DefaultDirectRateLimiter::direct(Quota::per_second(count)));
         Self {
             rate,
-            streams: Arc::new(Semaphore::new(quotas.streams)),
-            exports: Arc::new(Semaphore::new(quotas.exports)),
+            watches: Arc::new(Semaphore::new(quotas.max_watches)),
+            exports: Arc::new(Semaphore::new(quotas.max_exports)),
         }
     }
 
     /// True if no session and no open stream counts on it.
     fn is_idle(self: &Arc<Self>) -> bool {
         let in_use = |permits: &Arc<Semaphore>| Arc::strong_count(permits) > 1;
-        Arc::strong_count(self) == 1 && !in_use(&self.streams) && !in_use(&self.exports)
+        Arc::strong_count(self) == 1 && !in_use(&self.watches) && !in_use(&self.exports)
     }
 }
 
@@ -216,8 +216,8 @@ impl Session {
 
     /// Open streams that are left.
     #[must_use]
-    pub fn streams(&self) -> &Arc<Semaphore> {
-        &self.allowance.streams
+    pub fn watches(&self) -> &Arc<Semaphore> {
+        &self.allowance.watches
     }
 
     /// Open exports that are left.
@@ -391,7 +391,7 @@ mod tests {
     fn limits_are_of_the_person_and_outlive_their_sessions() {
         let sessions = Sessions::default();
         let quotas = Quotas {
-            streams: 2,
+            max_watches: 2,
             ..Quotas::default()
         };
         let begin = |key: &str, person: &str| {
@@ -401,15 +401,15 @@ mod tests {
             };
             sessions.begin(Key::Token(key.to_owned()), grant, &quotas)
         };
-        let one = begin("one", "a").streams().clone().try_acquire_owned();
-        let two = begin("two", "a").streams().clone().try_acquire_owned();
+        let one = begin("one", "a").watches().clone().try_acquire_owned();
+        let two = begin("two", "a").watches().clone().try_acquire_owned();
         let open = (one.unwrap(), two.unwrap());
         let later = OffsetDateTime::now_utc() + time::Duration::hours(1);
         sessions.tidy(later);
         assert!(sessions.known().sessions.is_empty());
         let third = begin("three", "a");
-        assert!(third.streams().try_acquire().is_err(), "two are open");
-        assert!(begin("four", "b").streams().try_acquire().is_ok());
+        assert!(third.watches().try_acquire().is_err(), "two are open");
+        assert!(begin("four", "b").watches().try_acquire().is_ok());
         drop((open, third));
         sessions.tidy(later);
         assert!(sessions.known().allowances.is_empty());

@@ -228,7 +228,7 @@ impl Subscription {
     }
 
     async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<Batch>>, Error> {
-        metrics::counter!("dateline_watch_log_pages").increment(1);
+        metrics::counter!("dateline_watch_backfill_pages_total").increment(1);
         let page = match self.take_ahead().await {
             Some(page) => page,
             None => self.page_after(after).await?,

@@ -38,7 +38,7 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
             );
         }
         failures = failures.wrapping_add(1);
-        metrics::counter!("dateline_tail_reconnects").increment(1);
+        metrics::counter!("dateline_tail_reconnects_total").increment(1);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
@@ -73,6 +73,7 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
         part(feed, store, known.epoch, last).await?;
         return Ok(false);
     }
+    report_heads(&standing);
     // Before the changes: who has them all is at a place whose digest is known.
     tell(feed, &standing);
     if last + 1 < standing.earliest.0 {
@@ -107,6 +108,13 @@ async fn part(feed: &Feed, store: &Store, epoch: u64, last: u64) -> Result<(), E
     );
     store.part(epoch, shared).await?;
     Ok(())
+}
+
+fn report_heads(standing: &Standing) {
+    let heads = [("desk", standing.heads.0), ("wire", standing.heads.1)];
+    for (feed, head) in heads {
+        metrics::gauge!("dateline_head_sequence", "feed" => feed).set(head as f64);
+    }
 }
 
 fn tell(feed: &Feed, standing: &Standing) {

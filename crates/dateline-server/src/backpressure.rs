@@ -97,7 +97,7 @@ struct Shared {
     budgets: Budgets,
     work: Arc<Semaphore>,
     /// Largest request of any method.
-    message_bytes: usize,
+    max_message_bytes: usize,
 }
 
 impl BackpressureLayer {
@@ -105,9 +105,9 @@ impl BackpressureLayer {
     #[must_use]
     pub fn new(limits: &config::Limits) -> Self {
         let shared = Shared {
-            budgets: Budgets::new(limits.waiting),
+            budgets: Budgets::new(limits.buffers),
             work: Arc::new(Semaphore::new(WORK_BYTES)),
-            message_bytes: limits.message_bytes.max(limits.batch_bytes),
+            max_message_bytes: limits.max_request_bytes.max(limits.max_batch_request_bytes),
         };
         Self {
             shared: Arc::new(shared),
@@ -348,7 +348,7 @@ impl Paced {
         loop {
             if length.is_none() && read.len() >= PREFIX_BYTES {
                 let message = (&read[1..PREFIX_BYTES]).get_u32() as usize;
-                if read[0] != 0 || message > self.shared.message_bytes {
+                if read[0] != 0 || message > self.shared.max_message_bytes {
                     return Ok(Message::Other(read.freeze(), body));
                 }
                 let whole = PREFIX_BYTES + message;
@@ -385,7 +385,7 @@ impl Paced {
 fn no_room(what: &str) -> Status {
     let message = format!(
         "{what}; take the answers that wait, make fewer calls at once, or try again later \
-         (--waiting-bytes of the server)"
+         (server limit --max-buffered-bytes)"
     );
     status::limited(Reason::RateLimited, message)
 }

@@ -16,23 +16,23 @@ const UNIT_BYTES: usize = 1024;
 /// Callers past which those without an open reservation are forgotten.
 const MANY_CALLERS: usize = 1024;
 
-/// Most bytes that may wait.
+/// Maximum sizes of buffered requests and responses.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// On one connection.
-    pub connection: usize,
-    /// Of one caller, on all of its connections.
-    pub caller: usize,
+    pub max_buffered_bytes_per_connection: usize,
+    /// Of one identity, on all of its connections.
+    pub max_buffered_bytes_per_identity: usize,
     /// In the process.
-    pub process: usize,
+    pub max_buffered_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connection: 24 * 1024 * 1024,
-            caller: 96 * 1024 * 1024,
-            process: 192 * 1024 * 1024,
+            max_buffered_bytes_per_connection: 24 * 1024 * 1024,
+            max_buffered_bytes_per_identity: 96 * 1024 * 1024,
+            max_buffered_bytes: 192 * 1024 * 1024,
         }
     }
 }
@@ -53,7 +53,7 @@ impl Budgets {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            process: Arc::new(Semaphore::new(units(limits.process))),
+            process: Arc::new(Semaphore::new(units(limits.max_buffered_bytes))),
             callers: Mutex::default(),
         }
     }
@@ -63,22 +63,24 @@ impl Budgets {
     pub(super) fn of(&self, peer: Option<&Peer>, caller: &Caller) -> CallBudget {
         let mut budgets = Vec::with_capacity(3);
         if let Some(peer) = peer {
-            let budget = peer.budget(units(self.limits.connection)).clone();
-            budgets.push(("waiting_bytes_per_connection", budget));
+            let budget = peer
+                .budget(units(self.limits.max_buffered_bytes_per_connection))
+                .clone();
+            budgets.push(("max_buffered_bytes_per_connection", budget));
         }
         if caller.session().credential() != "none" {
             let budget = self.of_caller(caller.session().identity());
-            budgets.push(("waiting_bytes_per_identity", budget));
+            budgets.push(("max_buffered_bytes_per_identity", budget));
         }
-        budgets.push(("waiting_bytes", self.process.clone()));
+        budgets.push(("max_buffered_bytes", self.process.clone()));
         let Limits {
-            connection,
-            caller,
-            process,
+            max_buffered_bytes_per_connection: connection,
+            max_buffered_bytes_per_identity: identity,
+            max_buffered_bytes: process,
         } = self.limits;
         CallBudget {
             budgets,
-            most: units(connection.min(caller).min(process)),
+            most: units(connection.min(identity).min(process)),
             peer: peer.cloned(),
         }
     }
@@ -91,7 +93,9 @@ impl Budgets {
         if callers.len() >= MANY_CALLERS {
             callers.retain(|_, budget| budget.strong_count() > 0);
         }
-        let budget = Arc::new(Semaphore::new(units(self.limits.caller)));
+        let budget = Arc::new(Semaphore::new(units(
+            self.limits.max_buffered_bytes_per_identity,
+        )));
         callers.insert(identity.to_owned(), Arc::downgrade(&budget));
         budget
     }

@@ -33,33 +33,33 @@ pub struct Config {
     pub limits: Limits,
     /// Who is let in.
     pub access: dateline_access::Settings,
-    /// Where the token of the first admin is written, if there is none yet.
-    pub first_token_file: Option<PathBuf>,
+    /// File for an admin token, written at the start if no admin token is valid.
+    pub bootstrap_token_file: Option<PathBuf>,
     /// Whether clients may ask for the schema.
     pub reflection: bool,
     /// Longest silence on a stream.
     pub checkpoint_interval: Duration,
-    /// How long open calls may go on once the server is told to stop.
-    pub shutdown_grace: Duration,
+    /// Time that open calls may continue after the server is asked to stop.
+    pub shutdown_grace_period: Duration,
 }
 
 /// What clients may ask of a server.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Largest message of a call about one record, in bytes.
-    pub message_bytes: usize,
-    /// Largest message of a call about many records, in bytes.
-    pub batch_bytes: usize,
-    /// Longest that a call may take until its answer begins, whatever its client allows.
-    pub deadline: Duration,
-    /// Streams and calls at once on one connection.
-    pub streams_per_connection: u32,
-    /// Streams of all callers at once.
-    pub streams: usize,
-    /// Exports of all callers at once.
-    pub exports: usize,
-    /// Bytes of requests and answers that wait.
-    pub waiting: budget::Limits,
+    /// Maximum size of a request about one record, in bytes.
+    pub max_request_bytes: usize,
+    /// Maximum size of a request about many records, in bytes.
+    pub max_batch_request_bytes: usize,
+    /// Maximum time until a response begins.
+    pub request_timeout: Duration,
+    /// Maximum number of concurrent streams and calls on one connection.
+    pub max_concurrent_streams: u32,
+    /// Maximum number of open `Watch` streams of all callers.
+    pub max_watches: usize,
+    /// Maximum number of open exports of all callers.
+    pub max_exports: usize,
+    /// Maximum sizes of buffered requests and responses.
+    pub buffers: budget::Limits,
     /// What connections may do.
     pub edge: edge::Limits,
 }
@@ -67,13 +67,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes: 2 * 1024 * 1024,
-            batch_bytes: 4 * 1024 * 1024,
-            deadline: Duration::from_mins(1),
-            streams_per_connection: 256,
-            streams: 20_000,
-            exports: 8,
-            waiting: budget::Limits::default(),
+            max_request_bytes: 2 * 1024 * 1024,
+            max_batch_request_bytes: 4 * 1024 * 1024,
+            request_timeout: Duration::from_mins(1),
+            max_concurrent_streams: 256,
+            max_watches: 20_000,
+            max_exports: 8,
+            buffers: budget::Limits::default(),
             edge: edge::Limits::default(),
         }
     }

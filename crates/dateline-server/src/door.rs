@@ -41,7 +41,7 @@ pub struct DoorLayer {
 struct Shared {
     gate: Arc<Gate>,
     store: Store,
-    streams: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     noted: DefaultDirectRateLimiter,
 }
@@ -53,8 +53,8 @@ impl DoorLayer {
         let shared = Shared {
             gate,
             store,
-            streams: Arc::new(Semaphore::new(limits.streams)),
-            exports: Arc::new(Semaphore::new(limits.exports)),
+            watches: Arc::new(Semaphore::new(limits.max_watches)),
+            exports: Arc::new(Semaphore::new(limits.max_exports)),
             noted: DefaultDirectRateLimiter::direct(Quota::per_second(NOTED)),
         };
         Self {
@@ -153,8 +153,8 @@ impl Shared {
         let caller = caller.map_err(|why| turned_away(&why))?;
         if !caller.session().take_turn() {
             limit_hit("requests_per_second");
-            let message = "these credentials make more calls a second than they may \
-                           (--requests-per-second of the server); slow down";
+            let message = "these credentials make too many calls per second \
+                           (server limit --requests-per-second); slow down";
             return Err(status::limited(Reason::RateLimited, message));
         }
         if let Some(Err(why)) = needed.map(|needed| caller.require_one(needed)) {
@@ -194,13 +194,13 @@ impl Shared {
         match path {
             WATCH => {
                 let reason = Reason::TooManyStreams;
-                let own = place(session.streams(), reason, "streams_per_identity")?;
-                Ok(vec![own, place(&self.streams, reason, "streams")?])
+                let own = place(session.watches(), reason, "max_watches_per_identity")?;
+                Ok(vec![own, place(&self.watches, reason, "max_watches")?])
             }
             EXPORT => {
                 let reason = Reason::TooManyExports;
-                let own = place(session.exports(), reason, "exports_per_identity")?;
-                Ok(vec![own, place(&self.exports, reason, "exports")?])
+                let own = place(session.exports(), reason, "max_exports_per_identity")?;
+                Ok(vec![own, place(&self.exports, reason, "max_exports")?])
             }
             _ => Ok(Vec::new()),
         }
@@ -212,13 +212,13 @@ fn turned_away(why: &Denied) -> Status {
     let reason = match why {
         Denied::Role(_) | Denied::Scope(_) => "role",
         Denied::Store(_) => "store",
-        Denied::TooManyGuesses => {
-            limit_hit("guesses");
-            "guesses"
+        Denied::TooManyAttempts => {
+            limit_hit("auth_attempts_per_second");
+            "too_many_attempts"
         }
         _ => "credentials",
     };
-    metrics::counter!("dateline_denied", "why" => reason).increment(1);
+    metrics::counter!("dateline_auth_denied_total", "reason" => reason).increment(1);
     status::denied(why)
 }
 
@@ -230,9 +230,8 @@ fn place(
     places.clone().try_acquire_owned().map_err(|_| {
         limit_hit(limit);
         let setting = limit.replace('_', "-");
-        let message = format!(
-            "there are as many open as may be (--{setting} of the server); close some, or try again later"
-        );
+        let message =
+            format!("too many are open (server limit --{setting}); close some, or retry later");
         status::limited(reason, message)
     })
 }

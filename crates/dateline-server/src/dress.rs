@@ -4,7 +4,7 @@
 
 use std::{
     any::Any,
-    collections::HashSet,
+    collections::HashMap,
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -29,8 +29,8 @@ const DETAILS: &str = "grpc-status-details-bin";
 /// Makes [`Dress`].
 #[derive(Debug, Clone, Copy)]
 pub struct DressLayer {
-    /// Longest that a call may take until its answer begins.
-    pub deadline: Duration,
+    /// Maximum time until a response begins.
+    pub request_timeout: Duration,
 }
 
 impl<S> Layer<S> for DressLayer {
@@ -39,7 +39,7 @@ impl<S> Layer<S> for DressLayer {
     fn layer(&self, inner: S) -> Dress<S> {
         Dress {
             inner,
-            deadline: self.deadline,
+            request_timeout: self.request_timeout,
         }
     }
 }
@@ -48,7 +48,7 @@ impl<S> Layer<S> for DressLayer {
 #[derive(Debug, Clone)]
 pub struct Dress<S> {
     inner: S,
-    deadline: Duration,
+    request_timeout: Duration,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -75,7 +75,7 @@ where
         }
         let method = request.uri().path().to_owned();
         let started = Instant::now();
-        let time = deadline::of(request.headers(), self.deadline);
+        let time = deadline::of(request.headers(), self.request_timeout);
         let inner = self.inner.clone();
         Box::pin(async move {
             let call = AssertUnwindSafe(tower::ServiceExt::oneshot(inner, request)).catch_unwind();
@@ -200,33 +200,71 @@ fn panicked(panic: &(dyn Any + Send)) -> Status {
     let text = text
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    metrics::counter!("dateline_panics").increment(1);
+    metrics::counter!("dateline_panics_total").increment(1);
     status::internal(&Panic(text))
 }
 
-/// Paths of our own methods.
-static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+/// Labels of a method, named as in go-grpc-middleware.
+struct MethodLabels {
+    service: String,
+    method: String,
+    kind: &'static str,
+}
+
+/// Labels of our own methods, by path.
+static METHODS: LazyLock<HashMap<String, MethodLabels>> = LazyLock::new(|| {
     let services = DESCRIPTORS.services();
     let ours = services.filter(|service| service.package_name() == "dateline.v1");
-    let paths = ours.flat_map(|service| {
-        let name = service.full_name().to_owned();
-        let methods: Vec<_> = service.methods().collect();
-        let paths = methods.into_iter();
-        paths.map(move |method| format!("/{name}/{}", method.name()))
-    });
-    paths.collect()
+    let methods = ours.flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods
+        .map(|method| {
+            let labels = MethodLabels {
+                service: method.parent_service().full_name().to_owned(),
+                method: method.name().to_owned(),
+                kind: match (method.is_client_streaming(), method.is_server_streaming()) {
+                    (false, false) => "unary",
+                    (true, false) => "client_stream",
+                    (false, true) => "server_stream",
+                    (true, true) => "bidi_stream",
+                },
+            };
+            (format!("/{}/{}", labels.service, labels.method), labels)
+        })
+        .collect()
 });
 
-fn count(method: &str, response: &Response<Body>, started: Instant) {
+/// Labels of every other path: paths are chosen by clients and must not become labels.
+static UNKNOWN: LazyLock<MethodLabels> = LazyLock::new(|| MethodLabels {
+    service: "unknown".to_owned(),
+    method: "unknown".to_owned(),
+    kind: "unary",
+});
+
+/// Returns the name of a code as gRPC's metrics have it.
+fn code_label(code: Code) -> String {
+    match code {
+        Code::Ok => "OK".to_owned(),
+        Code::Cancelled => "Canceled".to_owned(),
+        code => format!("{code:?}"),
+    }
+}
+
+/// Counts a call when its response begins.
+fn count(path: &str, response: &Response<Body>, started: Instant) {
     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-    // The path is the client's: only those of ours may become a label.
-    let method = if METHODS.contains(method) {
-        method
-    } else {
-        "other"
-    };
-    let method = method.trim_start_matches('/').to_owned();
-    metrics::counter!("dateline_requests", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
-    metrics::histogram!("dateline_request_seconds", "method" => method)
+    let MethodLabels {
+        service,
+        method,
+        kind,
+    } = METHODS.get(path).unwrap_or(&UNKNOWN);
+    let labels = [
+        ("grpc_type", (*kind).to_owned()),
+        ("grpc_service", service.clone()),
+        ("grpc_method", method.clone()),
+    ];
+    metrics::histogram!("grpc_server_handling_seconds", &labels)
         .record(started.elapsed().as_secs_f64());
+    let [kind, service, method] = labels;
+    let labels = [kind, service, method, ("grpc_code", code_label(code))];
+    metrics::counter!("grpc_server_handled_total", &labels).increment(1);
 }

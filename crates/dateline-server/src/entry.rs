@@ -40,12 +40,12 @@ fn warning(ends: TokenEnds, needs_tokens: bool, now: OffsetDateTime) -> Option<&
     match (ends.admin, ends.any) {
         (None, None) => Some(
             "nobody can enter: callers need credentials, and there are none. Start with `dateline serve \
-             --first-token-file FILE`, or DATELINE_FIRST_TOKEN_FILE=FILE: it makes a token for an admin and writes \
+             --bootstrap-token-file FILE`, or DATELINE_BOOTSTRAP_TOKEN_FILE=FILE: it makes a token for an admin and writes \
              it to FILE",
         ),
         (None, Some(_)) => Some(
-            "nobody can make tokens: no token of an admin holds. Start with `dateline serve --first-token-file FILE`, \
-             or DATELINE_FIRST_TOKEN_FILE=FILE: it makes one and writes it to FILE",
+            "nobody can make tokens: no token of an admin holds. Start with `dateline serve --bootstrap-token-file FILE`, \
+             or DATELINE_BOOTSTRAP_TOKEN_FILE=FILE: it makes one and writes it to FILE",
         ),
         (Some(end), _) if end - now < SOON => Some(
             "the last token of an admin expires within 7 days. Make another while it holds: `dateline token create \

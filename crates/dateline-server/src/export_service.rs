@@ -49,7 +49,7 @@ impl ExportService for Exports {
         let order = order(&request, sight.narrow(filter), &sight)?;
         let export = self.feed.export(order, leaving.token()).await;
         let export = export.map_err(|error| status::feed(&error))?;
-        metrics::counter!("dateline_exports").increment(1);
+        metrics::counter!("dateline_exports_total").increment(1);
         let responses = responses(export, sight, leaving);
         Ok(Response::new(Box::pin(Guarded::new(&admitted, responses))))
     }

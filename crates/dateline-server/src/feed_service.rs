@@ -60,19 +60,19 @@ type Responses = Pin<Box<dyn Stream<Item = Result<Ready<WatchResponse>, Status>>
 #[derive(Debug, Clone)]
 pub struct FeedServer {
     feeds: Feeds,
-    message_bytes: usize,
+    max_request_bytes: usize,
     generated: FeedServiceServer<Feeds>,
 }
 
 impl FeedServer {
     /// Takes requests of up to so many bytes.
     #[must_use]
-    pub fn new(feeds: Feeds, message_bytes: usize) -> Self {
+    pub fn new(feeds: Feeds, max_request_bytes: usize) -> Self {
         let generated = FeedServiceServer::new(feeds.clone());
         Self {
             feeds,
-            message_bytes,
-            generated: generated.max_decoding_message_size(message_bytes),
+            max_request_bytes,
+            generated: generated.max_decoding_message_size(max_request_bytes),
         }
     }
 
@@ -91,7 +91,7 @@ impl FeedServer {
             }
         });
         let codec = ReadyCodec::<Ready<WatchResponse>, WatchRequest>::default();
-        let mut grpc = Grpc::new(codec).max_decoding_message_size(self.message_bytes);
+        let mut grpc = Grpc::new(codec).max_decoding_message_size(self.max_request_bytes);
         let answer = grpc.server_streaming(service, request).await;
         match begun.try_recv() {
             Ok(responses) => answer.map(|_| Body::new(ReadyBody::new(responses))),
@@ -256,14 +256,14 @@ fn response(item: Item) -> Ready<WatchResponse> {
     let mut pieces = Pieces::default();
     match item {
         Item::Changes(changes, cursor) => {
-            metrics::counter!("dateline_watch_messages").increment(1);
+            metrics::counter!("dateline_watch_messages_total").increment(1);
             for change in changes {
                 pieces.fields(change);
             }
             pieces.string(2, &cursor);
         }
         Item::Records(records, cursor, at) => {
-            metrics::counter!("dateline_watch_messages").increment(1);
+            metrics::counter!("dateline_watch_messages_total").increment(1);
             for record in records {
                 pieces.fields(record);
             }

@@ -97,7 +97,7 @@ impl Jobs {
                 pause = self.pause;
             }
             let how = if ended.is_err() { "panicked" } else { "ended" };
-            metrics::counter!("dateline_job_restarts", "job" => name).increment(1);
+            metrics::counter!("dateline_job_restarts_total", "job" => name).increment(1);
             tracing::error!(
                 job = name,
                 "a background job {how}; it is started again in {pause:?}"

@@ -1,88 +1,129 @@
-//! Metrics in Prometheus' text format, on an address of their own. Labels are methods and codes, never names
-//! or titles.
+//! Metrics in Prometheus' text format, on an address of their own. `docs/limits.md` lists them. Labels are methods, codes
+//! and names of limits and jobs, never names or titles of records.
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics::Unit;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
 use super::{listen::Listen, run::Error};
+
+/// Buckets of `grpc_server_handling_seconds`: the defaults of Prometheus' client libraries.
+const SECONDS_BUCKETS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// Buckets of `dateline_commit_group_requests`.
+const REQUESTS_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// Serves metrics at `http://address/metrics` for as long as the process lives.
 ///
 /// # Errors
-/// When the address cannot be had, or metrics are served already.
+/// When the address cannot be bound, or the process serves metrics already.
 pub fn serve(listen: &Listen) -> Result<(), Error> {
-    // One address, and of a name that stands for several the one that everybody can reach.
+    // One address: of a name that stands for several, the one that everybody can reach.
     let Some(address) = listen.addresses().first().copied() else {
         return Ok(());
     };
-    PrometheusBuilder::new()
-        .with_http_listener(address)
-        .install()
+    exporter()
+        .and_then(|exporter| exporter.with_http_listener(address).install())
         .map_err(|error| Error::Metrics(format!("{address}: {error}")))?;
     describe();
     tracing::info!(%address, "serving metrics");
     Ok(())
 }
 
-/// Counts a limit that bit.
+/// Returns an exporter whose histograms have buckets: summaries cannot be aggregated over servers.
+fn exporter() -> Result<PrometheusBuilder, BuildError> {
+    let of = |name: &str| Matcher::Full(name.to_owned());
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(of("grpc_server_handling_seconds"), &SECONDS_BUCKETS)?
+        .set_buckets_for_metric(of("dateline_commit_group_requests"), &REQUESTS_BUCKETS)
+}
+
+/// Counts a limit that was hit. Its label is the flag's name, with underscores.
 pub(crate) fn limit_hit(limit: &'static str) {
-    metrics::counter!("dateline_limits", "limit" => limit).increment(1);
+    metrics::counter!("dateline_limit_hits_total", "limit" => limit).increment(1);
 }
 
 fn describe() {
-    metrics::describe_counter!("dateline_limits", "Times that a limit bit, by limit");
-    metrics::describe_gauge!("dateline_connections", "Open connections");
-    metrics::describe_counter!(
-        "dateline_handshake_failures",
-        "TLS handshakes of which no connection came"
-    );
-    metrics::describe_counter!("dateline_requests", "Calls, by method and gRPC code");
-    metrics::describe_histogram!(
-        "dateline_request_seconds",
-        metrics::Unit::Seconds,
-        "Time to the first byte of the answer"
-    );
-    metrics::describe_counter!("dateline_panics", "Handlers that panicked; each is a bug");
-    metrics::describe_gauge!("dateline_watch_streams", "Open streams");
-    metrics::describe_counter!(
-        "dateline_watch_messages",
-        "Messages with changes sent on streams"
-    );
-    metrics::describe_counter!(
-        "dateline_watch_log_pages",
-        "Pages that streams read from the log, being too far behind for memory"
-    );
-    metrics::describe_counter!(
-        "dateline_tail_reconnects",
-        "Times the tail lost the database"
-    );
-    metrics::describe_gauge!("dateline_head_sequence", "Newest sequence, by feed");
-    metrics::describe_gauge!(
-        "dateline_embargo_overdue",
-        "Records whose embargo has ended and which are not published"
-    );
+    for (name, help) in COUNTERS {
+        metrics::describe_counter!(name, help);
+    }
+    for (name, help) in GAUGES {
+        metrics::describe_gauge!(name, help);
+    }
     metrics::describe_gauge!(
         "dateline_embargo_overdue_seconds",
-        metrics::Unit::Seconds,
-        "Time that the first of them has waited; 0 if there is none"
+        Unit::Seconds,
+        "Time since the first overdue embargo ended; 0 if none is overdue"
     );
-    metrics::describe_gauge!(
-        "dateline_embargo_stuck",
-        "Those of them that could not be published, each alone"
-    );
-    metrics::describe_counter!(
-        "dateline_job_restarts",
-        "Background jobs that panicked or ended and were started again; each is a bug"
-    );
-    metrics::describe_counter!(
-        "dateline_database_silences",
-        "Times that a connection of the database was found dead without a word"
+    metrics::describe_histogram!(
+        "grpc_server_handling_seconds",
+        Unit::Seconds,
+        "Time until a response begins, by method"
     );
     metrics::describe_histogram!(
         "dateline_commit_group_requests",
-        "Requests committed together"
-    );
-    metrics::describe_counter!(
-        "dateline_commit_decided_again",
-        "Requests decided again, because what they looked at had moved"
+        "Number of requests in one group commit"
     );
 }
+
+const COUNTERS: [(&str, &str); 12] = [
+    (
+        "grpc_server_handled_total",
+        "Calls whose response has begun, by method and gRPC code",
+    ),
+    (
+        "dateline_limit_hits_total",
+        "Times that a limit was hit, by limit",
+    ),
+    (
+        "dateline_auth_denied_total",
+        "Calls denied by authentication or authorization, by reason",
+    ),
+    (
+        "dateline_tls_handshake_failures_total",
+        "Failed TLS handshakes",
+    ),
+    (
+        "dateline_panics_total",
+        "Handlers and commits that panicked; each is a bug",
+    ),
+    ("dateline_exports_total", "Exports that were opened"),
+    (
+        "dateline_watch_messages_total",
+        "Messages with changes sent on Watch streams",
+    ),
+    (
+        "dateline_watch_backfill_pages_total",
+        "Pages that Watch streams read from the log because they lag behind the ring",
+    ),
+    (
+        "dateline_tail_reconnects_total",
+        "Times that the tail lost the database",
+    ),
+    (
+        "dateline_job_restarts_total",
+        "Background jobs that panicked or ended and were restarted, by job; each is a bug",
+    ),
+    (
+        "dateline_database_dead_connections_total",
+        "Database connections that stopped answering without being closed",
+    ),
+    (
+        "dateline_commit_retries_total",
+        "Requests decided again because a record that they read had changed",
+    ),
+];
+
+const GAUGES: [(&str, &str); 5] = [
+    ("dateline_connections", "Open connections"),
+    ("dateline_watch_streams", "Open Watch streams"),
+    ("dateline_head_sequence", "Newest sequence, by feed"),
+    (
+        "dateline_embargo_overdue",
+        "Records whose embargo has ended and which are not published",
+    ),
+    (
+        "dateline_embargo_stuck",
+        "Overdue records that could not be published, each tried alone",
+    ),
+];

@@ -138,7 +138,7 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
     let streams_stop = CancellationToken::new();
     let (starting, started) = Starting::new(Routes::new(health_service.clone()).prepare());
     let dress = DressLayer {
-        deadline: config.limits.deadline,
+        request_timeout: config.limits.request_timeout,
     };
     let jobs = Jobs::new(CancellationToken::new());
     edge.watch(&jobs);
@@ -150,7 +150,7 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
     let opened = Box::pin(async {
         let (cluster, url) = open_database(config.database).await?;
         let store = connect(&url, &config.store, &stop).await?;
-        if let Some(path) = &config.first_token_file {
+        if let Some(path) = &config.bootstrap_token_file {
             first_token::provide(&store, path)
                 .await
                 .map_err(Error::Access)?;
@@ -165,7 +165,7 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
         Ok(opened) => opened,
         Err(error) => {
             edge.abort();
-            jobs.stop(config.shutdown_grace).await;
+            jobs.stop(config.shutdown_grace_period).await;
             return Err(error);
         }
     };
@@ -179,7 +179,7 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
     for address in &addresses {
         tracing::info!(%address, "serving");
     }
-    let grace = config.shutdown_grace;
+    let grace = config.shutdown_grace_period;
     let serving = tokio::spawn({
         let stop = stop.clone();
         async move {
@@ -347,7 +347,7 @@ impl Parts {
             committer: committer.clone(),
             feed: feed.clone(),
         })
-        .max_decoding_message_size(limits.message_bytes);
+        .max_decoding_message_size(limits.max_request_bytes);
         let admin = AdminServiceServer::new(Admin {
             store: store.clone(),
             feed: feed.clone(),
@@ -355,22 +355,22 @@ impl Parts {
             findings: self.findings.clone(),
             embargoes: self.embargoes.clone(),
         })
-        .max_decoding_message_size(limits.batch_bytes);
+        .max_decoding_message_size(limits.max_batch_request_bytes);
         let editorial = EditorialServiceServer::new(Editorial {
             committer: committer.clone(),
         })
-        .max_decoding_message_size(limits.batch_bytes);
+        .max_decoding_message_size(limits.max_batch_request_bytes);
         let exports = ExportServiceServer::new(Exports {
             feed: feed.clone(),
             stop: streams_stop.clone(),
         })
-        .max_decoding_message_size(limits.message_bytes);
+        .max_decoding_message_size(limits.max_request_bytes);
         let feeds = Feeds {
             feed: feed.clone(),
             store: store.clone(),
             stop: streams_stop.clone(),
         };
-        let feeds = FeedServer::new(feeds, limits.message_bytes);
+        let feeds = FeedServer::new(feeds, limits.max_request_bytes);
         let routes = Routes::new(health_service)
             .add_service(records)
             .add_service(editorial)

@@ -389,7 +389,7 @@ pub fn denied(why: &Denied) -> Status {
         Denied::Changed => (Code::Unauthenticated, Reason::AccessChanged),
         Denied::Role(_) => (Code::PermissionDenied, Reason::RoleRequired),
         Denied::Scope(_) => (Code::PermissionDenied, Reason::OutOfScope),
-        Denied::TooManyGuesses => return limited(Reason::RateLimited, message),
+        Denied::TooManyAttempts => return limited(Reason::RateLimited, message),
         Denied::Store(error) => return store(error),
     };
     plain(code, reason, message)

@@ -165,7 +165,7 @@ impl Worker {
             // A panic is a bug, and must not end the task that writes for everybody.
             let committing = AssertUnwindSafe(self.commit_group(group)).catch_unwind();
             if committing.await.is_err() {
-                metrics::counter!("dateline_panics").increment(1);
+                metrics::counter!("dateline_panics_total").increment(1);
                 tracing::error!(
                     "committing a group panicked; its requests are answered UNAVAILABLE"
                 );
@@ -341,7 +341,7 @@ impl Worker {
     }
 
     fn decide_again(&mut self, job: Job) {
-        metrics::counter!("dateline_commit_decided_again").increment(1);
+        metrics::counter!("dateline_commit_retries_total").increment(1);
         if job.attempt < ATTEMPTS {
             self.set_aside.push_back(Job {
                 attempt: job.attempt + 1,

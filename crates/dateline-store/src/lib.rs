@@ -72,10 +72,10 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_mins(30);
 /// How the store uses its database.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Longest that one statement may take.
+    /// Maximum time of one statement.
     pub statement_timeout: Duration,
-    /// Connections for reads by name and lists.
-    pub readers: u32,
+    /// Number of connections for reads.
+    pub read_pool_size: u32,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
 }
@@ -84,7 +84,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             statement_timeout: Duration::from_secs(10),
-            readers: 16,
+            read_pool_size: 16,
             acquire_timeout: Duration::from_secs(2),
         }
     }
@@ -175,7 +175,7 @@ impl Store {
         let tested_after = TEST_AFTER_IDLE;
         let pool = |size, options, test_after| Pool::new(size, options, bounds, test_after, &doubt);
         Ok(Self {
-            readers: pool(settings.readers, &options, tested_after),
+            readers: pool(settings.read_pool_size, &options, tested_after),
             // Pages of the log are few and large, and a stream should not end because a connection has died unseen.
             feed: pool(LOG_READERS, &options, Duration::ZERO),
             vital: pool(VITAL, &options, tested_after),

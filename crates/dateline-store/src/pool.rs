@@ -67,7 +67,7 @@ impl Default for Doubt {
 impl Doubt {
     /// Declares every connection that exists now to be in doubt, for one of them said nothing.
     pub(super) fn begin(&self) {
-        metrics::counter!("dateline_database_silences").increment(1);
+        metrics::counter!("dateline_database_dead_connections_total").increment(1);
         self.silent.send_replace(Instant::now());
     }
 

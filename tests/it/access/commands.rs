@@ -160,7 +160,7 @@ async fn the_first_admin_gets_a_token_in_a_file_of_their_own_and_only_the_first(
             required: true,
             ..Settings::default()
         };
-        config.first_token_file = Some(file.clone());
+        config.bootstrap_token_file = Some(file.clone());
         dateline_server::start(config, CancellationToken::new())
             .await
             .unwrap()
@@ -208,10 +208,10 @@ async fn p17_a_server_that_nobody_can_enter_says_so_and_its_command_helps() {
         let locked = serve(&[]).await;
         locked.says("WARN").await;
         locked.says("nobody can enter").await;
-        locked.says("--first-token-file FILE").await;
+        locked.says("--bootstrap-token-file FILE").await;
     }
     {
-        let helped = serve(&["--first-token-file", &path]).await;
+        let helped = serve(&["--bootstrap-token-file", &path]).await;
         helped.says(&format!("cat {path}")).await;
         assert_eq!(helped.said("nobody can enter"), 0);
         let create = ["token", "create", "--role", "reader", "--expires", "+1d"];
@@ -222,7 +222,7 @@ async fn p17_a_server_that_nobody_can_enter_says_so_and_its_command_helps() {
         .await;
         assert!(made.status.success(), "{}", err(&made));
     }
-    let again = serve(&["--first-token-file", &path]).await;
+    let again = serve(&["--bootstrap-token-file", &path]).await;
     again
         .says(&format!("the token of the first admin: cat {path}"))
         .await;

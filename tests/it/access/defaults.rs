@@ -27,7 +27,7 @@ fn an_address_that_others_reach_needs_tls_or_a_flag_that_says_what_it_does() {
     assert!(!refused.status.success());
     let text = text(&refused);
     assert!(
-        text.contains("--tls-cert") && text.contains("--insecure-listen"),
+        text.contains("--tls-cert") && text.contains("--allow-plaintext"),
         "{text}"
     );
 }
@@ -36,11 +36,11 @@ fn an_address_that_others_reach_needs_tls_or_a_flag_that_says_what_it_does() {
 fn settings_of_access_that_contradict_each_other_are_refused() {
     for (args, words) in [
         (
-            &["--open-to-everybody", "--require-credentials"][..],
+            &["--allow-anonymous", "--require-credentials"][..],
             "cannot be used with",
         ),
         (
-            &["--open-to-everybody", "--first-token-file", "x"],
+            &["--allow-anonymous", "--bootstrap-token-file", "x"],
             "asks nobody",
         ),
         (

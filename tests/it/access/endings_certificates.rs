@@ -39,7 +39,7 @@ impl Certified {
         config.tls = Some(tls);
         config.access.required = true;
         config.access.client_roles = Some(files.write("roles.yaml", roles));
-        config.limits.edge.first_request = Duration::from_mins(1);
+        config.limits.edge.first_request_timeout = Duration::from_mins(1);
         let running = dateline_server::start(config, tokio_util::sync::CancellationToken::new());
         let running = running.await.unwrap();
         Self {

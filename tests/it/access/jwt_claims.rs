@@ -167,7 +167,7 @@ async fn p5_limits_are_of_the_person_and_not_of_each_jwt() {
     let path = directory.join("keys.json");
     std::fs::write(&path, keys(&[&signer])).unwrap();
     let two = two_with(|config| {
-        config.access.quotas.streams = 1;
+        config.access.quotas.max_watches = 1;
         config.access.jwt = Some(JwtSettings {
             keys: Some(path.display().to_string()),
             algorithm: Algorithm::Es256,

@@ -201,7 +201,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
 
     // So that those who are nobody are told so each time.
     let two = two_with(|config| {
-        config.access.quotas.guesses_per_second = std::num::NonZeroU32::new(10_000).unwrap();
+        config.access.quotas.auth_attempts_per_second = std::num::NonZeroU32::new(10_000).unwrap();
         // Whoever reads a feed to its head waits for a checkpoint there.
         config.checkpoint_interval = std::time::Duration::from_millis(200);
     })

@@ -144,8 +144,8 @@ async fn f10_an_open_stream_ends_when_its_token_expires() {
 #[tokio::test]
 async fn a_caller_has_so_many_streams_and_exports_and_gets_places_back() {
     let two = two_with(|config| {
-        config.access.quotas.streams = 2;
-        config.access.quotas.exports = 1;
+        config.access.quotas.max_watches = 2;
+        config.access.quotas.max_exports = 1;
     })
     .await;
     let (_, secret) = token(&two.open.client, &[Role::Exporter], &[]).await;
@@ -156,7 +156,7 @@ async fn a_caller_has_so_many_streams_and_exports_and_gets_places_back() {
     let refused = Refused::from(third.unwrap_err());
     refused.is(Code::ResourceExhausted, "TOO_MANY_STREAMS");
     assert!(
-        refused.message.contains("--streams-per-identity"),
+        refused.message.contains("--max-watches-per-identity"),
         "{refused:?}"
     );
     drop(first);

@@ -145,7 +145,7 @@ async fn f4_a_disk_that_is_full_leaves_nothing_that_looks_complete_and_the_same_
     let how = [
         "--format",
         "ndjson",
-        "--file-records",
+        "--records-per-file",
         "2",
         "--view",
         "desk",
@@ -213,7 +213,7 @@ async fn c130_two_exports_to_one_place_leave_one_that_is_whole() {
     let home = site().await;
     import_gold(&home.address).await;
     let (_keep, directory) = scratch();
-    let how = ["--format", "ndjson", "--file-records", "2"];
+    let how = ["--format", "ndjson", "--records-per-file", "2"];
     let (one, other) = tokio::join!(
         export(&home.address, &directory, &how),
         export(&home.address, &directory, &how),
@@ -234,8 +234,8 @@ async fn c128_a_form_of_export_that_there_is_not_is_wrong_usage() {
         &["--format", "xml"][..],
         &["--compress", "rar"],
         &["--view", "all"],
-        &["--file-records", "0"],
-        &["--file-records=-1"],
+        &["--records-per-file", "0"],
+        &["--records-per-file=-1"],
         &["--partitions", "100000"],
         &["--sequence=-1"],
     ] {

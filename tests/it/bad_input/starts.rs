@@ -44,16 +44,12 @@ async fn refused(arguments: &[&str]) -> Done {
 async fn c1_a_setting_that_cannot_be_is_told_by_its_name_and_nothing_starts() {
     for (arguments, code, told) in [
         (&["--no-such-flag"][..], 2, "--no-such-flag"),
-        (&["--readers", "many"], 2, "--readers"),
-        (&["--readers", "0"], 2, "--readers"),
-        (&["--checkpoint-seconds", "0"], 2, "--checkpoint-seconds"),
-        (
-            &["--checkpoint-seconds", "315360000"],
-            2,
-            "--checkpoint-seconds",
-        ),
-        (&["--statement-seconds=-1"], 2, "--statement-seconds"),
-        (&["--message-bytes", "1e9"], 2, "--message-bytes"),
+        (&["--read-pool-size", "many"], 2, "--read-pool-size"),
+        (&["--read-pool-size", "0"], 2, "--read-pool-size"),
+        (&["--checkpoint-interval", "0s"], 2, "--checkpoint-interval"),
+        (&["--checkpoint-interval", "1y"], 2, "--checkpoint-interval"),
+        (&["--statement-timeout=-1s"], 2, "--statement-timeout"),
+        (&["--max-request-bytes", "1e9"], 2, "--max-request-bytes"),
         (&["--log-format", "xml"], 2, "--log-format"),
         (&["--database-url", "not a url"], 1, "URL"),
         (&["--database-url", "mysql://root@localhost/x"], 1, "URL"),
@@ -73,7 +69,7 @@ async fn c1_a_setting_that_cannot_be_is_told_by_its_name_and_nothing_starts() {
     let listens = dateline("", &["serve", "--listen", "nowhere"]).await;
     assert_eq!(listens.code, 2, "{}", listens.stderr);
     let variable = program("", &["serve"])
-        .env("DATELINE_READERS", "4\n")
+        .env("DATELINE_READ_POOL_SIZE", "4\n")
         .output()
         .await
         .unwrap();
@@ -332,7 +328,7 @@ async fn f12_health_is_not_called_back_while_a_server_drains() {
     gate.open();
     let stop = CancellationToken::new();
     let mut settings = config(&gate.url);
-    settings.shutdown_grace = Duration::from_secs(20);
+    settings.shutdown_grace_period = Duration::from_secs(20);
     let running = dateline_server::start(settings, stop.clone())
         .await
         .unwrap();

@@ -218,7 +218,7 @@ async fn r12_a_timeout_that_is_none_is_ignored_and_one_of_nothing_has_passed() {
 #[tokio::test]
 async fn h5_a_request_that_never_ends_runs_into_the_servers_own_deadline() {
     let mut config: Config = config(&database().await);
-    config.limits.deadline = Duration::from_secs(5);
+    config.limits.request_timeout = Duration::from_secs(5);
     let site = site_on(config).await;
     publish_gold(&site).await;
     let wire = Wire::connect(&site).await;
@@ -267,7 +267,7 @@ async fn h5_opening_and_resetting_in_a_loop_ends_that_connection_only() {
 #[tokio::test]
 async fn h5_streams_past_the_limit_of_a_connection_wait_and_others_are_served() {
     let mut config: Config = config(&database().await);
-    config.limits.streams_per_connection = 8;
+    config.limits.max_concurrent_streams = 8;
     let site = site_on(config).await;
     publish_gold(&site).await;
     let wire = Wire::connect(&site).await;

@@ -2,7 +2,9 @@
 //! page shows. A block that is not run says so, with its reason, in a comment before it (`<!-- docs-test: not run: … -->`).
 
 mod blocks;
+mod changelog;
 mod compare;
+mod metrics;
 mod shell;
 mod stage;
 mod words;

@@ -1,14 +1,23 @@
-//! Names that pages mention outside of commands: flags, tests, benchmarks, reasons of errors.
+//! Names that pages and files of deployments mention: flags, variables, tests, benchmarks, reasons of errors.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
 use regex::Regex;
 
-use super::pages;
+use super::{metrics::sources, pages};
 use crate::{rig::PROGRAM, tools::path};
 
-/// Flags of other programs, and of flags that pages say do not exist.
-const OTHERS: [&str; 0] = [];
+/// Files beside the pages that name flags, variables or metrics.
+const DEPLOYMENTS: [&str; 8] = [
+    "docker-compose.yml",
+    "Dockerfile",
+    "examples/go/README.md",
+    "examples/node/README.md",
+    "examples/python/README.md",
+    ".ci/compose",
+    ".ci/run",
+    ".ci/sabotage",
+];
 
 fn text_of_pages() -> Vec<(String, String)> {
     let others = [
@@ -24,6 +33,15 @@ fn text_of_pages() -> Vec<(String, String)> {
         (page, text)
     })
     .collect()
+}
+
+/// The pages and the files of deployments, but for `CHANGELOG.md`, which names what is gone.
+pub fn texts() -> Vec<(String, String)> {
+    let files = DEPLOYMENTS.into_iter().filter_map(|file| {
+        let text = fs::read_to_string(path(file)).ok()?;
+        Some((file.to_owned(), text))
+    });
+    text_of_pages().into_iter().chain(files).collect()
 }
 
 fn help(arguments: &[&str]) -> String {
@@ -64,7 +82,7 @@ fn every_flag_that_a_page_names_is_one() {
     let help = every_help();
     let known: BTreeSet<_> = flag.find_iter(&help).map(|found| found.as_str()).collect();
     assert!(known.len() > 60, "{known:?}");
-    for (page, text) in text_of_pages() {
+    for (page, text) in texts() {
         for code in code
             .captures_iter(&text)
             .map(|found| found.get(1).unwrap().as_str())
@@ -79,10 +97,73 @@ fn every_flag_that_a_page_names_is_one() {
             for flag in flag.find_iter(code) {
                 let flag = flag.as_str();
                 assert!(
-                    known.contains(flag) || OTHERS.contains(&flag),
+                    known.contains(flag),
                     "{page}: {code:?}: no command has {flag}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn every_command_that_a_page_shows_has_its_flags() {
+    let flag = Regex::new(r"--[a-z][a-z0-9-]+").unwrap();
+    let command = Regex::new(r"(?-u:\b)dateline ([a-z-]+)((?: +[a-z]+)?)([^|;#`\n]*)").unwrap();
+    let commands: BTreeSet<_> = subcommands(&help(&[])).into_iter().collect();
+    let mut count = 0;
+    for (page, text) in texts() {
+        // Long commands go on over lines, and those of a Dockerfile are lists.
+        let text = text.replace("\\\n", " ").replace("\", \"", " ");
+        for found in command.captures_iter(&text) {
+            let name = &found[1];
+            if !commands.contains(name) {
+                continue;
+            }
+            let below = found[2].trim();
+            let is_below = subcommands(&help(&[name])).iter().any(|it| it == below);
+            let path = [name, below];
+            let help = help(&path[..=usize::from(is_below)]);
+            let known: BTreeSet<_> = flag.find_iter(&help).map(|found| found.as_str()).collect();
+            for flag in flag.find_iter(&found[3]) {
+                let line = &found[0];
+                assert!(
+                    known.contains(flag.as_str()),
+                    "{page}: {line}: {}",
+                    flag.as_str()
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "only {count} flags were found");
+}
+
+#[test]
+fn every_variable_that_a_page_names_is_one() {
+    let variable = Regex::new(r"DATELINE_[A-Z0-9_]*[A-Z0-9]").unwrap();
+    // Lines of a help are broken anywhere.
+    let mut known: BTreeSet<_> = Regex::new(r"\[env:\s+(DATELINE_[A-Z0-9_]+)")
+        .unwrap()
+        .captures_iter(&every_help())
+        .map(|found| found[1].to_owned())
+        .collect();
+    assert!(known.len() > 40, "{known:?}");
+    // Those of commands that `watch` runs, of tests and of benchmarks.
+    let literal = Regex::new(r#""(DATELINE_[A-Z0-9_]+)""#).unwrap();
+    for file in sources() {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        known.extend(
+            literal
+                .captures_iter(&text)
+                .map(|found| found[1].to_owned()),
+        );
+    }
+    // The password of the database, in docker-compose.yml alone.
+    known.insert("DATELINE_POSTGRES_PASSWORD".to_owned());
+    for (page, text) in texts() {
+        for variable in variable.find_iter(&text) {
+            let variable = variable.as_str();
+            assert!(known.contains(variable), "{page}: nothing reads {variable}");
         }
     }
 }

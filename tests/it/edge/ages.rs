@@ -19,7 +19,7 @@ const AGE: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_a_stream_of_an_old_connection_ends_with_a_checkpoint_and_a_reason() {
-    let site = site_with(|limits| limits.connection_age = AGE).await;
+    let site = site_with(|limits| limits.max_connection_age = AGE).await;
     let client = Client::connect(&site.address).await.unwrap();
     let mut feed = client.feed.clone();
     let stream = feed.watch(from_beginning(View::Published)).await.unwrap();
@@ -46,7 +46,7 @@ async fn f12_a_stream_of_an_old_connection_ends_with_a_checkpoint_and_a_reason()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f2_a_stream_that_outlives_many_connections_brings_everything_once() {
-    let site = site_with(|limits| limits.connection_age = AGE).await;
+    let site = site_with(|limits| limits.max_connection_age = AGE).await;
     let mut watch = Watch::open(&site.address, from_beginning(View::Desk))
         .await
         .unwrap();
@@ -88,7 +88,7 @@ fn rename(record: &mut dateline_proto::v1::Record, number: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_answered_across_the_ages_of_their_connections() {
-    let site = site_with(|limits| limits.connection_age = Duration::from_millis(100)).await;
+    let site = site_with(|limits| limits.max_connection_age = Duration::from_millis(100)).await;
     let client = Client::connect(&site.address).await.unwrap();
     let old = Talker::begin(&site.address).await;
     let mut generations = vec![old];
@@ -112,8 +112,8 @@ async fn calls_are_answered_across_the_ages_of_their_connections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_does_not_end_is_cut_off_after_the_grace() {
     let site = site_with(|limits| {
-        limits.connection_age = AGE;
-        limits.connection_grace = AGE;
+        limits.max_connection_age = AGE;
+        limits.max_connection_age_grace = AGE;
     })
     .await;
     let mut talker = Talker::begin(&site.address).await;

@@ -57,7 +57,7 @@ async fn ask(stream: TcpStream) -> Result<SendRequest<Bytes>, h2::Error> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h5_connections_beyond_the_limit_are_told_so_and_a_place_that_is_left_is_given_again() {
-    let site = site_with(|limits| limits.connections = 4).await;
+    let site = site_with(|limits| limits.max_connections = 4).await;
     let bystander = Bystander::start(&site.address).await;
     let mut kept = vec![
         Talker::begin(&site.address).await,
@@ -67,7 +67,7 @@ async fn h5_connections_beyond_the_limit_are_told_so_and_a_place_that_is_left_is
         let refused = Talker::silent(&site.address).await;
         let heard = refused.heard().await;
         assert_eq!(heard.kinds, [SETTINGS, 7]);
-        heard.assert_calmed("too many connections: 4 (--connections)");
+        heard.assert_calmed("too many connections: 4 (--max-connections)");
     }
     kept.pop();
     let another = let_in(async || TcpStream::connect(&site.address).await.unwrap()).await;
@@ -78,13 +78,14 @@ async fn h5_connections_beyond_the_limit_are_told_so_and_a_place_that_is_left_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h5_connections_of_one_address_are_limited_and_others_come_in() {
-    let site = site_with(|limits| limits.connections_per_peer = 3).await;
+    let site = site_with(|limits| limits.max_connections_per_ip = 3).await;
     // The site's own client is one of 127.0.0.1.
     let bystander = Bystander::start(&site.address).await;
     let _third = Talker::begin(&site.address).await;
     for _ in 0..20 {
         let refused = Talker::silent(&site.address).await.heard().await;
-        refused.assert_calmed("too many connections from one address: 3 (--connections-per-peer)");
+        refused
+            .assert_calmed("too many connections from one address: 3 (--max-connections-per-ip)");
     }
     let other = let_in(async || from([127, 0, 0, 2], &site).await).await;
     drop(other);
@@ -94,7 +95,7 @@ async fn h5_connections_of_one_address_are_limited_and_others_come_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h5_connections_without_a_first_request_are_closed() {
-    let site = site_with(|limits| limits.first_request = Duration::from_millis(300)).await;
+    let site = site_with(|limits| limits.first_request_timeout = Duration::from_millis(300)).await;
     let bystander = Bystander::start(&site.address).await;
     let silent = Talker::silent(&site.address).await;
     let begun = Talker::begin(&site.address).await;
@@ -109,7 +110,7 @@ async fn h5_connections_without_a_first_request_are_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_ended_gently_whatever_it_pings_and_one_with_a_stream_is_not() {
-    let site = site_with(|limits| limits.idle_connection = Duration::from_millis(500)).await;
+    let site = site_with(|limits| limits.max_connection_idle = Duration::from_millis(500)).await;
     let streaming = Client::connect(&site.address).await.unwrap();
     let mut feed = streaming.feed.clone();
     let stream = feed.watch(from_beginning(View::Published)).await.unwrap();

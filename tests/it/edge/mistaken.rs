@@ -107,7 +107,7 @@ async fn names_are_addresses_to_listen_on() {
         ("7400", "write HOST:PORT"),
     ] {
         let mut command = Command::new(PROGRAM);
-        command.args(["serve", "--open-to-everybody", "--listen", address]);
+        command.args(["serve", "--allow-anonymous", "--listen", address]);
         command
             .env("DATELINE_DATABASE_URL", &url)
             .stdin(Stdio::null());

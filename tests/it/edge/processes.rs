@@ -31,7 +31,7 @@ pub async fn serve_on(url: &str, arguments: &[&str]) -> Process {
 fn command(program: &str, arguments: &[&str], url: &str) -> Command {
     let mut command = Command::new(program);
     command
-        .args(["serve", "--open-to-everybody"])
+        .args(["serve", "--allow-anonymous"])
         .args(arguments)
         .env("DATELINE_LISTEN", "127.0.0.1:0")
         .env("DATELINE_DATABASE_URL", url);
@@ -136,16 +136,16 @@ async fn limits_that_bite_are_counted() {
     let server = serve(&[
         "--metrics-listen",
         &metrics,
-        "--connections",
+        "--max-connections",
         "2",
-        "--first-request-seconds",
-        "3",
+        "--first-request-timeout",
+        "3s",
     ])
     .await;
     let kept = Talker::begin(&server.address).await;
     let mut flooding = Talker::begin(&server.address).await;
     let refused = Talker::silent(&server.address).await.heard().await;
-    refused.assert_calmed("--connections");
+    refused.assert_calmed("--max-connections");
     flooding.flood(&frame(PING, 0, 0, &[0; 8]), 100_000).await;
     flooding.heard().await;
     kept.heard().await;
@@ -156,12 +156,12 @@ async fn limits_that_bite_are_counted() {
     empty.flood(&frame(DATA, 0, 1, &[]), 100_000).await;
     empty.heard().await;
     for limit in [
-        "connections",
-        "control_frames",
-        "first_request",
+        "max_connections",
+        "control_frames_per_second",
+        "first_request_timeout",
         "http2_flood",
     ] {
-        let line = format!("dateline_limits{{limit=\"{limit}\"}} 1");
+        let line = format!("dateline_limit_hits_total{{limit=\"{limit}\"}} 1");
         counted(&metrics, &line).await;
     }
     let mut mistaken = Talker::silent(&server.address).await;
@@ -179,22 +179,38 @@ async fn limits_that_bite_are_counted() {
         }
     }
     resetting.heard().await;
-    counted(&metrics, "dateline_limits{limit=\"http2_flood\"} 2").await;
+    counted(
+        &metrics,
+        "dateline_limit_hits_total{limit=\"http2_flood\"} 2",
+    )
+    .await;
     server.says("a flood of HTTP/2 frames").await;
     assert_eq!(
         server.said("recv_reset"),
         0,
         "the library has its own words"
     );
-    server.says("too many connections: 2 (--connections)").await;
     server
-        .says("no request within 3s (--first-request-seconds)")
+        .says("too many connections: 2 (--max-connections)")
+        .await;
+    server
+        .says("no request within 3s (--first-request-timeout)")
         .await;
 }
 
-fn free_address() -> String {
+pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
+}
+
+/// Reads the metrics of a server.
+pub async fn scrape(metrics: &str) -> String {
+    let mut stream = TcpStream::connect(metrics).await.unwrap();
+    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
 }
 
 /// Waits until a line stands among the metrics.
@@ -202,11 +218,7 @@ async fn counted(metrics: &str, line: &str) {
     let mut last = String::new();
     let waiting = async {
         loop {
-            let mut stream = TcpStream::connect(metrics).await.unwrap();
-            let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-            stream.write_all(ask.as_bytes()).await.unwrap();
-            last.clear();
-            stream.read_to_string(&mut last).await.unwrap();
+            last = scrape(metrics).await;
             if last.lines().any(|it| it == line) {
                 return;
             }
@@ -223,8 +235,8 @@ async fn a_server_without_file_descriptors_goes_on_when_it_has_some_again() {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "ulimit -n 128; exec \"$0\" \"$@\"", PROGRAM, "serve"])
-        .args(["--listen", "127.0.0.1:0", "--readers", "2"])
-        .args(["--first-request-seconds", "600"])
+        .args(["--listen", "127.0.0.1:0", "--read-pool-size", "2"])
+        .args(["--first-request-timeout", "10m"])
         .env("DATELINE_DATABASE_URL", url);
     let server = Process::start(shell).await;
     server.says("too few file descriptors").await;

@@ -14,7 +14,7 @@ use crate::{gold::from_beginning, rig::PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f9_a_peer_that_lets_nothing_out_of_the_socket_is_closed() {
-    let site = site_with(|limits| limits.blocked_write = Duration::from_millis(500)).await;
+    let site = site_with(|limits| limits.write_timeout = Duration::from_millis(500)).await;
     let bystander = Bystander::start(&site.address).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -41,7 +41,7 @@ async fn f9_a_peer_that_lets_nothing_out_of_the_socket_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f9_a_connection_none_of_whose_calls_is_taken_is_closed_and_a_quiet_one_is_not() {
-    let site = site_with(|limits| limits.stuck_calls = Duration::from_millis(500)).await;
+    let site = site_with(|limits| limits.stream_stall_timeout = Duration::from_millis(500)).await;
     let quiet = Client::connect(&site.address).await.unwrap();
     let mut feed = quiet.feed.clone();
     let stream = feed.watch(from_beginning(View::Published)).await.unwrap();
@@ -54,7 +54,7 @@ async fn f9_a_connection_none_of_whose_calls_is_taken_is_closed_and_a_quiet_one_
         bytes.extend(call(1 + 2 * number, LIST, b"\x18\xe8\x07"));
     }
     assert!(stuck.say(&bytes).await);
-    stuck.heard().await.assert_calmed("--stuck-calls-seconds");
+    stuck.heard().await.assert_calmed("--stream-stall-timeout");
     // One that came meanwhile, and one after that.
     checkpoints(&mut stream, 2).await;
     site.stop().await;

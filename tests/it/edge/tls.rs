@@ -29,7 +29,7 @@ const DNS: &str = "exporter.dateline.example";
 async fn tls_site(tls: TlsFiles, files: &Files, authority: &Authority) -> Site {
     let mut config = config(&database().await);
     config.tls = Some(tls);
-    config.limits.edge.handshake = Duration::from_millis(500);
+    config.limits.edge.tls_handshake_timeout = Duration::from_millis(500);
     let mut site = site_on(config).await;
     let connection = files.client(&site.address, authority, None);
     site.client = Client::connect_with(&connection).await.unwrap();

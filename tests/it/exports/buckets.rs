@@ -105,7 +105,7 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
         "ndjson,parquet",
         "--compress",
         "zstd",
-        "--file-records",
+        "--records-per-file",
         "5",
     ];
     let first = bucket.dateline(&site.address, &how).await.ok();

@@ -35,7 +35,7 @@ async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last
         &[
             "--format",
             "protobuf,parquet,followthemoney",
-            "--file-records",
+            "--records-per-file",
             "3",
         ][..],
         &["--view", "desk", "--tombstones", "--compress", "zstd"],
@@ -177,7 +177,7 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
         "organization",
         "--base-uri",
         "https://news.example/",
-        "--file-records",
+        "--records-per-file",
         "3",
         "--partitions",
         "2",

@@ -23,7 +23,7 @@ const HOW: [&str; 8] = [
     "ndjson,protobuf,followthemoney",
     "--compress",
     "zstd",
-    "--file-records",
+    "--records-per-file",
     "20",
 ];
 
@@ -111,7 +111,7 @@ async fn e4_an_interrupted_export_says_that_it_goes_on_and_a_finished_one_is_not
     let site = site().await;
     import_gold(&site.address).await;
     let (_keep, directory) = scratch();
-    let how = ["--format", "ndjson,parquet,csv", "--file-records", "3"];
+    let how = ["--format", "ndjson,parquet,csv", "--records-per-file", "3"];
     let first = export(&site.address, &directory, &how).await.ok();
     assert!(
         first.stderr.contains("47 records at 47"),

@@ -149,7 +149,12 @@ impl Server {
         let mut command = Command::new(program());
         command
             .args(["serve", "--listen", listen, "--database-url", url])
-            .args(["--checkpoint-seconds", "1", "--shutdown-seconds", "2"]);
+            .args([
+                "--checkpoint-interval",
+                "1s",
+                "--shutdown-grace-period",
+                "2s",
+            ]);
         if let Some((library, file)) = &clock {
             command
                 .env("LD_PRELOAD", library)

@@ -37,7 +37,7 @@ pub(super) fn http(limits: &config::Limits) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_per_connection)
+        .max_concurrent_streams(limits.max_concurrent_streams)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024)
         .keep_alive_interval(Duration::from_secs(30))
@@ -51,7 +51,7 @@ pub(super) fn http(limits: &config::Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive(false)
         .max_buf_size(16 * 1024)
-        .header_read_timeout(limits.edge.first_request);
+        .header_read_timeout(limits.edge.first_request_timeout);
     builder
 }
 
@@ -105,13 +105,13 @@ pub(super) async fn serve<S: Answers>(
             () = peer.going().cancelled(), if !end.is_going => {
                 serving.as_mut().graceful_shutdown();
                 end.is_going = true;
-                end.begin(&peer, limits.connection_grace);
+                end.begin(&peer, limits.max_connection_age_grace);
             }
             verdict = peer.judged() => match verdict {
                 Verdict::Aged => peer.going().cancel(),
                 Verdict::Idle | Verdict::Unused | Verdict::Uncertified => {
                     serving.as_mut().graceful_shutdown();
-                    end.begin(&peer, limits.connection_grace);
+                    end.begin(&peer, limits.max_connection_age_grace);
                 }
                 // The stream of bytes says goodbye when it is asked for more.
                 Verdict::Stuck | Verdict::Flood => end.cut(),
@@ -161,7 +161,7 @@ impl End {
             return true;
         }
         if self.last.is_some_and(|last| now >= last) {
-            limit_hit("connection_grace");
+            limit_hit("max_connection_age_grace");
             return true;
         }
         // A call that came in at the last moment is told like the others.

@@ -18,7 +18,7 @@ pub fn raise_descriptor_limit(connections: usize) {
         Ok(given) if given < wanted => tracing::warn!(
             given,
             wanted,
-            "the system gives too few file descriptors for --connections; some will be refused"
+            "the system gives too few file descriptors for --max-connections; some will be refused"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the limit of file descriptors cannot be raised"),

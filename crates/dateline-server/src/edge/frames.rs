@@ -109,7 +109,7 @@ impl Flood {
     /// The name of the limit among the metrics.
     pub(super) fn limit(self) -> &'static str {
         match self {
-            Flood::Control => "control_frames",
+            Flood::Control => "control_frames_per_second",
             Flood::Windows => "window_updates",
         }
     }

@@ -1,28 +1,28 @@
-//! What a connection may do. Each limit names the setting that changes it to whoever runs into it.
+//! Limits of connections. The message of each limit names the flag that changes it.
 
 use std::time::Duration;
 
-/// What connections may do.
+/// Limits of connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at once.
-    pub connections: usize,
-    /// Connections at once from one address, or one /64 network of IPv6.
-    pub connections_per_peer: usize,
-    /// Longest that a TLS handshake may take.
-    pub handshake: Duration,
-    /// Longest from the beginning of a connection to its first call.
-    pub first_request: Duration,
-    /// Longest that a connection may be open without a call.
-    pub idle_connection: Duration,
-    /// How long a connection is open until it is ended gently, give or take a tenth.
-    pub connection_age: Duration,
-    /// How long its calls may go on after that.
-    pub connection_grace: Duration,
-    /// Longest that the socket may take nothing of what is sent.
-    pub blocked_write: Duration,
-    /// Longest that nothing may move while every open call waits for the peer to take what there is.
-    pub stuck_calls: Duration,
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+    /// Maximum number of open connections from one address, or one /64 network of IPv6.
+    pub max_connections_per_ip: usize,
+    /// Maximum time of a TLS handshake.
+    pub tls_handshake_timeout: Duration,
+    /// Maximum time from the start of a connection to its first call.
+    pub first_request_timeout: Duration,
+    /// Maximum time that a connection may have no open call.
+    pub max_connection_idle: Duration,
+    /// Maximum connection age (±10 %), then a graceful GOAWAY.
+    pub max_connection_age: Duration,
+    /// Time that open calls may continue after that.
+    pub max_connection_age_grace: Duration,
+    /// Maximum time in which the socket accepts no data.
+    pub write_timeout: Duration,
+    /// Maximum time in which no stream makes progress while every open call waits for the peer to read.
+    pub stream_stall_timeout: Duration,
     /// PING, SETTINGS, PRIORITY and unknown frames a second, and so many `WINDOW_UPDATE` beyond those for what was sent.
     pub control_frames_per_second: u32,
 }
@@ -30,15 +30,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
-            connections_per_peer: 256,
-            handshake: Duration::from_secs(10),
-            first_request: Duration::from_secs(10),
-            idle_connection: Duration::from_mins(5),
-            connection_age: Duration::from_hours(1),
-            connection_grace: Duration::from_mins(5),
-            blocked_write: Duration::from_mins(1),
-            stuck_calls: Duration::from_mins(5),
+            max_connections: 4096,
+            max_connections_per_ip: 256,
+            tls_handshake_timeout: Duration::from_secs(10),
+            first_request_timeout: Duration::from_secs(10),
+            max_connection_idle: Duration::from_mins(5),
+            max_connection_age: Duration::from_hours(1),
+            max_connection_age_grace: Duration::from_mins(5),
+            write_timeout: Duration::from_mins(1),
+            stream_stall_timeout: Duration::from_mins(5),
             control_frames_per_second: 100,
         }
     }
@@ -48,11 +48,11 @@ impl Limits {
     /// The shortest time that is watched over: looks have to come more often.
     pub(super) fn shortest(&self) -> Duration {
         [
-            self.first_request,
-            self.idle_connection,
-            self.connection_age,
-            self.blocked_write,
-            self.stuck_calls,
+            self.first_request_timeout,
+            self.max_connection_idle,
+            self.max_connection_age,
+            self.write_timeout,
+            self.stream_stall_timeout,
         ]
         .into_iter()
         .min()
@@ -61,22 +61,22 @@ impl Limits {
 
     pub(super) fn unused_words(&self) -> String {
         format!(
-            "no request within {:?} (--first-request-seconds)",
-            self.first_request
+            "no request within {} (--first-request-timeout)",
+            humantime::format_duration(self.first_request_timeout)
         )
     }
 
     pub(super) fn stuck_words(&self) -> String {
         format!(
-            "no open call took anything for {:?} (--stuck-calls-seconds)",
-            self.stuck_calls
+            "no open call read anything for {} (--stream-stall-timeout)",
+            humantime::format_duration(self.stream_stall_timeout)
         )
     }
 
     pub(super) fn blocked_words(&self) -> String {
         format!(
-            "nothing of what is sent was taken for {:?} (--blocked-write-seconds)",
-            self.blocked_write
+            "the socket accepted no data for {} (--write-timeout)",
+            humantime::format_duration(self.write_timeout)
         )
     }
 }

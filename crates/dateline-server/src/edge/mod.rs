@@ -165,7 +165,7 @@ async fn accept(listeners: &[TcpListener]) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) if is_of_one(&error) => {}
             Err(error) => {
-                super::metrics::limit_hit("descriptors");
+                super::metrics::limit_hit("file_descriptors");
                 told::rarely("accept", |left_out| {
                     tracing::error!(left_out, %error, "no connection can be taken; trying again");
                 });
@@ -217,7 +217,7 @@ impl Newcomer {
         let (transport, certificate) = match self.tls {
             None => (Transport::Plain(self.stream), None),
             Some(tls) => {
-                let shaking = timeout(limits.handshake, tls.accept(self.stream));
+                let shaking = timeout(limits.tls_handshake_timeout, tls.accept(self.stream));
                 match self.going.run_until_cancelled(shaking).await {
                     None => return,
                     Some(Ok(Ok(stream))) => {
@@ -226,10 +226,10 @@ impl Newcomer {
                     }
                     Some(Ok(Err(error))) => return tls::tell(self.from, &error),
                     Some(Err(_)) => {
-                        let limit = limits.handshake;
+                        let limit = humantime::format_duration(limits.tls_handshake_timeout);
                         let what =
-                            format!("no TLS handshake within {limit:?} (--handshake-seconds)");
-                        return told::refused("handshake", self.from, &what);
+                            format!("no TLS handshake within {limit} (--tls-handshake-timeout)");
+                        return told::refused("tls_handshake_timeout", self.from, &what);
                     }
                 }
             }

@@ -59,8 +59,8 @@ impl Full {
     /// The name of the limit among the metrics.
     pub(super) fn limit(self) -> &'static str {
         match self {
-            Full::Server(_) => "connections",
-            Full::Source(_) => "connections_per_peer",
+            Full::Server(_) => "max_connections",
+            Full::Source(_) => "max_connections_per_ip",
         }
     }
 }
@@ -68,10 +68,10 @@ impl Full {
 impl std::fmt::Display for Full {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Full::Server(most) => write!(out, "too many connections: {most} (--connections)"),
+            Full::Server(most) => write!(out, "too many connections: {most} (--max-connections)"),
             Full::Source(most) => write!(
                 out,
-                "too many connections from one address: {most} (--connections-per-peer)"
+                "too many connections from one address: {most} (--max-connections-per-ip)"
             ),
         }
     }
@@ -112,12 +112,12 @@ impl Registry {
         let source = source(address);
         let limits = &self.0.limits;
         let mut open = self.open();
-        if open.count >= limits.connections {
-            return Err(Full::Server(limits.connections));
+        if open.count >= limits.max_connections {
+            return Err(Full::Server(limits.max_connections));
         }
         let from_there = open.by_source.entry(source).or_default();
-        if *from_there >= limits.connections_per_peer {
-            return Err(Full::Source(limits.connections_per_peer));
+        if *from_there >= limits.max_connections_per_ip {
+            return Err(Full::Source(limits.max_connections_per_ip));
         }
         *from_there += 1;
         open.count += 1;
@@ -157,11 +157,11 @@ impl Registry {
 fn tell(peer: &Peer, verdict: Verdict, limits: &Limits) {
     use crate::metrics::limit_hit;
     match verdict {
-        Verdict::Aged => limit_hit("connection_age"),
-        Verdict::Idle => limit_hit("idle_connection"),
-        Verdict::Unused => told::limit("first_request", peer, &limits.unused_words()),
-        Verdict::Stuck => told::limit("stuck_calls", peer, &limits.stuck_words()),
-        Verdict::Blocked => told::limit("blocked_write", peer, &limits.blocked_words()),
+        Verdict::Aged => limit_hit("max_connection_age"),
+        Verdict::Idle => limit_hit("max_connection_idle"),
+        Verdict::Unused => told::limit("first_request_timeout", peer, &limits.unused_words()),
+        Verdict::Stuck => told::limit("stream_stall_timeout", peer, &limits.stuck_words()),
+        Verdict::Blocked => told::limit("write_timeout", peer, &limits.blocked_words()),
         Verdict::Uncertified | Verdict::Flood => {}
     }
 }
@@ -170,7 +170,7 @@ impl Place {
     /// From now on the connection is looked at.
     pub(super) fn watch(&self, peer: Peer) {
         let now = Instant::now();
-        let age = self.registry.0.limits.connection_age;
+        let age = self.registry.0.limits.max_connection_age;
         let entry = Entry {
             peer,
             ages_at: now + age.mul_f64(jitter()),
@@ -209,17 +209,20 @@ impl Entry {
         }
         let is_longer = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
         let blocked = peer.is_blocked().then(|| peer.written());
-        if is_longer(held(&mut self.blocked, blocked, now), limits.blocked_write) {
+        if is_longer(held(&mut self.blocked, blocked, now), limits.write_timeout) {
             return Some(Verdict::Blocked);
         }
         let stuck = peer.all_wait().then_some(moved);
-        if is_longer(held(&mut self.stuck, stuck, now), limits.stuck_calls) {
+        if is_longer(
+            held(&mut self.stuck, stuck, now),
+            limits.stream_stall_timeout,
+        ) {
             return Some(Verdict::Stuck);
         }
-        if peer.begun() == 0 && is_longer(self.opened, limits.first_request) {
+        if peer.begun() == 0 && is_longer(self.opened, limits.first_request_timeout) {
             return Some(Verdict::Unused);
         }
-        if calls == 0 && is_longer(self.active.1, limits.idle_connection) {
+        if calls == 0 && is_longer(self.active.1, limits.max_connection_idle) {
             return Some(Verdict::Idle);
         }
         let certificate = peer.certificate();
@@ -268,8 +271,8 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            connections: 3,
-            connections_per_peer: 2,
+            max_connections: 3,
+            max_connections_per_ip: 2,
             ..Limits::default()
         }
     }
@@ -291,7 +294,7 @@ mod tests {
         drop(two);
         let full = enter("2001:db8::4").unwrap_err();
         assert_eq!(full, Full::Source(2), "the same network");
-        assert!(full.to_string().contains("--connections-per-peer"));
+        assert!(full.to_string().contains("--max-connections-per-ip"));
     }
 
     fn entry(now: Instant) -> Entry {

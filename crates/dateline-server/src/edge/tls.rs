@@ -246,7 +246,7 @@ pub(super) fn tell(from: std::net::SocketAddr, error: &io::Error) {
         .get_ref()
         .and_then(|cause| cause.downcast_ref::<rustls::Error>());
     let (kind, what) = cause.map_or(("tls: gone", "it was gone before the end"), words);
-    metrics::counter!("dateline_handshake_failures").increment(1);
+    metrics::counter!("dateline_tls_handshake_failures_total").increment(1);
     rarely(
         kind,
         |left_out| tracing::warn!(%from, left_out, %error, "no TLS connection: {what}"),
