@@ -39,6 +39,16 @@ docs:
 sqlx:
     .ci/sqlx --check
 
+# Compares schema.sql with the schema that migrations/ and sql/ make
+[group('checks')]
+schema:
+    .ci/schema --check
+
+# Writes schema.sql, after a change of a migration or of sql/
+[group('checks')]
+schema-write:
+    .ci/schema
+
 # Writes the metadata of the checked queries, after a change of a query or a migration
 [group('checks')]
 sqlx-write:

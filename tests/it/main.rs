@@ -58,4 +58,5 @@ mod streams;
 mod supply;
 mod terminal;
 mod tools;
+mod upgrade;
 mod validator;

@@ -348,6 +348,7 @@ fn verdict(error: CommitError, due: &[Due], unit: &Unit) -> Verdict {
                 | dateline_store::Error::DiskFull(_)
                 | dateline_store::Error::Raced(_)
                 | dateline_store::Error::Schema(_)
+                | dateline_store::Error::SchemaVersion(_)
                 | dateline_store::Error::Foreign(_)
                 | dateline_store::Error::Url(_)
                 | dateline_store::Error::ShuttingDown => Verdict::Away(error),
