@@ -14,14 +14,7 @@ const SCHEMAS: [&str; 5] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for watched in [
-        "proto",
-        "third_party",
-        "build",
-        "migrations",
-        "sql",
-        ".sqlx",
-    ] {
+    for watched in ["proto", "third_party"] {
         println!("cargo:rerun-if-changed={watched}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -19,7 +19,7 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Error> 
         .execute(&mut *connection)
         .await?;
     refuse_foreign(connection).await?;
-    let mut migrations = sqlx::migrate!();
+    let mut migrations = sqlx::migrate!("../../migrations");
     // The lock is held around more than the numbered migrations. After an error it goes with the connection.
     migrations.set_locking(false);
     connection.lock().await.map_err(Error::Schema)?;
