@@ -1,5 +1,5 @@
-//! The client certificates of open connections, verified again when an authority is taken away or one of their
-//! certificates expires: a handshake says what held when it was made.
+//! The client certificates of open connections, verified again when the authorities change or one of the certificates
+//! expires: a handshake proves only that they were valid at its time.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -12,28 +12,28 @@ use rustls::{
 use webpki::EndEntityCert;
 use x509_parser::parse_x509_certificate;
 
-/// The certificates that open connections have shown.
+/// The certificate chains of open connections.
 #[derive(Debug, Default)]
 pub(super) struct Shown(Mutex<Vec<Chain>>);
 
 #[derive(Debug)]
 struct Chain {
     state: Weak<ClientCertificate>,
-    /// The client's own first.
+    /// The client's own certificate first.
     certificates: Vec<CertificateDer<'static>>,
-    /// Seconds of Unix time when one of them expires, the next time.
+    /// Time of the next expiry in the chain, in seconds of Unix time.
     verify_at: u64,
 }
 
 impl Shown {
-    /// Adds the chain of a handshake that was verified.
+    /// Adds the verified chain of a handshake.
     pub(super) fn add(&self, chain: &[CertificateDer<'_>]) -> Arc<ClientCertificate> {
         let names = chain.first().and_then(names);
         let certificate = Arc::new(ClientCertificate::new(names.unwrap_or_default()));
         let shown = Chain {
             state: Arc::downgrade(&certificate),
             certificates: chain.iter().map(|it| it.clone().into_owned()).collect(),
-            // Once more at the next look, for the authorities may have changed during the handshake.
+            // Verified once more at the next check: the authorities may have changed during the handshake.
             verify_at: 0,
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl Shown {
         certificate
     }
 
-    /// Verifies those again of which a certificate has expired, or `all`, and ends those that do not hold.
+    /// Verifies again the chains with an expired certificate, or `all`, and ends those that are not valid any more.
     pub(super) fn verify(&self, verifier: &dyn ClientCertVerifier, all: bool) {
         let now = UnixTime::now();
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl Chain {
     }
 }
 
-/// The first end of a certificate that has not expired yet. A chain may hold some that are not needed.
+/// Returns the first expiry that is not past. A chain may hold expired certificates that are not needed.
 fn next_expiry(chain: &[CertificateDer<'_>], now: UnixTime) -> Option<u64> {
     let ends = chain.iter().map(|certificate| {
         let (_, certificate) = parse_x509_certificate(certificate).ok()?;
@@ -92,7 +92,7 @@ fn next_expiry(chain: &[CertificateDer<'_>], now: UnixTime) -> Option<u64> {
     Some(later.min().unwrap_or(u64::MAX))
 }
 
-/// URIs first, then DNS names, never the common name.
+/// Returns URIs first, then DNS names; the common name is never used.
 fn names(certificate: &CertificateDer<'_>) -> Option<Vec<CertificateName>> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let uris = certificate.valid_uri_names().map(CertificateName::uri);

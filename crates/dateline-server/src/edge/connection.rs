@@ -1,4 +1,5 @@
-//! One connection: the framework serves its calls, each with the peer among its extensions, until it ends or has to.
+//! Serves one connection with hyper: every call has the peer in its extensions, until the connection ends or has to
+//! close.
 
 use std::{
     pin::{Pin, pin},
@@ -28,10 +29,10 @@ use super::{
 };
 use crate::{config, metrics::limit_hit};
 
-/// How long a peer that is told to go may take to do so.
+/// Time that a peer has for closing after a GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// HTTP/2 as every server of ours speaks it.
+/// Returns the HTTP settings of every listener.
 pub(super) fn http(limits: &config::Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -45,7 +46,7 @@ pub(super) fn http(limits: &config::Limits) -> Builder<TokioExecutor> {
         .max_header_list_size(16 * 1024)
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(1024);
-    // Only so that who comes with HTTP/1 is told where they are, once: `dress` answers them.
+    // HTTP/1 is accepted only for one explanatory response, which `dress` gives.
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -55,7 +56,7 @@ pub(super) fn http(limits: &config::Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// What answers a call.
+/// A service that answers gRPC calls.
 pub trait Answers:
     Service<
         Request<Body>,
@@ -113,7 +114,7 @@ pub(super) async fn serve<S: Answers>(
                     serving.as_mut().graceful_shutdown();
                     end.begin(&peer, limits.max_connection_age_grace);
                 }
-                // The stream of bytes says goodbye when it is asked for more.
+                // The byte stream sends the GOAWAY on its next read.
                 Verdict::Stuck | Verdict::Flood => end.cut(),
                 Verdict::Blocked => return,
             },
@@ -124,16 +125,16 @@ pub(super) async fn serve<S: Answers>(
     }
 }
 
-/// How a connection ends that was told to go.
+/// The state of a connection that is closing.
 #[derive(Debug, Default)]
 struct End {
-    /// Whether its streams were told.
+    /// Its streams were told to end.
     is_going: bool,
-    /// Whether nothing is waited for any more.
+    /// Nothing is waited for any more.
     is_cut: bool,
-    /// When to look whether it has done what it had to do.
+    /// Next time to check whether its calls are done.
     look_at: Option<Instant>,
-    /// When its calls are cut off. A server that stops has a grace of its own.
+    /// Time at which its calls are cut off. A server that stops has a grace period of its own.
     last: Option<Instant>,
     moved: u64,
 }
@@ -153,7 +154,8 @@ impl End {
         self.look_at = Some(Instant::now() + FAREWELL);
     }
 
-    /// Whether the connection is to be dropped: its calls are done, and the peer does not close; or their time is over.
+    /// True if the connection must be dropped: its calls are done and the peer does not close, or the grace period is
+    /// over.
     fn look(&mut self, peer: &Peer) -> bool {
         let (now, moved) = (Instant::now(), peer.moved());
         let is_done = peer.calls() == 0 && moved == self.moved;
@@ -164,7 +166,7 @@ impl End {
             limit_hit("max_connection_age_grace");
             return true;
         }
-        // A call that came in at the last moment is told like the others.
+        // A call that began after the last check must end like the others.
         peer.going().cancel();
         self.moved = moved;
         let next = now + FAREWELL;
@@ -180,7 +182,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Counts connections that the framework cut.
+/// Counts connections that hyper closed for a timeout or a flood.
 fn tell(peer: &Peer, error: &(dyn std::error::Error + 'static)) {
     let from = peer.address();
     let mut cause = Some(error);
@@ -204,7 +206,7 @@ fn tell(peer: &Peer, error: &(dyn std::error::Error + 'static)) {
     tracing::debug!(%from, error, "a connection failed");
 }
 
-/// Calls of one connection.
+/// The calls of one connection.
 struct Calls<S> {
     service: S,
     peer: Peer,
@@ -219,7 +221,7 @@ impl<S: Answers> hyper::service::Service<Request<Incoming>> for Calls<S> {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer.clone());
         Answering {
-            // Ours are always ready.
+            // The service is always ready.
             future: self.service.clone().call(request),
             call: Some(self.peer.begin()),
         }
@@ -245,7 +247,7 @@ where
     }
 }
 
-/// An answer's body, which tells whose turn it is.
+/// The body of a response, which records whether the call waits for the peer.
 struct Counted {
     body: Body,
     call: Option<Call>,
@@ -260,7 +262,7 @@ impl http_body::Body for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        // Asked again only when there is room for more: until then it is the peer's turn.
+        // hyper polls again only when it can send more: until then the call waits for the peer.
         if let Some(call) = &mut self.call {
             call.wait(frame.is_ready());
         }

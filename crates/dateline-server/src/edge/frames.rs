@@ -1,13 +1,13 @@
-//! Frames of HTTP/2 as they pass: nine bytes of header each, and what follows is stepped over. Nothing here speaks the
-//! protocol; it counts, so that a connection that sends what nobody needs can be told from one that works.
+//! Parses HTTP/2 frames as they pass: the nine bytes of each header; payloads are skipped. Nothing here speaks the
+//! protocol. It only counts, to distinguish a connection that sends useless frames from one that works.
 
 use std::time::Instant;
 
-/// What a client says first.
+/// The client connection preface (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADER_BYTES: usize = 9;
 
-/// Kinds of frames, as RFC 9113 numbers them.
+/// Types of frames (RFC 9113, 6).
 pub(super) mod kind {
     pub(in super::super) const DATA: u8 = 0;
     pub(in super::super) const HEADERS: u8 = 1;
@@ -18,18 +18,18 @@ pub(super) mod kind {
     pub(in super::super) const CONTINUATION: u8 = 9;
 }
 
-/// Where in a frame one direction of a connection stands.
+/// The position within a frame of one direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     header: [u8; HEADER_BYTES],
     /// Bytes of the header that have passed.
     known: usize,
-    /// Bytes that follow the header and have not passed.
+    /// Bytes of the payload that have not passed.
     left: usize,
 }
 
 impl Frames {
-    /// Steps over bytes, and tells the kind of each frame whose header ends in them.
+    /// Skips over bytes, and calls `see` with the type of each frame whose header ends in them.
     pub(super) fn pass(&mut self, mut bytes: &[u8], mut see: impl FnMut(u8)) {
         while !bytes.is_empty() {
             let stepped = self.left.min(bytes.len());
@@ -51,13 +51,13 @@ impl Frames {
         }
     }
 
-    /// Whether a frame of ours could begin here.
+    /// True at the boundary between two frames, where the server can insert one of its own.
     pub(super) fn is_between(&self) -> bool {
         self.known == 0 && self.left == 0
     }
 }
 
-/// How many frames may come at once, and how many a second after that. The clock is asked only when none is left.
+/// A token bucket: burst, and refill per second. The clock is read only when the bucket is empty.
 #[derive(Debug)]
 struct Bucket {
     left: u32,
@@ -96,17 +96,17 @@ impl Bucket {
     }
 }
 
-/// A flood that the framework does not cut.
+/// A flood that hyper does not stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flood {
-    /// PING, SETTINGS, PRIORITY, or frames of no known kind.
+    /// PING, SETTINGS, PRIORITY, or frames of unknown types.
     Control,
-    /// `WINDOW_UPDATE` out of proportion to what was sent.
+    /// `WINDOW_UPDATE` out of proportion to the data sent.
     Windows,
 }
 
 impl Flood {
-    /// The name of the limit among the metrics.
+    /// Returns the name of the limit in the metrics.
     pub(super) fn limit(self) -> &'static str {
         match self {
             Flood::Control => "control_frames_per_second",
@@ -114,7 +114,7 @@ impl Flood {
         }
     }
 
-    /// What the peer is told.
+    /// Returns the text of the GOAWAY frame.
     pub(super) fn words(self, per_second: u32) -> String {
         let what = match self {
             Flood::Control => "PING, SETTINGS, PRIORITY and unknown frames",
@@ -124,21 +124,21 @@ impl Flood {
     }
 }
 
-/// What has come from a client.
+/// The frames received from a client.
 #[derive(Debug)]
 pub(super) struct Inbound {
     frames: Frames,
-    /// Bytes of the preface that have come; `None` for who speaks something else.
+    /// Bytes of the preface received; `None` if the client speaks another protocol.
     preface: Option<usize>,
     control: Bucket,
     windows: Bucket,
 }
 
-/// Seconds of control frames that may come at once.
+/// Burst of control frames, in seconds of the rate.
 const CONTROL_BURST: u32 = 10;
-/// The same for `WINDOW_UPDATE`: what was sent in one go is acknowledged in one go.
+/// The same for `WINDOW_UPDATE`: data sent in one burst is acknowledged in one burst.
 const WINDOWS_BURST: u32 = 100;
-/// A client may answer each frame of data for its stream and for its connection.
+/// A client may answer each DATA frame with an update for its stream and one for its connection.
 const WINDOWS_A_FRAME: u32 = 2;
 
 impl Inbound {
@@ -151,10 +151,10 @@ impl Inbound {
         }
     }
 
-    /// Looks at what has come. Answers how many frames of calls there were.
+    /// Counts the frames in the bytes received. Returns how many of them belong to calls.
     ///
     /// # Errors
-    /// When it is a flood.
+    /// The kind of flood, if it is one.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> Result<u64, Flood> {
         let Some(frames) = self.after_preface(bytes) else {
             return Ok(0);
@@ -165,17 +165,17 @@ impl Inbound {
             kind::DATA | kind::CONTINUATION => moved += 1,
             kind::HEADERS => {
                 moved += 1;
-                // A client may widen the window of each call as it begins.
+                // A client may widen the window of each call when it begins.
                 windows.give(WINDOWS_A_FRAME);
             }
-            // The framework counts these itself, or closes after one.
+            // hyper limits these itself, or closes after one.
             kind::RST_STREAM | kind::GOAWAY => {}
             kind::WINDOW_UPDATE => {
                 if !windows.take(Instant::now) {
                     flood = Some(Flood::Windows);
                 }
             }
-            // PING, SETTINGS, PRIORITY, and what has no name.
+            // PING, SETTINGS, PRIORITY and unknown types.
             _ => {
                 if !control.take(Instant::now) {
                     flood = Some(Flood::Control);
@@ -185,13 +185,13 @@ impl Inbound {
         flood.map_or(Ok(moved), Err)
     }
 
-    /// So many frames of data were sent. A client may ask with each how far away we are, by a PING.
+    /// Credits the client for DATA frames sent: with each it may measure the round trip by a PING.
     pub(super) fn sent(&mut self, frames: u32) {
         self.control.give(frames);
         self.windows.give(frames.saturating_mul(WINDOWS_A_FRAME));
     }
 
-    /// Whether the client has begun as HTTP/2 does.
+    /// True once the client has sent the HTTP/2 preface.
     pub(super) fn speaks_http2(&self) -> bool {
         self.preface == Some(PREFACE.len())
     }
@@ -208,7 +208,7 @@ impl Inbound {
     }
 }
 
-/// A frame that says goodbye: with it a client knows why, and what of its calls was begun (none beyond `last`).
+/// Encodes a GOAWAY frame with a reason. Calls above the stream id `last` were not begun.
 pub(super) fn goaway(last: u32, words: &str) -> Vec<u8> {
     /// `ENHANCE_YOUR_CALM`
     const CALM: u32 = 0xb;
@@ -220,7 +220,7 @@ pub(super) fn goaway(last: u32, words: &str) -> Vec<u8> {
     frame
 }
 
-/// An empty SETTINGS frame, which has to be the first that a server sends.
+/// An empty SETTINGS frame, which must be the first frame that a server sends.
 pub(super) const SETTINGS: [u8; HEADER_BYTES] = [0, 0, 0, kind::SETTINGS, 0, 0, 0, 0, 0];
 
 #[cfg(test)]

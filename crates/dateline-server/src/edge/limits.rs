@@ -45,7 +45,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The shortest time that is watched over: looks have to come more often.
+    /// Returns the shortest of the checked limits: checks have to be more frequent.
     pub(super) fn shortest(&self) -> Duration {
         [
             self.first_request_timeout,

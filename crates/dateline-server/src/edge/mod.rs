@@ -1,10 +1,11 @@
-//! The edge of the network: who may connect, how many, for how long, and what is done about those who misuse it. Yields
-//! calls with a [`Peer`] among their extensions; knows nothing of what is called.
+//! The transport: limits who may connect, how many and for how long, and closes connections that misuse it. Passes
+//! calls on with a [`Peer`] in their extensions, and does not depend on the services.
 //!
-//! - Accepting never ends by an error: what the system refuses is tried again.
-//! - A connection has a place in the `registry`, which looks at all of them every few seconds and ends those that do nothing.
-//! - Floods that the framework does not cut are cut where bytes pass (`stream`, `frames`).
-//! - A connection ends gently where it can: its streams get a last checkpoint (F12), then HTTP/2's goodbye.
+//! - Accepting never ends with an error: it is retried.
+//! - Each connection has a slot in the `registry`, which checks all of them every few seconds and closes those that are
+//!   idle or stuck.
+//! - Floods that hyper does not stop are stopped where bytes pass (`stream`, `frames`).
+//! - A connection closes gracefully if possible: its streams send a last checkpoint (F12), then follows a GOAWAY.
 
 mod client_certificates;
 mod connection;
@@ -44,14 +45,14 @@ use self::{
 };
 use super::{config, jobs::Jobs};
 
-/// How many who get no place are told so at once; the others find the connection closed.
+/// Refused clients that are sent a reason at the same time; further ones find the connection closed.
 const TOLD_AT_ONCE: usize = 64;
-/// How long they have to read it.
+/// Time that a refused client has for reading the reason.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Pause after the system could not give us a connection.
+/// Pause after the system failed to accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listeners, and what is asked of who connects.
+/// Listeners, with the limits and TLS settings of their connections.
 #[derive(Debug)]
 pub struct Edge {
     listeners: Vec<TcpListener>,
@@ -62,10 +63,10 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Makes ready to serve.
+    /// Prepares to serve.
     ///
     /// # Errors
-    /// When TLS is wanted and cannot be had.
+    /// If TLS is configured and its files cannot be used.
     pub fn new(
         listeners: Vec<TcpListener>,
         limits: &config::Limits,
@@ -80,7 +81,7 @@ impl Edge {
         })
     }
 
-    /// Spawns what looks after connections, and after the files of TLS.
+    /// Spawns the jobs that check connections and reload the TLS files.
     pub fn watch(&self, jobs: &Jobs) {
         let registry = self.registry.clone();
         jobs.spawn("connections", move || {
@@ -95,8 +96,8 @@ impl Edge {
         }
     }
 
-    /// Serves until `stopping` is done, and then until the last connection has ended. `streams_stop` ends the streams of
-    /// all connections; `stopping` cancels it.
+    /// Serves until `stopping` is done, and then until the last connection has ended. `streams_stop` ends the streams
+    /// of all connections; it is cancelled once `stopping` is done.
     pub async fn serve<S: Answers>(
         self,
         service: S,
@@ -127,13 +128,13 @@ impl Edge {
                 }
             }
         }
-        // Nobody waits in vain for a server that takes no more.
+        // Closed first, so that new clients are refused at once instead of waiting.
         drop(self.listeners);
         streams_stop.cancel();
         while connections.join_next().await.is_some() {}
     }
 
-    /// Says why there is no place, if that can be said.
+    /// Refuses a connection, with a reason if it can be sent.
     fn turn_away(
         &self,
         stream: TcpStream,
@@ -154,7 +155,7 @@ impl Edge {
     }
 }
 
-/// Waits for somebody to connect. What goes wrong concerns one connection, or passes.
+/// Accepts the next connection. Errors concern one connection, or are retried after a pause.
 async fn accept(listeners: &[TcpListener]) -> (TcpStream, SocketAddr) {
     loop {
         let accepted = std::future::poll_fn(|context| {
@@ -175,7 +176,7 @@ async fn accept(listeners: &[TcpListener]) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Whether the connection broke before it was taken.
+/// True if the error concerns only one connection, which broke before it was accepted.
 fn is_of_one(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(
@@ -184,7 +185,7 @@ fn is_of_one(error: &io::Error) -> bool {
     )
 }
 
-/// Goes through the least of HTTP/2 that is needed to say why, and reads what comes until the peer has gone.
+/// Sends the least of HTTP/2 that can carry a reason, and reads until the peer has closed.
 async fn tell(mut stream: TcpStream, words: &str) -> io::Result<()> {
     let mut said = frames::SETTINGS.to_vec();
     said.extend(frames::goaway(0, words));
@@ -195,7 +196,7 @@ async fn tell(mut stream: TcpStream, words: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Who has a place, and has said nothing yet.
+/// An accepted connection that has a slot and has sent nothing yet.
 struct Newcomer {
     stream: TcpStream,
     from: SocketAddr,
@@ -242,7 +243,7 @@ impl Newcomer {
     }
 }
 
-/// Small answers go out at once, and a peer that is gone is noticed.
+/// Sends small responses at once, and detects peers that are gone.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

@@ -1,5 +1,5 @@
-//! Who is at the other end of a connection, and what the connection is doing. Counters only: they are counted where
-//! bytes and calls pass, without a clock, and judged by [`super::registry`], which has one.
+//! The peer of a connection, and the counters of its activity. They are updated where bytes and calls pass, without
+//! reading the clock, and judged by [`super::registry`], which reads it.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use dateline_access::ClientCertificate;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// The other end of a connection; cheap to clone. Every request carries it among its extensions.
+/// The peer of a connection; cheap to clone. Every request carries it in its extensions.
 #[derive(Debug, Clone)]
 pub struct Peer(Arc<State>);
 
@@ -23,7 +23,7 @@ struct State {
     certificate: Option<Arc<ClientCertificate>>,
     going: CancellationToken,
     calls: AtomicU32,
-    /// Calls whose next frame waits for the peer to take the one before.
+    /// Calls whose next frame waits until the peer takes the one before.
     waiting: AtomicU32,
     begun: AtomicU64,
     moved: AtomicU64,
@@ -35,28 +35,28 @@ struct State {
     turns: OnceLock<Arc<Semaphore>>,
 }
 
-/// Why a connection is ended, mildest first: what is worse follows what is milder.
+/// Reason for closing a connection, in order of severity: a more severe one replaces a milder one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Verdict {
-    /// It has been open for long enough.
+    /// The connection has reached its maximum age.
     Aged = 1,
-    /// It has had no call for a while.
+    /// It had no call for longer than allowed.
     Idle,
-    /// It never had one.
+    /// It never had a call.
     Unused,
-    /// The certificate of its client has ended.
+    /// The client certificate has expired or was revoked.
     Uncertified,
     /// None of its calls takes what is sent.
     Stuck,
-    /// What is sent does not even leave.
+    /// The socket takes nothing that is sent.
     Blocked,
-    /// It sends what nobody needs.
+    /// It sends a flood of useless frames.
     Flood,
 }
 
 impl Peer {
-    /// A peer whose streams end with `going`.
+    /// Creates a peer whose streams end with `going`.
     pub(super) fn new(
         address: SocketAddr,
         certificate: Option<Arc<ClientCertificate>>,
@@ -79,69 +79,69 @@ impl Peer {
         }))
     }
 
-    /// Where it connects from.
+    /// Returns the remote address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// Its verified certificate, if it has shown one.
+    /// Returns the verified client certificate, if it has one.
     #[must_use]
     pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
         self.0.certificate.as_ref()
     }
 
-    /// Cancelled when streams of this connection have to end, because it or the server goes away.
+    /// Cancelled when the streams of this connection must end, because the connection or the server is closing.
     #[must_use]
     pub fn going(&self) -> &CancellationToken {
         &self.0.going
     }
 
-    /// What its calls may hold together, in units of which there are so many.
+    /// Returns the reservation budget shared by its calls, with `units` in all.
     pub(crate) fn budget(&self, units: usize) -> &Arc<Semaphore> {
         self.0
             .budget
             .get_or_init(|| Arc::new(Semaphore::new(units)))
     }
 
-    /// Turns of its calls, of which there are so many at once.
+    /// Returns the semaphore of calls carried out at once, at most `most`.
     pub(crate) fn turns(&self, most: usize) -> &Arc<Semaphore> {
         self.0.turns.get_or_init(|| Arc::new(Semaphore::new(most)))
     }
 
-    /// Counts a call as waiting for the peer, which has not taken what others of its calls were given.
+    /// Counts a call as waiting for the peer until it takes the responses of its other calls.
     pub(crate) fn wait(&self) -> Waiting {
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting(self.clone())
     }
 
-    /// Calls that are open.
+    /// Returns the number of open calls.
     pub(super) fn calls(&self) -> u32 {
         self.0.calls.load(Ordering::Relaxed)
     }
 
-    /// Whether every open call waits for the peer, and there is one.
+    /// True if there is an open call and every open call waits for the peer.
     pub(super) fn all_wait(&self) -> bool {
         let calls = self.calls();
         calls > 0 && self.0.waiting.load(Ordering::Relaxed) >= calls
     }
 
-    /// Calls that were ever begun.
+    /// Returns the number of calls ever begun.
     pub(super) fn begun(&self) -> u64 {
         self.0.begun.load(Ordering::Relaxed)
     }
 
-    /// Frames of calls that went either way.
+    /// Returns the number of call frames sent and received.
     pub(super) fn moved(&self) -> u64 {
         self.0.moved.load(Ordering::Relaxed)
     }
 
-    /// Writes that the socket took.
+    /// Returns the number of writes that the socket took.
     pub(super) fn written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
     }
 
-    /// Whether the last write was not taken.
+    /// True if the socket did not take the last write.
     pub(super) fn is_blocked(&self) -> bool {
         self.0.is_blocked.load(Ordering::Relaxed)
     }
@@ -150,7 +150,7 @@ impl Peer {
         self.0.moved.fetch_add(frames, Ordering::Relaxed);
     }
 
-    /// Whether all that was written has left.
+    /// Records whether everything written has left.
     pub(super) fn count_flush(&self, has_left: bool) {
         self.0.is_blocked.store(!has_left, Ordering::Relaxed);
     }
@@ -162,7 +162,7 @@ impl Peer {
         }
     }
 
-    /// Judges the connection. Answers whether this is news.
+    /// Requests that the connection closes. Returns true if no reason as severe was given before.
     pub(super) fn judge(&self, verdict: Verdict) -> bool {
         let before = self.0.verdict.fetch_max(verdict as u8, Ordering::AcqRel);
         let is_news = before < verdict as u8;
@@ -172,7 +172,7 @@ impl Peer {
         is_news
     }
 
-    /// The verdict, if there is one.
+    /// Returns the reason for closing, if there is one.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         match self.0.verdict.load(Ordering::Acquire) {
             1 => Some(Verdict::Aged),
@@ -186,7 +186,7 @@ impl Peer {
         }
     }
 
-    /// Waits for the next verdict.
+    /// Waits for the next reason for closing.
     pub(super) async fn judged(&self) -> Verdict {
         loop {
             self.0.judged.notified().await;
@@ -196,7 +196,7 @@ impl Peer {
         }
     }
 
-    /// Begins a call, which is open for as long as the answer lives.
+    /// Begins a call, which stays open while the returned value lives.
     pub(super) fn begin(&self) -> Call {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.calls.fetch_add(1, Ordering::Relaxed);
@@ -207,7 +207,7 @@ impl Peer {
     }
 }
 
-/// A call that is not carried out before the peer has taken something.
+/// Counts a call that is not carried out until the peer has taken something.
 #[derive(Debug)]
 pub(crate) struct Waiting(Peer);
 
@@ -225,7 +225,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Says whether the call waits for the peer to take what it was given.
+    /// Sets whether the call waits for the peer to take its response.
     pub(super) fn wait(&mut self, is_waiting: bool) {
         if self.is_waiting == is_waiting {
             return;

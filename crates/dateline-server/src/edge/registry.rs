@@ -1,5 +1,5 @@
-//! Which connections there are: how many, from where, and for how long they have done what they do. One task looks at all
-//! of them every few seconds, so that a connection that does nothing costs nothing.
+//! The open connections of a server: how many, from which address, and since when they are idle or stuck. One task
+//! checks all of them every few seconds, so that an idle connection costs nothing.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use super::{
     told,
 };
 
-/// Longest time between two looks.
+/// Longest interval between two checks.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The connections of a server; cheap to clone.
@@ -32,13 +32,13 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    /// Connections with a peer, whose handshake is done.
+    /// Connections with a peer, after the handshake.
     entries: HashMap<u64, Entry>,
     by_source: HashMap<IpAddr, usize>,
     count: usize,
 }
 
-/// A place among the connections, given back when it is dropped.
+/// A slot among the connections, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     registry: Registry,
@@ -46,17 +46,17 @@ pub(super) struct Place {
     source: IpAddr,
 }
 
-/// Why a connection gets no place.
+/// Reason for refusing a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// There are as many as there may be.
+    /// The server has this many, the maximum.
     Server(usize),
-    /// There are as many from its address.
+    /// The address has this many, the maximum per address.
     Source(usize),
 }
 
 impl Full {
-    /// The name of the limit among the metrics.
+    /// Returns the name of the limit in the metrics.
     pub(super) fn limit(self) -> &'static str {
         match self {
             Full::Server(_) => "max_connections",
@@ -77,18 +77,18 @@ impl std::fmt::Display for Full {
     }
 }
 
-/// What was last seen of a connection, and since when it is so.
+/// The last observed counters of a connection, and since when they are unchanged.
 #[derive(Debug)]
 struct Entry {
     peer: Peer,
-    /// When it has been open for long enough.
+    /// Time at which it reaches its maximum age.
     ages_at: Instant,
     opened: Instant,
-    /// Calls and frames of calls.
+    /// Calls begun plus call frames.
     active: (u64, Instant),
-    /// Frames of calls while every call waited.
+    /// Call frames, while every call waits for the peer.
     stuck: Option<(u64, Instant)>,
-    /// Writes while the socket took none.
+    /// Writes, while the socket takes none.
     blocked: Option<(u64, Instant)>,
 }
 
@@ -104,10 +104,10 @@ impl Registry {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a connection.
+    /// Takes a slot for a connection.
     ///
     /// # Errors
-    /// When there is none.
+    /// The limit that is reached.
     pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Full> {
         let source = source(address);
         let limits = &self.0.limits;
@@ -130,7 +130,7 @@ impl Registry {
         })
     }
 
-    /// Looks at all connections, again and again.
+    /// Checks all connections at an interval, without end.
     pub(super) async fn watch(&self) {
         let shortest = self.0.limits.shortest();
         let pause = (shortest / 4).clamp(Duration::from_millis(10), LOOK);
@@ -153,7 +153,7 @@ impl Registry {
     }
 }
 
-/// An ordinary end is nothing to write home about.
+/// Counts the limit that closes a connection. Closing for age or idleness is expected: counted, not logged.
 fn tell(peer: &Peer, verdict: Verdict, limits: &Limits) {
     use crate::metrics::limit_hit;
     match verdict {
@@ -167,7 +167,7 @@ fn tell(peer: &Peer, verdict: Verdict, limits: &Limits) {
 }
 
 impl Place {
-    /// From now on the connection is looked at.
+    /// Starts checking the connection.
     pub(super) fn watch(&self, peer: Peer) {
         let now = Instant::now();
         let age = self.registry.0.limits.max_connection_age;
@@ -199,7 +199,7 @@ impl Drop for Place {
 }
 
 impl Entry {
-    /// What is to be done about the connection, if anything.
+    /// Updates the entry. Returns the reason for closing the connection, if there is one.
     fn look(&mut self, now: Instant, limits: &Limits) -> Option<Verdict> {
         let peer = &self.peer;
         let (moved, calls) = (peer.moved(), peer.calls());
@@ -233,7 +233,7 @@ impl Entry {
     }
 }
 
-/// Since when a number is the same; since now if it has moved, or if there is none.
+/// Returns the time since which a number is unchanged: `now` if it has changed, or if there is none.
 fn held(seen: &mut Option<(u64, Instant)>, number: Option<u64>, now: Instant) -> Instant {
     match (&*seen, number) {
         (Some((before, since)), Some(number)) if *before == number => *since,
@@ -244,7 +244,7 @@ fn held(seen: &mut Option<(u64, Instant)>, number: Option<u64>, now: Instant) ->
     }
 }
 
-/// What counts as one address: of IPv6, the network that one subscriber has to choose from.
+/// Returns the address to count by. For IPv6 it is the /64 network, since one subscriber has all of it.
 fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -255,9 +255,9 @@ fn source(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Between 0.9 and 1.1: connections that were opened together do not all come back together.
+/// Returns a random factor between 0.9 and 1.1, so that connections opened together do not all return together.
 fn jitter() -> f64 {
-    // The low bits of such an id are drawn by lot.
+    // The last byte of a UUIDv7 is random.
     0.9 + f64::from(Uuid::now_v7().as_bytes()[15]) / 1275.0
 }
 

@@ -1,4 +1,4 @@
-//! Limits that bite are counted each time and logged now and then: who floods a server must not flood its log.
+//! Counts every limit hit, and logs at most one line per second and kind so that a flood cannot fill the log.
 
 use std::{
     collections::HashMap,
@@ -11,19 +11,19 @@ use std::{
 use super::Peer;
 use crate::metrics::limit_hit;
 
-/// At most one line of a kind in this time.
+/// Shortest time between two lines of a kind.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// When each kind was last logged, and how often it was not since.
+/// The time of the last line of each kind, and the number of lines left out since.
 static LOGGED: LazyLock<Mutex<HashMap<&'static str, (Instant, u64)>>> =
     LazyLock::new(Mutex::default);
 
-/// A limit that a connection ran into.
+/// Counts and logs a limit that a connection exceeded.
 pub(super) fn limit(limit: &'static str, peer: &Peer, what: &str) {
     refused(limit, peer.address(), &what);
 }
 
-/// A limit that somebody ran into who has no connection yet.
+/// Counts and logs a limit that a client without a connection exceeded.
 pub(super) fn refused(limit: &'static str, from: SocketAddr, what: &dyn Display) {
     limit_hit(limit);
     if let Some(left_out) = permit(limit, Instant::now()) {
@@ -31,14 +31,14 @@ pub(super) fn refused(limit: &'static str, from: SocketAddr, what: &dyn Display)
     }
 }
 
-/// Something else that a peer can cause as often as it likes.
+/// Logs, at most once per second, another event that a peer can cause as often as it likes.
 pub(super) fn rarely(kind: &'static str, tell: impl FnOnce(u64)) {
     if let Some(left_out) = permit(kind, Instant::now()) {
         tell(left_out);
     }
 }
 
-/// Whether a line of this kind may be logged, and how many were not since the last.
+/// Returns the number of lines left out since the last one if a line of this kind may be logged, else `None`.
 fn permit(kind: &'static str, now: Instant) -> Option<u64> {
     let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some((at, left_out)) = logged.get_mut(kind) else {
