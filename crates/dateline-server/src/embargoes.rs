@@ -1,5 +1,5 @@
-//! How publication stands: what is due and not published, and which records could not be. Told by the sweeper, looked at
-//! by health and operators, and kept as metrics.
+//! Progress of publication: records that are due and not published, and records that could not be published. The
+//! sweeper writes it; health and `AdminService` read it, and it is exported as metrics.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,30 +15,30 @@ use tokio::time::Instant;
 pub struct Isolated {
     /// The record.
     pub name: String,
-    /// Another revision may be another matter.
+    /// The revision that failed; another revision is tried again.
     pub revision: i64,
-    /// Why, in words.
+    /// The reason, as text.
     pub why: String,
-    /// When it was isolated.
+    /// Time at which it was isolated.
     pub since: OffsetDateTime,
-    /// Times that it was tried.
+    /// Attempts to publish it.
     pub attempts: u32,
 }
 
-/// How publication stands.
+/// The state of publication.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     /// Records that are due, isolated ones included.
     pub overdue: u64,
-    /// Seconds that the first of them has waited.
+    /// Seconds since the first of them was due.
     pub oldest_seconds: f64,
-    /// Those that are isolated, by name.
+    /// Isolated records, by name.
     pub isolated: Vec<Isolated>,
-    /// Time without progress although something is due that is not isolated.
+    /// Time since the last progress while a record that is not isolated is due; `None` if none is.
     pub waiting_for: Option<Duration>,
 }
 
-/// How publication stands, for others to look at; cheap to clone.
+/// The state of publication, shared between its writer and its readers; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Embargoes(Arc<Mutex<Progress>>);
 
@@ -46,12 +46,12 @@ pub struct Embargoes(Arc<Mutex<Progress>>);
 struct Progress {
     overdue: Overdue,
     isolated: Vec<Isolated>,
-    /// Set while something is due that is not isolated.
+    /// Set while a record is due that is not isolated.
     waits_since: Option<Instant>,
 }
 
 impl Embargoes {
-    /// Returns how publication stands.
+    /// Returns the state of publication.
     #[must_use]
     pub fn standing(&self) -> Standing {
         let progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);

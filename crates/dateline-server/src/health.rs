@@ -1,7 +1,7 @@
-//! Health: what this server can do at the moment, looked at every second. What readers need and what writers need are
-//! told apart, because a database machine that vanishes may take the one without the other.
+//! Health: what this server can do at the moment, checked every second. Reads and writes are reported separately,
+//! because the loss of a database machine may affect only one of them.
 //!
-//! `grpc.health.v1` has the outcome per service; `AdminService.GetHealth` tells what is wrong and since when.
+//! `grpc.health.v1` reports the outcome per service; `AdminService.GetHealth` reports what is wrong and since when.
 
 use std::{
     collections::BTreeMap,
@@ -19,16 +19,16 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{embargoes::Embargoes, jobs::Jobs};
 
-/// How often it is looked.
+/// Interval between two checks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Longest that a group may take to be committed until writes count as stuck.
+/// Longest time that a commit batch may take before writes count as stuck.
 const STUCK_WRITE: Duration = Duration::from_secs(5);
-/// Longest that streams may be behind a database that answers.
+/// Longest time that streams may be behind a database that answers.
 const STUCK_TAIL: Duration = Duration::from_secs(10);
-/// Longest that embargoes may have ended without any record being published.
+/// Longest time without a publication while records are due.
 const STUCK_EMBARGOES: Duration = Duration::from_secs(30);
 
-/// Services that need the database to answer. All others need it to take writes too, and so does the server as a whole.
+/// Services that need only database reads. All others need writes too, and so does the server as a whole.
 const READING: [&str; 2] = ["dateline.v1.FeedService", "dateline.v1.ExportService"];
 
 /// A part of the service.
@@ -36,7 +36,7 @@ const READING: [&str; 2] = ["dateline.v1.FeedService", "dateline.v1.ExportServic
 pub enum Part {
     /// The database answers.
     Reads,
-    /// The database takes writes, and the committer gets on with them.
+    /// The database takes writes, and the committer makes progress.
     Writes,
     /// Streams follow the log.
     Feed,
@@ -47,7 +47,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// As it is told.
+    /// Returns the name of the part in logs and in `GetHealth`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -64,21 +64,21 @@ impl Part {
     }
 }
 
-/// What is wrong with a part.
+/// A fault of a part.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// In words.
+    /// The fault, as text.
     pub what: String,
-    /// When it was noticed.
+    /// Time at which it was noticed.
     pub since: OffsetDateTime,
 }
 
-/// What was found wrong at the last look; cheap to clone.
+/// The faults that the last check found; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Findings(Arc<Mutex<BTreeMap<Part, Problem>>>);
 
 impl Findings {
-    /// Everything that is wrong at the moment.
+    /// Returns all current faults, by part.
     #[must_use]
     pub fn all(&self) -> BTreeMap<Part, Problem> {
         self.0
@@ -87,7 +87,7 @@ impl Findings {
             .clone()
     }
 
-    /// Notes what was found of a part, and logs it when it changes between sound and not.
+    /// Records the result of a check, and logs it when a part becomes faulty or sound.
     fn note(&self, part: Part, found: Result<(), String>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
@@ -109,7 +109,7 @@ impl Findings {
     }
 }
 
-/// Looks at everything, and reports it.
+/// Checks all parts and reports the result.
 #[derive(Clone)]
 pub(super) struct Health {
     pub reporter: HealthReporter,
@@ -119,12 +119,12 @@ pub(super) struct Health {
     pub feed: Feed,
     pub embargoes: Embargoes,
     pub jobs: Jobs,
-    /// Cancelled when the server stops: from then on it does not serve, whatever the database says.
+    /// Cancelled when the server stops: from then on it reports `NOT_SERVING`, whatever the database answers.
     pub stopping: CancellationToken,
 }
 
 impl Health {
-    /// Looks again and again, until the server stops.
+    /// Checks at every interval until the server stops.
     pub async fn run(self) {
         let (mut reported, mut behind_since) = (None, None);
         let looking = async {
@@ -138,15 +138,15 @@ impl Health {
             }
         };
         let stopped = self.stopping.run_until_cancelled(Box::pin(looking)).await;
-        // Whatever was being reported when the end came, this is reported after it.
+        // Reported last, after any report that was under way when the server stopped.
         report(&self.reporter, false, false).await;
         if stopped.is_none() {
-            // The job lasts until it is stopped.
+            // A job must not end before it is stopped.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Looks once, and reports what was found.
+    /// Checks once, and reports the result.
     pub async fn look(&self) {
         let (reads, writes) = self.find(&mut None).await;
         if !self.stopping.is_cancelled() {
@@ -154,7 +154,7 @@ impl Health {
         }
     }
 
-    /// Looks at everything; answers whether readers and writers are served.
+    /// Checks all parts. Returns whether reads and whether writes are served.
     async fn find(&self, behind_since: &mut Option<(u64, Instant)>) -> (bool, bool) {
         let (reads, writes) = tokio::join!(self.store.ping(), self.store.ping_writer());
         let reads = reads.map_err(|error| told(&error));
@@ -185,9 +185,9 @@ impl Health {
         Ok(())
     }
 
-    /// Compares the head in memory with that of the database.
+    /// Compares the head in memory with the head of the database.
     async fn follows(&self, behind_since: &mut Option<(u64, Instant)>) -> Result<(), String> {
-        // Whoever cannot say where the head is does not say that streams are behind.
+        // If the heads cannot be read, nothing can be said about streams.
         let heads = tokio::time::timeout(STUCK_TAIL, self.store.heads()).await;
         let Ok(Ok(heads)) = heads else {
             return Ok(());
@@ -233,7 +233,7 @@ impl Health {
     }
 }
 
-/// Reports the status of the server and of each of its services, by the schema: none can be forgotten.
+/// Reports the status of the server and of each service of the schema, so that none can be forgotten.
 pub(super) async fn report(reporter: &HealthReporter, reads: bool, writes: bool) {
     let status = |serves| {
         if serves {
@@ -255,7 +255,7 @@ pub(super) async fn report(reporter: &HealthReporter, reads: bool, writes: bool)
     }
 }
 
-/// Plain words; what the driver says goes to the log.
+/// Returns the error's own text; the driver's detail goes to the debug log.
 fn told(error: &dateline_store::Error) -> String {
     tracing::debug!(error = error as &dyn std::error::Error, "health");
     error.to_string()

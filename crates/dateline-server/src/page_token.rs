@@ -1,5 +1,5 @@
-//! Page tokens: where the next page begins, for one question, sealed with the database's key so that every
-//! server on it reads them and a forged one is refused.
+//! Page tokens: the position of the next page of one request, signed with the database's key. Every server on that
+//! database can read them, and a forged token is rejected.
 
 use dateline_access::Sight;
 use dateline_record::seal::{seal, split};
@@ -9,18 +9,18 @@ use tonic::Status;
 
 use super::status::{self, Reason};
 
-/// Version of the layout: hash of the question (16 bytes), then the last name or number.
+/// Version of the layout: hash of the request (16 bytes), then the last name or number.
 const VERSION: u8 = 1;
 const HASH_BYTES: usize = 16;
 
-/// What a list asks for, page by page.
+/// The request that a page token belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
     hash: [u8; HASH_BYTES],
 }
 
 impl Question {
-    /// A question as its request, without page size and token.
+    /// Hashes a request, which must come without page size and token.
     #[must_use]
     pub fn of<M: Message + Name>(request: &M) -> Self {
         let mut bytes = M::full_name().into_bytes();
@@ -31,7 +31,7 @@ impl Question {
         Self { hash }
     }
 
-    /// The same question of somebody who sees this: a token is not gone on with as somebody else.
+    /// Adds what the caller may see to the hash: a token is not valid for a caller with another scope.
     #[must_use]
     pub fn seen_by(self, sight: &Sight) -> Self {
         let mark = sight.mark();
@@ -44,7 +44,7 @@ impl Question {
         Self { hash }
     }
 
-    /// The token of the page after `last`.
+    /// Returns the token of the page after `last`.
     #[must_use]
     pub fn write(&self, feed: &FeedIdentity, last: &str) -> String {
         let mut payload = self.hash.to_vec();
@@ -52,10 +52,10 @@ impl Question {
         seal(&feed.token_key, VERSION, &payload)
     }
 
-    /// After what the page begins; empty for the first one.
+    /// Returns the name or number after which the page begins; empty for the first page.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if the token was not made for this question.
+    /// `INVALID_ARGUMENT` if the token was not made for this request.
     pub fn read(&self, feed: &FeedIdentity, token: &str) -> Result<String, Status> {
         if token.is_empty() {
             return Ok(String::new());

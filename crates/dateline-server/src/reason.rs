@@ -1,6 +1,6 @@
-//! Reasons: the words by which clients tell errors apart.
+//! Error reasons: the constants by which clients distinguish errors.
 
-/// What stands in `ErrorInfo.reason`. Clients act on it, so a reason never changes its meaning.
+/// The value of `ErrorInfo.reason`. Clients act on it, so a reason never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the contract's table says what each means")]
 pub enum Reason {
@@ -46,7 +46,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// As clients read it.
+    /// Returns the reason as it is sent.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! How much memory a message will take, told from its bytes before it is decoded. Two bytes can say "one more
-//! empty element", which in memory is some hundreds: 4 MB of them would become gigabytes (#9 of the second
-//! catalogue of bad input). Requests that are what they seem stay far below the limit here, whatever their
-//! lists hold; how long a list may be is for validation to say, in words.
+//! Estimates the decoded size of a message from its wire bytes, and detects messages that would expand out of
+//! proportion. Two bytes can encode an empty element of a list, which takes some hundred bytes in memory: 4 MB of them
+//! would become gigabytes (#9 of the second catalogue of bad input). Ordinary requests stay far below the limit,
+//! whatever their lists hold; validation limits the length of lists, with a clear error.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -9,22 +9,22 @@ use dateline_proto::DESCRIPTORS;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
-/// Messages up to this size are decoded as they are: whatever they say, it is not much.
+/// Messages up to this size are not checked: they cannot expand to much.
 const SMALL_BYTES: usize = 16 * 1024;
-/// A message may take so many times its own bytes …
+/// The decoded size may be this many times the wire size …
 const GROWTH: usize = 8;
-/// … and this much beside, which thousand small writes do.
+/// … plus this, which a thousand small writes need.
 const ALLOWANCE_BYTES: usize = 8 * 1024 * 1024;
-/// Deeper than the decoder goes.
+/// More than the decoder's own recursion limit.
 const MAX_DEPTH: usize = 100;
 
-/// A `String` or a `Vec`, without what it holds.
+/// Size of a `String` or a `Vec`, without its content.
 const HANDLE_BYTES: usize = 24;
-/// Any number, and the mark whether an optional value is there.
+/// Size of a number, or of the discriminant of an optional value.
 const WORD_BYTES: usize = 8;
 
-/// Whether a message would take memory out of all proportion. What cannot be decoded weighs nothing here:
-/// the decoder says so.
+/// Returns true if the decoded message would take memory out of proportion to its wire bytes. Bytes that cannot be
+/// decoded count as nothing: the decoder rejects them.
 #[must_use]
 pub fn is_bloated(message: &MessageDescriptor, bytes: &[u8]) -> bool {
     if bytes.len() <= SMALL_BYTES {
@@ -42,8 +42,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// Adds what the elements of lists inside a message take. `None` where the bytes are no message, or once
-    /// the limit is passed.
+    /// Adds the sizes of the list elements inside a message. `None` if the bytes are not a message, or once the limit
+    /// is exceeded.
     fn add(&mut self, message: &MessageDescriptor, mut bytes: &[u8], depth: usize) -> Option<()> {
         while !bytes.is_empty() && self.weight <= self.limit && depth < MAX_DEPTH {
             let (number, wire_type) = decode_key(&mut bytes).ok()?;
@@ -58,7 +58,7 @@ impl Scale {
                     usize::try_from(decode_varint(&mut bytes).ok()?).ok()?
                 }
                 WireType::StartGroup => {
-                    // Unknown to our schemas: the decoder skips it, keeps nothing, and goes on behind it.
+                    // No field of the schema is a group: the decoder skips it and keeps nothing.
                     skip_field(wire_type, number, &mut bytes, DecodeContext::default()).ok()?;
                     continue;
                 }
@@ -75,7 +75,7 @@ impl Scale {
 
     fn add_field(&mut self, field: &FieldDescriptor, value: &[u8], depth: usize) -> Option<()> {
         if field.is_list() {
-            // A list that grows one by one has up to twice the room that it needs.
+            // A list that grows by one element has up to twice the capacity that it needs.
             self.weight += 2 * element_bytes(field);
         }
         if let Kind::Message(inner) = field.kind() {
@@ -86,7 +86,7 @@ impl Scale {
     }
 }
 
-/// What one value takes where it stands, without what it points at.
+/// Returns the inline size of one value, without the heap memory that it points to.
 fn element_bytes(field: &FieldDescriptor) -> usize {
     match field.kind() {
         Kind::Message(inner) => SIZES
@@ -98,7 +98,7 @@ fn element_bytes(field: &FieldDescriptor) -> usize {
     }
 }
 
-/// About the `size_of` of each of our messages, by full name.
+/// The approximate `size_of` of each message of the schema, by full name.
 static SIZES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
     DESCRIPTORS
         .all_messages()
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_flood_behind_a_group_that_nobody_knows_is_bloated_too() {
         let descriptor = CommitRequest::default().descriptor();
-        // Field 1000 as a group with nothing in it, which the decoder skips.
+        // Field 1000 as an empty group, which the decoder skips.
         let group = b"\xc3\x3e\xc4\x3e";
         let flood = [&group[..], &b"\x0a\x00".repeat(1_000_000)].concat();
         assert!(is_bloated(&descriptor, &flood));
