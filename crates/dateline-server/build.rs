@@ -1,4 +1,4 @@
-//! Generates the traits of all services over the codec that sends ready bytes.
+//! Generates the server traits of all services, with the codec that sends pre-encoded bytes.
 
 #[path = "build/services.rs"]
 mod services;

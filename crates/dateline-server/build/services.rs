@@ -1,5 +1,5 @@
-//! Server traits for every service of the package, wired to the codec that sends ready bytes and answers
-//! undecodable messages in the contract's words.
+//! Generates a server trait for every service of the package, with the codec that sends pre-encoded bytes and rejects
+//! undecodable messages with the contract's errors.
 
 use std::error::Error;
 

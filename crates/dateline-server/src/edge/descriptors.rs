@@ -1,11 +1,11 @@
-//! File descriptors: each connection takes one, and systems give a process few unless it asks.
+//! File descriptors: each connection takes one, and the default limit of a process is low.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// What a server needs beside its connections: the database, files, the runtime.
+/// Descriptors for everything besides connections: the database, files, the runtime.
 const OTHERS: u64 = 128;
 
-/// Asks the system for as many descriptors as it gives, and says so if that is too few for so many connections.
+/// Raises the limit of descriptors to the hard limit, and warns if that is too few for `connections`.
 pub fn raise_descriptor_limit(connections: usize) {
     let given = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         if soft < hard {

@@ -1,5 +1,5 @@
-//! The bytes of a connection, inside of TLS: looked at as they pass, and turned into a goodbye when the connection is
-//! told to end with a reason.
+//! The byte stream of a connection, above TLS: counts frames as they pass, and replaces the stream by a GOAWAY when the
+//! connection is to close with a reason.
 
 use std::{
     io::{self, IoSlice},
@@ -19,17 +19,17 @@ use super::{
     told,
 };
 
-/// Bytes that are read from a peer after the goodbye, so that closing does not destroy what it has not read yet.
+/// Bytes that are read from a peer after the GOAWAY: closing with unread bytes would discard what it has not read yet.
 const DRAINED_BYTES: usize = 1024 * 1024;
 
-/// What bytes come on.
+/// The socket of a connection, with or without TLS.
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection that is looked at.
+/// A byte stream whose frames are counted.
 #[derive(Debug)]
 pub(super) struct Watched<IO> {
     io: IO,
@@ -42,7 +42,7 @@ pub(super) struct Watched<IO> {
     goodbye: Option<Goodbye>,
 }
 
-/// A connection on its last way.
+/// The state of a connection that sends a GOAWAY and closes.
 #[derive(Debug)]
 struct Goodbye {
     words: String,
@@ -53,7 +53,7 @@ struct Goodbye {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
-    /// `stuck` is what a peer is told that takes nothing.
+    /// Creates the stream. `stuck` is the reason sent to a peer that takes nothing.
     pub(super) fn new(io: IO, peer: Peer, per_second: u32, stuck: String) -> Self {
         Self {
             io,
@@ -67,9 +67,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
         }
     }
 
-    /// Tells of who mistakes the port, for the framework only says that it cannot read.
+    /// Warns about TLS on a plain-text port: hyper only reports that it cannot read.
     fn begin(&mut self, bytes: &[u8]) {
-        /// How a TLS handshake begins.
+        /// The first byte of a TLS handshake.
         const HANDSHAKE: u8 = 0x16;
         self.has_begun = true;
         if bytes.first() == Some(&HANDSHAKE) {
@@ -81,7 +81,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
     }
 
     fn begin_goodbye(&mut self, words: String) {
-        // In the middle of a frame another would be taken for its rest.
+        // In the middle of a frame, a GOAWAY would be read as the rest of that frame.
         let can_be_told = self.outbound.is_between() && self.inbound.speaks_http2();
         let frame = if can_be_told {
             goaway(u32::MAX >> 1, &words)
@@ -104,7 +104,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
         self.begin_goodbye(words);
     }
 
-    /// Says goodbye, and reads what still comes, up to a bound. Ends with an error.
+    /// Sends the GOAWAY, and reads what still arrives, up to a bound. Always ends with an error.
     fn poll_goodbye(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let Some(goodbye) = &mut self.goodbye else {
             return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
@@ -139,7 +139,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
         ))
     }
 
-    /// Looks at what the socket took.
+    /// Counts the frames in the bytes that the socket took.
     fn wrote<'a>(&mut self, slices: impl IntoIterator<Item = &'a [u8]>, mut taken: usize) {
         let (mut data, mut moved) = (0, 0);
         for slice in slices {
@@ -214,7 +214,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.goodbye.is_some() {
-            // Nothing follows a goodbye.
+            // Nothing may follow a GOAWAY.
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
@@ -242,7 +242,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
             return Poll::Ready(Ok(()));
         }
         let flushed = Pin::new(&mut self.io).poll_flush(context);
-        // TLS takes some bytes before the socket does; whether they leave shows here.
+        // TLS takes some bytes before the socket does; only a flush shows whether they leave.
         self.peer.count_flush(flushed.is_ready());
         flushed
     }

@@ -1,5 +1,5 @@
-//! TLS of the server: certificate and key from files, read again when they change; client certificates; and what a
-//! failed handshake means, in plain words.
+//! TLS of the server: certificate and key from files, reloaded when they change; client certificates; and a plain
+//! explanation for each failed handshake.
 
 use std::{
     io,
@@ -22,65 +22,65 @@ use tokio_util::sync::CancellationToken;
 
 use super::{client_certificates::Shown, told::rarely};
 
-/// How often the files are looked at.
+/// Interval at which the files are checked.
 const LOOK: Duration = Duration::from_secs(1);
 const ALPN: &[u8] = b"h2";
 
-/// Where the server's TLS comes from.
+/// The files and settings of the server's TLS.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The certificate, then those up to its authority; PEM.
+    /// The certificate chain, the server's own certificate first; PEM.
     pub certificate: PathBuf,
-    /// Its key; PEM.
+    /// Its private key; PEM.
     pub key: PathBuf,
-    /// Authorities of client certificates, PEM; without it clients need none.
+    /// Authorities of client certificates, PEM. Without it, no client certificate is requested.
     pub client_authorities: Option<PathBuf>,
-    /// Whether who has no client certificate is let in all the same.
+    /// If true, clients without a certificate are accepted too.
     pub client_optional: bool,
-    /// Whether TLS 1.2 is spoken as well as 1.3.
+    /// If true, TLS 1.2 is accepted as well as 1.3.
     pub also_1_2: bool,
 }
 
-/// Why TLS cannot be had.
+/// Reasons for which TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file holds something else.
+    /// A file does not hold what it should.
     #[error("{} is no {what} in PEM", path.display())]
     Content {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected content.
         what: &'static str,
     },
-    /// The parts do not fit together, or are not what they should be.
+    /// Certificate and key do not match, or cannot be used.
     #[error("the certificate {} and the key {} cannot be used: {source}", certificate.display(), key.display())]
     Refused {
-        /// Of the certificate.
+        /// Path of the certificate.
         certificate: PathBuf,
-        /// Of the key.
+        /// Path of the key.
         key: PathBuf,
-        /// Why.
+        /// The error of rustls.
         source: rustls::Error,
     },
-    /// The authorities of clients cannot be used.
+    /// The authorities of client certificates cannot be used.
     #[error("{} holds no authority that can be used: {why}", path.display())]
     Authorities {
-        /// Of the authorities.
+        /// Path of the authorities.
         path: PathBuf,
-        /// Why.
+        /// The reason, as text.
         why: String,
     },
 }
 
-/// TLS as it is now.
+/// The current TLS configuration, reloaded when its files change.
 #[derive(Debug)]
 pub(super) struct Tls {
     files: TlsFiles,
@@ -104,7 +104,7 @@ impl Tls {
         })
     }
 
-    /// Shakes hands with whoever has connected.
+    /// Performs the TLS handshake of a new connection.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let (config, _) = self.now();
         TlsAcceptor::from(config).accept(stream).await
@@ -115,7 +115,8 @@ impl Tls {
         (now.config.clone(), now.verifier.clone())
     }
 
-    /// Returns the client's certificate, which was verified. From now on it is verified again when it has to be.
+    /// Returns the client's verified certificate. It is verified again while the connection is open, see
+    /// [`Self::follow`].
     pub(super) fn certificate(
         &self,
         stream: &TlsStream<TcpStream>,
@@ -125,8 +126,8 @@ impl Tls {
         Some(self.shown.add(chain))
     }
 
-    /// Reads the files again whenever they change. What cannot be used is told, and the old stays. Certificates of open
-    /// connections are verified again when they expire, and when the authorities change.
+    /// Reloads the files whenever they change. If they cannot be used, it logs an error and keeps the old ones.
+    /// Certificates of open connections are verified again when they expire, and when the authorities change.
     pub(super) async fn follow(&self, stop: CancellationToken) {
         let mut seen = stamps(&self.files);
         while stop
@@ -155,7 +156,7 @@ impl Tls {
     }
 }
 
-/// What tells that a file is another.
+/// Returns the stamps by which a changed file is detected.
 fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
     let paths = [Some(&files.certificate), Some(&files.key)];
     let paths = paths.into_iter().chain([files.client_authorities.as_ref()]);
@@ -189,7 +190,7 @@ fn read(files: &TlsFiles) -> Result<Now, Error> {
         .with_single_cert(certificates, key)
         .map_err(refused)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Connections are long, and a session that is taken up again would not show its certificate.
+    // Connections are long-lived, and a resumed session would not present its certificate.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Now {
@@ -240,7 +241,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
         })
 }
 
-/// Tells why nobody came of a handshake, now and then.
+/// Counts a failed handshake, and logs its reason at a limited rate.
 pub(super) fn tell(from: std::net::SocketAddr, error: &io::Error) {
     let cause = error
         .get_ref()
