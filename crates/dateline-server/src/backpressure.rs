@@ -1,8 +1,8 @@
-//! Answers are produced no faster than they are taken. A call runs when there is room for its answer among those that wait
-//! (see [`super::budget`]), and its reservation lives in the bytes of the answer until the socket has taken them. Streams
-//! are bounded by themselves.
+//! Backpressure: responses are produced no faster than they are taken. A call runs once its response fits into the
+//! budgets of pending bytes (see [`super::budget`]), and its reservation lives in the bytes of the response until the
+//! socket has taken them. Streams have bounds of their own.
 //!
-//! Nothing that is done is ever refused for want of room: a write whose content finds none is answered without it.
+//! A write that is done never fails for lack of room: if its content does not fit, it is answered without it.
 
 use std::{
     convert::Infallible,
@@ -29,37 +29,37 @@ use super::{
     whole_body::{chained, holding, next_frame, ready, whole},
 };
 
-/// Answers up to this size wait without a reservation: the calls of a connection are counted anyway.
+/// Responses up to this size need no reservation: the number of calls on a connection is limited anyway.
 const SMALL_ANSWER_BYTES: usize = 16 * 1024;
 /// Requests up to this size are read without a reservation.
 const SMALL_REQUEST_BYTES: usize = 64 * 1024;
-/// Largest answer with one record.
+/// Largest response with one record.
 const RECORD_BYTES: usize = MAX_ANSWER_BYTES;
-/// Bytes of requests that are carried out at once, decoded and on their way through the committer.
+/// Bytes of requests that are carried out at once: decoded, and on their way through the committer.
 const WORK_BYTES: usize = 16 * 1024 * 1024;
-/// A small request to move many records works on this many times its bytes …
+/// A small request that moves many records counts as this many times its bytes …
 const WORK_PER_BYTE: usize = 32;
-/// … and on no more than a quarter of what is carried out at once.
+/// … but as no more than a quarter of [`WORK_BYTES`].
 const MOST_WORK_BYTES: usize = WORK_BYTES / 4;
 /// Calls of a connection that are carried out at once; one that writes many records counts as eight.
 const TURNS: u32 = 64;
-/// What precedes a message in gRPC: whether it is compressed, and its length.
+/// Bytes before each gRPC message: the compression flag and the length.
 const PREFIX_BYTES: usize = 5;
 
-/// How a call is paced.
+/// The class of a method, by which its calls are paced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    /// It streams, or is none of ours: not at all.
+    /// It streams, or is a method of another service: not paced.
     Free,
-    /// Its answer is small.
+    /// Its response is small.
     Small,
-    /// It reads one record, which is small as a rule: read first, and again once there is room, if it was not.
+    /// It reads one record, usually a small one: read at once, and read again after waiting if it does not fit.
     ReadOne,
-    /// It reads as much as an answer holds.
+    /// It reads up to a full response.
     ReadMany,
     /// It writes one record.
     WriteOne,
-    /// It writes many.
+    /// It writes many records.
     WriteMany,
 }
 
@@ -81,12 +81,12 @@ fn pace(path: &str) -> Pace {
         }
         "Commit" | "SubmitRecords" | "SendBackRecords" | "PublishRecords" | "RetractRecords"
         | "MergeRecord" | "UnmergeRecord" | "PurgeRecord" | "LoadRecords" => Pace::WriteMany,
-        // Lists, and whatever comes to be: the most careful way.
+        // Lists, and methods added later: the most careful pacing.
         _ => Pace::ReadMany,
     }
 }
 
-/// Makes [`Backpressure`].
+/// Layer that adds [`Backpressure`].
 #[derive(Debug, Clone)]
 pub struct BackpressureLayer {
     shared: Arc<Shared>,
@@ -101,7 +101,7 @@ struct Shared {
 }
 
 impl BackpressureLayer {
-    /// A layer with budgets of its own.
+    /// Creates a layer with budgets of its own.
     #[must_use]
     pub fn new(limits: &config::Limits) -> Self {
         let shared = Shared {
@@ -126,7 +126,7 @@ impl<S> Layer<S> for BackpressureLayer {
     }
 }
 
-/// What is asked.
+/// The inner service of a paced call.
 trait Asked:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
 {
@@ -139,7 +139,7 @@ impl<S> Asked for S where
 {
 }
 
-/// Paces the calls of a service.
+/// Service that paces its calls.
 #[derive(Debug, Clone)]
 pub struct Backpressure<S> {
     inner: S,
@@ -195,7 +195,7 @@ tokio::task_local! {
     static CALL: Arc<Call>;
 }
 
-/// The call that is carried out, and what it may hold.
+/// The current call and its reservation.
 #[derive(Debug)]
 struct Call {
     budget: CallBudget,
@@ -207,7 +207,7 @@ impl Call {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds to what is held until there is room for an answer of so many bytes, if that can be had now.
+    /// Reserves room for a response of this size, if it is available now.
     fn try_fit(&self, bytes: usize) -> bool {
         let mut held = self.held();
         let missing = bytes.saturating_sub(held.bytes());
@@ -224,7 +224,7 @@ impl Call {
     }
 }
 
-/// Whether there is room for an answer of so many bytes. If so, it is this call's.
+/// Returns true if a response of this size fits. Its room is then reserved for the current call.
 pub(super) fn has_room(bytes: usize) -> bool {
     CALL.try_with(|call| call.try_fit(bytes)).unwrap_or(true)
 }
@@ -239,7 +239,7 @@ struct Paced {
 enum Message {
     /// All of it, with its prefix.
     Whole(Bytes),
-    /// What the framework refuses, as far as it came, and the rest.
+    /// A message that the framework will reject: the bytes read so far, and the rest of the body.
     Other(Bytes, Body),
 }
 
@@ -258,14 +258,14 @@ impl Paced {
         self.find_room(message.len()).await?;
         let again = (self.pace == Pace::ReadOne).then(|| (parts.clone(), message.clone()));
         let turn = self.turn().await?;
-        // Last of all, for this is what all connections share.
+        // Taken last, since all connections share it.
         let _work = self.work(message.len()).await?;
         let answer = self.ask(inner.clone(), parts, whole(message)).await;
         let answered = Answered::of(answer).await;
         drop(turn);
         match again {
             Some((parts, message)) if !self.call.try_fit(answered.bytes.len()) => {
-                // It waits without the answer, and reads it again when there is room.
+                // Waits without holding the response, and reads it again when there is room.
                 let bytes = answered.bytes.len();
                 drop(answered);
                 self.wait(bytes).await?;
@@ -286,7 +286,7 @@ impl Paced {
         }
     }
 
-    /// Waits until there is room for so many bytes.
+    /// Waits until there is room for this many bytes.
     async fn wait(&self, bytes: usize) -> Result<(), Status> {
         let missing = bytes.saturating_sub(self.call.held().bytes());
         let Some(more) = in_time(self.call.budget.reserve(missing)).await else {
@@ -298,7 +298,7 @@ impl Paced {
         Ok(())
     }
 
-    /// Waits for a turn among the calls of the connection: whoever has many must not fill the queue for the database.
+    /// Waits for a turn among the calls of the connection: one client must not fill the queue for the database.
     async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let turns = match self.pace {
             Pace::WriteMany => TURNS / 8,
@@ -314,18 +314,18 @@ impl Paced {
         }
     }
 
-    /// Waits until there is room for an answer.
+    /// Waits until there is room for a response.
     async fn find_room(&self, message: usize) -> Result<(), Status> {
         match self.pace {
             Pace::ReadMany => self.wait(MAX_ANSWER_BYTES).await,
             Pace::ReadOne if self.call.budget.is_short() => self.wait(RECORD_BYTES).await,
-            // Without content, an answer is a few times as large as the names that were sent.
+            // Without content, a response is a few times as large as the names in the request.
             Pace::WriteMany if message <= SMALL_REQUEST_BYTES => self.wait(8 * message).await,
             _ => Ok(()),
         }
     }
 
-    /// Waits until writes that are carried out leave room for this one.
+    /// Waits until the writes being carried out leave room for this one.
     async fn work(&self, message: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let bytes = match self.pace {
             Pace::WriteOne => message,
@@ -340,8 +340,8 @@ impl Paced {
         }
     }
 
-    /// Reads a message. A large one is refused if there is no room for it: waiting would stop what others send on the
-    /// connection, and they might be those who have the room.
+    /// Reads a message. A large one is rejected if there is no room for it: waiting would block the other calls of the
+    /// connection, which may hold that room.
     async fn read(&self, mut body: Body) -> Result<Message, Status> {
         let mut read = BytesMut::new();
         let mut length = None;
@@ -365,7 +365,7 @@ impl Paced {
                         read.put(data);
                     }
                 }
-                // Cut short: the framework has words for it.
+                // The body was cut short: the framework has an error for it.
                 Some(Err(_)) | None => return Ok(Message::Other(read.freeze(), body)),
             }
         }
@@ -390,7 +390,7 @@ fn no_room(what: &str) -> Status {
     status::limited(Reason::RateLimited, message)
 }
 
-/// An answer that was read to its end: the framework makes it piece by piece, from ready bytes.
+/// A response that was read to its end from the framework, which yields it in pieces.
 struct Answered {
     response: Response<()>,
     bytes: Bytes,
@@ -416,7 +416,7 @@ impl Answered {
         }
     }
 
-    /// The answer, which holds what is reserved until its bytes are gone.
+    /// Returns the response; its bytes hold the reservation until they are gone.
     fn holding(self, call: &Call) -> Response<Body> {
         let length = self.bytes.len();
         let mut held = std::mem::take(&mut *call.held());

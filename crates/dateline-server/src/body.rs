@@ -1,5 +1,5 @@
-//! The body of a stream's response. The framework copies each message into a buffer of its call, so that one change of
-//! 1 MB is as many MB as there are streams; here what is large goes to the socket as the bytes that all streams share.
+//! The body of a stream's response. tonic copies each message into a buffer of the call, so that one change of 1 MB
+//! would take 1 MB per stream; here large pieces go to the socket as bytes that all streams share.
 
 use std::{
     collections::VecDeque,
@@ -15,22 +15,22 @@ use tonic::{Code, Status};
 
 use super::codec::Ready;
 
-/// Pieces of at least so many bytes are shared. Smaller ones are gathered, since each piece is a frame of HTTP/2.
+/// Pieces of at least this size are shared. Smaller ones are gathered, since each piece becomes an HTTP/2 frame.
 const SHARED_BYTES: usize = 16 * 1024;
-/// What precedes a message in gRPC: whether it is compressed, and its length.
+/// Bytes before each gRPC message: the compression flag and the length.
 const PREFIX_BYTES: usize = 5;
 
-/// Ready messages as an HTTP body, a status in its trailers.
+/// Pre-encoded messages as an HTTP body, with the status in its trailers.
 #[derive(Debug)]
 pub struct ReadyBody<Messages> {
     messages: Messages,
-    /// What is left of a message.
+    /// Frames of the current message that are not sent yet.
     frames: VecDeque<Bytes>,
     is_over: bool,
 }
 
 impl<Messages> ReadyBody<Messages> {
-    /// Sends what the stream yields, up to its first error.
+    /// Creates a body that sends what the stream yields, up to its first error.
     #[must_use]
     pub fn new(messages: Messages) -> Self {
         Self {
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// A message with its prefix, large pieces as they are.
+/// Splits a message with its prefix into frames; large pieces are not copied.
 fn framed(pieces: Vec<Bytes>) -> Result<VecDeque<Bytes>, Status> {
     let length: usize = pieces.iter().map(Bytes::len).sum();
     let length = u32::try_from(length)

@@ -1,5 +1,5 @@
-//! `EditorialService`: many writes at once, and the moves from one state to the next. Every call is a commit
-//! of one or more writes of one sort; nothing here knows what they do.
+//! `EditorialService`: batches of writes, and the transitions between states. Every call is a commit of one or more
+//! writes of one kind; their effects are decided elsewhere.
 
 use dateline_access::Caller;
 use dateline_proto::v1::{
@@ -25,14 +25,14 @@ use super::{
 };
 use crate::servers::editorial_service_server::EditorialService;
 
-/// Commits, and what is made of a commit.
+/// The service: each call becomes a commit.
 #[derive(Debug, Clone)]
 pub struct Editorial {
-    /// Writes.
+    /// Carries out the writes.
     pub committer: Committer,
 }
 
-/// A commit that a call comes to.
+/// Builds the commit request of a call.
 macro_rules! commit_of {
     ($request:expr, $writes:expr) => {
         CommitRequest {
@@ -44,7 +44,7 @@ macro_rules! commit_of {
     };
 }
 
-/// The same write of each record.
+/// Builds the same write for each record.
 fn each(
     records: Vec<RecordVersion>,
     action: impl Fn(Option<RecordVersion>) -> Action,
@@ -61,7 +61,7 @@ fn only(action: Action) -> Vec<Write> {
     }]
 }
 
-/// `writes[3].publish.record.name` → `records[3].name`. What is given once for all keeps its name.
+/// Renames a path: `writes[3].publish.record.name` → `records[3].name`. A field given once for all keeps its name.
 fn of_records(action: &'static str) -> impl Fn(&str) -> String {
     move |field| {
         let Some(rest) = field.strip_prefix("writes") else {
@@ -77,7 +77,7 @@ fn of_records(action: &'static str) -> impl Fn(&str) -> String {
     }
 }
 
-/// `writes[0].correct.record.actor.names[1]` → `record.actor.names[1]`.
+/// Renames a path: `writes[0].correct.record.actor.names[1]` → `record.actor.names[1]`.
 pub(super) fn of_one(action: &'static str) -> impl Fn(&str) -> String {
     move |field| {
         let inner = field.strip_prefix("writes[0]").unwrap_or(field);
@@ -87,11 +87,11 @@ pub(super) fn of_one(action: &'static str) -> impl Fn(&str) -> String {
     }
 }
 
-/// Most bytes that a note may come to in all writes together: a thousand of the longest.
+/// Most bytes that a note may take in all writes of a request together: a thousand of the longest notes.
 const NOTES_BYTES: usize = 16 * 1024 * 1024;
 
-/// A note stands once in such a request, and in every write that is made of it: one that is too long, or for too many
-/// records, is refused before it is copied.
+/// Rejects a note that is too long, or used for too many records, before it is copied: it is given once in the request,
+/// and becomes part of every write.
 fn check_note(request: &mut impl Walk, note_bytes: usize, records: usize) -> Result<(), Status> {
     if note_bytes.saturating_mul(records) > NOTES_BYTES {
         check(request, Reason::InvalidRecord)?;

@@ -1,4 +1,4 @@
-//! Warns while nobody can enter, and before the last admin's token expires, with the command that helps.
+//! Warns while nobody can authenticate, and before the last admin token expires, with the command that helps.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,16 +8,16 @@ use time::OffsetDateTime;
 
 /// Interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_mins(1);
-/// Warnings are repeated after so many checks.
+/// Number of checks after which a warning is repeated.
 const REPEAT: u32 = 60;
-/// Time before the end of the last admin's token from which it is warned.
+/// Remaining lifetime of the last admin token below which a warning is logged.
 const SOON: time::Duration = time::Duration::days(7);
 
-/// Checks again and again.
+/// Checks at every interval, without end.
 pub async fn watch(store: Store, gate: Arc<Gate>) {
     let mut warned: Option<(&str, u32)> = None;
     loop {
-        // While the database is away there is nothing to tell.
+        // While the database is unavailable nothing is known.
         if let Ok(ends) = store.token_ends().await {
             let now = OffsetDateTime::now_utc();
             warned = warning(ends, gate.needs_tokens(), now).map(|what| {

@@ -1,4 +1,4 @@
-//! `ExportService`: the state at one sequence, from ready bytes.
+//! `ExportService`: the state at one sequence, from pre-encoded bytes.
 
 use std::pin::Pin;
 
@@ -22,10 +22,10 @@ use super::{
 };
 use crate::servers::export_service_server::ExportService;
 
-/// Exports.
+/// The exports of the feeds.
 #[derive(Debug, Clone)]
 pub struct Exports {
-    /// What is exported.
+    /// The feed to export.
     pub feed: Feed,
     /// Ends every stream.
     pub stop: CancellationToken,
@@ -41,7 +41,7 @@ impl ExportService for Exports {
         let leaving = Leaving::of(&self.stop, request.extensions());
         let (admitted, mut request) = admitted(request)?;
         let sight = sight(admitted.caller(), request.view())?;
-        // By the names that it says, and no others: what it means must not change.
+        // The filter's names are taken literally, without merged actors: its meaning must not change during an export.
         let filter = Filter::new(request.filter.as_ref());
         let filter =
             filter.map_err(|violations| status::invalid(Reason::InvalidFilter, &violations))?;
@@ -87,7 +87,7 @@ fn order(request: &ExportRequest, filter: Filter, sight: &Sight) -> Result<Expor
         ));
     }
     let resolves = request.references || request.dependants;
-    // What a cursor belongs to: everything but how far it has come.
+    // The part of the request that a cursor is bound to: everything but the position.
     let asked = ExportRequest {
         sequence: None,
         cursor: String::new(),
@@ -164,7 +164,7 @@ fn begin(export: &Export, sight: &Sight) -> Ready<ExportResponse> {
     })
 }
 
-/// `records = 1`, `removed = 2` and `references = 6` are ready; `cursor = 3` is added.
+/// Builds a response: `records = 1`, `removed = 2` and `references = 6` are pre-encoded; `cursor = 3` is added.
 fn part(ready: Vec<bytes::Bytes>, cursor: &str) -> Ready<ExportResponse> {
     let mut pieces = Pieces::default();
     for piece in ready {

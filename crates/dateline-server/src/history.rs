@@ -1,5 +1,5 @@
-//! Reads of the past: a record at a revision or a sequence, where a merged name leads, its revisions, and in
-//! what two of them differ.
+//! Reads of the past: a record at a revision or a sequence, the target of a merged name, the revisions of a record, and
+//! the differences between two of them.
 
 use dateline_access::{Caller, Sight};
 use dateline_proto::v1::{
@@ -18,7 +18,7 @@ use super::{
     status::{self, Reason},
 };
 
-/// A record, and whether it answers for another name.
+/// A record, and whether it is the target of the requested name's merge.
 pub(super) struct Found {
     pub record: StoredRecord,
     pub is_redirected: bool,
@@ -34,7 +34,7 @@ impl From<StoredRecord> for Found {
 }
 
 impl Records {
-    /// The record that a request asks for.
+    /// Returns the record that a request asks for.
     pub(super) async fn find(
         &self,
         request: &GetRecordRequest,
@@ -59,7 +59,7 @@ impl Records {
                 self.check_reached(view, sequence).await?;
                 let found = self.store.find_record_as_of(name, sequence, view).await;
                 let found = found.map_err(|error| status::store(&error))?;
-                // After the read: what it cannot have seen any more was dropped before, and this tells.
+                // Checked after the read: if history was compacted in between, the read may have missed something.
                 self.check_kept(view, sequence).await?;
                 found.map(Found::from).ok_or_else(missing)
             }
@@ -74,7 +74,7 @@ impl Records {
         }
     }
 
-    /// Those of these names that lie in the caller's scope, in no order.
+    /// Returns those of the names that lie in the caller's scope, in no order.
     pub(super) async fn seen(
         &self,
         names: Vec<String>,
@@ -87,8 +87,8 @@ impl Records {
         seen.map_err(|error| status::store(&error))
     }
 
-    /// Goes on only if the name lies in the caller's scope, by what the record is now: what it was then is seen by who
-    /// sees it now.
+    /// Fails unless the name lies in the caller's scope. The present record decides: whoever may see it may see its
+    /// past.
     async fn require(&self, name: &str, sight: &Sight) -> Result<(), Status> {
         let seen = self.seen(vec![name.to_owned()], sight).await?;
         if seen.is_empty() {
@@ -103,7 +103,7 @@ impl Records {
         Ok(found.into_iter().next())
     }
 
-    /// The record that took a merged one's place.
+    /// Returns the record that a merged one was merged into.
     async fn follow(&self, merged: StoredRecord, sight: &Sight) -> Result<Found, Status> {
         let winner = self.store.find_winner(merged.name.as_str()).await;
         let winner = winner.map_err(|error| status::store(&error))?;
@@ -135,7 +135,7 @@ impl Records {
         Ok(())
     }
 
-    /// What was at a sequence is known from the last one that was dropped on.
+    /// Fails if the log before this sequence was dropped. The state at the last dropped sequence is still known.
     async fn check_kept(&self, view: View, sequence: u64) -> Result<(), Status> {
         let standing = self.feed.standing().await;
         let standing = standing.map_err(|error| status::store(&error))?;
@@ -206,7 +206,7 @@ impl Records {
     }
 }
 
-/// Readers are not told who works at the desk.
+/// Converts a revision. Authors are visible only on the desk.
 fn revision(entry: RevisionEntry, view: View) -> Revision {
     Revision {
         revision: entry.revision,

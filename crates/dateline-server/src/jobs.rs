@@ -14,11 +14,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// First pause before a job is started again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause.
+/// Longest such pause.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Time after which a job that was started again counts as running.
 const PROBATION: Duration = Duration::from_secs(5);
-/// Time after which the pauses begin at the shortest again.
+/// Running time after which the pauses start at the shortest again.
 const LASTING: Duration = Duration::from_mins(1);
 
 /// The background jobs of a server; cheap to clone.
@@ -26,7 +26,7 @@ const LASTING: Duration = Duration::from_mins(1);
 pub struct Jobs {
     tracker: TaskTracker,
     stop: CancellationToken,
-    /// Pause before a job is started again for the first time; it doubles with each time.
+    /// Pause before the first restart of a job; it doubles with each further one.
     pause: Duration,
     /// Time after which a job that was started again counts as running.
     probation: Duration,
@@ -35,7 +35,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Makes none yet. All of them are stopped by `stop`.
+    /// Creates an empty set of jobs, which `stop` stops.
     #[must_use]
     pub fn new(stop: CancellationToken) -> Self {
         Self {
@@ -57,12 +57,12 @@ impl Jobs {
             .spawn(async move { jobs.supervise(name, job).await });
     }
 
-    /// Spawns a task that ends by itself, once nobody needs it any more.
+    /// Spawns a task that ends by itself.
     pub fn spawn_once(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(task);
     }
 
-    /// Returns the jobs that do not run although they should.
+    /// Returns the names of jobs that do not run although they should.
     #[must_use]
     pub fn down(&self) -> Vec<&'static str> {
         let now = Instant::now();

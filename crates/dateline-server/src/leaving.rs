@@ -1,4 +1,4 @@
-//! Streams end for two reasons that are not theirs: the server stops, or their connection has been open for long enough.
+//! Ends streams for two reasons outside of them: the server stops, or their connection has reached its maximum age.
 //! Both are announced (F12).
 
 use http::Extensions;
@@ -10,7 +10,7 @@ use super::{
     status::{self, Reason},
 };
 
-/// What ends a stream that could go on.
+/// The signals that end an otherwise endless stream.
 #[derive(Debug, Clone)]
 pub struct Leaving {
     server: CancellationToken,
@@ -18,7 +18,8 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// Of a request: `server` ends every stream, and its connection, by which it came, its own.
+    /// Creates the signals of a request: `server` ends every stream, its connection's token only those of that
+    /// connection.
     #[must_use]
     pub fn of(server: &CancellationToken, request: &Extensions) -> Self {
         let peer = request.get::<Peer>();
@@ -28,13 +29,13 @@ impl Leaving {
         }
     }
 
-    /// Cancelled when the stream has to end.
+    /// Returns a token that is cancelled when the stream has to end.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.connection.child_token()
     }
 
-    /// What the stream ends with.
+    /// Returns the status that the stream ends with.
     #[must_use]
     pub fn status(&self) -> Status {
         if self.server.is_cancelled() {

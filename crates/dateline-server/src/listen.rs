@@ -1,4 +1,4 @@
-//! Addresses to listen on: as numbers, or as a name that stands for one or several.
+//! Addresses to listen on: numeric, or a host name that resolves to one or several.
 
 use std::{
     fmt, io,
@@ -11,19 +11,19 @@ use tokio::net::TcpListener;
 /// Addresses to listen on, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// As it was written.
+    /// The text as configured.
     text: String,
     addresses: Vec<SocketAddr>,
 }
 
 impl Listen {
-    /// The addresses, those of IPv4 first.
+    /// Returns the addresses, IPv4 first.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Returns true if nobody on another machine can reach any of them.
+    /// Returns true if all of them are loopback addresses.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.addresses
@@ -31,11 +31,11 @@ impl Listen {
             .all(|address| address.ip().is_loopback())
     }
 
-    /// Listens on all of them, on the same port. Of a name that stands for several, addresses that this machine does not
-    /// have are left out.
+    /// Listens on all of them, on the same port. If a name resolves to several, addresses that this machine does not
+    /// have are skipped.
     ///
     /// # Errors
-    /// When one is taken, or none can be had.
+    /// If one is in use, or none can be bound.
     pub async fn bind(&self) -> io::Result<Vec<TcpListener>> {
         let mut listeners: Vec<TcpListener> = Vec::with_capacity(self.addresses.len());
         let mut failed = None;

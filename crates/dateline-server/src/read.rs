@@ -1,5 +1,4 @@
-//! What every read has in common: the view, the filter, the sequence to wait for, and responses from ready
-//! bytes.
+//! Common parts of all reads: the view, the filter, the sequence to wait for, and responses from pre-encoded bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use dateline_access::{Caller, Sight};
@@ -21,15 +20,16 @@ use super::{
     status::{self, Reason},
 };
 
-/// Page size when the client does not say.
+/// Page size if the client sets none.
 const DEFAULT_PAGE: u16 = 50;
 /// Largest page.
 const MAX_PAGE: u16 = 1000;
 
-/// What a caller sees of the view that is asked for. Before the request is checked: who may not is told that alone.
+/// Returns what a caller may see of the requested view. Call it before the request is validated: a caller without
+/// permission learns nothing else.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` if that view is not for this caller.
+/// `PERMISSION_DENIED` if the caller may not read that view.
 pub fn sight(caller: &Caller, view: v1::View) -> Result<Sight, tonic::Status> {
     caller.sight(view).map_err(|why| status::denied(&why))
 }
@@ -40,7 +40,7 @@ pub fn sight(caller: &Caller, view: v1::View) -> Result<Sight, tonic::Status> {
 /// `INVALID_ARGUMENT` with all violations.
 pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Status> {
     let violations = validate(request, &mut Path::default());
-    // What cannot even be looked at is no page token and no cursor, like one that was not made here.
+    // A page token or cursor that breaks the schema's rules gets the same reason as one that was not made here.
     let reason = match violations.first().map(|violation| violation.field.as_str()) {
         None => return Ok(()),
         Some("page_token") => Reason::InvalidPageToken,
@@ -50,10 +50,10 @@ pub fn check(request: &mut impl Walk, reason: Reason) -> Result<(), tonic::Statu
     Err(status::invalid(reason, &violations))
 }
 
-/// The time that a request names.
+/// Converts the time of a request.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if there is no such time.
+/// `INVALID_ARGUMENT` if the time is out of range.
 pub fn read_time(time: prost_types::Timestamp) -> Result<OffsetDateTime, tonic::Status> {
     instant(time).ok_or_else(|| {
         let what = "must lie in the years 0001 to 9999";
@@ -61,8 +61,8 @@ pub fn read_time(time: prost_types::Timestamp) -> Result<OffsetDateTime, tonic::
     })
 }
 
-/// Checks a filter, and narrows it to what the caller sees. Whoever asks for an actor asks for what was merged into it
-/// too.
+/// Validates a filter, and restricts it to what the caller may see. A filter for an actor also matches the actors
+/// merged into it.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` with all violations, or the store's error.
@@ -84,22 +84,22 @@ pub async fn filter(
     }
 }
 
-/// Records of a page, of which the client asks for so many.
+/// Returns the page size to use for a requested one; 0 means the default.
 #[must_use]
 pub fn page_size(asked: i32) -> u16 {
     match u16::try_from(asked) {
         Ok(0) => DEFAULT_PAGE,
         Ok(size) => size.min(MAX_PAGE),
-        // A negative one has been refused.
+        // Validation has rejected negative sizes.
         Err(_) => MAX_PAGE,
     }
 }
 
-/// Waits for the sequence that a read asks for (W7), for as long as its caller may read.
+/// Waits for the sequence that a read asks for (W7), while its caller may read.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` if it is out of reach; UNAVAILABLE if it does not come before the deadline; UNAUTHENTICATED if the
-/// caller's credentials end meanwhile.
+/// `INVALID_ARGUMENT` if the sequence is too far ahead; `UNAVAILABLE` if it does not arrive before the deadline;
+/// `UNAUTHENTICATED` if the caller's credentials end meanwhile.
 pub async fn wait_for(
     feed: &Feed,
     view: View,
@@ -123,7 +123,7 @@ pub async fn wait_for(
     }
 }
 
-/// A response put together from ready records and small fields.
+/// Builds a response from pre-encoded records and small fields.
 #[derive(Debug, Default)]
 pub struct Pieces {
     pieces: Vec<Bytes>,
@@ -138,7 +138,7 @@ impl Pieces {
         self.pieces.push(encoded);
     }
 
-    /// Adds fields that are encoded already.
+    /// Adds pre-encoded fields.
     pub fn fields(&mut self, encoded: impl Into<Bytes>) {
         self.pieces.push(encoded.into());
     }
@@ -151,7 +151,7 @@ impl Pieces {
         self.pieces.push(out.freeze());
     }
 
-    /// Bytes of all pieces.
+    /// Returns the size of all pieces in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()
@@ -162,7 +162,7 @@ impl Pieces {
         self.pieces.extend(other.pieces);
     }
 
-    /// The response.
+    /// Returns the response.
     #[must_use]
     pub fn finish<T>(self) -> Ready<T> {
         Ready::from_pieces(self.pieces)

@@ -1,4 +1,4 @@
-//! `RecordService`: decode, check, call, encode.
+//! `RecordService`: reads records, and edits single drafts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,17 +25,17 @@ use super::{
 };
 use crate::servers::record_service_server::RecordService;
 
-/// Most bytes of the names of an answer, which stand there although their records do not.
+/// Most bytes in a response for the names whose records are missing or do not fit.
 const NAMES_BYTES: usize = 128 * 1024;
 
-/// Reads, and the edits of single drafts.
+/// Reads, and edits of single drafts.
 #[derive(Debug, Clone)]
 pub struct Records {
-    /// Reads.
+    /// Serves reads.
     pub store: Store,
-    /// Writes.
+    /// Carries out writes.
     pub committer: Committer,
-    /// Sequences to wait for.
+    /// Provides the sequences that reads wait for.
     pub feed: Feed,
 }
 
@@ -96,7 +96,7 @@ impl RecordService for Records {
         let mut asked = HashSet::new();
         request.names.retain(|name| asked.insert(name.clone()));
         let names = self.seen(request.names.clone(), &sight).await?;
-        // Without the names, of which there are up to a thousand.
+        // Less the names, of which there are up to a thousand.
         let room = MAX_ANSWER_BYTES - NAMES_BYTES;
         let found = self.store.get_fitting(&names, view, room).await;
         let (found, omitted) = found.map_err(|error| status::store(&error))?;

@@ -1,4 +1,4 @@
-//! Generated server traits of `dateline.v1`, over the codec for ready bytes.
+//! Generated server traits of `dateline.v1`, with the codec for pre-encoded bytes.
 #![allow(clippy::all, clippy::pedantic, missing_docs, unused_qualifications)]
 
 include!(concat!(

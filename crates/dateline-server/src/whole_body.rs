@@ -1,4 +1,4 @@
-//! Bodies of messages that are in memory whole: of requests that were read, and of answers that hold a reservation.
+//! Bodies of messages that are wholly in memory: requests that were read, and responses that hold a reservation.
 
 use std::{
     pin::Pin,
@@ -17,12 +17,12 @@ pub(super) async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, S
     std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
 }
 
-/// Makes the body of a request whose message was read.
+/// Returns the body of a request whose message was read.
 pub(super) fn whole(message: Bytes) -> Body {
     chained(message, Body::empty())
 }
 
-/// Makes the body of a request of which some was read.
+/// Returns the body of a request that was partly read.
 pub(super) fn chained(first: Bytes, rest: Body) -> Body {
     Body::new(Chained {
         first: Some(first),
@@ -30,7 +30,7 @@ pub(super) fn chained(first: Bytes, rest: Body) -> Body {
     })
 }
 
-/// Bytes that were read, and what follows them.
+/// Bytes that were read, followed by the rest of the body.
 struct Chained {
     first: Option<Bytes>,
     rest: Body,
@@ -63,7 +63,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Makes bytes that keep a reservation until the last part of them is gone.
+/// Returns bytes that keep a reservation until the last reference to them is gone.
 pub(super) fn holding(bytes: Bytes, reserved: Reservation) -> Bytes {
     Bytes::from_owner(Held {
         bytes,
@@ -71,7 +71,7 @@ pub(super) fn holding(bytes: Bytes, reserved: Reservation) -> Bytes {
     })
 }
 
-/// Makes an answer's body of its bytes and its end.
+/// Returns the body of a response from its bytes and its trailers.
 pub(super) fn ready(bytes: Bytes, end: Option<Result<HeaderMap, Status>>) -> Body {
     Body::new(Ready {
         data: Some(bytes).filter(|bytes| !bytes.is_empty()),
@@ -79,7 +79,7 @@ pub(super) fn ready(bytes: Bytes, end: Option<Result<HeaderMap, Status>>) -> Bod
     })
 }
 
-/// An answer's body, all of it there.
+/// The body of a response that is wholly in memory.
 struct Ready {
     data: Option<Bytes>,
     end: Option<Result<HeaderMap, Status>>,
