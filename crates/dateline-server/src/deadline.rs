@@ -1,6 +1,5 @@
-//! How long a call may take: as long as its client waits (`grpc-timeout`), and never longer than the server
-//! allows. The framework has a timer of its own for this, whose answer is CANCELLED without details; ours
-//! fires a moment before it.
+//! Deadlines of calls: the client's (`grpc-timeout`), capped by the server's limit. tonic has a timer of its own, which
+//! returns CANCELLED without details; this one fires a moment before it.
 
 use std::time::Duration;
 
@@ -10,17 +9,17 @@ use tonic::{Code, Status};
 
 use super::status::{self, Reason};
 
-/// How much earlier the answer has to be ready, so that it is ours and is still in time.
+/// Time by which the response must precede the client's deadline, so that it still arrives in time.
 const MARGIN: Duration = Duration::from_millis(5);
 
 tokio::task_local! {
     static DEADLINE: Instant;
 }
 
-/// Runs a call up to its deadline.
+/// Runs a call until its deadline.
 ///
 /// # Errors
-/// `DEADLINE_EXCEEDED`; what the call had begun and not committed is dropped.
+/// `DEADLINE_EXCEEDED`; work that is begun and not committed is dropped.
 pub async fn within<T>(time: Duration, call: impl Future<Output = T>) -> Result<T, Status> {
     let deadline = Instant::now() + time;
     let exceeded = || {
@@ -28,7 +27,7 @@ pub async fn within<T>(time: Duration, call: impl Future<Output = T>) -> Result<
         status::plain(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
     };
     if time.is_zero() {
-        // A call that is done at once would be answered all the same, and a write done.
+        // Otherwise a call that is ready at the first poll would still be answered, and a write done.
         return Err(exceeded());
     }
     DEADLINE
@@ -37,7 +36,7 @@ pub async fn within<T>(time: Duration, call: impl Future<Output = T>) -> Result<
         .map_err(|_| exceeded())
 }
 
-/// Waits for something inside a call; `None` if it does not come in time to answer.
+/// Waits inside a call; `None` if the result does not arrive in time for a response.
 pub async fn in_time<T>(awaited: impl Future<Output = T>) -> Option<T> {
     match DEADLINE.try_with(|deadline| *deadline) {
         Ok(deadline) => timeout_at(deadline - MARGIN, awaited).await.ok(),
@@ -45,7 +44,7 @@ pub async fn in_time<T>(awaited: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// The time that a call has, by its headers and the server's limit.
+/// Returns the time allowed for a call, from its headers and the server's limit.
 #[must_use]
 pub fn of(headers: &HeaderMap, limit: Duration) -> Duration {
     let asked = headers
@@ -54,7 +53,7 @@ pub fn of(headers: &HeaderMap, limit: Duration) -> Duration {
     asked.map_or(limit, |asked| asked.saturating_sub(MARGIN).min(limit))
 }
 
-/// At most eight digits and a unit, as gRPC writes it; what is not is ignored.
+/// Parses a gRPC timeout: at most eight digits and a unit. Anything else is ignored.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let is_number = (1..=8).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());

@@ -1,6 +1,5 @@
-//! The outermost layer: whatever answer of the framework comes without our error details is dressed in the
-//! contract's words (an oversized message, an unknown method, a deadline), a panic becomes INTERNAL, and each
-//! call is counted.
+//! The outermost layer: gives errors of the framework the contract's details (an oversized message, an unknown method,
+//! a deadline), turns a panic into INTERNAL, and counts each call.
 
 use std::{
     any::Any,
@@ -26,7 +25,7 @@ use super::{
 
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Makes [`Dress`].
+/// Layer that adds [`Dress`].
 #[derive(Debug, Clone, Copy)]
 pub struct DressLayer {
     /// Maximum time until a response begins.
@@ -44,7 +43,7 @@ impl<S> Layer<S> for DressLayer {
     }
 }
 
-/// Dresses the answers of a service.
+/// Service that completes the error details of its responses.
 #[derive(Debug, Clone)]
 pub struct Dress<S> {
     inner: S,
@@ -91,10 +90,9 @@ where
     }
 }
 
-/// What a browser or a probe that lost its way is answered with; `None` for gRPC.
+/// Returns the HTTP status for a client that does not speak gRPC, such as a browser or a probe; `None` for gRPC.
 fn not_grpc(request: &Request<Body>) -> Option<StatusCode> {
-    // Of its relatives, such as gRPC-Web and JSON, only the name is alike: to answer them as gRPC would be understood by
-    // nobody.
+    // gRPC-Web and JSON variants have similar media types, but their clients could not read a gRPC response.
     let is_grpc = matches!(
         media_type(request).as_str(),
         "application/grpc" | "application/grpc+proto"
@@ -108,7 +106,7 @@ fn not_grpc(request: &Request<Body>) -> Option<StatusCode> {
     }
 }
 
-/// The media type of a request, without parameters, in lower case; empty if there is none, or more than one.
+/// Returns the media type of a request in lower case, without parameters; empty unless there is exactly one.
 fn media_type(request: &Request<Body>) -> String {
     let mut kinds = request.headers().get_all(CONTENT_TYPE).iter();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else {
@@ -136,7 +134,7 @@ fn told_in_plain_text(status: StatusCode, text: &'static str) -> Response<Body> 
     response
 }
 
-/// Replaces an answer that has a gRPC error but no details of ours.
+/// Replaces a gRPC error that has no details.
 fn dressed(response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else {
         return response;
@@ -147,7 +145,7 @@ fn dressed(response: Response<Body>) -> Response<Body> {
     stock(&status).into_http()
 }
 
-/// What the framework's own errors are in the contract.
+/// Maps an error of the framework to the contract's error table.
 fn stock(status: &Status) -> Status {
     let text = status.message();
     match status.code() {
@@ -172,7 +170,7 @@ fn stock(status: &Status) -> Status {
             Reason::DeadlineExceeded,
             "the deadline passed before the answer was ready",
         ),
-        // What tonic calls internal on the way in is a message that is not framed as gRPC wants it.
+        // tonic reports a request that is not framed as gRPC as internal.
         Code::Internal | Code::InvalidArgument => {
             tracing::debug!(text, "a request that the framework refused");
             status::plain(

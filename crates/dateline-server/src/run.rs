@@ -1,6 +1,7 @@
-//! Start and stop. Start: listener, database, schema, feeds, in this order; until the feeds are open every call is
-//! answered with UNAVAILABLE and health with `NOT_SERVING` (`starting`). Stop: not serving any more, streams end with a
-//! cursor (F12), open calls finish or run into the grace, then the writer drains, and last the database stops.
+//! Start and stop. The start opens the listener, the database, the schema and the feeds, in this order; until the feeds
+//! are open, every call is answered with UNAVAILABLE and health with `NOT_SERVING` (`starting`). The stop reports
+//! `NOT_SERVING`, ends streams with a cursor (F12), lets open calls finish within the grace period, drains the
+//! committer, and stops the database last.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -39,18 +40,18 @@ use crate::servers::{
     export_service_server::ExportServiceServer, record_service_server::RecordServiceServer,
 };
 
-/// How often old answers to request ids are forgotten.
+/// Interval at which expired request ids are deleted.
 const HOUSEKEEPING: Duration = Duration::from_mins(10);
 
-/// Why a server cannot start, or stopped by itself.
+/// Reasons for which a server cannot start, or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be had.
+    /// An address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// As configured.
+        /// The address as configured.
         address: Listen,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The embedded database does not start.
@@ -59,18 +60,18 @@ pub enum Error {
     /// The database cannot be used.
     #[error("{}", tell(.0))]
     Store(#[from] dateline_store::Error),
-    /// Who may do what cannot be read.
+    /// Keys or roles cannot be loaded, or the first token cannot be created.
     #[error("{0:#}")]
     Access(anyhow::Error),
-    /// TLS is wanted and cannot be had.
+    /// TLS is configured and cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The metrics endpoint cannot be had.
+    /// The metrics cannot be served.
     #[error("cannot serve metrics: {0}")]
     Metrics(String),
 }
 
-/// To whoever starts a server, the driver's own words are of use; they hold no password.
+/// Adds the driver's text, which helps whoever starts a server and holds no password.
 fn tell(error: &dateline_store::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
@@ -78,45 +79,45 @@ fn tell(error: &dateline_store::Error) -> String {
     }
 }
 
-/// A server that serves.
+/// A running server.
 pub struct Running {
-    /// Where it listens; the first of several.
+    /// The address that it listens on; the first of several.
     pub address: SocketAddr,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
-    /// Stops, gracefully at first, and waits for the end.
+    /// Stops gracefully, and waits for the end.
     ///
     /// # Errors
-    /// When serving had failed.
+    /// If the server had failed.
     pub async fn stop(self) -> Result<(), Error> {
         self.stop.cancel();
         self.wait().await
     }
 
-    /// Waits until the server ends.
+    /// Waits until the server has ended.
     ///
     /// # Errors
-    /// When serving failed.
+    /// If the server failed.
     pub async fn wait(self) -> Result<(), Error> {
-        // The task neither panics nor is aborted; if it were, there would be nothing left to wait for.
+        // The task neither panics nor is aborted; otherwise there would be nothing left to wait for.
         self.serving.await.unwrap_or(Ok(()))
     }
 }
 
-/// Starts a server. It stops when `stop` is cancelled.
+/// Starts a server, which stops when `stop` is cancelled.
 ///
 /// # Errors
-/// When the database or the address cannot be had.
+/// If the database or an address cannot be used.
 pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
-    // Boxed: what it holds while it starts need not lie on the stacks of its callers.
+    // Boxed: the large future would otherwise lie on the stacks of its callers.
     Box::pin(bring_up(config, stop)).await
 }
 
 async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Error> {
-    // The address first: two servers on one port should not fight over a database before they notice.
+    // The listener is opened first: of two servers on one port, the second must fail before it opens the database.
     let cannot_listen = |source| Error::Listen {
         address: config.listen.clone(),
         source,
@@ -203,7 +204,7 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
     })
 }
 
-/// Announces the end when it has come: to health checks first, then to streams.
+/// Announces the stop: to health checks first, then to streams.
 async fn stopping(
     stop: CancellationToken,
     streams_stop: CancellationToken,
@@ -215,7 +216,7 @@ async fn stopping(
     streams_stop.cancel();
 }
 
-/// Waits for the last connection to end, and after `stop` no longer than the grace.
+/// Waits until the last connection has ended, after `stop` no longer than the grace period.
 async fn until_served(
     mut edge: tokio::task::JoinHandle<()>,
     stop: &CancellationToken,
@@ -230,7 +231,7 @@ async fn until_served(
         () = deadline => {
             tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
             edge.abort();
-            // Cancelled or ended: either way its connections and services are gone.
+            // Once aborted or ended, its connections and services are dropped.
             drop(edge.await);
         }
     }
@@ -252,7 +253,7 @@ async fn open_database(
     }
 }
 
-/// A database that is away may come; one that refuses us will not change its mind.
+/// Connects to the database. Retries while it is unavailable; any other error is final.
 async fn connect(
     url: &str,
     settings: &dateline_store::Settings,
@@ -271,13 +272,13 @@ async fn connect(
     }
 }
 
-/// What serves: the handles, and the tasks behind them.
+/// The parts of a running server: the handles, and the jobs behind them.
 struct Parts {
     store: Store,
     committer: Committer,
     feed: Feed,
     gate: Arc<Gate>,
-    /// They end after the last call.
+    /// Background jobs, which end after the last call.
     jobs: Jobs,
     findings: Findings,
     embargoes: Embargoes,
@@ -298,7 +299,7 @@ impl Parts {
         let feed = opened.inspect_err(|_| stop.cancel())?;
         jobs.spawn("tail", {
             let feed = feed.clone();
-            // Boxed: it lives as long as the process, and need not be carried about.
+            // Boxed: the large future lives as long as the process and need not be moved.
             move || Box::pin(feed.clone().follow(committed.clone()))
         });
         let embargoes = Embargoes::default();
@@ -333,7 +334,7 @@ impl Parts {
         })
     }
 
-    /// Everything that is served, behind the door.
+    /// Returns all services, behind admission and backpressure.
     fn routes<H: health_server::Health>(
         &self,
         limits: &Limits,
@@ -386,7 +387,7 @@ impl Parts {
         DoorLayer::new(self.gate.clone(), store.clone(), limits).layer(paced)
     }
 
-    /// Sets health once, before anybody is told that the server serves, and keeps it true until `stop`.
+    /// Sets the health status once, before the server is announced, and keeps it current until `stop`.
     async fn report_health(&self, reporter: HealthReporter, stop: CancellationToken) {
         let health = Health {
             reporter,
@@ -402,7 +403,7 @@ impl Parts {
         self.jobs.spawn("health", move || health.clone().run());
     }
 
-    /// Ends what runs behind the services, after the last call.
+    /// Ends the jobs behind the services, after the last call.
     async fn end(self, grace: Duration) {
         let Self {
             store,
@@ -412,7 +413,8 @@ impl Parts {
             jobs,
             ..
         } = self;
-        // With the services and the jobs these are the last ways into the committer: it ends when it has drained.
+        // The services are gone, so these and the jobs hold the last senders of the committer: it ends once it has
+        // drained.
         drop((committer, feed, gate));
         if !jobs.stop(grace).await {
             tracing::warn!("background work did not end in time");
@@ -423,7 +425,7 @@ impl Parts {
     }
 }
 
-/// Adds reflection as today's clients ask for it (v1) and as most of them still do (v1alpha).
+/// Adds reflection v1, and v1alpha, which most clients still use.
 fn with_reflection(routes: Routes) -> Routes {
     use tonic_reflection::server::Builder;
     let builder = || {

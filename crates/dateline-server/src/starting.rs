@@ -1,5 +1,5 @@
-//! The time between the listener and the first answer: until the feeds are open, calls are answered with UNAVAILABLE
-//! instead of being left to wait, and health checks with what is known.
+//! The time between opening the listener and opening the feeds: calls are answered with UNAVAILABLE instead of waiting,
+//! and health checks with the present status.
 
 use std::{
     convert::Infallible,
@@ -18,30 +18,30 @@ use super::{
     status::{self, Reason},
 };
 
-/// What is served once everything is there.
+/// The services, behind admission and backpressure.
 pub type Routed = Door<Backpressure<Routes>>;
 
-/// Answers calls with the routes once there are any.
+/// Answers calls with the services, once they are set.
 #[derive(Debug, Clone)]
 pub struct Starting {
     health: Routes,
     routed: Arc<OnceLock<Routed>>,
 }
 
-/// Puts the routes in their place.
+/// Sets the services, once.
 #[derive(Debug)]
 pub struct Started(Arc<OnceLock<Routed>>);
 
 impl Started {
-    /// From now on calls are answered by these.
+    /// Answers all further calls with these services.
     pub fn with(self, routed: Routed) {
-        // There is one `Started`, and this takes it: nothing can have been set before.
+        // `Started` is unique and consumed here, so nothing was set before.
         let _ = self.0.set(routed);
     }
 }
 
 impl Starting {
-    /// Answers health checks alone, until what comes with it is told of more.
+    /// Answers only health checks until the returned [`Started`] is given the services.
     #[must_use]
     pub fn new(health: Routes) -> (Self, Started) {
         let routed = Arc::new(OnceLock::new());

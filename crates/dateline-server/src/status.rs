@@ -1,5 +1,5 @@
-//! Errors to gRPC status: the contract's error table, and the only file that knows it. Every answer carries
-//! one `ErrorInfo` with a reason; driver text and stored content never leave.
+//! Errors as gRPC status: the only file with the contract's error table. Every error has one `ErrorInfo` with a reason;
+//! texts of the driver and stored content are never sent.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 pub use super::reason::Reason;
 
-/// The domain of every reason.
+/// The domain of all reasons.
 pub const DOMAIN: &str = "dateline";
 
-/// When a client may try again after UNAVAILABLE.
+/// Delay for retries after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// When it may try again after something was too much.
+/// Delay for retries after `RESOURCE_EXHAUSTED`.
 const RETRY_LATER: Duration = Duration::from_secs(1);
 
-/// A status with its one `ErrorInfo`, and nothing else.
+/// Returns a status with its `ErrorInfo` and no other details.
 #[must_use]
 pub fn plain(code: Code, reason: Reason, message: impl Into<String>) -> Status {
     with(code, reason, message, HashMap::new(), |_| {})
@@ -40,8 +40,8 @@ fn with(
     Status::with_error_details(code, shortened(message.into()), details)
 }
 
-/// A message as far as it fits beside the details: it may quote what was sent, and in a header all but plain ASCII takes
-/// three times its bytes.
+/// Shortens a message so that it fits beside the details. It may quote the request, and in a header everything but
+/// plain ASCII takes three times its bytes.
 fn shortened(mut message: String) -> String {
     let cost = |letter: char| match letter {
         ' '..='~' if letter != '%' => 1,
@@ -66,15 +66,15 @@ fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, Str
         .collect()
 }
 
-/// Most bytes of what an answer lists. Details travel in HTTP/2 trailers, in base64, and some clients take no
-/// more than 8 KiB of those.
+/// Most bytes of the entries listed in a status. Details are sent in HTTP/2 trailers, in base64, and some clients
+/// accept at most 8 KiB of trailers.
 const LISTED_BYTES: usize = 4608;
-/// Most bytes of a message, as it travels: with what is listed it fits there, too.
+/// Most bytes of a message in its header encoding: it fits into the same 8 KiB beside the list.
 const MESSAGE_BYTES: usize = 600;
-/// Bytes of an entry beside its texts, at most.
+/// Most bytes of an entry besides its texts.
 const ENTRY_BYTES: usize = 40;
 
-/// As many entries as fit an answer, and one that says how many more there are.
+/// Returns the entries that fit, and one with the number of further ones.
 fn fitting(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let (mut listed, mut bytes, mut left_out) = (Vec::new(), 0, 0);
     for (about, what) in all {
@@ -91,7 +91,7 @@ fn fitting(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)>
     listed
 }
 
-/// As many paths as fit, with commas between them.
+/// Joins the paths that fit with commas.
 fn joined(paths: &[String]) -> String {
     let mut bytes = 0;
     let fitting = paths.iter().take_while(|path| {
@@ -101,7 +101,7 @@ fn joined(paths: &[String]) -> String {
     fitting.cloned().collect::<Vec<_>>().join(",")
 }
 
-/// `INVALID_ARGUMENT` with every violation (W6), as far as they fit.
+/// Returns `INVALID_ARGUMENT` with all violations that fit (W6).
 #[must_use]
 pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
     let message = match violations {
@@ -130,13 +130,13 @@ pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
     )
 }
 
-/// `INVALID_ARGUMENT` for one field.
+/// Returns `INVALID_ARGUMENT` for one field.
 #[must_use]
 pub fn invalid_field(reason: Reason, field: &str, description: &str) -> Status {
     invalid(reason, &[Violation::new(field, description)])
 }
 
-/// `NOT_FOUND`: the same for what there is not and what the caller may not see (F10).
+/// Returns `NOT_FOUND`, equal for records that do not exist and records that the caller may not see (F10).
 #[must_use]
 pub fn not_found(name: &str) -> Status {
     with(
@@ -155,7 +155,7 @@ pub fn not_found(name: &str) -> Status {
     )
 }
 
-/// A message that is not of its type.
+/// Returns the error for a message that cannot be decoded.
 #[must_use]
 pub fn undecodable(error: &prost::DecodeError) -> Status {
     tracing::debug!(%error, "undecodable message");
@@ -163,14 +163,14 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
     plain(Code::InvalidArgument, Reason::UndecodableMessage, message)
 }
 
-/// A message with far more elements than any request may have.
+/// Returns the error for a message with far more elements than any request may have.
 #[must_use]
 pub fn bloated() -> Status {
     let message = "the message has far more entries than any request may have; send fewer at once";
     plain(Code::InvalidArgument, Reason::InvalidRequest, message)
 }
 
-/// UNAVAILABLE: try again, with the same `request_id` if it was a write.
+/// Returns UNAVAILABLE: the client may retry, a write with the same `request_id`.
 #[must_use]
 pub fn unavailable(reason: Reason, message: &str) -> Status {
     with(
@@ -184,7 +184,7 @@ pub fn unavailable(reason: Reason, message: &str) -> Status {
     )
 }
 
-/// INTERNAL, with an id under which the log tells what happened.
+/// Returns INTERNAL with an id, under which the error is logged.
 pub fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
     let id = Uuid::now_v7().to_string();
     tracing::error!(error, %id, "internal error");
@@ -198,7 +198,7 @@ pub fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
     )
 }
 
-/// `FAILED_PRECONDITION` with the records that stand in the way: subject and what is the matter.
+/// Returns `FAILED_PRECONDITION` with the records that cause it, each with a description.
 fn precondition<'a>(
     reason: Reason,
     message: String,
@@ -219,7 +219,7 @@ fn precondition<'a>(
     )
 }
 
-/// What a refusal is to a client.
+/// Returns the status for a refused request.
 fn refused(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
@@ -320,7 +320,7 @@ fn refused(refusal: &Refusal) -> Status {
     }
 }
 
-/// What a store error is to a client.
+/// Returns the status for an error of the store.
 #[must_use]
 pub fn store(error: &dateline_store::Error) -> Status {
     match error {
@@ -368,7 +368,7 @@ pub fn store(error: &dateline_store::Error) -> Status {
     }
 }
 
-/// What a failed commit is to a client.
+/// Returns the status for a failed commit.
 #[must_use]
 pub fn commit(error: &CommitError) -> Status {
     match error {
@@ -377,7 +377,7 @@ pub fn commit(error: &CommitError) -> Status {
     }
 }
 
-/// What it is to a client that it may not.
+/// Returns the status for a denied call.
 #[must_use]
 pub fn denied(why: &Denied) -> Status {
     let message = why.to_string();
@@ -396,7 +396,7 @@ pub fn denied(why: &Denied) -> Status {
     plain(code, reason, message)
 }
 
-/// `RESOURCE_EXHAUSTED`: too much at once, or too fast; later it may be taken.
+/// Returns `RESOURCE_EXHAUSTED` for a limit; the client may retry later.
 #[must_use]
 pub fn limited(reason: Reason, message: impl Into<String>) -> Status {
     let code = Code::ResourceExhausted;
@@ -405,7 +405,7 @@ pub fn limited(reason: Reason, message: impl Into<String>) -> Status {
     })
 }
 
-/// What a stream that cannot be served is to a client (F6).
+/// Returns the status for a stream that cannot be served (F6).
 #[must_use]
 pub fn feed(error: &dateline_feed::Error) -> Status {
     let message = error.to_string();
@@ -450,7 +450,7 @@ pub fn feed(error: &dateline_feed::Error) -> Status {
     }
 }
 
-/// A sequence at which nobody knows any more what was.
+/// Returns the error for a sequence whose state is no longer kept.
 #[must_use]
 pub fn no_longer_kept(sequence: u64, earliest: u64) -> Status {
     let about = metadata([
@@ -462,7 +462,7 @@ pub fn no_longer_kept(sequence: u64, earliest: u64) -> Status {
     out_of_range(Reason::CursorExpired, message, about)
 }
 
-/// A cursor that stands where there is nothing to serve.
+/// Returns `OUT_OF_RANGE` for a cursor or sequence that cannot be served.
 fn out_of_range(reason: Reason, message: String, about: HashMap<String, String>) -> Status {
     with(Code::OutOfRange, reason, message, about, |_| {})
 }

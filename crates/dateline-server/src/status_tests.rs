@@ -1,4 +1,4 @@
-//! What an answer lists fits where it travels.
+//! Lists in a status fit into the trailers that carry it.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn w6_what_is_listed_fits_the_trailers_that_clients_take_and_the_rest_is_counted
         let answer = invalid(Reason::InvalidRecord, std::slice::from_ref(violation));
         let answer = answer.into_http::<tonic::body::Body>();
         let headers = answer.headers().iter();
-        // As HTTP/2 counts a list of headers.
+        // Size of a header list by the rules of HTTP/2.
         let bytes = headers.map(|(name, value)| name.as_str().len() + value.len() + 32);
         let bytes = bytes.sum::<usize>() + 100;
         assert!(bytes <= 8 * 1024, "{bytes} bytes of headers");

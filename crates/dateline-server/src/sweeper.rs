@@ -1,9 +1,9 @@
-//! Publishes what was under embargo, when its time has come. Every server sweeps; that each record is published
-//! once is the write path's doing: whoever comes second finds it published (W3), and writes nothing.
+//! Publishes records whose embargo has ended. Every server sweeps; the write path ensures that each record is published
+//! once: the server that comes second finds it published (W3), and writes nothing.
 //!
-//! What one request put under embargo is published as one batch, independently of all others (`model::release`). A batch
-//! that fails is halved until one record is isolated. An isolated record is logged, counted and reported, tried again
-//! with back-off, and holds up nothing.
+//! Records that one request put under embargo are published as one batch, independently of all others
+//! (`dateline_engine::release`). A batch that fails is halved until one record is isolated. An isolated record is
+//! logged, counted, reported and retried with back-off, and blocks no other record.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -23,31 +23,31 @@ use tokio::time::Instant;
 
 use super::embargoes::{Embargoes, Isolated};
 
-/// How often the sweeper looks. A record is out within a second of its time.
+/// Interval between two sweeps. A record is published within a second of its time.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Pause after the store could not do it.
+/// Pause after the store was unavailable.
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
-/// How often it is counted how far publication is behind.
+/// Interval at which overdue records are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 /// Most records of one sweep, unless one request put more under embargo.
 const SWEPT: i64 = 1000;
-/// Batches that are committed at once. The committer makes groups of them.
+/// Batches that are committed concurrently. The committer groups them.
 const AT_ONCE: usize = 256;
-/// Times that a batch may take too long until it is halved: a lock that somebody holds is no fault of the batch.
+/// Timeouts after which a batch is halved: one may be caused by a lock that has nothing to do with the batch.
 const SLOW: u32 = 3;
-/// Times that a record may be said to have changed although it has not, until it is isolated.
+/// Number of times that an unchanged record may be reported as changed before it is isolated.
 const MOVED: u32 = 4;
-/// Pause until isolated records are tried again for the first time; it doubles with each time.
+/// First pause before isolated records are tried again; it doubles with each attempt.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause.
+/// Longest such pause.
 const MAX_PAUSE: Duration = Duration::from_secs(16);
-/// How often isolated records are logged again.
+/// Interval at which isolated records are logged again.
 const REMIND_INTERVAL: Duration = Duration::from_mins(10);
-/// Names that one line of the log has.
+/// Most names in one log line.
 const LOGGED_NAMES: usize = 20;
-/// Longest reason that is kept of each.
+/// Longest reason kept of each record.
 const MAX_REASON_BYTES: usize = 500;
-/// Who publishes, in the log.
+/// Author of these publications in the log.
 const AUTHOR: &str = "embargo";
 
 /// Sweeps until it is stopped.
@@ -71,7 +71,7 @@ pub async fn run(store: Store, committer: Committer, embargoes: Embargoes) {
         let pause = match sweeper.sweep().await {
             Ok(true) => Duration::ZERO,
             Ok(false) => INTERVAL,
-            // The first time at once: a connection was lost, and the next one may do.
+            // The first retry is quick: after a lost connection the next one may work.
             Err(error) if sweeper.away(&error) => INTERVAL,
             Err(_) => AWAY_PAUSE,
         };
@@ -83,41 +83,41 @@ struct Sweeper {
     store: Store,
     committer: Committer,
     embargoes: Embargoes,
-    /// By name; another revision of a record may be another matter.
+    /// By name; another revision of a record is not isolated.
     isolated: HashMap<String, Isolated>,
-    /// Isolated records whose turn it is to be tried again: there may be more than one sweep takes.
+    /// Isolated records that are due for another attempt: there may be more than one sweep takes.
     to_try: HashSet<String>,
-    /// Time between tries of what is isolated.
+    /// Pause between attempts to publish isolated records.
     pause: Duration,
-    /// When it was tried last.
+    /// Time of the last attempt.
     tried_at: Instant,
     reminded_at: Instant,
     counted_at: Option<Instant>,
-    /// Batches that took too long, and how often.
+    /// Batches that timed out, with the number of timeouts.
     slow: HashMap<i64, u32>,
-    /// Revisions that were said to have changed, and how often.
+    /// Revisions that were reported as changed, and how often.
     moved: HashMap<(Name, i64), u32>,
-    /// Something was published since the last count.
+    /// True if a record was published since the last count.
     went_on: bool,
     is_away: bool,
 }
 
-/// What became of a row of batches.
+/// The result of releasing a sequence of batches.
 #[derive(Default)]
 struct Released {
     published: usize,
-    /// Records, and why they could not be published.
+    /// Records that could not be published, with the reason.
     isolated: Vec<(usize, String)>,
-    /// Records that somebody else has changed.
+    /// Records that another request has changed.
     moved: Vec<usize>,
-    /// The batch that took too long.
+    /// The batch that timed out.
     slow: Option<i64>,
-    /// The store could not do it; no fault of the records.
+    /// The store failed, which is no fault of the records.
     away: Option<dateline_store::Error>,
 }
 
 impl Sweeper {
-    /// Publishes what is due; answers whether there may be more.
+    /// Publishes what is due. Returns true if there may be more.
     async fn sweep(&mut self) -> Result<bool, dateline_store::Error> {
         let tries_isolated = !self.isolated.is_empty() && self.tried_at.elapsed() >= self.pause;
         if tries_isolated {
@@ -181,13 +181,13 @@ impl Sweeper {
             tracing::info!(records = published, "embargo ended; published");
             self.went_on = true;
             self.slow.clear();
-            // What is isolated may have waited for these.
+            // Isolated records may have waited for these.
             self.pause = MIN_PAUSE;
         }
         away.map_or(Ok(()), Err)
     }
 
-    /// Publishes batches one after another. What cannot be published is left out, and the rest tried again.
+    /// Publishes batches one after another. Records that cannot be published are left out, and the rest is tried again.
     async fn release(&self, due: &[Due], row: Vec<Unit>) -> Released {
         let mut released = Released::default();
         let mut open = VecDeque::from(row);
@@ -267,7 +267,7 @@ impl Sweeper {
         self.isolated.insert(name, isolated);
     }
 
-    /// Counts what is due, forgets what is isolated no more, and reports both.
+    /// Counts overdue records, drops those that are no longer isolated, and reports both.
     async fn count(&mut self) -> Result<(), dateline_store::Error> {
         if self
             .counted_at
@@ -308,7 +308,7 @@ impl Sweeper {
         );
     }
 
-    /// Says once that the store cannot do it; answers whether it was the first time.
+    /// Logs once that the store is unavailable. Returns true the first time.
     fn away(&mut self, error: &dateline_store::Error) -> bool {
         let is_first = !std::mem::replace(&mut self.is_away, true);
         if is_first {
@@ -321,17 +321,17 @@ impl Sweeper {
     }
 }
 
-/// What a failure means.
+/// The cause of a failed commit.
 enum Verdict {
-    /// The store cannot do it at the moment.
+    /// The store is unavailable at the moment.
     Away(dateline_store::Error),
-    /// It took too long, for whatever reason.
+    /// The commit timed out, for any reason.
     Slow(String),
-    /// Somebody else was faster with one.
+    /// Another request changed this record first.
     Moved(usize),
-    /// Some of them are in the way.
+    /// Some of the records cannot be published.
     Members(Vec<(usize, String)>),
-    /// It does not say which.
+    /// The error names no record.
     Whole(String),
 }
 
@@ -399,7 +399,7 @@ fn request(due: &[Due], unit: &Unit) -> Request {
     }
 }
 
-/// The records for which a batch was refused, and why each.
+/// Returns the records for which a batch was refused, each with the reason.
 fn in_the_way(refusal: &Refusal, due: &[Due], unit: &Unit) -> Vec<(Name, String)> {
     let all = |names: &[Name]| {
         let names = names.iter().cloned();
@@ -438,7 +438,7 @@ fn in_the_way(refusal: &Refusal, due: &[Due], unit: &Unit) -> Vec<(Name, String)
     }
 }
 
-/// `writes[3].publish.record…` → 3.
+/// Parses the index of a write: `writes[3].publish.record…` → 3.
 fn write_of(field: &str) -> Option<usize> {
     field
         .strip_prefix("writes[")?
