@@ -1,4 +1,4 @@
-//! API tokens over gRPC: made, listed, changed, ended. What they may be is said by `access`.
+//! API tokens over gRPC: create, list, update and revoke. `dateline_access` decides which roles and scopes are valid.
 
 use dateline_access::{Caller, Role, Scope, new_token};
 use dateline_proto::v1::{
@@ -18,15 +18,15 @@ use super::{
     status::{self, Reason},
 };
 
-/// Most tokens of a page.
+/// Most tokens on a page.
 const LISTED: i64 = 1000;
-/// Longest that a token may hold. A day more than a year, so that "in a year" is one, whatever the clocks say.
+/// Longest lifetime of a token: a year and a day, so that "in a year" is valid despite leap years and clock skew.
 const LONGEST: Duration = Duration::days(367);
 
-/// Makes a token, and tells its secret for the only time.
+/// Creates a token, and returns its secret, which cannot be read again.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` with what is wrong.
+/// `INVALID_ARGUMENT` with all violations.
 pub async fn create(
     store: &Store,
     caller: &Caller,
@@ -65,10 +65,10 @@ pub async fn create(
     })
 }
 
-/// A page of the tokens there are.
+/// Returns a page of tokens.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT`, or the store's.
+/// `INVALID_ARGUMENT`, or the store's error.
 pub async fn list(
     store: &Store,
     identity: &FeedIdentity,
@@ -99,7 +99,7 @@ pub async fn list(
     })
 }
 
-/// When the last token of a page was made, in microseconds, and its id.
+/// Parses the position of a page: the creation time (in microseconds) and the id of the last token on the page before.
 fn place(text: &str) -> Option<(OffsetDateTime, String)> {
     let (micros, id) = text.split_once(' ')?;
     let nanos = micros.parse::<i128>().ok()?.checked_mul(1000)?;
@@ -107,7 +107,7 @@ fn place(text: &str) -> Option<(OffsetDateTime, String)> {
     Some((made, id.to_owned()))
 }
 
-/// Changes what a token may do.
+/// Changes roles, scope and expiry of a token.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`, `NOT_FOUND`, or `LAST_ADMIN`.
@@ -126,7 +126,7 @@ pub async fn update(
     done(id, changed.map_err(|error| status::store(&error))?)
 }
 
-/// Ends a token.
+/// Revokes a token.
 ///
 /// # Errors
 /// `NOT_FOUND`, or `LAST_ADMIN`.
@@ -173,7 +173,7 @@ fn done(id: &str, outcome: Revoked) -> Result<Token, Status> {
     }
 }
 
-/// Words for roles and scope, if they go together.
+/// Returns the names of roles and the entries of the scope, if they are valid together.
 fn allowed(roles: &[i32], scope: &[String]) -> Result<(Vec<String>, Vec<String>), Status> {
     let roles = roles
         .iter()
@@ -208,7 +208,7 @@ fn end(time: Option<prost_types::Timestamp>) -> Result<Option<OffsetDateTime>, S
     Ok(Some(time))
 }
 
-/// As the database keeps times: to the microsecond.
+/// Truncates a time to microseconds, the resolution of the database.
 fn kept(time: OffsetDateTime) -> OffsetDateTime {
     time - Duration::nanoseconds(i64::from(time.nanosecond() % 1000))
 }

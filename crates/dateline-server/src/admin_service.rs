@@ -1,4 +1,4 @@
-//! `AdminService`: what operators do, seldom and on purpose.
+//! `AdminService`: maintenance by operators.
 
 use dateline_access::Caller;
 use dateline_feed::Feed;
@@ -27,23 +27,23 @@ use super::{
 };
 use crate::servers::admin_service_server::AdminService;
 
-/// Records of one load.
+/// Most records of one load.
 const MAX_LOADED: usize = 1000;
-/// Most isolated records that health lists.
+/// Most isolated records that `GetHealth` lists.
 const MAX_ISOLATED: usize = 200;
 
-/// What operators do.
+/// The service for operators.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// What it is done to.
+    /// The store to maintain.
     pub store: Store,
-    /// Who has to know of it at once.
+    /// The feeds, which must see changes of the log at once.
     pub feed: Feed,
-    /// The way of every write.
+    /// Loads records.
     pub committer: Committer,
-    /// What is wrong.
+    /// Current faults.
     pub findings: Findings,
-    /// How publication stands.
+    /// State of publication.
     pub embargoes: Embargoes,
 }
 
@@ -68,7 +68,7 @@ impl AdminService for Admin {
             }
         };
         if !request.validate_only {
-            // Before the act: it is done in steps, and may be cut off.
+            // Written before the compaction, which is done in steps and may be interrupted.
             let details = format!("history before {before} of the desk's feed is dropped");
             self.note(&caller, &details).await?;
         }
@@ -192,7 +192,7 @@ impl AdminService for Admin {
 }
 
 impl Admin {
-    /// Needs no database: it tells why there is none.
+    /// Builds the response without the database, so that it can report why the database is unavailable.
     fn health(&self) -> GetHealthResponse {
         let stands = self.embargoes.standing();
         let problems = self.findings.all().into_iter();
@@ -220,13 +220,13 @@ impl Admin {
         }
     }
 
-    /// Writes down an act that is no write.
+    /// Writes an action that is not a commit to the audit log.
     async fn note(&self, caller: &Caller, details: &str) -> Result<(), Status> {
         let noted = self.store.note_act(&caller.by(), "done", details).await;
         noted.map_err(|error| status::store(&error))
     }
 
-    /// A sequence that there is, or the next one: with one that is mistyped, all history would go.
+    /// Checks that a sequence is not beyond the next one: a mistyped one would drop all history.
     async fn reached(&self, sequence: u64) -> Result<u64, Status> {
         let head = self.feed.newest(View::Desk).await;
         let head = head.map_err(|error| status::store(&error))?;
@@ -251,7 +251,7 @@ impl Admin {
         found.map_err(|error| status::store(&error))
     }
 
-    /// Streams of this server see it before the answer is sent; other servers hear of it.
+    /// Makes the change visible to the streams of this server before the response is sent; other servers are notified.
     async fn refresh(&self) -> Result<(), Status> {
         let now = self.feed.refresh().await;
         now.map(drop).map_err(|error| status::store(&error))

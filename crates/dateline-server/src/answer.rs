@@ -1,5 +1,5 @@
-//! The size of answers. Clients of gRPC take 4 MiB by default, and one that gets more has nothing: a write that is done
-//! would fail for ever. So every answer is made to fit, here: reads return what fits and name the rest, writes leave
+//! The size of responses. gRPC clients accept 4 MiB by default, and reject more: a write that was committed would then
+//! fail on every retry. So every response is made to fit: reads return what fits and name the rest, writes leave
 //! content out.
 
 use bytes::Bytes;
@@ -9,21 +9,21 @@ use dateline_store::{Committed, StoredRecord, View};
 
 use super::{backpressure::has_room, codec::Ready, read::Pieces};
 
-/// Largest answer: what clients take by default, less some room for what goes around.
+/// Largest response: the default limit of clients, less some room for the framing.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
-/// Most differences of an answer.
+/// Most differences in a response.
 const MAX_DIFFERENCES: usize = 1000;
-/// Bytes of a difference beside its texts, at most.
+/// Most bytes of a difference besides its texts.
 const DIFFERENCE_BYTES: usize = 24;
 
-/// How much of each record an answer to a write carries.
+/// The part of each record that the response to a write includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// All of it.
+    /// The whole record.
     Whole,
     /// Name and meta.
     Meta,
-    /// Name and the part of the meta that does not grow.
+    /// Name and the bounded fields of the meta.
     Short,
 }
 
@@ -38,14 +38,14 @@ impl Form {
     }
 }
 
-/// The answer to a write: `records = 1`, `sequence = 2`, `wire_sequence = 3` where there is one, `warnings = 4`,
+/// Builds the response to a write: `records = 1`, `sequence = 2`, `wire_sequence = 3` if there is one, `warnings = 4`,
 /// `content_omitted = 5`.
 #[must_use]
 pub fn written<T>(committed: &Committed, omit_content: bool) -> Ready<T> {
     answer(committed, &committed.records, omit_content)
 }
 
-/// The same of a write of one record: `record = 1`.
+/// Builds the response to a write of one record, with `record = 1`.
 #[must_use]
 pub fn written_one<T>(committed: &Committed) -> Ready<T> {
     let records = &committed.records;
@@ -76,7 +76,7 @@ fn answer<T>(committed: &Committed, all: &[StoredRecord], omit_content: bool) ->
     pieces.finish()
 }
 
-/// The records of an answer, unless they take more than so many bytes.
+/// Encodes the records of a response; `None` if they take more than `room` bytes.
 fn records(all: &[StoredRecord], form: Form, room: usize) -> Option<Pieces> {
     let mut pieces = Pieces::default();
     let mut bytes = 0;
@@ -100,7 +100,7 @@ fn rest(committed: &Committed) -> Vec<u8> {
     rest
 }
 
-/// Integer fields, as protobuf writes them; 0 is left out.
+/// Encodes integer fields; 0 is left out.
 #[must_use]
 pub fn integers(fields: &[(u32, u64)]) -> Bytes {
     let mut out = Vec::new();
@@ -110,8 +110,8 @@ pub fn integers(fields: &[(u32, u64)]) -> Bytes {
     out.into()
 }
 
-/// The differences that an answer lists, and the number of those beyond. Values for which there is no room are left out;
-/// paths never are.
+/// Returns the differences to list, and the number of further ones. Values that do not fit are left out; paths never
+/// are.
 #[must_use]
 pub fn differences(mut all: Vec<FieldDifference>) -> (Vec<FieldDifference>, usize) {
     let beyond = all.len().saturating_sub(MAX_DIFFERENCES);

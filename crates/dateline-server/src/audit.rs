@@ -1,4 +1,4 @@
-//! The audit over gRPC, page by page.
+//! Lists the audit log over gRPC, page by page.
 
 use dateline_proto::v1::{
     AuditEntry, AuditedRecord, ListAuditEntriesRequest, ListAuditEntriesResponse,
@@ -16,7 +16,7 @@ use super::{
 };
 
 impl Admin {
-    /// A page of the audit, newest first.
+    /// Returns a page of the audit log, newest entries first.
     pub(super) async fn audited(
         &self,
         mut request: ListAuditEntriesRequest,

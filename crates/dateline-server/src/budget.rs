@@ -1,5 +1,5 @@
-//! Budgets of bytes that wait: requests that are not answered yet, and answers that are not taken yet. One budget for each
-//! connection, one for each caller and one for the process, so that nobody can make the server hold more.
+//! Budgets of pending bytes: requests not answered yet, and responses not taken yet. There is one budget per
+//! connection, one per caller and one for the process, so that no client can make the server hold more.
 
 use std::{
     collections::HashMap,
@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{edge::Peer, metrics::limit_hit};
 
-/// Budgets are counted in pieces of this size.
+/// Unit in which budgets are counted.
 const UNIT_BYTES: usize = 1024;
-/// Callers past which those without an open reservation are forgotten.
+/// Number of callers above which those without an open reservation are dropped.
 const MANY_CALLERS: usize = 1024;
 
 /// Maximum sizes of buffered requests and responses.
@@ -58,8 +58,7 @@ impl Budgets {
         }
     }
 
-    /// The budgets that a call is counted in. Callers of a server that asks for no credentials are counted by their
-    /// connections alone.
+    /// Returns the budgets that a call counts against. Without authentication, callers are counted by connection only.
     pub(super) fn of(&self, peer: Option<&Peer>, caller: &Caller) -> CallBudget {
         let mut budgets = Vec::with_capacity(3);
         if let Some(peer) = peer {
@@ -101,17 +100,18 @@ impl Budgets {
     }
 }
 
-/// The budgets of one call, narrowest first: what waits for a wider one holds the narrower, never the other way.
+/// The budgets of one call, narrowest first: a call that waits for a wider budget holds the narrower ones, never the
+/// reverse.
 #[derive(Debug)]
 pub(super) struct CallBudget {
     budgets: Vec<(&'static str, Arc<Semaphore>)>,
-    /// Units that can be had at all.
+    /// Most units that a call can reserve at all.
     most: usize,
     peer: Option<Peer>,
 }
 
 impl CallBudget {
-    /// Reserves bytes if they can be had now.
+    /// Reserves bytes if they are available now.
     pub(super) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let units = self.units(bytes);
         let mut permits = Vec::with_capacity(self.budgets.len());
@@ -125,8 +125,8 @@ impl CallBudget {
         Some(Reservation { permits })
     }
 
-    /// Reserves bytes once they can be had. On a connection that takes nothing of what is ready, this counts as waiting for
-    /// the peer.
+    /// Reserves bytes as soon as they are available. Waiting for the budget of the connection counts as waiting for the
+    /// peer, which has not taken its responses.
     pub(super) async fn reserve(&self, bytes: usize) -> Reservation {
         let units = self.units(bytes);
         let mut permits = Vec::with_capacity(self.budgets.len());
@@ -144,12 +144,12 @@ impl CallBudget {
         Reservation { permits }
     }
 
-    /// Who calls, if that came through a connection.
+    /// Returns the peer, if the call came through a connection.
     pub(super) fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
     }
 
-    /// Whether less than a half is left to the connection.
+    /// True if less than half of the connection's budget is left.
     pub(super) fn is_short(&self) -> bool {
         let narrowest = self.budgets.first();
         narrowest.is_some_and(|(_, budget)| budget.available_permits() < self.most / 2)
@@ -160,20 +160,20 @@ impl CallBudget {
     }
 }
 
-/// Bytes that a call may hold, given back when it is dropped.
+/// Bytes reserved by a call, given back when it is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Reservation {
     permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Reservation {
-    /// Reserved bytes.
+    /// Returns the reserved bytes.
     pub(super) fn bytes(&self) -> usize {
         let units = self.permits.first().map(OwnedSemaphorePermit::num_permits);
         units.unwrap_or_default() * UNIT_BYTES
     }
 
-    /// Adds another of the same call.
+    /// Adds another reservation of the same call.
     pub(super) fn add(&mut self, other: Self) {
         if self.permits.is_empty() {
             *self = other;
@@ -184,7 +184,7 @@ impl Reservation {
         }
     }
 
-    /// Gives back what is more than so many bytes.
+    /// Gives back everything above `bytes`.
     pub(super) fn shrink(&mut self, bytes: usize) {
         for permit in &mut self.permits {
             let excess = permit.num_permits().saturating_sub(units(bytes));

@@ -1,8 +1,8 @@
-//! The codec of every server method: answers go out as ready bytes, and what cannot be decoded is refused
-//! in the contract's words (the stock codec answers INTERNAL and names our fields).
+//! The codec of all server methods: responses are sent as pre-encoded bytes, and undecodable requests are rejected with
+//! the contract's errors (tonic's codec returns INTERNAL and names fields of the schema).
 //!
-//! A response is built once, from bytes that the store or the ring already holds; nothing is decoded or
-//! encoded again on the way out.
+//! A response is built once, from bytes that the store or the ring already holds; nothing is decoded or encoded again
+//! on the way out.
 
 use std::marker::PhantomData;
 
@@ -16,12 +16,12 @@ use tonic::{
 
 use super::{status, weigh};
 
-/// How many bytes of ready messages tonic gathers before it hands them to HTTP/2.
+/// Bytes of encoded messages that tonic gathers before it passes them to HTTP/2.
 const YIELD_BYTES: usize = 64 * 1024;
-/// What each open call keeps for its next message: room for a checkpoint. A larger message makes room for itself.
+/// Buffer of each open call for its next message: enough for a checkpoint. It grows for larger messages.
 const BUFFER_BYTES: usize = 512;
 
-/// The encoded bytes of a message of type `T`, in pieces that follow each other.
+/// The encoded bytes of a message of type `T`, in consecutive pieces.
 #[derive(Debug, Clone)]
 pub struct Ready<T> {
     pieces: Vec<Bytes>,
@@ -29,7 +29,7 @@ pub struct Ready<T> {
 }
 
 impl<T> Ready<T> {
-    /// Takes pieces that, one after the other, are an encoded `T`.
+    /// Wraps pieces that together are an encoded `T`.
     #[must_use]
     pub fn from_pieces(pieces: Vec<Bytes>) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl<T> Ready<T> {
         }
     }
 
-    /// The pieces.
+    /// Returns the pieces.
     #[must_use]
     pub fn into_pieces(self) -> Vec<Bytes> {
         self.pieces
@@ -51,7 +51,7 @@ impl<T: Message> From<&T> for Ready<T> {
     }
 }
 
-/// Encodes [`Ready`] answers and decodes requests. `Answer` is the encoded side, `Request` the decoded one.
+/// Encodes [`Ready`] responses and decodes requests. `Answer` is the encoded side, `Request` the decoded one.
 #[derive(Debug)]
 pub struct ReadyCodec<Answer, Request>(PhantomData<fn() -> (Answer, Request)>);
 
@@ -80,7 +80,7 @@ where
     }
 }
 
-/// Copies ready pieces into the transport's buffer.
+/// Copies pre-encoded pieces into the transport's buffer.
 #[derive(Debug)]
 pub struct ReadyEncoder<T>(PhantomData<fn() -> T>);
 
@@ -101,7 +101,7 @@ impl<T> Encoder for ReadyEncoder<T> {
     }
 }
 
-/// Decodes a request, or refuses it as `INVALID_ARGUMENT`.
+/// Decodes a request, or rejects it with `INVALID_ARGUMENT`.
 #[derive(Debug)]
 pub struct RequestDecoder<Request>(PhantomData<fn() -> Request>);
 
@@ -110,15 +110,15 @@ impl<Request: Message + Default + ReflectMessage> Decoder for RequestDecoder<Req
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Request>, Status> {
-        // Nothing is left of a message that is refused, to be read as the next one.
+        // The whole buffer is consumed: the rest of a rejected message must not be read as the next one.
         decode(&buffer.copy_to_bytes(buffer.remaining())).map(Some)
     }
 }
 
-/// A request from its bytes, unless it is bloated.
+/// Decodes a request, unless its decoded size would be out of proportion.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT`, in words that do not depend on the bytes.
+/// `INVALID_ARGUMENT`, with a text that does not depend on the bytes.
 pub fn decode<Request>(bytes: &[u8]) -> Result<Request, Status>
 where
     Request: Message + Default + ReflectMessage,

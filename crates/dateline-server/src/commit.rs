@@ -1,5 +1,5 @@
-//! Every write RPC is a `Commit`: this is the way from a request message to the committer and back. Paths in
-//! violations are told as the client wrote them, not as the `Commit` that we made of its request.
+//! The path of every write RPC from its request message to the committer and back. Paths in violations are reported as
+//! the client wrote them, not as they are in the `Commit` made from its request.
 
 use dateline_access::{Caller, Scope};
 use dateline_engine::{refusal::Refusal, request::Request};
@@ -11,17 +11,17 @@ use tonic::{Code, Status};
 
 use super::status::{self, Reason};
 
-/// Commits, and tells violations and warnings under the paths that `rename` gives.
+/// Commits, with the paths in violations and warnings renamed by `rename`.
 ///
 /// # Errors
-/// Whatever the contract says of the refusal.
+/// The status of the refusal, by the contract's error table.
 pub async fn commit(
     committer: &Committer,
     caller: &Caller,
     request: CommitRequest,
     rename: impl Fn(&str) -> String,
 ) -> Result<Committed, Status> {
-    // Before anything else is said of the request: who may not is told that alone.
+    // Checked first: a caller without permission learns nothing else about the request.
     let allowed = caller.require_writes(&request);
     allowed.map_err(|why| status::denied(&why))?;
     let renamed = |violations: &[Violation]| {
@@ -60,16 +60,16 @@ pub async fn commit(
     }
 }
 
-/// Whether somebody with this scope may be told of these records.
+/// Returns true if this scope covers the kinds of all these records.
 fn covers(scope: &Scope, names: &[String]) -> bool {
     let mut kinds = names.iter().filter_map(|name| Name::parse(name));
     kinds.all(|name| scope.has_kind(name.kind()))
 }
 
-/// Takes records as another database had them.
+/// Loads records with the history that they had in another database.
 ///
 /// # Errors
-/// Whatever the contract says of the refusal.
+/// The status of the refusal, by the contract's error table.
 pub async fn load(
     committer: &Committer,
     caller: &Caller,

@@ -1,5 +1,4 @@
-//! How a server is set up. Flags and `DATELINE_*` variables are read by `cli::serve`; this is what they
-//! come to.
+//! The configuration of a server. `cli::serve` reads flags and `DATELINE_*` variables and converts them to it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,43 +6,43 @@ use dateline_store::Settings;
 
 use super::{budget, edge, listen::Listen};
 
-/// Where the records are kept.
+/// The database that holds the records.
 #[derive(Debug)]
 pub enum Database {
-    /// A Postgres that somebody else runs. The URL may hold a password, so it is never printed.
+    /// An external Postgres. The URL may hold a password, so it is never printed.
     Url(String),
-    /// A private one, started for this server.
+    /// A private Postgres, started for this server.
     Embedded(dateline_embedded_postgres::Options),
 }
 
 /// A server's settings.
 #[derive(Debug)]
 pub struct Config {
-    /// Where gRPC is served; port 0 takes a free one.
+    /// Addresses of the gRPC listener; port 0 takes a free one.
     pub listen: Listen,
-    /// Where the records are kept.
+    /// The database that holds the records.
     pub database: Database,
-    /// Where TLS comes from; plain text without it.
+    /// TLS files and settings; plain text without it.
     pub tls: Option<edge::TlsFiles>,
-    /// Where metrics are served, if anywhere.
+    /// Addresses of the metrics listener, if any.
     pub metrics: Option<Listen>,
-    /// How the database is used.
+    /// Settings of the database connections.
     pub store: Settings,
-    /// What clients may ask of it.
+    /// Limits for clients.
     pub limits: Limits,
-    /// Who is let in.
+    /// Settings of authentication and authorisation.
     pub access: dateline_access::Settings,
     /// File for an admin token, written at the start if no admin token is valid.
     pub bootstrap_token_file: Option<PathBuf>,
     /// Whether clients may ask for the schema.
     pub reflection: bool,
-    /// Longest silence on a stream.
+    /// Longest silence on a stream before a checkpoint is sent.
     pub checkpoint_interval: Duration,
     /// Time that open calls may continue after the server is asked to stop.
     pub shutdown_grace_period: Duration,
 }
 
-/// What clients may ask of a server.
+/// Limits for the clients of a server.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Maximum size of a request about one record, in bytes.

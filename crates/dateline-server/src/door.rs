@@ -1,5 +1,5 @@
-//! The door: before a request is read, who calls and whether they may; how much they have asked for already. Behind it
-//! each handler finds the caller beside the request.
+//! Admission: authenticates and authorises the caller, and applies its rate and stream limits, before the request is
+//! read. Handlers find the caller in the request's extensions.
 
 use std::{
     convert::Infallible,
@@ -25,13 +25,13 @@ use super::{
     status::{self, Reason},
 };
 
-/// Methods that anybody may call: whether the server serves is no secret to its orchestrator.
+/// Methods without authentication: orchestrators must be able to read the health of the server.
 pub(super) const OPEN: &str = "/grpc.health.v1.Health/";
 const WATCH: &str = "/dateline.v1.FeedService/Watch";
-/// Refusals that are written down in a second.
+/// Denials per second that are written to the audit log.
 const NOTED: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
 
-/// Makes [`Door`].
+/// Layer that adds [`Door`].
 #[derive(Debug, Clone)]
 pub struct DoorLayer {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ struct Shared {
 }
 
 impl DoorLayer {
-    /// A door with this gate.
+    /// Creates a layer that authenticates with `gate`.
     #[must_use]
     pub fn new(gate: Arc<Gate>, store: Store, limits: &Limits) -> Self {
         let shared = Shared {
@@ -74,7 +74,7 @@ impl<S> Layer<S> for DoorLayer {
     }
 }
 
-/// Lets in whom it may.
+/// Service that admits callers.
 #[derive(Debug, Clone)]
 pub struct Door<S> {
     inner: S,
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// Who came through the door, and their places among the streams. Given back when it is dropped.
+/// An admitted caller and its stream permits, which are released when their last holder is dropped.
 #[derive(Debug, Clone)]
 pub struct Admitted {
     caller: Caller,
@@ -138,7 +138,7 @@ impl Shared {
         let peer = request.extensions.get::<Peer>();
         let address = peer.map(Peer::address);
         let certificate = peer.and_then(Peer::certificate);
-        // What is not ours needs nothing: the framework says that there is no such method, or tells the schema.
+        // Other paths need no permission: tonic reports an unknown method, or serves reflection.
         let (method, needed) = dateline_access::method(path).unzip();
         let name = method.and_then(|method| method.rsplit('/').next());
         let caller = self
@@ -168,7 +168,7 @@ impl Shared {
         })
     }
 
-    /// Writes down that somebody was refused for want of a role: some of it, so that nobody can fill the audit.
+    /// Writes a denial for a missing role or scope to the audit log, at a limited rate so that nobody can fill it.
     fn note(&self, caller: &Caller, why: &Denied) {
         if self.noted.check().is_err() {
             return;
@@ -188,7 +188,7 @@ impl Shared {
         });
     }
 
-    /// The places that a stream takes until it ends: one of its caller's, and one of all.
+    /// Acquires the permits of a stream: one of its caller's, and one of the server's.
     fn places(&self, path: &str, caller: &Caller) -> Result<Vec<OwnedSemaphorePermit>, Status> {
         let session = caller.session();
         match path {
@@ -207,7 +207,7 @@ impl Shared {
     }
 }
 
-/// Counts a refusal, and words it.
+/// Counts a denial and returns its status.
 fn turned_away(why: &Denied) -> Status {
     let reason = match why {
         Denied::Role(_) | Denied::Scope(_) => "role",
@@ -236,19 +236,19 @@ fn place(
     })
 }
 
-/// Who sent a request, and what it says.
+/// Returns the caller of a request and its message.
 ///
 /// # Errors
-/// If it came by another way than the door: it is nobody's then.
+/// `UNAUTHENTICATED` if the request was not admitted by this layer.
 pub fn identified<T>(request: tonic::Request<T>) -> Result<(Caller, T), Status> {
     let (admitted, message) = admitted(request)?;
     Ok((admitted.caller, message))
 }
 
-/// The same, of a stream, which keeps its places.
+/// Returns the caller with its stream permits, and the message.
 ///
 /// # Errors
-/// As [`identified`].
+/// Like [`identified`].
 pub fn admitted<T>(mut request: tonic::Request<T>) -> Result<(Admitted, T), Status> {
     let admitted = request.extensions_mut().remove::<Admitted>();
     let admitted = admitted.ok_or_else(|| status::denied(&Denied::Missing))?;
@@ -256,13 +256,13 @@ pub fn admitted<T>(mut request: tonic::Request<T>) -> Result<(Admitted, T), Stat
 }
 
 impl Admitted {
-    /// Who it is.
+    /// Returns the caller.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Keeps the places, and no more of the caller than is needed.
+    /// Returns the permits alone, for a stream to hold without the rest.
     #[must_use]
     pub fn places(&self) -> Arc<Vec<OwnedSemaphorePermit>> {
         self.places.clone()

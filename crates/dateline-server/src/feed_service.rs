@@ -1,4 +1,4 @@
-//! `FeedService`: streams from ready bytes.
+//! `FeedService`: streams of pre-encoded bytes.
 
 use std::{
     convert::Infallible,
@@ -38,17 +38,17 @@ use super::{
 };
 use crate::servers::feed_service_server::{FeedService, FeedServiceServer};
 
-/// The method that streams.
+/// The streaming method.
 const WATCH: &str = "/dateline.v1.FeedService/Watch";
-/// How old news may be that a notifier is told after a pause, if it does not say.
+/// Default maximum age of the changes that a notifier receives after a pause.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
-/// Streams of the feeds.
+/// The service of the feeds.
 #[derive(Debug, Clone)]
 pub struct Feeds {
-    /// What is streamed.
+    /// The feeds to stream.
     pub feed: Feed,
-    /// Who was merged into whom.
+    /// Resolves merged actors in filters.
     pub store: Store,
     /// Ends every stream.
     pub stop: CancellationToken,
@@ -56,7 +56,7 @@ pub struct Feeds {
 
 type Responses = Pin<Box<dyn Stream<Item = Result<Ready<WatchResponse>, Status>> + Send>>;
 
-/// `FeedService`, whose streams go out without a copy of what they share: see [`ReadyBody`].
+/// `FeedService`, whose streams send shared bytes without copying them: see [`ReadyBody`].
 #[derive(Debug, Clone)]
 pub struct FeedServer {
     feeds: Feeds,
@@ -65,7 +65,7 @@ pub struct FeedServer {
 }
 
 impl FeedServer {
-    /// Takes requests of up to so many bytes.
+    /// Creates the service, which accepts requests of up to `message_bytes`.
     #[must_use]
     pub fn new(feeds: Feeds, max_request_bytes: usize) -> Self {
         let generated = FeedServiceServer::new(feeds.clone());
@@ -76,7 +76,7 @@ impl FeedServer {
         }
     }
 
-    /// The framework reads the request and begins the answer, with no messages in it; ours take their place.
+    /// tonic reads the request and begins the response with an empty stream, which is then replaced by the real one.
     async fn watch(self, request: http::Request<Body>) -> http::Response<Body> {
         let (begin, mut begun) = oneshot::channel();
         let mut begin = Some(begin);
@@ -84,7 +84,7 @@ impl FeedServer {
             let (feeds, begin) = (self.feeds.clone(), begin.take());
             async move {
                 let (metadata, responses, extensions) = feeds.watch(request).await?.into_parts();
-                // Whoever waits for the answer is right here.
+                // The receiver lives in this function until the response has begun.
                 let _ = begin.map(|begin| begin.send(responses));
                 let none = stream::empty::<Result<Ready<WatchResponse>, Status>>();
                 Ok::<_, Status>(Response::from_parts(metadata, none, extensions))
@@ -171,7 +171,7 @@ impl FeedService for Feeds {
             epoch: standing.epoch,
             head_sequence: of_view(standing.heads, view).cast_signed(),
             earliest_sequence: of_view(standing.earliest, view).cast_signed(),
-            // In numbers, too, nobody is told of more than of what they see.
+            // The digest covers the whole view, so it is not visible to callers who see a part of it.
             digest: sight
                 .scope()
                 .is_none()
@@ -181,7 +181,8 @@ impl FeedService for Feeds {
     }
 }
 
-/// The digest is of the whole view: who sees a part of it is told neither that nor its count.
+/// Fails unless the caller sees the whole view: the digest, and the count in it, would reveal what is outside of the
+/// scope.
 pub(super) fn whole(sight: &Sight) -> Result<(), Status> {
     match sight.scope() {
         None => Ok(()),
@@ -191,7 +192,7 @@ pub(super) fn whole(sight: &Sight) -> Result<(), Status> {
     }
 }
 
-/// Where the stream begins; what is not said follows from what it is for.
+/// Returns the start of the stream; by default it depends on the kind of consumer.
 fn start(request: &WatchRequest) -> Result<Start, Status> {
     let origin = match &request.start {
         Some(watch_request::Start::Cursor(cursor)) => return Ok(Start::Cursor(cursor.clone())),
@@ -210,7 +211,7 @@ fn start(request: &WatchRequest) -> Result<Start, Status> {
     })
 }
 
-/// What a notifier is spared: it was accepted before this.
+/// Returns the time before which a notifier skips changes.
 fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Status> {
     let is_notifier = request.consumer() == Consumer::Notifier;
     let Some(max_age) = request.max_age else {
@@ -224,8 +225,8 @@ fn spared_before(request: &WatchRequest) -> Result<Option<OffsetDateTime>, Statu
             what,
         ));
     }
-    // The rules of the schema bound it, but not to the years that a clock or the database can tell. Before the year 1
-    // nothing was accepted: an age from there spares nothing.
+    // The schema's rules bound the age, but times before the year 1 cannot be represented. Nothing was accepted that
+    // early, so such an age skips nothing.
     let max_age = time::Duration::new(max_age.seconds, max_age.nanos);
     let since = OffsetDateTime::now_utc().checked_sub(max_age);
     Ok(since.filter(|since| since.year() >= 1))
@@ -246,12 +247,13 @@ fn responses(
     })
 }
 
-/// A stream that loses its store is one that can be resumed.
+/// Returns the status of a stream that failed; the client can resume it.
 fn ended(error: &dateline_feed::Error) -> Status {
     status::feed(error)
 }
 
-/// `changes = 1` and `records = 4` are ready; `cursor = 2`, `checkpoint = 3` and `snapshot_sequence = 5` are added.
+/// Builds a response: `changes = 1` and `records = 4` are pre-encoded; `cursor = 2`, `checkpoint = 3` and
+/// `snapshot_sequence = 5` are added.
 fn response(item: Item) -> Ready<WatchResponse> {
     let mut pieces = Pieces::default();
     match item {
@@ -279,7 +281,7 @@ fn response(item: Item) -> Ready<WatchResponse> {
             let (cursor, message) = told(checkpoint);
             let mut message = message.encode_to_vec();
             if let Some(digest) = digest {
-                // `digest = 6`, which is encoded already.
+                // The digest is pre-encoded: `digest = 6`.
                 delimiter(6, digest.len(), &mut message);
                 message.extend_from_slice(&digest);
             }
@@ -313,7 +315,7 @@ fn told(checkpoint: dateline_feed::Checkpoint) -> (String, Checkpoint) {
     (checkpoint.cursor, message)
 }
 
-/// Counts open streams for as long as it lives.
+/// An open stream, counted while it lives.
 struct OpenStream {
     subscription: Subscription,
     leaving: Leaving,

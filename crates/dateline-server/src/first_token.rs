@@ -1,4 +1,4 @@
-//! The first token: somebody has to be an admin before anybody can make tokens.
+//! The bootstrap token: the first admin token, without which nobody could create tokens.
 
 use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -9,13 +9,13 @@ use dateline_store::{Store, StoredToken};
 use secrecy::ExposeSecret;
 use time::{Duration, OffsetDateTime};
 
-/// How long it holds: long enough to make others with it.
+/// Lifetime of the token: long enough to create others with it.
 const HOLDS: Duration = Duration::days(30);
 
-/// Writes a token for an admin to a file that only its owner reads, unless there is one already.
+/// Creates an admin token and writes it to a file that only its owner can read, unless there is an admin already.
 ///
 /// # Errors
-/// When the file or the token cannot be made.
+/// If the file or the token cannot be created.
 pub async fn provide(store: &Store, path: &Path) -> Result<()> {
     let new = new_token().ok_or_else(|| anyhow!("the system has no randomness"))?;
     let now = OffsetDateTime::now_utc();
@@ -37,7 +37,7 @@ pub async fn provide(store: &Store, path: &Path) -> Result<()> {
         revoked_at: None,
         last_used_at: None,
     };
-    // The file first: a token that nobody can read would leave nobody a way in.
+    // The file is written first: a token that nobody can read would lock everybody out.
     let beside = path.with_extension("new");
     write(&beside, new.secret.expose_secret())
         .with_context(|| format!("cannot write the first token to {}", beside.display()))?;
@@ -63,7 +63,7 @@ pub async fn provide(store: &Store, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The command that shows the token.
+/// Returns the command that prints the token.
 fn command(path: &Path) -> String {
     let show = format!("cat {}", path.display());
     let is_container =

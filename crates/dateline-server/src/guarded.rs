@@ -1,4 +1,4 @@
-//! Streams that end when their caller may not have them any more.
+//! Streams that end when their caller's credentials expire or are revoked.
 
 use std::{
     pin::Pin,
@@ -15,11 +15,11 @@ use tonic::{Status, body::Body};
 
 use super::{door::Admitted, status};
 
-/// What a stream sends, for as long as its caller may have it. Looked at before each message, so none is sent after
-/// the credentials ceased to hold (F10).
+/// Wraps a response stream and ends it as soon as the caller's credentials expire or are revoked. They are checked for
+/// each message, so none is sent after that (F10).
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Guarded<S> {
-    /// `None` once it is over.
+    /// `None` once the stream has ended.
     messages: Option<Pin<Box<S>>>,
     ended: Pin<Box<dyn Future<Output = ()> + Send>>,
     caller: Caller,
@@ -27,7 +27,7 @@ pub struct Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    /// Guards a stream.
+    /// Wraps a stream, which keeps its permits until it is dropped.
     pub fn new(admitted: &Admitted, messages: S) -> Self {
         let caller = admitted.caller().clone();
         Self {
@@ -53,7 +53,7 @@ where
             return Poll::Ready(None);
         };
         let next = messages.as_mut().poll_next(context);
-        // After it, so that what was made while the word came is held back too.
+        // Checked after polling, so that a message made while the credentials ended is held back too.
         if self.ended.as_mut().poll(context).is_ready() {
             self.messages = None;
             return Poll::Ready(Some(Err(status::denied(&self.caller.why_ended()))));
@@ -62,16 +62,16 @@ where
     }
 }
 
-/// The answer of a service that is not ours, such as reflection, which ends as a guarded stream does.
+/// The response body of another service, such as reflection, which ends like a guarded stream.
 pub struct GuardedBody {
-    /// `None` once it is over.
+    /// `None` once the body has ended.
     body: Option<Body>,
     ended: Pin<Box<dyn Future<Output = ()> + Send>>,
     caller: Caller,
 }
 
 impl GuardedBody {
-    /// Guards an answer.
+    /// Wraps a response body.
     pub fn new(caller: Caller, body: Body) -> Self {
         Self {
             body: Some(body),

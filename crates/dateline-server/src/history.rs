@@ -103,7 +103,7 @@ impl Records {
         Ok(found.into_iter().next())
     }
 
-    /// Returns the record that a merged one was merged into.
+    /// Returns the record that a merged one was merged into, or the merged one if that is not visible.
     async fn follow(&self, merged: StoredRecord, sight: &Sight) -> Result<Found, Status> {
         let winner = self.store.find_winner(merged.name.as_str()).await;
         let winner = winner.map_err(|error| status::store(&error))?;
@@ -135,7 +135,7 @@ impl Records {
         Ok(())
     }
 
-    /// Fails if the log before this sequence was dropped. The state at the last dropped sequence is still known.
+    /// Fails if the state at this sequence is no longer kept. It is kept from the last dropped sequence on.
     async fn check_kept(&self, view: View, sequence: u64) -> Result<(), Status> {
         let standing = self.feed.standing().await;
         let standing = standing.map_err(|error| status::store(&error))?;

@@ -1,5 +1,5 @@
-//! gRPC: services over ready bytes, errors to status, limits, start and stop. Thin: decode, check, call,
-//! encode. Knows no SQL, and decides nothing about records.
+//! The gRPC server: services over pre-encoded bytes, errors as status, limits, start and stop. A handler decodes,
+//! checks, calls and encodes; this crate holds no SQL and no rules about records.
 
 mod accounts;
 mod admin_service;
