@@ -9,7 +9,7 @@ use dateline_store::{Committed, StoredRecord, View};
 
 use super::{backpressure::has_room, codec::Ready, read::Pieces};
 
-/// Largest response: the default limit of clients, less some room for the framing.
+/// Largest response: the default limit of clients, less an allowance for the framing.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// Most differences in a response.
 const MAX_DIFFERENCES: usize = 1000;

@@ -2,7 +2,7 @@
 //! budgets of pending bytes (see [`super::budget`]), and its reservation lives in the bytes of the response until the
 //! socket has taken them. Streams have bounds of their own.
 //!
-//! A write that is done never fails for lack of room: if its content does not fit, it is answered without it.
+//! A committed write never fails for lack of budget: if its content does not fit, the response omits it.
 
 use std::{
     convert::Infallible,
@@ -207,7 +207,7 @@ impl Call {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves room for a response of this size, if it is available now.
+    /// Reserves budget for a response of this size, if it is available now. Small responses need none.
     fn try_fit(&self, bytes: usize) -> bool {
         let mut held = self.held();
         let missing = bytes.saturating_sub(held.bytes());
@@ -224,7 +224,7 @@ impl Call {
     }
 }
 
-/// Returns true if a response of this size fits. Its room is then reserved for the current call.
+/// Returns true if a response of this size fits into the budgets. It is then reserved for the current call.
 pub(super) fn has_room(bytes: usize) -> bool {
     CALL.try_with(|call| call.try_fit(bytes)).unwrap_or(true)
 }
@@ -265,7 +265,7 @@ impl Paced {
         drop(turn);
         match again {
             Some((parts, message)) if !self.call.try_fit(answered.bytes.len()) => {
-                // Waits without holding the response, and reads it again when there is room.
+                // Waits without holding the response, and reads the record again once it fits.
                 let bytes = answered.bytes.len();
                 drop(answered);
                 self.wait(bytes).await?;
@@ -286,7 +286,7 @@ impl Paced {
         }
     }
 
-    /// Waits until there is room for this many bytes.
+    /// Waits until this many bytes are reserved in all.
     async fn wait(&self, bytes: usize) -> Result<(), Status> {
         let missing = bytes.saturating_sub(self.call.held().bytes());
         let Some(more) = in_time(self.call.budget.reserve(missing)).await else {
@@ -314,7 +314,7 @@ impl Paced {
         }
     }
 
-    /// Waits until there is room for a response.
+    /// Waits until the expected size of the response is reserved.
     async fn find_room(&self, message: usize) -> Result<(), Status> {
         match self.pace {
             Pace::ReadMany => self.wait(MAX_ANSWER_BYTES).await,
@@ -325,7 +325,7 @@ impl Paced {
         }
     }
 
-    /// Waits until the writes being carried out leave room for this one.
+    /// Waits until this write fits into the limit of concurrent work.
     async fn work(&self, message: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let bytes = match self.pace {
             Pace::WriteOne => message,
@@ -340,8 +340,8 @@ impl Paced {
         }
     }
 
-    /// Reads a message. A large one is rejected if there is no room for it: waiting would block the other calls of the
-    /// connection, which may hold that room.
+    /// Reads a message. A large one is rejected if it exceeds the budgets: waiting would block the other calls of the
+    /// connection, which may hold the budget that it needs.
     async fn read(&self, mut body: Body) -> Result<Message, Status> {
         let mut read = BytesMut::new();
         let mut length = None;

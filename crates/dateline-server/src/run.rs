@@ -71,7 +71,7 @@ pub enum Error {
     Metrics(String),
 }
 
-/// Adds the driver's text, which helps whoever starts a server and holds no password.
+/// Adds the driver's text: it helps the operator, and holds no password.
 fn tell(error: &dateline_store::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

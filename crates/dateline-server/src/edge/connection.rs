@@ -128,7 +128,7 @@ pub(super) async fn serve<S: Answers>(
 /// The state of a connection that is closing.
 #[derive(Debug, Default)]
 struct End {
-    /// Its streams were told to end.
+    /// Its streams were asked to end.
     is_going: bool,
     /// Nothing is waited for any more.
     is_cut: bool,

@@ -243,7 +243,7 @@ impl Newcomer {
     }
 }
 
-/// Sends small responses at once, and detects peers that are gone.
+/// Sends small responses at once, and detects peers that have vanished.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

@@ -47,9 +47,9 @@ pub(super) enum Verdict {
     Unused,
     /// The client certificate has expired or was revoked.
     Uncertified,
-    /// None of its calls takes what is sent.
+    /// None of its calls reads its response.
     Stuck,
-    /// The socket takes nothing that is sent.
+    /// The socket accepts no writes.
     Blocked,
     /// It sends a flood of useless frames.
     Flood,

@@ -53,7 +53,7 @@ struct Goodbye {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
-    /// Creates the stream. `stuck` is the reason sent to a peer that takes nothing.
+    /// Creates the stream. `stuck` is the reason sent to a peer that reads nothing.
     pub(super) fn new(io: IO, peer: Peer, per_second: u32, stuck: String) -> Self {
         Self {
             io,
@@ -67,7 +67,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Watched<IO> {
         }
     }
 
-    /// Warns about TLS on a plain-text port: hyper only reports that it cannot read.
+    /// Warns about TLS on a plain-text port: hyper only reports an unreadable preface.
     fn begin(&mut self, bytes: &[u8]) {
         /// The first byte of a TLS handshake.
         const HANDSHAKE: u8 = 0x16;

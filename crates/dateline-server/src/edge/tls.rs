@@ -52,7 +52,7 @@ pub enum Error {
         /// The error of the system.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// A file does not hold the expected content.
     #[error("{} is no {what} in PEM", path.display())]
     Content {
         /// Path of the file.
