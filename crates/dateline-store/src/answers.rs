@@ -1,4 +1,4 @@
-//! What a caller is told: the records as they were stored, or why nothing was.
+//! Answers to commits: the records as they were stored, or the reason why nothing was stored.
 
 use std::collections::VecDeque;
 
@@ -18,10 +18,10 @@ use super::{
     world::body,
 };
 
-/// Most paths that a conflict tells.
+/// Most paths that a conflict reports.
 const MAX_PATHS: usize = 100;
 
-/// Adds what only the log knows: which fields have changed since the caller read the record (W3).
+/// Adds the fields that have changed since the caller read the record (W3). Only the log knows them.
 pub(super) async fn explain(connection: &mut Lease, error: CommitError) -> CommitError {
     let CommitError::Refused(Refusal::EtagMismatch {
         name,
@@ -44,7 +44,7 @@ pub(super) async fn explain(connection: &mut Lease, error: CommitError) -> Commi
     }
 }
 
-/// The paths in which a record differs from what it was at a revision.
+/// Returns the paths in which a record differs from its content at a revision.
 async fn changed_since(
     connection: &mut Lease,
     name: &str,
@@ -72,7 +72,7 @@ async fn changed_since(
     })
 }
 
-/// The answer to a decided request: its changes as stored, and for what did not change the revision that is.
+/// Returns the answer to a decided request: changed records as stored, unchanged ones in their present revision.
 pub(super) async fn answered(
     connection: &mut Lease,
     decision: &Decision,

@@ -1,4 +1,4 @@
-//! The call of `append`: decided requests in, sequences out. The only place that writes records and log.
+//! The call of `append`, which takes decided requests and returns sequences. Only `append` writes records and log.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::{
     pool::Lease,
 };
 
-/// Where a request came to stand on the feeds.
+/// The sequences that a request got on the two feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Numbered {
     /// Last desk sequence of its batch.
@@ -23,8 +23,8 @@ pub(super) struct Numbered {
 }
 
 impl Group {
-    /// Writes the group, in one statement and so in one transaction. Answers by number of the request; one
-    /// that is missing was left out, because what it looked at has moved.
+    /// Writes the group in one statement, and so in one transaction. Returns the sequences by number of the request. A
+    /// missing number means that the request was left out because its read set has changed.
     #[allow(clippy::too_many_lines, reason = "one statement, and what it takes")]
     pub(super) async fn append(
         &self,

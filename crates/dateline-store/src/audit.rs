@@ -1,5 +1,5 @@
-//! What was done, by whom, from where. Changes are noted by the statement that makes them (`append`), acts of operators
-//! in their transactions; refusals on their own. Only added to.
+//! The audit: who did what, and from where. `append` records changes in its own statement, acts of operators are
+//! recorded in their transactions, and refusals separately. Entries are never changed or removed.
 
 use dateline_engine::request::By;
 use dateline_proto::v1::change;
@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use super::{Error, Store, columns::change_type, pool::Lease};
 
-/// Bytes of a record in an entry, at most.
+/// Most bytes of a record in an entry.
 const RECORD_BYTES: i64 = 96;
-/// Bytes of an entry beside its records, its author and its details, at most.
+/// Most bytes of an entry besides its records, its author and its details.
 const ENTRY_BYTES: i64 = 768;
 
-/// A change that an entry tells of.
+/// A change in an audit entry.
 #[derive(Debug, Clone)]
 pub struct Audited {
     /// The record.
     pub name: String,
-    /// What happened to it.
+    /// Type of the change.
     pub change_type: change::Type,
     /// The revision that it got.
     pub revision: i64,
@@ -27,61 +27,61 @@ pub struct Audited {
 /// An entry of the audit.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
-    /// Ascending, with gaps.
+    /// Number of the entry; ascending, with gaps.
     pub number: i64,
-    /// When.
+    /// Time of the entry.
     pub at: OffsetDateTime,
-    /// Who.
+    /// Author of the call.
     pub author: String,
-    /// By what the caller was known.
+    /// Credential by which the caller was identified.
     pub credential: String,
-    /// From where.
+    /// Address of the caller.
     pub peer: String,
-    /// What was called.
+    /// Method that was called.
     pub method: String,
-    /// Of a write that had one.
+    /// Request id of a write, if it had one.
     pub request_id: Option<Uuid>,
     /// `done`, or the reason of a refusal.
     pub outcome: String,
-    /// What was changed.
+    /// Records that were changed.
     pub records: Vec<Audited>,
-    /// Of the last change.
+    /// Desk sequence of the last change.
     pub desk_sequence: Option<i64>,
-    /// Of acts of operators: what was asked for.
+    /// Arguments of an operator's act.
     pub details: String,
 }
 
-/// Which entries are wanted.
+/// Selects audit entries; fields that are `None` do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuestion {
-    /// Only of this author.
+    /// Only entries of this author.
     pub author: Option<String>,
-    /// Only what changed this record.
+    /// Only entries that changed this record.
     pub record: Option<String>,
-    /// Only this method.
+    /// Only entries of this method.
     pub method: Option<String>,
-    /// Then or later.
+    /// Only entries at this time or later.
     pub since: Option<OffsetDateTime>,
-    /// Before then.
+    /// Only entries before this time.
     pub until: Option<OffsetDateTime>,
-    /// Entries after this number …
+    /// Only entries after this number.
     pub after: i64,
-    /// … and before this one.
+    /// Only entries before this number.
     pub before: i64,
 }
 
 impl Store {
-    /// Notes an act that is not a write, or a refusal.
+    /// Records a refusal, or an act that is not a write.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot answer.
     pub async fn note_act(&self, by: &By, outcome: &str, details: &str) -> Result<(), Error> {
         let mut connection = self.vital.acquire().await?;
         note(&mut connection, by, outcome, details).await
     }
 
-    /// At most `limit` entries, newest first, and of those as many as fit into so many bytes; and whether there are more.
-    /// The first one always fits.
+    /// Returns at most `limit` entries that fit into this many bytes, newest first, and true if there are more. The
+    /// first entry is always returned.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -160,7 +160,7 @@ fn audited(names: Vec<String>, types: &[String], revisions: &[i64]) -> Result<Ve
     records.collect()
 }
 
-/// Notes something in a transaction of somebody else's.
+/// Records an entry within the caller's transaction.
 pub(super) async fn note(
     connection: &mut Lease,
     by: &By,

@@ -1,4 +1,4 @@
-//! How our values stand in columns: states, kinds and types as words, days as ranges.
+//! Conversion of values to and from columns: states, kinds and types are text, days are ranges.
 
 use dateline_proto::v1::{Kind, State, change};
 use dateline_record::{
@@ -12,7 +12,7 @@ use time::Date;
 
 use super::Error;
 
-/// What stands in `records.state` for a deleted draft.
+/// Value of `records.state` for a deleted draft.
 pub(super) const DELETED: &str = "deleted";
 
 pub(super) fn state_column(state: State) -> String {
@@ -47,7 +47,7 @@ pub(super) fn name(column: &str) -> Result<Name, Error> {
     Name::parse(column).ok_or_else(|| unknown("name", column))
 }
 
-/// Sequences are at least 1 by constraint.
+/// Reads a sequence, which is at least 1 by constraint.
 pub(super) fn sequence(column: i64) -> Result<u64, Error> {
     u64::try_from(column).map_err(|_| unknown("sequence", &column.to_string()))
 }
@@ -58,7 +58,7 @@ fn unknown(column: &str, value: &str) -> Error {
 
 pub(super) fn range(days: Bounds) -> PgRange<Date> {
     let bound = |day: Option<Date>| day.map_or(Bound::Unbounded, Bound::Included);
-    // Postgres keeps the day after the last one, and the day after the last day of all cannot be read back.
+    // Postgres stores the day after the last one; the day after `Date::MAX` could not be read back.
     PgRange {
         start: bound(days.earliest),
         end: bound(days.latest.filter(|day| *day < Date::MAX)),
@@ -66,7 +66,7 @@ pub(super) fn range(days: Bounds) -> PgRange<Date> {
 }
 
 pub(super) fn days(range: PgRange<Date>) -> Bounds {
-    // Postgres writes day ranges with the end excluded; the day before it is the last one.
+    // Postgres returns day ranges with an exclusive end: the last day is the one before.
     let day = |bound: Bound<Date>, excluded: fn(Date) -> Option<Date>| match bound {
         Bound::Included(day) => Some(day),
         Bound::Excluded(day) => excluded(day),

@@ -1,9 +1,9 @@
-//! The one write path: whatever requests wait become one group, are decided in memory, and go in by one
-//! `append` (group commit).
+//! The only write path (group commit): waiting requests form one group, are decided in memory, and are written by one
+//! `append`.
 //!
-//! What it promises: a request is answered after its transaction is durable, or with the reason why nothing
-//! was written (W1, W2). A refused or poisoned request never fails its neighbours. No client and no other
-//! request can hold the feed's lock: it is taken and released inside one statement.
+//! Guarantees: a request is answered after its transaction is durable, or with the reason why nothing was written (W1,
+//! W2). A refused or poisoned request never fails others of its group. No client and no other request can hold the
+//! feed's lock: it is taken and released inside one statement.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -40,33 +40,33 @@ use super::{
     world,
 };
 
-/// Requests that may wait; past that, callers wait to be let in.
+/// Length of the queue of requests; further callers wait for a free slot.
 const QUEUE: usize = 1024;
-/// How often a request is decided again because what it looked at has moved.
+/// Most decisions of one request whose read set keeps changing.
 const ATTEMPTS: u32 = 20;
 
-/// A write that is durable.
+/// A durable write.
 #[derive(Debug, Clone)]
 pub struct Committed {
     /// The records as stored, in the order of the writes.
     pub records: Vec<StoredRecord>,
-    /// How many records got a revision, this time: a retry that is answered again changes none.
+    /// Number of records that got a new revision; 0 for a retry that gets its first answer again.
     pub changed: usize,
-    /// Last desk sequence of the batch; 0 if nothing was to be written.
+    /// Last desk sequence of the batch; 0 if nothing was written.
     pub desk_sequence: u64,
-    /// Last wire sequence of the batch; 0 if readers see nothing of it.
+    /// Last wire sequence of the batch; 0 if no change is on the wire feed.
     pub wire_sequence: u64,
-    /// What looks wrong although it was stored.
+    /// Warnings about data that was stored nevertheless.
     pub warnings: Vec<Warning>,
 }
 
-/// Why a request did not commit.
+/// The reason why a request did not commit.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// It may not.
+    /// A rule forbids it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The store could not do it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -86,18 +86,18 @@ pub(super) struct Job {
     attempt: u32,
 }
 
-/// The way into the committer; cheap to clone. The committer ends when every clone is gone.
+/// Handle to the committer; cheap to clone. The committer ends when every clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Job>,
     busy_since: Busy,
 }
 
-/// When the group began that is being committed.
+/// The time at which the present group began; `None` while idle.
 type Busy = Arc<Mutex<Option<Instant>>>;
 
 impl Committer {
-    /// Makes a committer and the task that has to be run for it. `committed` is told after every commit.
+    /// Returns a committer and the task that runs it. `committed` is notified after every commit.
     pub fn new(store: Store, committed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let busy_since = Busy::default();
@@ -111,13 +111,13 @@ impl Committer {
         (Self { queue, busy_since }, worker.run())
     }
 
-    /// True if the task that commits has ended.
+    /// True if the committer's task has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 
-    /// Returns how long the group has taken that is being committed; zero if there is none.
+    /// Returns how long the present group has been committing; zero while idle.
     #[must_use]
     pub fn busy_for(&self) -> Duration {
         let since = self
@@ -127,10 +127,10 @@ impl Committer {
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Commits a request, and waits until it is durable. A caller that goes away does not undo it.
+    /// Commits a request, and returns when it is durable. A caller that disconnects does not cancel it.
     ///
     /// # Errors
-    /// When it was refused, or the store could not do it.
+    /// When the request was refused, or the store failed.
     pub async fn commit(&self, request: Request) -> Answer {
         let (answer, answered) = oneshot::channel();
         let job = Job {
@@ -142,7 +142,7 @@ impl Committer {
             .send(job)
             .await
             .map_err(|_| Error::ShuttingDown)?;
-        // Without an answer its group has panicked, and nobody knows what became of it.
+        // Without an answer the group has panicked, and the outcome is unknown.
         answered.await.map_err(|_| away())?
     }
 }
@@ -150,7 +150,7 @@ impl Committer {
 struct Worker {
     store: Store,
     waiting: mpsc::Receiver<Job>,
-    /// Requests for a later group: they touch what an earlier one of the group changes, or have to be decided
+    /// Requests for a later group: they touch records that an earlier request of the group changes, or are decided
     /// again.
     set_aside: VecDeque<Job>,
     committed: Arc<Notify>,
@@ -162,7 +162,7 @@ impl Worker {
         while let Some(group) = self.next_group().await {
             metrics::histogram!("dateline_commit_group_requests").record(group.len() as f64);
             self.busy(Some(Instant::now()));
-            // A panic is a bug, and must not end the task that writes for everybody.
+            // A panic is a bug, and must not end the task that serves all writers.
             let committing = AssertUnwindSafe(self.commit_group(group)).catch_unwind();
             if committing.await.is_err() {
                 metrics::counter!("dateline_panics_total").increment(1);
@@ -181,11 +181,11 @@ impl Worker {
             .unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// Takes what waits; no two requests of a group touch the same record, so none depends on another.
+    /// Returns the waiting requests as a group, in which no two touch the same record, so that none depends on another.
     async fn next_group(&mut self) -> Option<Vec<Job>> {
         let mut group = Company::default();
         for job in std::mem::take(&mut self.set_aside) {
-            // Whoever has gone away retries under the same id, if it matters.
+            // A caller that has disconnected retries under the same id if the write matters.
             if !job.answer.is_closed() {
                 self.set_aside.extend(group.take(job));
             }
@@ -232,7 +232,7 @@ impl Worker {
         }
     }
 
-    /// Ends jobs whose statement failed: those that lost a race are decided again.
+    /// Ends jobs whose statement failed; those that lost a race are decided again.
     fn settle(&mut self, error: Error, jobs: Vec<Job>) {
         let is_race = matches!(error, Error::Raced(_));
         let mut error = Some(error);
@@ -250,14 +250,14 @@ impl Worker {
         }
     }
 
-    /// Decides and appends. On a database error the jobs that are not answered yet come back with it.
+    /// Decides and appends. A database error is returned together with the jobs that were not answered.
     async fn try_group(
         &mut self,
         connection: &mut Lease,
         jobs: Vec<Job>,
     ) -> Result<(), (Error, Vec<Job>)> {
         connection.renew();
-        // As exact as the log keeps it, so that a record and its change tell the same time.
+        // Microseconds, like the log, so that a record and its change carry the same time.
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         let (world, jobs) = self.prepare(connection, jobs, now).await?;
         let mut group = Group::default();
@@ -265,7 +265,7 @@ impl Worker {
         let mut changed = HashSet::new();
         for job in jobs {
             match decide_job(&job.request, &world, now) {
-                // It has seen what an earlier one of the group is about to change.
+                // Its read set holds a record that an earlier request of the group changes.
                 Ok(decision) if rests_on(&decision, &changed) => self.set_aside.push_back(job),
                 Ok(decision) => match join(&mut group, &mut changed, &job.request, &decision) {
                     Ok(()) => decided.push((job, decision)),
@@ -292,7 +292,7 @@ impl Worker {
         for (number, (job, decision)) in (1..).zip(to_write) {
             match numbers.get(&number) {
                 Some(numbered) => {
-                    // It is committed: whatever fails now, the answer is there for a retry under the same id.
+                    // Committed: if reading the answer fails now, a retry under the same id gets it.
                     let told = answered(connection, &decision, Some(*numbered)).await;
                     answer(job.answer, told.map_err(|error| unanswered(&error).into()));
                 }
@@ -302,9 +302,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads what requests have to look at, and answers those that were answered before. In this order: what a
-    /// first try at another server has written must not be seen before its answer is, or the retry would be
-    /// refused for what it did itself (W4).
+    /// Reads the requests' read sets, and answers requests that were answered before. The order matters: if another
+    /// server commits the first try in between, its answer must be found whenever its writes are seen; otherwise the
+    /// retry would be refused because of its own first try (W4).
     async fn prepare(
         &mut self,
         connection: &mut Lease,
@@ -368,18 +368,18 @@ fn decide_job(
             Uuid::now_v7()
         }
     };
-    // A decision that panics is a bug, and must cost its own request only: this task writes for everybody.
+    // A decision that panics is a bug, and must fail only its own request: this task serves all writers.
     let decided = catch_unwind(AssertUnwindSafe(|| decide(request, world, now, &mut mint)));
     Ok(decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??)
 }
 
-/// Whether a decision looked at a record that has another revision by the time it is written.
+/// True if the decision has read a record that the group changes.
 fn rests_on(decision: &Decision, changed: &HashSet<Name>) -> bool {
     let mut seen = decision.seen.revisions.iter();
     seen.any(|(name, _)| changed.contains(name))
 }
 
-/// Takes a decision into the group; all of it or, when it fails, nothing.
+/// Adds a decision to the group, completely or, on an error, not at all.
 fn join(
     group: &mut Group,
     changed: &mut HashSet<Name>,
@@ -395,7 +395,7 @@ fn join(
     Ok(())
 }
 
-/// Whether the statement that failed has certainly changed nothing, and may succeed for others.
+/// True if the failed statement has certainly changed nothing, and may succeed for the other requests.
 fn is_rolled_back(error: &Error) -> bool {
     match error {
         Error::DiskFull(_)
@@ -403,8 +403,8 @@ fn is_rolled_back(error: &Error) -> bool {
         | Error::UidTaken(_)
         | Error::Database(_)
         | Error::Corrupt(_) => true,
-        // The connection may have died after the commit and before the answer. A timeout has changed nothing; but
-        // whoever waited for the lock in vain would do so again, one by one.
+        // The connection may have died after the commit and before the answer. A timeout has changed nothing, but each
+        // single request would wait for the lock again.
         Error::Unavailable(_)
         | Error::TimedOut(_)
         | Error::Schema(_)
@@ -433,7 +433,7 @@ fn fail_all(jobs: Vec<Job>) {
     }
 }
 
-/// A caller that has gone away does not want its answer; what was committed stays committed.
+/// Sends an answer. If the caller has disconnected, the answer is dropped; what was committed stays committed.
 fn answer(to: oneshot::Sender<Answer>, with: Answer) {
     drop(to.send(with));
 }

@@ -1,33 +1,33 @@
-//! Dropping history: revisions that were superseded before a point. First it is written down where streams can
-//! begin from then on, so that nobody reads what is about to go as if it had never been; then rows go, some at a
-//! time, without the feed's lock. Who is interrupted begins again.
+//! Compaction: drops revisions that were superseded before a sequence. First the new earliest sequences are stored, so
+//! that no stream reads a partly dropped history; then rows are deleted in small steps, without the feed's lock. An
+//! interrupted compaction is run again.
 
 use time::OffsetDateTime;
 
 use super::{Error, Store, columns::sequence, wake};
 
-/// Sequences that one statement looks at, unless that takes too long.
+/// Sequences per statement, halved when a statement times out.
 const STEP: i64 = 5000;
 
-/// What a compaction has dropped, or would.
+/// Result of a compaction or of its dry run.
 #[derive(Debug, Clone, Copy)]
 pub struct Compacted {
-    /// Revisions.
+    /// Number of revisions dropped.
     pub revisions: u64,
-    /// The oldest sequences that a stream can begin with: desk, then wire.
+    /// The oldest sequences at which a stream can begin: desk, then wire.
     pub earliest: (u64, u64),
 }
 
 impl Store {
-    /// Drops what was superseded before a sequence of the desk's feed; history begins with the batch that holds it.
+    /// Drops revisions that were superseded before a desk sequence; history then begins with the batch that holds it.
     ///
     /// # Errors
-    /// When the database cannot answer; what was dropped by then stays so.
+    /// When the database cannot answer; what was dropped until then stays dropped.
     pub async fn compact(&self, before: u64, only_count: bool) -> Result<Compacted, Error> {
         let (desk, wire) = self.point(before).await?;
         let earliest = (sequence(desk)?, sequence(wire)?);
         if !only_count {
-            // What was restored is noticed before this row says that a server wrote it.
+            // Detects a restored database before this update marks the row as written by a server.
             self.settle(0).await?;
             sqlx::query!(
                 "UPDATE feed SET
@@ -51,7 +51,7 @@ impl Store {
                 self.drop_superseded(first, end, desk).await
             };
             match done {
-                // Large revisions take longer; the same step again would fail for ever.
+                // Large revisions take longer; the same step would time out again and again.
                 Err(Error::TimedOut(_)) if step > 1 => {
                     step /= 2;
                     continue;
@@ -66,8 +66,8 @@ impl Store {
         })
     }
 
-    /// The first desk sequence of the batch that holds `before`, or one after the head, and the first wire sequence
-    /// from there.
+    /// Returns the first desk sequence of the batch that holds `before`, or one after the head, and the first wire
+    /// sequence from there on.
     async fn point(&self, before: u64) -> Result<(i64, i64), Error> {
         let before = i64::try_from(before).unwrap_or(i64::MAX);
         let row = sqlx::query!(
@@ -121,7 +121,7 @@ impl Store {
         Ok(dropped.rows_affected())
     }
 
-    /// The first desk sequence that was accepted at a time or later; one after the head if there is none.
+    /// Returns the first desk sequence that was accepted at a time or later; one after the head if there is none.
     ///
     /// # Errors
     /// When the database cannot answer.

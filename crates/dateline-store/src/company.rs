@@ -1,5 +1,5 @@
-//! Which requests go into one group: those of which none depends on another, so that each can be decided by
-//! itself and all be written at once.
+//! Composition of a group: requests of which none depends on another, so that each is decided by itself and all are
+//! written in one statement.
 
 use std::collections::HashSet;
 
@@ -10,23 +10,23 @@ use super::committer::Job;
 
 /// Most requests of a group.
 const GROUP_REQUESTS: usize = 256;
-/// Most writes of a group: bounds how long others wait for the feed's lock.
+/// Most writes of a group; bounds how long others wait for the feed's lock.
 const GROUP_WRITES: usize = 1000;
-/// Most bytes of a group, for the same reason, and because Postgres takes no message of a gigabyte.
+/// Most bytes of a group; bounds the wait as well, and keeps the message far below the gigabyte that Postgres refuses.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
 
-/// Requests that can be committed together.
+/// Requests that are committed together.
 #[derive(Default)]
 pub(super) struct Company {
     pub jobs: Vec<Job>,
     writes: usize,
     bytes: usize,
     changed: HashSet<Name>,
-    /// Something of the group counts on records that it does not name to stay published.
+    /// A member depends on records outside the group staying published.
     relies: bool,
-    /// Something of the group takes away what others may count on.
+    /// A member withdraws records that others may depend on.
     withdraws: bool,
-    /// Something of the group changes records that it does not name, so nothing else comes in.
+    /// A member may change records that it does not name, so no other request joins.
     closed: bool,
 }
 
@@ -35,7 +35,7 @@ impl Company {
         self.jobs.len() < GROUP_REQUESTS && self.writes < GROUP_WRITES && !self.closed
     }
 
-    /// Takes a job in, or gives it back if it has to wait for a later group.
+    /// Adds a job, or returns it if it has to wait for a later group.
     pub(super) fn take(&mut self, job: Job) -> Option<Job> {
         let request = &job.request;
         let any =

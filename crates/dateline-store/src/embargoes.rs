@@ -1,5 +1,5 @@
-//! Embargoes that have ended: what is due, what of it refers to what, and how long it has waited. By the clock of the
-//! database, which is the same for all servers: one whose own clock is wrong publishes nothing early.
+//! Embargoes that have ended: the due records, the references among them, and how long they have waited. Uses the
+//! database's clock, which all servers share: a server whose own clock is wrong publishes nothing early.
 
 use dateline_engine::release;
 use dateline_record::name::Name;
@@ -11,11 +11,11 @@ use super::{Error, Store, columns::name, history::etag};
 pub struct Due {
     /// The record.
     pub name: Name,
-    /// As it is now.
+    /// Its present etag.
     pub etag: String,
-    /// The record's own count.
+    /// Its revision.
     pub revision: i64,
-    /// Bytes of its content.
+    /// Size of its content, in bytes.
     pub bytes: usize,
     /// The last desk sequence of the request that put it under embargo.
     pub batch: i64,
@@ -31,40 +31,40 @@ impl From<&Due> for release::Ended {
     }
 }
 
-/// A record whose embargo has ended, and which cannot be read.
+/// A record whose embargo has ended and which cannot be read.
 #[derive(Debug)]
 pub struct Damaged {
     /// Its name, as stored.
     pub name: String,
-    /// The record's own count.
+    /// Its revision.
     pub revision: i64,
-    /// What is wrong with it.
+    /// The error on reading it.
     pub error: Error,
 }
 
 /// Records whose embargo has ended.
 #[derive(Debug, Default)]
 pub struct Ended {
-    /// In the order in which their embargoes end, each request whole.
+    /// Due records in the order in which their embargoes end; records of one request are not split.
     pub due: Vec<Due>,
-    /// Those that cannot even be asked for.
+    /// Records that cannot be read.
     pub damaged: Vec<Damaged>,
-    /// More may be due.
+    /// True if more may be due.
     pub has_more: bool,
 }
 
-/// How far publication is behind.
+/// Backlog of publication.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Overdue {
-    /// Records that are due.
+    /// Number of due records.
     pub records: u64,
     /// Seconds that the first of them has waited; 0 if there is none.
     pub seconds: f64,
 }
 
 impl Store {
-    /// Records whose embargo has ended, but for these revisions. About `limit` of them: what one request put under
-    /// embargo is not parted (W5).
+    /// Returns records whose embargo has ended, except these revisions. Returns about `limit` records: those that one
+    /// request put under embargo are not split (W5).
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -93,7 +93,7 @@ impl Store {
             ..Ended::default()
         };
         for row in rows {
-            // One that is damaged must not keep the others from being read.
+            // A damaged record must not keep the others from being read.
             let read = name(&row.name).and_then(|name| Ok((name, etag(&row.name, &row.meta)?)));
             match read {
                 Ok((name, etag)) => ended.due.push(Due {
@@ -113,7 +113,7 @@ impl Store {
         Ok(ended)
     }
 
-    /// Who of these records refers to whom of them, as places in the list.
+    /// Returns the references among these records: source and target, as indexes into the list.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -139,7 +139,7 @@ impl Store {
             .collect())
     }
 
-    /// How far publication is behind, and which of these revisions are still due.
+    /// Returns the backlog of publication, and those of these revisions that are still due.
     ///
     /// # Errors
     /// When the database cannot answer.

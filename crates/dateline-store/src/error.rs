@@ -1,10 +1,10 @@
-//! What can go wrong in the store, and what a database error means to us. Constraints are known by name.
-//! Driver text stays in here: it goes to the log, never to a client.
+//! Errors of the store, and their mapping from database errors. Constraints are known by name. The driver's text goes
+//! to the log, never to a client.
 
-/// Why the store could not do it.
+/// The reason why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database is away, starting, stopping or out of connections. Trying again later helps.
+    /// The database is down, starting, stopping or out of connections. A later retry can succeed.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
     /// The database took longer than the statement timeout.
@@ -13,19 +13,19 @@ pub enum Error {
     /// The disk of the database is full.
     #[error("the database's disk is full")]
     DiskFull(#[source] sqlx::Error),
-    /// Two writers made the same record at once; deciding again finds it there.
+    /// Two writers created the same record at once; the next decision will see it.
     #[error("another writer was faster")]
     Raced(#[source] sqlx::Error),
-    /// A record of another name has this uid: what is loaded from another database is here already.
+    /// A record of another name has this uid: the record that is loaded exists already.
     #[error("a record of another name has this uid")]
     UidTaken(#[source] sqlx::Error),
-    /// A rule of ours was broken, or the database answered something that it never should.
+    /// A constraint was violated, or the database returned an unexpected error.
     #[error("the database refused a statement")]
     Database(#[source] sqlx::Error),
-    /// What is stored cannot be read.
+    /// Stored data cannot be read.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
-    /// The schema is not one that this version knows.
+    /// The schema does not belong to this version.
     #[error("the database's schema cannot be used: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),
     /// The schema is one of a version that this one cannot follow.
@@ -36,16 +36,16 @@ pub enum Error {
         "the database belongs to another program, whose table {0} is in the way; give Dateline a database of its own"
     )]
     Foreign(String),
-    /// What was given as the URL of the database is none.
+    /// The URL of the database is invalid.
     #[error("the URL of the database cannot be used: {0}")]
     Url(String),
-    /// The committer is shutting down and takes no more.
+    /// The committer is shutting down and accepts no requests.
     #[error("the service is shutting down")]
     ShuttingDown,
 }
 
 impl Error {
-    /// The database did not answer at all.
+    /// Returns the error for a database that did not answer at all.
     #[must_use]
     pub fn silent() -> Self {
         Self::Unavailable(sqlx::Error::PoolTimedOut)
@@ -58,7 +58,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default().into_owned();
                 let constraint = database.constraint().filter(|_| code == "23505");
-                // The service draws uids by lot; the same one twice was brought along.
+                // The service generates random uids; a duplicate can only have been loaded.
                 if constraint == Some("records_uid_key") {
                     return Error::UidTaken(error);
                 }
@@ -70,13 +70,13 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Error::Unavailable(error),
-            // What is left are mistakes in our own statements.
+            // The rest are mistakes in our own statements.
             _ => Error::Database(error),
         }
     }
 }
 
-/// Constraints that a second writer can run into although the read set was checked.
+/// Constraints that a second writer can violate although the read set was checked.
 const RACES: [&str; 3] = [
     "records_original_sha256_key",
     "records_pkey",

@@ -1,5 +1,5 @@
-//! Fingerprints of changes: a restored, promoted or copied database may hold another change at a sequence that somebody
-//! has seen, and nothing else in the database has to tell so (F6).
+//! Fingerprints of changes. A restored, promoted or copied database may hold another change at a sequence that somebody
+//! has seen, and the fingerprint may be the only thing that reveals it (F6).
 
 use std::collections::HashMap;
 
@@ -16,8 +16,8 @@ pub struct Mark {
     pub fingerprint: u64,
 }
 
-/// Returns the same number for the same change, at every server and for ever: of nothing that a purge blanks. Two
-/// histories do not accept the same revision of the same record in the same microsecond.
+/// Returns the same number for the same change on every server, at any time. Fields that a purge blanks are not part of
+/// it. Two histories do not accept the same revision of the same record in the same microsecond.
 pub(super) fn fingerprint(name: &str, revision: i64, accepted_at: OffsetDateTime) -> u64 {
     let micros = accepted_at.unix_timestamp_nanos() / 1000;
     let mut hasher = blake3::Hasher::new();
@@ -56,7 +56,7 @@ impl TryFrom<Row> for Mark {
 }
 
 impl Store {
-    /// Returns the fingerprint of the change at a sequence of a view; `None` if there is none, or no longer.
+    /// Returns the fingerprint of the change at a sequence of a view; `None` if there is none, or it was dropped.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -90,7 +90,7 @@ impl Store {
         Ok(mark.map(|mark| mark.fingerprint))
     }
 
-    /// Returns the last of these changes of the desk's feed that is in the log as it was seen.
+    /// Returns the last of these changes of the desk feed that the log still holds with the same fingerprint.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -119,8 +119,8 @@ impl Store {
         Ok(shared.map(|mark| mark.sequence).max())
     }
 
-    /// Begins a new history that shares with the known one what is up to a sequence of the desk's feed. Answers whether
-    /// it did: not if another has begun since.
+    /// Begins a new history that shares the known one up to a sequence of the desk feed. Returns false if another
+    /// history has begun since.
     ///
     /// # Errors
     /// When the database cannot answer.

@@ -1,5 +1,5 @@
-//! Decided requests in columns: one entry per request, per record that a request rests on, per write, per link
-//! and per answer, as `append` takes them.
+//! Decided requests as columns, in the form that `append` takes: one entry per request, per record of a read set, per
+//! write, per link and per answer.
 
 use dateline_engine::{
     change::{Change, Decision, Outcome},
@@ -25,10 +25,10 @@ use super::{
     tally,
 };
 
-/// The document of a change, already JSON text: it goes to `jsonb` without being read again here.
+/// The document of a change as JSON text, which goes to `jsonb` without being parsed here.
 pub(super) type Document = Json<Box<RawValue>>;
 
-/// Lists, as the function takes them: lines of text.
+/// Encodes a list for `append`: one line per entry.
 fn lines(list: &[String]) -> String {
     list.join("\n")
 }
@@ -142,13 +142,13 @@ impl Writes {
     }
 }
 
-/// Numbers, as the function takes them.
+/// Encodes numbers for `append`: separated by spaces.
 fn words(numbers: &[i64]) -> String {
     let words: Vec<_> = numbers.iter().map(ToString::to_string).collect();
     words.join(" ")
 }
 
-/// What tells that a text was received before; a deleted draft no longer does.
+/// Returns the hash that identifies the text an article came from; `None` once its draft is deleted.
 fn original(change: &Change) -> Option<String> {
     match &change.body {
         Body::Article(article) if !change.is_gone() && !article.original_sha256.is_empty() => {
@@ -158,7 +158,7 @@ fn original(change: &Change) -> Option<String> {
     }
 }
 
-/// The content as JSON; nothing, which `append` takes for what is there, if that is what the content was.
+/// Returns the content as JSON; `null` if the content did not change, for which `append` keeps the stored document.
 fn document(change: &Change) -> Result<Document, Error> {
     let text = if change.has_new_content {
         to_raw_value(&change.body.to_dynamic())
@@ -169,7 +169,7 @@ fn document(change: &Change) -> Result<Document, Error> {
         .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }
 
-/// What each request adds to the tallies of the two feeds.
+/// Changes of the two feeds' tallies, per request.
 #[derive(Default)]
 pub(super) struct Added {
     pub request: Vec<i32>,
@@ -189,7 +189,7 @@ impl Added {
     }
 }
 
-/// Revisions of other records that lose their note.
+/// Revisions of other records whose note is blanked.
 #[derive(Default)]
 pub(super) struct Blanked {
     pub request: Vec<i32>,
@@ -207,7 +207,7 @@ impl Blanked {
     }
 }
 
-/// Everything that one call takes, in columns.
+/// The arguments of one call, as columns.
 #[derive(Default)]
 pub(super) struct Group {
     pub requests: Requests,
@@ -222,8 +222,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Adds a decided request. Its number in the group is the order in which it was added, from 1.
-    /// All of it or, when it fails, nothing.
+    /// Adds a decided request, completely or, on an error, not at all. Its number in the group is its position, from 1.
     pub(super) fn push(&mut self, request: &Request, decision: &Decision) -> Result<(), Error> {
         let changed = decision.outcomes.iter().filter_map(Outcome::change);
         let mut documents = changed

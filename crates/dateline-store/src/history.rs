@@ -1,4 +1,4 @@
-//! What records were: revisions by number, by sequence, as a list; and where a merged name leads.
+//! History of records: revisions by number, by sequence and as a list, and the targets of merged names.
 
 use dateline_proto::v1::{RecordMeta, State, change, record::Kind as Body};
 use prost::Message;
@@ -11,7 +11,7 @@ use super::{
     world::body,
 };
 
-/// Bytes of an entry of a list of revisions beside its texts, at most.
+/// Most bytes of an entry in a list of revisions besides its texts.
 const REVISION_BYTES: i64 = 128;
 /// Longest chain of merges that is followed.
 const MAX_MERGES: i32 = 64;
@@ -19,23 +19,23 @@ const MAX_MERGES: i32 = 64;
 /// One revision, without its content.
 #[derive(Debug, Clone)]
 pub struct RevisionEntry {
-    /// The record's own count.
+    /// Number of the revision.
     pub revision: i64,
-    /// What made it.
+    /// Type of the change that made it.
     pub change_type: change::Type,
     /// State after it.
     pub state: State,
     /// When the service accepted it.
     pub accepted_at: OffsetDateTime,
-    /// Who made it.
+    /// Author of the change.
     pub author: String,
     /// Public note.
     pub note: String,
     /// Top-level fields that changed.
     pub changed_fields: Vec<String>,
-    /// Its number in the view's feed.
+    /// Its sequence in the view's feed.
     pub sequence: u64,
-    /// As it was; empty once it is erased.
+    /// Its etag at that time; empty once it is erased.
     pub etag: String,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn etag(name: &str, meta: &[u8]) -> Result<String, Error> {
 }
 
 impl Store {
-    /// One revision of a record, if the view ever showed it.
+    /// Returns one revision of a record, if it was ever visible in the view.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -70,7 +70,7 @@ impl Store {
         row.map(StoredRecord::try_from).transpose()
     }
 
-    /// The record as it was at a sequence of the view's feed, if it was there.
+    /// Returns the record as of a sequence of the view's feed, if it existed then.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -94,7 +94,7 @@ impl Store {
         )
         .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
-        // Of an erased draft nothing is there either; an erased record that readers knew left a tombstone.
+        // Nothing is left of an erased draft; an erased record that readers knew left a tombstone.
         let is_there = |change: &str, state: &str| match change {
             "deleted" => false,
             "purged" => matches!(state, "retracted" | "merged"),
@@ -114,8 +114,8 @@ impl Store {
         there.map(StoredRecord::try_from).transpose()
     }
 
-    /// At most `limit` revisions of a record below `before`, newest first, and of those as many as fit into so many bytes;
-    /// and whether there are more. The first one always fits.
+    /// Returns at most `limit` revisions below `before` that fit into this many bytes, newest first, and true if there
+    /// are more. The first one is always returned.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -176,7 +176,7 @@ impl Store {
         Ok((rows.collect::<Result<_, Error>>()?, has_more))
     }
 
-    /// The record that took the place of a merged one, however often that was merged on.
+    /// Returns the record into which a record was merged, following further merges.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -199,7 +199,7 @@ impl Store {
         Ok(winner)
     }
 
-    /// These names, and those of records that were merged into them.
+    /// Returns these names and those of records that were merged into them.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -222,7 +222,7 @@ impl Store {
         Ok(all)
     }
 
-    /// The contents of two revisions, with access to fields; `None` unless the view ever showed both.
+    /// Returns the decoded contents of two revisions; `None` unless both were ever visible in the view.
     ///
     /// # Errors
     /// When the database cannot answer, or a content is damaged.

@@ -1,5 +1,5 @@
-//! Which feed this database holds, which histories of it, and where it stands. That a database was restored,
-//! promoted or copied is noticed in SQL (`feed_has_moved`), before anything is numbered there.
+//! Identity of the feed: its id, its histories (epochs) and its heads. SQL detects that a database was restored,
+//! promoted or copied (`feed_has_moved`), before any change is numbered there.
 
 use dateline_record::digest::Tallies;
 use time::OffsetDateTime;
@@ -10,31 +10,31 @@ use super::{
     wake,
 };
 
-/// Which feed this database holds, and what of its history.
+/// The feed in this database and its histories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedIdentity {
-    /// Never changes, unless an operator makes a copy a feed of its own.
+    /// Id of the feed. It changes only if an operator turns a copy into a feed of its own.
     pub id: Uuid,
     /// The history that is being written.
     pub epoch: u64,
-    /// Seals page tokens.
+    /// Key that seals page tokens.
     pub token_key: [u8; 32],
-    /// Every history, in order; the last one is `epoch`.
+    /// Every history, oldest first; the last one is `epoch`.
     pub epochs: Vec<Epoch>,
-    /// The oldest sequences that a stream can begin with: desk, then wire.
+    /// The oldest sequences at which a stream can begin: desk, then wire.
     pub earliest: (u64, u64),
 }
 
 /// A history of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch {
-    /// Drawn by lot.
+    /// Random number.
     pub id: u64,
-    /// The heads at which it took over: desk, then wire.
+    /// The heads at which it began: desk, then wire.
     pub heads: (u64, u64),
 }
 
-/// Of two numbers, desk then wire, the one of a view.
+/// Returns a view's number of a pair of desk and wire.
 #[must_use]
 pub fn of_view(numbers: (u64, u64), view: View) -> u64 {
     match view {
@@ -44,8 +44,8 @@ pub fn of_view(numbers: (u64, u64), view: View) -> u64 {
 }
 
 impl FeedIdentity {
-    /// The last sequence up to which the history of an epoch is that of this database; `None` if it never took
-    /// that epoch.
+    /// Returns the last sequence up to which an epoch's history is also this database's; `None` for an epoch that is
+    /// not in its history.
     #[must_use]
     pub fn shared_up_to(&self, epoch: u64, view: View) -> Option<u64> {
         let place = self.epochs.iter().position(|known| known.id == epoch)?;
@@ -54,32 +54,32 @@ impl FeedIdentity {
         Some(heads.min().unwrap_or(u64::MAX))
     }
 
-    /// The oldest sequence that a stream of a view can begin with.
+    /// Returns the oldest sequence at which a stream of a view can begin.
     #[must_use]
     pub fn earliest(&self, view: View) -> u64 {
         of_view(self.earliest, view)
     }
 }
 
-/// Where the feeds stand, at one moment.
+/// Heads, history and digests of the feeds at one moment.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// Which feed.
+    /// Id of the feed.
     pub feed: Uuid,
-    /// Which history of it.
+    /// Its present history.
     pub epoch: u64,
     /// Newest sequences: desk, then wire.
     pub heads: (u64, u64),
-    /// The oldest sequences that a stream can begin with: desk, then wire.
+    /// The oldest sequences at which a stream can begin: desk, then wire.
     pub earliest: (u64, u64),
-    /// What the desk's feed shows at its head.
+    /// Tallies of the desk feed at its head.
     pub desk: Tallies,
-    /// What the wire shows at its head.
+    /// Tallies of the wire feed at its head.
     pub wire: Tallies,
 }
 
 impl Standing {
-    /// What a view shows at its head.
+    /// Returns the tallies of a view at its head.
     #[must_use]
     pub fn shown(&self, view: View) -> &Tallies {
         match view {
@@ -90,12 +90,12 @@ impl Standing {
 }
 
 impl Store {
-    /// Which feed this is.
+    /// Returns the identity of the feed.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn identity(&self) -> Result<FeedIdentity, Error> {
-        // One statement: an epoch begins and is written down together.
+        // One statement: `feed.epoch` and its row in `epochs` are read consistently.
         let rows = sqlx::query!(
             r#"SELECT feed.id AS feed, feed.epoch, feed.token_key, feed.desk_earliest, feed.wire_earliest,
                       epochs.id, epochs.desk_head, epochs.wire_head
@@ -128,7 +128,7 @@ impl Store {
         })
     }
 
-    /// Where the feeds stand.
+    /// Returns the status of the feeds.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -136,8 +136,8 @@ impl Store {
         Ok(self.standing_after(0).await?.0)
     }
 
-    /// Where the feeds stand, and at the same moment the fingerprint of a change of the desk's feed; `None` if there is
-    /// no such change.
+    /// Returns the status of the feeds and, from the same moment, the fingerprint of a change of the desk feed; `None`
+    /// if there is no such change.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -164,8 +164,8 @@ impl Store {
         Ok((standing, found))
     }
 
-    /// Begins a new history if the database lives elsewhere than it did, or has lost what was seen up to
-    /// `known_head` of the desk's feed. Answers whether it did.
+    /// Begins a new history if the database has moved, or has lost changes up to `known_head` of the desk feed. Returns
+    /// true if it did.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -177,8 +177,8 @@ impl Store {
         Ok(began)
     }
 
-    /// Makes this a feed of its own: no cursor and no page token of before is taken any more. `None` if the
-    /// feed is not the one that was meant.
+    /// Makes this a feed of its own: cursors and page tokens from before are refused. Returns `None` if `feed` is not
+    /// the id of this feed.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -189,7 +189,7 @@ impl Store {
         Ok(forked)
     }
 
-    /// The first sequence of a view that was accepted at a time or later; `None` if nothing was.
+    /// Returns the first sequence of a view that was accepted at a time or later; `None` if there is none.
     ///
     /// # Errors
     /// When the database cannot answer.

@@ -1,17 +1,17 @@
-//! Facets of languages in one spelling: those that were written by older servers are respelled once, so that filters
-//! find them. Contents are left alone.
+//! Spelling of language facets: facets that older servers wrote are rewritten once, so that filters find them. Contents
+//! are not changed.
 
 use dateline_record::rules::language::canonical;
 use sqlx::{Connection, PgConnection};
 
 use super::Error;
 
-/// The rules by which facets are spelled; a higher number when they change.
+/// Version of the spelling rules; to be raised when they change.
 const SPELLING: i32 = 1;
-/// How facets of languages begin.
+/// Prefix of language facets.
 const LANGUAGE: &str = "lang:";
 
-/// Respells the facets of records and log, unless that was done before. Other servers that start wait.
+/// Rewrites the facets of records and log, unless that was done before. Other servers that start meanwhile wait.
 pub(super) async fn respell(connection: &mut PgConnection) -> Result<(), Error> {
     if spelling(connection).await? >= SPELLING {
         return Ok(());
@@ -44,7 +44,7 @@ pub(super) async fn respell(connection: &mut PgConnection) -> Result<(), Error> 
         tracing::info!(languages = old.len(), "respelling the languages of records");
         replace(&mut transaction, &old, &new).await?;
     }
-    // What was restored is noticed before this row says that a server wrote it.
+    // Detects a restored database before this statement marks the row as written by a server.
     sqlx::query("SELECT settle_feed(0)")
         .execute(&mut *transaction)
         .await?;

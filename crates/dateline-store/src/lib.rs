@@ -1,6 +1,6 @@
-//! The only rooms that know SQL: the one write path, the log, reads, and the embedded Postgres.
+//! Access to the database: the only crate with SQL, for the write path, the log and reads.
 //!
-//! Nothing above sees a driver error, a row or a statement; nothing in here sees a gRPC status.
+//! Callers never see a driver error, a row or a statement; this crate knows no gRPC status.
 
 mod answers;
 mod append;
@@ -53,24 +53,25 @@ pub use self::{
     wake::Wake,
 };
 
-/// Connections for pages of the log; more readers than that take turns.
+/// Connections for pages of the log; further readers wait for one.
 pub const LOG_READERS: u32 = 3;
-/// Connections for what everybody waits for.
+/// Connections for work on which all callers depend.
 const VITAL: u32 = 4;
 /// Connections that write; the committer holds one at a time.
 const WRITERS: u32 = 3;
-/// Longest that a sign of life may take.
+/// Longest wait for the answer to a ping.
 const PING: Duration = Duration::from_secs(2);
-/// Time beyond the statement timeout, which a database that is there keeps by itself, until it is given up.
+/// Time beyond the statement timeout before a connection is given up. A database that is up enforces the statement
+/// timeout itself.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
-/// Longest that connecting may take when the service starts.
+/// Longest wait for a connection when the service starts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle time after which a connection is tested before use: firewalls forget connections that say nothing.
+/// Idle time after which a connection is tested before use: firewalls drop idle connections.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(30);
-/// Longest that migrations may take, waiting for those of another server included.
+/// Longest time for migrations, including the wait for those of another server.
 const MIGRATION_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// How the store uses its database.
+/// Settings of the store.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Maximum time of one statement.
@@ -91,13 +92,13 @@ impl Default for Settings {
     }
 }
 
-/// The database, in pools by purpose: a flood of one kind of work leaves the others their connections.
+/// The database, with one connection pool per purpose: a flood of one kind of work does not starve the others.
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: Pool,
     /// Pages of the log for streams that lag.
     feed: Pool,
-    /// What everybody waits for: the tail, heads, health, embargoes.
+    /// Work on which all callers depend: the tail, heads, health, embargoes.
     vital: Pool,
     writer: Pool,
     options: PgConnectOptions,
@@ -114,34 +115,34 @@ fn options(url: &str) -> Result<PgConnectOptions, Error> {
 }
 
 impl Store {
-    /// Connects, and brings the schema up to date.
+    /// Connects and migrates the schema.
     ///
     /// # Errors
-    /// When the database is away, refuses us, or has a schema of a newer version.
+    /// When the database is unreachable, refuses the connection, or has a schema of a newer version.
     pub async fn connect(url: &str, settings: &Settings) -> Result<Self, Error> {
         let timeout = settings.statement_timeout.as_millis().to_string();
         let options = options(url)?.application_name("dateline").options([
             ("statement_timeout", timeout.as_str()),
             ("lock_timeout", timeout.as_str()),
             ("idle_in_transaction_session_timeout", "10s"),
-            // If this host vanishes, the database notices and frees what its sessions hold; and its probes keep firewalls
-            // from forgetting quiet connections.
+            // If this host vanishes, the database detects it and frees what its sessions hold. The probes also keep
+            // firewalls from dropping idle connections.
             ("tcp_keepalives_idle", "20"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
-            // Whatever the database's default is: acknowledged means durable (W1).
+            // Independent of the database's default: an acknowledged write is durable (W1).
             ("synchronous_commit", "on"),
-            // Statements here are short and many; compiling them costs more than running them, and `append`'s
-            // planner settings make Postgres before 18 think that they are dear.
+            // Statements are short and frequent; compiling them costs more than running them. The planner settings of
+            // `append` raise estimated costs, at which Postgres before 18 would compile.
             ("jit", "off"),
         ]);
-        // The first connection is made on its own, so that a wrong password is told at once and in full.
+        // The first connection is made separately, so that a wrong password is reported at once and in full.
         let connecting = PgConnection::connect_with(&options);
         let mut first = in_time(CONNECT_TIMEOUT, connecting).await?;
         in_time(MIGRATION_TIMEOUT, schema::migrate(&mut first)).await?;
         drop(first);
-        // The writer looks things up by key, whatever is known of the tables' sizes: a plan made while they were
-        // empty must not scan them once they are large, and none is worth making twice.
+        // The writer reads by key, whatever the statistics say: a plan made while the tables were empty must not scan
+        // them once they are large. Generic plans are made once.
         let keyed = options.clone().options([
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
@@ -174,7 +175,7 @@ impl Store {
         self.probe(&self.vital, "SELECT true").await.map(drop)
     }
 
-    /// Checks that the database takes writes, on a connection of those that write: it answers, and is neither a
+    /// Checks, on a connection of the writer pool, that the database accepts writes: it answers, and is neither a
     /// standby nor read-only.
     ///
     /// # Errors
@@ -189,8 +190,8 @@ impl Store {
         Err(Error::Unavailable(sqlx::Error::Protocol(what)))
     }
 
-    /// Asks on a connection that may be old and, if that one says nothing, on a new one. If the new one answers, the old
-    /// one is dead, and all of its age are in doubt.
+    /// Runs a query on a pooled connection and, if that does not answer, on a new one. If the new one answers, the old
+    /// one is dead, and all connections of its age are in doubt.
     async fn probe(&self, pool: &Pool, question: &'static str) -> Result<bool, Error> {
         let mut known = pool.acquire().await?;
         known.probe_within(PING);
@@ -208,7 +209,7 @@ impl Store {
         Ok(answer)
     }
 
-    /// Closes every connection, after the statements on them have ended.
+    /// Closes every connection after its running statements have ended.
     pub async fn close(&self) {
         tokio::join!(
             self.readers.close(),

@@ -1,4 +1,4 @@
-//! Pages of records in order of their names (keyset pages). The filter is the same as everywhere: array
+//! Pages of records in the order of their names (keyset pagination). The filter means the same as everywhere: array
 //! overlap per dimension, range overlap for days.
 
 use dateline_record::filter::Filter;
@@ -11,21 +11,21 @@ use super::{
     stored::{Columns, StoredRecord, View},
 };
 
-/// Where a page stops although more records fit its size, in bytes: an answer stays below what clients take
-/// by default (4 MiB).
+/// Bytes after which a page ends although more records would fit its size: a response stays below the default limit of
+/// clients (4 MiB).
 const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// One page.
 #[derive(Debug)]
 pub struct Page {
-    /// In order of names.
+    /// Records in the order of their names.
     pub records: Vec<StoredRecord>,
-    /// Whether more follow.
+    /// True if more records follow.
     pub has_more: bool,
 }
 
 impl Store {
-    /// At most `limit` matching records whose names come after `after`.
+    /// Returns at most `limit` matching records whose names come after `after`.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -58,8 +58,8 @@ impl Store {
 }
 
 impl Store {
-    /// Those of these names whose records, as they are now, a filter lets through. Whatever their state: that is for
-    /// the view to say.
+    /// Returns those of these names whose present records match a filter. Their state is not checked: the view decides
+    /// on that.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -79,7 +79,7 @@ impl Store {
     }
 }
 
-/// Which dimensions are asked for varies, and each one changes the plan: no static statement says it well.
+/// Builds the query of a page. Each combination of dimensions has its own plan, so the statement is not static.
 fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
@@ -114,7 +114,8 @@ fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
 }
 
-/// Names sort by kind, so a kind is a range of them: otherwise a page of events walks past all actors first.
+/// Restricts the names to the ranges of the wanted kinds, since names sort by kind: otherwise a page of events would
+/// scan all actors first.
 pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     let Some(ranges) = filter.name_ranges() else {
         return;

@@ -1,5 +1,5 @@
-//! The log, read in order. Pages hold whole batches and are bounded in bytes; what follows a sequence
-//! follows it on every replica and at any time (F1).
+//! The log, read in order. Pages hold whole batches and are bounded in bytes. The order of changes is the same on every
+//! replica and at any time (F1).
 
 use dateline_proto::v1::change;
 use dateline_record::{edtf::Bounds, state::is_visible};
@@ -12,55 +12,57 @@ use super::{
     stored::{Columns, StoredRecord, View},
 };
 
-/// Most rows of a page, unless its first batch alone is larger: a merge changes two records, a cascade many.
+/// Most rows of a page, unless its first batch alone has more: a merge changes two records, a cascade many.
 const PAGE_ROWS: i64 = 1000;
-/// Content bytes after which a page ends, unless its first batch alone is larger. A stream that is not read holds one.
+/// Content bytes after which a page ends, unless its first batch alone is larger. A stream whose client does not read
+/// holds one page.
 const PAGE_BYTES: i64 = 1024 * 1024;
 
-/// Part of the log.
+/// A page of the log.
 #[derive(Debug)]
 pub struct LogPage {
     /// Whole batches, ascending; empty at the head.
     pub entries: Vec<LogEntry>,
-    /// The history that was read, and the oldest sequence that was kept then; `None` at the head.
+    /// The epoch that was read, and the oldest sequence kept at that time; `None` at the head.
     pub read: Option<(u64, u64)>,
 }
 
 /// One change, as logged.
 #[derive(Debug, Clone)]
 pub struct LogEntry {
-    /// The revision that it made.
+    /// The revision that the change made.
     pub record: StoredRecord,
-    /// What happened.
+    /// Type of the change.
     pub change_type: change::Type,
-    /// The record's own count.
+    /// Number of the revision.
     pub revision: i64,
     /// Last desk sequence of its batch.
     pub desk_batch: u64,
     /// Last wire sequence of its batch.
     pub wire_batch: Option<u64>,
-    /// Whether readers saw the record before this change.
+    /// True if readers saw the record before this change.
     pub was_visible: bool,
-    /// Sorted; empty if they were not asked for.
+    /// Sorted facets; empty if they were not requested.
     pub facets: Vec<String>,
-    /// Sorted; empty for a first revision, or if they were not asked for.
+    /// Sorted facets of the revision before; empty for a first revision, or if they were not requested.
     pub facets_before: Vec<String>,
-    /// The days it tells of.
+    /// Days that the record covers.
     pub days: Option<Bounds>,
-    /// The days it told of before.
+    /// Days that the revision before covered.
     pub days_before: Option<Bounds>,
     /// Top-level fields that changed.
     pub changed_fields: Vec<String>,
     /// Public note.
     pub note: String,
-    /// The record that took this one's place, if this change merged it.
+    /// The record into which this change merged it.
     pub merged_into: Option<String>,
     /// When the service accepted it.
     pub accepted_at: OffsetDateTime,
 }
 
 impl LogEntry {
-    /// Its number in the view's feed, and the last one of its batch; `None` if that view has no such change.
+    /// Returns the change's sequence in the view's feed and the last one of its batch; `None` if the change is not in
+    /// that feed.
     #[must_use]
     pub fn place(&self, view: View) -> Option<(u64, u64)> {
         match view {
@@ -132,7 +134,7 @@ impl TryFrom<Row> for LogEntry {
     }
 }
 
-/// The same page by either number: the statement differs in two column names only.
+/// Reads a page by desk or wire sequence: the two statements differ only in column names.
 macro_rules! page_after {
     ($pool:expr, $after:expr, $until:expr, $facets:expr, $sequence:literal, $batch:literal, $earliest:literal) => {
         sqlx::query_as!(
@@ -165,8 +167,8 @@ macro_rules! page_after {
 }
 
 impl Store {
-    /// The changes that follow a sequence in the view's feed, with their facets if something is to be filtered by them:
-    /// they are a good part of what a small change costs.
+    /// Returns the changes after a sequence of the view's feed. Facets are read only on request, for filtered streams:
+    /// they are a large part of the cost of a small change.
     ///
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
@@ -174,8 +176,8 @@ impl Store {
         page(&self.feed, view, after, i64::MAX, facets).await
     }
 
-    /// The same for the tail of the desk's feed, which must not wait for streams that lag, and goes no further
-    /// than a head that it knows.
+    /// Returns the changes of the desk feed after a sequence up to a known head, for the tail: not on the connections
+    /// of streams that lag, so it does not wait for them.
     ///
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
@@ -184,8 +186,8 @@ impl Store {
         page(&self.vital, View::Desk, after, head, true).await
     }
 
-    /// A place some changes before the head, between two batches: desk, then wire; `None` if there is nothing
-    /// before it.
+    /// Returns a position about this many changes before the head, between two batches: desk, then wire; `None` if
+    /// nothing is before it.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -213,7 +215,7 @@ impl Store {
         Ok(Some((sequence(row.desk_batch)?, wire)))
     }
 
-    /// The newest sequences: desk, then wire.
+    /// Returns the newest sequences: desk, then wire.
     ///
     /// # Errors
     /// When the database cannot answer.

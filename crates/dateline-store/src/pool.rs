@@ -1,11 +1,10 @@
-//! Connections by purpose, with a bound on every wait: for a connection, for a statement's answer, and for giving the
-//! connection back. A database machine can vanish without a word (no RST, no FIN), and then nothing but a clock ends a
-//! wait: sqlx has no keepalive and pings without a limit.
+//! Connection pools with a bound on every wait: for a connection, for a statement's answer, and for the return of the
+//! connection. A database machine can vanish silently (no RST, no FIN); then only a timeout ends a wait, since sqlx has
+//! no keepalive and no limit on its pings.
 //!
-//! A connection that did not answer in time is in doubt: it is closed, never given back. Connections older than the
-//! moment at which one was found dead are closed as well before they are used again, and statements that wait on them
-//! are given up. But for the start, no
-//! other file of the store holds a connection of the driver.
+//! A connection that did not answer in time is in doubt: it is closed, not returned to the pool. Older connections are
+//! then closed before their next use, and statements that wait on them are given up. Except at start, no other file of
+//! the store holds a connection of the driver.
 
 use std::{
     fmt,
@@ -30,27 +29,27 @@ use tokio::{
 
 use super::Error;
 
-/// Longest that a test of an idle connection may take.
+/// Longest time for the test of an idle connection.
 const TEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest that a statement waits on a connection that is older than one which was found dead.
+/// Longest wait of a statement on a connection that is older than one that was found dead.
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The bounds of a pool's waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Longest wait for a free connection, including the time to make one.
+    /// Longest wait for a free connection, including the time to open one.
     pub acquire: Duration,
-    /// Longest wait for the answers to all statements of one piece of work.
+    /// Longest wait for the answers to all statements of one lease.
     pub answer: Duration,
 }
 
-/// The moments at which a connection was last found dead, shared by all pools of a database. Connections made before
-/// them are in doubt.
+/// The times at which a connection was last found dead, shared by all pools of a database. Connections made before them
+/// are in doubt.
 #[derive(Debug, Clone)]
 pub(super) struct Doubt {
-    /// It said nothing: what waits on others of its age may wait for ever.
+    /// A connection did not answer: statements on others of its age may wait for ever.
     silent: watch::Sender<Instant>,
-    /// It was closed: others of its age may be so too, and tell by themselves.
+    /// A connection was closed: others of its age may be closed too, and will report an error themselves.
     closed: watch::Sender<Instant>,
 }
 
@@ -65,7 +64,7 @@ impl Default for Doubt {
 }
 
 impl Doubt {
-    /// Declares every connection that exists now to be in doubt, for one of them said nothing.
+    /// Puts every present connection in doubt, because one of them did not answer.
     pub(super) fn begin(&self) {
         metrics::counter!("dateline_database_dead_connections_total").increment(1);
         self.silent.send_replace(Instant::now());
@@ -85,8 +84,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Makes a pool that connects when it is first used. Connections that were idle for `test_after` are tested before
-    /// use: a ping each time doubles the cost of a read, and a connection that was closed answers with an error anyway.
+    /// Returns a pool that connects on first use. Connections that were idle for `test_after` are tested before use.
+    /// They are not tested every time, because a ping doubles the cost of a read, and a closed connection returns an
+    /// error anyway.
     pub(super) fn new(
         size: u32,
         options: &PgConnectOptions,
@@ -122,10 +122,10 @@ impl Pool {
         }
     }
 
-    /// Takes a connection.
+    /// Acquires a connection.
     ///
     /// # Errors
-    /// When there is none within the bound.
+    /// When none is free within the bound.
     pub(super) async fn acquire(&self) -> Result<Lease, sqlx::Error> {
         let asked_at = Instant::now();
         let connection = self.connections.acquire().await?;
@@ -140,7 +140,7 @@ impl Pool {
         })
     }
 
-    /// Takes a connection and begins a transaction, which is undone unless it is committed.
+    /// Acquires a connection and begins a transaction, which is rolled back unless it is committed.
     ///
     /// # Errors
     /// When there is no connection, or the database does not answer.
@@ -158,17 +158,17 @@ impl Pool {
     }
 }
 
-/// A connection on loan. Every statement on it is bounded, by the deadline of the lease.
+/// A connection from a pool. The deadline of the lease bounds every statement on it.
 pub(super) struct Lease {
-    /// Always there, until the lease is dropped.
+    /// `Some` until the lease is dropped.
     connection: Option<PoolConnection<Postgres>>,
-    /// The connection may be older, but was not found to be in doubt then.
+    /// Time of the request. The connection may be older, but was not in doubt then.
     asked_at: Instant,
     answer: Duration,
     deadline: Instant,
-    /// Silence proves nothing yet.
+    /// A missing answer does not put other connections in doubt.
     is_probe: bool,
-    /// It did not answer in time.
+    /// The database did not answer in time.
     silent: bool,
     doubt: Doubt,
 }
@@ -182,13 +182,13 @@ impl fmt::Debug for Lease {
 }
 
 impl Lease {
-    /// Begins another piece of work, with the whole time for it.
+    /// Restarts the deadline for the next piece of work.
     pub(super) fn renew(&mut self) {
         self.deadline = Instant::now() + self.answer;
     }
 
-    /// Bounds the work that begins by less than usual: if the answer does not come, it may just be late, and other
-    /// connections are not in doubt.
+    /// Sets a shorter deadline for a probe: its answer may just be late, so a missing one puts no other connection in
+    /// doubt.
     pub(super) fn probe_within(&mut self, answer: Duration) {
         self.deadline = Instant::now() + answer.min(self.answer);
         self.is_probe = true;
@@ -218,7 +218,7 @@ impl Drop for Lease {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        // The socket is closed at once, without waiting for what does not answer.
+        // Close the socket at once, without waiting for the database.
         if self.silent {
             drop(connection.detach());
             return;
@@ -227,8 +227,8 @@ impl Drop for Lease {
             drop(connection.detach());
             return;
         };
-        // Giving back waits for statements that were cut off, and for a ping: without a bound the pool would lose the
-        // place of a dead connection for good.
+        // Returning waits for cancelled statements and a ping: without a bound, a dead connection would occupy its slot
+        // in the pool for ever.
         let (answer, giving_back) = (self.answer, connection.return_to_pool());
         runtime.spawn(async move { timeout(answer, giving_back).await });
     }
@@ -252,7 +252,7 @@ impl Wait<'_> {
         let (asked_at, created_at) = (Instant::now(), self.created_at);
         let mut told = self.doubt.silent.subscribe();
         let in_doubt = async {
-            // The sender is this lease's own, so there is always one.
+            // The sender lives as long as this lease, so the receiver cannot fail.
             let _ = told.wait_for(|at| *at > created_at).await;
             sleep_until(asked_at + DOUBT_TIMEOUT).await;
         };
@@ -350,10 +350,10 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Makes it durable.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// When the database cannot; if it did not answer, nobody knows.
+    /// When the database cannot answer; the outcome is then unknown.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         (&mut self.lease).execute("COMMIT").await?;
         self.is_over = true;
@@ -363,7 +363,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        // Closing the connection undoes what was not committed.
+        // Closing the connection rolls back.
         if !self.is_over {
             self.lease.silent = true;
         }
@@ -384,7 +384,7 @@ impl DerefMut for Transaction {
     }
 }
 
-/// Bounds a wait that is not one for a statement: connecting, migrating, listening.
+/// Bounds a wait other than for a statement: connecting, migrating, listening.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if it takes longer.

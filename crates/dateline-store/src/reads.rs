@@ -1,16 +1,16 @@
-//! Reads of single records, by name. Nothing is decoded on the way out.
+//! Reads of single records by name. Stored bytes are returned without decoding.
 
 use super::{
     Error, Store,
     stored::{Columns, StoredRecord, View},
 };
 
-/// Bytes that a record takes in an answer beside its content and meta, at most.
+/// Most bytes of a record in a response besides its content and meta.
 const BESIDE_BYTES: i64 = 48;
 
 impl Store {
-    /// The records of these names that the view shows, in the order of the names, up to the first one that does not fit
-    /// into so many bytes; and the names of that one and those after it. The first record always fits.
+    /// Returns the records of these names that are visible in the view, in the order of the names, as far as they fit
+    /// into this many bytes, and the names of the rest. The first record is always returned.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -20,7 +20,7 @@ impl Store {
         view: View,
         bytes: usize,
     ) -> Result<(Vec<StoredRecord>, Vec<String>), Error> {
-        // Of a tombstone readers get no content, so none is counted nor read.
+        // Readers get no content of a tombstone, so it is neither counted nor read.
         let rows = sqlx::query!(
             r#"SELECT name AS "name!", kind AS "kind!", state AS "state!", desk_sequence AS "desk_sequence!",
                       wire_sequence, CASE WHEN upto <= $3::bigint OR upto = bytes THEN content END AS content,
@@ -69,7 +69,7 @@ impl Store {
         Ok((found, omitted))
     }
 
-    /// The records of these names that the view shows, in no order.
+    /// Returns the records of these names that are visible in the view, in no particular order.
     ///
     /// # Errors
     /// When the database cannot answer.

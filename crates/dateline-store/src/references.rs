@@ -1,6 +1,6 @@
-//! Resolves the references of a page of an export as of its sequence: to the record itself, or through merges to the one
-//! that took its place, and only to records that belong to the export. For a delta also at the earlier sequence: a record
-//! that did not change belongs to it if one of its references leads elsewhere than before.
+//! Resolves the references on a page of an export as of its sequence: to the record itself or, through merges, to the
+//! record it was merged into, and only to records in the export. A delta is also resolved at the earlier sequence: an
+//! unchanged record belongs to it if one of its references resolves to another record than before.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -26,21 +26,21 @@ use super::{
 
 /// Longest chain of merges that is followed.
 const MAX_MERGES: usize = 64;
-/// Names that an export remembers.
+/// Names that an export caches.
 const REMEMBERED: usize = 20_000;
-/// How long it remembers them: what is erased meanwhile is soon forgotten (W11).
+/// Lifetime of the cache: a record erased meanwhile is soon dropped from it (W11).
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 
-/// How references of an export are resolved.
+/// Resolution of the references of an export.
 #[derive(Debug, Clone)]
 pub struct References {
-    /// A delta has unchanged records too that refer to what has changed.
+    /// True for a delta that includes unchanged records whose references changed.
     pub dependants: bool,
     now: Arc<Memory>,
     before: Arc<Memory>,
 }
 
-/// The records that those of a page refer to.
+/// The resolved references of a page's records.
 #[derive(Debug, Default)]
 pub struct Resolved {
     names: HashMap<String, BTreeSet<String>>,
@@ -48,7 +48,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Returns what a record refers to, in the order of names.
+    /// Returns the resolved references of a record, in the order of names.
     pub fn of(&self, record: &Name) -> impl Iterator<Item = &Arc<Reference>> {
         let names = self.names.get(record.as_str()).into_iter().flatten();
         names.filter_map(|name| self.found.get(name))
@@ -56,7 +56,7 @@ impl Resolved {
 }
 
 impl References {
-    /// Nothing is resolved yet.
+    /// Returns a resolver with empty caches.
     #[must_use]
     pub fn new(dependants: bool) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl References {
         }
     }
 
-    /// Resolves the references of a page, and takes out of it the `unchanged` records of which none leads elsewhere than
+    /// Resolves the references of a page, and removes from it the `unchanged` records whose references all resolve as
     /// before.
     pub(super) async fn resolve(
         &self,
@@ -109,7 +109,7 @@ impl References {
     }
 }
 
-/// The names in what is sent of a record.
+/// Returns the names that the sent content of a record refers to.
 fn names_in(record: &StoredRecord, extract: &Extract) -> Result<BTreeSet<String>, Error> {
     let Some(encoded) = record.encoded(extract.view) else {
         return Ok(BTreeSet::new());
@@ -123,12 +123,12 @@ fn names_in(record: &StoredRecord, extract: &Extract) -> Result<BTreeSet<String>
         .collect())
 }
 
-/// A name on its way through merges.
+/// A name that is being followed through merges.
 struct Way {
     name: String,
-    /// The record that is looked up next.
+    /// The record to read next.
     next: String,
-    /// The last one on the way that belongs to the export.
+    /// The last record of the chain that is in the export.
     reached: Reference,
 }
 
@@ -142,7 +142,7 @@ struct Row {
     content: Vec<u8>,
 }
 
-/// Resolves names as of a sequence, a step through merges for all of them at once.
+/// Resolves names as of a sequence, following merges one step at a time for all names at once.
 async fn find(
     connection: &mut Lease,
     extract: &Extract,
@@ -214,9 +214,9 @@ impl Way {
         }
     }
 
-    /// Takes in the record that was looked up; returns whether the way goes on behind it.
+    /// Adds a record that was read; returns true if a merge leads further.
     fn goes_on(&mut self, row: &Row) -> Result<bool, Error> {
-        // What is erased is in no export, but that it was merged is still known.
+        // An erased record is in no export, but its merge is still known.
         let stands = state(&row.state).unwrap_or(State::Unspecified);
         if row.is_in {
             self.reached = reference(&self.name, row, stands)?;
@@ -247,7 +247,7 @@ fn reference(name: &str, row: &Row, stands: State) -> Result<Reference, Error> {
     Ok(reference)
 }
 
-/// What an export has resolved lately: most records of a page refer to the same few.
+/// Cache of recently resolved names: most records of a page refer to the same few.
 #[derive(Debug)]
 struct Memory {
     kept: Mutex<Kept>,

@@ -1,4 +1,4 @@
-//! First answers, for 24 hours, so that a retry is not a second write (W4).
+//! Stored answers of the last 24 hours, so that a retry is not a second write (W4).
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use super::{
     stored::{Columns, StoredRecord},
 };
 
-/// Answers that one statement forgets.
+/// Answers deleted per statement.
 const FORGOTTEN_AT_ONCE: i64 = 2000;
 
-/// The answer that a request got before.
+/// The stored answer of a request.
 pub(super) struct Remembered {
     pub fingerprint: Vec<u8>,
     pub names: Vec<String>,
@@ -30,7 +30,7 @@ pub(super) struct Remembered {
     warnings: Vec<u8>,
 }
 
-/// The answers that these requests have already got, by author and id. By the same clock as `append`.
+/// Returns the stored answers of these requests, by author and id. `now` is the clock that `append` uses.
 pub(super) async fn find(
     connection: &mut Lease,
     requests: &[&Request],
@@ -72,7 +72,7 @@ pub(super) async fn find(
 }
 
 impl Remembered {
-    /// The answer again: the records as they were then.
+    /// Returns the stored answer: the records as they were then.
     pub(super) async fn replay(&self, connection: &mut Lease) -> Result<Committed, Error> {
         Ok(Committed {
             records: revisions(connection, &self.names, &self.revisions).await?,
@@ -84,7 +84,7 @@ impl Remembered {
     }
 }
 
-/// These revisions of these records, in this order.
+/// Returns these revisions of these records, in the order given.
 pub(super) async fn revisions(
     connection: &mut Lease,
     names: &[String],
@@ -105,7 +105,7 @@ pub(super) async fn revisions(
     rows.into_iter().map(StoredRecord::try_from).collect()
 }
 
-/// Warnings, as an answer carries them.
+/// Converts warnings to their message.
 pub(super) fn told(warnings: &[Warning]) -> Vec<v1::Warning> {
     let told = warnings.iter().map(|warning| v1::Warning {
         field: warning.field.clone(),
@@ -116,7 +116,7 @@ pub(super) fn told(warnings: &[Warning]) -> Vec<v1::Warning> {
     told.collect()
 }
 
-/// Warnings as they are remembered.
+/// Encodes warnings for storage.
 pub(super) fn warnings_bytes(warnings: &[Warning]) -> Vec<u8> {
     let warnings = told(warnings);
     let answer = v1::CommitResponse {
@@ -133,8 +133,8 @@ fn read_warnings(bytes: &[u8]) -> Result<Vec<v1::Warning>, Error> {
 }
 
 impl Store {
-    /// Forgets answers that are older than 24 hours, some at a time: in one statement, a day with very many would take
-    /// longer than a statement may, every time. Answers how many.
+    /// Deletes answers that are older than 24 hours, and returns their number. Works in small steps: one statement for
+    /// a day with very many would hit the statement timeout every time.
     ///
     /// # Errors
     /// When the database cannot answer.

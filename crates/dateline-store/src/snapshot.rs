@@ -1,5 +1,6 @@
-//! The state of a feed as of one sequence, in pages by name, whatever is written meanwhile (F5, E1); or what of it is
-//! new since another (E5). A record's place in the log says what it was then; no transaction stays open between pages.
+//! The state of a feed as of one sequence, in pages by name, unaffected by concurrent writes (F5, E1); or only the
+//! changes since another sequence (E5). The log gives each record's revision at the sequence; no transaction stays open
+//! between pages.
 
 pub(super) mod query;
 
@@ -17,34 +18,35 @@ use super::{
     stored::{Columns, StoredRecord, View},
 };
 
-/// Names that one page walks past, matching or not.
+/// Most names that one page scans, matching or not.
 const WALKED_NAMES: usize = 2000;
-/// Of these, how many are looked at first; what they weigh tells how many may follow, so that few are looked up in vain.
+/// Names of a page's first stride. The size of their records determines the next stride, so that few records are read
+/// in vain.
 const FIRST_NAMES: usize = 128;
 /// Bytes of content after which a page ends, unless its first record alone is larger.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-/// What is to be read.
+/// Description of the records to read.
 #[derive(Debug, Clone)]
 pub struct Extract {
-    /// Which records.
+    /// Filter of the records.
     pub filter: Filter,
-    /// As who sees it.
+    /// View that decides what is visible.
     pub view: View,
-    /// As of which sequence.
+    /// Sequence as of which records are read.
     pub at: u64,
-    /// Only what is not as it was at this sequence.
+    /// For a delta: only records that changed after this sequence.
     pub since: Option<u64>,
-    /// What is left of retracted and merged records belongs to it, though the filter names no states.
+    /// Includes tombstones of retracted and merged records although the filter names no states.
     pub tombstones: bool,
-    /// This part of so many, counted from 0.
+    /// Part and number of parts; parts are counted from 0.
     pub part: (u16, u16),
-    /// How references of its records are resolved; `None` if they are not.
+    /// Resolves references of the records; `None` to leave them out.
     pub references: Option<References>,
 }
 
 impl Extract {
-    /// Everything that a list would show.
+    /// Returns the extract of all records that a list returns.
     #[must_use]
     pub fn shown(filter: Filter, view: View, at: u64) -> Self {
         Self {
@@ -70,28 +72,28 @@ impl Extract {
     }
 }
 
-/// A record that belonged to it, and does not any more.
+/// A record that belonged to the extract and no longer does.
 #[derive(Debug, Clone)]
 pub struct Gone {
-    /// Its name.
+    /// Name of the record.
     pub name: Name,
-    /// Why: RETRACTED, MERGED, DELETED, PURGED, or LEFT for one that does not match any more.
+    /// The reason: RETRACTED, MERGED, DELETED, PURGED, or LEFT for a record that no longer matches.
     pub why: change::Type,
-    /// The record that it was merged into.
+    /// The record into which it was merged.
     pub merged_into: Option<String>,
 }
 
 /// One name of a page.
 #[derive(Debug)]
 pub enum Entry {
-    /// As it is.
+    /// A record of the extract.
     Record(StoredRecord),
-    /// It belongs there no more.
+    /// A record that no longer belongs to it.
     Gone(Gone),
 }
 
 impl Entry {
-    /// Its name.
+    /// Name of the record.
     #[must_use]
     pub fn name(&self) -> &Name {
         match self {
@@ -101,18 +103,18 @@ impl Entry {
     }
 }
 
-/// Part of a snapshot.
+/// A page of a snapshot.
 #[derive(Debug)]
 pub struct SnapshotPage {
-    /// In order of names.
+    /// Entries in the order of names.
     pub entries: Vec<Entry>,
-    /// The records that they refer to, if that was asked for.
+    /// Resolved references of the entries, if requested.
     pub resolved: Resolved,
-    /// The last name that is behind; `None` at the end.
+    /// The last name that was scanned; `None` at the end.
     pub after: Option<String>,
-    /// The history that was read.
+    /// The epoch that was read.
     pub epoch: u64,
-    /// The oldest sequence that was kept then.
+    /// The oldest sequence kept at that time.
     pub earliest: u64,
 }
 
@@ -120,11 +122,11 @@ pub struct SnapshotPage {
 struct Row {
     #[sqlx(flatten)]
     columns: Columns,
-    /// Whether it still belongs to the page.
+    /// True if it fits the page.
     fits: bool,
-    /// Whether it is there, and not gone.
+    /// True if the record belongs to the extract.
     is_in: bool,
-    /// Whether a delta has it because it changed itself.
+    /// True if the record itself changed; false for a delta's record whose references may have changed.
     is_changed: bool,
     #[sqlx(rename = "type")]
     change_type: String,
@@ -132,7 +134,8 @@ struct Row {
 }
 
 impl Row {
-    /// Of what has been erased since, a whole snapshot has nothing: that it was erased is told after it.
+    /// Returns the entry of a row. A whole snapshot omits records erased since: the stream sends their erasure
+    /// afterwards.
     fn entry(self, is_delta: bool) -> Result<Option<Entry>, Error> {
         let is_erased = self.columns.meta.is_empty();
         if self.is_in && !is_erased {
@@ -158,7 +161,7 @@ impl Row {
 }
 
 impl Store {
-    /// What belongs to it after a name.
+    /// Returns the page after a name.
     ///
     /// # Errors
     /// When the database cannot answer, or the log is damaged.
@@ -180,7 +183,7 @@ impl Store {
                 .await?;
             walk.took(names, rows, until, extract.since.is_some())?;
         }
-        // After the rows: what they cannot have seen any more was dropped before, and this tells.
+        // Read after the rows: history that they could have missed was dropped before, and this shows it.
         let kept = sqlx::query!("SELECT epoch, desk_earliest, wire_earliest FROM feed")
             .fetch_one(&mut connection)
             .await?;
@@ -206,20 +209,20 @@ impl Store {
     }
 }
 
-/// A page on its way, a stride of names at a time.
+/// A page in progress, read in strides of names.
 struct Walk {
     entries: Vec<Entry>,
-    /// The last name that is behind.
+    /// The last name that was scanned.
     behind: String,
-    /// Names that are behind, of this page.
+    /// Names of this page that were scanned.
     walked: usize,
     /// Bytes of content so far.
     bytes: usize,
-    /// What is next has no room.
+    /// The next record does not fit.
     is_full: bool,
     /// There are no more names.
     is_over: bool,
-    /// Records that a delta may have because of what they refer to.
+    /// Records of a delta that did not change themselves; their references may have.
     unchanged: HashSet<String>,
 }
 
@@ -236,8 +239,8 @@ impl Walk {
         }
     }
 
-    /// How many names to look at next: about those that there is room for, by what the ones before weighed. `None` at the
-    /// end of the page: what would be a small rest begins the next one.
+    /// Returns the number of names for the next stride, estimated from the sizes of the records so far. `None` at the
+    /// end of the page: a small remainder is left to the next page.
     fn next(&self) -> Option<usize> {
         let room = PAGE_BYTES.saturating_sub(self.bytes);
         if self.is_full
@@ -255,7 +258,7 @@ impl Walk {
         Some(names.min(WALKED_NAMES - self.walked))
     }
 
-    /// Takes the rows that so many names gave; those that do not fit are left for the next page.
+    /// Adds the rows of a stride; rows that do not fit are left for the next page.
     fn took(
         &mut self,
         names: usize,
@@ -288,7 +291,7 @@ impl Walk {
 mod tests {
     use super::*;
 
-    /// Takes strides over records of so many bytes; answers how many names each looked at, and how many records fitted.
+    /// Simulates a page of records of this size; returns the names per stride and the number of records that fitted.
     fn page(bytes: usize) -> (Vec<usize>, usize) {
         let mut walk = Walk::from("");
         let (mut strides, mut taken) = (Vec::new(), 0);
@@ -323,9 +326,9 @@ mod tests {
 
     #[test]
     fn f5_a_page_is_bounded_in_names_and_in_bytes() {
-        // Where nothing matches, strides grow until so many names were walked past.
+        // If nothing matches, strides grow until the page's limit of names is reached.
         assert_eq!(page(0).0.iter().sum::<usize>(), WALKED_NAMES);
-        // One that is larger than a page alone is a page of its own.
+        // A record larger than a page is a page of its own.
         assert_eq!(page(PAGE_BYTES + 1), (vec![FIRST_NAMES], 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Records as they come out of the store: ready parts that need no decoding, for one view.
+//! Records as read from the store: stored bytes that need no decoding to be sent, for one view.
 
 use bytes::Bytes;
 use dateline_proto::v1::{Kind, RecordMeta, State};
@@ -14,33 +14,33 @@ use super::{
     columns::{kind, name, sequence, state},
 };
 
-/// Whose eyes a read is made with. Resolved once, at the door; below it there is no "unspecified".
+/// The view of a read, resolved when the request arrives: below that there is no "unspecified".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum View {
-    /// What readers see.
+    /// Published records, as readers see them.
     Published,
-    /// What editors see.
+    /// All records, as editors see them.
     Desk,
 }
 
 /// One revision of a record, as stored.
 #[derive(Debug, Clone)]
 pub struct StoredRecord {
-    /// Its name.
+    /// Name of the record.
     pub name: Name,
-    /// Its kind.
+    /// Kind of the record.
     pub kind: Kind,
     /// State after the change that made this revision.
     pub state: State,
-    /// Number of that change on the desk's feed.
+    /// Sequence of that change on the desk feed.
     pub desk_sequence: u64,
-    /// Number of that change on the wire, if readers see it.
+    /// Sequence of that change on the wire feed, if it is there.
     pub wire_sequence: Option<u64>,
     content: Vec<u8>,
     meta: Vec<u8>,
 }
 
-/// The columns that make a [`StoredRecord`].
+/// The columns that make up a [`StoredRecord`].
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Columns {
     pub name: String,
@@ -88,8 +88,8 @@ impl StoredRecord {
         }
     }
 
-    /// The encoded `Record` for a view; `None` if the view does not show it. The one place where what
-    /// readers get is cut out of what is stored (F10).
+    /// Returns the encoded `Record` for a view; `None` if it is not visible there. The only place that decides which
+    /// parts of a record readers get (F10).
     #[must_use]
     pub fn encoded(&self, view: View) -> Option<Bytes> {
         match view {
@@ -116,7 +116,7 @@ impl StoredRecord {
         }
     }
 
-    /// The encoded `Record` with its name and meta only, as editors see it.
+    /// Returns the encoded `Record` with name and meta only, as editors see it.
     #[must_use]
     pub fn encoded_without_content(&self) -> Bytes {
         record_bytes(
@@ -127,7 +127,7 @@ impl StoredRecord {
         )
     }
 
-    /// The same with the part of the meta that does not grow with what happens to the record.
+    /// Returns the same with only the part of the meta that does not grow with the record's history.
     #[must_use]
     pub fn encoded_short(&self) -> Bytes {
         let short = RecordMeta::decode(self.meta.as_slice()).map(|meta| RecordMeta {
@@ -143,13 +143,13 @@ impl StoredRecord {
         )
     }
 
-    /// Bytes of content and meta, about what the encoded record takes.
+    /// Returns the bytes of content and meta, which is about the size of the encoded record.
     #[must_use]
     pub fn len(&self) -> usize {
         self.content.len() + self.meta.len()
     }
 
-    /// Never: a record has at least a name.
+    /// Returns false: a record has at least a name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,22 +1,22 @@
-//! Tallies as columns: nine numbers for each kind, in the order of the kinds' numbers; how many records, then the
-//! words of their digest.
+//! Tallies as columns: nine numbers for each kind, in the order of the kinds' numbers. The first is the number of
+//! records, the others are the words of their digest.
 
 use dateline_proto::v1::Kind;
 use dateline_record::digest::{Tallies, Tally, WORDS};
 
 use super::Error;
 
-/// Numbers of one kind.
+/// Numbers per kind.
 const NUMBERS: usize = WORDS + 1;
 
-/// Where the numbers of a kind begin.
+/// Returns the position of a kind's first number, from 1.
 fn first_place(kind: Kind) -> i32 {
     const STEP: i32 = 9;
     const { assert!(STEP as usize == NUMBERS) };
     (kind as i32 - 1) * STEP + 1
 }
 
-/// The places of a column that a change of tallies touches, from 1, and what is added there.
+/// Returns the positions (from 1) in a column that a change of tallies affects, and the numbers to add.
 pub(super) fn places(tallies: &Tallies) -> impl Iterator<Item = (i32, i64)> {
     tallies
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn places(tallies: &Tallies) -> impl Iterator<Item = (i32, i64)> {
         })
 }
 
-/// The tallies in a column.
+/// Reads the tallies from a column.
 pub(super) fn read(column: &[i64]) -> Result<Tallies, Error> {
     let damaged = || Error::Corrupt("a tally of the feed".to_owned());
     let mut tallies = Tallies::default();

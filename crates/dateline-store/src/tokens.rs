@@ -1,4 +1,4 @@
-//! API tokens: made, looked up, changed and ended; each act noted in the audit in its own transaction.
+//! API tokens: creates, reads, updates and revokes them. The transaction of each change also writes its audit entry.
 
 use dateline_engine::request::By;
 use time::{Duration, OffsetDateTime};
@@ -8,34 +8,35 @@ use super::{
     pool::{Lease, Transaction},
 };
 
-/// Bytes of a token in a list beside its scope and its author, at most.
+/// Most bytes of a token in a list besides its scope and its author.
 const TOKEN_BYTES: i64 = 256;
 
-/// Least that another admin's token has to hold for the last but one to go: long enough to make others with it.
+/// Validity that another admin token must still have before the last but one is revoked: long enough to create more
+/// with it.
 const ROOM: Duration = Duration::minutes(10);
 
-/// A token as it is kept: without its secret.
+/// A stored token, without its secret.
 #[derive(Clone)]
 pub struct StoredToken {
-    /// What it is known by.
+    /// Id of the token.
     pub id: String,
     /// SHA-256 of the whole token.
     pub secret_sha256: Vec<u8>,
-    /// The author of what is written with it.
+    /// Author of writes made with it.
     pub name: String,
-    /// Words for its roles.
+    /// Names of its roles.
     pub roles: Vec<String>,
-    /// To what it is narrowed.
+    /// Restrictions of its scope.
     pub scope: Vec<String>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: OffsetDateTime,
-    /// By whom.
+    /// Author of its creation.
     pub created_by: String,
-    /// When it ends by itself.
+    /// Time of expiry.
     pub expires_at: OffsetDateTime,
-    /// When it was ended.
+    /// Time of revocation.
     pub revoked_at: Option<OffsetDateTime>,
-    /// When it was used last, to about a minute.
+    /// Time of last use, accurate to about a minute.
     pub last_used_at: Option<OffsetDateTime>,
 }
 
@@ -48,30 +49,30 @@ impl std::fmt::Debug for StoredToken {
     }
 }
 
-/// Outcome of changing or ending a token.
+/// Outcome of changing or revoking a token.
 #[derive(Debug)]
 pub enum Revoked {
-    /// It is ended.
+    /// The token was changed or revoked.
     Done(Box<StoredToken>),
-    /// There is none of this id.
+    /// There is no token of this id.
     Unknown,
-    /// Nobody could administer any more.
+    /// No admin token would be left.
     LastAdmin,
-    /// Another token that holds has its name.
+    /// Another valid token has its name.
     NameTaken,
 }
 
-/// The last ends of the tokens that hold now.
+/// Latest expiry of the tokens that are valid now.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenEnds {
-    /// Of those of admins.
+    /// Of admin tokens.
     pub admin: Option<OffsetDateTime>,
-    /// Of all.
+    /// Of all tokens.
     pub any: Option<OffsetDateTime>,
 }
 
 impl Store {
-    /// The token of an id.
+    /// Returns the token of an id.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -79,7 +80,7 @@ impl Store {
         Ok(self.read_tokens(&[id.to_owned()]).await?.pop())
     }
 
-    /// The tokens of these ids, in no order.
+    /// Returns the tokens of these ids, in no particular order.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -96,8 +97,8 @@ impl Store {
         Ok(tokens)
     }
 
-    /// At most `limit` tokens after that one, newest first, and of those as many as fit into so many bytes; and whether
-    /// there are more. The first one always fits.
+    /// Returns at most `limit` tokens after a position that fit into this many bytes, newest first, and true if there
+    /// are more. The first one is always returned.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -151,10 +152,10 @@ impl Store {
         Ok((tokens.collect(), has_more))
     }
 
-    /// Keeps a new token. False if another one that holds has its name.
+    /// Stores a new token. Returns false if another valid token has its name.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot answer.
     pub async fn create_token(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
         if is_name_taken(&mut transaction, &token.name, &token.id).await? {
@@ -166,10 +167,10 @@ impl Store {
         Ok(true)
     }
 
-    /// Keeps a token that may administer, unless there is one already; false then.
+    /// Stores an admin token unless there is one already; returns false then.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot answer.
     pub async fn create_first_admin(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
         if admin_beside(&mut transaction, "").await?.is_some() {
@@ -185,10 +186,10 @@ impl Store {
         Ok(true)
     }
 
-    /// Changes what a token may do; `None` if there is none that holds.
+    /// Changes the roles, scope and expiry of a token; [`Revoked::Unknown`] if there is none, or it is revoked.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot answer.
     pub async fn update_token(
         &self,
         id: &str,
@@ -228,10 +229,10 @@ impl Store {
         finish(transaction, changed, by).await
     }
 
-    /// Ends a token for good. One that was ended before stays so.
+    /// Revokes a token for good. A token that was revoked before is returned unchanged.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot answer.
     pub async fn revoke_token(&self, id: &str, by: &By) -> Result<Revoked, Error> {
         let mut transaction = self.lock_tokens().await?;
         if let Some(held) = admin_end(&mut transaction, id).await?
@@ -252,10 +253,10 @@ impl Store {
         finish(transaction, changed, by).await
     }
 
-    /// Writes down when tokens were used last, in seconds of Unix time.
+    /// Stores the times at which tokens were last used, in seconds of Unix time.
     ///
     /// # Errors
-    /// When the database cannot.
+    /// When the database cannot answer.
     pub async fn note_tokens_used(&self, used: &[(String, i64)]) -> Result<(), Error> {
         if used.is_empty() {
             return Ok(());
@@ -275,7 +276,7 @@ impl Store {
         Ok(())
     }
 
-    /// Tokens that may administer are counted and changed by one at a time.
+    /// Locks the table, so that only one transaction at a time counts and changes admin tokens.
     async fn lock_tokens(&self) -> Result<Transaction, Error> {
         let mut transaction = self.vital.begin().await?;
         sqlx::query("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE")
@@ -284,7 +285,7 @@ impl Store {
         Ok(transaction)
     }
 
-    /// Until when somebody holds a token.
+    /// Returns the latest expiry of the valid tokens.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -301,7 +302,7 @@ impl Store {
     }
 }
 
-/// The end of a token that may administer now.
+/// Returns the expiry of a valid admin token.
 async fn admin_end(connection: &mut Lease, id: &str) -> Result<Option<OffsetDateTime>, Error> {
     let end = sqlx::query_scalar!(
         "SELECT expires_at FROM tokens
@@ -313,14 +314,14 @@ async fn admin_end(connection: &mut Lease, id: &str) -> Result<Option<OffsetDate
     Ok(end)
 }
 
-/// True if another token of an admin holds as long as one that is to end, or long enough to make others.
+/// True if another admin token is valid for as long as the one to be revoked, or long enough to create more.
 async fn is_spare(connection: &mut Lease, id: &str, held: OffsetDateTime) -> Result<bool, Error> {
     let enough = held.min(OffsetDateTime::now_utc() + ROOM);
     let other = admin_beside(connection, id).await?;
     Ok(other.is_some_and(|end| end >= enough))
 }
 
-/// The last end of the tokens that may administer now, but for one.
+/// Returns the latest expiry of the valid admin tokens other than this one.
 async fn admin_beside(connection: &mut Lease, id: &str) -> Result<Option<OffsetDateTime>, Error> {
     let end = sqlx::query_scalar!(
         "SELECT max(expires_at) FROM tokens
@@ -342,7 +343,7 @@ async fn name_of(connection: &mut Lease, id: &str) -> Result<Option<String>, Err
     Ok(name)
 }
 
-/// True if a token that holds, beside this one, has the name. Of those that have expired it is free from now on.
+/// True if another valid token has the name. Frees the name of tokens that have expired.
 async fn is_name_taken(connection: &mut Lease, name: &str, id: &str) -> Result<bool, Error> {
     sqlx::query!(
         "UPDATE tokens SET lapsed = true
@@ -394,7 +395,7 @@ async fn finish(
     Ok(Revoked::Done(Box::new(token)))
 }
 
-/// What the audit says of an act on a token.
+/// Returns the details of a token for its audit entry.
 fn told(token: &StoredToken) -> String {
     let scope = if token.scope.is_empty() {
         "everything".to_owned()

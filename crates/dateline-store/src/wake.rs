@@ -1,5 +1,5 @@
-//! Word of commits: from this process at once, from other servers through `LISTEN`. A hint only: whoever
-//! waits reads the log at its own sequence, and looks now and then without a hint too.
+//! Notifications of commits: from this process directly, from other servers through `LISTEN`. They are hints only: a
+//! waiter reads the log after its own sequence, and polls now and then without a hint as well.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{Error, PING, Store, in_time};
 
-/// The channel on which `append` tells of commits.
+/// The channel on which `append` notifies of commits.
 const CHANNEL: &str = "dateline_feed";
-/// Silence after which the connection is tested: one that died without a word sends nothing either.
+/// Idle time after which the connection is tested: a dead connection sends nothing either.
 const TEST_AFTER: Duration = Duration::from_secs(5);
 
-/// A connection that hears of commits.
+/// A connection that receives notifications of commits.
 #[derive(Debug)]
 pub struct Wake {
     listener: PgListener,
@@ -26,7 +26,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn listen(&self) -> Result<Wake, Error> {
-        // A pool of its own: the connection is held for good, and must not come from one that others wait for.
+        // A pool of its own: the connection is held permanently, and must not be taken from a shared pool.
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PING)
@@ -42,7 +42,7 @@ impl Store {
     }
 }
 
-/// Tells every server to look, for another reason than a commit.
+/// Notifies every server for another reason than a commit.
 pub(super) async fn tell(connection: impl PgExecutor<'_>) -> Result<(), Error> {
     sqlx::query!("SELECT pg_notify($1, '') AS told", CHANNEL)
         .fetch_one(connection)
@@ -51,10 +51,10 @@ pub(super) async fn tell(connection: impl PgExecutor<'_>) -> Result<(), Error> {
 }
 
 impl Wake {
-    /// Waits for a commit of any server, for local word, or for the time to look anyway.
+    /// Waits for a commit of any server, for a local notification, or until `at_most` has passed.
     ///
     /// # Errors
-    /// When the connection was lost: notifications may be missing, so look, and listen anew.
+    /// When the connection was lost. Notifications may be missing: read the log, and listen again.
     pub async fn wait(&mut self, local: &Notify, at_most: Duration) -> Result<(), Error> {
         tokio::select! {
             () = local.notified() => {}

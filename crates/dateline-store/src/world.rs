@@ -1,5 +1,5 @@
-//! What a decision looks at, read as `model::look` asks: round by round, in one statement for each sort of
-//! thing, with no lock held. `append` notices if any of it moved.
+//! Reads the data that decisions need, as `dateline_engine::look` requests it: round by round, in one statement per
+//! sort of data, without a lock. `append` detects if any of it has changed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,14 +18,14 @@ use super::{
     pool::Lease,
 };
 
-/// Most rounds: no decision looks further than from an event to what it is part of, one by one.
+/// Most rounds: the longest chain of reads follows an event to the events that it is part of, one by one.
 const MAX_ROUNDS: usize = 40;
 
-/// Reads what these requests have to look at.
+/// Reads the data that these requests need.
 pub(super) async fn read(connection: &mut Lease, requests: &[&Request]) -> Result<World, Error> {
     let mut world = World::default();
     for _ in 0..MAX_ROUNDS {
-        // A panic is a bug, and must cost the request that causes it only: the group is committed one by one then.
+        // A panic is a bug, and must fail only the request that causes it: the group is then committed one by one.
         let wanted = catch_unwind(AssertUnwindSafe(|| look::next(requests, &world)))
             .map_err(|_| Error::Corrupt("looking at what a request needs panicked".to_owned()))?;
         if wanted.is_empty() {
@@ -162,7 +162,7 @@ async fn heads(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, He
     Ok(heads)
 }
 
-/// The message in stored content.
+/// Decodes stored content.
 pub(super) fn body(name: &str, kind_column: &str, content: &[u8]) -> Result<Body, Error> {
     match Body::decode(kind(kind_column)?, content) {
         Ok(Some(body)) => Ok(body),
@@ -236,7 +236,7 @@ async fn revisions(
     rows.collect()
 }
 
-/// The first and the newest revision of each that readers can read, ascending; of what was erased, none.
+/// Returns the first and the newest readable revision of each record, ascending; none for erased records.
 async fn published(
     connection: &mut Lease,
     names: &[String],
@@ -299,7 +299,7 @@ async fn originals(
     rows.collect()
 }
 
-/// The same question as `append` asks again under the lock.
+/// Returns the published records that cite each article. `append` repeats this query under the lock.
 async fn citing(connection: &mut Lease, articles: &[String]) -> Result<Vec<(Name, Name)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT links.target, links.source

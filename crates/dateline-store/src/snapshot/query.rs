@@ -1,5 +1,4 @@
-//! The statements that read pages of snapshots, exports and deltas: the heads say which names there are, the log says what
-//! they were.
+//! Statements that read pages of snapshots, exports and deltas: the heads give the names, the log gives the revisions.
 
 use dateline_record::filter::Filter;
 use sqlx::{Postgres, QueryBuilder};
@@ -7,7 +6,8 @@ use sqlx::{Postgres, QueryBuilder};
 use super::{Extract, PAGE_BYTES, View, Walk};
 use crate::{columns::range, list::push_kinds};
 
-/// The name that is so many names further; nothing if there are fewer. Of a part of many, the more names are walked past.
+/// Selects the name this many names further in a part; no row if there are fewer. With several parts, as many times
+/// more names are skipped, since parts are about alike.
 pub(super) fn until(extract: &Extract, after: &str, names: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT name FROM records WHERE name > ");
     query.push_bind(after.to_owned());
@@ -19,7 +19,7 @@ pub(super) fn until(extract: &Extract, after: &str, names: usize) -> QueryBuilde
     query
 }
 
-/// One record more than there is room for, so that it is known whether any was left out; its content is not sent.
+/// Selects the rows of a page and one record beyond it, without content, which shows that the page is full.
 pub(super) fn rows(extract: &Extract, walk: &Walk, until: Option<&str>) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT name, kind, state, type, merged_into, desk_sequence, wire_sequence, meta, fits, is_in, is_changed,
@@ -42,7 +42,7 @@ pub(super) fn rows(extract: &Extract, walk: &Walk, until: Option<&str>) -> Query
     push_is_changed(&mut query, extract);
     query.push(" AS is_changed");
     if extract.since.is_some() {
-        // Erased from the log, it cannot be asked whether it matched.
+        // A revision erased from the log cannot be matched, so it counts as matching.
         query.push(", coalesce(was.meta = '' OR before.meta = '', false) OR ");
         push_is_in(&mut query, extract, "before");
         query.push(" AS was_in");
@@ -79,7 +79,7 @@ pub(super) fn rows(extract: &Extract, walk: &Walk, until: Option<&str>) -> Query
     query
 }
 
-/// Joins what a record was at a sequence. `name` is where its name stands.
+/// Joins the revision of a record as of a sequence. `name` is the SQL expression of its name.
 pub(crate) fn push_as_of(
     query: &mut QueryBuilder<Postgres>,
     extract: &Extract,
@@ -100,7 +100,7 @@ pub(crate) fn push_as_of(
     query.push(alias).push(" ON true");
 }
 
-/// Whether a record is not what it was at the earlier sequence; of what was erased since, nothing says that it is.
+/// Selects true if a record changed after the earlier sequence; an erased revision counts as changed.
 fn push_is_changed(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
     let Some(since) = extract.since else {
         query.push("true");
@@ -110,7 +110,7 @@ fn push_is_changed(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
     query.push(" > ").push_bind(bound(since)).push(")");
 }
 
-/// Whether a record belongs to it, by what it was.
+/// Selects true if the revision `was` belongs to the extract.
 pub(crate) fn push_is_in(query: &mut QueryBuilder<Postgres>, extract: &Extract, was: &str) {
     let shown = match extract.view {
         View::Desk => {
@@ -129,7 +129,7 @@ pub(crate) fn push_is_in(query: &mut QueryBuilder<Postgres>, extract: &Extract, 
     query.push("), false)");
 }
 
-/// What has not moved since need not be looked up in the log to know that it is as it was.
+/// Skips records whose head has not moved since the earlier sequence, without reading the log.
 fn push_since(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
     let Some(since) = extract.since else { return };
     query.push(" AND (records.").push(extract.number());
@@ -140,8 +140,8 @@ fn push_since(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
     query.push(")");
 }
 
-/// Or it refers to what has moved since, directly or through merges. Whether that changes what it leads to is decided when
-/// it is resolved.
+/// Adds records that refer to a moved record, directly or through merges. Resolution decides later whether their
+/// references changed.
 fn push_refers_to_moved(query: &mut QueryBuilder<Postgres>, extract: &Extract, since: u64) {
     query.push(
         " OR EXISTS (
@@ -159,7 +159,8 @@ fn push_refers_to_moved(query: &mut QueryBuilder<Postgres>, extract: &Extract, s
     query.push(" > ").push_bind(bound(since)).push(")");
 }
 
-/// An id's last byte is drawn by lot, and is a record's for ever: so parts are about alike, and the same every time.
+/// Restricts to one part, by the last byte of the uid, which is random and never changes: parts have about the same
+/// size, and the same records every time.
 fn push_part(query: &mut QueryBuilder<Postgres>, (part, of): (u16, u16)) {
     if of > 1 {
         query.push(" AND get_byte(uuid_send(records.uid), 15) % ");
@@ -168,7 +169,8 @@ fn push_part(query: &mut QueryBuilder<Postgres>, (part, of): (u16, u16)) {
     }
 }
 
-/// Nor to know that it does not match; of what is new, what matched before has to be looked up too.
+/// Skips records whose head has not moved and does not match, without reading the log. Not for deltas, which also need
+/// records that matched before.
 fn push_unmoved(query: &mut QueryBuilder<Postgres>, extract: &Extract) {
     if extract.filter.is_empty() || extract.since.is_some() {
         return;
