@@ -1,13 +1,13 @@
-//! The next page, read while one is encoded and sent, for whoever has taken one to its end: who takes none to its end
-//! never holds two.
+//! Prefetch: reads the next page while one is encoded and sent, for streams that have read a page to its end. Other
+//! streams never hold two pages.
 
 use dateline_store::Error;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What is read ahead of a stream of pages.
+/// Prefetch of one stream of pages.
 #[derive(Debug)]
 pub(super) struct ReadAhead<Page> {
-    /// The client has come to a page's end.
+    /// True once the client has read a page to its end.
     takes_pages: bool,
     reading: Option<AbortOnDropHandle<Result<Page, Error>>>,
 }
@@ -20,7 +20,7 @@ impl<Page: Send + 'static> ReadAhead<Page> {
         }
     }
 
-    /// A page is about to be sent, and `next` reads what follows it.
+    /// Starts reading `next` while the present page is sent.
     pub(super) fn follow(
         &mut self,
         next: impl Future<Output = Result<Page, Error>> + Send + 'static,
@@ -31,12 +31,12 @@ impl<Page: Send + 'static> ReadAhead<Page> {
         self.takes_pages = true;
     }
 
-    /// What was read. What could not be read is read when its turn comes, and fails then.
+    /// Returns the prefetched page. After an error it returns `None`, and the caller's own read reports the error.
     pub(super) async fn take(&mut self) -> Option<Page> {
         self.reading.take()?.await.ok()?.ok()
     }
 
-    /// It is not what follows.
+    /// Drops the prefetched page, which does not follow any more.
     pub(super) fn forget(&mut self) {
         self.reading = None;
     }

@@ -1,4 +1,4 @@
-//! Batches of changes as ready bytes for one view: encoded once, however many streams send them.
+//! Batches of changes as encoded bytes for one view: encoded once, for all streams.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use dateline_proto::v1::{Change, Kind, change::Type as ChangeType};
@@ -19,14 +19,14 @@ const RECORD_FIELD: u32 = 12;
 /// `Change.last_in_batch = true`, encoded.
 const LAST_IN_BATCH: [u8; 2] = [11 << 3, 1];
 
-/// What was committed together, as one view sees it.
+/// A commit batch, as one view sees it.
 #[derive(Debug)]
 pub struct Batch {
-    /// The sequence of its last change, which is also its number.
+    /// Sequence of its last change, which identifies the batch.
     pub last: u64,
-    /// When the service accepted it.
+    /// Time at which the service accepted it.
     pub accepted_at: OffsetDateTime,
-    /// All changes framed for a response, the last one marked: what an unfiltered stream sends.
+    /// All changes framed for a response, the last one marked: the bytes that an unfiltered stream sends.
     ready: Bytes,
     entries: Vec<Entry>,
 }
@@ -37,31 +37,31 @@ struct Entry {
     fingerprint: u64,
     kind: Kind,
     change_type: ChangeType,
-    /// Framed, as in `ready`: marked only if it is the batch's last.
+    /// The framed change, as in `ready`: marked only if it is the batch's last.
     framed: Bytes,
-    /// The encoded `Change` in it, without the mark.
+    /// The encoded `Change`, without the mark.
     body: Bytes,
-    /// The encoded `LEFT` for streams whose filter the record no longer matches; only if it can happen.
+    /// The encoded `LEFT` for streams whose filter no longer matches the record; `None` if that cannot happen.
     left: Option<Bytes>,
     facets: Vec<String>,
     days: Option<Bounds>,
-    /// Before the change, if the view showed the record then.
+    /// Facets and days before the change, if the record was visible in the view then.
     before: Option<(Vec<String>, Option<Bounds>)>,
-    /// Who was merged into whom.
+    /// Names of the merged record and of the record that it was merged into.
     merged: Option<(String, String)>,
 }
 
-/// A change as one stream gets it.
+/// A change, framed for one stream.
 #[derive(Debug, Clone)]
 pub struct Framed {
-    /// Which change.
+    /// Position and fingerprint of the change.
     pub mark: Mark,
     /// Bytes of a `WatchResponse` field.
     pub bytes: Bytes,
 }
 
 impl Batch {
-    /// Cuts a page of the log into the batches that a view sees. The page holds whole batches.
+    /// Splits a page of the log, which holds whole batches, into the batches of a view.
     #[must_use]
     pub fn cut(entries: &[LogEntry], view: View) -> Vec<Batch> {
         let placed: Vec<_> = entries
@@ -100,7 +100,7 @@ impl Batch {
             frame(&entry.body, position + 1 == end, &mut ready);
         }
         let ready = ready.freeze();
-        // One copy is enough: each change is a part of the whole.
+        // One allocation: each change is a slice of the whole.
         starts.push(ready.len());
         for (position, entry) in entries.iter_mut().enumerate() {
             entry.framed = ready.slice(starts[position]..starts[position + 1]);
@@ -120,19 +120,19 @@ impl Batch {
         }
     }
 
-    /// Bytes that this batch holds in memory, about.
+    /// Returns about how many bytes of memory this batch takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.ready.len() + self.entries.iter().map(Entry::overhead).sum::<usize>()
     }
 
-    /// Its last change.
+    /// Returns the position and fingerprint of its last change.
     #[must_use]
     pub fn mark(&self) -> Mark {
         self.entries.last().map(Entry::mark).unwrap_or_default()
     }
 
-    /// The fingerprint of the change at a sequence; `None` if it is not one of this batch.
+    /// Returns the fingerprint of the change at a sequence; `None` if this batch has no such change.
     #[must_use]
     pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
         let place = self
@@ -141,7 +141,7 @@ impl Batch {
         Some(self.entries[place.ok()?].fingerprint)
     }
 
-    /// Who was merged into whom in this batch.
+    /// Returns the merges of this batch: the merged record and the record that it was merged into.
     pub fn merged(&self) -> impl Iterator<Item = (&str, &str)> {
         let merged = self
             .entries
@@ -150,7 +150,7 @@ impl Batch {
         merged.map(|(name, into)| (name.as_str(), into.as_str()))
     }
 
-    /// The whole batch at once, if a stream at `after` wants all of it.
+    /// Returns the whole batch, if a stream at `after` gets all of it.
     #[must_use]
     pub fn whole(&self, after: u64, filter: &Filter) -> Option<Bytes> {
         let begins_after = self
@@ -160,7 +160,7 @@ impl Batch {
         (filter.is_empty() && begins_after).then(|| self.ready.clone())
     }
 
-    /// What a stream at `after` gets of the batch, one by one; the last one it gets is marked (F3).
+    /// Returns the changes of the batch that a stream at `after` gets; the last one is marked (F3).
     #[must_use]
     pub fn select(&self, after: u64, filter: &Filter) -> Vec<Framed> {
         let wanted: Vec<_> = self
@@ -189,7 +189,7 @@ impl Batch {
     }
 }
 
-/// What a stream gets of a change.
+/// The part of a change that a stream gets.
 enum Sent<'a> {
     Whole,
     Left(&'a Bytes),
@@ -262,7 +262,7 @@ impl Entry {
         }
     }
 
-    /// Bytes beside those of the change itself.
+    /// Returns the bytes of memory besides those of the change itself.
     fn overhead(&self) -> usize {
         let before = self.before.iter().flat_map(|(facets, _)| facets);
         let facets = self.facets.iter().chain(before);
@@ -273,8 +273,8 @@ impl Entry {
                 .sum::<usize>()
     }
 
-    /// The change, or that the record left, or nothing (F7). That a content was erased is told to everybody: the
-    /// log no longer knows who had it; but to nobody whom nothing of its kind is told.
+    /// Returns the change, or `LEFT`, or nothing (F7). An erasure goes to every stream whose filter includes the
+    /// record's kind: the log no longer knows which streams had the content.
     fn for_filter(&self, filter: &Filter) -> Option<Sent<'_>> {
         let is_erased = self.change_type == ChangeType::Purged && filter.tells_of(self.kind);
         if is_erased || filter.matches(&self.facets, self.days) {
@@ -294,7 +294,7 @@ impl Entry {
     }
 }
 
-/// What filters look at. That a record was merged into an actor is news of that actor too.
+/// Returns the facets that filters match. The merge of another record into an actor also carries that actor's facet.
 fn facets(entry: &LogEntry, merged: Option<&(String, String)>) -> Vec<String> {
     let mut facets = entry.facets.clone();
     if let Some((_, into)) = merged {
@@ -304,7 +304,7 @@ fn facets(entry: &LogEntry, merged: Option<&(String, String)>) -> Vec<String> {
     facets
 }
 
-/// The change with its record, from ready parts.
+/// Encodes the change with its record, from encoded parts.
 fn body(about: Change, entry: &LogEntry, view: View) -> Bytes {
     let change = Change {
         note: entry.note.clone(),

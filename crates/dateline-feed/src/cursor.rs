@@ -1,5 +1,5 @@
-//! Cursors: a place in one history of one feed, opaque to clients, good at every replica (F4). A cursor that
-//! cannot be served is an error, never a guess (F6).
+//! Cursors: positions in one history of one feed, opaque to clients and valid on every replica (F4). A cursor that
+//! cannot be served is an error, never approximated (F6).
 
 use dateline_record::{
     name::Name,
@@ -10,22 +10,23 @@ use uuid::Uuid;
 
 use super::{Error, message::Content};
 
-/// Layout of a place in the feed: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
+/// Layout of a position in the feed: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
 const FOLLOWING: u8 = 1;
-/// Layout of a place in a snapshot: the same, then a hash of the filter (8), then the last name.
+/// Layout of a position in a snapshot: the same, then a hash of the filter (8), then the last name.
 const SNAPSHOT: u8 = 2;
-/// Both with a check (8) after the sequence. Those without are of the beginning, or of an older version.
+/// Both layouts with a check (8) after the sequence. Cursors without one are from the beginning of the feed, or from an
+/// older version.
 const CHECKED: u8 = 3;
 const CHECKED_SNAPSHOT: u8 = 4;
 const PLACE_BYTES: usize = 33;
 const CHECK_BYTES: usize = 8;
 const FILTER_BYTES: usize = 8;
 
-/// What a cursor says of the change at its sequence: another log has another change there (F6).
+/// Check of the change at a cursor's sequence: another log has another change there (F6).
 pub type Check = [u8; CHECK_BYTES];
 
-/// The check of a change. It tells nobody anything of a change that they may not see: it is keyed with the feed's secret,
-/// which copies of a database share.
+/// Computes the check of a change. It is keyed with the feed's secret, which copies of a database share, so it reveals
+/// nothing about changes that the client may not see.
 #[must_use]
 pub fn check(feed: &FeedIdentity, view: View, mark: Mark) -> Check {
     let mut hasher = blake3::Hasher::new_keyed(&feed.token_key);
@@ -38,30 +39,30 @@ pub fn check(feed: &FeedIdentity, view: View, mark: Mark) -> Check {
     check
 }
 
-/// A place in a feed.
+/// A position in a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// Which feed of the database.
+    /// View of the feed.
     pub view: View,
-    /// Everything up to here is behind it; in a snapshot, as of when it is.
+    /// Everything up to here is processed; within a snapshot, the sequence as of which it is read.
     pub sequence: u64,
-    /// Of the change at the sequence; `None` if there is none, or it is not known.
+    /// Check of the change at the sequence; `None` if there is none, or it is not known.
     pub check: Option<Check>,
-    /// In a snapshot, how far it has come.
+    /// Position within a snapshot.
     pub snapshot: Option<InSnapshot>,
 }
 
-/// A place in a snapshot.
+/// A position in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InSnapshot {
-    /// Hash of the filter, which must not change on the way.
+    /// Hash of the filter, which must not change until the snapshot ends.
     pub filter: [u8; FILTER_BYTES],
-    /// The last name that is behind; empty at the beginning.
+    /// The last name that was sent; empty at the beginning.
     pub after: String,
 }
 
 impl Cursor {
-    /// Moves behind what a message carries.
+    /// Advances past the content of a message.
     pub(super) fn pass(&mut self, content: &Content, feed: &FeedIdentity) {
         match (content, &mut self.snapshot) {
             (Content::Changes { last }, _) => {
@@ -75,7 +76,7 @@ impl Cursor {
 }
 
 impl InSnapshot {
-    /// The beginning of a snapshot under this filter.
+    /// Returns the beginning of a snapshot under this filter.
     #[must_use]
     pub fn begin(filter: &[u8]) -> Self {
         let mut hash = [0; FILTER_BYTES];
@@ -88,7 +89,7 @@ impl InSnapshot {
 }
 
 impl Cursor {
-    /// As clients get it.
+    /// Encodes the cursor for clients.
     #[must_use]
     pub fn to_text(&self, feed: &FeedIdentity) -> String {
         let mut payload = Vec::with_capacity(PLACE_BYTES);
@@ -110,12 +111,11 @@ impl Cursor {
         seal(&key(feed.id), version, &payload)
     }
 
-    /// Reads what a client sent, for a stream of this view. Whether the change at its place is the one that it was cut
-    /// at is for the caller to find out.
+    /// Decodes a client's cursor for a stream of this view. The caller still has to compare its check with the log.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] if it is not a cursor, [`Error::ForeignCursor`] if it belongs to another feed
-    /// or to a history that this database did not take.
+    /// [`Error::InvalidCursor`] if it is not a cursor, [`Error::ForeignCursor`] if it belongs to another feed or to a
+    /// history that this database did not take.
     pub fn from_text(text: &str, feed: &FeedIdentity, view: View) -> Result<Self, Error> {
         let (version, token) = split(text).ok_or(Error::InvalidCursor)?;
         let (place, rest) = token
@@ -157,7 +157,7 @@ impl Cursor {
 fn in_snapshot(bytes: &[u8]) -> Option<InSnapshot> {
     let (filter, after) = bytes.split_at_checked(FILTER_BYTES)?;
     let after = String::from_utf8(after.to_vec()).ok()?;
-    // The key is no secret, so whoever wants to can seal anything: what is no name is asked of no database.
+    // The key is no secret, so anybody can seal anything: an invalid name must not reach the database.
     let is_place = after.is_empty() || Name::parse(&after).is_some();
     is_place.then_some(InSnapshot {
         filter: filter.try_into().ok()?,
@@ -165,7 +165,8 @@ fn in_snapshot(bytes: &[u8]) -> Option<InSnapshot> {
     })
 }
 
-/// A cursor grants nothing, so its key is no secret: it tells a cursor from noise, before the feed is known.
+/// Derives the key that distinguishes a cursor from noise before the feed is known. It is no secret, because a cursor
+/// grants no access.
 fn key(feed: Uuid) -> [u8; 32] {
     blake3::derive_key("dateline.v1 cursor", feed.as_bytes())
 }

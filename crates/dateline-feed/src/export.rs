@@ -1,5 +1,5 @@
-//! The state at one sequence, page by page, for those who take it home (E1, E3): what a snapshot is to a stream, without
-//! what follows; of any sequence that is kept, in parts, or only what is new since another.
+//! Exports: the state at one sequence, page by page (E1, E3). Unlike a snapshot, an export is of any sequence that is
+//! kept, may be split into parts or be a delta since another sequence, and is not followed by changes.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use super::{
     start::check_kept,
 };
 
-/// What a client asks of an export.
+/// A client's request for an export.
 #[derive(Debug, Clone)]
 pub struct ExportOrder {
-    /// What it is of; its `at` counts only if `sequence` does not say.
+    /// Records to export; its `at` counts only if `sequence` is `None`.
     pub extract: Extract,
-    /// As of which sequence; the head if it is not said.
+    /// Sequence of the export; `None` for the head.
     pub sequence: Option<u64>,
-    /// What was asked for, so that it is not gone on with as something else.
+    /// Encoded request, so that a cursor is not resumed with another one.
     pub asked: Vec<u8>,
-    /// Where it goes on.
+    /// Cursor to resume from.
     pub cursor: Option<String>,
 }
 
-/// What an export sends next.
+/// An item of an export.
 #[derive(Debug)]
 pub enum ExportItem {
     /// Fields of `ExportResponse`, and the cursor after them.
@@ -37,7 +37,7 @@ pub enum ExportItem {
     End,
 }
 
-/// An export on its way.
+/// An export in progress.
 #[derive(Debug)]
 pub struct Export {
     feed: Feed,
@@ -45,13 +45,13 @@ pub struct Export {
     identity: Arc<FeedIdentity>,
     place: InSnapshot,
     check: Option<Check>,
-    /// Parts that are ready with the name that each ends with, last first.
+    /// Encoded parts, each with its last name; in reverse order.
     ready: Vec<(Vec<Bytes>, String)>,
-    /// The name before them: the last one that was sent.
+    /// The last name that was sent.
     sent: String,
-    /// Erasures that were seen when they were read.
+    /// Count of erasures when the parts were read.
     erasures: u64,
-    /// The page that follows the place.
+    /// Prefetch of the page after the position.
     ahead: ReadAhead<SnapshotPage>,
     is_done: bool,
     standing: Standing,
@@ -59,7 +59,7 @@ pub struct Export {
 }
 
 impl Feed {
-    /// Begins an export, or goes on with it.
+    /// Begins or resumes an export.
     ///
     /// # Errors
     /// When that state cannot be served (F6).
@@ -124,25 +124,25 @@ impl Feed {
 }
 
 impl Export {
-    /// As of which sequence it is.
+    /// Returns the sequence of the export.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.extract.at
     }
 
-    /// Returns whether it tells what its records refer to.
+    /// True if the export includes the references of its records.
     #[must_use]
     pub fn resolves(&self) -> bool {
         self.extract.references.is_some()
     }
 
-    /// Where the feed stood when it began, or was gone on with.
+    /// Returns the status of the feed when the export began or was resumed.
     #[must_use]
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// Where it stands: the cursor to go on from.
+    /// Returns the cursor from which the export can be resumed.
     #[must_use]
     pub fn cursor(&self) -> String {
         self.cursor_after(self.place.after.clone())
@@ -161,10 +161,10 @@ impl Export {
         .to_text(&self.identity)
     }
 
-    /// What comes next; `None` when the server stops: the cursor goes on elsewhere.
+    /// Returns the next item; `None` when the server stops: the cursor can be resumed on another one.
     ///
     /// # Errors
-    /// When the store cannot answer, or history went that this needs (F6).
+    /// When the store cannot answer, or history that the export needs was dropped (F6).
     pub async fn next(&mut self) -> Result<Option<ExportItem>, Error> {
         if self.stop.is_cancelled() {
             return Ok(None);
@@ -203,7 +203,7 @@ impl Export {
         Ok(Some(match self.ready.pop() {
             Some(part) => self.part(part),
             None if self.is_done => ExportItem::End,
-            // A page without anything moves on too, and says so.
+            // A page without records advances as well, so its cursor is sent.
             None => ExportItem::Part(Vec::new(), self.cursor()),
         }))
     }
@@ -213,7 +213,7 @@ impl Export {
         ExportItem::Part(pieces, self.cursor_after(last))
     }
 
-    /// Reads again what is ready and was not sent, if something was erased since: it may be in there (W11).
+    /// Reads unsent parts again if something was erased since: they may hold it (W11).
     fn check_erasures(&mut self) {
         let erasures = self.feed.erasures();
         if erasures == self.erasures {

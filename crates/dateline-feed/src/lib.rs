@@ -1,8 +1,8 @@
-//! From the log to many readers.
+//! The feeds: from the log to many streams.
 //!
-//! What a stream gets, whatever fails on the way (F1 to F4): every matching change after its cursor, once, in
-//! order, whole batches, and a cursor that resumes. A producer never waits for a consumer; lag means reading
-//! the log at one's own cursor. Knows neither gRPC nor SQL.
+//! Guarantees to a stream, whatever fails (F1 to F4): every matching change after its cursor, once, in order, in whole
+//! batches, and a cursor that resumes. A producer never waits for a consumer: a stream that lags reads the log at its
+//! own cursor. This crate knows neither gRPC nor SQL.
 
 mod ahead;
 mod batch;
@@ -39,65 +39,65 @@ pub use self::{
     subscription::{Checkpoint, Item, Subscription},
 };
 
-/// Changes that a server reads at its start, so that those who come back find them in memory.
+/// Changes that a server reads at its start, so that streams that resume find them in the ring.
 const SEED: u64 = 2000;
-/// Longest that the database may take to answer.
+/// Longest wait for the database.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Moments in an interval at which checkpoints fall due. Streams that were opened at about the same time share theirs,
-/// so that one wake-up and one packet serve all of them that share a connection.
+/// Times per interval at which checkpoints fall due. Streams that were opened at about the same time share theirs, so
+/// that one wake-up, and one packet per connection, serves all of them.
 const CHECKPOINT_MOMENTS: u32 = 5;
-/// How far ahead of the head a read may wait for a sequence: what is further is a mistake.
+/// Largest distance to the head at which a read waits for a sequence; beyond that the sequence is taken for a mistake.
 const MAX_AHEAD: u64 = 1_000_000;
 
-/// Why a stream cannot be served.
+/// The reason why a stream cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a cursor.
+    /// The text is not a cursor.
     #[error(
         "this is not a cursor that came with a response; store cursors as they are, and give them back whole"
     )]
     InvalidCursor,
-    /// A cursor of another feed, or of a history that this database did not take.
+    /// The cursor belongs to another feed, or to a history that this database did not take.
     #[error(
         "this cursor belongs to another feed, to the other view, or to a history that this database did not take"
     )]
     ForeignCursor,
-    /// A cursor ahead of the head.
+    /// The cursor is ahead of the head.
     #[error("this cursor stands at {cursor}, but the feed's head is {head}")]
     CursorInFuture {
-        /// Where it stands.
+        /// Sequence of the cursor.
         cursor: u64,
         /// The newest sequence.
         head: u64,
     },
-    /// A place before the history that is kept.
+    /// The position is before the oldest history that is kept.
     #[error("history begins at {earliest} here, and this needs what follows {after}")]
     CursorExpired {
-        /// Everything up to here was behind it.
+        /// Sequence of the position.
         after: u64,
-        /// The oldest sequence that a stream can begin with.
+        /// The oldest sequence at which a stream can begin.
         earliest: u64,
     },
-    /// A place in a snapshot, with another filter than the snapshot began with.
+    /// The position is in a snapshot that began with another filter.
     #[error("this cursor lies in a snapshot that was begun with another filter")]
     FilterChanged,
-    /// A time that has not come.
+    /// The time is in the future.
     #[error("this time has not come yet")]
     TimeInFuture,
-    /// A sequence to wait for that no feed will reach soon.
+    /// The sequence to wait for is too far ahead of the head.
     #[error("sequence {asked} is too far ahead: the feed's head is {head}")]
     SequenceTooFar {
-        /// As asked.
+        /// The requested sequence.
         asked: u64,
         /// The newest sequence.
         head: u64,
     },
-    /// The store could not do it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] dateline_store::Error),
 }
 
-/// The feeds of one database, as one process serves them; cheap to clone.
+/// The feeds of one database in one process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
     shared: Arc<Shared>,
@@ -106,22 +106,22 @@ pub struct Feed {
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    /// Held for reading while the rings grow, and for writing while they are cut back: what a ring holds belongs to
-    /// this history.
+    /// Read-locked while the rings grow, and write-locked while they are cut back: the rings hold changes of this
+    /// history only.
     identity: RwLock<Arc<FeedIdentity>>,
     desk: Ring,
     wire: Ring,
     checkpoint_interval: Duration,
-    /// Moments of checkpoints are counted from here.
+    /// Start of the checkpoint intervals.
     opened_at: Instant,
-    /// One for each connection that reads the log.
+    /// Permits for reads of the log, one per connection.
     turns: Semaphore,
-    /// Erasures that this process has seen (W11).
+    /// Number of erasures that this process has seen (W11).
     erasures: AtomicU64,
 }
 
 impl Feed {
-    /// Opens the feeds. [`Feed::follow`] has to be run for them.
+    /// Opens the feeds. The caller has to run [`Feed::follow`] for them.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -153,23 +153,23 @@ impl Feed {
         })
     }
 
-    /// Follows the log, for all streams. `committed` tells of local commits. Does not end; whoever stops it may begin
-    /// again.
+    /// Follows the log, for all streams. `committed` notifies of local commits. Runs until it is dropped, and may be
+    /// run again.
     pub async fn follow(self, committed: Arc<Notify>) {
         let store = self.shared.store.clone();
         tail::run(self, store, committed).await;
     }
 
-    /// Returns the newest sequence that streams can see.
+    /// Returns the newest sequence that this process has read.
     #[must_use]
     pub fn seen(&self, view: View) -> u64 {
         self.ring(view).head()
     }
 
-    /// Begins a stream. It ends, with a last checkpoint, when `stop` is cancelled.
+    /// Begins a stream. When `stop` is cancelled, it sends a last checkpoint and ends.
     ///
     /// # Errors
-    /// When the stream cannot begin there (F6).
+    /// When the stream cannot begin at its start (F6).
     pub async fn subscribe(
         &self,
         order: Order,
@@ -188,7 +188,7 @@ impl Feed {
     /// Waits until a sequence can be read (W7).
     ///
     /// # Errors
-    /// [`Error::SequenceTooFar`] for a sequence that cannot come from an answer of ours.
+    /// [`Error::SequenceTooFar`] for a sequence that no response of this service can have carried.
     pub async fn wait_for(&self, view: View, sequence: u64) -> Result<(), Error> {
         if self.ring(view).head() >= sequence {
             return Ok(());
@@ -201,7 +201,7 @@ impl Feed {
             });
         }
         if head < sequence {
-            // The ring lives as long as this feed, so there is always somebody to tell of a new head.
+            // The ring lives as long as this feed, so the sender is never dropped.
             let _ = self
                 .ring(view)
                 .watch()
@@ -211,7 +211,7 @@ impl Feed {
         Ok(())
     }
 
-    /// The newest sequence in the database, which the tail may not have reached.
+    /// Returns the newest sequence in the database, which the tail may not have reached.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -219,7 +219,7 @@ impl Feed {
         Ok(of_view(self.shared.store.heads().await?, view))
     }
 
-    /// Where the feeds stand in the database.
+    /// Returns the status of the feeds in the database.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -227,7 +227,7 @@ impl Feed {
         self.shared.store.standing().await
     }
 
-    /// Which feed this is, as far as this process knows.
+    /// Returns the identity of the feed, as this process knows it.
     #[must_use]
     pub fn identity(&self) -> Arc<FeedIdentity> {
         self.shared
@@ -237,7 +237,7 @@ impl Feed {
             .clone()
     }
 
-    /// Which history a place that was taken in another one belongs to now.
+    /// Returns the present identity, if a position taken under `known` belongs to it.
     ///
     /// # Errors
     /// [`Error::ForeignCursor`] if this database did not take that history up to there.
@@ -255,7 +255,7 @@ impl Feed {
         Ok(now)
     }
 
-    /// Reads anew which feed this is, and forgets what belongs to a history that it did not take.
+    /// Reads the feed's identity again, and drops from the rings changes of a history that this database did not take.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -286,7 +286,7 @@ impl Feed {
         Ok(now)
     }
 
-    /// Adds a page of the desk's log to the rings; answers whether it belongs there.
+    /// Adds a page of the desk log to the rings; returns false if it does not follow them.
     fn extend(&self, after: u64, page: &LogPage) -> bool {
         let known = self
             .shared
@@ -301,14 +301,14 @@ impl Feed {
         read_here && follows
     }
 
-    /// A page of the log in the order of a view. Facets are left out for who does not filter.
+    /// Reads a page of the log in the order of a view, without facets for unfiltered streams.
     async fn read_log(
         &self,
         view: View,
         after: u64,
         facets: bool,
     ) -> Result<LogPage, dateline_store::Error> {
-        // Streams that lag take turns, however many there are: waiting is no failure.
+        // Streams that lag wait for a permit, however many there are: waiting is no error.
         let _turn = self.shared.turns.acquire().await;
         in_time(self.shared.store.log_after(view, after, facets)).await
     }
@@ -322,8 +322,8 @@ impl Feed {
         in_time(self.shared.store.snapshot_page(extract, after)).await
     }
 
-    /// Forgets what was read before an erasure (W11): the rings do so here, streams when they see that the count has
-    /// moved.
+    /// Drops changes that were read before an erasure (W11): from the rings here; streams drop theirs when the count
+    /// has changed.
     fn forget(&self) {
         self.shared.erasures.fetch_add(1, Ordering::SeqCst);
         for view in [View::Published, View::Desk] {
@@ -331,7 +331,7 @@ impl Feed {
         }
     }
 
-    /// How many erasures this process has seen.
+    /// Returns the number of erasures that this process has seen.
     fn erasures(&self) -> u64 {
         self.shared.erasures.load(Ordering::SeqCst)
     }
@@ -347,19 +347,20 @@ impl Feed {
         self.shared.checkpoint_interval
     }
 
-    /// When who hears from us now is to hear from us again: after the interval at the latest, at one of few moments.
+    /// Returns the time of the next checkpoint of a stream that is sent something now: within the interval, at one of
+    /// its few shared times.
     fn next_checkpoint(&self) -> Instant {
         let latest = Instant::now() + self.shared.checkpoint_interval;
         let step = self.shared.checkpoint_interval / CHECKPOINT_MOMENTS;
         let since = latest - self.shared.opened_at;
         let past = since.as_nanos().checked_rem(step.as_nanos()).unwrap_or(0);
-        // Less than a step, which is less than a `Duration` holds.
+        // Less than a step, so it fits a `Duration`.
         latest - Duration::from_nanos(u64::try_from(past).unwrap_or(0))
     }
 }
 
-/// Gives up a database that does not answer at all: a connection can die without a word, and a statement is given up by
-/// the database itself long before this.
+/// Bounds the wait for a database that does not answer at all, because its connection died silently. The statement
+/// timeout of the database is much shorter.
 async fn in_time<T>(
     answer: impl Future<Output = Result<T, dateline_store::Error>>,
 ) -> Result<T, dateline_store::Error> {

@@ -1,5 +1,5 @@
-//! What goes into one response: changes or records, filled to a size. A response holds whole batches, or part
-//! of one batch and nothing else (F3).
+//! Contents of responses: changes or records, filled up to a size. A response holds whole batches, or part of one batch
+//! and nothing else (F3).
 
 use std::collections::HashSet;
 
@@ -14,8 +14,8 @@ use prost::Message as _;
 
 use super::batch::Batch;
 
-/// Bytes after which a message is sent, unless one change alone is larger. A stream that is not read holds one
-/// of these in the transport.
+/// Bytes after which a message is sent, unless one change alone is larger. A stream whose client does not read holds
+/// one message in the transport.
 const MESSAGE_BYTES: usize = 64 * 1024;
 /// Field of `WatchResponse.records`.
 const RECORDS_FIELD: u32 = 4;
@@ -26,21 +26,21 @@ const REMOVED_FIELD: u32 = 2;
 /// Field of `ExportResponse.references`.
 const REFERENCES_FIELD: u32 = 6;
 
-/// A response in the making.
+/// A response before it is encoded.
 #[derive(Debug)]
 pub(super) struct Message {
     /// Bytes of `WatchResponse` fields.
     pub pieces: Vec<Bytes>,
-    /// What they are.
+    /// Position after the message.
     pub content: Content,
 }
 
-/// What a message carries.
+/// Position after a message.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Changes up to this one, matching or not.
+    /// Position of the last change up to here, whether it matched or not.
     Changes { last: Mark },
-    /// Records up to this name.
+    /// Last name of the records.
     Records { last: String },
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    /// Adds what a stream at `after` gets of a batch.
+    /// Adds the changes of a batch that a stream at `after` gets.
     pub fn batch(&mut self, batch: &Batch, after: u64, filter: &Filter) {
         let whole = batch.whole(after, filter);
         if let Some(whole) = whole.filter(|whole| whole.len() <= MESSAGE_BYTES) {
@@ -68,7 +68,7 @@ impl Packing {
             for change in changes {
                 self.add(vec![change.bytes], change.mark);
             }
-            // After the last part there is nothing left of the batch, matching or not.
+            // After the last part the position is the end of the batch, matching or not.
             self.last = batch.mark();
             self.send();
         } else if !changes.is_empty() {
@@ -77,7 +77,7 @@ impl Packing {
         }
     }
 
-    /// All messages.
+    /// Returns all messages.
     pub fn finish(mut self) -> Vec<Message> {
         self.send();
         self.done
@@ -104,7 +104,7 @@ impl Packing {
     }
 }
 
-/// Records of a snapshot as messages.
+/// Packs records of a snapshot into messages.
 pub(super) fn records(entries: &[Entry], view: View) -> Vec<Message> {
     let mut filling = Filling::default();
     for entry in entries {
@@ -117,7 +117,7 @@ pub(super) fn records(entries: &[Entry], view: View) -> Vec<Message> {
     filling.messages
 }
 
-/// The same of an export, with what is gone, and what the records of each message refer to.
+/// Packs records and removals of an export into messages, each with the references of its records.
 pub(super) fn exported(entries: &[Entry], resolved: &Resolved, view: View) -> Vec<Message> {
     let mut filling = Filling::default();
     for entry in entries {
@@ -143,7 +143,7 @@ fn removal(gone: &Gone) -> Removal {
     }
 }
 
-/// A field with its encoded value.
+/// Encodes a field around its encoded value.
 fn field(number: u32, encoded: Bytes) -> Vec<Bytes> {
     let bytes = delimited_len(number, encoded.len());
     let mut head = BytesMut::with_capacity(bytes - encoded.len());
@@ -151,17 +151,17 @@ fn field(number: u32, encoded: Bytes) -> Vec<Bytes> {
     vec![head.freeze(), encoded]
 }
 
-/// Messages that are being filled.
+/// Messages while they are filled.
 #[derive(Debug, Default)]
 struct Filling {
     messages: Vec<Message>,
     room: usize,
-    /// Names that the last message tells where they lead to.
+    /// Names whose references the last message holds.
     told: HashSet<String>,
 }
 
 impl Filling {
-    /// Adds an entry to the last message, or to a new one if it has no room.
+    /// Adds an entry to the last message, or to a new one if it does not fit.
     fn add(&mut self, entry: &Entry, mut pieces: Vec<Bytes>, resolved: &Resolved) {
         let before = pieces.len();
         let mut new = self.references(entry, resolved, &mut pieces);
@@ -185,7 +185,7 @@ impl Filling {
         self.told.extend(new);
     }
 
-    /// Adds what an entry refers to and the message does not tell yet; answers whose names these are.
+    /// Adds the references of an entry that the message does not hold yet; returns their names.
     fn references(
         &self,
         entry: &Entry,

@@ -1,5 +1,5 @@
-//! The newest batches of one view, in memory, shared by all streams. Bounded: the oldest go first, and who
-//! still needs them reads the log. Nothing is pushed; streams come and take (F9).
+//! The newest batches of one view, in memory, shared by all streams. Its size is bounded: the oldest batches are
+//! dropped first, and streams that still need them read the log. The ring pushes nothing; streams pull (F9).
 
 use std::{
     collections::VecDeque,
@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 
-/// Bytes of batches that a ring keeps.
+/// Most bytes of batches that a ring keeps.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
 
-/// The newest batches, and the head of the feed as this process knows it.
+/// The newest batches, and the head of the feed as this process has read it.
 #[derive(Debug)]
 pub struct Ring {
     kept: RwLock<Kept>,
@@ -24,27 +24,27 @@ pub struct Ring {
 
 #[derive(Debug)]
 struct Kept {
-    /// Everything after this is in `batches`.
+    /// Every batch after this sequence is in `batches`.
     floor: u64,
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
-    /// The newest change that came here; it stays when batches are forgotten.
+    /// The newest change ever added; it stays when batches are dropped.
     newest: Option<Mark>,
-    /// What the feed shows at a sequence, an encoded `Digest`.
+    /// Digest of the feed at a sequence, as an encoded `Digest`.
     digest: Option<(u64, Bytes)>,
 }
 
-/// What a ring has for a stream.
+/// Result of reading a ring.
 #[derive(Debug)]
 pub enum Found {
-    /// These follow; none if the stream is at the head.
+    /// The batches that follow; none if the stream is at the head.
     Batches(Vec<Arc<Batch>>),
     /// The ring begins later: read the log.
     Behind,
 }
 
 impl Ring {
-    /// A ring that begins after the head.
+    /// Returns an empty ring that begins after the head.
     #[must_use]
     pub fn new(head: u64) -> Self {
         let kept = Kept {
@@ -60,12 +60,12 @@ impl Ring {
         }
     }
 
-    /// Adds the batches that follow the head, and wakes who waits for them.
+    /// Appends the batches that follow the head, and wakes the streams that wait for them.
     pub fn push(&self, batches: Vec<Batch>) {
         let Some(newest) = batches.last().map(Batch::mark) else {
             return;
         };
-        // A panic while the lock was held would have been a panic between two plain assignments.
+        // The lock is only held for plain assignments, so a poisoned lock still guards consistent data.
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for batch in batches {
             kept.bytes += batch.bytes();
@@ -82,7 +82,7 @@ impl Ring {
         self.head.send_replace(newest.sequence);
     }
 
-    /// Forgets everything up to the head: what the log no longer says must not come from here either (W11).
+    /// Drops every batch: content erased from the log must not be served from the ring either (W11).
     pub fn forget(&self) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = kept.batches.back().map(|batch| batch.last) {
@@ -92,7 +92,7 @@ impl Ring {
         kept.bytes = 0;
     }
 
-    /// Forgets everything after a sequence: it belongs to a history that this database did not take (F6).
+    /// Drops every batch after a sequence: it belongs to a history that this database did not take (F6).
     pub fn rewind(&self, to: u64) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         while let Some(newest) = kept.batches.pop_back_if(|batch| batch.last > to) {
@@ -109,7 +109,7 @@ impl Ring {
         self.head.send_replace(head);
     }
 
-    /// Begins anew after a sequence; who is behind it reads the log.
+    /// Drops every batch and begins again after a sequence; streams behind it read the log.
     pub fn restart(&self, at: u64) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.floor = at;
@@ -121,18 +121,18 @@ impl Ring {
         self.head.send_replace(at);
     }
 
-    /// Wakes everybody who waits.
+    /// Wakes all streams that wait.
     pub fn wake(&self) {
         self.head.send_modify(|_| {});
     }
 
-    /// What the feed shows at a sequence.
+    /// Sets the digest of the feed at a sequence.
     pub fn tell_digest(&self, at: u64, digest: Bytes) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.digest = Some((at, digest));
     }
 
-    /// What the feed shows at a sequence, if that is known.
+    /// Returns the encoded digest of the feed at a sequence, if it is known.
     #[must_use]
     pub fn digest(&self, at: u64) -> Option<Bytes> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +140,7 @@ impl Ring {
         (*known == at).then(|| digest.clone())
     }
 
-    /// The batches after a sequence, up to about `budget` bytes.
+    /// Returns the batches after a sequence, up to about `budget` bytes.
     #[must_use]
     pub fn after(&self, sequence: u64, budget: usize) -> Found {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
@@ -162,14 +162,14 @@ impl Ring {
         Found::Batches(batches)
     }
 
-    /// The newest change that came here; `None` if none has, or it was forgotten as one of another history.
+    /// Returns the newest change ever added; `None` if there is none, or it was dropped with another history.
     #[must_use]
     pub fn newest(&self) -> Option<Mark> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         kept.newest
     }
 
-    /// The last change of each batch that is kept, and the newest one.
+    /// Returns the last change of each batch in the ring, and the newest one.
     #[must_use]
     pub fn marks(&self) -> Vec<Mark> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +177,7 @@ impl Ring {
         batches.chain(kept.newest).collect()
     }
 
-    /// The fingerprint of the change at a sequence, if it is kept.
+    /// Returns the fingerprint of the change at a sequence, if it is in the ring.
     #[must_use]
     pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
@@ -185,13 +185,13 @@ impl Ring {
         kept.batches.get(place)?.fingerprint_at(sequence)
     }
 
-    /// The newest sequence that this process has seen.
+    /// Returns the newest sequence that this process has read.
     #[must_use]
     pub fn head(&self) -> u64 {
         *self.head.borrow()
     }
 
-    /// Follows the head.
+    /// Returns a receiver of the head.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.head.subscribe()

@@ -1,5 +1,5 @@
-//! Where a stream begins. What cannot begin where it was asked to is an error; nothing is clamped, skipped or
-//! begun somewhere else (F6).
+//! Start positions of streams. A stream that cannot begin at its start is an error; a start is never clamped, skipped
+//! or replaced (F6).
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,43 +12,43 @@ use super::{
     cursor::{Cursor, InSnapshot, check},
 };
 
-/// How far the clock of a client may be ahead.
+/// Largest tolerated lead of a client's clock.
 const CLOCKS_APART: Duration = Duration::from_mins(1);
 
-/// What a client asks of a stream.
+/// A client's request for a stream.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// Which feed.
+    /// View of the feed.
     pub view: View,
-    /// Which changes.
+    /// Filter of the changes.
     pub filter: Filter,
-    /// What the filter was made of, so that a snapshot is not gone on with under another one.
+    /// Encoded filter, so that a snapshot is not resumed with another one.
     pub filter_bytes: Vec<u8>,
-    /// Where it begins.
+    /// Start of the stream.
     pub start: Start,
-    /// Changes that were accepted before this are not wanted, as far as they have happened already.
+    /// Skips changes accepted before this time that are in the log when the stream begins.
     pub spared_before: Option<OffsetDateTime>,
-    /// Checkpoints at the head carry the digest.
+    /// Adds the digest to checkpoints at the head.
     pub digest: bool,
 }
 
-/// Where a stream begins.
+/// Start of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// After everything that is committed.
     Now,
-    /// With the first change.
+    /// At the first change.
     Beginning,
-    /// With what there is now, then what changes.
+    /// With a snapshot of the present state, then changes.
     Snapshot,
-    /// With the first change that was accepted then or later.
+    /// At the first change that was accepted at this time or later.
     Since(OffsetDateTime),
     /// After a cursor.
     Cursor(String),
 }
 
 impl Feed {
-    /// The place where a stream begins, in the history that this process knows.
+    /// Returns the start position of a stream, and the identity of the feed to which it belongs.
     pub(super) async fn resolve(
         &self,
         order: &Order,
@@ -74,7 +74,7 @@ impl Feed {
             },
             Start::Cursor(text) => {
                 let read = match Cursor::from_text(text, &identity, view) {
-                    // Another server may know more of this feed's histories.
+                    // Another server may know newer histories of this feed.
                     Err(Error::ForeignCursor) => {
                         identity = self.refresh().await?;
                         Cursor::from_text(text, &identity, view)?
@@ -105,8 +105,7 @@ impl Feed {
         Ok((identity, cursor))
     }
 
-    /// Compares the change at a place with the one that the cursor was cut at, and gives a place that has no check
-    /// its check.
+    /// Compares the change at a position with the cursor's check, and adds the check to a position without one.
     ///
     /// # Errors
     /// [`Error::ForeignCursor`] if the log has another change there, or none.
@@ -129,7 +128,7 @@ impl Feed {
             check(identity, view, mark)
         });
         if cursor.check.is_some() && cursor.check != here {
-            // What is missing may have been dropped since this process looked.
+            // A missing change may have been dropped since this process last read the identity.
             let earliest = self.refresh().await?.earliest(view);
             check_kept(earliest, sequence)?;
             return Err(Error::ForeignCursor);
@@ -138,19 +137,19 @@ impl Feed {
         Ok(())
     }
 
-    /// The place before the first change that was accepted at a time or later.
+    /// Returns the position before the first change that was accepted at a time or later.
     async fn before(&self, view: View, time: OffsetDateTime) -> Result<u64, Error> {
         if time > OffsetDateTime::now_utc() + CLOCKS_APART {
             return Err(Error::TimeInFuture);
         }
-        // The head first: what is accepted in between is not passed by.
+        // The head is read first, so that no change accepted in between is skipped.
         let head = self.newest(view).await?;
         let first = self.shared.store.first_since(view, time).await?;
         Ok(first.map_or(head, |first| first - 1))
     }
 
-    /// The same, if every change since then is kept. Whether the first one that is left was the first there was
-    /// cannot be known once history was dropped.
+    /// Returns the same position, if every change since then is kept. Once history was dropped, the first change that
+    /// is left need not be the first after the time.
     async fn before_all_since(&self, view: View, time: OffsetDateTime) -> Result<u64, Error> {
         let after = self.before(view, time).await?;
         let earliest = of_view(self.standing().await?.earliest, view);
@@ -162,7 +161,7 @@ impl Feed {
 
     async fn check_ahead(&self, cursor: &Cursor) -> Result<(), Error> {
         if cursor.sequence > self.ring(cursor.view).head() {
-            // Perhaps another server's commit has not been heard of here yet.
+            // Another server's commit may not have arrived here yet.
             let head = self.newest(cursor.view).await?;
             if cursor.sequence > head {
                 return Err(Error::CursorInFuture {
@@ -175,7 +174,7 @@ impl Feed {
     }
 }
 
-/// Whether everything after a sequence is kept.
+/// Checks that everything after a sequence is kept.
 pub(super) fn check_kept(earliest: u64, after: u64) -> Result<(), Error> {
     if after + 1 < earliest {
         return Err(Error::CursorExpired { after, earliest });

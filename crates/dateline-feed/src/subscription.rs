@@ -1,5 +1,5 @@
-//! One stream: a place in a feed, moved on by what the ring or the log holds. Memory is bounded by what is left of one
-//! page, and one more that is read ahead (`ahead`); a slow stream reads the log at its own pace and slows nobody (F9).
+//! A stream: a position in a feed that advances through the ring or the log. Its memory is bounded by the rest of one
+//! page and one prefetched page (`ahead`). A slow stream reads the log at its own pace and delays nobody (F9).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -23,66 +23,67 @@ use super::{
 /// Bytes of batches that are taken from the ring at once.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// What a stream sends next.
+/// An item of a stream.
 #[derive(Debug)]
 pub enum Item {
     /// Changes, as bytes of `WatchResponse` fields, and the cursor after them.
     Changes(Vec<Bytes>, String),
-    /// Part of a snapshot, likewise, and the sequence as of which it is.
+    /// Records of a snapshot, as bytes of `WatchResponse` fields, the cursor after them, and the sequence of the
+    /// snapshot.
     Records(Vec<Bytes>, String, u64),
-    /// Nothing to deliver up to here.
+    /// Progress without further changes up to here.
     Checkpoint(Checkpoint),
 }
 
-/// How far a stream has come (F8).
+/// Progress of a stream (F8).
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Everything up to here is delivered or filtered out.
+    /// Everything up to here was sent or filtered out.
     pub sequence: u64,
-    /// Newest sequence that the server knows of.
+    /// Newest sequence that the server has read.
     pub head_sequence: u64,
-    /// To go on from.
+    /// Cursor to resume from.
     pub cursor: String,
-    /// It ends a snapshot.
+    /// True if this checkpoint ends a snapshot.
     pub caught_up: bool,
-    /// When the last change was accepted that is behind; `None` if none is known, or all are behind.
+    /// Time at which the last passed change was accepted; `None` if it is not known, or the stream is at the head.
     pub passed_at: Option<OffsetDateTime>,
-    /// What the feed shows here, an encoded `Digest`; if it was asked for, and this is the head.
+    /// Digest of the feed, as an encoded `Digest`; only if requested, and only at the head.
     pub digest: Option<Bytes>,
-    /// Longest silence of a stream.
+    /// Longest time without a message.
     pub interval: Duration,
 }
 
-/// A stream's place and what it wants.
+/// A stream's position and options.
 #[derive(Debug)]
 pub struct Subscription {
     feed: Feed,
     view: View,
     filter: Filter,
     digest: bool,
-    /// The history in which the place is one.
+    /// Identity to which the position belongs.
     identity: Arc<FeedIdentity>,
-    /// Everything up to here is sent, ready to be sent, or does not match.
+    /// Everything up to here is sent, encoded in `ready`, or does not match.
     place: Cursor,
-    /// When the change at the place was accepted.
+    /// Time at which the change at the position was accepted.
     passed_at: Option<OffsetDateTime>,
-    /// Messages that are ready, oldest first.
+    /// Encoded messages, oldest first.
     ready: VecDeque<Message>,
-    /// The place before them: the last one that was sent.
+    /// Position after the last message that was sent.
     sent: Cursor,
-    /// Erasures that were seen when they were read.
+    /// Count of erasures when the messages were read.
     erasures: u64,
-    /// The page of the log that follows the place.
+    /// Prefetch of the page of the log after the position.
     ahead: ReadAhead<LogPage>,
-    /// The newest head that was looked at, and word of newer ones.
+    /// Receiver of the ring's head.
     head: watch::Receiver<u64>,
-    /// The client has been told where it begins.
+    /// True once the client has the cursor of its start.
     begun: bool,
-    /// The place of the last checkpoint.
+    /// Sequence of the last checkpoint.
     told_at: Option<u64>,
-    /// When the client next hears from us, come what may.
+    /// Time of the next checkpoint at the latest.
     checkpoint_at: Instant,
-    /// When it next gets a proof, though there is much to deliver.
+    /// Time of the next checkpoint with a digest on a feed that is never idle.
     proof_at: Instant,
     stop: CancellationToken,
     stopped: bool,
@@ -97,7 +98,7 @@ impl Subscription {
         stop: CancellationToken,
     ) -> Self {
         let head = feed.ring(order.view).watch();
-        // Who goes on with a snapshot has a cursor.
+        // A client that resumes a snapshot has a cursor.
         let begun = place.snapshot.is_some() && matches!(order.start, Start::Cursor(_));
         let erasures = feed.erasures();
         Self {
@@ -122,11 +123,11 @@ impl Subscription {
         }
     }
 
-    /// The next message; `None` after the last checkpoint of a server that stops (F12).
+    /// Returns the next item; `None` after the last checkpoint when the server stops (F12).
     ///
     /// # Errors
-    /// When the log cannot be read: the stream can be resumed from its last cursor. When history was lost that it
-    /// needs: it cannot (F6).
+    /// When the log cannot be read: the stream can be resumed from its last cursor. When history that it needs was
+    /// dropped: it cannot be resumed (F6).
     pub async fn next(&mut self) -> Result<Option<Item>, Error> {
         loop {
             if self.stopped {
@@ -145,12 +146,12 @@ impl Subscription {
             }
             if self.stop.is_cancelled() {
                 self.stopped = true;
-                // Inside of a snapshot there is no checkpoint; the cursor came with the last response.
+                // There is no checkpoint within a snapshot; the last response carried the cursor.
                 let is_due = self.place.snapshot.is_none() && !self.is_behind_what_was_told();
                 return Ok(is_due.then(|| self.checkpoint(false)));
             }
             if self.place.snapshot.is_some() {
-                // Boxed, as is the log below: a stream that waits need not have room for it.
+                // Boxed, like the read of the log below, so that a waiting stream does not reserve memory for it.
                 if Box::pin(self.advance_snapshot()).await? {
                     return Ok(Some(self.checkpoint(true)));
                 }
@@ -167,7 +168,7 @@ impl Subscription {
         }
     }
 
-    /// Whether the place is still one in this database's history.
+    /// Checks that the position is still part of this database's history.
     fn check_history(&mut self) -> Result<(), Error> {
         if !Arc::ptr_eq(&self.feed.identity(), &self.identity) {
             let place = self.place.sequence;
@@ -176,7 +177,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Reads again what is ready and was not sent, if something was erased since: it may be in there (W11).
+    /// Reads unsent messages again if something was erased since: they may hold it (W11).
     fn check_erasures(&mut self) {
         let erasures = self.feed.erasures();
         if erasures == self.erasures {
@@ -187,12 +188,12 @@ impl Subscription {
         if !self.ready.is_empty() {
             self.ready.clear();
             self.place = self.sent.clone();
-            // It may lie inside of a batch, where no checkpoint belongs (F3).
+            // The position may be inside a batch, where no checkpoint belongs (F3).
             self.told_at = Some(self.place.sequence);
         }
     }
 
-    /// Takes what follows; false at the head.
+    /// Reads the batches that follow; returns false at the head.
     async fn advance(&mut self) -> Result<bool, Error> {
         let after = self.place.sequence;
         let found = self.feed.ring(self.view).after(after, PAGE_BYTES);
@@ -203,7 +204,7 @@ impl Subscription {
             }
             Found::Behind => Box::pin(self.read_log(after)).await?,
         };
-        // Rings and log are cut back before they grow in another way, so what was taken belongs to the history
+        // Rings and log are cut back before they grow along another history, so these batches belong to the identity
         // that is known now.
         self.check_history()?;
         let Some(newest) = batches.last() else {
@@ -218,7 +219,7 @@ impl Subscription {
         Ok(true)
     }
 
-    /// Who wants everything has no use for facets.
+    /// Reads a page of the log, without facets for an unfiltered stream.
     fn page_after(
         &self,
         after: u64,
@@ -244,14 +245,14 @@ impl Subscription {
         Ok(batches.map(Arc::new).collect())
     }
 
-    /// What was read ahead, if it is of the history that is known now.
+    /// Returns the prefetched page, if it belongs to the present epoch.
     async fn take_ahead(&mut self) -> Option<LogPage> {
         let page = self.ahead.take().await?;
         let (epoch, _) = page.read?;
         (epoch == self.identity.epoch).then_some(page)
     }
 
-    /// Whether what was read, in this history and with history kept from there, is what follows the place.
+    /// Checks that a page, read in this epoch and with history kept from this sequence on, follows the position.
     async fn check_read(&mut self, (epoch, earliest): (u64, u64)) -> Result<(), Error> {
         if epoch != self.identity.epoch {
             self.feed.refresh().await?;
@@ -263,7 +264,7 @@ impl Subscription {
         )
     }
 
-    /// Takes the next records of a snapshot; true at its end.
+    /// Reads the next records of a snapshot; returns true at its end.
     async fn advance_snapshot(&mut self) -> Result<bool, Error> {
         let Some(place) = self.place.snapshot.clone() else {
             return Ok(true);
@@ -285,7 +286,7 @@ impl Subscription {
                 self.place.snapshot = None;
                 Ok(true)
             }
-            // Once more from the last one that is on its way: there the end is found.
+            // Reads again from the last record that was sent: that read finds the end.
             None => {
                 let last = page.entries.last().map(|entry| entry.name().to_string());
                 if let (Some(place), Some(last)) = (&mut self.place.snapshot, last) {
@@ -335,7 +336,7 @@ impl Subscription {
         }
     }
 
-    /// Every stream has a cursor from the start, inside of a snapshot too (F4).
+    /// Returns the first item: every stream gets a cursor at its start, within a snapshot too (F4).
     fn beginning(&mut self) -> Item {
         match &self.place.snapshot {
             None => self.checkpoint(false),
@@ -346,14 +347,15 @@ impl Subscription {
         }
     }
 
-    /// Whether there is more to read behind a place that a checkpoint has told already. Another one there would bring
-    /// nothing new; and only the first of a stream may fall inside of a batch (F3), where it was cut.
+    /// True if a checkpoint was already sent at this position and the log has more: a second one would be redundant.
+    /// Also, only the first checkpoint of a stream may fall inside a batch (F3), where its cursor was cut.
     fn is_behind_what_was_told(&self) -> bool {
         let place = self.place.sequence;
         self.told_at == Some(place) && place < self.feed.ring(self.view).head()
     }
 
-    /// A busy feed leaves no pause for checkpoints; whoever asks for digests gets one all the same (F11).
+    /// True if a digest is due although changes keep coming: a busy feed leaves no pause for checkpoints, but a stream
+    /// that requested digests still gets them (F11).
     fn is_proof_due(&self) -> bool {
         self.digest
             && Instant::now() >= self.proof_at
@@ -384,7 +386,7 @@ impl Subscription {
         })
     }
 
-    /// The cursor of the place, in a snapshot after a name.
+    /// Returns the cursor of the position, within a snapshot after a name.
     fn cursor(&self, last_name: Option<String>) -> String {
         let snapshot = self.place.snapshot.clone();
         let snapshot = snapshot.zip(last_name).map(|(mut place, last)| {

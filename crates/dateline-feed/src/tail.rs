@@ -1,6 +1,6 @@
-//! One tail per process: reads the log after its last sequence, builds each change's bytes once and puts them
-//! into the rings. Local commits wake it at once, those of other servers through a notification, and a slow
-//! timer in case both were lost. What it delivers depends on the log alone.
+//! The tail, one per process: reads the log after its last sequence, encodes each change once and adds it to the rings.
+//! It is woken by local commits, by notifications of other servers' commits, and by a slow timer in case both are lost.
+//! Its output depends on the log alone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,15 +11,17 @@ use tokio::sync::Notify;
 
 use super::{Feed, batch::Batch, in_time};
 
-/// How long a lost wake-up can go unnoticed.
+/// Longest time that a lost wake-up goes unnoticed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(2);
-/// Pause before the database is asked again after it failed; it doubles up to the longest while nothing is read.
+/// Pauses before the database is queried again after a failure: the pause doubles from the shortest to the longest
+/// while nothing is read.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(3);
-/// Failures without anything read in between, of which one is logged.
+/// One in this many failures is logged while nothing is read.
 const LOGGED_FAILURES: u32 = 20;
 
-/// Follows the log. It never skips a change: one that cannot be read stops all streams there, and health tells of it.
+/// Follows the log. It never skips a change: one that cannot be read stops all streams there, and the health check
+/// reports it.
 pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
     let (mut pause, mut failures, mut place) = (MIN_PAUSE, 0_u32, None);
     loop {
@@ -44,10 +46,10 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
     }
 }
 
-/// Listens first and reads then, so that no commit falls between the two. Before that: whether the database is
-/// still where it was. Whether it has what was seen of it is looked at each time.
+/// Listens before it reads, so that no commit falls between the two. First checks that the database has not moved; that
+/// it still has the changes read from it is checked on each read.
 async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Error> {
-    // Boxed: connecting needs much room, for a moment.
+    // Boxed: connecting needs much memory, for a short time.
     let mut wake: Wake = in_time(Box::pin(store.listen())).await?;
     in_time(store.settle(0)).await?;
     loop {
@@ -56,7 +58,7 @@ async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Er
     }
 }
 
-/// Reads a page, or tells what the feeds show at the head; answers whether that was reached.
+/// Reads a page, or sets the digests of the feeds at the head; returns true if the head was reached.
 async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     let seen = feed.ring(View::Desk).newest().unwrap_or_default();
     let (standing, found) = store.standing_after(seen.sequence).await?;
@@ -69,7 +71,7 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     }
     let is_kept = seen.sequence >= standing.earliest.0;
     if head < last || (is_kept && found != Some(seen.fingerprint)) {
-        // The same home, and less than there was, or something else: a backup was put there.
+        // The same database with fewer changes or with other ones: a backup was restored.
         part(feed, store, known.epoch, last).await?;
         return Ok(false);
     }
@@ -77,7 +79,7 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     // Before the changes: who has them all is at a place whose digest is known.
     tell(feed, &standing);
     if last + 1 < standing.earliest.0 {
-        // History was dropped that was not read here yet: who needs it is told when reading the log.
+        // History was dropped that was not read here: streams that need it get an error from the log.
         feed.ring(View::Desk).restart(standing.heads.0);
         feed.ring(View::Published).restart(standing.heads.1);
     } else if last < head {
@@ -94,11 +96,11 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     Ok(is_there)
 }
 
-/// Begins a history that shares with what was seen here what the log still has of it.
+/// Begins a new history that shares what the log still has of the changes read here.
 async fn part(feed: &Feed, store: &Store, epoch: u64, last: u64) -> Result<(), Error> {
     let seen = feed.ring(View::Desk).marks();
     if seen.is_empty() {
-        // Nothing to compare with but the number.
+        // Only the sequence can be compared.
         store.settle(last).await?;
         return Ok(());
     }
@@ -130,7 +132,7 @@ fn tell(feed: &Feed, standing: &Standing) {
     }
 }
 
-/// Puts a page of the desk's log into the rings.
+/// Adds a page of the desk log to the rings.
 pub(super) fn push(feed: &Feed, entries: &[LogEntry]) {
     let erases = entries
         .iter()
