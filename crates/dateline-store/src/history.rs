@@ -25,7 +25,7 @@ pub struct RevisionEntry {
     pub change_type: change::Type,
     /// State after it.
     pub state: State,
-    /// When the service accepted it.
+    /// Time at which the service accepted it.
     pub accepted_at: OffsetDateTime,
     /// Author of the change.
     pub author: String,

@@ -56,7 +56,7 @@ pub struct LogEntry {
     pub note: String,
     /// The record into which this change merged it.
     pub merged_into: Option<String>,
-    /// When the service accepted it.
+    /// Time at which the service accepted it.
     pub accepted_at: OffsetDateTime,
 }
 
