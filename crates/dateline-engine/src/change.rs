@@ -1,5 +1,5 @@
-//! What a request comes to: new revisions of records, with everything that is stored or told of them. Knows
-//! no rule; those are in `step` and beside it.
+//! The result of a request: new revisions of records, with everything that is stored or answered. Holds no rules; those
+//! are in `step` and the modules beside it.
 
 use dateline_proto::v1::{
     Kind, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
@@ -20,11 +20,11 @@ use super::world::NoteCopy;
 /// The next revision of a record.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The record.
+    /// Name of the record.
     pub name: Name,
     /// Its identity over all revisions.
     pub uid: Uuid,
-    /// What happened.
+    /// Type of the change.
     pub change_type: ChangeType,
     /// Number of the new revision.
     pub revision: i64,
@@ -34,11 +34,11 @@ pub struct Change {
     pub state_before: Option<State>,
     /// Encoded message of the kind, without meta.
     pub content: Vec<u8>,
-    /// Without sequence.
+    /// Meta of the new revision, without sequence.
     pub meta: RecordMeta,
     /// The same content with access to fields.
     pub body: Body,
-    /// What is drawn from the new revision.
+    /// Index data extracted from the new revision: facets, references, days, search text and keys.
     pub drawing: Drawing,
     /// Facets of the revision before.
     pub facets_before: Vec<String>,
@@ -48,26 +48,26 @@ pub struct Change {
     pub changed_fields: Vec<String>,
     /// Public note.
     pub note: String,
-    /// Whether the content, and so what it refers to, may differ from the revision before.
+    /// True if the content, and so its references, may differ from the revision before.
     pub has_new_content: bool,
-    /// What the revision before adds to a digest that counts it.
+    /// Digest words of the revision before, for views that counted it.
     pub words_before: Option<[u32; WORDS]>,
 }
 
 impl Change {
-    /// Kind of the record.
+    /// Returns the kind of the record.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.name.kind()
     }
 
-    /// Whether readers see anything of this change.
+    /// True if the change is on the wire feed.
     #[must_use]
     pub fn is_on_wire(&self) -> bool {
         is_visible(self.state) || self.state_before.is_some_and(is_visible)
     }
 
-    /// Whether nothing is left of the record but its name: a deleted draft, or an erased one.
+    /// True if only the name is left of the record: a deleted draft, or an erased record that readers never saw.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         match self.change_type {
@@ -77,7 +77,8 @@ impl Change {
         }
     }
 
-    /// What this change takes out of the tally of a view, and what it adds.
+    /// Returns the change of a view's tally: removes the revision before and adds the new one, each if the view counts
+    /// its state.
     #[must_use]
     pub fn tally(&self, counts: impl Fn(State) -> bool) -> Tally {
         let mut tally = Tally::default();
@@ -92,25 +93,25 @@ impl Change {
         tally
     }
 
-    /// Stored form of the meta: without sequence, which depends on the feed that is read.
+    /// Returns the stored form of the meta: without sequence, which depends on the feed that is read.
     #[must_use]
     pub fn meta_bytes(&self) -> Vec<u8> {
         self.meta.encode_to_vec()
     }
 }
 
-/// What one write comes to.
+/// The result of one write.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
 pub enum Outcome {
     /// A new revision.
     Changed(Change),
-    /// The record is already as the write wants it; no revision is made.
+    /// The record is already as the write requests it; no revision is made. Holds its present revision.
     Unchanged(Name, i64),
 }
 
 impl Outcome {
-    /// The new revision, if there is one.
+    /// Returns the new revision, if there is one.
     #[must_use]
     pub fn change(&self) -> Option<&Change> {
         match self {
@@ -120,23 +121,23 @@ impl Outcome {
     }
 }
 
-/// What a request comes to.
+/// The result of a request.
 #[derive(Debug, Clone)]
 pub struct Decision {
-    /// In the order of the writes; then what changes with them.
+    /// Outcomes in the order of the writes, followed by further changes that they cause.
     pub outcomes: Vec<Outcome>,
-    /// What must not have moved when it is written.
+    /// The read set, which must be unchanged when the decision is written.
     pub seen: Seen,
-    /// What looks wrong although it is stored.
+    /// Warnings about data that is stored nevertheless.
     pub warnings: Vec<Warning>,
-    /// Revisions of other records that lose their note, for it was also that of a record that is erased (W11).
+    /// Revisions of other records whose note is blanked, because it was also the note of a record that is erased (W11).
     pub blanked: Vec<NoteCopy>,
 }
 
-/// What a decision rests on (its read set).
+/// The read set of a decision.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// Every record that was looked at, with the revision that was seen; 0 where there was none.
+    /// Every record that was read, with its revision; 0 for a record that does not exist.
     pub revisions: Vec<(Name, i64)>,
     /// Articles, with the number of published records that cite each of them as evidence.
     pub citing: Vec<(Name, i64)>,

@@ -1,5 +1,5 @@
-//! Whether a request is done, and what it comes to: each write against its own record, then all of them
-//! together against what they refer to and what refers to them. The one place where a decision is made.
+//! Decides a request: first each write against its own record, then all of them together against the records that they
+//! refer to and that refer to them. The only place where a decision is made.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ use super::{
     world::World,
 };
 
-/// Most bytes of a record's content. With its meta it fits an answer, and clients of gRPC take 4 MiB.
+/// Most bytes of a record's content. With its meta it fits a response, and gRPC clients accept 4 MiB.
 const MAX_RECORD_BYTES: usize = 5 * 1024 * 1024 / 2;
 /// Most bytes of content that change in one batch.
 pub const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
@@ -39,7 +39,7 @@ const MAX_WARNINGS: usize = 100;
 /// Decides a request. `mint` makes uids for new records.
 ///
 /// # Errors
-/// A refusal; then nothing may be written (W2).
+/// A refusal; nothing may be written then (W2).
 pub fn decide(
     request: &Request,
     world: &World,
@@ -50,7 +50,7 @@ pub fn decide(
     let mut plan = Plan::of(request, world, now, mint)?;
     let pins = pins::find(&plan, world, request.is_load(), &mut seen);
     if request.is_load() {
-        // What it refers to may come later, and was seen to where it was published.
+        // References may be loaded later; they were checked where the record was published.
         if !pins.unreadable.is_empty() {
             return Err(Refusal::UnresolvedReferences {
                 references: pins.unreadable,
@@ -92,7 +92,7 @@ pub fn decide(
     })
 }
 
-/// A batch is held whole by everybody who reads it.
+/// Checks the size of a batch, which every reader holds in memory as a whole.
 fn check_size(outcomes: &[Outcome]) -> Result<(), Refusal> {
     let changes = || outcomes.iter().filter_map(Outcome::change);
     let (bytes, records) = (
@@ -110,7 +110,7 @@ fn check_size(outcomes: &[Outcome]) -> Result<(), Refusal> {
     })
 }
 
-/// Records that are not written stand where the caller saw them.
+/// Checks that records which are not written have the etags of the preconditions.
 fn check_preconditions(request: &Request, world: &World) -> Result<Seen, Refusal> {
     let mut seen = Seen::default();
     for (name, etag) in &request.preconditions {
@@ -131,36 +131,36 @@ fn check_preconditions(request: &Request, world: &World) -> Result<Seen, Refusal
     Ok(seen)
 }
 
-/// What is said of a record that one write changes along with its own, and another write too.
+/// Returns the violation for a record that two writes of a request change, one of them along with its own record.
 pub(super) fn changes_twice(name: &Name) -> Violation {
     let what = format!("{name} would change twice; one change of a record per request");
     Violation::new("writes", what)
 }
 
-/// What the writes of a request come to, one by one.
+/// The results of a request's writes, one by one.
 pub(super) struct Plan<'a> {
     /// In the order of the writes.
     pub writes: &'a [Write],
     /// One for each write.
     pub outcomes: Vec<Outcome>,
-    /// What changes with them.
+    /// Further changes that the writes cause.
     pub others: Vec<Change>,
-    /// What looks wrong.
+    /// Warnings.
     pub warnings: Vec<Warning>,
-    /// Where the new revision of each record is.
+    /// Positions of the records' new revisions.
     by_name: HashMap<Name, Place>,
-    /// The outcomes whose records read alike, by key.
+    /// Outcomes whose records have names that look alike, by key.
     by_key: HashMap<i64, Vec<usize>>,
-    /// New articles, by the hash of the text that they came from.
+    /// New articles, by the hash of their original text.
     by_original: HashMap<String, Name>,
 }
 
-/// Where a change stands in a plan.
+/// Position of a change in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// The outcome of a write.
+    /// Index of a write's outcome.
     Outcome(usize),
-    /// What changes with the writes.
+    /// Index of a further change.
     Other(usize),
 }
 
@@ -206,7 +206,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Records as another database had them: nothing but they themselves was looked at.
+    /// Returns the decision on loaded records: only the records themselves were read.
     fn loaded(self, request: &Request, world: &World, mut seen: Seen) -> Result<Decision, Refusal> {
         let names = request.writes.iter().map(|write| &write.name);
         let looked_at = names.map(|name| (name.clone(), world.revision(name)));
@@ -220,7 +220,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The same text twice in one request.
+    /// Checks that no two articles of a request have the same original text.
     fn check_original(&mut self, stepped: &Stepped) -> Result<(), Refusal> {
         let Some(change) = stepped.outcome.change() else {
             return Ok(());
@@ -257,7 +257,8 @@ impl<'a> Plan<'a> {
         self.warnings.extend(stepped.warnings);
     }
 
-    /// Records that would get two revisions at once, because one write changes them along with its own.
+    /// Returns violations for records that would get two revisions at once, because one write changes them along with
+    /// its own record.
     fn overlaps(&self) -> Vec<Violation> {
         let mut seen: HashMap<&Name, usize> = HashMap::new();
         let written = self.changes().map(|(_, change)| &change.name);
@@ -269,7 +270,7 @@ impl<'a> Plan<'a> {
         twice.map(|(name, _)| changes_twice(name)).collect()
     }
 
-    /// Records that no answer could carry.
+    /// Returns violations for records that are too large for a response.
     fn oversized(&self, is_load: bool) -> Vec<Violation> {
         let mut found = Vec::new();
         for (index, change) in self.changes() {
@@ -281,7 +282,7 @@ impl<'a> Plan<'a> {
                 format!("writes[{index}].{word}.record.{kind}")
             };
             let bytes = change.content.len();
-            // What was stored before there was a bound can still be withdrawn.
+            // A record stored before there was a bound can still be withdrawn.
             if change.has_new_content && bytes > MAX_RECORD_BYTES {
                 let what =
                     format!("would come to {bytes} bytes; a record has at most {MAX_RECORD_BYTES}");
@@ -297,13 +298,13 @@ impl<'a> Plan<'a> {
         found
     }
 
-    /// Every new revision of the batch, with the write that it belongs to.
+    /// Returns the new revisions that the writes make, each with the index of its write.
     pub(super) fn changes(&self) -> impl Iterator<Item = (usize, &Change)> {
         let changes = self.outcomes.iter().enumerate();
         changes.filter_map(|(index, outcome)| Some((index, outcome.change()?)))
     }
 
-    /// The new revision of a record in the batch.
+    /// Returns the new revision of a record in the batch.
     pub(super) fn change_of(&self, name: &Name) -> Option<&Change> {
         match *self.by_name.get(name)? {
             Place::Outcome(place) => self.outcomes[place].change(),
@@ -311,7 +312,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Every new revision of the batch, with what changes along.
+    /// Returns every new revision of the batch, including further changes.
     pub(super) fn all(&self) -> impl Iterator<Item = (Place, &Change)> {
         let written = self.changes();
         let written = written.map(|(index, change)| (Place::Outcome(index), change));
@@ -319,7 +320,7 @@ impl<'a> Plan<'a> {
         written.chain(others.map(|(index, change)| (Place::Other(index), change)))
     }
 
-    /// The change at a place, to change it.
+    /// Returns the change at a position, for modification.
     pub(super) fn change_at(&mut self, place: Place) -> Option<&mut Change> {
         match place {
             Place::Outcome(index) => match self.outcomes.get_mut(index)? {
@@ -330,7 +331,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Leaves a record as it is.
+    /// Makes a write's outcome unchanged.
     pub(super) fn leave(&mut self, place: Place) {
         if let Place::Outcome(index) = place
             && let Outcome::Changed(change) = &self.outcomes[index]
@@ -339,7 +340,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Records of the batch that share a key.
+    /// Returns the records of the batch that share a key.
     pub(super) fn alike(&self, key: i64) -> impl Iterator<Item = &Name> {
         let places = self.by_key.get(&key).into_iter().flatten();
         places.filter_map(|place| Some(&self.outcomes[*place].change()?.name))

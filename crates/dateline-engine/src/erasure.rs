@@ -9,11 +9,11 @@ use super::{
     world::{NoteCopy, World},
 };
 
-/// Stands where a note was.
+/// Text that replaces an erased note.
 pub(super) const ERASED: &str = "erased";
 
-/// The revisions of other records that lose their note with what a batch erases; of those that are erased themselves
-/// nothing is left anyway.
+/// Returns the revisions of other records whose note is blanked by a batch's erasures. Records that are erased
+/// themselves are left out, since nothing remains of them.
 pub(super) fn blanked(plan: &Plan<'_>, world: &World, seen: &mut Seen) -> Vec<NoteCopy> {
     let is_erased = |change_type| change_type == ChangeType::Purged;
     let erased = plan.changes().map(|(_, change)| change);
@@ -29,7 +29,7 @@ pub(super) fn blanked(plan: &Plan<'_>, world: &World, seen: &mut Seen) -> Vec<No
         {
             continue;
         }
-        // If it is erased meanwhile, this would bring its meta back.
+        // In the read set: if the record is erased meanwhile, this would restore its meta.
         seen.revisions
             .push((copy.name.clone(), world.revision(&copy.name)));
         let mut copy = copy.clone();

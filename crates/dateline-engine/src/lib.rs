@@ -1,5 +1,5 @@
-//! Requests: what each of them needs to read, and which changes it is allowed to make. Pure: no I/O, no async, no clock, no
-//! randomness; all of those come in as arguments.
+//! Decisions on requests: the data that each of them needs, and the changes that it makes. Pure: no I/O, no async, no
+//! clock, no randomness; all of those are arguments.
 
 pub mod change;
 pub mod decide;

@@ -1,4 +1,4 @@
-//! Records as another database had them, meta and all, made into a request: what is read back from an export.
+//! Requests that load records of another database with their meta, as read from an export.
 
 use std::collections::HashSet;
 
@@ -18,8 +18,7 @@ use uuid::Uuid;
 use super::request::{Action, By, Request, Write, kind_field, request_id};
 
 impl Request {
-    /// Records as another database had them, meta and all. They are checked one by one; that they fit each other was seen
-    /// to there.
+    /// Checks records of another database, each by itself: that they fit each other was checked there.
     ///
     /// # Errors
     /// Every violation (W6), with paths from the root of `LoadRecordsRequest`.
@@ -53,7 +52,7 @@ impl Request {
         })
     }
 
-    /// Whether all of it is as another database had it.
+    /// True if every write loads a record of another database.
     #[must_use]
     pub fn is_load(&self) -> bool {
         let mut writes = self.writes.iter();
@@ -61,7 +60,7 @@ impl Request {
     }
 }
 
-/// No record is in it twice, be it by name or by uid.
+/// Refuses a request that holds a record twice, by name or by uid.
 fn refuse_twice(writes: &[Write], violations: &mut Vec<Violation>) {
     let (mut names, mut uids) = (HashSet::new(), HashSet::new());
     for (index, write) in writes.iter().enumerate() {
@@ -78,7 +77,7 @@ fn refuse_twice(writes: &[Write], violations: &mut Vec<Violation>) {
     }
 }
 
-/// Revisions are counted one by one; a number beyond this was never counted to.
+/// Largest plausible revision: revisions are counted one by one.
 const MAX_REVISION: i64 = 1_000_000_000_000;
 
 fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
@@ -101,7 +100,7 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
     path.index(index);
     path.enter(field);
     let mut violations = check_meta(&name, &mut meta, &mut path);
-    // Of what was withdrawn, readers were left a name only.
+    // The tombstone of a withdrawn record holds only its name.
     let is_name_only = || body.to_content() == name_only(name.as_str());
     if !(is_tombstone(meta.state()) && is_name_only()) {
         violations.extend(check_body(&mut body, &mut path).violations);
@@ -109,7 +108,7 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
     if !violations.is_empty() {
         return Err(violations);
     }
-    // Numbers are those of the feed that it comes to.
+    // The record gets sequences of this feed.
     meta.sequence = 0;
     Ok(Write {
         name,
@@ -122,7 +121,7 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
     })
 }
 
-/// The bookkeeping of another database is kept as it is, so it has to be one that this could have written.
+/// Checks that the meta of another database, which is kept unchanged, could have been written by this one.
 fn check_meta(name: &Name, meta: &mut RecordMeta, at: &mut Path) -> Vec<Violation> {
     at.enter("meta");
     let mut validation = Validation::of_stored();

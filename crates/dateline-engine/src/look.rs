@@ -1,5 +1,5 @@
-//! What has to be looked at before a request can be decided. The store asks, reads, and asks again, until
-//! there is nothing more: what one round finds tells what the next one needs. Knows no SQL.
+//! Prefetch: the data that has to be read before a request can be decided. The store calls, reads, and calls again
+//! until nothing is missing, because the data of one round determines the needs of the next. Knows no SQL.
 
 use dateline_proto::v1::{Kind, State, record::Kind as Body};
 use dateline_record::{drawing::Drawing, name::Name};
@@ -11,10 +11,10 @@ use super::{
     world::{Look, World},
 };
 
-/// No valid record refers to more: 500 entries of evidence name 17 records each at most.
+/// Most references of a record. A valid record has fewer: 500 entries of evidence name 17 records each at most.
 const MAX_REFERENCES: usize = 20_000;
 
-/// What these requests need and what was not looked at yet; empty when they can be decided.
+/// Returns the data that these requests need and that was not read yet; empty when they can be decided.
 #[must_use]
 pub fn next(requests: &[&Request], world: &World) -> Look {
     let mut look = Look::default();
@@ -43,10 +43,11 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             content(body, drawing, world, look);
         }
         Action::Update { body, .. } | Action::Correct { body, .. } => {
-            // Some fields come from here and some from what is stored; a few looks too many do no harm.
+            // Some fields come from the request and some from the stored record; reading a few records too many does no
+            // harm.
             let drawing = dateline_record::drawing::draw(&mut body.clone(), State::Draft);
             look.keys.extend(&drawing.keys);
-            // With more it is refused, or the mask leaves out what holds them.
+            // With more references the write is refused, or the mask leaves out the fields that hold them.
             if drawing.references.len() <= MAX_REFERENCES {
                 content(body, &drawing, world, look);
             }
@@ -64,7 +65,7 @@ fn add(write: &Write, world: &World, look: &mut Look) {
             if let Some((body, drawing)) = stored {
                 content(body, drawing, world, look);
                 pins(body, world, look);
-                // An embargo may rest on another embargo, whose end only the head tells.
+                // A record under embargo may refer to another one under embargo, and only the head holds its end.
                 let targets = drawing.references.iter().map(|reference| &reference.target);
                 let hidden = targets.filter(|target| {
                     let standing = world.standings.get(*target);
@@ -125,7 +126,7 @@ fn add(write: &Write, world: &World, look: &mut Look) {
     }
 }
 
-/// The revisions that evidence pins, and for those that readers cannot read, the ones that they can.
+/// Adds the revisions that evidence pins and, for those that readers cannot read, the article's readable revisions.
 fn pins(body: &Body, world: &World, look: &mut Look) {
     for entry in body.evidence().unwrap_or_default() {
         let Some(article) = Name::parse(&entry.article) else {
@@ -141,18 +142,18 @@ fn pins(body: &Body, world: &World, look: &mut Look) {
     }
 }
 
-/// The pins of both sides of a merge: readers are shown both anew.
+/// Adds the pins of both sides of a merge, since readers get both again.
 fn both(world: &World, names: [&Name; 2], look: &mut Look) {
     for head in names.into_iter().filter_map(|name| world.head(name)) {
         pins(&head.body, world, look);
     }
 }
 
-/// What a content refers to, quotes, and is part of.
+/// Adds the records that a content refers to, quotes, and is part of.
 fn content(body: &Body, drawing: &Drawing, world: &World, look: &mut Look) {
     for reference in &drawing.references {
         let mut target = Some(&reference.target);
-        // A merged one leads on, as far as is known by now.
+        // Follows merges as far as they are known by now.
         while let Some(name) = target
             && look.standings.insert(name.clone())
         {
@@ -177,7 +178,7 @@ fn content(body: &Body, drawing: &Drawing, world: &World, look: &mut Look) {
     }
 }
 
-/// Who cites an article, and what else they cite.
+/// Adds the records that cite an article, and the other articles that they cite.
 fn dependents(article: &Name, world: &World, look: &mut Look) {
     if article.kind() != Kind::Article {
         return;

@@ -1,5 +1,5 @@
-//! The making of a record's next revision: its number, etag, times and what is kept of the one before. Which
-//! revision may follow is not asked here.
+//! Builds a record's next revision: its number, etag, times and the bookkeeping of its meta. Does not check whether the
+//! change is allowed.
 
 use dateline_proto::v1::{
     Correction, RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
@@ -14,7 +14,7 @@ use super::{change::Change, world::Head};
 /// Most bytes of a record's meta.
 pub(super) const MAX_META_BYTES: usize = 1024 * 1024;
 
-/// The making of a record's next revision.
+/// Builder of a record's next revision.
 pub(super) struct Next<'a> {
     pub name: &'a Name,
     pub now: OffsetDateTime,
@@ -22,7 +22,7 @@ pub(super) struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// The same content in another state.
+    /// Returns a revision with the same content in another state.
     pub(super) fn moved(
         &self,
         head: &Head,
@@ -41,7 +41,7 @@ impl Next<'_> {
         )
     }
 
-    /// The tombstone of a published record.
+    /// Returns the tombstone of a published record.
     pub(super) fn retraction(&self, head: &Head) -> Change {
         let mut meta = head.meta.clone();
         meta.corrections
@@ -64,7 +64,7 @@ impl Next<'_> {
         }
     }
 
-    /// A revision as another database had it: its number, its state and its times.
+    /// Returns a revision as another database had it, with its number, state and times.
     pub(super) fn loaded(&self, body: Body, drawing: Drawing, meta: RecordMeta) -> Change {
         let (revision, state) = (meta.revision, meta.state());
         let change_type = match state {
@@ -84,7 +84,7 @@ impl Next<'_> {
         change
     }
 
-    /// The next revision, with its bookkeeping.
+    /// Returns the next revision, with its bookkeeping.
     pub(super) fn revision(
         &self,
         head: Option<&Head>,
@@ -125,8 +125,8 @@ impl Next<'_> {
     }
 }
 
-/// Drops the oldest notes until the meta fits: a record that is corrected for years can still be read and withdrawn. The
-/// log keeps them.
+/// Drops the oldest notes until the meta fits, so that a record that was corrected for years can still be read and
+/// withdrawn. The log keeps the notes.
 fn forget_oldest(meta: &mut RecordMeta) {
     let mut bytes = meta.encoded_len();
     let oldest = meta.corrections.iter().take_while(|correction| {
@@ -138,12 +138,12 @@ fn forget_oldest(meta: &mut RecordMeta) {
     meta.corrections.drain(..count);
 }
 
-/// The etag of a revision: opaque to clients, and never the same for two records.
+/// Returns the etag of a revision: opaque to clients, and never the same for two records.
 fn etag(revision: i64, uid: &str) -> String {
     format!("{revision}-{}", uid.rsplit('-').next().unwrap_or_default())
 }
 
-/// The revision that an etag of this record stands for.
+/// Returns the revision of an etag, if it is one of this record.
 pub(super) fn revision_of_etag(text: &str, uid: &str) -> Option<i64> {
     let revision = text.split('-').next()?.parse().ok()?;
     (etag(revision, uid) == text).then_some(revision)

@@ -1,6 +1,6 @@
-//! Revisions of articles that evidence pins, in what readers see (F10, W9). A pin of a revision that readers cannot read
-//! would show them words that were deleted before publication. It is moved to a revision that they can read, if what is
-//! quoted stands there at the same place; else the batch is refused.
+//! Pins of evidence, in records that readers see (F10, W9). A pin of an article's revision that readers cannot read
+//! would show them text that was deleted before publication. It is moved to a revision that they can read, if that has
+//! the quote at the same position; otherwise the batch is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,18 +19,18 @@ use super::{
     world::World,
 };
 
-/// Most records that a warning names, beside the article.
+/// Most records in a warning besides the article.
 const MAX_NAMED: usize = 20;
 
-/// Pins of a batch that readers could not follow.
+/// Pins of a batch that readers cannot follow.
 #[derive(Debug, Default)]
 pub(super) struct Pins {
     moved: Vec<Moved>,
-    /// Pins for which there is no revision to move them to.
+    /// Pins without a readable revision to move to.
     pub unreadable: Vec<Unresolved>,
 }
 
-/// A pin that moves to a revision that readers can read.
+/// A pin that is moved to a readable revision.
 #[derive(Debug)]
 struct Moved {
     place: Place,
@@ -40,19 +40,19 @@ struct Moved {
     to: i64,
 }
 
-/// A pin, as readers will find it.
+/// Readability of a pin.
 enum Found {
-    /// They can read the revision, or will when they see the record.
+    /// Readers can read the revision, or will when they see the record.
     Readable,
-    /// They can read what is quoted in another one.
+    /// Readers can read the quote in this other revision.
     At(i64),
-    /// They can read the article, and not what is quoted.
+    /// Readers can read the article, but not the quote.
     Nowhere(String),
-    /// They cannot read the article: for the check of references, or not known yet in a load.
+    /// Readers cannot read the article. The check of references reports it; in a load it may follow later.
     NotThere,
 }
 
-/// Looks up every pin of what a batch shows to readers, now or when an embargo ends.
+/// Checks every pin in records that the batch makes visible, now or at the end of an embargo.
 pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut Seen) -> Pins {
     let mut pins = Pins::default();
     let finder = Finder {
@@ -61,12 +61,12 @@ pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut See
         is_load,
     };
     for (place, change) in plan.all() {
-        // What is loaded under embargo is looked at when the embargo ends.
+        // A record loaded under embargo is checked when the embargo ends.
         let shows =
             change.state == State::Published || change.state == State::Embargoed && !is_load;
         let entries = change.body.evidence().filter(|_| shows);
         for (index, entry) in entries.unwrap_or_default().iter().enumerate() {
-            // A name that is none is a violation of its own.
+            // An invalid name is reported as a violation of its own.
             let Some(article) = Name::parse(&entry.article) else {
                 continue;
             };
@@ -112,7 +112,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// Looks up the pins of records that were loaded before the articles that they cite.
+    /// Checks the pins of records that were loaded before the articles that they cite.
     fn find_before(&self, unreadable: &mut Vec<Unresolved>, seen: &mut Seen) {
         let loaded = self.plan.changes().map(|(_, change)| change);
         for article in loaded.filter(|change| change.state == State::Published) {
@@ -154,7 +154,7 @@ impl Finder<'_> {
         self.nowhere(state, entry, article)
     }
 
-    /// Revisions of the article that readers can read, with those of the batch; ascending.
+    /// Returns the article's readable revisions, including the batch's; ascending.
     fn candidates(&self, article: &Name) -> impl Iterator<Item = (i64, &Body)> {
         let stored = self.world.published.get(article).into_iter().flatten();
         let stored = stored.filter_map(|revision| {
@@ -166,7 +166,7 @@ impl Finder<'_> {
         stored.chain(written.map(|written| (written.revision, &written.body)))
     }
 
-    /// The first revision after the pinned one that says what is quoted, else the last one before it.
+    /// Returns the first revision after the pinned one that has the quote, otherwise the last one before it.
     fn elsewhere(&self, entry: &Evidence, article: &Name) -> Option<i64> {
         let standing = self
             .candidates(article)
@@ -176,7 +176,7 @@ impl Finder<'_> {
         after.or(standing.last()).copied()
     }
 
-    /// What an article says that comes out at the end of an embargo.
+    /// Returns the content of an article under embargo, which becomes visible when the embargo ends.
     fn hidden(&self, article: &Name) -> Option<&Body> {
         let written = self.plan.change_of(article);
         let written = written.map(|written| (written.state, &written.body));
@@ -205,8 +205,8 @@ impl Finder<'_> {
         ))
     }
 
-    /// Whether readers of the database that a record is loaded from could read the revision. Articles are not merged, so
-    /// what comes after their publication is corrections, and their first one tells when that was.
+    /// True if readers of the original database could read the revision of a loaded record. Articles are not merged, so
+    /// every revision after publication is a correction, and the first correction shows when publication was.
     fn was_readable(&self, (article, revision): &(Name, i64)) -> bool {
         let loaded = self.plan.change_of(article).map(|change| &change.meta);
         let stored = || self.world.head(article).map(|head| &head.meta);
@@ -226,7 +226,7 @@ fn first_readable(meta: &RecordMeta) -> Option<i64> {
     }
 }
 
-/// Whether an article says what an entry quotes. One that quotes nothing takes the article as a whole.
+/// Checks that an article has the quote of an entry. An entry without a quote refers to the whole article.
 fn stands(entry: &Evidence, body: &Body) -> Result<(), String> {
     match (&entry.quote, body) {
         (None, Body::Article(_)) => Ok(()),
@@ -238,7 +238,7 @@ fn stands(entry: &Evidence, body: &Body) -> Result<(), String> {
 }
 
 impl Pins {
-    /// Moves the pins, and says so. A correction that comes to what is there already is none.
+    /// Moves the pins, and adds warnings. A correction that then makes no difference is dropped.
     pub(super) fn apply(self, plan: &mut Plan<'_>, world: &World) {
         for moved in &self.moved {
             let change = plan.change_at(moved.place);
@@ -293,7 +293,8 @@ impl Pins {
     }
 }
 
-/// Brings what was noted down about a change up to date with its body; false if nothing is left of the change.
+/// Updates the bookkeeping of a change after its body was modified; returns false if the change makes no difference any
+/// more.
 fn settle(change: &mut Change, world: &World) -> bool {
     change.content = change.body.to_content();
     let Some(head) = world.head(&change.name) else {
@@ -313,7 +314,7 @@ fn settle(change: &mut Change, world: &World) -> bool {
         .iter()
         .any(|field| field.starts_with("meta."));
     if is_noted {
-        // The other side of a merge: its meta has changed too.
+        // The other side of a merge, whose meta has changed as well.
         change.changed_fields.extend(changed);
         return true;
     }

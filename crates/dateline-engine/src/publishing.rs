@@ -1,5 +1,5 @@
-//! What becomes visible must stand by itself (W9): every record it refers to is published before or with it,
-//! every fact has a source, and no event is part of itself.
+//! Checks of records that become visible (W9): every record that they refer to is published before or with them, every
+//! fact has a source, and no event is part of itself.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,14 +18,14 @@ use super::{
 /// Longest chain of merges that is followed.
 const MAX_MERGES: usize = 64;
 
-/// What a batch makes visible, and what it takes away.
+/// The records that a batch makes visible, and those that it withdraws.
 pub(super) struct Publishing<'a> {
     world: &'a World,
-    /// Records that the batch leaves in a state that counts: published, or about to be.
+    /// Records that the batch leaves published or under embargo.
     shown: HashMap<&'a Name, &'a Change>,
-    /// New revisions of the batch that readers see, or will.
+    /// New revisions of the batch that readers see, now or later.
     checked: Vec<&'a Change>,
-    /// Everything that changes.
+    /// Every change of the batch.
     changes: HashMap<&'a Name, &'a Change>,
 }
 
@@ -48,7 +48,8 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    /// Checks the batch, and notes down what it rests on. `unreadable` are the pins that readers could not follow.
+    /// Checks the batch, and adds the records that were read to the read set. `unreadable` are the pins that readers
+    /// cannot follow.
     pub(super) fn check(&self, unreadable: &[Unresolved], seen: &mut Seen) -> Result<(), Refusal> {
         let without = self.checked.iter().filter(|change| !has_evidence(change));
         let names: Vec<_> = without.map(|change| change.name.clone()).collect();
@@ -66,7 +67,7 @@ impl<'a> Publishing<'a> {
         Ok(())
     }
 
-    /// Checks that nothing rests on what a cascade takes away with the batch.
+    /// Checks that no record depends on one that a cascade withdraws with the batch.
     pub(super) fn check_without(&self, cascaded: &[Change]) -> Result<(), Refusal> {
         let taken: HashSet<_> = cascaded.iter().map(|change| &change.name).collect();
         let mut references = Vec::new();
@@ -102,7 +103,7 @@ impl<'a> Publishing<'a> {
         unresolved
     }
 
-    /// Whether a record, or what it was merged into, will be there for readers as soon as `change` is.
+    /// True if a record, or the one that it was merged into, is visible as soon as `change` is.
     fn resolves(&self, change: &Change, target: &Name, seen: &mut Seen) -> bool {
         let mut target = target.clone();
         for _ in 0..MAX_MERGES {
@@ -110,7 +111,7 @@ impl<'a> Publishing<'a> {
                 return with_it.state == State::Published || opens_no_later(with_it, change);
             }
             let next = match self.changes.get(&target) {
-                // A merge leads on; what is withdrawn or sent back is nothing to rely on.
+                // Follows a merge; a record that is withdrawn or sent back is not visible.
                 Some(merged) if merged.state == State::Merged => {
                     Name::parse(&merged.meta.merged_into)
                 }
@@ -132,7 +133,7 @@ impl<'a> Publishing<'a> {
         false
     }
 
-    /// Whether a stored record is there for readers as soon as `change` is.
+    /// True if a stored record is visible as soon as `change` is.
     fn is_shown(&self, change: &Change, target: &Name) -> bool {
         let Some(standing) = self.world.standings.get(target) else {
             return false;
@@ -145,8 +146,8 @@ impl<'a> Publishing<'a> {
         standing.is_published() || hidden_as_long
     }
 
-    /// Follows `PART_OF` upwards, through the batch and the store. Each event is passed once, however many ways lead
-    /// to it: ways multiply with every layer, and this is decided while all other writers wait.
+    /// Follows `PART_OF` upwards, through the batch and the store. Each event is visited once, however many paths lead
+    /// to it: the number of paths multiplies with every layer, and all other writers wait for this decision.
     fn check_part_of(&self, change: &Change, seen: &mut Seen) -> Result<(), Refusal> {
         let (mut way, mut passed) = (vec![change.name.clone()], HashSet::new());
         let mut open: Vec<_> = part_of(&change.body).map(|name| (1, name)).collect();
@@ -162,7 +163,7 @@ impl<'a> Publishing<'a> {
             let body = if let Some(change) = self.changes.get(&name) {
                 Some(&change.body)
             } else {
-                // What was not looked at lies further up than anybody looks.
+                // An event that was not prefetched is beyond the depth limit.
                 if !self.world.looked.heads.contains(&name) {
                     return Err(Refusal::PartOfTooDeep {
                         name: change.name.clone(),
@@ -179,7 +180,7 @@ impl<'a> Publishing<'a> {
     }
 }
 
-/// The events that an event says it is part of.
+/// Returns the events that an event is part of.
 pub(super) fn part_of(body: &Body) -> impl Iterator<Item = Name> {
     let links = match body {
         Body::Event(event) => event.links.as_slice(),
@@ -195,7 +196,7 @@ fn will_show(change: &Change) -> bool {
     matches!(change.state, State::Published | State::Embargoed)
 }
 
-/// The other side of a merge says nothing new.
+/// True if the change has new content or a state that needs the check; the other side of a merge needs none.
 fn needs_check(change: &Change) -> bool {
     change.has_new_content
         || matches!(
@@ -217,7 +218,7 @@ fn opens_no_later(target: &Change, change: &Change) -> bool {
         && later_or_same(change.meta.embargo_time, target.meta.embargo_time)
 }
 
-/// Whether one embargo ends with the other or after it.
+/// True if one embargo ends with the other or after it.
 fn later_or_same(
     one: Option<prost_types::Timestamp>,
     other: Option<prost_types::Timestamp>,

@@ -1,5 +1,5 @@
-//! Reads one write of a request: whatever can be said of it without looking at a stored record. What is wrong
-//! is collected, not returned, so that all of it is told at once (W6).
+//! Parses one write of a request and checks it as far as possible without a stored record. Violations are collected,
+//! not returned, so that all of them are reported at once (W6).
 
 use dateline_proto::v1::{
     self, Record, RecordVersion, State, correction, record::Kind as Body, write::Action as Sent,
@@ -11,12 +11,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::request::{Action, Write, kind_field};
 
-/// Longest etag that is looked at, in bytes.
+/// Longest etag that is parsed, in bytes.
 const MAX_ETAG_BYTES: usize = 128;
 /// Longest embargo.
 const MAX_EMBARGO: Duration = Duration::days(3653);
 
-/// Reads one write of a request.
+/// Parser of one write of a request.
 pub(super) struct Reader<'a> {
     pub index: usize,
     pub now: OffsetDateTime,
@@ -24,7 +24,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// `None` if something is wrong; what it is has been told then.
+    /// Returns the write; `None` if it has violations, which were collected then.
     pub(super) fn read(&mut self, action: Sent, etag: String) -> Option<Write> {
         let plain = |(name, etag): (Name, String), note: String, action: Action| Write {
             name,
@@ -91,7 +91,7 @@ impl Reader<'_> {
         self.violations.push(Violation::new(field, description));
     }
 
-    /// The body and version of an edited record, of which only some fields may be there.
+    /// Returns the body of an edited record, which may hold only some fields, with its name and etag.
     fn edited(
         &mut self,
         record: Option<Record>,
@@ -157,10 +157,10 @@ impl Reader<'_> {
         }
     }
 
-    /// The time until which a record stays hidden; `None` if that is now.
+    /// Returns the time until which a record stays hidden; `None` for immediate publication.
     fn embargo(&mut self, time: Option<prost_types::Timestamp>) -> Option<OffsetDateTime> {
         let time = time?;
-        // What is no timestamp has been refused by its own rule.
+        // An invalid timestamp was reported by its own rule.
         let until = OffsetDateTime::from_unix_timestamp(time.seconds).ok()?
             + Duration::nanoseconds(i64::from(time.nanos.clamp(0, 999_999_999)));
         if until - self.now > MAX_EMBARGO {
@@ -198,10 +198,10 @@ impl Reader<'_> {
     }
 }
 
-/// A record that is to be made.
+/// Parses a record to create.
 fn new_record(create: v1::write::Create) -> Option<Write> {
     let body = create.record?.kind?;
-    // A name that does not fit is a violation of its own rule already.
+    // A name that does not match its kind was reported by its own rule.
     let name = Name::parse(body.name()).filter(|name| name.kind() == body.kind())?;
     let mut body = body;
     if let Body::Article(article) = &mut body

@@ -1,125 +1,124 @@
-//! Why a request was refused. Closed: the server maps each to a code and a reason, and nothing else is a
-//! refusal.
+//! The refusals of a request. The enum is complete: the server maps each variant to a code and a reason.
 
 use dateline_proto::v1::State;
 use dateline_record::{
     drawing::Reference, name::Name, state::state_in_words, violation::Violation,
 };
 
-/// Why nothing was written.
+/// The reason why nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Fields are wrong; all of them are listed (W6).
+    /// Fields are invalid; lists all violations (W6).
     #[error("the request is not valid")]
     Invalid(Vec<Violation>),
-    /// There is no such record.
+    /// The record does not exist.
     #[error("there is no record {name}")]
     NotFound {
-        /// As asked for.
+        /// The requested name.
         name: Name,
     },
-    /// The name is in use, or was (W10).
+    /// The name is in use, or was once (W10).
     #[error("the name {name} is taken; names are never used twice")]
     NameTaken {
-        /// As asked for.
+        /// The requested name.
         name: Name,
     },
-    /// Somebody else changed the record first (W3).
+    /// The record was changed since the caller read it (W3).
     #[error("{name} has changed since it was read")]
     EtagMismatch {
-        /// The record.
+        /// Name of the record.
         name: Name,
-        /// Its etag now.
+        /// Its present etag.
         current: String,
-        /// The revision that the sent etag stands for, if it is one of this record.
+        /// The revision of the sent etag, if it is one of this record.
         seen: Option<i64>,
-        /// Paths changed since then; the store knows them.
+        /// Paths changed since then; filled in by the store.
         changed_paths: Vec<String>,
     },
-    /// An article with the same original text is there already.
+    /// An article with the same original text exists.
     #[error("the same text was submitted before, as {existing}")]
     DuplicateOriginal {
-        /// The article that has it.
+        /// Name of that article.
         existing: Name,
     },
-    /// Something would lose its only source.
+    /// Records would lose their only source.
     #[error("{} would be left without a source; withdraw them too, with cascade", plural(records.len(), "published record", "published records"))]
     OnlyEvidence {
-        /// All of them, with the article that each of them cites.
+        /// All of those records, each with the article that it cites.
         records: Vec<(Name, Name)>,
     },
     /// Events would be part of themselves.
     #[error("{} would be part of itself: {}", names[0], circle(names))]
     PartOfItself {
-        /// The way around, from an event back to before itself.
+        /// The cycle: names of events, each of which is part of the next one.
         names: Vec<Name>,
     },
     /// The record's state does not allow the change.
     #[error("{name} is {}: {instead}", state_in_words(*state))]
     WrongState {
-        /// The record.
+        /// Name of the record.
         name: Name,
-        /// Where it stands.
+        /// Its state.
         state: State,
-        /// What to do instead.
+        /// Advice on what to do instead.
         instead: &'static str,
     },
-    /// Something would be published that points at what readers cannot see (W9).
+    /// A record would be published that refers to records which readers cannot see (W9).
     #[error("{}", unresolved_in_words(references))]
     UnresolvedReferences {
-        /// All of them.
+        /// All such references.
         references: Vec<Unresolved>,
     },
-    /// Something would be published without a source (W9).
+    /// Records would be published without a source (W9).
     #[error("{} no evidence", plural(names.len(), "record of the batch has", "records of the batch have"))]
     MissingEvidence {
-        /// All of them.
+        /// Names of all those records.
         names: Vec<Name>,
     },
-    /// It is part of something that is part of something, and so on, further than anybody looks.
+    /// The chain of events that the event is part of is longer than the limit.
     #[error("{name} is part of a chain of events that is too long; link it to a higher one")]
     PartOfTooDeep {
-        /// The event.
+        /// Name of the event.
         name: Name,
     },
-    /// More than one batch may hold.
+    /// The batch is too large.
     #[error(
         "the batch would come to {bytes} bytes and {records} records; at most {most_bytes} bytes and {most_records} records go at once"
     )]
     TooLarge {
         /// Bytes of all records.
         bytes: usize,
-        /// How many would change.
+        /// Number of records that would change.
         records: usize,
-        /// Most bytes.
+        /// Most bytes of a batch.
         most_bytes: usize,
-        /// Most records.
+        /// Most records of a batch.
         most_records: usize,
     },
     /// The id was used for another request (W4).
     #[error("this request_id was used for another request within the last 24 hours")]
     RequestIdReused,
-    /// The stored content cannot be read: a bug or a broken disk, never the caller's fault.
+    /// The stored content cannot be read: a bug or a broken disk, never the caller's mistake.
     #[error("the stored content of {name} cannot be read")]
     Corrupt {
-        /// The record.
+        /// Name of the record.
         name: Name,
     },
 }
 
-/// A reference that nothing published answers to.
+/// A reference without a published record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unresolved {
     /// The record that was to be published.
     pub source: Name,
-    /// What it points at, and where.
+    /// The target of the reference, and its field.
     pub reference: Reference,
-    /// Why that does not do, if it is not for want of a published record.
+    /// The reason, if it is not the lack of a published record.
     pub why: Option<String>,
 }
 
 impl Unresolved {
-    /// What the matter is.
+    /// Returns a description of the problem.
     #[must_use]
     pub fn in_words(&self) -> String {
         let names = || format!("{} names {}", self.reference.field, self.reference.target);

@@ -1,8 +1,8 @@
-//! The plan by which records are published whose embargo has ended: which go in one commit, and in which order.
+//! The plan by which records are published when their embargo ends: the commits and their order.
 //!
-//! What was put under embargo by one request stays together and is one commit, for it fitted one when it was put there.
-//! What depends on one another goes in order, what is referred to first; what depends on one another both ways goes
-//! together. Whatever has nothing to do with one another is published independently, so that none holds up another.
+//! Records that one request put under embargo stay together in one commit, which they fitted before. Records that
+//! depend on others are published after them; records that depend on each other are published together. Independent
+//! records are published independently, so that none delays another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,13 +11,13 @@ use petgraph::{algo::kosaraju_scc, graph::DiGraph, unionfind::UnionFind};
 
 use super::decide::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
 
-/// Most records, and bytes of content, up to which requests that depend on one another are published in one commit.
-/// A long chain of them would take a commit each.
+/// Most records, and bytes of content, up to which requests that depend on one another are merged into one commit.
+/// Otherwise a long chain of them would take a commit each.
 const MERGED: Size = Size {
     records: 1000,
     bytes: 4 * 1024 * 1024,
 };
-/// What fits one commit.
+/// Most records, and bytes of content, of one commit.
 const COMMIT: Size = Size {
     records: MAX_BATCH_RECORDS,
     bytes: MAX_BATCH_BYTES,
@@ -26,11 +26,11 @@ const COMMIT: Size = Size {
 /// A record whose embargo has ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// The record.
+    /// Name of the record.
     pub name: Name,
-    /// Bytes of its content.
+    /// Size of its content, in bytes.
     pub bytes: usize,
-    /// The request that put it under embargo.
+    /// Batch of the request that put it under embargo.
     pub batch: i64,
 }
 
@@ -53,35 +53,35 @@ impl Size {
     }
 }
 
-/// Records that cannot be published one without another: places in the list that was planned.
+/// Records that cannot be published separately, as indexes into the planned list.
 type Atom = Vec<usize>;
 
-/// Records of one commit, what is referred to first.
+/// Records of one commit; records that others refer to come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// By request, and within it by what cannot be parted.
+    /// Requests, and within each the atoms that cannot be split.
     requests: Vec<Vec<Atom>>,
 }
 
 impl Unit {
-    /// The records, as places in the list that was planned.
+    /// Returns the records, as indexes into the planned list.
     pub fn places(&self) -> impl Iterator<Item = usize> {
         self.requests.iter().flatten().flatten().copied()
     }
 
-    /// Number of records.
+    /// Returns the number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.places().count()
     }
 
-    /// True if nothing is left.
+    /// True if there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What is left without some records.
+    /// Returns the unit without some records.
     #[must_use]
     pub fn without(&self, out: &HashSet<usize>) -> Self {
         let requests = self.requests.iter().map(|atoms| {
@@ -98,8 +98,8 @@ impl Unit {
         }
     }
 
-    /// Two halves, the first of which does not need the second; between requests if there are several. `None` for what
-    /// cannot be parted.
+    /// Splits the unit into two halves of which the first does not depend on the second; between requests if there are
+    /// several. `None` if it cannot be split.
     #[must_use]
     pub fn halves(mut self) -> Option<(Self, Self)> {
         if self.requests.len() > 1 {
@@ -120,7 +120,7 @@ impl Unit {
     }
 }
 
-/// The place at which about half lies before, with something on either side.
+/// Returns the index at which to split parts into about equal halves, neither of them empty.
 fn middle<T>(parts: &[T], len: impl Fn(&T) -> usize) -> usize {
     let half = parts.iter().map(&len).sum::<usize>() / 2;
     let mut before = 0;
@@ -131,8 +131,8 @@ fn middle<T>(parts: &[T], len: impl Fn(&T) -> usize) -> usize {
     found.unwrap_or(1).clamp(1, parts.len() - 1)
 }
 
-/// Plans the publication of records. `links` says who refers to whom, as places in the list. Each of the answers is a
-/// row of commits that follow one another; the rows are independent.
+/// Plans the publication of records. `links` are references (source, target), as indexes into the list. Returns rows of
+/// commits: those of a row follow one another, and the rows are independent.
 #[must_use]
 pub fn plan(ended: &[Ended], links: &[(usize, usize)]) -> Vec<Vec<Unit>> {
     let mut numbers = HashMap::new();
@@ -156,7 +156,7 @@ pub fn plan(ended: &[Ended], links: &[(usize, usize)]) -> Vec<Vec<Unit>> {
     for (place, request) in request_of.iter().enumerate() {
         members[*request].push(place);
     }
-    // Requests that depend on one another both ways count as one.
+    // Requests that depend on each other count as one.
     let mut rows: BTreeMap<usize, Vec<Vec<Atom>>> = BTreeMap::new();
     let mut first_of = HashMap::new();
     for together in in_order(numbers.len(), &between) {
@@ -170,7 +170,7 @@ pub fn plan(ended: &[Ended], links: &[(usize, usize)]) -> Vec<Vec<Unit>> {
             .collect();
         rows.entry(row).or_default().push(atoms(&places, links));
     }
-    // Who is due first goes first.
+    // Rows in the order in which their first record is due.
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_by_key(|(row, _)| first_of.get(row).copied());
     rows.into_iter()
@@ -178,18 +178,19 @@ pub fn plan(ended: &[Ended], links: &[(usize, usize)]) -> Vec<Vec<Unit>> {
         .collect()
 }
 
-/// Sets of nodes that refer to one another in a circle, mostly of one; what is referred to comes first.
+/// Returns the strongly connected components of the references, most of them single nodes; targets come before sources.
 fn in_order(nodes: usize, links: &[(usize, usize)]) -> Vec<Vec<usize>> {
     let mut graph = DiGraph::<(), (), usize>::with_capacity(nodes, links.len());
     for _ in 0..nodes {
         graph.add_node(());
     }
-    // The answer begins with the last of those that are independent; turned around, the first ones come first.
+    // Kosaraju's algorithm returns the last of the independent nodes first; with reversed indexes, the first ones come
+    // first.
     let turned = |place: usize| nodes - 1 - place;
     for (source, target) in links {
         graph.add_edge(turned(*source).into(), turned(*target).into(), ());
     }
-    // Not Tarjan's: that one recurses, as deep as a chain is long.
+    // Not Tarjan's algorithm: petgraph's recurses as deep as a chain is long.
     let sets = kosaraju_scc(&graph).into_iter();
     sets.map(|set| {
         let mut set: Vec<_> = set.into_iter().map(|node| turned(node.index())).collect();
@@ -199,7 +200,7 @@ fn in_order(nodes: usize, links: &[(usize, usize)]) -> Vec<Vec<usize>> {
     .collect()
 }
 
-/// The records of a request by what cannot be parted, in order.
+/// Splits the records of a request into atoms, in order.
 fn atoms(places: &[usize], links: &[(usize, usize)]) -> Vec<Atom> {
     if places.len() == 1 {
         return vec![places.to_vec()];
@@ -214,7 +215,7 @@ fn atoms(places: &[usize], links: &[(usize, usize)]) -> Vec<Atom> {
         .collect()
 }
 
-/// Requests in commits: several in one as far as they are small, one in several only if it does not fit.
+/// Packs requests into commits: small ones are merged, and one is split only if it does not fit.
 fn packed(ended: &[Ended], requests: Vec<Vec<Atom>>) -> Vec<Unit> {
     let atom_size = |atom: &Atom| Size {
         records: atom.len(),
@@ -233,7 +234,7 @@ fn packed(ended: &[Ended], requests: Vec<Vec<Atom>>) -> Vec<Unit> {
             units.extend(parts.into_iter().map(|atoms| Unit {
                 requests: vec![atoms],
             }));
-            // Nothing is added to the last part.
+            // Nothing is added to the last part of a split request.
             open = COMMIT;
             continue;
         }
@@ -253,7 +254,7 @@ fn packed(ended: &[Ended], requests: Vec<Vec<Atom>>) -> Vec<Unit> {
     units
 }
 
-/// A request that does not fit one commit, in parts that do, as far as that is possible.
+/// Splits a request that does not fit one commit into parts that do, as far as possible.
 fn in_parts(atoms: Vec<Atom>, size: impl Fn(&Atom) -> Size) -> Vec<Vec<Atom>> {
     let mut parts: Vec<Vec<Atom>> = Vec::new();
     let mut open = Size::default();
@@ -302,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_referred_to_comes_first_within_and_between_requests() {
-        // 0 and 1 are one request; 0 refers to 2, which refers to 3; 4 stands alone.
+        // 0 and 1 are one request; 0 refers to 2, which refers to 3; 4 is independent.
         let rows = plan(&ended(&[1, 1, 2, 3, 4], 10), &[(0, 2), (2, 3), (0, 1)]);
         assert_eq!(places(&rows), [vec![vec![3, 2, 1, 0]], vec![vec![4]]]);
         let large = MERGED.bytes / 2 + 1;

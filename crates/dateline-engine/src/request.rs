@@ -1,5 +1,5 @@
-//! Requests to write, checked as far as they can be without looking at any stored record. Every write RPC
-//! becomes one of these: a `Commit` of one or of many.
+//! Write requests, checked as far as possible without a stored record. Every write RPC becomes one of these: a `Commit`
+//! with one write or many.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,134 +20,135 @@ use uuid::Uuid;
 
 use super::reader::Reader;
 
-/// Most entries of evidence of one request.
+/// Most entries of evidence in one request.
 const MAX_EVIDENCE: usize = 20_000;
 /// Most revisions of articles that one request cites.
 const MAX_CITED: usize = 1000;
 
-/// Who asks for something, for the log and the audit.
+/// The caller of a request, for the log and the audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct By {
-    /// Who: the author of what is written.
+    /// Author of what is written.
     pub author: String,
-    /// By what the caller is known.
+    /// Credential by which the caller was identified.
     pub credential: String,
-    /// From where.
+    /// Address of the caller.
     pub peer: String,
-    /// What was called.
+    /// Method that was called.
     pub method: String,
 }
 
-/// Several writes that happen together or not at all (W5).
+/// Several writes that are committed together or not at all (W5).
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Chosen by the client, so that a retry is not a second write (W4).
+    /// Id chosen by the client, so that a retry is not a second write (W4).
     pub id: Option<Uuid>,
-    /// SHA-256 of the request, to tell a retry from another request under the same id.
+    /// SHA-256 of the request, to distinguish a retry from another request under the same id.
     pub fingerprint: [u8; 32],
-    /// The same as servers computed it that took `omit_content` for a part of the request: an answer of the last 24 hours
-    /// may have been remembered under it.
+    /// The same as computed by older servers, which counted `omit_content` as part of the request: a stored answer of
+    /// the last 24 hours may have this fingerprint.
     pub earlier_fingerprint: Option<[u8; 32]>,
-    /// Who writes.
+    /// The caller.
     pub by: By,
-    /// In the order of the request.
+    /// Writes in the order of the request.
     pub writes: Vec<Write>,
-    /// Records that have to stand where the caller saw them: name, and etag or nothing for "not there".
+    /// Preconditions on records that are not written: name and etag; an empty etag means that the record must not
+    /// exist.
     pub preconditions: Vec<(Name, String)>,
-    /// Check all, write nothing.
+    /// Check everything, write nothing.
     pub validate_only: bool,
-    /// Bytes of the request as it was sent.
+    /// Bytes of the request as sent.
     pub bytes: usize,
-    /// What looked wrong in the request itself.
+    /// Warnings about the request itself.
     pub warnings: Vec<Warning>,
 }
 
 /// One change of one record.
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// The record.
+    /// Name of the record.
     pub name: Name,
-    /// As read; empty for a new record.
+    /// Etag that the caller read; empty for a new record.
     pub etag: String,
-    /// For readers, or for the author; empty if there is none.
+    /// Note for readers, or for the author; empty if there is none.
     pub note: String,
-    /// What is to happen to it.
+    /// Action on the record.
     pub action: Action,
 }
 
-/// What is to happen to a record.
+/// Action on a record.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
 pub enum Action {
-    /// Make a draft of it.
+    /// Create a draft.
     Create {
         /// Without meta, normalised and valid.
         body: Body,
-        /// What is drawn from it as a draft.
+        /// Index data extracted from the draft.
         drawing: Drawing,
     },
     /// Edit the draft.
     Update {
         /// Without meta; not yet checked, for only the masked fields count.
         body: Body,
-        /// The mask.
+        /// Paths of the field mask.
         paths: Vec<String>,
     },
     /// Delete the draft.
     Delete,
-    /// Hand it in.
+    /// Submit the draft for review.
     Submit,
-    /// Make it a draft again.
+    /// Send it back: it becomes a draft again.
     SendBack,
-    /// Show it to readers.
+    /// Publish it.
     Publish {
-        /// Not before then.
+        /// Time before which it stays hidden.
         embargo: Option<OffsetDateTime>,
     },
-    /// Change it in front of readers.
+    /// Correct it after publication.
     Correct {
         /// As in `Update`.
         body: Body,
-        /// The mask.
+        /// Paths of the field mask.
         paths: Vec<String>,
-        /// Whether something was wrong, or something is new.
+        /// Kind of the correction: an error, or something new.
         kind: correction::Kind,
     },
-    /// Withdraw it.
+    /// Retract it.
     Retract {
-        /// With what nothing else supports.
+        /// Also retract records that have no other source.
         cascade: bool,
     },
-    /// Make it a tombstone that points at another record.
+    /// Merge it: it becomes a tombstone that points at another record.
     Merge {
-        /// The other record.
+        /// Name of the other record.
         into: Name,
-        /// Its etag, as read.
+        /// Etag of the other record, as read.
         into_etag: String,
     },
-    /// Undo that.
+    /// Undo a merge.
     Unmerge,
-    /// Take the content of an older revision again.
+    /// Restore the content of an older revision.
     Restore {
-        /// Which one.
+        /// Number of that revision.
         revision: i64,
     },
-    /// Take it as another database had it.
+    /// Load a record as another database had it.
     Load {
         /// Without meta, normalised and valid.
         body: Body,
-        /// As it was.
+        /// Meta as it was there.
         meta: Box<v1::RecordMeta>,
     },
     /// Erase its content.
     Purge {
-        /// Withdraw what nothing else supports.
+        /// Also retract records that have no other source.
         cascade: bool,
     },
 }
 
 impl Action {
-    /// The arm of `Write.action` that it came from.
+    /// Returns the arm of `Write.action` from which the action came.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -167,7 +168,7 @@ impl Action {
         }
     }
 
-    /// Whether it counts on other records to stay published.
+    /// True if the action depends on other records staying published.
     #[must_use]
     pub fn relies_on_others(&self) -> bool {
         matches!(
@@ -179,7 +180,7 @@ impl Action {
         )
     }
 
-    /// Whether it takes away what others may count on.
+    /// True if the action withdraws a record that others may depend on.
     #[must_use]
     pub fn withdraws(&self) -> bool {
         matches!(
@@ -188,7 +189,7 @@ impl Action {
         )
     }
 
-    /// Whether it may change records that the request does not name.
+    /// True if the action may change records that the request does not name.
     #[must_use]
     pub fn reaches_further(&self) -> bool {
         matches!(
@@ -199,7 +200,7 @@ impl Action {
 }
 
 impl Write {
-    /// Every record that it says it changes.
+    /// Returns every record that the write names as changed.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         let other = match &self.action {
             Action::Merge { into, .. } => Some(into),
@@ -210,7 +211,7 @@ impl Write {
 }
 
 impl Request {
-    /// Whether a fingerprint is of this request.
+    /// True if a fingerprint is of this request.
     #[must_use]
     pub fn is_of(&self, fingerprint: &[u8]) -> bool {
         let earlier = self.earlier_fingerprint.iter();
@@ -219,7 +220,7 @@ impl Request {
             .any(|own| own == fingerprint)
     }
 
-    /// Checks a request, all of it at once. `now` decides whether an embargo is in reach.
+    /// Checks a request and collects all violations. `now` decides whether an embargo is too far ahead.
     ///
     /// # Errors
     /// Every violation (W6), with paths from the root of `CommitRequest`.
@@ -228,7 +229,7 @@ impl Request {
         by: By,
         now: OffsetDateTime,
     ) -> Result<Self, Vec<Violation>> {
-        // How much the answer carries is no part of what is asked for: a retry may want less.
+        // The amount of content in the response is not part of the request: a retry may ask for less.
         let earlier_fingerprint = std::mem::take(&mut commit.omit_content)
             .then(|| fingerprint_with_omission(&mut commit));
         let encoded = commit.encode_to_vec();
@@ -280,7 +281,7 @@ fn fingerprint_with_omission(commit: &mut CommitRequest) -> [u8; 32] {
     fingerprint
 }
 
-/// Takes the meta of a sent record out before it is checked: all of it but the etag is the service's own.
+/// Returns the etag of a sent record, and removes its meta before the check: the service owns all of it but the etag.
 fn take_etag(write: &mut v1::Write) -> String {
     let record = match &mut write.action {
         Some(Sent::Create(create)) => create.record.as_mut(),
@@ -311,13 +312,14 @@ pub(super) fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<
     id
 }
 
-/// The field of `Record` in which a body stands: `event`.
+/// Returns the field of `Record` that holds a body, such as `event`.
 #[must_use]
 pub fn kind_field(body: &Body) -> &'static str {
     dateline_record::name::kind_word(body.kind())
 }
 
-/// Every quote is looked up while all other writers wait, and every revision that is cited is read for it.
+/// Bounds the evidence of a request: every quote is checked, and every cited revision read, while all other writers
+/// wait.
 fn bound_evidence(writes: &[Write], violations: &mut Vec<Violation>) {
     let bodies = writes.iter().filter_map(|write| match &write.action {
         Action::Create { body, .. }

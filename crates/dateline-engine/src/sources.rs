@@ -1,6 +1,6 @@
-//! Quotes against the article revisions that they pin (W9, domain rule 3): what is quoted has to stand where
-//! the evidence says it stands. A draft may cite an article that is not there yet; then there is nothing to
-//! compare with, and publishing asks again.
+//! Checks quotes against the article revisions that they pin (W9, domain rule 3): the quote has to be at the position
+//! that the evidence gives. A draft may cite an article that does not exist yet; then there is nothing to compare with,
+//! and publishing checks again.
 
 use dateline_proto::v1::{Article, Evidence, change::Type as ChangeType, record::Kind as Body};
 use dateline_record::rules::quote::check_quote;
@@ -16,10 +16,10 @@ use super::{
     world::World,
 };
 
-/// Most misquotes that are told at once.
+/// Most violations reported at once.
 const MAX_VIOLATIONS: usize = 100;
 
-/// Everything that is wrong with the quotes of a batch.
+/// Returns all violations in the quotes of a batch.
 pub(super) fn check(plan: &Plan<'_>, world: &World) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (index, change) in plan.changes().filter(|(_, change)| is_checked(change)) {
@@ -30,7 +30,7 @@ pub(super) fn check(plan: &Plan<'_>, world: &World) -> Vec<Violation> {
             .iter()
             .enumerate()
         {
-            // Looking for where a quote stands instead takes time, and the answer is full.
+            // The search for a misplaced quote takes time, and the answer is full.
             if violations.len() >= MAX_VIOLATIONS {
                 return violations;
             }
@@ -44,7 +44,7 @@ pub(super) fn check(plan: &Plan<'_>, world: &World) -> Vec<Violation> {
     violations
 }
 
-/// Quotes are checked when they are written and when they become visible.
+/// True if the change's quotes are checked: when they are written and when they become visible.
 fn is_checked(change: &Change) -> bool {
     change.has_new_content && change.change_type != ChangeType::Purged
         || matches!(
@@ -58,7 +58,7 @@ fn check_entry(
     plan: &Plan<'_>,
     world: &World,
 ) -> Result<(), (&'static str, String)> {
-    // A name that is none, and offsets that are none, are violations of their own.
+    // Invalid names and offsets are reported as violations of their own.
     let Some(article) = Name::parse(&entry.article) else {
         return Ok(());
     };
@@ -80,7 +80,7 @@ fn check_entry(
     }
 }
 
-/// The newest revision of an article with this batch; `None` if there is no such article.
+/// Returns the newest revision of an article, including this batch's; `None` if there is no such article.
 fn newest_revision(article: &Name, plan: &Plan<'_>, world: &World) -> Option<i64> {
     let stored = world.standings.get(article);
     let stored = stored.filter(|standing| !standing.deleted);
@@ -104,7 +104,7 @@ fn pinned<'a>(
     }
 }
 
-/// Where a record stands in the request; a stored one stands under its name and version.
+/// Returns the path of a write's record in the request; for a stored record, that of the field that names it.
 pub(super) fn path(write: &Write, index: usize, name: &str) -> String {
     let word = write.action.word();
     let kind = Name::parse(name).map_or("", |name| kind_word(name.kind()));

@@ -1,6 +1,5 @@
-//! One write against the newest revision of its record: which states allow it, and what the next revision
-//! is. The life of a record is told here, for every kind alike. What a request means for other records is
-//! looked at in [`super::decide`].
+//! Applies one write to the newest revision of its record: the states that allow it, and the next revision. The life
+//! cycle of records is defined here, for all kinds alike. Effects on other records are checked in [`super::decide`].
 
 use dateline_proto::v1::{
     RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
@@ -28,13 +27,13 @@ use super::{
     world::{Head, World},
 };
 
-/// What a write comes to.
+/// The result of a write.
 pub(super) struct Stepped {
-    /// What becomes of the record itself.
+    /// Outcome for the record itself.
     pub outcome: Outcome,
-    /// What changes with it.
+    /// Further change that it causes.
     pub other: Option<Change>,
-    /// What looks wrong.
+    /// Warnings.
     pub warnings: Vec<Warning>,
 }
 
@@ -56,7 +55,7 @@ impl From<Outcome> for Stepped {
 
 type Result<T> = std::result::Result<T, Refusal>;
 
-/// One write against one head.
+/// One write on one head.
 pub(super) struct Step<'a> {
     pub index: usize,
     pub write: &'a Write,
@@ -65,7 +64,7 @@ pub(super) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// What the write comes to. `mint` makes a uid for a new record.
+    /// Returns the result of the write. `mint` makes a uid for a new record.
     pub(super) fn take(&self, mint: &mut dyn FnMut() -> Uuid) -> Result<Stepped> {
         match &self.write.action {
             Action::Create { body, drawing } => self.create(body, drawing, mint()),
@@ -84,7 +83,7 @@ impl Step<'_> {
         }
     }
 
-    /// The newest revision of another database: nothing is made up, not even its number.
+    /// Returns the newest revision of another database, with its number and times unchanged.
     fn load(&self, body: &Body, meta: &RecordMeta) -> Result<Stepped> {
         let name = &self.write.name;
         let content = body.to_content();
@@ -101,7 +100,7 @@ impl Step<'_> {
         Ok(self.next().loaded(body, drawing, meta.clone()).into())
     }
 
-    /// Nothing was ever called so, nor made of the same text.
+    /// Checks that the name was never used, and that no other article has the same original text.
     fn need_new(&self, body: &Body) -> Result<()> {
         let name = &self.write.name;
         if self.world.heads.contains_key(name) {
@@ -161,7 +160,7 @@ impl Step<'_> {
         })
     }
 
-    /// The next revision with the masked fields of another body, checked as a whole.
+    /// Returns the next revision with the masked fields of another body, checked as a whole.
     fn edit(
         &self,
         head: &Head,
@@ -176,7 +175,7 @@ impl Step<'_> {
         self.replace(head, merged, change_type, note_down)
     }
 
-    /// The next revision with another body, checked as a whole.
+    /// Returns the next revision with another body, checked as a whole.
     fn replace(
         &self,
         head: &Head,
@@ -217,7 +216,7 @@ impl Step<'_> {
             .into())
     }
 
-    /// A revision of which only name and meta are left, and nothing that it could be found by.
+    /// Returns a revision with name and meta only, which no search finds.
     fn emptied(
         &self,
         head: &Head,
@@ -280,7 +279,7 @@ impl Step<'_> {
             None => self.moved(head, ChangeType::Published, State::Published),
         };
         match until {
-            // Kept when it has passed or is lifted: readers may know how long they waited.
+            // Kept when it has passed or is lifted: readers may see how long the record was under embargo.
             Some(_) => change.meta.embargo_time = until,
             None => change.meta.publish_time = Some(timestamp(self.now)),
         }
@@ -346,7 +345,7 @@ impl Step<'_> {
         })
     }
 
-    /// The other side of a merge: its content stays, its meta tells.
+    /// Returns the change of the other side of a merge: its content stays, its meta records the merge.
     fn other(&self, name: &Name, head: &Head, meta: RecordMeta) -> Change {
         let next = Next {
             name,
@@ -383,14 +382,14 @@ impl Step<'_> {
         })
     }
 
-    /// Nothing of the content is left, and nothing of what was said about it (W11). Of a deleted draft there are
-    /// still the revisions before.
+    /// Erases the content and all notes on it (W11). A deleted draft can be erased too, because its earlier revisions
+    /// still exist.
     fn purge(&self) -> Result<Stepped> {
         let there = self.world.heads.get(&self.write.name);
         let head = as_read(&self.write.name, there, &self.write.etag)?;
         let state = match head.standing.state {
             State::Published => State::Retracted,
-            // There is nothing any more whose time could come.
+            // Nothing is left to publish when the embargo ends.
             State::Embargoed => State::Draft,
             state => state,
         };
@@ -410,7 +409,7 @@ impl Step<'_> {
         Ok(change.into())
     }
 
-    /// The same content in the next state.
+    /// Returns a revision with the same content in the next state.
     fn moved(&self, head: &Head, change_type: ChangeType, state: State) -> Change {
         self.next()
             .moved(head, change_type, state, head.meta.clone())
@@ -452,7 +451,7 @@ impl Step<'_> {
     }
 }
 
-/// How the content of a record can be changed that is in this state; neither a draft nor published.
+/// Returns advice on changing a record that is neither a draft nor published.
 fn changeable(state: State) -> &'static str {
     match state {
         State::InReview | State::Embargoed => "send it back first, to make it a draft again",
@@ -464,7 +463,7 @@ fn changeable(state: State) -> &'static str {
     }
 }
 
-/// The head, if it is there and is the one that the caller read (W3).
+/// Returns the head, if the record exists and the caller read this revision (W3).
 pub(super) fn current<'a>(world: &'a World, name: &Name, etag: &str) -> Result<&'a Head> {
     as_read(name, world.head(name), etag)
 }

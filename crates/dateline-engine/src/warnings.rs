@@ -1,5 +1,5 @@
-//! What looks wrong with a batch although it is stored: names that nothing answers to yet, names that lead
-//! elsewhere, and records that read like others.
+//! Warnings about a batch that is stored nevertheless: references to missing records, references to merged records, and
+//! names that look like another record's.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(super) fn add(plan: &mut Plan<'_>, world: &World) {
     plan.warnings.extend(found);
 }
 
-/// What an editor has just typed; the rest was told before.
+/// True if the change is an edit; other changes got their warnings before.
 fn is_written(change: &Change) -> bool {
     matches!(
         change.change_type,

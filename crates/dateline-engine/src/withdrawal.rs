@@ -1,5 +1,5 @@
-//! What is withdrawn must not be anybody's only source (domain rule 4): a published record that cites an
-//! article goes with the article, when that was asked for, or keeps it from going.
+//! Withdrawal of sources (domain rule 4): a published record must not lose its only source. If a cascade was requested,
+//! it is withdrawn with the article; otherwise it prevents the withdrawal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +16,12 @@ use super::{
     world::World,
 };
 
-/// The articles that a batch takes away.
+/// The articles that a batch withdraws.
 pub(super) struct Withdrawal<'a> {
     plan: &'a Plan<'a>,
     world: &'a World,
     now: OffsetDateTime,
-    /// Articles, with the write that withdraws each.
+    /// Articles, each with the write that withdraws it.
     articles: BTreeMap<&'a Name, &'a Write>,
 }
 
@@ -43,7 +43,8 @@ impl<'a> Withdrawal<'a> {
         }
     }
 
-    /// The tombstones of what goes with them, and what the answer rests on.
+    /// Returns the tombstones of records withdrawn with the articles, and adds the records that were read to the read
+    /// set.
     pub(super) fn check(&self, seen: &mut Seen) -> Result<Vec<Change>, Refusal> {
         let mut citing = BTreeSet::new();
         for article in self.articles.keys() {
@@ -89,7 +90,7 @@ impl<'a> Withdrawal<'a> {
         }
     }
 
-    /// One of the withdrawn articles that a record rests on, if it rests on nothing else.
+    /// Returns one of the withdrawn articles that a record cites, if no other article supports it.
     fn only_source_of(&self, name: &Name, seen: &mut Seen) -> Option<&'a Name> {
         let body = match self.plan.change_of(name) {
             Some(change) if is_tombstone(change.state) => return None,
@@ -119,7 +120,7 @@ fn takes_a_source(change: &Change) -> bool {
         && change.state_before == Some(State::Published)
 }
 
-/// The articles that carry a record: those of all its evidence but what contradicts it.
+/// Returns the articles that support a record: those of all its evidence that does not contradict it.
 pub(super) fn supporting(body: &Body) -> impl Iterator<Item = Name> {
     let entries = body.evidence().unwrap_or_default().iter();
     let supporting = entries.filter(|entry| entry.modality() != Modality::Contradicts);

@@ -1,5 +1,5 @@
-//! What a decision looks at: records as they are stored, and what is known of those that are only named.
-//! The store fills it, round by round, as [`super::look`] asks; nothing here reads anything.
+//! Data of a decision: stored records, and the status of records that are only referred to. The store fills it, round
+//! by round, as [`super::look`] requests; this module reads nothing.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -16,23 +16,23 @@ use dateline_record::{
 /// The newest revision of a record, as stored.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// What can be said of it without its content.
+    /// Status, which does not depend on the content.
     pub standing: Standing,
     /// Encoded message of the kind, without meta.
     pub content: Vec<u8>,
-    /// The same with access to fields.
+    /// The same content with access to fields.
     pub body: Body,
-    /// Without sequence.
+    /// Meta, without sequence.
     pub meta: RecordMeta,
-    /// Sorted.
+    /// Facets, sorted.
     pub facets: Vec<String>,
-    /// The days it tells of.
+    /// Days that the record covers.
     pub days: Option<Bounds>,
     drawn: OnceLock<Drawing>,
 }
 
 impl Head {
-    /// A head from its stored parts.
+    /// Returns a head made of its stored parts.
     #[must_use]
     pub fn new(
         standing: Standing,
@@ -54,63 +54,63 @@ impl Head {
         }
     }
 
-    /// What is drawn from its content, once.
+    /// Returns the index data of its content, extracted once.
     pub fn drawing(&self) -> &Drawing {
         self.drawn
             .get_or_init(|| draw(&mut self.body.clone(), self.standing.state))
     }
 }
 
-/// Where a record stands.
+/// Status of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Editorial state; of a deleted draft, the last one.
+    /// Editorial state; for a deleted draft, the last one.
     pub state: State,
-    /// Its draft was deleted: the name is taken for ever, and nothing is there.
+    /// True for a deleted draft: the name stays taken for ever, and no record exists.
     pub deleted: bool,
-    /// Counts from 1.
+    /// Number of the newest revision, from 1.
     pub revision: i64,
-    /// The record that took its place, if it was merged.
+    /// The record into which it was merged.
     pub merged_into: Option<Name>,
 }
 
 impl Standing {
-    /// Whether readers see its content.
+    /// True if readers see its content.
     #[must_use]
     pub fn is_published(&self) -> bool {
         !self.deleted && self.state == State::Published
     }
 }
 
-/// What is looked at, by what it is asked for.
+/// The data to prefetch, by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Whole newest revisions.
+    /// Records whose whole newest revision is needed.
     pub heads: BTreeSet<Name>,
-    /// Where records stand that are only referred to.
+    /// Records of which only the status is needed, because others refer to them.
     pub standings: BTreeSet<Name>,
-    /// Contents of numbered revisions: pinned sources, and what is to be restored.
+    /// Numbered revisions whose content is needed: pinned sources, and revisions to restore.
     pub revisions: BTreeSet<(Name, i64)>,
-    /// Articles whose revisions matter that readers can read.
+    /// Articles whose readable revisions are needed.
     pub published: BTreeSet<Name>,
-    /// Keys of records that would read alike.
+    /// Keys of records whose names look alike.
     pub keys: BTreeSet<i64>,
-    /// SHA-256 of texts as received, in hexadecimal.
+    /// SHA-256 of original texts, in hexadecimal.
     pub originals: BTreeSet<String>,
-    /// Articles whose citing records matter.
+    /// Articles whose citing records are needed.
     pub citing: BTreeSet<Name>,
-    /// Records that are to be erased, whose notes other records have too.
+    /// Records to be erased, whose notes other records carry too.
     pub copies: BTreeSet<Name>,
 }
 
 impl Look {
-    /// Whether there is nothing to look at.
+    /// True if nothing is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Without what was looked at before.
+    /// Returns these keys without those that were read before.
     #[must_use]
     pub fn minus(mut self, seen: &Look) -> Self {
         self.heads.retain(|name| !seen.heads.contains(name));
@@ -128,7 +128,7 @@ impl Look {
         self
     }
 
-    /// Adds another look.
+    /// Adds the keys of another set.
     pub fn add(&mut self, other: Look) {
         self.heads.extend(other.heads);
         self.standings.extend(other.standings);
@@ -141,29 +141,28 @@ impl Look {
     }
 }
 
-/// What a decision may look at. Whatever was looked at and is not here does not exist.
+/// The prefetched data of a decision. A record that was requested and is not here does not exist.
 #[derive(Debug, Clone, Default)]
 pub struct World {
-    /// What was asked for so far.
+    /// Everything that was requested so far.
     pub looked: Look,
     /// Newest revisions, by name.
     pub heads: HashMap<Name, Head>,
-    /// Where records stand, by name; of every head too.
+    /// Status of records, by name; also of every head.
     pub standings: HashMap<Name, Standing>,
     /// Contents of numbered revisions.
     pub revisions: HashMap<(Name, i64), Body>,
-    /// Those of them that readers can read.
+    /// The revisions that readers can read.
     pub readable: HashSet<(Name, i64)>,
-    /// The first and the newest revision of an article that readers can read, ascending; their contents are in
-    /// `revisions`.
+    /// The first and the newest readable revision of an article, ascending; their contents are in `revisions`.
     pub published: HashMap<Name, Vec<i64>>,
-    /// Records that are there for readers or editors, by each of their keys.
+    /// Existing records, by each of their keys.
     pub alike: HashMap<i64, Vec<Name>>,
     /// Articles, by the hash of their original text.
     pub originals: HashMap<String, Name>,
     /// Published records that cite an article as evidence.
     pub citing: HashMap<Name, Vec<Name>>,
-    /// Revisions of other records that were given a note of this one.
+    /// Revisions of other records that carry a note of this one.
     pub copies: HashMap<Name, Vec<NoteCopy>>,
 }
 
@@ -171,22 +170,22 @@ pub struct World {
 /// with it.
 #[derive(Debug, Clone)]
 pub struct NoteCopy {
-    /// Whose revision it is.
+    /// Name of the record of the revision.
     pub name: Name,
-    /// Its number.
+    /// Number of the revision.
     pub revision: i64,
-    /// Without sequence.
+    /// Meta, without sequence.
     pub meta: RecordMeta,
 }
 
 impl World {
-    /// The newest revision of a record that is there.
+    /// Returns the newest revision of a record that exists.
     #[must_use]
     pub fn head(&self, name: &Name) -> Option<&Head> {
         self.heads.get(name).filter(|head| !head.standing.deleted)
     }
 
-    /// The revision of a record that a decision saw; 0 where there is none.
+    /// Returns the revision of a record that a decision reads; 0 if it does not exist.
     #[must_use]
     pub fn revision(&self, name: &Name) -> i64 {
         self.standings
