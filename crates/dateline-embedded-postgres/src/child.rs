@@ -1,6 +1,6 @@
-//! Children that die with us. The kernel's word for "us" is the thread that forked, so each child has a
-//! thread of its own that starts it, waits for it and reports its end; a worker of the runtime may end
-//! long before the process does. It does not know what it starts.
+//! Child processes that end with this process. The kernel counts the thread that forked as their parent, so each child
+//! has a thread of its own that starts it, waits for it and reports its end; a worker of the runtime may end long
+//! before the process does. This module does not know what it starts.
 
 use std::io;
 use std::process::{Command, ExitStatus, Output};
@@ -17,7 +17,7 @@ pub(super) struct Child {
     exit: watch::Receiver<Option<Exit>>,
 }
 
-/// How a child ended: its status, or why that cannot be told.
+/// The end of a child: its status, or why that is unknown.
 #[derive(Clone, Debug)]
 pub(super) enum Exit {
     Status(ExitStatus),
@@ -42,7 +42,7 @@ impl Child {
         self.exit.borrow().is_some()
     }
 
-    /// Resolves when the child has ended, also when it has long since.
+    /// Resolves when the child has ended, or at once if it already has.
     pub(super) async fn exited(&mut self) -> Exit {
         match self
             .exit
@@ -57,7 +57,7 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Nobody is left to ask it to stop.
+    /// Asks a running child to stop, since nobody else can any more.
     fn drop(&mut self) {
         if !self.has_exited() {
             stop(self.pid);
@@ -65,7 +65,8 @@ impl Drop for Child {
     }
 }
 
-/// Starts a child. `watcher` makes a second process that lives as long as the first, where one is needed.
+/// Starts a child. `watcher` returns the command of a second process that lives as long as the child, where one is
+/// needed.
 pub(super) async fn spawn(
     mut command: Command,
     watcher: impl FnOnce(u32) -> Option<Command> + Send + 'static,
@@ -97,8 +98,8 @@ pub(super) async fn spawn(
                 .wait()
                 .map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status);
             if let Some(watcher) = &mut watcher {
-                // Killed while we still hold its stdin: at the end of that it would signal a process id that
-                // may be another's by now.
+                // Killed while its stdin is still open: when stdin ends, it signals a process id that may have been
+                // reused by now.
                 let _ = watcher.kill();
                 let _ = watcher.wait();
             }
@@ -110,14 +111,14 @@ pub(super) async fn spawn(
     }
 }
 
-/// Asks a child that has not been waited for yet to stop. It may be gone already, which is as well.
+/// Asks a child whose exit status was not collected yet to stop. It may have ended already.
 fn stop(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command and returns its output.
 pub(super) async fn output(mut command: Command) -> io::Result<Output> {
     let (ended, end) = oneshot::channel();
     thread::Builder::new()

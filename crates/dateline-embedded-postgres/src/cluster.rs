@@ -1,6 +1,5 @@
-//! The running cluster as the service sees it: where it is, how it fares, and how to end it. A task starts
-//! the server again whenever it dies, for as long as the cluster lives. It does not know how one run of the
-//! server goes, which is [`super::server`]'s matter.
+//! The running cluster as the service sees it: its location, its state, and the means to stop it. A task restarts the
+//! server whenever it dies, for as long as the cluster lives. A single run of the server is [`super::server`]'s matter.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,45 +12,45 @@ use super::error::Error;
 use super::server::{Recipe, Server};
 use super::{Options, database, identity, initialise, log, programs, residents, socket};
 
-/// A run shorter than this was no success: the next start waits.
+/// Shortest run that counts as a success; after a shorter one the next start waits.
 const GOOD_RUN: Duration = Duration::from_mins(1);
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How often the size of the server's log is looked at.
+/// Interval of the checks of the log's size.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How the server fares.
+/// State of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It takes connections.
+    /// It accepts connections.
     Running {
-        /// The postmaster.
+        /// Process id of the postmaster.
         pid: u32,
     },
-    /// It has died and is being started again.
+    /// It has died and is being restarted.
     Restarting,
-    /// It has been stopped, and the directory is free.
+    /// It has stopped, and the directory is unlocked.
     Stopped,
 }
 
-/// A private Postgres that runs until it is stopped or dropped. [`Cluster::stop`] waits for its end; dropped,
-/// it ends soon after, and the next start on its directory waits for that.
+/// A private Postgres that runs until it is stopped or dropped. [`Cluster::stop`] waits for its end; after a drop it
+/// ends soon, and the next start on its directory waits for that.
 #[derive(Debug)]
 pub struct Cluster {
     data_dir: PathBuf,
     socket_dir: PathBuf,
     major: u32,
     state: watch::Receiver<State>,
-    /// Dropping it asks the supervisor to stop.
+    /// Dropping the sender asks the supervisor to stop.
     stop: watch::Sender<()>,
     supervisor: JoinHandle<Result<(), Error>>,
 }
 
 impl Cluster {
-    /// Finds or fetches the programs, makes the cluster when it is absent, clears away what an earlier
-    /// owner left, and returns when the server takes connections.
+    /// Finds or fetches the programs, creates the cluster if there is none, stops processes of an earlier owner, and
+    /// returns when the server accepts connections.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let directory = Directory::claim(&options.data_dir, &options.purpose).await?;
         let programs = programs::choose(&options, &directory).await?;
@@ -99,27 +98,27 @@ impl Cluster {
         }
     }
 
-    /// How to connect to a database of the cluster, for sqlx, tokio-postgres and psql alike.
+    /// Returns the URL of a database of the cluster, for sqlx, tokio-postgres and psql alike.
     pub fn url(&self, database: &str) -> String {
         socket::url(&self.socket_dir, database)
     }
 
-    /// What [`Options::data_dir`] names, with links resolved.
+    /// Returns the path of [`Options::data_dir`], with symbolic links resolved.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Where the socket is, which is not always in the data directory.
+    /// Returns the directory of the socket, which is not always in the data directory.
     pub fn socket_dir(&self) -> &Path {
         &self.socket_dir
     }
 
-    /// Of the server, which is also that of the cluster's files.
+    /// Returns the major version of the server and of the cluster's files.
     pub fn major_version(&self) -> u32 {
         self.major
     }
 
-    /// The server's process, while there is one.
+    /// Returns the server's process id, while it runs.
     pub fn postmaster_pid(&self) -> Option<u32> {
         match *self.state.borrow() {
             State::Running { pid } => Some(pid),
@@ -127,25 +126,25 @@ impl Cluster {
         }
     }
 
-    /// Follows how the server fares, for whoever has to say so.
+    /// Returns a receiver of the server's state.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
 
-    /// Makes sure that the cluster has a database of this name.
+    /// Creates a database of this name in the cluster unless it exists.
     pub async fn ensure_database(&self, name: &str) -> Result<(), Error> {
         database::ensure_database(&self.url("postgres"), name).await
     }
 
-    /// Shuts the server down, waits until nothing of it is left, and frees the directory.
+    /// Stops the server, waits until none of its processes is left, and unlocks the directory.
     pub async fn stop(self) -> Result<(), Error> {
         drop(self.stop);
         self.supervisor.await?
     }
 }
 
-/// Keeps the server running until asked to stop. It owns the directory, and with it the lock, so that
-/// nobody else can have the directory while anything of the server may be left.
+/// Keeps the server running until asked to stop. It owns the directory and its lock, so that nobody else can use the
+/// directory while a process of the server may be left.
 async fn supervise(
     recipe: Recipe,
     mut server: Server,
@@ -182,7 +181,7 @@ async fn supervise(
     outcome
 }
 
-/// Tries until it works. Each try waits longer than the one before, whether that failed or died young.
+/// Restarts the server until it works. The wait doubles with each try, after a failed start or a short run.
 async fn start_again(recipe: &Recipe, wait: &mut Duration) -> Server {
     loop {
         tokio::time::sleep(*wait).await;

@@ -1,4 +1,4 @@
-//! Makes databases in a cluster. It does not know what is kept in them.
+//! Creates databases in a cluster. This module does not know their contents.
 
 use std::str::FromStr;
 
@@ -7,10 +7,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::error::Error;
 
-/// SQLSTATE of a database that exists already, and of one that somebody else makes at the same time.
+/// SQLSTATEs of a database that exists already, and of one that is being created by another session.
 const THERE_ALREADY: [&str; 2] = ["42P04", "23505"];
 
-/// Makes sure that the server at `url` (of any database there, such as `postgres`) has a database `name`.
+/// Creates the database `name` unless it exists, on the server at `url` (of any database there, such as `postgres`).
 pub async fn ensure_database(url: &str, name: &str) -> Result<(), Error> {
     if !is_plain(name) {
         return Err(Error::DatabaseName {
@@ -32,7 +32,7 @@ pub async fn ensure_database(url: &str, name: &str) -> Result<(), Error> {
             .await
             .map_err(failed)?;
     if !exists {
-        // A name cannot be a parameter; this one consists of letters that mean nothing else.
+        // A name cannot be a parameter; this one consists of letters that need no quoting.
         let statement = AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
         match sqlx::raw_sql(statement).execute(&mut connection).await {
             Err(error) if !is_there_already(&error) => return Err(failed(error)),

@@ -1,12 +1,12 @@
-//! The data directory: what is where in it, whether it is ours to use, and the lock that keeps it to one
-//! owner at a time. It does not know what runs in it.
+//! The data directory: its layout, the check that it is ours, and the lock that limits it to one owner at a time. This
+//! module does not know what runs in it.
 //!
 //! ```text
-//! <data dir>/lock           held for as long as the server runs; says by whom
+//! <data dir>/lock           held for as long as the server runs; names the holder
 //! <data dir>/dateline-data  marks the directory as ours
-//! <data dir>/cluster        what initdb made
-//! <data dir>/socket         where the server listens
-//! <data dir>/postgres.log   what the server says
+//! <data dir>/cluster        created by initdb
+//! <data dir>/socket         the server's socket
+//! <data dir>/postgres.log   the server's log
 //! ```
 
 use std::ffi::OsString;
@@ -33,17 +33,17 @@ const LOG: &str = "postgres.log";
 const MARKER_TEXT: &str = "This directory belongs to Dateline: it holds the database of a Dateline server.\n\
     Copy or remove it only as a whole, and only while no server uses it.\n";
 
-/// What a new file system or a file browser may leave in an otherwise empty directory.
+/// Entries that a new file system or a file browser may leave in an otherwise empty directory.
 const NEGLIGIBLE: [&str; 2] = ["lost+found", ".DS_Store"];
 
-/// How long something of an owner may outlive it: the lock, which a child between fork and exec still has
-/// open, and an initdb.
+/// Longest time for which remains of an earlier owner are waited for: the lock, which a child between fork and exec
+/// still holds open, and an initdb.
 const AFTERLIFE: Duration = Duration::from_secs(5);
 
-/// Between two looks at something that will pass.
+/// Interval at which a temporary condition is polled.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A data directory that is ours and locked. The lock goes when this does.
+/// A data directory that is ours and locked. Dropping it releases the lock.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
@@ -51,14 +51,14 @@ pub(super) struct Directory {
     lock: File,
 }
 
-/// Who holds a data directory, as written in its lock.
+/// The holder of a data directory, as written in its lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// In words: `dateline serve`.
+    /// Purpose of the process, such as `dateline serve`.
     pub purpose: String,
-    /// How to connect to its database instead.
+    /// URL by which its database can be reached instead.
     pub url: String,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Holder {
 }
 
 impl Directory {
-    /// Makes the directory when it is absent, makes sure that it is ours, and locks it.
+    /// Creates the directory unless it exists, checks that it is ours, and locks it.
     pub(super) async fn claim(path: &Path, purpose: &str) -> Result<Self, Error> {
         let root = make(path)?;
         refuse_foreign(&root)?;
@@ -104,8 +104,8 @@ impl Directory {
         self.root.join(CLUSTER)
     }
 
-    /// Where a cluster is made before it gets its name. Another name each time: what an interrupted initdb
-    /// left may still be written to for a moment.
+    /// Returns the directory in which a cluster is made before it is renamed. Its name differs each time: the remains
+    /// of an interrupted initdb may still be written to for a moment.
     pub(super) fn unfinished_cluster(&self) -> PathBuf {
         self.root
             .join(format!("{CLUSTER}.new-{}", std::process::id()))
@@ -119,13 +119,13 @@ impl Directory {
         socket::place(&self.root.join(SOCKET), &self.tag)
     }
 
-    /// A word that every process of this directory's server carries in its command line, and that of no
-    /// other: not of a copy of the directory, nor of one at the same path in another container.
+    /// Returns a word that every process of this directory's server has in its command line, and no other process: not
+    /// the server of a copy of the directory, nor of the same path in another container.
     pub(super) fn tag(&self) -> &str {
         &self.tag
     }
 
-    /// The major version that made the cluster; none when there is no cluster yet.
+    /// Returns the major version of the cluster; `None` if there is no cluster yet.
     pub(super) fn major_version(&self) -> Result<Option<u32>, Error> {
         let damaged = |problem: &str| Error::Damaged {
             dir: self.cluster(),
@@ -147,7 +147,7 @@ impl Directory {
         }
     }
 
-    /// Removes what interrupted beginnings left. That some of it cannot be removed harms nobody.
+    /// Removes the remains of interrupted initialisations. Remains that cannot be removed do no harm.
     pub(super) async fn remove_unfinished(&self) -> Result<(), Error> {
         let prefix = format!("{CLUSTER}.new-");
         for name in names(&self.root)? {
@@ -158,7 +158,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes a new name in the directory survive a power cut.
+    /// Syncs the directory, so that a new name in it survives a power cut.
     pub(super) fn sync(&self) -> Result<(), Error> {
         File::open(&self.root)
             .and_then(|directory| directory.sync_all())
@@ -168,7 +168,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Said, and not left to the end of the file: a child that is just being started has it open too.
+        // Unlocked explicitly instead of by closing the file: a child that is just being started has it open too.
         let _ = self.lock.unlock();
     }
 }
@@ -213,7 +213,8 @@ fn names(directory: &Path) -> Result<Vec<OsString>, Error> {
         .map_err(Error::io("read", directory))
 }
 
-/// An initdb whose owner was killed ends by itself, and until then it puts new files where we remove.
+/// Removes a directory, again if needed: an initdb whose owner was killed ends by itself, and until then still creates
+/// files in it.
 async fn remove_stubbornly(path: PathBuf) -> Result<(), Error> {
     let since = Instant::now();
     loop {
@@ -232,7 +233,7 @@ async fn remove_stubbornly(path: PathBuf) -> Result<(), Error> {
     }
 }
 
-/// A directory without our mark may hold nothing but what a beginning that was cut short leaves.
+/// Refuses a directory without our marker, unless it holds only the remains of an interrupted initialisation.
 fn refuse_foreign(root: &Path) -> Result<(), Error> {
     let names = names(root)?;
     if names.iter().any(|name| name == MARKER) {

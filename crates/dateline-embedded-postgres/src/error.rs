@@ -1,17 +1,17 @@
-//! What can keep the private Postgres from running, worded for the person who has to act. It knows nothing
-//! of exit codes or of gRPC.
+//! Errors of the private Postgres, worded for the person who has to act. This module knows nothing of exit codes or of
+//! gRPC.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directory::Holder;
 
-/// What to do where there are no server programs.
+/// Advice for a machine without server programs.
 const INSTALL: &str = "On Debian or Ubuntu: `apt-get install postgresql`; on macOS: `brew install \
     postgresql@17`; elsewhere name their directory with PG_BIN_DIR. Or pass --database-url to use a server \
     that is already running";
 
-/// Why there is no private Postgres. Nothing here is a mistake in a request: all of it is about the machine.
+/// The reason why there is no private Postgres. All of them concern the machine, none a request.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says it in full")]
 pub enum Error {
@@ -116,7 +116,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err`: what was being done, and to what.
+    /// Returns a function for `map_err` that adds the action and its path.
     pub(super) fn io(
         action: &'static str,
         path: impl AsRef<Path>,

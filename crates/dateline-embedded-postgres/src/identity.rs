@@ -1,6 +1,6 @@
-//! As whom Postgres runs. It refuses root, so when we are root it gets either a user namespace, in which
-//! root goes by another number, or an account of its own. This file names the ways and tries which of them
-//! works here; [`super::keeper`] takes them on.
+//! The user as which Postgres runs. It refuses root, so under root it gets either a user namespace, in which root has
+//! another number, or an account of its own. This file lists the ways and tries which of them works here;
+//! [`super::keeper`] applies them.
 
 use std::fmt;
 use std::fs;
@@ -15,19 +15,20 @@ use super::keeper::Launcher;
 use super::ownership;
 use super::programs::Programs;
 
-/// One way to run the server programs.
+/// A way to run the server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// As we are.
+    /// As the present user.
     Plain,
-    /// In a user namespace whose user 1000 is us outside: no other account is needed, and files stay ours.
+    /// In a user namespace whose user 1000 is the present user outside: no other account is needed, and the files keep
+    /// their owner.
     Namespace,
-    /// As another account, to which the cluster's files then belong.
+    /// As another account, which then owns the cluster's files.
     Account { uid: u32, gid: u32 },
 }
 
 impl Identity {
-    /// Who owns the cluster's files, as seen from outside.
+    /// Returns the owner (user, group) of the cluster's files, as seen from outside.
     pub(super) fn owner(&self) -> (u32, u32) {
         match self {
             Self::Plain | Self::Namespace => (geteuid().as_raw(), nix::unistd::getegid().as_raw()),
@@ -58,11 +59,11 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Chooses the first way in which the programs really run and reach the data directory, and makes the
-/// directory fit for it.
+/// Chooses the first way in which the programs actually run and reach the data directory, and prepares the directory
+/// for it.
 ///
-/// Trying beats asking: a container may forbid namespaces, and a home directory may let no other account
-/// pass, and neither says so beforehand.
+/// The ways are tried, because neither obstacle can be queried beforehand: a container may forbid namespaces, and a
+/// home directory may be closed to other accounts.
 pub(super) async fn choose(
     directory: &Directory,
     programs: &Programs,
@@ -97,8 +98,8 @@ pub(super) async fn choose(
     })
 }
 
-/// The namespace first: it needs no account and no change of owner. Last the account that owns the place
-/// where the data directory is, which helps somebody who typed `sudo` in a closed home directory.
+/// Returns the ways to try. The namespace comes first: it needs no account and no change of owner. The account that
+/// owns the parent of the data directory comes last; it helps after `sudo` in a closed home directory.
 fn candidates(root: &Path) -> Vec<Identity> {
     let mut found = Vec::new();
     if cfg!(target_os = "linux") {
@@ -117,7 +118,7 @@ fn candidates(root: &Path) -> Vec<Identity> {
     found
 }
 
-/// An account by name. Root is none: Postgres would refuse it.
+/// Returns an account by name, except root, which Postgres refuses.
 fn named(name: &str) -> Option<Identity> {
     let user = User::from_name(name).ok().flatten()?;
     let identity = Identity::Account {

@@ -1,5 +1,5 @@
-//! Makes a new cluster: `initdb` under a name of its own, renamed when it is done, so that a directory with
-//! the cluster's name is always a whole one. It does not start a server on it.
+//! Creates a new cluster: runs `initdb` under a temporary name and renames the result, so that a directory with the
+//! cluster's name is always complete. This module does not start a server on it.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -13,11 +13,11 @@ use super::keeper::Launcher;
 use super::ownership;
 use super::programs::Programs;
 
-/// Bytewise order, and letters of all languages known as letters. What does not know `C.UTF-8` gets the
-/// same order with the letters of ASCII only.
+/// Locales with bytewise order. `C.UTF-8` classifies letters of all languages; systems without it get `C`, which knows
+/// only ASCII letters.
 const LOCALES: [&str; 2] = ["C.UTF-8", "C"];
 
-/// Makes sure that there is a cluster and that it belongs to whom the server runs as.
+/// Creates the cluster unless it exists, and gives it to the user as which the server runs.
 pub(super) async fn ensure_cluster(
     directory: &Directory,
     programs: &Programs,
@@ -68,7 +68,7 @@ async fn make(
         if !unknown_locale {
             break;
         }
-        // initdb removes what it put into a directory that was there, but not after every failure.
+        // After some failures initdb leaves its files in a directory that existed before.
         fs::remove_dir_all(at).map_err(Error::io("remove", at))?;
     }
     last.map_or(Ok(()), Err)

@@ -1,10 +1,10 @@
-//! The step between us and a server program: a hidden subcommand of our own executable, which runs before
-//! anything else in a fresh process, becomes whom Postgres may run as, ties its life to ours, and then
-//! turns into the program.
+//! The process between this one and a server program: a hidden subcommand of our own executable. It runs before
+//! anything else in a fresh process, switches to the user as which Postgres may run, ties its life to ours, and then
+//! executes the program.
 //!
-//! A process of its own because a user namespace can only be entered while there is one thread, and because
-//! the usual place for such steps, between fork and exec, is out of reach without `unsafe`. Both ends of its
-//! command line are in this file. It does not know what it starts.
+//! It is a separate process because a user namespace can only be entered while there is one thread, and because the
+//! usual place for such steps, between fork and exec, needs `unsafe`. This file writes and parses its command line. It
+//! does not know what it starts.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -19,25 +19,25 @@ use nix::unistd::Pid;
 use super::child;
 use super::identity::Identity;
 
-/// The first argument that asks for the keeper.
+/// The first argument that selects the keeper.
 pub const SUBCOMMAND: &str = "__run-as-postgres";
 
-/// In place of an identity: wait for the owner's end and then stop the given process.
+/// Argument in place of an identity: wait for the owner's end, then stop the given process.
 const WATCH: &str = "watch";
 
-/// Whether the kernel tells a child that its parent has died. Where it does not, a watcher does.
+/// True if the kernel signals a child when its parent dies; otherwise a watcher does.
 pub(super) const KERNEL_TELLS: bool = cfg!(target_os = "linux");
 
-/// Does the keeper's work when this process was started for it, and says so by returning an exit code.
+/// Runs the keeper if this process was started for it, and returns its exit code; `None` otherwise.
 ///
-/// Call it at the very start of `main`, before there is any other thread: a process with threads cannot
-/// enter a user namespace. On success it does not return, because the process has become the server.
+/// Call it at the very start of `main`, before there is any other thread: a process with threads cannot enter a user
+/// namespace. On success it does not return, because the process has become the server.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     (arguments.next()? == SUBCOMMAND).then(|| run(&arguments.collect::<Vec<_>>()))
 }
 
-/// The keeper's work, given what follows [`SUBCOMMAND`].
+/// Runs the keeper with the arguments that follow [`SUBCOMMAND`].
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let outcome = match arguments {
         [mode, pid] if mode == WATCH => parse(pid).and_then(stop_after_owner),
@@ -49,7 +49,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            // Nothing is left to tell it to when stderr is gone.
+            // If stderr is closed, the problem cannot be reported at all.
             let _ = writeln!(io::stderr(), "{problem}");
             ExitCode::FAILURE
         }
@@ -71,11 +71,11 @@ fn become_program(
     let mut command = Command::new(program);
     command.args(arguments).current_dir(directory);
     take_on(&identity, &mut command)?;
-    // After the change of identity, which would clear it.
+    // After the change of user, which would clear it.
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(Signal::SIGINT)
         .map_err(|errno| format!("cannot ask for a signal at the parent's death: {errno}"))?;
-    // The parent may have died before the kernel was asked to tell.
+    // The parent may have died before the request for a signal.
     if parent_id() != parent {
         return Err("the process that wanted this server is gone".to_owned());
     }
@@ -87,7 +87,7 @@ fn become_program(
     ))
 }
 
-/// Becomes whom Postgres may run as, now or, where that may wait, when `command` is carried out.
+/// Switches to the user as which Postgres may run, at once or, if possible, when `command` is executed.
 #[cfg_attr(
     target_os = "linux",
     expect(unused_variables, reason = "nothing is left to it there")
@@ -101,8 +101,8 @@ fn take_on(identity: &Identity, command: &mut Command) -> Result<(), String> {
         Identity::Namespace => Err("user namespaces are of Linux".to_owned()),
         #[cfg(target_os = "linux")]
         Identity::Account { uid, gid } => become_account(uid, gid),
-        // No signal at the parent's death to be cleared, so the standard library may do it, which also
-        // knows how to drop the other groups here.
+        // There is no parent-death signal that this would clear, so the standard library can switch; here it also drops
+        // the other groups.
         #[cfg(not(target_os = "linux"))]
         Identity::Account { uid, gid } => {
             command.gid(gid).uid(uid);
@@ -126,7 +126,7 @@ fn enter_namespace() -> Result<(), String> {
     use nix::sched::{CloneFlags, unshare};
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| format!("no user namespace: {errno}"))?;
-    // The kernel wants this order: no group may be mapped while groups could still be dropped.
+    // The kernel requires this order: no group may be mapped while groups could still be dropped.
     for (file, line) in [
         ("setgroups", "deny".to_owned()),
         ("uid_map", format!("1000 {uid} 1")),
@@ -138,7 +138,7 @@ fn enter_namespace() -> Result<(), String> {
     Ok(())
 }
 
-/// Waits until our stdin ends, which is when nobody holds its other end any more, and stops the server.
+/// Waits for the end of stdin, which comes when no process holds its other end any more, and stops the server.
 fn stop_after_owner(server: i32) -> Result<(), String> {
     io::copy(&mut io::stdin().lock(), &mut io::sink())
         .map_err(|error| format!("cannot watch the owner: {error}"))?;
@@ -153,7 +153,7 @@ fn parse<T: std::str::FromStr>(argument: &OsStr) -> Result<T, String> {
         .ok_or_else(|| format!("{} is not a process id", argument.display()))
 }
 
-/// How to start a server program: our own executable, and as whom.
+/// The way to start server programs: our own executable, and the user.
 #[derive(Clone, Debug)]
 pub(super) struct Launcher {
     pub(super) executable: PathBuf,
@@ -161,8 +161,8 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
-    /// A command that becomes `program`, with `directory` as its working directory. Start it through
-    /// [`child`]: it dies with the thread that starts it.
+    /// Returns a command that becomes `program`, with `directory` as its working directory. Start it through [`child`]:
+    /// it dies with the thread that starts it.
     pub(super) fn command(&self, directory: &Path, program: &Path) -> Command {
         let mut command = Command::new(&self.executable);
         command
@@ -174,10 +174,10 @@ impl Launcher {
             .args([directory.as_os_str(), OsStr::new("--"), program.as_os_str()])
             .current_dir("/")
             .stdin(Stdio::null())
-            // Not in the terminal's foreground group: a ^C is for us to handle, in our order.
+            // Outside the terminal's foreground group: this process handles ^C and stops the server in order.
             .process_group(0);
-        // Ports, options and passwords meant for other servers, and languages that would translate the
-        // few messages that are looked into.
+        // Removes ports, options and passwords meant for other servers, and languages that would translate the messages
+        // that are parsed.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"PG") {
                 command.env_remove(name);
@@ -187,7 +187,7 @@ impl Launcher {
         command
     }
 
-    /// Whether `program` runs this way and can enter `directory`.
+    /// Checks that `program` runs this way and can enter `directory`.
     pub(super) async fn probe(&self, directory: &Path, program: &Path) -> Result<(), String> {
         let mut command = self.command(directory, program);
         command.arg("--version");
@@ -200,7 +200,8 @@ impl Launcher {
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 
-    /// A process that stops `server` when we are gone, until it is killed or its stdin is closed.
+    /// Returns the command of a process that stops `server` when this process has ended, until it is killed or its
+    /// stdin is closed.
     pub(super) fn watcher(&self, server: u32) -> Command {
         let mut command = Command::new(&self.executable);
         command

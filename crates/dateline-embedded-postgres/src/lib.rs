@@ -1,17 +1,17 @@
-//! A private Postgres for people who have not set one up: found or fetched, made, started, watched and
-//! stopped by us. The rest of the store only ever sees the URL.
+//! A private Postgres for machines without one that is set up: found or fetched, initialised, started, supervised and
+//! stopped by this crate. Its callers only ever see the URL.
 //!
-//! What it promises:
+//! Guarantees:
 //!
-//! 1. One server per data directory. A lock is held for as long as the server runs, and whatever an
-//!    earlier owner left running is stopped before a new server starts.
-//! 2. The server ends with its owner, also when the owner is killed; a server that dies while its owner
-//!    lives is started again. Neither needs a hand, and neither loses a committed row.
-//! 3. It listens on a Unix socket in a directory that only its owner may enter, and nowhere else.
-//! 4. Nothing outside the data directory is written, but for the socket of a data directory whose path is
-//!    too long for one, and the cache of fetched programs. A directory that is not ours is left alone.
+//! 1. One server per data directory. A lock is held for as long as the server runs, and processes that an earlier owner
+//!    left running are stopped before a new server starts.
+//! 2. The server ends with its owner, even if the owner is killed; a server that dies while its owner lives is
+//!    restarted. Neither needs manual action, and neither loses a committed row.
+//! 3. The server listens on a Unix socket in a directory that only its owner may enter, and nowhere else.
+//! 4. Nothing is written outside the data directory, except the socket of a data directory whose path is too long for
+//!    one, and the cache of fetched programs. A directory that is not ours is not changed.
 //!
-//! What it does not know: schemas, migrations, pools, and everything else about the data in it.
+//! This crate knows nothing of schemas, migrations, pools, or the data in the cluster.
 
 mod child;
 mod cluster;
@@ -37,46 +37,47 @@ pub use database::ensure_database;
 pub use directory::Holder;
 pub use error::Error;
 
-/// The database that messages name when they tell somebody how to connect.
+/// The database named in messages that tell how to connect.
 pub const DATABASE: &str = "dateline";
 
-/// The oldest major version of Postgres that is looked at.
+/// The oldest major version of Postgres that is searched for.
 pub const OLDEST_MAJOR: u32 = 13;
 
-/// What to start, and with what.
+/// Options of the private Postgres.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the cluster, its log and its lock live. Made when absent; refused when it holds something else.
+    /// Directory of the cluster, its log and its lock. Created if absent; refused if it holds something else.
     pub data_dir: PathBuf,
     /// The `dateline` executable, which starts the server programs through [`keeper`].
     pub launcher: PathBuf,
-    /// Where to look for the server programs.
+    /// Source of the server programs.
     pub programs: ProgramsFrom,
     /// `false` gives up crash safety for speed: for tests only.
     pub durable: bool,
-    /// Where fetched server programs are kept, for every data directory of this user.
+    /// Cache of fetched server programs, for every data directory of this user.
     pub cache_dir: PathBuf,
-    /// Draw on stderr while the programs are fetched.
+    /// Draws progress on stderr while the programs are fetched.
     pub progress: bool,
-    /// The account to run Postgres under when we are root, rather than a user namespace.
+    /// The account as which Postgres runs under root, instead of a user namespace.
     pub account: Option<String>,
-    /// Who holds the directory, in words for the next one who wants it: `dateline serve`.
+    /// Purpose of the process, shown to others who want the directory, such as `dateline serve`.
     pub purpose: String,
 }
 
-/// Where the server programs come from.
+/// Source of the server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramsFrom {
-    /// `PG_BIN_DIR`, else the usual places, else the npm package.
+    /// `PG_BIN_DIR`, otherwise the usual directories, otherwise the npm package.
     Auto,
     /// This directory and no other.
     Dir(PathBuf),
-    /// The npm package, whatever else is there.
+    /// The npm package, even if other programs are installed.
     Npm,
 }
 
 impl Options {
-    /// The ordinary choice: crash-safe, programs found by themselves, and fetched into the cache when there are none.
+    /// Returns the default options: crash-safe, programs found automatically, and fetched into the cache if there are
+    /// none.
     pub fn new(data_dir: impl Into<PathBuf>, launcher: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -91,8 +92,8 @@ impl Options {
     }
 }
 
-/// This very program, as [`Options::launcher`]. On Linux by the kernel's name for it, which still works
-/// after an upgrade has replaced the file, when Postgres has to be started once more.
+/// Returns the path of this program, for [`Options::launcher`]. On Linux it is the kernel's name for it, which still
+/// works for a restart of Postgres after an upgrade has replaced the file.
 pub fn this_program() -> std::io::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         Ok(PathBuf::from("/proc/self/exe"))
@@ -101,7 +102,7 @@ pub fn this_program() -> std::io::Result<PathBuf> {
     }
 }
 
-/// The user's cache directory. Root's own is usually closed to the account that Postgres may have to run as,
+/// Returns the user's cache directory. Root's own is usually closed to the account as which Postgres may have to run,
 /// so root uses the system's.
 fn default_cache_dir() -> PathBuf {
     let absolute = |name| {

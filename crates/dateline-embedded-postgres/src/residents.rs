@@ -1,6 +1,6 @@
-//! Who else is alive in a data directory: a server whose owner was killed, on its way down, or backends
-//! whose server was killed, holding its shared memory. Finds them by the tag in their command lines, waits
-//! for them, and helps them along. Only to be used with the directory's lock held: then they are nobody's.
+//! Stale processes in a data directory: a server whose owner was killed and that is stopping, or backends whose server
+//! was killed and that hold its shared memory. Finds them by the tag in their command lines, waits for them, and
+//! signals them. Requires the directory's lock: only then do they belong to nobody.
 
 use std::io;
 use std::path::Path;
@@ -12,18 +12,18 @@ use nix::unistd::Pid;
 use super::directory::Directory;
 use super::error::Error;
 
-/// What a server is told, in order, and how long it gets after each: a fast shutdown writes a checkpoint,
-/// an immediate one does not, and the last needs no consent. All three keep what was committed.
+/// Signals to a server, in order, each with the time that it gets afterwards: a fast shutdown writes a checkpoint, an
+/// immediate one does not, and SIGKILL needs no cooperation. All three keep committed data.
 const LADDER: [(Signal, Duration); 3] = [
     (Signal::SIGINT, Duration::from_secs(30)),
     (Signal::SIGQUIT, Duration::from_secs(6)),
     (Signal::SIGKILL, Duration::from_secs(6)),
 ];
 
-/// Backends without a server notice by themselves, once they are not busy.
+/// Time for backends without a server to notice that and end, once they are not busy.
 const UNTIL_BACKENDS_NOTICE: Duration = Duration::from_secs(2);
 
-/// Whether there is a process of this number, a zombie included.
+/// True if there is a process of this number, including a zombie.
 pub(super) fn exists(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else {
         return false;
@@ -31,13 +31,13 @@ pub(super) fn exists(pid: u32) -> bool {
     kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
 }
 
-/// The server whose lock file is in the cluster, which may be long dead.
+/// Returns the server named in the cluster's lock file, which may have ended long ago.
 pub(super) fn recorded_server(cluster: &Path) -> Option<u32> {
     let text = std::fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
     text.lines().next()?.trim().parse().ok()
 }
 
-/// Makes sure that nothing of an earlier server is left.
+/// Stops all processes of an earlier server.
 pub(super) async fn clear(directory: &Directory) -> Result<(), Error> {
     let find =
         || list(directory.tag()).map_err(Error::io("list the processes of", directory.root()));
@@ -49,7 +49,7 @@ pub(super) async fn clear(directory: &Directory) -> Result<(), Error> {
         let server = recorded_server(&directory.cluster()).filter(|pid| residents.contains(pid));
         tracing::warn!(?residents, %signal, "an earlier Postgres still runs here; stopping it");
         let patience = match (server, signal) {
-            // The server tells its backends.
+            // The server signals its backends.
             (Some(server), Signal::SIGINT | Signal::SIGQUIT) => tell(&[server], signal, patience),
             (None, Signal::SIGINT) => UNTIL_BACKENDS_NOTICE,
             _ => tell(&residents, signal, patience),
@@ -78,9 +78,9 @@ fn tell(processes: &[u32], signal: Signal, patience: Duration) -> Duration {
     patience
 }
 
-/// Postgres takes the process that its lock file names for a server when there is one of that number,
-/// although it may be a zombie or, after a restart of a container, somebody else altogether. We know better:
-/// none of the server's processes is left. Otherwise the file stays, because Postgres learns from it.
+/// Removes a lock file that would mislead Postgres. Postgres takes any process of the number in it for a server, even a
+/// zombie or, after a restart of a container, an unrelated process; here it is known that no process of the server is
+/// left. Otherwise the file stays, because Postgres uses its contents.
 fn remove_misleading_pid_file(cluster: &Path) -> Result<(), Error> {
     let file = cluster.join("postmaster.pid");
     if recorded_server(cluster).is_some_and(exists) {
@@ -90,7 +90,7 @@ fn remove_misleading_pid_file(cluster: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The processes of the server with this tag. A zombie has no command line, so it is not among them.
+/// Returns the processes of the server with this tag. Zombies have no command line, so they are not included.
 #[cfg(target_os = "linux")]
 fn list(tag: &str) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
@@ -133,8 +133,8 @@ fn list(tag: &str) -> io::Result<Vec<u32>> {
         .collect())
 }
 
-/// Whether a command line is of a server with this tag: as it was started (`/…/postgres -D …`) or as it
-/// calls itself later (`postgres: <tag>: checkpointer`). Only Linux tells where the program's path ends.
+/// True if a command line belongs to a server with this tag: as it was started (`/…/postgres -D …`) or as it names
+/// itself later (`postgres: <tag>: checkpointer`). Only on Linux is the end of the program's path known.
 fn belongs(command: &[u8], tag: &str) -> bool {
     let contains = |part: &[u8]| command.windows(part.len()).any(|window| window == part);
     let program = command.split(|&byte| byte == 0).next().unwrap_or_default();

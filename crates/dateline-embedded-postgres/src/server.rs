@@ -1,5 +1,5 @@
-//! One run of the server, from its start until it is gone: its settings, how it is known to be ready, and
-//! how it is asked to stop. That it is started again is [`super::cluster`]'s doing.
+//! One run of the server, from its start to its end: its settings, the check that it is ready, and its shutdown.
+//! Restarts are [`super::cluster`]'s matter.
 
 use std::fs;
 use std::path::Path;
@@ -16,22 +16,22 @@ use super::keeper::{KERNEL_TELLS, Launcher};
 use super::programs::Programs;
 use super::{log, residents, socket};
 
-/// How often the server's status is looked at while it starts.
+/// Interval at which the server's status is polled while it starts.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How long a start may be silent before we say that we are waiting.
+/// Time without progress of a start after which the wait is logged.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A fast shutdown, and how long it gets; then an immediate one.
+/// Shutdown signals, each with the time that it gets afterwards: fast, then immediate.
 const STOP: [(Signal, Duration); 2] = [
     (Signal::SIGINT, Duration::from_mins(1)),
     (Signal::SIGQUIT, Duration::from_secs(6)),
 ];
 
-/// How many times a start is tried while something of an earlier server is still on its way out.
+/// Most attempts to start while a process of an earlier server is still ending.
 const TRIES: u32 = 10;
 
-/// Everything needed to start the server, once or again.
+/// Everything needed to start the server, for the first time or again.
 #[derive(Debug)]
 pub(super) struct Recipe {
     pub(super) directory: Directory,
@@ -41,7 +41,7 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// Starts the server and returns when it takes connections.
+    /// Starts the server and returns when it accepts connections.
     pub(super) async fn start(&self) -> Result<Server, Error> {
         let mut tries = 0;
         loop {
@@ -91,7 +91,8 @@ impl Recipe {
         command
     }
 
-    /// Said on the command line, so that neither the cluster's own files nor the environment change them.
+    /// Returns the settings, which are passed on the command line, so that neither the cluster's own files nor the
+    /// environment override them.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let durable = if self.durable { "on" } else { "off" };
         let mut settings = vec![
@@ -105,7 +106,7 @@ impl Recipe {
         let fixed = [
             ("listen_addresses", ""),
             ("unix_socket_permissions", "0700"),
-            // How the server's processes are known.
+            // Identifies the server's processes.
             ("update_process_title", "on"),
             ("max_connections", "100"),
             ("shared_buffers", "128MB"),
@@ -120,7 +121,7 @@ impl Recipe {
             ("log_destination", "stderr"),
             ("log_line_prefix", "%m [%p] "),
             ("log_checkpoints", "off"),
-            // No statements in the log: they tell what is being written before it is published.
+            // No statements in the log: they reveal unpublished content.
             ("log_min_error_statement", "panic"),
         ];
         settings.extend(fixed.map(|(name, value)| (name, value.to_owned())));
@@ -128,13 +129,13 @@ impl Recipe {
     }
 }
 
-/// Two messages of Postgres about an earlier server that is not quite gone yet.
+/// True for the two messages of Postgres about an earlier server that has not ended completely.
 fn will_pass(log: &str) -> bool {
     log.contains("pre-existing shared memory block")
         || log.contains("lock file \"postmaster.pid\" already exists")
 }
 
-/// A server that was started. Dropped, it is asked to stop; to wait for that, call [`Server::stop`].
+/// A started server. A drop asks it to stop; to wait for that, call [`Server::stop`].
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
@@ -145,13 +146,13 @@ impl Server {
         self.child.pid()
     }
 
-    /// Resolves when it has ended.
+    /// Resolves when the server has ended.
     pub(super) async fn exited(&mut self) -> Exit {
         self.child.exited().await
     }
 
-    /// Waits until it takes connections, for as long as it lives: recovery after a crash takes its time,
-    /// and a server killed in it would only have to begin again.
+    /// Waits until the server accepts connections, for as long as it lives: recovery after a crash takes time, and a
+    /// server killed during it would only start over.
     async fn ready(&mut self, cluster: &Path) -> Result<(), Exit> {
         let mut said = Instant::now();
         while !is_ready(cluster, self.pid()) {
@@ -166,7 +167,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it and waits. What does not end by itself is killed, which loses nothing but time.
+    /// Stops the server and waits. A server that does not stop is killed, which costs only the time of a recovery.
     pub(super) async fn stop(mut self) {
         for (signal, patience) in STOP {
             self.tell(signal);
@@ -187,7 +188,8 @@ impl Server {
     }
 }
 
-/// The server writes its status into the eighth line of its lock file, whose first is its process id.
+/// True if the server is ready: it writes its status into the eighth line of its lock file, and its process id into the
+/// first.
 fn is_ready(cluster: &Path, pid: u32) -> bool {
     let Ok(text) = fs::read_to_string(cluster.join("postmaster.pid")) else {
         return false;

@@ -1,5 +1,5 @@
-//! Where the server listens: a directory that only its owner may enter, with a path short enough for the
-//! address of a Unix socket, and the URL that says so. It does not know who listens there.
+//! The server's socket: a directory that only its owner may enter, with a path short enough for the address of a Unix
+//! socket, and the URL of it. This module does not know who listens there.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use super::identity::Identity;
 
-/// Only part of a file name here, but every party to a socket must agree on it.
+/// The port is only part of a file name here, but server and clients must use the same.
 pub(super) const PORT: u16 = 5432;
 
-/// What the kernel takes as the path of a socket, without the NUL at its end.
+/// Longest path of a socket in the kernel, without the NUL at its end.
 const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// The directory for the socket: the preferred one, or, where its path is too long or cannot stand in a
-/// URL, one in the system's temporary directory that bears the tag.
+/// Returns the directory for the socket: the preferred one or, if its path is too long or not valid in a URL, one with
+/// the tag in its name in the system's temporary directory.
 pub(super) fn place(preferred: &Path, tag: &str) -> PathBuf {
     if fits(preferred) {
         return preferred.to_owned();
@@ -35,9 +35,9 @@ fn fits(directory: &Path) -> bool {
     directory.to_str().is_some() && file.as_os_str().len() <= LONGEST_PATH
 }
 
-/// Makes the directory anew. Only with the lock held and no earlier server running: what is in it is then
-/// nobody's. One that is already there is not taken over but removed, whoever put it there; in a temporary
-/// directory another user may have, and then we cannot remove it and refuse.
+/// Creates the directory again. Requires the lock, and that no earlier server runs: only then do its contents belong to
+/// nobody. An existing directory is removed, whoever created it; in a temporary directory it may belong to another
+/// user, and then the removal fails and the start is refused.
 pub(super) fn prepare(directory: &Path, identity: &Identity) -> Result<(), Error> {
     let removed = match fs::symlink_metadata(directory) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(directory),
@@ -54,13 +54,12 @@ pub(super) fn prepare(directory: &Path, identity: &Identity) -> Result<(), Error
     lchown(directory, Some(uid), Some(gid)).map_err(Error::io("give away", directory))
 }
 
-/// What Postgres wants to read in `unix_socket_directories`, which is a list with quotes.
+/// Returns the value of `unix_socket_directories`, which is a list with quotes.
 pub(super) fn setting(directory: &Path) -> String {
     format!("\"{}\"", directory.to_string_lossy().replace('"', "\"\""))
 }
 
-/// Everything is said in it, also what has a default: the environment of whoever reads it has a say in
-/// defaults.
+/// Returns the URL. It states every part explicitly, because the environment of the client changes the defaults.
 pub(super) fn url(directory: &Path, database: &str) -> String {
     let host = percent_encode(directory.as_os_str().as_bytes());
     let database = percent_encode(database.as_bytes());

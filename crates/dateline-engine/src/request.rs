@@ -107,7 +107,7 @@ pub enum Action {
     },
     /// Correct it after publication.
     Correct {
-        /// As in `Update`.
+        /// Body, as in `Update`.
         body: Body,
         /// Paths of the field mask.
         paths: Vec<String>,
