@@ -18,12 +18,12 @@ use super::programs::Programs;
 /// A way to run the server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// As the present user.
+    /// Without a change of user.
     Plain,
     /// In a user namespace whose user 1000 is the present user outside: no other account is needed, and the files keep
     /// their owner.
     Namespace,
-    /// As another account, which then owns the cluster's files.
+    /// With another account, which then owns the cluster's files.
     Account { uid: u32, gid: u32 },
 }
 

@@ -37,7 +37,7 @@ pub use database::ensure_database;
 pub use directory::Holder;
 pub use error::Error;
 
-/// The database named in messages that tell how to connect.
+/// The database named in messages that explain how to connect.
 pub const DATABASE: &str = "dateline";
 
 /// The oldest major version of Postgres that is searched for.
@@ -60,7 +60,7 @@ pub struct Options {
     pub progress: bool,
     /// The account as which Postgres runs under root, instead of a user namespace.
     pub account: Option<String>,
-    /// Purpose of the process, shown to others who want the directory, such as `dateline serve`.
+    /// Purpose of the process, reported to others that need the directory, such as `dateline serve`.
     pub purpose: String,
 }
 

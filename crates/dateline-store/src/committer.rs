@@ -302,7 +302,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads the requests' read sets, and answers requests that were answered before. The order matters: if another
+    /// Prefetches the data of requests, and answers those that were answered before. The order matters: if another
     /// server commits the first try in between, its answer must be found whenever its writes are seen; otherwise the
     /// retry would be refused because of its own first try (W4).
     async fn prepare(
