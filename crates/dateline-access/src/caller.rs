@@ -1,4 +1,4 @@
-//! Who makes a call, and whether they may.
+//! The authenticated caller of a request, and the checks of what it is allowed to do.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,33 +15,33 @@ use super::{
     sight::Sight,
 };
 
-/// Why somebody may not.
+/// Reason why a caller is refused.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Denied {
-    /// Nobody said who calls.
+    /// The request carries no credentials.
     #[error(
         "this server wants to know who calls: send `authorization: Bearer TOKEN` (on the command line, --token-file FILE)"
     )]
     Missing,
-    /// Not one that is known, or not well-formed, or by an issuer that is not trusted. It is not told which.
+    /// Unknown or malformed credentials, or an untrusted issuer. The client does not learn which.
     #[error("these credentials are not valid here")]
     Invalid,
-    /// A JWT that the issuer signed, and that says something else than it has to.
+    /// The issuer signed the JWT, but a claim is wrong.
     #[error("this JWT is not valid here: {0}")]
     Claim(Fault),
-    /// It was good once.
+    /// The credentials were revoked.
     #[error("these credentials were revoked; ask for others")]
     Revoked,
-    /// It was good until now.
+    /// The credentials have expired.
     #[error("these credentials have expired; ask for new ones")]
     Expired,
-    /// While a stream was open.
+    /// The credentials changed while a stream was open.
     #[error("what these credentials allow has changed; open the stream again")]
     Changed,
-    /// No role that allows it.
+    /// No role of the caller has this permission.
     #[error("this needs the role {}, which these credentials do not have", .0.least_role())]
     Role(Permission),
-    /// Outside of what the credentials are narrowed to.
+    /// The request reaches outside the scope of the credentials.
     #[error("these credentials are narrowed by a scope: {0}")]
     Scope(&'static str),
     /// Too many unknown credentials come from one address.
@@ -52,11 +52,11 @@ pub enum Denied {
     Store(Arc<dateline_store::Error>),
 }
 
-/// Who makes a call. Cheap to clone.
+/// The caller of a request. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
     session: Arc<Session>,
-    /// The one of the connection, whatever the caller is known by.
+    /// The certificate of the connection, also if other credentials identify the caller.
     certificate: Option<Arc<ClientCertificate>>,
     peer: Option<SocketAddr>,
     method: &'static str,
@@ -77,19 +77,19 @@ impl Caller {
         }
     }
 
-    /// What goes by the same credentials, together.
+    /// The session of the caller's credentials.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }
 
-    /// Whether one of the roles allows it.
+    /// True if one of the roles has the permission.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         self.session.may(permission)
     }
 
-    /// Whether it is allowed.
+    /// Checks that one of the roles has the permission.
     ///
     /// # Errors
     /// If none of the roles allows it.
@@ -101,7 +101,7 @@ impl Caller {
         }
     }
 
-    /// Whether one of these is allowed, as the table of methods says.
+    /// Checks that one of the roles has one of these permissions, as listed in the table of methods.
     ///
     /// # Errors
     /// If none of the roles allows any.
@@ -113,10 +113,10 @@ impl Caller {
         }
     }
 
-    /// What the caller sees of a view. The one place where that is decided (F10).
+    /// Returns the part of a view that the caller may read. No other code decides this (F10).
     ///
     /// # Errors
-    /// If the caller may not see that view.
+    /// If the caller may not read that view.
     pub fn sight(&self, view: v1::View) -> Result<Sight, Denied> {
         let view = match view {
             v1::View::Unspecified | v1::View::Published => View::Published,
@@ -129,10 +129,10 @@ impl Caller {
         Ok(Sight::new(view, self.session.scope().clone()))
     }
 
-    /// Whether the caller may make these writes.
+    /// Checks that the caller may make these writes.
     ///
     /// # Errors
-    /// If a role is missing for one of them, or one reaches beyond the scope.
+    /// If a role is missing for one of them, or one reaches outside the scope.
     pub fn require_writes(&self, commit: &v1::CommitRequest) -> Result<(), Denied> {
         let actions = || {
             commit
@@ -160,7 +160,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Whom the log and the audit name.
+    /// The identity for the log and the audit.
     #[must_use]
     pub fn by(&self) -> By {
         By {
@@ -171,7 +171,7 @@ impl Caller {
         }
     }
 
-    /// Waits until what the caller may do has changed, for whom nothing may be sent any more.
+    /// Waits until the caller's permissions end or change. Nothing may be sent to the caller after that.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let session = self.session.ended();
         let certificate = self.certificate.as_ref().map(|it| it.ended());
@@ -186,7 +186,7 @@ impl Caller {
         }
     }
 
-    /// Why that is.
+    /// The reason why they ended.
     #[must_use]
     pub fn why_ended(&self) -> Denied {
         let of_connection = self.certificate.as_ref().and_then(|it| it.end_reason());

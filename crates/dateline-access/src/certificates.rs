@@ -1,5 +1,5 @@
-//! Client certificates: the roles that a file gives to their names, and the state of each one that a connection has
-//! shown.
+//! Client certificates: the roles that a file gives to their names, and the state of each certificate presented on a
+//! connection.
 
 use std::{collections::HashMap, path::Path, sync::OnceLock};
 
@@ -11,10 +11,10 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{caller::Denied, permission::Role, scope::Scope, sessions::Grant};
 
-/// A subject alternative name of a certificate. A URI never matches a DNS name, whatever it looks like.
+/// A subject alternative name of a certificate. A URI never equals a DNS name, even if the text is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum CertificateName {
-    /// A URI, compared letter by letter.
+    /// A URI, compared byte by byte.
     Uri(String),
     /// A DNS name, in lower case.
     Dns(String),
@@ -33,8 +33,9 @@ impl CertificateName {
         Self::Dns(name.to_ascii_lowercase())
     }
 
-    /// Reads an entry of the file: `uri:…`, `dns:…`, or a name alone, which is a URI if it begins with a scheme and a
-    /// DNS name if not.
+    /// Parses an entry of the file: `uri:…`, `dns:…`, or a name alone. A name alone is a URI if it begins with a
+    /// scheme, and
+    /// a DNS name otherwise.
     fn parse(text: &str) -> Result<Self> {
         let name = match text.split_once(':') {
             Some(("uri", uri)) => Self::uri(uri),
@@ -69,7 +70,7 @@ impl CertificateName {
         Ok(name)
     }
 
-    /// The name alone.
+    /// The name without its type.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -78,7 +79,7 @@ impl CertificateName {
     }
 }
 
-/// Names in certificates, and what each may do.
+/// Names in certificates, each with its roles and scope.
 #[derive(Debug, Default, Clone)]
 pub struct Certificates {
     known: HashMap<CertificateName, Grant>,
@@ -93,11 +94,11 @@ struct Entry {
 }
 
 impl Certificates {
-    /// Reads the file: YAML, a URI or DNS name of a certificate's subject alternative names to roles and scope. Entries
-    /// that cannot be understood are left out and returned: nobody comes in by them.
+    /// Reads the file: YAML, a map from a URI or DNS name among a certificate's subject alternative names to roles and
+    /// scope. Malformed entries are skipped and returned as errors; they give no access.
     ///
     /// # Errors
-    /// When the file cannot be read at all.
+    /// When the file as a whole cannot be read.
     pub fn read(path: &Path) -> Result<(Self, Vec<anyhow::Error>)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -106,7 +107,7 @@ impl Certificates {
     }
 
     fn parse(text: &str) -> Result<(Self, Vec<anyhow::Error>)> {
-        // A key that is there twice is an error of the file.
+        // A duplicate key is an error of the file.
         let entries: HashMap<String, Value> = match text.trim() {
             "" => HashMap::new(),
             text => serde_saphyr::from_str(text)?,
@@ -130,19 +131,19 @@ impl Certificates {
         Ok((Self { known }, faults))
     }
 
-    /// The first of a certificate's names that the file knows.
+    /// Returns the first of a certificate's names that the file lists.
     #[must_use]
     pub fn find(&self, names: &[CertificateName]) -> Option<(&CertificateName, &Grant)> {
         names.iter().find_map(|name| self.known.get_key_value(name))
     }
 
-    /// What a name may do.
+    /// The grant of a name.
     #[must_use]
     pub fn get(&self, name: &CertificateName) -> Option<&Grant> {
         self.known.get(name)
     }
 
-    /// True if the file gives nobody a role.
+    /// True if the file gives no roles to any name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
@@ -173,8 +174,8 @@ fn entry(key: &str, value: Value) -> Result<(CertificateName, Grant)> {
     Ok((name, grant))
 }
 
-/// A certificate that a connection has shown and that was verified. It ends when it would not be verified any more;
-/// then nothing is served on its connection.
+/// A verified certificate that was presented on a connection. It ends when it would no longer be accepted; its
+/// connection is not served after that.
 #[derive(Debug, Default)]
 pub struct ClientCertificate {
     names: Vec<CertificateName>,
@@ -183,7 +184,7 @@ pub struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// One with these names, URIs first.
+    /// A certificate with these names, URIs first.
     #[must_use]
     pub fn new(names: Vec<CertificateName>) -> Self {
         Self {
@@ -192,20 +193,20 @@ impl ClientCertificate {
         }
     }
 
-    /// URIs and DNS names among its subject's alternative names; never the common name.
+    /// URIs and DNS names among its subject alternative names; never the common name.
     #[must_use]
     pub fn names(&self) -> &[CertificateName] {
         &self.names
     }
 
-    /// Ends what was let in by it.
+    /// Ends every call that was authenticated by it.
     pub fn end(&self, why: Denied) {
-        // The first reason stands.
+        // The first reason is kept.
         let _ = self.why.set(why);
         self.ended.cancel();
     }
 
-    /// Why it has ended, if it has.
+    /// The reason why it ended, if it has.
     #[must_use]
     pub fn end_reason(&self) -> Option<Denied> {
         self.ended
@@ -213,7 +214,7 @@ impl ClientCertificate {
             .then(|| self.why.get().cloned().unwrap_or(Denied::Changed))
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended.
     pub fn ended(&self) -> WaitForCancellationFutureOwned {
         self.ended.clone().cancelled_owned()
     }

@@ -1,5 +1,5 @@
-//! The claims of a JWT whose signature is good, read strictly: a claim that is malformed is a refusal, and never as if it
-//! were missing. Each refusal names the claim.
+//! The claims of a JWT whose signature is valid, read strictly: a malformed claim is refused, never treated as missing.
+//! Each refusal names the claim.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ use serde::{
 use serde_json::{Map, Number, Value};
 use time::OffsetDateTime;
 
-/// How far ahead the issuer's clock may be, in seconds.
+/// Tolerated difference of the issuer's clock, in seconds.
 const LEEWAY: i64 = 30;
-/// Longest that a token may hold, in seconds.
+/// Longest validity of a token, in seconds.
 const LONGEST: i64 = 24 * 3600;
 /// Longest subject, in characters.
 const MAX_SUBJECT: usize = 200;
 
-/// The claim for which a JWT is refused, and the reason. Holds nothing of the claim's value.
+/// The claim for which a JWT is refused, and the reason. Does not contain the claim's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Name of the claim.
     pub claim: String,
-    /// What is wrong with it.
+    /// The fault, as the rest of a sentence that begins with the claim's name.
     pub what: String,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub(super) struct Claims(Value);
 
-/// What is asked of every JWT.
+/// The expected values of the claims of every JWT.
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
     pub issuer: &'a str,
@@ -57,10 +57,10 @@ impl Claims {
     /// Parses the payload.
     ///
     /// # Errors
-    /// When it is not one object of JSON, or names something twice.
+    /// When it is not one JSON object, or an object has a duplicate key.
     pub fn parse(payload: &[u8]) -> Result<Self, String> {
         let Strict(value) = serde_json::from_slice(payload).map_err(|error| {
-            // The position tells nothing; the text of a duplicate key does.
+            // The position is of no use; the message for a duplicate key is.
             error.to_string()
         })?;
         if value.is_object() {
@@ -70,10 +70,10 @@ impl Claims {
         }
     }
 
-    /// Checks what every JWT has to say. Returns its subject and its end.
+    /// Checks the claims that every JWT must have. Returns its subject and its expiry.
     ///
     /// # Errors
-    /// The first claim that is missing, malformed or another than expected.
+    /// The first claim that is missing, malformed or not as expected.
     pub fn check(
         &self,
         expected: &Expected<'_>,
@@ -88,7 +88,7 @@ impl Claims {
         Ok((self.subject()?, ends_at))
     }
 
-    /// RFC 7519: one string, or a list of them.
+    /// Checks `aud`: one string or a list of strings (RFC 7519).
     fn check_audience(&self, audience: &str) -> Result<(), Fault> {
         let named = match self.0.get("aud") {
             Some(Value::String(one)) => vec![one.clone()],
@@ -103,7 +103,7 @@ impl Claims {
         Err(Fault::new("aud", what))
     }
 
-    /// Tokens that are signed with the same key and are meant for something else.
+    /// Refuses tokens that are signed with the same key but meant for another purpose.
     fn check_kind(&self) -> Result<(), Fault> {
         match self.0.get("typ") {
             None => {}
@@ -137,7 +137,7 @@ impl Claims {
         {
             return Err(Fault::new("nbf", "is in the future"));
         }
-        // Without leeway: what has ended is refused.
+        // No leeway here: an expired token is refused.
         OffsetDateTime::from_unix_timestamp(exp).map_err(|_| malformed("exp"))
     }
 
@@ -149,7 +149,7 @@ impl Claims {
         }
         text::check(&subject, text::Shape::Line)
             .map_err(|error| Fault::new("sub", error.to_string()))?;
-        // Two spellings of one text would be two people.
+        // Two encodings of the same text would be two identities.
         if text::normalize(&subject) != subject {
             return Err(Fault::new("sub", "is not in Unicode's form NFC"));
         }
@@ -176,11 +176,12 @@ impl Claims {
         }
     }
 
-    /// The words of a claim, which is a list of strings or one string; `None` if there is no such claim. A name with
-    /// dots is a claim of that name, or a path into objects.
+    /// Returns the values of a claim that is a list of strings or one string; `None` if there is no such claim. A name
+    /// with
+    /// dots is either the name of a claim or a path into objects.
     ///
     /// # Errors
-    /// When the claim is anything else.
+    /// When the claim has another type.
     pub fn words(&self, claim: &str) -> Result<Option<Vec<String>>, Fault> {
         let mut found = Vec::new();
         find(&self.0, claim, &mut found).map_err(|()| malformed(claim))?;
@@ -207,7 +208,8 @@ impl Claims {
     }
 }
 
-/// Every value that a path may mean. Keys may hold dots themselves, as namespaced claims and names of clients do.
+/// Collects every value that a path may refer to. Keys may contain dots themselves, like namespaced claims and names of
+/// clients.
 fn find<'a>(value: &'a Value, path: &str, found: &mut Vec<&'a Value>) -> Result<(), ()> {
     let object = value.as_object().ok_or(())?;
     found.extend(object.get(path));
@@ -232,7 +234,7 @@ fn malformed(claim: &str) -> Fault {
     Fault::new(claim, "is malformed")
 }
 
-/// A value in which no object names a key twice: which of the two counts is up to the reader, so neither does.
+/// A JSON value without duplicate keys. Parsers differ in which duplicate they keep, so duplicates are refused.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -1,5 +1,6 @@
-//! The gate: from what a request carries to who makes it. What was found to be good is remembered; that it still is, is
-//! looked at every second, so that revoked credentials end their open streams within 5 s (F10).
+//! Authentication: maps the credentials of a request to its caller. Valid credentials are cached and checked again
+//! every
+//! second, so that revoked credentials end their open streams within 5 s (F10).
 
 use std::{
     collections::HashMap,
@@ -29,29 +30,29 @@ use super::{
     token,
 };
 
-/// How often it is looked whether credentials still hold.
+/// Interval between two checks of the credentials in use.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it is written down when tokens were used.
+/// Rounds of checks after which the last use of tokens is stored.
 const NOTE: u32 = 20;
-/// Longest that a look at the tokens may take.
+/// Longest that one check of the tokens may take.
 const TOKENS_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest that credentials may be.
+/// Longest accepted credentials, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Who is let in.
+/// Settings of authentication.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Who does not say who they are is refused; otherwise they may do everything.
+    /// True if requests without credentials are refused; otherwise they are allowed everything.
     pub required: bool,
-    /// Whose JWT are taken.
+    /// The accepted issuer of JWT.
     pub jwt: Option<JwtSettings>,
-    /// Which client certificates have which roles.
+    /// File with the roles of client certificates.
     pub client_roles: Option<PathBuf>,
-    /// How much may go by the same credentials.
+    /// Limits of each person.
     pub quotas: Quotas,
 }
 
-/// Finds out who calls.
+/// Authenticates requests.
 #[derive(Debug)]
 pub struct Gate {
     store: Store,
@@ -71,7 +72,7 @@ struct CertificatesFile {
 }
 
 impl Gate {
-    /// Opens it.
+    /// Loads the issuer's keys and the roles of certificates.
     ///
     /// # Errors
     /// When an issuer's keys or the roles of certificates cannot be read.
@@ -102,7 +103,7 @@ impl Gate {
         })
     }
 
-    /// True if nobody can come in but by an API token.
+    /// True if API tokens are the only accepted credentials.
     #[must_use]
     pub fn needs_tokens(&self) -> bool {
         let has_names = |file: &CertificatesFile| {
@@ -112,11 +113,12 @@ impl Gate {
         self.required && self.jwt.is_none() && !self.certificates.as_ref().is_some_and(has_names)
     }
 
-    /// Who makes a call. A token that is sent counts, even where none is needed; after it the names of the client's
-    /// certificate. On a connection whose certificate has ended nobody is let in, whatever else is sent.
+    /// Returns the caller of a request. A token takes precedence, even where none is required; then the names of the
+    /// client's certificate. If the certificate of the connection has ended, every request is refused, also one with a
+    /// token.
     ///
     /// # Errors
-    /// When it is nobody who is let in.
+    /// When the caller is refused.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -188,8 +190,9 @@ impl Gate {
         }
     }
 
-    /// Checks again and again that what was good still is, until `stop`. No kind of credentials waits for another: a
-    /// database or an issuer that is slow holds up its own alone.
+    /// Checks periodically that cached credentials are still valid, until `stop`. Each kind of credentials is checked
+    /// on its
+    /// own, so a slow database or issuer delays only its own kind.
     pub async fn watch(&self, stop: CancellationToken) {
         let watching = async {
             tokio::join!(
@@ -201,7 +204,7 @@ impl Gate {
         stop.run_until_cancelled(watching).await;
     }
 
-    /// What can be told without asking anybody.
+    /// Runs the checks that need neither the database nor the issuer.
     async fn watch_sessions(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -258,7 +261,7 @@ impl Gate {
         }
     }
 
-    /// Ends the sessions of tokens, of those that were asked for, that are not what they were, or not there any more.
+    /// Ends the sessions of the tokens in `ids` that were changed or deleted.
     fn end_changed(&self, ids: &[String], tokens: &[StoredToken]) {
         let now = OffsetDateTime::now_utc();
         let tokens: HashMap<_, _> = tokens.iter().map(|it| (it.id.as_str(), it)).collect();
@@ -276,7 +279,7 @@ impl Gate {
     }
 }
 
-/// What a stored token allows now.
+/// Returns the present grant of a stored token.
 fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
     if token.revoked_at.is_some() {
         return Err(Denied::Revoked);
@@ -286,7 +289,7 @@ fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
         .iter()
         .filter_map(|it| Role::parse(it))
         .collect();
-    // What this version does not understand is not let in with more.
+    // A scope that this version cannot parse must not widen access.
     let scope = Scope::new(&token.scope, &roles).map_err(|what| {
         tracing::error!(what, id = token.id, "a token with a scope that is none");
         Denied::Invalid
@@ -307,7 +310,7 @@ fn grant(token: &StoredToken, now: OffsetDateTime) -> Result<Grant, Denied> {
     Ok(grant)
 }
 
-/// The one bearer token of a request. Who sends two, or something else, is nobody.
+/// Returns the bearer token of a request. Two tokens, or another scheme, are refused.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -327,7 +330,7 @@ impl CertificatesFile {
         let file = FollowedFile::new(path);
         let (read, mut faults) = Certificates::read(file.path())?;
         if !faults.is_empty() {
-            // At the start somebody is there to mend it.
+            // At start-up an operator is present to correct the file.
             let what = format!("{} does not say who may do what", file.path().display());
             return Err(faults.swap_remove(0).context(what));
         }
@@ -353,7 +356,7 @@ impl CertificatesFile {
         })
     }
 
-    /// Reads the file again if it is another one. Entries that are not understood are nobody's.
+    /// Reads the file again if it has changed. Malformed entries give no access.
     fn refresh(&self) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if !file.has_changed() {
@@ -380,7 +383,7 @@ impl CertificatesFile {
         }
     }
 
-    /// Ends the sessions whose roles are not what the file says now.
+    /// Ends the sessions whose grant differs from the file.
     fn end_changed(&self, sessions: &Sessions) {
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
         sessions.end_where(|key, grant| {

@@ -1,4 +1,5 @@
-//! The keys of an issuer of JWT: from a file, an address, or by discovery at the issuer; read again when they change.
+//! The keys of an issuer of JWT: from a file, from an address, or by discovery at the issuer; read again when they
+//! change.
 
 use std::{
     collections::HashMap,
@@ -20,29 +21,29 @@ use super::{jwt::Algorithm, stamp::FollowedFile, token::Hash};
 
 /// Default interval between two requests for an issuer's keys.
 pub const REFRESH: Duration = Duration::from_mins(5);
-/// Least interval between two requests for a key that is not known.
+/// Least interval between two requests that an unknown key causes.
 const SOONEST: Duration = Duration::from_secs(20);
-/// Largest answer of an issuer.
+/// Largest response of an issuer, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// Longest that an issuer may take to answer.
+/// Longest wait for a response of the issuer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The place of the keys.
+/// The source of the keys.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A file; it is read again when it changes.
     File(PathBuf),
-    /// An address; it is asked again every 5 minutes, and for a key that is not known.
+    /// An address, requested every 5 minutes, and when a key is unknown.
     Url(Url),
-    /// An issuer that says itself where its keys are; asked as an address is.
+    /// An issuer that publishes the address of its keys; requested like an address.
     Issuer(String),
 }
 
 impl Source {
-    /// Returns the source that an operator names, or the issuer itself if none is named.
+    /// Returns the source that the operator configured, or the issuer itself if none is.
     ///
     /// # Errors
-    /// When it is an address that anybody on the way could answer for.
+    /// When it is an address without transport security, where somebody on the network path could answer.
     pub fn new(issuer: &str, keys: Option<&str>) -> Result<Self> {
         let Some(keys) = keys else {
             let url = Url::parse(issuer).ok();
@@ -65,7 +66,7 @@ impl Source {
     }
 }
 
-/// Whoever answers for the keys can be anybody; so nobody on the way may.
+/// Refuses plain HTTP: whoever can forge the keys can forge any identity.
 fn check_transport(url: &Url) -> Result<()> {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -85,16 +86,16 @@ fn check_transport(url: &Url) -> Result<()> {
 /// A public key of the issuer.
 #[derive(Debug, Clone)]
 pub struct PublicKey {
-    /// What signatures are checked with.
+    /// The key for checking signatures.
     pub decoding: DecodingKey,
-    /// Hash of the key itself: its id says nothing about that.
+    /// Hash of the key itself, since its id may be reused for another key.
     pub hash: Hash,
 }
 
 /// Public keys of an issuer by their ids.
 pub type KeySet = HashMap<String, PublicKey>;
 
-/// When to read the keys.
+/// Decides when to read the keys.
 #[derive(Debug)]
 pub struct Schedule {
     source: Source,
@@ -104,7 +105,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Begins with a reading now.
+    /// Starts with a read now.
     #[must_use]
     pub fn new(source: Source, refresh: Duration) -> Self {
         let file = match &source {
@@ -119,7 +120,7 @@ impl Schedule {
         }
     }
 
-    /// Returns the source, if it is time to read it again. `missing`: because of a key that is not known.
+    /// Returns the source if it is time to read it again. `missing` is true if a key was not found.
     pub fn due(&mut self, missing: bool) -> Option<Source> {
         let pause = if missing {
             SOONEST.min(self.refresh)
@@ -131,7 +132,7 @@ impl Schedule {
             None => self.read_at.elapsed() >= pause,
         };
         if is_due {
-            // Even if reading fails: an issuer that is away is not asked without pause.
+            // Also if reading fails, so that an unavailable issuer is not asked without pause.
             self.read_at = Instant::now();
         }
         is_due.then(|| self.source.clone())
@@ -141,11 +142,11 @@ impl Schedule {
 /// Reads a set of keys.
 ///
 /// # Errors
-/// When it cannot be read. A set that holds no key for the algorithm is empty, and no error.
+/// When it cannot be read. A set without a key for the algorithm is returned as empty.
 pub async fn load(source: &Source, algorithm: Algorithm) -> Result<KeySet> {
     let bytes = match source {
         Source::File(path) => match std::fs::read(path) {
-            // A file that is gone holds no keys; one that cannot be read may hold any.
+            // A deleted file means that there are no keys; an unreadable one may contain any.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(KeySet::new());
             }
@@ -194,7 +195,7 @@ fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<KeySet> {
     Ok(known)
 }
 
-/// A key that may sign with the algorithm. Keys that this version does not know are none (RFC 7517 section 5).
+/// Returns a key that may sign with the algorithm. Unknown types of keys are skipped (RFC 7517 section 5).
 fn usable(key: &Value, algorithm: Algorithm) -> Option<(String, PublicKey)> {
     let key: Jwk = serde_json::from_value(key.clone()).ok()?;
     let common = &key.common;
@@ -206,7 +207,7 @@ fn usable(key: &Value, algorithm: Algorithm) -> Option<(String, PublicKey)> {
     let named = KeyAlgorithm::from(algorithm.pinned());
     let is_for_algorithm = common.key_algorithm.is_none_or(|other| other == named);
     let decoding = DecodingKey::from_jwk(&key).ok()?;
-    // A symmetric key in a public place is nobody's: no algorithm that is taken is of that family.
+    // A symmetric key that is public proves nothing: no accepted algorithm is of that family.
     if !is_for_signatures || !is_for_algorithm || decoding.family() != family(algorithm) {
         return None;
     }
@@ -233,7 +234,7 @@ fn hash(key: &DecodingKey) -> Hash {
     digest.finalize().into()
 }
 
-/// Asks an issuer where its keys are (`OpenID` Connect Discovery 1.0, section 4).
+/// Requests the address of an issuer's keys (`OpenID` Connect Discovery 1.0, section 4).
 async fn discover(issuer: &str) -> Result<Url> {
     #[derive(Deserialize)]
     struct Document {
@@ -267,7 +268,7 @@ async fn discover(issuer: &str) -> Result<Url> {
 async fn get(url: &Url) -> Result<Vec<u8>> {
     let mut client = reqwest::Client::builder()
         .timeout(FETCH_TIMEOUT)
-        // Keys come from where the operator said, and from nowhere else.
+        // Redirects are not followed: keys come only from the configured address.
         .redirect(reqwest::redirect::Policy::none());
     if url.scheme() == "http" {
         client = client.no_proxy();

@@ -1,5 +1,6 @@
-//! JWT of one issuer (RFC 7519, by the advice of RFC 8725): one algorithm, a key of the issuer's by its id, then the
-//! claims. Nothing that the token itself names is fetched or trusted. Refusals are logged with what failed.
+//! JWT of one issuer (RFC 7519, following RFC 8725): one algorithm, a key of the issuer found by its id, then the
+//! claims.
+//! Nothing that the token itself names is fetched or trusted. Refusals are logged with the check that failed.
 
 use std::{
     num::NonZeroU32,
@@ -25,7 +26,7 @@ use super::{
     token,
 };
 
-/// Refusals that are logged in a second.
+/// Most refusals that are logged per second.
 const LOGGED: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The algorithm of an issuer's signatures.
@@ -51,22 +52,22 @@ impl Algorithm {
     }
 }
 
-/// The issuer whose tokens are taken.
+/// The accepted issuer.
 #[derive(Debug, Clone)]
 pub struct JwtSettings {
     /// `iss`.
     pub issuer: String,
-    /// `aud`: us.
+    /// `aud`: the name of this service.
     pub audience: String,
-    /// A file or an address with the issuer's keys; without it the issuer is asked where they are.
+    /// A file or an address with the issuer's keys; without it the keys are discovered at the issuer.
     pub keys: Option<String>,
-    /// The one algorithm.
+    /// The only accepted algorithm.
     pub algorithm: Algorithm,
-    /// Claim with the roles; dots lead into objects.
+    /// Claim with the roles; dots separate the steps of a path into objects.
     pub roles_claim: String,
     /// Claim with the scope.
     pub scope_claim: String,
-    /// Interval between two requests for keys, where they come from an address.
+    /// Interval between two requests for keys, if they come from an address.
     pub refresh: Duration,
 }
 
@@ -85,16 +86,16 @@ impl JwtSettings {
         }
     }
 
-    /// Checks what can be told without asking anybody.
+    /// Checks the settings without a request to the issuer.
     ///
     /// # Errors
-    /// When the keys would come from nowhere, or from whoever is on the way.
+    /// When there is no source of keys, or one without transport security.
     pub fn check(&self) -> Result<()> {
         Source::new(&self.issuer, self.keys.as_deref()).map(drop)
     }
 }
 
-/// Checks tokens.
+/// Verifies tokens.
 #[derive(Debug)]
 pub(super) struct Jwt {
     settings: JwtSettings,
@@ -103,7 +104,7 @@ pub(super) struct Jwt {
     logged: DefaultDirectRateLimiter,
 }
 
-/// A refusal: the answer to the client, and the line in the log.
+/// A refusal: the error for the client, and the reason for the log.
 struct Refusal {
     denied: Denied,
     fault: Fault,
@@ -159,7 +160,7 @@ impl Jwt {
         keys.clone()
     }
 
-    /// What a token says, if it is good.
+    /// Verifies a token and returns its grant.
     pub async fn check(&self, text: &str, now: OffsetDateTime) -> Result<Grant, Denied> {
         self.grant_of(text, now).await.map_err(|refusal| {
             if self.logged.check().is_ok() {
@@ -186,7 +187,7 @@ impl Jwt {
         self.grant(&claims, id, &key, now)
     }
 
-    /// A key that may have come since the keys were read.
+    /// Reads the keys again, for a key that may be newer than the last read.
     async fn newer_key(&self, id: &str) -> Result<PublicKey, Refusal> {
         self.reread(true).await;
         self.keys().get(id).cloned().ok_or_else(|| {
@@ -195,7 +196,7 @@ impl Jwt {
         })
     }
 
-    /// The id of the key; none where the header wants something else to be trusted.
+    /// Returns the id of the key; refuses a header that asks to trust something else.
     fn key_of<'a>(&self, header: &'a Header) -> Result<&'a str, Refusal> {
         let kind = header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
         let brings_keys = header.jku.is_some()
@@ -218,7 +219,7 @@ impl Jwt {
         header.kid.as_deref().ok_or_else(missing)
     }
 
-    /// The claims, if the key has signed them.
+    /// Returns the claims if the key has signed them.
     fn verify(&self, text: &str, key: &PublicKey) -> Result<Claims, Refusal> {
         let wrong = || Refusal::unsigned("signature", "is not by the issuer's key");
         let (message, signature) = text.rsplit_once('.').ok_or_else(wrong)?;
@@ -254,7 +255,7 @@ impl Jwt {
             });
         }
         let roles = claims.words(&settings.roles_claim)?.unwrap_or_default();
-        // Realms have roles of their own, which say nothing here.
+        // Realms have roles of their own, which have no meaning here.
         let roles: Vec<_> = roles.iter().filter_map(|word| Role::parse(word)).collect();
         if roles.is_empty() {
             let claim = &settings.roles_claim;
@@ -276,7 +277,7 @@ impl Jwt {
         })
     }
 
-    /// The scope; everything only if there is no such claim.
+    /// Returns the scope; it is unlimited only if there is no such claim.
     fn scope(&self, claims: &Claims, roles: &[Role]) -> Result<Scope, Fault> {
         let claim = &self.settings.scope_claim;
         let Some(entries) = claims.words(claim)? else {
@@ -295,7 +296,7 @@ impl Jwt {
         self.reread(false).await;
     }
 
-    /// Ends the sessions of tokens whose key is gone, or is another one under the same id.
+    /// Ends the sessions of tokens whose key was removed or replaced under the same id.
     pub fn end_unsigned(&self, sessions: &Sessions) {
         let keys = self.keys();
         sessions.end_where(|key, grant| {
@@ -309,7 +310,7 @@ impl Jwt {
     }
 
     async fn reread(&self, missing: bool) {
-        // Held while the issuer answers: who comes with another new key meanwhile waits for the same answer.
+        // Held during the request to the issuer: concurrent callers with another new key wait for the same response.
         let mut schedule = self.schedule.lock().await;
         let Some(source) = schedule.due(missing) else {
             return;
@@ -331,17 +332,17 @@ impl Jwt {
     }
 }
 
-/// By what a session of a token is found again.
+/// The key of a token's session.
 pub(super) fn key_of(text: &str) -> Key {
     Key::Jwt(token::hash(text))
 }
 
-/// Whether what was sent could be a JWT.
+/// True if the text could be a JWT.
 pub(super) fn looks_like_one(text: &str) -> bool {
     text.split('.').count() == 3
 }
 
-/// For settings that cannot be used.
+/// Opens the verifier; fails if the settings cannot be used.
 pub(super) async fn open(settings: Option<JwtSettings>) -> Result<Option<Jwt>> {
     match settings {
         Some(settings) => Jwt::new(settings)

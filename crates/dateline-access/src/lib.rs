@@ -1,5 +1,6 @@
-//! Who calls, and what they may do: API tokens, JWT of an issuer, client certificates; roles, scopes, and the one
-//! table of what each method needs. Knows neither gRPC's status nor SQL.
+//! Authentication and authorization: API tokens, JWT of an issuer, client certificates; roles, scopes, and the one
+//! table
+//! of what each method needs. Does not depend on gRPC status codes or SQL.
 
 mod caller;
 mod certificates;

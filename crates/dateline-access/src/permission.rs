@@ -1,27 +1,27 @@
-//! Roles and what they allow; what each method needs, and each write of a commit. What is not in the table is allowed
-//! to nobody.
+//! Roles and their permissions, and the permissions that each method and each write of a commit needs. A method that is
+//! not in the table is allowed to nobody.
 
 use dateline_proto::v1::{self, write};
 
-/// What a call does, as far as it has to be allowed.
+/// A kind of access that a role gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Permission {
-    /// See what is published.
+    /// Read what is published.
     Read,
-    /// See the desk.
+    /// Read the desk feed.
     ReadDesk,
-    /// Make, change and hand in drafts.
+    /// Create, edit and submit drafts.
     Edit,
     /// Change what readers see.
     Publish,
-    /// Take the whole state home.
+    /// Export the whole state.
     Export,
-    /// Erase, compact, fork, load; tokens and the audit.
+    /// Erase, compact, fork, load; manage tokens and read the audit.
     Administer,
 }
 
 impl Permission {
-    /// The least role that has it, in words.
+    /// The least role that has it, for error messages.
     #[must_use]
     pub fn least_role(self) -> &'static str {
         match self {
@@ -37,13 +37,13 @@ impl Permission {
 /// A role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Reads and follows what is published.
+    /// Reads and watches what is published.
     Reader,
-    /// Makes drafts.
+    /// Writes drafts.
     Editor,
     /// Publishes.
     Publisher,
-    /// Takes exports.
+    /// Exports the feed.
     Exporter,
     /// Operates the service.
     Admin,
@@ -59,7 +59,7 @@ pub const ROLES: [Role; 5] = [
 ];
 
 impl Role {
-    /// What it allows.
+    /// The permissions of the role.
     #[must_use]
     pub fn permissions(self) -> &'static [Permission] {
         use Permission::{Administer, Edit, Export, Publish, Read, ReadDesk};
@@ -72,7 +72,7 @@ impl Role {
         }
     }
 
-    /// As it is written in columns, claims and on the command line.
+    /// The name in columns, claims and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -84,13 +84,13 @@ impl Role {
         }
     }
 
-    /// The role of this name, written exactly so.
+    /// Parses the exact name of a role.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         ROLES.into_iter().find(|role| role.as_str() == text)
     }
 
-    /// As the schema has it.
+    /// Converts to the schema's enum.
     #[must_use]
     pub fn to_proto(self) -> v1::Role {
         match self {
@@ -102,14 +102,15 @@ impl Role {
         }
     }
 
-    /// From the schema's; `None` if it says none.
+    /// Converts from the schema's enum; `None` if it is unspecified.
     #[must_use]
     pub fn from_proto(role: v1::Role) -> Option<Self> {
         ROLES.into_iter().find(|known| known.to_proto() == role)
     }
 }
 
-/// What each method needs: one of these. Views, and the writes of a commit, are looked at beside it.
+/// The permissions that each method needs: one of those listed. Views and the writes of a commit are checked
+/// separately.
 pub const METHODS: &[(&str, &[Permission])] = {
     use Permission::{Administer, Edit, Export, Publish, Read};
     &[
@@ -149,13 +150,13 @@ pub const METHODS: &[(&str, &[Permission])] = {
     ]
 };
 
-/// A method of ours by its path, and what it needs; `None` for one that is not ours.
+/// Looks up a method of this service by its path; `None` for any other method.
 #[must_use]
 pub fn method(path: &str) -> Option<(&'static str, &'static [Permission])> {
     METHODS.iter().copied().find(|(known, _)| *known == path)
 }
 
-/// What a write of a commit needs.
+/// The permission that a write of a commit needs.
 #[must_use]
 pub fn needed_for(action: &write::Action) -> Permission {
     use write::Action;

@@ -1,4 +1,5 @@
-//! The cryptography of JWT by ring, which TLS uses too: `jsonwebtoken` brings either a second library of C, or one for
+//! The cryptography of JWT by ring, which TLS uses too. `jsonwebtoken` would bring either a second C library, or one
+//! for
 //! RSA with a known weakness. Signatures are checked here and never made.
 
 use jsonwebtoken::{
@@ -12,14 +13,14 @@ use ring::signature::{
     RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
 
-/// Makes ring the provider of this process, for JWT and for asking an issuer by TLS; once is enough.
+/// Installs ring as the provider of this process, for JWT and for TLS to the issuer; may be called more than once.
 pub fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
         verifier_factory: |algorithm, key| verifier(*algorithm, key),
         key_utils: KeyUtils::new_unimplemented(),
     };
-    // It fails when it was done before.
+    // Fails if it was installed before.
     let _ = PROVIDER.install_default();
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! What a caller is narrowed to: facets, of which in each dimension one has to fit.
+//! The scope of a caller: facets by dimension. A record is in scope if one facet of each dimension matches.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use dateline_record::{
 
 use super::permission::{Permission, Role};
 
-/// What a caller is narrowed to; everything, if it has no entries.
+/// The records that a caller is limited to; all of them if it has no entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// As written: `kind:event`, `lang:en`.
+    /// The entries as configured: `kind:event`, `lang:en`.
     entries: Vec<String>,
     filter: Arc<Filter>,
     kinds: Option<Vec<Kind>>,
 }
 
 impl Scope {
-    /// Reads a scope for somebody with these roles.
+    /// Parses a scope for a caller with these roles.
     ///
     /// # Errors
-    /// In words: an entry that is none, or one that these roles cannot have.
+    /// An explanation of an entry that is malformed, or that these roles cannot have.
     pub fn new(entries: &[String], roles: &[Role]) -> Result<Self, String> {
         let mut filter = RecordFilter::default();
         let mut kinds = Vec::new();
@@ -62,25 +62,25 @@ impl Scope {
         })
     }
 
-    /// As written.
+    /// The entries as configured.
     #[must_use]
     pub fn entries(&self) -> &[String] {
         &self.entries
     }
 
-    /// Whether it narrows nothing.
+    /// True if it does not limit anything.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// As a filter.
+    /// The scope as a filter.
     #[must_use]
     pub fn filter(&self) -> &Filter {
         &self.filter
     }
 
-    /// Whether records of a kind can be in it.
+    /// True if records of a kind can be in it.
     #[must_use]
     pub fn has_kind(&self, kind: Kind) -> bool {
         self.kinds
@@ -89,9 +89,10 @@ impl Scope {
     }
 }
 
-/// Who writes has to be told what stands in the way, whatever that says of other records, and what stands in the
-/// articles that are quoted: so writers are narrowed by what a name tells alone, and see articles. Who operates the
-/// service reaches everything.
+/// Checks that the roles work with the scope. A writer has to learn what prevents a write, even if that reveals other
+/// records, and has to read the articles that are quoted. So writers can be limited only by what a name shows, and
+/// always
+/// see articles. Operators of the service cannot be limited.
 fn check_roles(roles: &[Role], kinds: &[Kind], by_content: bool) -> Result<(), String> {
     let may = |permission| {
         let mut roles = roles.iter();

@@ -1,5 +1,5 @@
-//! One session per set of credentials: its grant, and the cancellation that ends its streams when the credentials end.
-//! Limits are of the person, whatever number of credentials they hold.
+//! One session per set of credentials: its grant, and the cancellation token that ends its streams when the credentials
+//! end. Limits are per person, across all of their credentials.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use super::{
     token::Hash,
 };
 
-/// A session that nothing goes by for so long is forgotten; it is made again when it is needed.
+/// Idle time after which a session is dropped, in seconds; it is created again when needed.
 const IDLE_SECONDS: i64 = 600;
 
 /// Limits of one identity.
@@ -50,7 +50,7 @@ impl Default for Quotas {
     }
 }
 
-/// By what somebody is known.
+/// Identifies the credentials of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The id of an API token.
@@ -61,38 +61,38 @@ pub enum Key {
     Certificate(CertificateName),
 }
 
-/// The key that signed a JWT: its id, and the hash of the key itself, for another one may come under the same id.
+/// The key that signed a JWT: its id, and the hash of the key itself, since the id may be reused for another key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningKey {
     /// `kid`.
     pub id: String,
-    /// Of the public key.
+    /// Hash of the public key.
     pub hash: Hash,
 }
 
-/// What credentials say, once they are found to be good.
+/// The identity and permissions that valid credentials give.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// The author of what is written.
+    /// The author of writes.
     pub identity: String,
-    /// By what the caller is known, for the audit.
+    /// The credentials as the audit names them.
     pub credential: String,
-    /// The person whose limits count, unique over all kinds of credentials.
+    /// The person whose limits apply, unique across all kinds of credentials.
     pub person: String,
-    /// What is allowed.
+    /// The roles of the caller.
     pub roles: Vec<Role>,
-    /// To what it is narrowed.
+    /// The records that the caller is limited to.
     pub scope: Scope,
-    /// When it ends by itself.
+    /// Time of expiry, if any.
     pub expires_at: Option<OffsetDateTime>,
-    /// Of an API token: what the whole of it has to hash to.
+    /// For an API token: the expected hash of the whole token.
     pub hash: Option<Hash>,
-    /// Of a JWT: the key that signed it.
+    /// For a JWT: the key that signed it.
     pub signed_by: Option<SigningKey>,
 }
 
 impl Grant {
-    /// Whoever calls a server that is open to all: everything is allowed.
+    /// The grant of every caller on a server without authentication: everything is allowed.
     #[must_use]
     pub fn local() -> Self {
         Self {
@@ -107,7 +107,7 @@ impl Grant {
         }
     }
 
-    /// True if it allows the same to the same, for as long, by the same secret or key.
+    /// True if identity, permissions, expiry and the secret or key are the same.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.identity == other.identity
@@ -120,10 +120,10 @@ impl Grant {
     }
 }
 
-/// What a person may still use, by all of their credentials together.
+/// The remaining limits of a person, shared by all of their credentials.
 #[derive(Debug)]
 struct Allowance {
-    /// Of how many calls a second, if there is a limit.
+    /// Limit of calls per second, if there is one.
     rate: Option<DefaultDirectRateLimiter>,
     watches: Arc<Semaphore>,
     exports: Arc<Semaphore>,
@@ -140,7 +140,7 @@ impl Allowance {
         }
     }
 
-    /// True if no session and no open stream counts on it.
+    /// True if no session and no open stream uses it.
     fn is_idle(self: &Arc<Self>) -> bool {
         let in_use = |permits: &Arc<Semaphore>| Arc::strong_count(permits) > 1;
         Arc::strong_count(self) == 1 && !in_use(&self.watches) && !in_use(&self.exports)
@@ -158,7 +158,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins one.
+    /// Begins a session with limits of its own.
     #[must_use]
     pub fn new(grant: Grant, quotas: &Quotas) -> Self {
         Self::with(grant, Arc::new(Allowance::new(quotas)))
@@ -174,38 +174,38 @@ impl Session {
         }
     }
 
-    /// The author of what is written.
+    /// The author of writes.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.grant.identity
     }
 
-    /// By what the caller is known.
+    /// The credentials as the audit names them.
     #[must_use]
     pub fn credential(&self) -> &str {
         &self.grant.credential
     }
 
-    /// What the credentials say.
+    /// The identity and permissions of the credentials.
     #[must_use]
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
 
-    /// To what it is narrowed.
+    /// The records that the caller is limited to.
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.grant.scope
     }
 
-    /// Whether one of the roles allows it.
+    /// True if one of the roles has the permission.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let mut roles = self.grant.roles.iter();
         roles.any(|role| role.permissions().contains(&permission))
     }
 
-    /// Counts a call; false if it comes too fast.
+    /// Counts a call; false if the rate limit is exceeded.
     #[must_use]
     pub fn take_turn(&self) -> bool {
         self.allowance
@@ -214,37 +214,37 @@ impl Session {
             .is_none_or(|rate| rate.check().is_ok())
     }
 
-    /// Open streams that are left.
+    /// Permits for open streams.
     #[must_use]
     pub fn watches(&self) -> &Arc<Semaphore> {
         &self.allowance.watches
     }
 
-    /// Open exports that are left.
+    /// Permits for open exports.
     #[must_use]
     pub fn exports(&self) -> &Arc<Semaphore> {
         &self.allowance.exports
     }
 
-    /// Waits for the end of what the credentials allow.
+    /// Waits until the credentials end or change.
     pub fn ended(&self) -> WaitForCancellationFutureOwned {
         self.ended.clone().cancelled_owned()
     }
 
-    /// Why it ended.
+    /// The reason why the session ended.
     #[must_use]
     pub fn why_ended(&self) -> Denied {
         self.why.get().cloned().unwrap_or(Denied::Changed)
     }
 
-    /// When it was last used, in seconds of Unix time.
+    /// Time of the last use, in seconds of Unix time.
     #[must_use]
     pub fn used_at(&self) -> i64 {
         self.used_at.load(Ordering::Relaxed)
     }
 
     fn end(&self, why: Denied) {
-        // The first reason stands.
+        // The first reason is kept.
         let _ = self.why.set(why);
         self.ended.cancel();
     }
@@ -272,7 +272,7 @@ impl Sessions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session of credentials that were good before, and have not ended.
+    /// Returns the session of credentials that were verified before, unless it has ended.
     #[must_use]
     pub fn find(&self, key: &Key, now: OffsetDateTime) -> Option<Arc<Session>> {
         let session = self.known().sessions.get(key).cloned()?;
@@ -286,8 +286,9 @@ impl Sessions {
         Some(session)
     }
 
-    /// The session of credentials that were found to be good just now. If somebody else found them to be good for
-    /// something else a moment ago, that ends: a session that is not among these would never end.
+    /// Returns the session of credentials that were just verified. If a concurrent call began one with another grant,
+    /// that
+    /// session ends and is replaced: a session that is not in this map would never end.
     #[must_use]
     pub fn begin(&self, key: Key, grant: Grant, quotas: &Quotas) -> Arc<Session> {
         let mut known = self.known();
@@ -307,7 +308,7 @@ impl Sessions {
         session
     }
 
-    /// Ends one, and its streams.
+    /// Ends a session and its streams.
     pub fn end(&self, key: &Key, why: Denied) {
         if let Some(session) = self.known().sessions.remove(key) {
             tracing::info!(
@@ -319,7 +320,7 @@ impl Sessions {
         }
     }
 
-    /// Ends those that `judge` finds a reason for.
+    /// Ends the sessions for which `judge` returns a reason.
     pub fn end_where(&self, judge: impl Fn(&Key, &Grant) -> Option<Denied>) {
         let ended: Vec<_> = self
             .known()
@@ -332,7 +333,7 @@ impl Sessions {
         }
     }
 
-    /// Ends what has expired, forgets what nobody uses.
+    /// Ends expired sessions and drops idle ones.
     pub fn tidy(&self, now: OffsetDateTime) {
         self.end_where(|_, grant| has_expired(grant, now).then_some(Denied::Expired));
         let seconds = now.unix_timestamp();
@@ -343,7 +344,7 @@ impl Sessions {
         known.allowances.retain(|_, it| !it.is_idle());
     }
 
-    /// API tokens in use, and when each was used last.
+    /// API tokens in use, each with the time of its last use in seconds of Unix time.
     #[must_use]
     pub fn tokens(&self) -> Vec<(String, i64)> {
         let known = self.known();
@@ -358,7 +359,7 @@ impl Sessions {
     }
 }
 
-/// Whether somebody's time is over.
+/// True if the grant has expired.
 #[must_use]
 pub fn has_expired(grant: &Grant, now: OffsetDateTime) -> bool {
     grant.expires_at.is_some_and(|end| end <= now)

@@ -1,11 +1,12 @@
-//! What a caller sees of the records: a view, narrowed by a scope. Whatever reads records for somebody goes by this.
+//! The part of the records that a caller may read: a view, limited by a scope. Every read on behalf of a caller uses
+//! it.
 
 use dateline_record::filter::Filter;
 use dateline_store::View;
 
 use super::scope::Scope;
 
-/// What a caller sees. Made by [`super::Caller::sight`], after it was allowed.
+/// The part of the records that a caller may read. Made by [`super::Caller::sight`], after the check of permissions.
 #[derive(Debug, Clone)]
 pub struct Sight {
     view: View,
@@ -23,13 +24,13 @@ impl Sight {
         self.view
     }
 
-    /// What the view is narrowed by; `None` if it is not.
+    /// The filter of the scope; `None` if everything is in scope.
     #[must_use]
     pub fn scope(&self) -> Option<&Filter> {
         (!self.scope.is_everything()).then(|| self.scope.filter())
     }
 
-    /// A filter that lets nothing through beyond this.
+    /// Restricts a filter to the scope.
     #[must_use]
     pub fn narrow(&self, filter: Filter) -> Filter {
         match self.scope() {
@@ -38,8 +39,9 @@ impl Sight {
         }
     }
 
-    /// What a cursor or a page token belongs to beside its request: they are not gone on with as somebody who sees
-    /// something else. Nothing, for who sees the whole view.
+    /// Identifies the scope in a cursor or page token, which cannot be used by a caller with another scope. Empty if
+    /// the
+    /// whole view is visible.
     #[must_use]
     pub fn mark(&self) -> Vec<u8> {
         self.scope.entries().join("\n").into_bytes()

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Absence that counts: editors that save a file take it away for a moment.
+/// Absence after which a file counts as deleted: editors remove a file for a moment when they save it.
 const GONE: Duration = Duration::from_secs(1);
 
-/// A version of a file; two of one file differ if it was written or replaced in between.
+/// A version of a file; two versions of a file differ if it was written or replaced in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     inode: u64,
@@ -20,7 +20,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of a file; `None` where there is none.
+    /// The version of a file; `None` if it does not exist.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let of = std::fs::metadata(path).ok()?;
@@ -42,7 +42,7 @@ pub struct FollowedFile {
 }
 
 impl FollowedFile {
-    /// Begins with the version that there is now, which is read after this.
+    /// Starts from the present version. The caller reads the file after this.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl FollowedFile {
         }
     }
 
-    /// Returns true once for each new version, and once if the file is gone and stays so.
+    /// Returns true once for each new version, and once if the file was deleted and stays deleted.
     pub fn has_changed(&mut self) -> bool {
         let now = Stamp::of(&self.path);
         if now.is_none() && self.stamp.is_some() {

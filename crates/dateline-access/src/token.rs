@@ -1,5 +1,5 @@
-//! API tokens: `dateline_ID_SECRET`. The id tells tokens apart, in lists and logs; the secret is 256 random bits, of
-//! which only a hash is kept.
+//! API tokens: `dateline_ID_SECRET`. The id distinguishes tokens in lists and logs; the secret is 256 random bits, of
+//! which only a hash is stored.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -8,9 +8,9 @@ use subtle::ConstantTimeEq;
 
 pub use secrecy::SecretString as Secret;
 
-/// What every token begins with, so that scanners of leaked secrets find them.
+/// Prefix of every token, for scanners of leaked secrets.
 const PREFIX: &str = "dateline_";
-/// Letters of an id: none that are mistaken for others.
+/// Alphabet of ids, without letters that are easily confused.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Letters in an id.
 const ID_LEN: usize = 8;
@@ -18,21 +18,21 @@ const SECRET_BYTES: usize = 32;
 /// Letters in a secret: 32 bytes in base64 without padding.
 const SECRET_LEN: usize = 43;
 
-/// SHA-256 of a token. What is random and long needs no slow hash.
+/// SHA-256 of a token. A long random secret needs no slow hash.
 pub type Hash = [u8; 32];
 
-/// A token that was just made.
+/// A token that was just created.
 #[derive(Debug)]
 pub struct NewToken {
-    /// What it is known by.
+    /// The id of the token.
     pub id: String,
-    /// The whole token, to be shown once.
+    /// The whole token, returned only once.
     pub secret: Secret,
-    /// What is kept.
+    /// The hash to store.
     pub hash: Hash,
 }
 
-/// Makes a token; `None` if the system has no randomness.
+/// Creates a token; `None` if the system has no randomness.
 #[must_use]
 pub fn new_token() -> Option<NewToken> {
     let random = SystemRandom::new();
@@ -51,7 +51,7 @@ pub fn new_token() -> Option<NewToken> {
     })
 }
 
-/// The id of what looks like a token of ours.
+/// Returns the id of a text that has the shape of a token.
 #[must_use]
 pub fn id_of(token: &str) -> Option<&str> {
     let (id, secret) = token.strip_prefix(PREFIX)?.split_at_checked(ID_LEN)?;
@@ -63,13 +63,13 @@ pub fn id_of(token: &str) -> Option<&str> {
     is_token.then_some(id)
 }
 
-/// What is kept of a token.
+/// The hash that is stored of a token.
 #[must_use]
 pub fn hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Whether two hashes are the same, in a time that does not tell where they differ.
+/// Compares two hashes in constant time.
 #[must_use]
 pub fn is_same(one: &Hash, other: &[u8]) -> bool {
     one.as_slice().ct_eq(other).into()
