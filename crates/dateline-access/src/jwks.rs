@@ -105,7 +105,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Starts with a read now.
+    /// Starts the schedule; the caller reads the keys now.
     #[must_use]
     pub fn new(source: Source, refresh: Duration) -> Self {
         let file = match &source {

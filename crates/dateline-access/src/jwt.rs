@@ -104,14 +104,14 @@ pub(super) struct Jwt {
     logged: DefaultDirectRateLimiter,
 }
 
-/// A refusal: the error for the client, and the reason for the log.
+/// A refusal: the error for the client, and the line in the log.
 struct Refusal {
     denied: Denied,
     fault: Fault,
 }
 
 impl Refusal {
-    /// Before the signature was checked anybody may have written the token: its sender is told nothing.
+    /// A refusal before the signature was checked. Anybody may have written the token, so the sender gets no details.
     fn unsigned(part: &str, what: impl Into<String>) -> Self {
         Self {
             denied: Denied::Invalid,
@@ -121,7 +121,7 @@ impl Refusal {
 }
 
 impl From<Fault> for Refusal {
-    /// After it, the sender may know what the issuer signed.
+    /// A refusal after the signature was checked. The sender may learn which claim is wrong.
     fn from(fault: Fault) -> Self {
         Self {
             denied: Denied::Claim(fault.clone()),

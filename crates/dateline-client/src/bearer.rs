@@ -1,4 +1,4 @@
-//! The token that goes with every call.
+//! The token that is sent with every call.
 
 use secrecy::{ExposeSecret, SecretString};
 use tonic::{
@@ -7,19 +7,19 @@ use tonic::{
     service::Interceptor,
 };
 
-/// Shows a token, if there is one.
+/// Adds a token to calls, if there is one.
 #[derive(Debug, Clone, Default)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Bearer {
-    /// `None` if it cannot stand in a header. An empty token is none.
+    /// Reads a token; `None` if it is not a valid header value. An empty token means that none is sent.
     pub(super) fn new(token: Option<&SecretString>) -> Option<Self> {
         let Some(token) = token.filter(|token| !token.expose_secret().is_empty()) else {
             return Some(Self(None));
         };
         let value = format!("Bearer {}", token.expose_secret());
         let mut value = MetadataValue::try_from(value).ok()?;
-        // Neither shown by `Debug` nor kept in HTTP/2's table.
+        // Keeps the token out of `Debug` output and of the HPACK table.
         value.set_sensitive(true);
         Some(Self(Some(value)))
     }
@@ -27,7 +27,7 @@ impl Bearer {
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        // Who sets their own knows why.
+        // A header that the caller has set is kept.
         if let Some(value) = &self.0
             && !request.metadata().contains_key("authorization")
         {

@@ -1,4 +1,4 @@
-//! How a server is reached: where it is, and with TLS whom to believe and who to be.
+//! The connection to a server: its address, and for TLS the trusted authorities and the client's certificate.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,26 +10,26 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 use super::{Failure, bearer::Bearer};
 
-/// Longest file of a certificate, key or token.
+/// Longest file of a certificate, key or token, in bytes.
 const MOST: u64 = 1024 * 1024;
 
-/// Longest wait for a server to answer at all.
+/// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How a server is reached. Files are read each time that a connection is made, so that they can be renewed.
+/// Address and credentials for a server. Files are read for each new connection, so that they can be renewed.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
-    /// `http://host:port`, `https://host:port`, or `host:port` alone, which means TLS if any of the files is named.
+    /// `http://host:port`, `https://host:port`, or `host:port` alone, which means TLS if one of the TLS files is set.
     pub server: String,
-    /// Authorities of the server's certificate, PEM; without it those that the system knows.
+    /// Trusted authorities, PEM; without it those of the system.
     pub ca: Option<PathBuf>,
-    /// Certificate to show, PEM; with it goes a key.
+    /// Client certificate, PEM; needs a key.
     pub client_cert: Option<PathBuf>,
-    /// Key of that certificate, PEM.
+    /// Key of the client certificate, PEM.
     pub client_key: Option<PathBuf>,
-    /// A file with a token to show.
+    /// File with a token.
     pub token_file: Option<PathBuf>,
-    /// A token to show, unless a file has one.
+    /// Token, used if there is no file.
     pub token: Option<SecretString>,
 }
 
@@ -62,7 +62,7 @@ impl Connection {
         connected.map_err(|error| Failure::unreachable(&self.server, &error))
     }
 
-    /// The token to show, if there is one.
+    /// Reads the token, if there is one.
     pub(super) fn bearer(&self) -> Result<Bearer, Failure> {
         let token = match (&self.token_file, &self.token) {
             (Some(path), _) => Some(
@@ -87,7 +87,7 @@ impl Connection {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1024 * 1024)
             .initial_connection_window_size(4 * 1024 * 1024)
-            // Otherwise some hundred dropped streams make the client give up its whole connection.
+            // With the default limit, some hundred dropped streams would close the whole connection.
             .http2_max_local_error_reset_streams(None);
         if !is_tls {
             return Ok(endpoint);
@@ -96,13 +96,13 @@ impl Connection {
         endpoint.map_err(|error| Failure::unreachable(&self.server, &error))
     }
 
-    /// The address with how it is spoken to.
+    /// The address with its scheme.
     fn url(&self) -> Result<String, Failure> {
         let has_files = self.ca.is_some() || self.client_cert.is_some();
         match (self.server.split_once("://"), has_files) {
             (None, true) => Ok(format!("https://{}", self.server)),
             (None, false) => Ok(format!("http://{}", self.server)),
-            // Who names whom to believe must not end up in plain text.
+            // Whoever sets TLS files must not get a plaintext connection.
             (Some(("http", _)), true) => Err(Failure::misused(&format!(
                 "certificates are for TLS, and {} is without; say https://",
                 self.server

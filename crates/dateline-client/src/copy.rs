@@ -1,5 +1,4 @@
-//! A copy of what a feed shows, as far as it takes to prove it: of each record its revision and what it adds to the
-//! digest (F11). Holds no content.
+//! Per-record revisions and hashes of a replica, enough to recompute the feed's digest (F11). Holds no content.
 
 use std::collections::HashMap;
 
@@ -12,16 +11,16 @@ use dateline_record::{
 
 use super::{Event, Failure};
 
-/// What a copy keeps of a record.
+/// The stored part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// The record's own count.
+    /// Revision of the record.
     pub revision: i64,
-    /// What it adds to the digest.
+    /// Contribution of the record to the digest.
     pub words: [u32; WORDS],
 }
 
-/// Names, revisions and hashes of what a feed shows.
+/// Names, revisions and hashes of the records of a replica.
 #[derive(Debug, Default, Clone)]
 pub struct Copy {
     records: HashMap<String, (Kind, Kept)>,
@@ -29,7 +28,7 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Takes in what a stream brings.
+    /// Applies an event of a stream.
     pub fn take(&mut self, event: &Event) {
         match event {
             Event::Record(record) => self.put(record),
@@ -38,7 +37,7 @@ impl Copy {
         }
     }
 
-    /// Takes a change in: what it carries is put, unless it is a tombstone; otherwise the record goes.
+    /// Applies a change: inserts its record, or drops the record if the change removes it or leaves a tombstone.
     pub fn fold(&mut self, change: &Change) {
         let goes = matches!(change.r#type(), Type::Deleted | Type::Purged | Type::Left);
         match change.record.as_ref().filter(|_| !goes) {
@@ -47,7 +46,7 @@ impl Copy {
         }
     }
 
-    /// Puts a record in the place of its older revision.
+    /// Inserts a record, in place of its older revision.
     pub fn put(&mut self, record: &Record) {
         let Some(mut body) = record.kind.clone() else {
             return;
@@ -70,31 +69,33 @@ impl Copy {
         }
     }
 
-    /// What it adds up to.
+    /// The digest of the replica.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.tallies.to_digest()
     }
 
-    /// What is kept of a record.
+    /// The stored part of a record.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Kept> {
         self.records.get(name).map(|(_, kept)| *kept)
     }
 
-    /// Records in it.
+    /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The records in which two copies differ, by name, and how: `here` and `there` say what the copies are.
+    /// Lists the records that differ between two replicas, by name, each with the difference. `here` and `there` name
+    /// the
+    /// replicas in that text.
     #[must_use]
     pub fn differences(&self, here: &str, other: &Copy, there: &str) -> Vec<(String, String)> {
         let names: std::collections::BTreeSet<&String> =
@@ -106,10 +107,10 @@ impl Copy {
         differ.collect()
     }
 
-    /// Compares with what a server says, for these kinds; for all if none is named.
+    /// Compares with the digest of a server, for these kinds; for all kinds if none is given.
     ///
     /// # Errors
-    /// What is expected, and what is there.
+    /// The expected and the actual counts and digests.
     pub fn check(&self, said: &Digest, kinds: &[i32], sequence: i64) -> Result<(), Failure> {
         let counted = self.digest();
         let of_kinds = |digest: &Digest| {

@@ -1,4 +1,4 @@
-//! Exports as they come: records stay encoded, to be passed on or to be decoded by who needs what is in them.
+//! Exports as a stream of encoded records, which the caller may pass on as bytes or decode.
 
 use bytes::Bytes;
 use dateline_proto::{
@@ -16,25 +16,25 @@ pub struct ExportPart {
     /// Encoded `Record`s, in the order of names.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub records: Vec<Bytes>,
-    /// What belongs to it no more.
+    /// Records that are no longer part of the export.
     #[prost(message, repeated, tag = "2")]
     pub removed: Vec<Removal>,
-    /// Where it goes on behind this.
+    /// Cursor to resume after this response.
     #[prost(string, tag = "3")]
     pub cursor: String,
-    /// With the first one of every stream.
+    /// Set in the first response of every stream.
     #[prost(message, optional, tag = "4")]
     pub begin: Option<ExportBegin>,
-    /// Nothing is left.
+    /// True in the last response.
     #[prost(bool, tag = "5")]
     pub complete: bool,
-    /// The records that those of this part refer to, on request.
+    /// The records that those of this response refer to, on request.
     #[prost(message, repeated, tag = "6")]
     pub references: Vec<Reference>,
 }
 
 impl Client {
-    /// Asks for an export as bytes.
+    /// Requests an export with encoded records.
     ///
     /// # Errors
     /// When the server refuses.

@@ -1,4 +1,4 @@
-//! What went wrong, for a person: the server's message, then each field or record it is about.
+//! Errors for a person to read: the server's message, then each field or record concerned.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use super::is_broken;
 /// A call that failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The gRPC code; UNAVAILABLE when there was no server to ask.
+    /// The gRPC code; UNAVAILABLE when no server was reached.
     pub code: Code,
-    /// `ErrorInfo.reason`; empty if the answer carried none.
+    /// `ErrorInfo.reason`; empty if the response had none.
     pub reason: String,
     message: String,
     details: Vec<(String, String)>,
@@ -43,7 +43,7 @@ impl Failure {
         }
     }
 
-    /// Names that nothing answers to, found out before the server was asked to do anything with them.
+    /// Names that match no record, found before the request was sent.
     #[must_use]
     pub fn no_records(names: &[String]) -> Self {
         Self {
@@ -54,17 +54,17 @@ impl Failure {
         }
     }
 
-    /// A copy that is not what it is a copy of.
+    /// A replica that differs from its feed.
     pub(super) fn not_the_same(message: &str) -> Self {
         Self::ours(Code::DataLoss, message)
     }
 
-    /// A request that asks for a proof, and leaves out what it needs.
+    /// A request for a proof that does not select enough of the feed.
     pub(super) fn no_proof(message: &str) -> Self {
         Self::ours(Code::InvalidArgument, message)
     }
 
-    /// A server that breaks the order that it promises (F1).
+    /// A server that breaks the promised order (F1).
     pub(super) fn out_of_order(what: &str) -> Self {
         let message = format!("the server broke the order of the feed: {what}; report it");
         Self::ours(Code::DataLoss, &message)
@@ -100,11 +100,11 @@ impl Failure {
         }
     }
 
-    /// The connection broke before the answer came.
+    /// The connection broke before the response arrived.
     fn lost(status: &Status) -> Self {
         let cause = std::error::Error::source(status)
             .map_or_else(|| status.message().to_owned(), innermost);
-        // What answers in another tongue is read as a frame that is too long.
+        // A server of another protocol: its bytes are read as a frame that is too long.
         if cause.contains("frame with invalid size") {
             let message = "what answers there does not speak gRPC in plain text; with TLS say https://HOST:PORT, \
                            otherwise check host and port";
@@ -113,7 +113,7 @@ impl Failure {
         Self {
             code: Code::Unavailable,
             reason: String::new(),
-            // How it breaks when it was opened in the wrong tongue depends on who was faster.
+            // Which error a wrong protocol causes depends on timing.
             message: format!(
                 "the connection to the server was lost ({cause}); with TLS say https://HOST:PORT"
             ),
@@ -123,19 +123,19 @@ impl Failure {
 }
 
 impl Failure {
-    /// What was said, in one sentence.
+    /// The message, one sentence.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What is the matter with which field or record, as far as the server told it.
+    /// Fields or records, each with its problem, as reported by the server.
     #[must_use]
     pub fn details(&self) -> &[(String, String)] {
         &self.details
     }
 
-    /// Tells fields under other names: what the caller's user wrote, not what the caller made of it.
+    /// Renames the fields in the details, from those of the request to those of the user's input.
     #[must_use]
     pub fn rename(mut self, rename: impl Fn(&str) -> String) -> Self {
         for (about, what) in &mut self.details {
@@ -196,7 +196,7 @@ impl From<Status> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // With one detail the message says it already.
+        // A single detail is already in the message.
         let message = if self.details.len() > 1 && self.code == Code::InvalidArgument {
             format!("{} fields are not valid", self.details.len())
         } else {

@@ -1,6 +1,6 @@
-//! The Rust client: a connection, its services, and what an error means to the caller. Writes that answer
-//! UNAVAILABLE, and writes whose answer was lost with the connection, are tried again with the same
-//! `request_id`, as the contract asks.
+//! The Rust client: a connection, its services, and errors for the caller. A write that fails with UNAVAILABLE, or
+//! whose
+//! response was lost with the connection, is retried with the same `request_id`, as the contract asks.
 
 mod bearer;
 mod connection;
@@ -33,20 +33,21 @@ pub use self::{
     subscriber::{Event, Position, Subscriber},
 };
 
-/// Largest answer that this client takes: a page or a commit, with room to spare.
+/// Largest response that this client accepts, in bytes: a page or a commit, with a margin.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// How long a call is tried again while nobody answers: a server that is started anew, or a database that
-/// recovers, is back by then.
+/// Time for which a call is retried while no server responds: enough for a restart of the server or a recovery of the
+/// database.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often a call is tried again that the server had no time for: a database that is busy with something large
-/// for longer than one statement may take is free again soon.
+/// Retries of a call that exceeded the server's deadline: a database that is busy with a large statement is usually
+/// free
+/// again soon.
 const LATE_TRIES: u32 = 3;
-/// Pause before the second try; it doubles from there.
+/// Pause before the second try; doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A connection that shows a token with each call, if there is one.
+/// A channel that sends a token with each call, if there is one.
 pub type Line = InterceptedService<Channel, Bearer>;
 
 /// A connection to a server; cheap to clone.
@@ -58,7 +59,7 @@ pub struct Client {
     pub editorial: EditorialServiceClient<Line>,
     /// Streams.
     pub feed: FeedServiceClient<Line>,
-    /// What operators do.
+    /// Administration.
     pub admin: AdminServiceClient<Line>,
     /// The state at one sequence.
     pub exports: ExportServiceClient<Line>,
@@ -67,18 +68,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `http://host:port` or `https://host:port`; a bare `host:port` will do.
+    /// Connects to `http://host:port` or `https://host:port`; also accepts a bare `host:port`.
     ///
     /// # Errors
-    /// When nothing answers there.
+    /// When no server responds there.
     pub async fn connect(server: &str) -> Result<Self, Failure> {
         Self::connect_with(&server.into()).await
     }
 
-    /// Connects as is said.
+    /// Connects with these settings.
     ///
     /// # Errors
-    /// When nothing answers there, when it is not to be believed, or when a file cannot be used.
+    /// When no server responds, its certificate is not trusted, or a file cannot be used.
     pub async fn connect_with(connection: &Connection) -> Result<Self, Failure> {
         let bearer = connection.bearer()?;
         let channel = connection.connect().await?;
@@ -97,7 +98,7 @@ impl Client {
         })
     }
 
-    /// Takes records as another database had them, again and again while the server is away.
+    /// Loads records of another database, and retries while the server is unavailable.
     ///
     /// # Errors
     /// When the server refuses.
@@ -113,17 +114,18 @@ impl Client {
         .await
     }
 
-    /// The connection itself, for other services on it.
+    /// The channel, for other services on the same connection.
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
-    /// Commits, again and again while the server is away. Gives the request an id if it has none. Every move
-    /// of a record is a write of a commit, so this is the way of all of them.
+    /// Commits, and retries while the server is unavailable. Sets a request id if there is none. Every state change of
+    /// a
+    /// record is a write of a commit, so all of them use this.
     ///
     /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn commit(&self, mut request: CommitRequest) -> Result<CommitResponse, Status> {
         name_request(&mut request.request_id);
         retry(request, |request| {
@@ -133,10 +135,10 @@ impl Client {
         .await
     }
 
-    /// Publishes a batch, likewise.
+    /// Publishes a batch, with the same retries.
     ///
     /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn publish(
         &self,
         mut request: PublishRecordsRequest,
@@ -149,10 +151,11 @@ impl Client {
         .await
     }
 
-    /// Reads records by name, likewise; what one answer has no room for, with further ones.
+    /// Reads records by name, with the same retries. Sends further requests for records that did not fit into a
+    /// response.
     ///
     /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn batch_get(
         &self,
         mut request: BatchGetRecordsRequest,
@@ -164,7 +167,7 @@ impl Client {
                 async move { records.batch_get_records(request).await }
             })
             .await?;
-            // With nothing found and something omitted, the same would be asked for ever.
+            // If nothing was found and something omitted, the same request would repeat forever.
             let is_all = answer.omitted.is_empty() || answer.records.is_empty();
             all.records.extend(answer.records);
             all.missing.extend(answer.missing);
@@ -176,10 +179,10 @@ impl Client {
         }
     }
 
-    /// Reads one record, likewise.
+    /// Reads one record, with the same retries.
     ///
     /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn get(&self, request: GetRecordRequest) -> Result<GetRecordResponse, Status> {
         retry(request, |request| {
             let mut records = self.records.clone();
@@ -188,10 +191,10 @@ impl Client {
         .await
     }
 
-    /// Reads a page of a record's revisions, likewise.
+    /// Reads a page of a record's revisions, with the same retries.
     ///
     /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn revisions(
         &self,
         request: ListRevisionsRequest,
@@ -203,10 +206,10 @@ impl Client {
         .await
     }
 
-    /// Compares two revisions, likewise.
+    /// Compares two revisions, with the same retries.
     ///
     /// # Errors
-    /// The server's answer, once it is not UNAVAILABLE or patience is out.
+    /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn diff(
         &self,
         request: DiffRevisionsRequest,
@@ -225,7 +228,7 @@ fn name_request(id: &mut String) {
     }
 }
 
-/// Calls until the server is there: with the same request each time, so with the same `request_id`.
+/// Retries a call while the server is unavailable, with the same request each time and so with the same `request_id`.
 async fn retry<Request, Answer, Call>(
     request: Request,
     call: impl Fn(Request) -> Call,
@@ -253,16 +256,16 @@ where
     }
 }
 
-/// Whether the server is away, or the connection to it broke.
+/// True if the server is unavailable or the connection to it broke.
 fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || is_broken(status)
 }
 
-/// How the codec says that an answer is no message of the schema.
+/// Begin of the codec's message for a response that cannot be decoded.
 const UNDECODABLE: &str = "failed to decode Protobuf message";
 
-/// Whether the connection broke. The transport has many codes for that; but every error of the server's own
-/// carries details, and these carry none. An answer that is not understood would not be understood the next time.
+/// True if the connection broke. The transport reports this under many codes; but every error of the server carries
+/// details, and these carry none. A response that cannot be decoded would fail again, so it is not retried.
 fn is_broken(status: &Status) -> bool {
     if status.message().starts_with(UNDECODABLE) {
         return false;

@@ -1,5 +1,5 @@
-//! Streams that go on: when the server goes away it is asked again from the last cursor, so the caller sees every
-//! change and every record once, in order, for as long as one process lives.
+//! Streams that resume: when the server fails, the stream is requested again from the last cursor. So the caller gets
+//! every change and every record once, in order, within one process.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use super::{Client, Connection, ExportPart, Failure};
 
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// First pause.
+/// Pause before the second try; doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// A stream that says nothing for so long is dead, although its connection does not know: a server speaks every 5 s
-/// unless it says otherwise.
+/// Silence after which a stream counts as dead, even if its connection is open. A server sends every 5 s unless it
+/// announces another interval.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The same, in intervals of which a server says that it is silent no longer than one.
+/// The same limit, in intervals that the server announces.
 const INTERVALS: u32 = 3;
 
-/// What asks for a stream that can be gone on with.
+/// A request for a stream that can be resumed.
 pub trait Ask: Clone + Send + Sync {
-    /// What comes.
+    /// One response of the stream.
     type Response: Send;
 
-    /// Asks.
+    /// Opens the stream.
     fn ask(
         &self,
         client: Client,
     ) -> impl Future<Output = Result<Streaming<Self::Response>, Status>> + Send;
 
-    /// Goes on after a response the next time.
+    /// Sets the request to resume after a response.
     fn go_on(&mut self, after: &Self::Response);
 
-    /// How long the server may be silent, if it says so.
+    /// Longest silence of the server, if the response announces one.
     fn silence(_: &Self::Response) -> Option<Duration> {
         None
     }
@@ -71,19 +71,20 @@ impl Ask for ExportRequest {
     }
 }
 
-/// A feed that survives its server.
+/// A watch of a feed that resumes when the server fails.
 pub type Watch = Resumed<WatchRequest>;
-/// An export that does. After the response that says `complete` nothing is to be asked for.
+/// An export that resumes when the server fails. The response with `complete` is the last one; do not call `next`
+/// again.
 pub type Exporting = Resumed<ExportRequest>;
 
-/// A stream of responses that survives its server.
+/// A stream of responses that resumes when the server fails.
 #[derive(Debug)]
 pub struct Resumed<A: Ask> {
     server: Connection,
     request: A,
     stream: Option<Streaming<A::Response>>,
     pause: Duration,
-    /// After so long a stream is dead.
+    /// Silence after which the stream counts as dead.
     silence: Duration,
 }
 
@@ -110,10 +111,11 @@ impl<A: Ask> Resumed<A> {
         Ok(self.request.ask(client).await?)
     }
 
-    /// The next response, waiting for a server as long as it takes. `told` hears why it waits.
+    /// Returns the next response; waits for a server as long as it takes. `told` is called with the reason for each
+    /// wait.
     ///
     /// # Errors
-    /// When the server refuses to go on from the cursor (F6).
+    /// When the server refuses to resume from the cursor (F6).
     pub async fn next(
         &mut self,
         told: &mut (dyn FnMut(&str) + Send),
@@ -157,16 +159,16 @@ impl<A: Ask> Resumed<A> {
     }
 }
 
-/// How long a server that says how often it speaks may be silent.
+/// Longest silence of a server that announces its interval of checkpoints.
 fn silence(response: &WatchResponse) -> Option<Duration> {
     let interval = response.checkpoint.as_ref()?.interval?;
     let interval = Duration::try_from(interval).ok()?;
     Some(interval.saturating_mul(INTERVALS).max(SILENCE))
 }
 
-/// Half of the pause at least: clients that lost one server together do not come back together.
+/// A random pause of at least half of `pause`, so that clients that lost one server do not reconnect all at once.
 fn jittered(pause: Duration) -> Duration {
-    // The low bits of such an id are drawn by lot.
+    // The low bits of such an id are random.
     let lot = Uuid::now_v7().as_bytes()[15];
     pause / 2 + pause.mul_f64(f64::from(lot) / 512.0)
 }

@@ -1,5 +1,6 @@
-//! A consumer's end of a feed: events one by one, each with the position to store with its effects. It reconnects,
-//! resumes, drops what was handed out before, notices a stream that breaks its promises, and proves its copy when asked.
+//! A consumer's end of a feed: single events, each with the position to store with its effects. It reconnects, resumes,
+//! skips events that were delivered before, detects a stream that breaks its promises, and proves the replica on
+//! request.
 
 use std::collections::VecDeque;
 
@@ -11,28 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{Connection, Failure, Watch, copy::Copy};
 
-/// Where a consumer stands. Stored together with the effects of the event that it came with, it makes that every event
-/// has its effects exactly once (F2).
+/// Position of a consumer. If it is stored together with the effects of its event, every event has its effects exactly
+/// once (F2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// As the server gave it; empty before the first response.
+    /// Cursor from the server; empty before the first response.
     pub cursor: String,
-    /// The last change that was handed out; it may lie after the cursor, in the middle of a response.
+    /// Sequence of the last delivered change; it may be past the cursor, in the middle of a response.
     #[serde(default)]
     pub sequence: i64,
-    /// In a snapshot, the last record that was handed out.
+    /// Name of the last delivered record of a snapshot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
-/// What a stream brings.
+/// An event of a stream.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A record of the snapshot.
     Record(Box<Record>),
     /// A change.
     Change(Box<Change>),
-    /// Nothing up to here; with `caught_up` the snapshot is complete.
+    /// Nothing more up to this sequence; with `caught_up` the snapshot is complete.
     Checkpoint(Checkpoint),
 }
 
@@ -42,9 +43,9 @@ pub struct Subscriber {
     watch: Watch,
     pending: VecDeque<(Event, Position)>,
     position: Position,
-    /// What was handed out before the stream was resumed: what follows its cursor up to there comes again.
+    /// Position from which the stream was resumed: events between its cursor and this position are sent again.
     resumed: Option<Position>,
-    /// The last change and the last record that came, for noticing a stream that breaks its order.
+    /// The last received change and record, to detect a stream that is out of order.
     newest: (i64, String),
     proof: Option<Proof>,
 }
@@ -56,7 +57,7 @@ struct Proof {
 }
 
 impl Subscriber {
-    /// Opens a stream; with a position it goes on from there, wherever the request would begin.
+    /// Opens a stream; with a position it resumes there, and the start of the request is ignored.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses the request.
@@ -79,11 +80,12 @@ impl Subscriber {
         })
     }
 
-    /// The same, and it proves what it hands out by every digest that comes. From the beginning or a snapshot only, and
-    /// under no filter but one of kinds: a part of the feed proves nothing.
+    /// Opens a stream, and checks the delivered events against every digest that arrives. The stream has to start at
+    /// the
+    /// beginning or with a snapshot, and may be filtered by kind only: a digest cannot prove another part of the feed.
     ///
     /// # Errors
-    /// The same, and when the request leaves out what a proof needs.
+    /// Those of [`Self::open`], and a request that selects too little for a proof.
     pub async fn open_proved(
         server: impl Into<Connection>,
         request: WatchRequest,
@@ -120,11 +122,12 @@ impl Subscriber {
         Ok(subscriber)
     }
 
-    /// What comes next, waiting for a server as long as it takes, and where the consumer stands once it has dealt with it.
-    /// `told` hears why it waits.
+    /// Returns the next event, and the position of the consumer once it has processed the event. Waits for a server as
+    /// long
+    /// as it takes; `told` is called with the reason for each wait.
     ///
     /// # Errors
-    /// When the server refuses to go on (F6), when it breaks its promises, or when the copy is not what the feed shows.
+    /// When the server refuses to resume (F6), when it breaks its promises, or when the replica differs from the feed.
     pub async fn next(
         &mut self,
         told: &mut (dyn FnMut(&str) + Send),
@@ -140,7 +143,7 @@ impl Subscriber {
         }
     }
 
-    /// Whether what came with the last response has all been handed out: a good moment to store the position.
+    /// True if every event of the last response was delivered: a good moment to store the position.
     #[must_use]
     pub fn is_between_responses(&self) -> bool {
         self.pending.is_empty()
@@ -183,7 +186,7 @@ impl Subscriber {
             }
             self.pending.push_back((Event::Checkpoint(checkpoint), at));
         }
-        // After the last event of a response its cursor stands for all of it.
+        // The cursor of a response is valid only after its last event.
         match self.pending.back_mut() {
             Some((_, last)) => last.cursor = response.cursor,
             None => self.position.cursor = response.cursor,
@@ -191,7 +194,7 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Whether something was handed out before the stream was resumed; once something was not, nothing after it was.
+    /// True if an event was delivered before the stream was resumed. From the first new event on it is always false.
     fn came_before(&mut self, is_before: impl Fn(&Position) -> bool) -> bool {
         let before = self.resumed.take().filter(is_before);
         self.resumed = before;
@@ -214,7 +217,7 @@ impl Subscriber {
     }
 }
 
-/// Whether a stream brings all that the feed shows: what begins later leaves out what was there before.
+/// True if a stream brings everything that is visible in the feed: a later start omits what was there before.
 fn is_whole(request: &WatchRequest) -> bool {
     let origin = match request.start {
         Some(Start::Cursor(_) | Start::Time(_)) => return false,
@@ -222,7 +225,7 @@ fn is_whole(request: &WatchRequest) -> bool {
         None => Origin::Unspecified,
     };
     match (origin, request.consumer()) {
-        // A notifier is spared what is old.
+        // A notifier gets no old changes.
         (_, Consumer::Notifier) | (Origin::Now, _) => false,
         (Origin::Beginning | Origin::Snapshot, _) => true,
         (Origin::Unspecified, consumer) => consumer == Consumer::Replica,
