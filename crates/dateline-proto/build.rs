@@ -24,8 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_source_info(true)
         .include_imports(true)
         .open_files(SCHEMAS)?;
-    // The encoded form keeps extension options; the `prost_types` form silently drops them, and with them
-    // every rule.
+    // The encoded form keeps extension options; the `prost_types` form silently drops them, and so every rule.
     let encoded = compiler.encode_file_descriptor_set();
     let files = compiler.file_descriptor_set();
     let pool = prost_reflect::DescriptorPool::decode(encoded.as_slice())?;
@@ -60,7 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ".dateline.v1.Write.action",
         "#[allow(clippy::large_enum_variant)]",
     );
-    // `dateline-server` generates its own traits, whose codec sends ready bytes; only the clients are typed throughout.
+    // `dateline-server` generates its own traits, whose codec sends pre-encoded bytes; only the clients are typed
+    // throughout.
     tonic_prost_build::configure()
         .build_server(false)
         .compile_fds_with_config(files, messages)?;

@@ -34,8 +34,7 @@ impl CertificateName {
     }
 
     /// Parses an entry of the file: `uri:…`, `dns:…`, or a name alone. A name alone is a URI if it begins with a
-    /// scheme, and
-    /// a DNS name otherwise.
+    /// scheme, and a DNS name otherwise.
     fn parse(text: &str) -> Result<Self> {
         let name = match text.split_once(':') {
             Some(("uri", uri)) => Self::uri(uri),

@@ -177,8 +177,7 @@ impl Claims {
     }
 
     /// Returns the values of a claim that is a list of strings or one string; `None` if there is no such claim. A name
-    /// with
-    /// dots is either the name of a claim or a path into objects.
+    /// with dots is either the name of a claim or a path into objects.
     ///
     /// # Errors
     /// When the claim has another type.

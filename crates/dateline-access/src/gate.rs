@@ -1,6 +1,5 @@
 //! Authentication: maps the credentials of a request to its caller. Valid credentials are cached and checked again
-//! every
-//! second, so that revoked credentials end their open streams within 5 s (F10).
+//! every second, so that revoked credentials end their open streams within 5 s (F10).
 
 use std::{
     collections::HashMap,
@@ -191,8 +190,7 @@ impl Gate {
     }
 
     /// Checks periodically that cached credentials are still valid, until `stop`. Each kind of credentials is checked
-    /// on its
-    /// own, so a slow database or issuer delays only its own kind.
+    /// on its own, so a slow database or issuer delays only its own kind.
     pub async fn watch(&self, stop: CancellationToken) {
         let watching = async {
             tokio::join!(

@@ -1,6 +1,5 @@
 //! JWT of one issuer (RFC 7519, following RFC 8725): one algorithm, a key of the issuer found by its id, then the
-//! claims.
-//! Nothing that the token itself names is fetched or trusted. Refusals are logged with the check that failed.
+//! claims. Nothing that the token itself names is fetched or trusted. Refusals are logged with the check that failed.
 
 use std::{
     num::NonZeroU32,

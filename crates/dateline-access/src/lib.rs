@@ -1,6 +1,5 @@
 //! Authentication and authorization: API tokens, JWT of an issuer, client certificates; roles, scopes, and the one
-//! table
-//! of what each method needs. Does not depend on gRPC status codes or SQL.
+//! table of what each method needs. Does not depend on gRPC status codes or SQL.
 
 mod caller;
 mod certificates;

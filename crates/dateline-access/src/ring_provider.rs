@@ -1,6 +1,5 @@
 //! The cryptography of JWT by ring, which TLS uses too. `jsonwebtoken` would bring either a second C library, or one
-//! for
-//! RSA with a known weakness. Signatures are checked here and never made.
+//! for RSA with a known weakness. Signatures are checked here and never made.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind,

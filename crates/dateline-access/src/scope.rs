@@ -91,8 +91,7 @@ impl Scope {
 
 /// Checks that the roles work with the scope. A writer has to learn what prevents a write, even if that reveals other
 /// records, and has to read the articles that are quoted. So writers can be limited only by what a name shows, and
-/// always
-/// see articles. Operators of the service cannot be limited.
+/// always see articles. Operators of the service cannot be limited.
 fn check_roles(roles: &[Role], kinds: &[Kind], by_content: bool) -> Result<(), String> {
     let may = |permission| {
         let mut roles = roles.iter();

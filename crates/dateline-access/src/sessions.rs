@@ -287,8 +287,7 @@ impl Sessions {
     }
 
     /// Returns the session of credentials that were just verified. If a concurrent call began one with another grant,
-    /// that
-    /// session ends and is replaced: a session that is not in this map would never end.
+    /// that session ends and is replaced: a session that is not in this map would never end.
     #[must_use]
     pub fn begin(&self, key: Key, grant: Grant, quotas: &Quotas) -> Arc<Session> {
         let mut known = self.known();

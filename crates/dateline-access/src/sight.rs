@@ -40,8 +40,7 @@ impl Sight {
     }
 
     /// Identifies the scope in a cursor or page token, which cannot be used by a caller with another scope. Empty if
-    /// the
-    /// whole view is visible.
+    /// the whole view is visible.
     #[must_use]
     pub fn mark(&self) -> Vec<u8> {
         self.scope.entries().join("\n").into_bytes()

@@ -94,8 +94,7 @@ impl Copy {
     }
 
     /// Lists the records that differ between two replicas, by name, each with the difference. `here` and `there` name
-    /// the
-    /// replicas in that text.
+    /// the replicas in that text.
     #[must_use]
     pub fn differences(&self, here: &str, other: &Copy, there: &str) -> Vec<(String, String)> {
         let names: std::collections::BTreeSet<&String> =

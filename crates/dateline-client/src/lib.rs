@@ -1,6 +1,5 @@
 //! The Rust client: a connection, its services, and errors for the caller. A write that fails with UNAVAILABLE, or
-//! whose
-//! response was lost with the connection, is retried with the same `request_id`, as the contract asks.
+//! whose response was lost with the connection, is retried with the same `request_id`, as the contract asks.
 
 mod bearer;
 mod connection;
@@ -39,8 +38,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// database.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Retries of a call that exceeded the server's deadline: a database that is busy with a large statement is usually
-/// free
-/// again soon.
+/// free again soon.
 const LATE_TRIES: u32 = 3;
 /// Pause before the second try; doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -121,8 +119,7 @@ impl Client {
     }
 
     /// Commits, and retries while the server is unavailable. Sets a request id if there is none. Every state change of
-    /// a
-    /// record is a write of a commit, so all of them use this.
+    /// a record is a write of a commit, so all of them use this.
     ///
     /// # Errors
     /// The server's error, if it is not UNAVAILABLE or the time for retries is over.

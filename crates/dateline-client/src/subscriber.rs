@@ -81,8 +81,8 @@ impl Subscriber {
     }
 
     /// Opens a stream, and checks the delivered events against every digest that arrives. The stream has to start at
-    /// the
-    /// beginning or with a snapshot, and may be filtered by kind only: a digest cannot prove another part of the feed.
+    /// the beginning or with a snapshot, and may be filtered by kind only: a digest cannot prove another part of the
+    /// feed.
     ///
     /// # Errors
     /// Those of [`Self::open`], and a request that selects too little for a proof.
@@ -123,8 +123,7 @@ impl Subscriber {
     }
 
     /// Returns the next event, and the position of the consumer once it has processed the event. Waits for a server as
-    /// long
-    /// as it takes; `told` is called with the reason for each wait.
+    /// long as it takes; `told` is called with the reason for each wait.
     ///
     /// # Errors
     /// When the server refuses to resume (F6), when it breaks its promises, or when the replica differs from the feed.

@@ -1,5 +1,5 @@
-//! Files that people name. A path may be a pipe, a device, a socket or a directory: nothing of it may hang for ever, or be
-//! read without an end.
+//! Files named by users. A path may be a pipe, a device, a socket or a directory: opening it must not block forever,
+//! and reading it must end.
 
 use std::{
     fs::{File, FileType, Metadata, OpenOptions},
@@ -16,15 +16,15 @@ use nix::{
 
 /// Longest wait for the other end of a named pipe.
 const OTHER_END: Duration = Duration::from_secs(5);
-/// Pause before the other end is looked for again.
+/// Pause before the next attempt to reach the other end.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A file or pipe that is open for reading.
 #[derive(Debug)]
 pub struct Input {
-    /// Length of a file; pipes have none.
+    /// Length of a file in bytes; `None` for a pipe.
     pub length: Option<u64>,
-    /// What was read to find out that a pipe has a writer.
+    /// First byte of a pipe, read to detect its writer.
     first: Option<u8>,
     file: File,
 }
@@ -42,16 +42,16 @@ impl Read for Input {
     }
 }
 
-/// Opens a file, or a pipe that somebody writes to, such as one of `<(command)`.
+/// Opens a file, or a pipe with a writer, such as one of `<(command)`.
 ///
 /// # Errors
-/// When it is neither, or when nobody writes to the pipe within five seconds.
+/// When it is neither, or when the pipe has no writer within five seconds.
 pub fn open(path: &Path) -> io::Result<Input> {
     let metadata = path.metadata()?;
     refuse(&metadata)?;
     let file = OpenOptions::new()
         .read(true)
-        // Without it, opening a pipe that nobody writes to never returns.
+        // Without it, opening a pipe without a writer never returns.
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
     let metadata = file.metadata()?;
@@ -68,18 +68,18 @@ pub fn open(path: &Path) -> io::Result<Input> {
     Ok(input)
 }
 
-/// Reads a file or pipe, up to so many bytes.
+/// Reads a file or pipe of at most `most` bytes.
 ///
 /// # Errors
-/// As `open`, and when there is more.
+/// Those of `open`, and a longer file.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_up_to(open(path)?, most)
 }
 
-/// Reads to the end, up to so many bytes.
+/// Reads to the end, at most `most` bytes.
 ///
 /// # Errors
-/// When there is more, or what is wrong with the reader.
+/// When there are more, or the reader fails.
 pub fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(most + 1).read_to_end(&mut bytes)?;
@@ -90,10 +90,10 @@ pub fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file to be written anew, or a pipe that somebody reads from.
+/// Creates or truncates a file, or opens a pipe with a reader.
 ///
 /// # Errors
-/// When it cannot be written, or when nobody reads from the pipe within five seconds.
+/// When it cannot be written, or when the pipe has no reader within five seconds.
 pub fn create(path: &Path) -> io::Result<File> {
     let is_pipe = path
         .metadata()
@@ -141,13 +141,13 @@ fn is_device(kind: FileType) -> bool {
     kind.is_char_device() || kind.is_block_device()
 }
 
-/// The one device that is read to its end at once.
+/// True for the null device, the only device whose end is reached at once.
 fn is_null(metadata: &Metadata) -> bool {
     let null = Path::new("/dev/null").metadata();
     null.is_ok_and(|null| null.rdev() == metadata.rdev() && metadata.file_type().is_char_device())
 }
 
-/// The first byte of a pipe, once it has a writer; none if that one has closed it or has not written yet.
+/// The first byte of a pipe, once it has a writer; `None` if the writer has closed it or has not written yet.
 fn first_byte(file: &mut File) -> io::Result<Option<u8>> {
     let began = Instant::now();
     let mut byte = [0];

@@ -1,5 +1,4 @@
-//! The generated schema: messages, clients, descriptors. The messages are the records; there
-//! is no second set of structs beside them.
+//! The generated schema: messages, clients, descriptors. The messages are the records; there are no separate structs.
 
 mod record;
 
@@ -19,10 +18,10 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/dateline.v1.rs"));
 }
 
-/// Path of the one method whose answers a client takes as bytes, and of which few may run at once.
+/// Path of the export method: clients read its responses as bytes, and few may run at once.
 pub const EXPORT: &str = "/dateline.v1.ExportService/Export";
 
-/// The schemas as a `FileDescriptorSet`, options included: what reflection serves.
+/// The schemas as a `FileDescriptorSet` with options, for reflection.
 pub const DESCRIPTOR_BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
 /// The schemas, decoded once.

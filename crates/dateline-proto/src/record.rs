@@ -1,11 +1,11 @@
-//! The envelope: which kind a record is, its name and meta, its content without meta. The only place that names all kinds.
+//! The envelope of a record: its kind, name and meta, and its content without meta. No other module lists all kinds.
 
 use prost::Message;
 use prost_reflect::{DynamicMessage, ReflectMessage};
 
 use crate::v1::{self, Kind, Record, RecordMeta, record::Kind as Body};
 
-/// Runs an expression on the message inside a `record::Kind`, of whichever kind it is.
+/// Runs an expression on the message inside a `record::Kind`, for any kind.
 #[macro_export]
 macro_rules! with_body {
     ($body:expr, $inner:ident => $result:expr) => {
@@ -36,18 +36,18 @@ impl Body {
         with_body!(self, inner => &inner.name)
     }
 
-    /// The meta, if there is any.
+    /// The meta, if it is set.
     #[must_use]
     pub fn meta(&self) -> Option<&RecordMeta> {
         with_body!(self, inner => inner.meta.as_ref())
     }
 
-    /// Takes the meta out: what remains is the content.
+    /// Removes the meta; the rest is the content.
     pub fn take_meta(&mut self) -> Option<RecordMeta> {
         with_body!(self, inner => inner.meta.take())
     }
 
-    /// Puts meta where there was none.
+    /// Sets the meta.
     pub fn put_meta(&mut self, meta: Option<RecordMeta>) {
         with_body!(self, inner => inner.meta = meta);
     }
@@ -78,7 +78,7 @@ impl Body {
         with_body!(self, inner => inner.transcode_to_dynamic())
     }
 
-    /// Its type, as facets and tables write it: `meeting`, `member_of`; `None` for kinds without types.
+    /// Its type as facets and tables write it: `meeting`, `member_of`; `None` for kinds without types.
     #[must_use]
     pub fn type_word(&self) -> Option<String> {
         let name = match self {
@@ -101,7 +101,7 @@ impl Body {
         }
     }
 
-    /// The same, to change them.
+    /// Its entries of evidence, mutable.
     pub fn evidence_mut(&mut self) -> Option<&mut Vec<v1::Evidence>> {
         match self {
             Body::Article(_) => None,
@@ -111,7 +111,7 @@ impl Body {
         }
     }
 
-    /// The same with evidence that cites articles, and not their revisions: those move when a record is published.
+    /// The same message without the article revisions in its evidence, which change when a record is published.
     #[must_use]
     pub fn without_pins(mut self) -> Self {
         for entry in self.evidence_mut().into_iter().flatten() {
@@ -120,8 +120,8 @@ impl Body {
         self
     }
 
-    /// What it is called, for finding another record that is about the same; nothing for articles, whose
-    /// original text tells it better.
+    /// Its names, for finding records about the same thing; empty for articles, which are compared by their original
+    /// text.
     #[must_use]
     pub fn called(&self) -> Vec<String> {
         use v1::name::Type;

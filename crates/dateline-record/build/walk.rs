@@ -1,5 +1,5 @@
-//! Writes `impl Walk` for every message: a visit to each field in order, with the rules that the schema
-//! gives it. A `buf.validate` rule that is not understood here fails the build, so none goes unchecked.
+//! Writes `impl Walk` for every message: a visit to each field in order, with its rules from the schema. An unknown
+//! `buf.validate` rule fails the build, so no rule goes unchecked.
 
 use std::{error::Error, fmt::Write};
 
@@ -131,7 +131,7 @@ trait SnakeCasePath {
 }
 
 impl SnakeCasePath for String {
-    /// `v1::Record` → `v1::record`: the module in which prost puts what is nested.
+    /// `v1::Record` → `v1::record`: the module of nested types in prost's code.
     fn to_snake_case_path(&self) -> String {
         self.split("::")
             .map(ToSnakeCase::to_snake_case)
@@ -165,7 +165,7 @@ fn visit_field(field: &FieldDescriptor, extensions: &Extensions) -> Result<Strin
     Ok(format!("        at.enter(\"{name}\"); {body}at.leave();\n"))
 }
 
-/// The visit to one value; `reference` says whether `access` is a `&mut` already.
+/// The visit to one value; `reference` is true if `access` is a `&mut` already.
 fn visit_value(
     field: &FieldDescriptor,
     extensions: &Extensions,
@@ -231,7 +231,7 @@ fn rules(field: &FieldDescriptor, extensions: &Extensions) -> Result<String> {
     ))
 }
 
-/// A facet is indexed, and an index takes no long values: there has to be a rule that bounds it.
+/// Checks that a facet has a rule that bounds its length, since an index cannot hold long values.
 fn check_facet(field: &str, rules: &[String]) -> Result<()> {
     let is_facet = rules.iter().any(|rule| rule.starts_with("facet"));
     let bounds = [

@@ -1,5 +1,5 @@
-//! In what two revisions of a record differ: the deepest paths that say it all, with both values. Elements of
-//! lists are matched by what identifies them, so an entry that moved is not an entry that changed.
+//! Differences between two revisions of a record: the deepest paths that cover them, with both values. Elements of
+//! lists are matched by their identifying field, so an element that moved has not changed.
 
 use std::collections::BTreeMap;
 
@@ -120,7 +120,7 @@ struct Keyed<'a> {
     by_key: BTreeMap<String, &'a Value>,
 }
 
-/// Elements by what identifies them; by place where nothing does, or where two would be the same.
+/// Elements by identifying field; by position if there is none or if it repeats.
 fn keyed(list: &[Value]) -> Keyed<'_> {
     let mut keyed = Keyed {
         keys_in_order: Vec::with_capacity(list.len()),
@@ -130,7 +130,7 @@ fn keyed(list: &[Value]) -> Keyed<'_> {
         let key = key(value).filter(|key| !keyed.by_key.contains_key(key));
         let mut key = key.unwrap_or_else(|| place.to_string());
         while keyed.by_key.contains_key(&key) {
-            // Another element is called what this one's place is.
+            // Keeps the key apart from an identifying field with the same text.
             key.push('\'');
         }
         keyed.keys_in_order.push(key.clone());
@@ -169,7 +169,7 @@ fn json(field: &FieldDescriptor, value: &Value) -> String {
     document(field, value).to_string()
 }
 
-/// A value alone has no JSON form of its own; as the only field of its message it has.
+/// A single value has no JSON form of its own, so it is set as the only field of its message.
 fn document(field: &FieldDescriptor, value: &Value) -> serde_json::Value {
     let mut message = DynamicMessage::new(field.parent_message().clone());
     message.set_field(field, value.clone());

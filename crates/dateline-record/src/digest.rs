@@ -1,6 +1,5 @@
-//! The digest of a set of records: what they are counted and proved by (F11). It does not depend on their
-//! order, and a change of one record changes it by what that record was and is. Who keeps it, and where, is
-//! not known here.
+//! The digest of a set of records, for counting and proving them (F11). It does not depend on their order; a change of
+//! one record subtracts its old words and adds its new ones. Storage of digests is not part of this module.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +12,8 @@ use crate::state::{is_tombstone, is_visible};
 /// Words of a digest.
 pub const WORDS: usize = 8;
 
-/// What one record adds to a digest: SHA-256 over its revision (8 bytes, big endian) and its content, the
-/// encoded message of its kind without meta, here in pieces; as eight words, big endian.
+/// The words that one record adds to a digest: SHA-256 over its revision (8 bytes, big endian) and its content (the
+/// encoded message of its kind without meta, here in pieces), as eight big-endian words.
 #[must_use]
 pub fn record_words<'a>(
     revision: i64,
@@ -32,13 +31,13 @@ pub fn record_words<'a>(
     words
 }
 
-/// Whether a record in this state is one that the desk's digest counts, unless it is gone.
+/// True if the digest of the desk feed counts records in this state.
 #[must_use]
 pub fn counts_at_desk(state: State) -> bool {
     !is_tombstone(state)
 }
 
-/// Whether a record in this state is one that the wire's digest counts.
+/// True if the digest of the wire feed counts records in this state.
 #[must_use]
 pub fn counts_on_wire(state: State) -> bool {
     is_visible(state) && !is_tombstone(state)
@@ -47,14 +46,14 @@ pub fn counts_on_wire(state: State) -> bool {
 /// Count and digest of records of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// How many.
+    /// Number of records.
     pub records: i64,
     /// Sums of their words, modulo 2^32.
     pub words: [u32; WORDS],
 }
 
 impl Tally {
-    /// Counts a record in.
+    /// Adds a record.
     pub fn add(&mut self, words: &[u32; WORDS]) {
         self.merge(&Tally {
             records: 1,
@@ -62,7 +61,7 @@ impl Tally {
         });
     }
 
-    /// Takes a record out.
+    /// Removes a record.
     pub fn remove(&mut self, words: &[u32; WORDS]) {
         self.records -= 1;
         for (sum, word) in self.words.iter_mut().zip(words) {
@@ -70,7 +69,7 @@ impl Tally {
         }
     }
 
-    /// Adds another tally, which may be what changes one.
+    /// Adds another tally, which may be a difference.
     pub fn merge(&mut self, other: &Tally) {
         self.records += other.records;
         for (sum, word) in self.words.iter_mut().zip(&other.words) {
@@ -93,17 +92,17 @@ pub struct Tallies {
 }
 
 impl Tallies {
-    /// The tally of a kind, to be changed.
+    /// The tally of a kind, mutable.
     pub fn of(&mut self, kind: Kind) -> &mut Tally {
         self.kinds.entry(kind).or_default()
     }
 
-    /// By kind, in the order of kinds.
+    /// Tallies in the order of kinds.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, &Tally)> {
         self.kinds.iter().map(|(kind, tally)| (*kind, tally))
     }
 
-    /// As checkpoints and manifests carry it.
+    /// Converts to the message of checkpoints and manifests.
     #[must_use]
     pub fn to_digest(&self) -> Digest {
         let mut all = Tally::default();

@@ -1,5 +1,5 @@
-//! What is drawn from a record for finding it again: facets, references, days, search text. One walk for
-//! every kind; the schema says which field is what.
+//! Index terms of a record: facets, references, days and search text. One walk extracts them for every kind; the schema
+//! marks the fields.
 
 use std::collections::BTreeSet;
 
@@ -14,27 +14,27 @@ use super::{
 
 /// Most bytes of search text per record.
 const MAX_SEARCH_BYTES: usize = 8 * 1024;
-/// No name and no field for people is longer, in bytes. Edits are drawn from before they are checked, while other
-/// writers wait: what is longer is refused later, and folding it would take long.
+/// Most bytes of a field that is indexed; no name and no text for people is longer. Edits are indexed before they are
+/// validated, while other writers wait: a longer field is refused later, and folding it would take long.
 const LONGEST_BYTES: usize = 64 * 1024;
 
-/// What a record says about itself.
+/// The index terms of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drawing {
     /// Sorted facets, `dimension:value`.
     pub facets: Vec<String>,
-    /// Which records it names, and where; sorted.
+    /// The records that it names, with the naming fields; sorted.
     pub references: BTreeSet<Reference>,
-    /// The days on which it may have held or happened; `None` if nothing is known.
+    /// The days on which it may have held or happened; `None` if unknown.
     pub days: Option<Bounds>,
-    /// Folded words to search in, a line each.
+    /// Folded text for search, one line per field.
     pub search: String,
-    /// Sorted hashes of what it is called, as it looks to a reader: two records that share one may be the same.
+    /// Sorted hashes of its names as a reader sees them: two records that share one may describe the same thing.
     pub keys: Vec<i64>,
 }
 
 impl Drawing {
-    /// The same drawing of the record in another state.
+    /// The same index terms with another state.
     #[must_use]
     pub fn in_state(&self, state: State) -> Self {
         let mut drawing = self.clone();
@@ -47,11 +47,10 @@ impl Drawing {
     }
 }
 
-/// How the facet of the state begins.
+/// Prefix of the facet of the state.
 const STATE: &str = "state:";
 
-/// Hashes of what a record is called. Kind and type are part of it, spaces are not; letters that look alike
-/// are one.
+/// Hashes of the names of a record, with its kind and type. Spaces are ignored; letters that look alike count as equal.
 fn keys(body: &Body) -> Vec<i64> {
     let class = format!(
         "{}:{}:",
@@ -73,16 +72,16 @@ fn keys(body: &Body) -> Vec<i64> {
     keys.into_iter().collect()
 }
 
-/// One record naming another.
+/// A reference from one record to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    /// The record that is named.
+    /// Name of the other record.
     pub target: Name,
-    /// The field that names it, without indexes: `evidence.article`.
+    /// The field with the reference, without indexes: `evidence.article`.
     pub field: String,
 }
 
-/// Draws from a record in a state. The record is not changed.
+/// Extracts the index terms of a record in a state. The record is not changed.
 #[must_use]
 pub fn draw(body: &mut Body, state: State) -> Drawing {
     let mut pen = Pen::default();
@@ -106,7 +105,7 @@ pub fn draw(body: &mut Body, state: State) -> Drawing {
     }
 }
 
-/// `draft`, `in_review` … as facets and tables write it.
+/// The state in facets and tables: `draft`, `in_review` …
 #[must_use]
 pub fn state_facet(state: State) -> String {
     state
@@ -159,7 +158,7 @@ impl Pen {
 
 impl Visitor for Pen {
     fn message(&mut self, at: &Path, node: Node<'_>) -> bool {
-        // Only the record's own time counts: a date deeper inside tells of something else.
+        // Only the record's own time counts: deeper dates describe something else.
         if at.depth() == 1 {
             match node {
                 Node::Period(period) => self.date(period_days(period)),
@@ -192,13 +191,13 @@ impl Visitor for Pen {
 }
 
 fn date_days(date: Option<&FuzzyDate>) -> Option<Bounds> {
-    // Records are validated before anything is drawn from them; a date without use has no days.
+    // Records are validated before this; a date without EDTF has no days.
     date.filter(|date| !date.edtf.is_empty())
         .and_then(|date| edtf::parse(&date.edtf).ok())
 }
 
-/// The days that the source attests: from the first day stated to the last, open at the end while it is
-/// ongoing. An unknown end is not guessed: "joined in 1992" is found in 1992.
+/// The days that the source attests: from the first stated day to the last, without an end if ongoing. An unknown end
+/// is not guessed: "joined in 1992" is found in 1992.
 fn period_days(period: &Period) -> Option<Bounds> {
     let stated = [&period.start, &period.as_of, &period.end]
         .into_iter()

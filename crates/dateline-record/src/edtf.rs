@@ -1,14 +1,14 @@
-//! The EDTF (ISO 8601-2) profile of `FuzzyDate`, and the days that an expression may cover: level 1, and of level 2
-//! the parts of a year. [`parse`] is the only reader of EDTF in the service; all else takes days.
+//! The EDTF (ISO 8601-2) profile of `FuzzyDate`, and the days that an expression may cover: level 1, and of level 2 the
+//! parts of a year. [`parse`] is the only parser of EDTF in the service; all other code uses days.
 //!
-//! It knows no protobuf message, record kind, database or clock. Whether a period is reversed, or
-//! ongoing with an end in the past, is for validation to say.
+//! Does not depend on protobuf messages, record kinds, the database or a clock. Validation decides whether a period is
+//! reversed, or ongoing with an end in the past.
 
 use time::{Date, Month};
 
 const ALPHABET: &str = "0123456789X-/.?~%";
 
-/// The first and last day something may fall on, both inclusive; `None` is unbounded.
+/// The first and last possible day, both inclusive; `None` is unbounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// First possible day; `None` is unbounded.
@@ -23,13 +23,13 @@ impl Bounds {
         Self { earliest, latest }
     }
 
-    /// Whether every possible day of `self` lies before every possible day of `other`. A period
-    /// whose end `ends_before` its start is reversed for certain.
+    /// True if every possible day of `self` lies before every possible day of `other`. A period whose end `ends_before`
+    /// its start is reversed for certain.
     pub fn ends_before(self, other: Self) -> bool {
         self.latest.zip(other.earliest).is_some_and(|(a, b)| a < b)
     }
 
-    /// Whether some day lies within both.
+    /// True if some day lies within both.
     pub fn overlaps(self, other: Self) -> bool {
         !self.ends_before(other) && !other.ends_before(self)
     }
@@ -43,13 +43,13 @@ impl Bounds {
     }
 }
 
-/// A bound as `FuzzyDate.earliest` and `latest` carry it: an ISO date, empty if unbounded.
+/// A bound in the form of `FuzzyDate.earliest` and `latest`: an ISO date, empty if unbounded.
 pub fn iso(bound: Option<Date>) -> String {
     bound.map(|day| day.to_string()).unwrap_or_default()
 }
 
-/// Why an expression is refused; the text says what would be right. It is safe to show: what it
-/// repeats of the input is short and escaped. `position` counts code points from 0.
+/// The reason why an expression is refused, with the correct form. Safe to send to a client: parts of the input are
+/// short and escaped. `position` counts code points from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what each means")]
 pub enum Error {
@@ -96,7 +96,7 @@ fn hint(found: char) -> &'static str {
     }
 }
 
-/// The days an expression of the profile may mean. A slash says "somewhere between", not how long.
+/// The possible days of an expression of the profile. A slash means "somewhere between", not a duration.
 ///
 /// # Errors
 ///
@@ -123,7 +123,7 @@ pub fn parse(edtf: &str) -> Result<Bounds, Error> {
     }
 }
 
-/// One side of a slash, or an expression without one.
+/// Parses one side of a slash, or an expression without one.
 fn simple(written: &str) -> Result<Bounds, Error> {
     if written == ".." {
         return Ok(Bounds::new(None, None));
@@ -153,17 +153,18 @@ fn simple(written: &str) -> Result<Bounds, Error> {
     }
 }
 
-/// First month, last month and last day of a part of a year; one that wraps ends in the year after.
+/// First month, last month and last day of a part of a year; one that wraps ends in the next year.
 type Part = (u8, u8, u8);
 
-/// The seasons as the northern hemisphere names them, each the union of the astronomical and the meteorological one.
-/// The southern hemisphere has the same stretches of the year under the opposite names.
+/// The seasons with their northern names, each the union of the astronomical and the meteorological one. The southern
+/// hemisphere has the same parts of the year under the opposite names.
 const SPRING: Part = (3, 6, 21);
 const SUMMER: Part = (6, 9, 23);
 const AUTUMN: Part = (9, 12, 21);
 const WINTER: Part = (12, 3, 20);
 
-/// Seasons, quarters, thirds and halves of a year. 21 to 24 name no hemisphere, so both readings may be meant.
+/// Seasons, quarters, thirds and halves of a year. The codes 21 to 24 name no hemisphere, so both readings are
+/// possible.
 fn part_of_year(year: i32, code: u8) -> Result<Bounds, Error> {
     let equal = |first: u8, months: u8| {
         let last = first * months;
@@ -193,7 +194,7 @@ fn part_of_year(year: i32, code: u8) -> Result<Bounds, Error> {
 fn part_days(year: i32, (first, last, day): Part) -> Result<Bounds, Error> {
     let until = match (last < first, year) {
         (false, _) => (year, last, day),
-        // There is no year after it.
+        // The profile ends with the year 9999.
         (true, 9999) => (year, 12, 31),
         (true, _) => (year + 1, last, day),
     };
@@ -210,7 +211,7 @@ fn unspecified(written: &str) -> Result<Bounds, Error> {
     days((first.max(1), 1, 1), (first + unit - 1, 12, 31))
 }
 
-/// `str::parse` alone would take a sign and any number of digits.
+/// Parses exactly `count` digits; `str::parse` alone would accept a sign and any number of digits.
 fn digits<N: std::str::FromStr>(part: &str, count: usize) -> Option<N> {
     let plain = part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| part.parse().ok())?
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Inputs parted by `|`, then a part of the days or of the answer.
+    /// Inputs separated by `|`, then a part of the expected days or error.
     const CASES: &str = "\
 2021-13|2021-13/.. => 2021-13 is not a month or season; use 01–12, or 21–41
 2021-20|2021-42|2021-99 => is not a month or season; use 01–12, or 21–41
@@ -288,7 +289,7 @@ Y17000 => with four digits, 0001–9999
         }
     }
 
-    /// The days by the `edtf-core` crate, which knows all of EDTF; only its seasons are shorter, and northern.
+    /// The days by the `edtf-core` crate, which supports all of EDTF; its seasons are shorter, and northern only.
     fn oracle(edtf: &str) -> Option<Bounds> {
         let bounds = edtf_core::Edtf::parse(edtf).ok()?.bounds();
         let [earliest, latest] = [bounds.earliest, bounds.latest].map(|bound| match bound {
@@ -323,7 +324,7 @@ Y17000 => with four digits, 0001–9999
                     prop_assert_eq!(ours, ours.hull(theirs));
                 }
                 (Ok(ours), Some(theirs)) => prop_assert_eq!(ours, theirs),
-                // The profile leaves out the year 0, and months and days of which nothing is known.
+                // The profile excludes the year 0, and entirely unspecified months and days.
                 (Err(Error::Reversed(_) | Error::Year(_) | Error::Unspecified(_)), _)
                 | (Err(_), None) => {}
                 (ours, theirs) => prop_assert!(false, "{edtf}: {ours:?}, {theirs:?}"),

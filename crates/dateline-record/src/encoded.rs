@@ -1,5 +1,5 @@
-//! An encoded record on its way: what it is, is seen at a glance; the rest is decoded only if somebody asks for it, and
-//! the bytes are passed on as they came. Knows nothing of where they come from and go to.
+//! An encoded record in transit: name, kind, state and revision are read at once, the rest is decoded on demand, and
+//! the bytes are passed on unchanged.
 
 use std::sync::OnceLock;
 
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::state::is_tombstone;
 
-/// Why bytes are not a record.
+/// The reason why bytes are not a record.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NoRecord {
-    /// There is no message of a kind in them, or more than one.
+    /// The bytes have no message of a kind, or more than one.
     #[error("a record of no kind")]
     OfNoKind,
-    /// They are no message.
+    /// The bytes cannot be decoded.
     #[error("a record that cannot be decoded: {0}")]
     Undecodable(#[from] DecodeError),
 }
 
-/// The bytes of a `Record`, and what they say at a glance.
+/// The bytes of a `Record`, with its name, kind, state and revision.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     bytes: Bytes,
@@ -39,10 +39,10 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Looks at the bytes of a record.
+    /// Reads the name, kind and meta of a record.
     ///
     /// # Errors
-    /// When they are none, as far as one looks: inside of most fields nobody does yet.
+    /// When the bytes are not a record. Most fields are not decoded here, so errors inside of them are found later.
     pub fn read(bytes: Bytes) -> Result<Self, NoRecord> {
         let mut rest: &[u8] = &bytes;
         let (field, wire_type) = encoding::decode_key(&mut rest).map_err(|_| NoRecord::OfNoKind)?;
@@ -84,7 +84,7 @@ impl Encoded {
     /// Encodes a record.
     ///
     /// # Errors
-    /// When it is of no kind.
+    /// When its kind is not set.
     pub fn of(record: Record) -> Result<Self, NoRecord> {
         let encoded = Self::read(record.encode_to_vec().into())?;
         Ok(Self {
@@ -93,13 +93,13 @@ impl Encoded {
         })
     }
 
-    /// The bytes, as they came.
+    /// The bytes as they were received.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Its kind.
+    /// The kind of the record.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
@@ -111,41 +111,41 @@ impl Encoded {
         &self.name
     }
 
-    /// Its state.
+    /// The state of the record.
     #[must_use]
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Whether it is what stays of a record that was withdrawn or merged.
+    /// True if it is the tombstone of a retracted or merged record.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         is_tombstone(self.state())
     }
 
-    /// What it says besides its meta, in pieces that follow each other: the content that it was put together from.
+    /// The content without meta, in consecutive pieces; concatenated they are the stored content.
     pub fn content(&self) -> impl Iterator<Item = &[u8]> {
         self.content.iter().map(|piece| &self.bytes[piece.clone()])
     }
 
-    /// What it adds to a digest (F11).
+    /// The words that it adds to a digest (F11).
     #[must_use]
     pub fn words(&self) -> [u32; WORDS] {
         record_words(self.revision, self.content())
     }
 
-    /// The record.
+    /// The decoded record.
     ///
     /// # Errors
-    /// When the bytes are none after all.
+    /// When the bytes cannot be decoded.
     pub fn record(&self) -> Result<&Record, NoRecord> {
         known(&self.record, || Ok(Record::decode(self.bytes.clone())?))
     }
 
-    /// The message of its kind.
+    /// The decoded message of its kind.
     ///
     /// # Errors
-    /// As [`Self::record`].
+    /// Those of [`Self::record`].
     pub fn body(&self) -> Result<&Body, NoRecord> {
         self.record()?.kind.as_ref().ok_or(NoRecord::OfNoKind)
     }
@@ -153,7 +153,7 @@ impl Encoded {
     /// The record with access to fields by name.
     ///
     /// # Errors
-    /// As [`Self::record`].
+    /// Those of [`Self::record`].
     pub fn document(&self) -> Result<&DynamicMessage, NoRecord> {
         known(&self.document, || {
             let descriptor = Record::default().descriptor();
@@ -161,10 +161,10 @@ impl Encoded {
         })
     }
 
-    /// The message of its kind, likewise.
+    /// The message of its kind with access to fields by name.
     ///
     /// # Errors
-    /// As [`Self::record`].
+    /// Those of [`Self::record`].
     pub fn body_document(&self) -> Result<&DynamicMessage, NoRecord> {
         let mut fields = self.document()?.fields();
         let body = fields.find_map(|(_, value)| match value {
@@ -239,7 +239,7 @@ mod tests {
         body.take_meta();
         let encoded = Encoded::read(encoded.into()).unwrap();
         assert_eq!(content_of(&encoded), body.to_content());
-        // Meta anywhere, and in pieces, as a client of another kind may encode it.
+        // Meta at any position and split, as another protobuf implementation may encode it.
         let (kind, meta) = (
             Kind::Actor,
             RecordMeta {
@@ -284,7 +284,7 @@ mod tests {
             );
         }
         assert!(Encoded::of(Record::default()).is_err());
-        // Nobody has looked inside of it yet.
+        // `read` has not decoded the inner message.
         let hollow = Encoded::read(Bytes::from_static(b"\x0a\x04\x1a\x02\xff\xff")).unwrap();
         assert!(
             hollow.record().is_err()

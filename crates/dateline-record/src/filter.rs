@@ -1,5 +1,5 @@
-//! One filter for lists, streams and exports: OR within a dimension, AND between them, over facets and
-//! days. SQL asks the same question with array overlap (`store::list`).
+//! One filter for lists, streams and exports, over facets and days: OR within a dimension, AND between dimensions. The
+//! SQL form uses array overlap (`store::list`).
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -20,19 +20,19 @@ use super::{
     walk::{Format, Path},
 };
 
-/// How facets of actors begin.
+/// Prefix of actor facets.
 const ACTOR: &str = "actor:";
 
 /// A checked filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Facets of which one has to be there, per dimension that is asked for.
+    /// Facets by filtered dimension; a record needs one of each.
     pub dimensions: Vec<Vec<String>>,
-    /// Days with which the record's own have to overlap.
+    /// Days that the record's own days have to overlap.
     pub days: Option<Bounds>,
-    /// The filter names states.
+    /// True if the filter names states.
     pub by_state: bool,
-    /// Kinds beyond which nothing is told at all, not even that something was erased; facets, as in `dimensions`.
+    /// Kinds of the scope, as facets: of other kinds nothing is sent, not even that something was erased.
     pub bounds: Option<Vec<String>>,
 }
 
@@ -67,7 +67,7 @@ impl Filter {
         })
     }
 
-    /// Whoever asks for an actor asks for what is merged into it too.
+    /// Adds a merged actor to a filter for the actor that it was merged into.
     pub fn follow_merge(&mut self, name: &str, into: &str) {
         let (name, into) = (actor_facet(name), actor_facet(into));
         let asked = self.dimensions.iter_mut();
@@ -76,7 +76,7 @@ impl Filter {
         }
     }
 
-    /// The same filter with other actors; nothing changes if it does not ask for any.
+    /// Replaces the actors of the filter; nothing changes if it has none.
     #[must_use]
     pub fn with_actors(mut self, names: &[String]) -> Self {
         let facets = || names.iter().map(|name| actor_facet(name));
@@ -88,7 +88,7 @@ impl Filter {
         self
     }
 
-    /// The same filter, and nothing beyond another one.
+    /// Restricts the filter to the records of another one.
     #[must_use]
     pub fn within(mut self, bound: &Filter) -> Self {
         self.bounds = bound.kind_facets().cloned();
@@ -96,7 +96,7 @@ impl Filter {
         self
     }
 
-    /// Whether anything at all is told of a kind.
+    /// True if records of this kind can be sent.
     #[must_use]
     pub fn tells_of(&self, kind: Kind) -> bool {
         self.bounds.as_ref().is_none_or(|kinds| {
@@ -110,8 +110,7 @@ impl Filter {
         dimensions.find(|facets| facets.iter().all(|facet| facet.starts_with("kind:")))
     }
 
-    /// Ranges of names in which records of the wanted kinds lie, first inclusive, end exclusive; none if every
-    /// kind is wanted.
+    /// Ranges of names of the filtered kinds, start inclusive, end exclusive; `None` if the filter has no kinds.
     #[must_use]
     pub fn name_ranges(&self) -> Option<Vec<(String, String)>> {
         let kinds = self.dimensions.iter().find_map(|facets| {
@@ -125,13 +124,13 @@ impl Filter {
         Some(ranges.collect())
     }
 
-    /// Whether everything passes.
+    /// True if every record matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.dimensions.is_empty() && self.days.is_none()
     }
 
-    /// Whether a record with these facets and days passes.
+    /// True if a record with these facets and days matches.
     #[must_use]
     pub fn matches(&self, facets: &[String], days: Option<Bounds>) -> bool {
         self.dimensions.iter().all(|dimension| {
@@ -144,7 +143,7 @@ impl Filter {
     }
 }
 
-/// The facet of records that name an actor.
+/// The facet of records that refer to an actor.
 #[must_use]
 pub fn actor_facet(name: &str) -> String {
     format!("{ACTOR}{name}")
@@ -182,8 +181,8 @@ fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// Words from lists that are not ours or not in the filter's own schema. A filter by a word that no record
-/// can have would let nothing through, and look like an answer.
+/// Checks values of lists that are not part of the filter's schema. Otherwise an unknown value would match nothing and
+/// look like an empty result.
 fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
     let mut add = |list: &str, index: usize, description: String| {
         violations.push(Violation::new(
@@ -218,7 +217,7 @@ fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Every type of every kind, as facets write it: read from the schema, so that a new one is known.
+/// Every type of every kind, as in facets. Read from the schema, so that new types are included.
 static TYPES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record");
     let kinds = record
@@ -263,7 +262,7 @@ fn days(range: &TimeRange, violations: &mut Vec<Violation>) -> Bounds {
     bounds
 }
 
-/// A day, written as an EDTF date is; `None` for no bound.
+/// Parses a day in EDTF; `None` for no bound.
 fn read_day(text: &str) -> Result<Option<Date>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! One record: its name, states, fields, rules, filters and digest. Pure: no I/O, no async, no clock, no randomness; all of
-//! those come in as arguments.
+//! One record: its name, states, fields, rules, filters and digest. Pure: no I/O, no async, no clock, no randomness;
+//! all of those are passed in as arguments.
 
 pub mod diff;
 pub mod digest;

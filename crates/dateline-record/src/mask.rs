@@ -1,4 +1,4 @@
-//! Field masks: which fields an update takes over, and which fields differ between two revisions.
+//! Field masks: the fields that an update sets, and the fields that differ between two revisions.
 
 use dateline_proto::{DESCRIPTORS, v1::record::Kind as Body};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, ReflectMessage};
@@ -11,8 +11,8 @@ const MAX_PATHS: usize = 256;
 /// Fields of every record that no client sets.
 const OWNED: [&str; 2] = ["name", "meta"];
 
-/// Takes the masked fields of `update` over into `base`. An empty mask or `*` means every field but name,
-/// meta and what the service computes. A list is replaced whole.
+/// Copies the masked fields of `update` into `base`. An empty mask or `*` means every field except name, meta and
+/// output-only fields. A list is replaced as a whole.
 ///
 /// # Errors
 /// A violation for each path that does not exist or that the service owns, under `at`.
@@ -62,7 +62,7 @@ fn from_dynamic(like: &Body, message: &DynamicMessage) -> Result<Body, prost::De
     Ok(Body::decode(like.kind(), &message.encode_to_vec())?.unwrap_or_else(|| like.clone()))
 }
 
-/// Whether the service owns a field: clients' values for it are ignored.
+/// True if the service owns a field: values from clients are ignored.
 fn is_owned(field: &prost_reflect::FieldDescriptor) -> bool {
     OWNED.contains(&field.name()) || {
         let rules = DESCRIPTORS
@@ -113,7 +113,7 @@ fn check(message: &MessageDescriptor, steps: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// As much of what a client sent as an error text repeats.
+/// Shortens input of a client for an error text.
 fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -1,5 +1,4 @@
-//! Names of records: `events/steppe-eagle`. A name is chosen at creation, never changes and is never used
-//! again (W10).
+//! Names of records: `events/steppe-eagle`. A name is chosen at creation, never changes and is never reused (W10).
 
 use std::{borrow::Borrow, fmt};
 
@@ -8,23 +7,23 @@ use dateline_proto::v1::Kind;
 /// Longest id after the slash, in bytes.
 const MAX_ID_BYTES: usize = 63;
 
-/// What a name has to look like, for error texts.
+/// Rules for the id of a name, for error texts.
 pub const PATTERN_IN_WORDS: &str = "1 to 63 lower-case letters a-z, digits and hyphens after the slash, \
                                     beginning with a letter and not ending with a hyphen";
 
-/// The name of a record, known to be well formed.
+/// The name of a record, known to be valid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(String);
 
 impl Name {
-    /// Reads a name; `None` if it is not `collection/id` of a known kind.
+    /// Parses a name; `None` if it is not `collection/id` of a known kind.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (collection, id) = text.split_once('/')?;
         (kind_of_collection(collection).is_some() && is_id(id)).then(|| Self(text.to_owned()))
     }
 
-    /// The kind that the collection stands for.
+    /// The kind of the collection.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0
@@ -33,7 +32,7 @@ impl Name {
             .unwrap_or(Kind::Unspecified)
     }
 
-    /// As it is written.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -52,13 +51,13 @@ impl Borrow<str> for Name {
     }
 }
 
-/// A kind as facets, columns and tables write it: `event`.
+/// The word for a kind in facets, columns and tables: `event`.
 #[must_use]
 pub fn kind_word(kind: Kind) -> &'static str {
     collection(kind).trim_end_matches('s')
 }
 
-/// The collection in which records of a kind live: `events`.
+/// The collection of a kind: `events`.
 #[must_use]
 pub fn collection(kind: Kind) -> &'static str {
     match kind {
@@ -70,7 +69,7 @@ pub fn collection(kind: Kind) -> &'static str {
     }
 }
 
-/// The kinds that there are.
+/// All kinds.
 pub const KINDS: [Kind; 4] = [Kind::Article, Kind::Actor, Kind::Relation, Kind::Event];
 
 fn kind_of_collection(name: &str) -> Option<Kind> {

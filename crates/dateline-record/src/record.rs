@@ -1,4 +1,4 @@
-//! The walk over a record of any kind, its checked name, and the bytes of a whole record put together from stored parts.
+//! The walk over a record of any kind, its checked name, and the encoding of a whole record from stored parts.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use dateline_proto::{
@@ -26,20 +26,20 @@ impl Walk for Body {
     }
 }
 
-/// Returns the checked name of a record; `None` if there is no kind set or the name does not belong to it.
+/// Returns the checked name of a record; `None` if no kind is set or the name does not belong to it.
 #[must_use]
 pub fn record_name(record: &Record) -> Option<Name> {
     let body = record.kind.as_ref()?;
     Name::parse(body.name()).filter(|name| name.kind() == body.kind())
 }
 
-/// The field of `Record` in which a kind stands.
+/// Number of the field of `Record` for a kind.
 pub(super) fn record_field(kind: Kind) -> u32 {
     kind as u32
 }
 
-/// A whole encoded `Record`, from stored content, stored meta (without sequence) and the sequence in the
-/// feed that is read: fields in the order of their numbers, as prost encodes them. Nothing is decoded; meta goes behind
+/// Encodes a whole `Record` from stored content, stored meta (without sequence) and the sequence in the feed that is
+/// read. Fields are in the order of their numbers, as prost encodes them. Nothing is decoded; meta is inserted after
 /// the name.
 #[must_use]
 pub fn record_bytes(kind: Kind, content: &[u8], meta: &[u8], sequence: u64) -> Bytes {
@@ -58,7 +58,7 @@ pub fn record_bytes(kind: Kind, content: &[u8], meta: &[u8], sequence: u64) -> B
     out.freeze()
 }
 
-/// Bytes of the name with which content begins; 0 if it does not.
+/// Bytes of the name at the start of the content; 0 if there is none.
 fn name_len(content: &[u8]) -> usize {
     let mut rest = content;
     let begins = encoding::decode_key(&mut rest)
@@ -69,7 +69,7 @@ fn name_len(content: &[u8]) -> usize {
     length.map_or(0, |length| content.len() - rest.len() + length)
 }
 
-/// Content of a tombstone: the name alone, the same for every kind.
+/// Content of a tombstone: the name alone, for every kind.
 #[must_use]
 pub fn name_only(name: &str) -> Vec<u8> {
     let mut out = BytesMut::new();
@@ -83,7 +83,7 @@ pub fn delimiter(field: u32, len: usize, out: &mut impl BufMut) {
     encoding::encode_varint(len as u64, out);
 }
 
-/// Bytes that a length-delimited field of `len` bytes takes, with key and length.
+/// Bytes of a length-delimited field of `len` bytes, including key and length.
 #[must_use]
 pub fn delimited_len(field: u32, len: usize) -> usize {
     encoding::key_len(field) + encoding::encoded_len_varint(len as u64) + len

@@ -1,4 +1,4 @@
-//! The names by which a record refers to others, as often as they stand in it.
+//! The references of a record to others, including repeated ones.
 
 use dateline_proto::v1::{State, record::Kind as Body};
 
@@ -7,16 +7,16 @@ use super::{
     walk::{Path, Rules, Visitor, Walk},
 };
 
-/// A name in a field of a record.
+/// A reference in a field of a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {
     /// The field, without indexes: `evidence.article`.
     pub field: String,
-    /// The name that stands in it.
+    /// The name of the other record.
     pub name: String,
 }
 
-/// Lists every reference of a record, in the order of its fields; of a merged one also the record that took its place.
+/// Lists every reference of a record, in the order of its fields; for a merged record also the record that replaced it.
 /// The record is not changed.
 #[must_use]
 pub fn references(body: &mut Body) -> Vec<Named> {

@@ -1,12 +1,12 @@
-//! Opaque tokens: a version, a payload and a check over both, as URL-safe text. A sealed token tells whoever
-//! holds the key that it was made with that key; it hides nothing.
+//! Opaque tokens: a version, a payload and a MAC over both, as URL-safe text. The MAC proves that the token was made
+//! with the key; the payload is not encrypted.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Bytes of the check.
+/// Bytes of the MAC.
 const CHECK_BYTES: usize = 12;
 
-/// Seals a payload under a key. `version` lets a later service know an older token.
+/// Makes a token under a key. `version` lets a later service recognise older tokens.
 #[must_use]
 pub fn seal(key: &[u8; 32], version: u8, payload: &[u8]) -> String {
     let mut token = Vec::with_capacity(1 + payload.len() + CHECK_BYTES);
@@ -17,7 +17,7 @@ pub fn seal(key: &[u8; 32], version: u8, payload: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(token)
 }
 
-/// The version and payload of a token, not yet checked; `None` if it is not even shaped like one.
+/// Splits a token into its version and payload without checking it; `None` if it is malformed.
 #[must_use]
 pub fn split(text: &str) -> Option<(u8, Unchecked)> {
     let token = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -25,24 +25,24 @@ pub fn split(text: &str) -> Option<(u8, Unchecked)> {
     (token.len() > CHECK_BYTES).then_some((version, Unchecked { token }))
 }
 
-/// A token whose check has not been compared yet.
+/// A token whose MAC was not checked yet.
 #[derive(Debug)]
 pub struct Unchecked {
     token: Vec<u8>,
 }
 
 impl Unchecked {
-    /// The payload, before it can be trusted: only for finding the key.
+    /// The unverified payload, only for finding the key.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.token[1..self.token.len() - CHECK_BYTES]
     }
 
-    /// Whether the token was sealed with this key.
+    /// True if the token was made with this key.
     #[must_use]
     pub fn is_sealed_with(&self, key: &[u8; 32]) -> bool {
         let (sealed, check) = self.token.split_at(self.token.len() - CHECK_BYTES);
-        // The comparison of blake3 hashes takes the same time wherever they differ.
+        // blake3 compares hashes in constant time.
         let mut expected = [0; 32];
         expected.copy_from_slice(blake3::keyed_hash(key, sealed).as_bytes());
         let mut sent = expected;

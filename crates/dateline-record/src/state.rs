@@ -1,10 +1,10 @@
-//! States of a record: which of them readers see, and their names in plain words.
+//! States of a record: their visibility to readers, and their names in plain words.
 
 use dateline_proto::v1::State;
 
 use super::drawing::state_facet;
 
-/// Returns true if readers see records in this state, be it as tombstones (F10).
+/// Returns true if records in this state are visible to readers, also as tombstones (F10).
 #[must_use]
 pub fn is_visible(state: State) -> bool {
     matches!(state, State::Published | State::Retracted | State::Merged)

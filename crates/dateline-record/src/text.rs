@@ -1,22 +1,21 @@
-//! The rules for any text a client sends: what is changed before it is stored, what is refused, and
-//! offsets into it. Offsets and positions are code points from 0, end exclusive, everywhere.
+//! The rules for any text from a client: normalisation before storage, refusals, and offsets. Offsets and positions are
+//! code points from 0, end exclusive, everywhere.
 //!
-//! It knows no field, length limit or message. A caller normalizes first, then checks, then counts:
-//! spans refer to the normalized text. Everything here takes time linear in its input, bar the
-//! sorting of combining marks.
+//! Does not depend on fields, length limits or messages. A caller normalizes first, then checks, then counts: spans
+//! refer to the normalized text. Everything here is linear in its input, except the sorting of combining marks.
 
 use std::borrow::Cow;
 use unicode_normalization::{
     IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick,
 };
 
-/// The limit of the Stream-Safe Text Format (UAX #15); no written language comes near it.
+/// The limit of the Stream-Safe Text Format (UAX #15); no written language needs nearly as many.
 const MAX_COMBINING_MARKS: usize = 30;
 
 /// Line ends that are stored as LF.
 const FOREIGN_BREAKS: [char; 3] = ['\r', '\u{2028}', '\u{2029}'];
 
-/// How much layout a field may hold.
+/// The layout that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A name or headline: one line, without control characters or direction overrides.
@@ -25,7 +24,7 @@ pub enum Shape {
     Prose,
 }
 
-/// Why a text is refused. What it repeats of the text is escaped.
+/// The reason why a text is refused. Parts of the text in it are escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what each means")]
 pub enum Error {
@@ -43,8 +42,8 @@ pub enum Error {
     CombiningMarks { position: usize },
 }
 
-/// The text as it is stored: without byte order marks at the start, with CRLF, CR, U+2028 and
-/// U+2029 as LF, and in NFC. Borrowed means that nothing changed. Doing it twice changes no more.
+/// The text in its stored form: NFC, without byte order marks at the start, with LF for CRLF, CR, U+2028 and U+2029.
+/// Borrowed if nothing changed. Idempotent.
 pub fn normalize(text: &str) -> Cow<'_, str> {
     let marked = text.starts_with('\u{FEFF}');
     if !marked && !text.contains(FOREIGN_BREAKS) && is_nfc_quick(text.chars()) == IsNormalized::Yes
@@ -58,14 +57,14 @@ pub fn normalize(text: &str) -> Cow<'_, str> {
         .collect()
 }
 
-/// Whether a normalized text may be stored in a field of that shape.
+/// Checks that a normalized text may be stored in a field of that shape.
 ///
-/// Private-use characters, noncharacters, joiners and unassigned code points are accepted: they
-/// harm nothing and come back as they were sent.
+/// Private-use characters, noncharacters, joiners and unassigned code points are accepted: they are harmless and
+/// returned unchanged.
 ///
 /// # Errors
 ///
-/// The first offence in the text.
+/// The first fault in the text.
 pub fn check(text: &str, shape: Shape) -> Result<(), Error> {
     let mut marks = 0;
     for (position, found) in text.chars().enumerate() {
@@ -81,7 +80,7 @@ pub fn check(text: &str, shape: Shape) -> Result<(), Error> {
             _ if found.is_control() => return Err(Error::Control { found, position }),
             _ => {}
         }
-        // A joiner between marks is not seen, so it does not end their pile.
+        // A joiner between marks is invisible, so it does not end a run of marks.
         marks = match found {
             '\u{200C}' | '\u{200D}' => marks,
             _ if is_combining_mark(found) => marks + 1,
@@ -94,7 +93,7 @@ pub fn check(text: &str, shape: Shape) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a reader would see nothing: white space, controls, and characters without a glyph.
+/// True if a reader would see nothing: white space, controls, and characters without a glyph.
 pub fn is_blank(text: &str) -> bool {
     // U+2800 is the empty Braille cell, which Unicode counts as a symbol.
     text.chars()
@@ -120,7 +119,7 @@ pub fn slice(text: &str, start: usize, end: usize) -> Option<&str> {
     rest.get(..rest.len() - after.len())
 }
 
-/// The text from an offset on. `Chars::nth` counts bytes by the block, which `CharIndices` does not.
+/// The text from an offset on. `Chars::nth` skips whole blocks of bytes, which `CharIndices` does not.
 fn skip(text: &str, count: usize) -> Option<&str> {
     let mut characters = text.chars();
     if count > 0 {
@@ -132,7 +131,7 @@ fn skip(text: &str, count: usize) -> Option<&str> {
 /// Code points between two marks of a [`Ruler`].
 const STRIDE: usize = 256;
 
-/// A text that is sliced often: it knows where every 256th code point begins.
+/// A text that is sliced often: stores the byte offset of every 256th code point.
 pub struct Ruler<'a> {
     text: &'a str,
     marks: Vec<usize>,
@@ -146,7 +145,7 @@ impl<'a> Ruler<'a> {
         Self { text, marks }
     }
 
-    /// The same as [`slice()`], in time that depends on the slice alone.
+    /// The same as [`slice()`], in time that depends on the length of the slice alone.
     pub fn slice(&self, start: usize, end: usize) -> Option<&'a str> {
         let mark = *self.marks.get(start / STRIDE)?;
         let before = start / STRIDE * STRIDE;
@@ -158,8 +157,8 @@ impl<'a> Ruler<'a> {
     }
 }
 
-/// The offsets of every occurrence, overlapping ones too, so that one entry means that the quote
-/// occurs once. Nothing for an empty quote. Knuth, Morris and Pratt's search.
+/// The offsets of every occurrence, including overlapping ones, so that a single result means that the quote occurs
+/// once. Empty for an empty quote. Knuth-Morris-Pratt search.
 pub fn find_spans(text: &str, exact: &str) -> Vec<(usize, usize)> {
     let exact: Vec<char> = exact.chars().collect();
     let mut spans = Vec::new();
@@ -188,7 +187,7 @@ fn borders(exact: &[char]) -> Vec<usize> {
     borders
 }
 
-/// How much of `exact` ends at `found`, given how much ended before it.
+/// Number of characters of `exact` that match up to and including `found`, given the number before it.
 fn extend(exact: &[char], borders: &[usize], mut matched: usize, found: char) -> usize {
     while exact.get(matched) != Some(&found) {
         if matched == 0 {
@@ -199,11 +198,11 @@ fn extend(exact: &[char], borders: &[usize], mut matched: usize, found: char) ->
     matched + 1
 }
 
-/// Most characters of a text that an answer repeats.
+/// Most characters of a text that an error repeats.
 const MAX_SHOWN: usize = 64;
 
-/// A text for an answer to repeat: in quotation marks, escaped, and cut to 64 characters with an ellipsis.
-/// Escapes count, and are never cut in two.
+/// Quotes a text for an error: in quotation marks, escaped, and cut to 64 characters with an ellipsis. Escapes count
+/// towards the limit and are never cut.
 pub fn shown(text: &str) -> String {
     let mut shown = String::from('"');
     let mut room = MAX_SHOWN;
@@ -226,13 +225,12 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
-/// What two texts share that a reader would take for the same name: NFKC, without case, joiners and
-/// other ignorable characters, each run of white space one space, none at the ends. For search and
-/// warnings, never for identity; up to eleven times as many bytes as the text. Letters of different
-/// scripts stay different, and so do marks. A key is its own key.
+/// A key that is equal for names that a reader takes for the same: NFKC, without case, joiners and other ignorable
+/// characters, with single spaces and none at the ends. For search and warnings, never for identity; at most eleven
+/// times as long as the text in bytes. Letters of different scripts stay different, and so do marks. Idempotent.
 pub fn search_key(text: &str) -> String {
-    // Ignorable characters go first, for they keep a mark from its letter. Case is folded by way of
-    // upper case, which is what makes ß and ss, ς and σ one; U+1E9E is why lower comes before it.
+    // Ignorable characters are removed first, since they separate a mark from its letter. Folding through upper case
+    // makes ß equal to ss and ς to σ; U+1E9E needs lower case before it.
     let folded: String = text
         .chars()
         .filter(|found| !is_ignorable(*found))
@@ -352,7 +350,7 @@ mod tests {
         ] {
             assert_eq!(search_key(one), search_key(two));
         }
-        // Cyrillic А: look-alikes are another matter.
+        // Cyrillic А: look-alikes are handled elsewhere.
         assert_ne!(search_key("NАTO"), search_key("NATO"));
     }
 
@@ -363,7 +361,7 @@ mod tests {
         assert!(search_key(&key) == key && unicode_normalization::is_nfkc(&key));
     }
 
-    /// Texts rich in what the rules are about.
+    /// Texts with many of the characters that the rules handle.
     fn text() -> impl Strategy<Value = String> {
         let rich = "([ab \r\n\u{FEFF}\u{2028}\u{301}\u{323}\u{200D}éßж👍\u{1100}\u{1161}\u{202E}]|\\PC){0,40}";
         prop_oneof![".*", proptest::string::string_regex(rich).unwrap()]

@@ -2,8 +2,7 @@
 
 use time::OffsetDateTime;
 
-/// Returns the instant of a protobuf timestamp; `None` if there is no such time, or it is not in the years 0001 to 9999 that
-/// protobuf has.
+/// Returns the instant of a protobuf timestamp; `None` if it is invalid or outside the years 0001 to 9999 of protobuf.
 #[must_use]
 pub fn instant(time: prost_types::Timestamp) -> Option<OffsetDateTime> {
     let nanos = u32::try_from(time.nanos).ok()?;

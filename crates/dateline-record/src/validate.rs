@@ -1,7 +1,6 @@
-//! Checks every field of a message by the rules of the schema, and brings it into the stored form on the
-//! way: text in NFC with LF line ends, date bounds computed, fields that the service owns left empty. What
-//! fields have to do with each other is for `rules`, asked as the walk leaves each message. All violations are
-//! collected (W6). Knows nothing of other records.
+//! Checks every field of a message by the rules of the schema, and brings it into its stored form: text in NFC with LF
+//! line ends, date bounds computed, output-only fields cleared. Rules across fields are in `rules`, called when the
+//! walk leaves a message. All violations are collected (W6). Reads no other records.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -23,7 +22,7 @@ pub fn validate(message: &mut impl Walk, at: &mut Path) -> Vec<Violation> {
     validation.findings.violations
 }
 
-/// A visitor that collects violations and normalises what it visits. By default it is for what a client sent.
+/// A visitor that collects violations and normalises fields. By default it is for input of clients.
 #[derive(Debug, Default)]
 pub struct Validation {
     findings: Findings,
@@ -31,7 +30,7 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// For a record that is made of stored content: what the service set in it stays.
+    /// For a record made of stored content: output-only fields are kept.
     #[must_use]
     pub fn of_stored() -> Self {
         Self {
@@ -40,7 +39,7 @@ impl Validation {
         }
     }
 
-    /// Everything that was found.
+    /// All findings.
     #[must_use]
     pub fn into_findings(self) -> Findings {
         self.findings
@@ -53,7 +52,7 @@ impl Validation {
 
 impl Visitor for Validation {
     fn message(&mut self, at: &Path, node: Node<'_>) -> bool {
-        // Only some fields of an edit may be there; the record is checked once they are merged.
+        // An edit may contain only some fields; the record is checked after they are merged.
         let is_edit = at.is_under("update") || at.is_under("correct");
         let is_visited = !(matches!(node, Node::Record(_)) && is_edit);
         rules::forget_computed(node);
@@ -66,7 +65,7 @@ impl Visitor for Validation {
 
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
         if rules.output_only {
-            // Whatever a client sends for it is dropped (AIP-203); what is loaded may have been set by anybody.
+            // Values from clients are dropped (AIP-203); records that are loaded may come from any source.
             if !self.keeps_owned {
                 value.clear();
             } else if let Some(description) = string_violation(rules, value) {
@@ -85,7 +84,7 @@ impl Visitor for Validation {
     }
 
     fn integer(&mut self, at: &Path, rules: &Rules, value: i64) {
-        // Bounds in the schema are small whole numbers, which a double holds exactly.
+        // Bounds in the schema are small integers, which a double represents exactly.
         if let Some(least) = rules.at_least.filter(|least| (value as f64) < *least) {
             self.add(at, format!("is {value}; must be at least {least}"));
         } else if let Some(most) = rules.at_most.filter(|most| value as f64 > *most) {
@@ -163,7 +162,7 @@ impl Visitor for Validation {
     }
 }
 
-/// The first thing that is wrong with a normalised string; the rest can wait until that is put right.
+/// The first violation of a normalised string; others are reported after it is corrected.
 fn string_violation(rules: &Rules, value: &str) -> Option<String> {
     let shape = if rules.prose {
         text::Shape::Prose
@@ -180,7 +179,7 @@ fn string_violation(rules: &Rules, value: &str) -> Option<String> {
 }
 
 fn length_violation(rules: &Rules, value: &str) -> Option<String> {
-    // Bytes bound code points from above, so most strings need no count.
+    // There are no more code points than bytes, so most strings need no count.
     if let Some(max) = rules.max_len.filter(|max| value.len() > *max) {
         let length = value.chars().count();
         if length > max {
@@ -220,12 +219,12 @@ fn reference_violation(rules: &Rules, value: &str) -> Option<String> {
 }
 
 fn pattern_violation(rules: &Rules, value: &str) -> Option<String> {
-    // A reference has been read as one.
+    // References were checked as such.
     let pattern = rules.pattern.filter(|_| rules.refers_to.is_empty())?;
     (!matches(pattern, value)).then(|| pattern_in_words(pattern))
 }
 
-/// A number as people write it, and not with three hundred digits.
+/// A number in short form, without hundreds of digits.
 fn plain(value: f64) -> String {
     if value.abs() < 1e16 {
         value.to_string()
@@ -240,7 +239,7 @@ fn is_timestamp(value: &prost_types::Timestamp) -> bool {
     (FIRST..=LAST).contains(&value.seconds) && (0..1_000_000_000).contains(&value.nanos)
 }
 
-/// Every duration that is asked for is an age or a wait, so none is negative.
+/// Every duration in the schema is an age or a wait, so none may be negative.
 fn is_duration(value: &prost_types::Duration) -> bool {
     const LONGEST: i64 = 315_576_000_000;
     (0..=LONGEST).contains(&value.seconds) && (0..1_000_000_000).contains(&value.nanos)
@@ -260,7 +259,7 @@ fn matches(pattern: &'static str, value: &str) -> bool {
     })
 }
 
-/// What a value has to look like, for people.
+/// A description of a pattern for people.
 fn pattern_in_words(pattern: &str) -> String {
     if let Some(collections) = pattern.strip_suffix("/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$") {
         let collections = collections

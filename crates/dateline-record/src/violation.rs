@@ -1,11 +1,11 @@
-//! What is wrong with a request, or looks wrong, in words for the person who has to put it right.
+//! Violations and warnings of a request, worded for the person who has to correct it.
 
-/// One thing that is wrong, at one place.
+/// One violation, at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Path from the root of the request, down to the list element: `record.event.participants[3].role`.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// The fault and the correct form.
     pub description: String,
 }
 
@@ -19,41 +19,40 @@ impl Violation {
     }
 }
 
-/// Something that a person should look at, although it may be stored.
+/// A fact that a person should check, although it may be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// Path from the root of the request, like that of a violation.
     pub field: String,
-    /// For programs: `DANGLING_REFERENCE`, `SIMILAR_RECORD` … A reason never changes its meaning.
+    /// Reason for programs: `DANGLING_REFERENCE`, `SIMILAR_RECORD` … A reason never changes its meaning.
     pub reason: &'static str,
-    /// What looks wrong, and what could be done.
+    /// The concern, and a possible action.
     pub description: String,
-    /// Names of the records that it is about, if any.
+    /// Names of the other records concerned, if any.
     pub records: Vec<String>,
 }
 
-/// Most violations that an answer lists: past that, the sender has other worries than the rest. As many
-/// warnings.
+/// Most violations that a response lists, and most warnings; past that, more would not help the sender.
 const MAX_FINDINGS: usize = 100;
 
-/// What a check found.
+/// The findings of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// What is wrong: with any of these, nothing is written (W6).
+    /// Violations: with any of these, nothing is written (W6).
     pub violations: Vec<Violation>,
-    /// What only looks wrong.
+    /// Warnings.
     pub warnings: Vec<Warning>,
 }
 
 impl Findings {
-    /// Adds what is wrong.
+    /// Adds a violation.
     pub fn refuse(&mut self, field: impl std::fmt::Display, description: impl Into<String>) {
         if !self.is_full() {
             self.violations.push(Violation::new(field, description));
         }
     }
 
-    /// Adds what only looks wrong.
+    /// Adds a warning.
     pub fn warn(
         &mut self,
         field: impl std::fmt::Display,
@@ -70,7 +69,7 @@ impl Findings {
         }
     }
 
-    /// Whether no more violations are listed, so that none need be looked for.
+    /// True if no more violations are listed, so that none need be searched for.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.violations.len() >= MAX_FINDINGS

@@ -1,12 +1,11 @@
-//! The walk over a message: every field in the order of the schema, with the rules that the schema gives
-//! it. The implementations are generated (`build/walk.rs`), so a new field or kind is walked by itself.
-//! Knows nothing of what a visitor does.
+//! The walk over a message: every field in the order of the schema, with its rules from the schema. The implementations
+//! are generated (`build/walk.rs`), so new fields and kinds are included. Does not depend on what visitors do.
 
 use std::fmt;
 
 use dateline_proto::v1;
 
-/// A place inside a message, printed as clients write it: `participants[3].role`.
+/// A path inside a message, printed as clients write it: `participants[3].role`.
 #[derive(Debug, Default, Clone)]
 pub struct Path {
     steps: Vec<Step>,
@@ -19,27 +18,27 @@ enum Step {
 }
 
 impl Path {
-    /// Goes into a field.
+    /// Enters a field.
     pub fn enter(&mut self, field: &'static str) {
         self.steps.push(Step::Field(field));
     }
 
-    /// Comes back out of a field.
+    /// Leaves a field.
     pub fn leave(&mut self) {
         self.steps.pop();
     }
 
-    /// Goes to an element of the list that was entered.
+    /// Sets the index of the element in the list that was entered.
     pub fn index(&mut self, index: usize) {
         self.steps.push(Step::Index(index));
     }
 
-    /// Comes back from an element.
+    /// Removes the index.
     pub fn unindex(&mut self) {
         self.steps.pop();
     }
 
-    /// How many fields deep this is: 0 at the root, 1 in one of its fields.
+    /// Depth in fields: 0 at the root, 1 in one of its fields.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.steps
@@ -48,25 +47,25 @@ impl Path {
             .count()
     }
 
-    /// The field of the root under which this lies.
+    /// The top-level field that contains this.
     #[must_use]
     pub fn top(&self) -> Option<&'static str> {
         self.fields().next()
     }
 
-    /// The field itself.
+    /// The innermost field.
     #[must_use]
     pub fn last(&self) -> Option<&'static str> {
         self.fields().next_back()
     }
 
-    /// Whether this lies under a field of that name.
+    /// True if a field of that name contains this.
     #[must_use]
     pub fn is_under(&self, field: &str) -> bool {
         self.fields().any(|name| name == field)
     }
 
-    /// The path of something inside: `participants[3]` and `role` are `participants[3].role`.
+    /// The path of an inner field: `participants[3]` and `role` are `participants[3].role`.
     #[must_use]
     pub fn child(&self, inner: &str) -> String {
         match (self.steps.is_empty(), inner) {
@@ -76,7 +75,7 @@ impl Path {
         }
     }
 
-    /// The list of which this is an element: `participants` of `participants[3]`.
+    /// The list that contains this element: `participants` of `participants[3]`.
     #[must_use]
     pub fn list(&self) -> Option<String> {
         match self.steps.split_last() {
@@ -88,7 +87,7 @@ impl Path {
         }
     }
 
-    /// Without indexes, for where a reference stands in every record of a kind: `evidence.article`.
+    /// The path without indexes, the same in every record of a kind: `evidence.article`.
     #[must_use]
     pub fn template(&self) -> String {
         self.fields().collect::<Vec<_>>().join(".")
@@ -115,7 +114,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// What a string has to be, beyond its length and alphabet (`FieldRules.Format`).
+/// The format of a string, beyond its length and alphabet (`FieldRules.Format`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Text for people.
@@ -151,26 +150,26 @@ pub struct Rules {
     pub at_most: Option<f64>,
     /// The numbers of the enum's values.
     pub defined: &'static [i32],
-    /// Only those are allowed.
+    /// True if only those numbers are allowed.
     pub defined_only: bool,
-    /// The unspecified value is not allowed.
+    /// True if the unspecified value is refused.
     pub not_zero: bool,
-    /// A message that has to be there.
+    /// True if the message has to be set.
     pub required: bool,
     /// Collections whose records the string may name.
     pub refers_to: &'static [&'static str],
-    /// Text may hold line feeds and tabs.
+    /// True if the text may contain line feeds and tabs.
     pub prose: bool,
-    /// What the string is.
+    /// The format of the string.
     pub format: Format,
-    /// Dimension in which the value is a facet; empty if none.
+    /// Dimension of the facet that the value becomes; empty if none.
     pub facet: &'static str,
-    /// The service sets it.
+    /// True if the service sets the field.
     pub output_only: bool,
 }
 
 impl Rules {
-    /// No rule at all.
+    /// Rules that allow everything.
     pub const NONE: Rules = Rules {
         min_len: None,
         max_len: None,
@@ -191,31 +190,31 @@ impl Rules {
     };
 }
 
-/// What meets the fields of a walk. Every method does nothing unless the visitor says otherwise.
+/// Callbacks for the fields of a walk. The default methods do nothing.
 pub trait Visitor {
-    /// A message, before its fields; the answer says whether to visit them.
+    /// Called for a message, before its fields; returns whether to visit them.
     fn message(&mut self, _at: &Path, _node: Node<'_>) -> bool {
         true
     }
-    /// The same message after its fields, unless they were not visited.
+    /// Called for the same message after its fields, unless they were skipped.
     fn left(&mut self, _at: &Path, _node: Node<'_>) {}
-    /// A string.
+    /// Called for a string.
     fn string(&mut self, _at: &Path, _rules: &Rules, _value: &mut String) {}
-    /// An integer of any width.
+    /// Called for an integer of any width.
     fn integer(&mut self, _at: &Path, _rules: &Rules, _value: i64) {}
-    /// A floating-point number.
+    /// Called for a floating-point number.
     fn number(&mut self, _at: &Path, _rules: &Rules, _value: f64) {}
-    /// An enum, by number; unknown numbers come as they were sent.
+    /// Called for an enum, by number; unknown numbers are passed unchanged.
     fn enumeration(&mut self, _at: &Path, _rules: &Rules, _value: i32) {}
-    /// A timestamp.
+    /// Called for a timestamp.
     fn timestamp(&mut self, _at: &Path, _value: &mut prost_types::Timestamp) {}
-    /// A duration.
+    /// Called for a duration.
     fn duration(&mut self, _at: &Path, _value: &mut prost_types::Duration) {}
-    /// A list, before its elements.
+    /// Called for a list, before its elements.
     fn list(&mut self, _at: &Path, _rules: &Rules, _length: usize) {}
-    /// A message or optional value that is not there.
+    /// Called for a message or optional value that is not set.
     fn missing(&mut self, _at: &Path, _rules: &Rules) {}
-    /// A `oneof` of which nothing is set; `at` is the message that holds it.
+    /// Called for a `oneof` without a value; `at` is the message that contains it.
     fn absent(&mut self, _at: &Path, _oneof: &'static str, _required: bool) {}
 }
 

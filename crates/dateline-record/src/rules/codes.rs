@@ -1,5 +1,5 @@
-//! Strings that follow somebody else's standard: languages (`language`), regions, URLs, dates. Each check says what
-//! would be right. Registries are those that the crates carry; nothing is looked up elsewhere.
+//! Strings of external standards: languages (`language`), regions, URLs, dates. Errors give the correct form. The code
+//! lists are those of the crates; nothing is requested over a network.
 
 use rust_iso3166::{from_alpha2, from_alpha3, iso3166_2};
 use url::Url;
@@ -10,13 +10,13 @@ use crate::{edtf, walk::Format};
 /// Longest URL, in bytes.
 const MAX_URL_BYTES: usize = 2048;
 
-/// Kosovo: in use by the EU, the IMF and others, and left free by ISO for that.
+/// Kosovo: used by the EU, the IMF and others; ISO leaves the code free for such use.
 const KOSOVO: &str = "XK";
 
-/// Checks a string by its format. An empty one says nothing, and is right.
+/// Checks a string by its format. An empty string is valid.
 ///
 /// # Errors
-/// What is wrong and what would be right.
+/// The fault and the correct form.
 pub fn check(format: Format, value: &str) -> Result<(), String> {
     if value.is_empty() {
         return Ok(());
@@ -33,7 +33,7 @@ pub fn check(format: Format, value: &str) -> Result<(), String> {
     }
 }
 
-/// An assigned code of ISO 3166-1, or Kosovo's.
+/// Checks an assigned code of ISO 3166-1, or Kosovo's.
 fn region(value: &str) -> Result<(), String> {
     if is_region(value) {
         return Ok(());
@@ -55,7 +55,7 @@ fn is_region(value: &str) -> bool {
     value == KOSOVO || from_alpha2(value).is_some()
 }
 
-/// An assigned code of ISO 3166-2.
+/// Checks an assigned code of ISO 3166-2.
 fn subdivision(value: &str) -> Result<(), String> {
     if iso3166_2::from_code(value).is_some() {
         return Ok(());
@@ -69,10 +69,10 @@ fn subdivision(value: &str) -> Result<(), String> {
     })
 }
 
-/// A code by which places can be looked for: of a region, or of a subdivision.
+/// Checks a code of a region or subdivision in a filter.
 ///
 /// # Errors
-/// What is wrong and what would be right.
+/// The fault and the correct form.
 pub fn region_or_subdivision(value: &str) -> Result<(), String> {
     if value.contains('-') {
         subdivision(value)
@@ -81,7 +81,7 @@ pub fn region_or_subdivision(value: &str) -> Result<(), String> {
     }
 }
 
-/// An absolute URL for people to follow. It is kept as it was written and never fetched.
+/// Checks an absolute URL for people to open. It is stored unchanged and never fetched.
 fn url(value: &str) -> Result<(), String> {
     if value.len() > MAX_URL_BYTES {
         return Err(format!(
@@ -100,7 +100,7 @@ fn url(value: &str) -> Result<(), String> {
     }
 }
 
-/// The parser forgives what browsers do (spaces, backslashes, missing slashes); readers elsewhere may not.
+/// The parser accepts what browsers do (spaces, backslashes, missing slashes); other readers may not.
 fn is_web_url(value: &str) -> bool {
     let authority = ["http://", "https://"].iter().find_map(|scheme| {
         let head = value.get(..scheme.len())?;

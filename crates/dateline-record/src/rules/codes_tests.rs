@@ -1,4 +1,4 @@
-//! Codes of other people's lists, by the rows of the catalogue of bad input.
+//! Codes of external lists, by the rows of the catalogue of bad input.
 
 use dateline_proto::v1::record::Kind as Body;
 use serde_json::json;

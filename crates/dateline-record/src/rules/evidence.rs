@@ -1,6 +1,5 @@
-//! What an entry of evidence has to say for itself: whose word it is, how it was read, and that its quote is
-//! as long as its offsets say. Whether the article says so is for who holds the article (`quote`); what it
-//! supports is for the record (`supports`).
+//! Rules within one entry of evidence: who made the statement, how it was read, and a quote as long as its offsets.
+//! `quote` compares it with the article, `supports` with the record.
 
 use dateline_proto::v1::{Evidence, TextSpan, evidence::Modality};
 
@@ -18,7 +17,7 @@ pub(super) fn check(evidence: &Evidence, report: &mut Report<'_>) {
                 "is for CLAIMED entries only; set the modality to CLAIMED, or leave this empty";
             report.refuse("attributed_to", what);
         }
-        // A modality that is not set has been refused as an enum.
+        // An unset modality was already refused as an enum.
         _ => {}
     }
     if evidence.modality() == Modality::Implied && text::is_blank(&evidence.note) {

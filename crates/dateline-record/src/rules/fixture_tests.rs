@@ -1,5 +1,5 @@
-//! What the tests of the rules have in common: small records as proto-JSON, and what is expected of them. A
-//! test is named after the row of the catalogue of bad input that it answers.
+//! Helpers of the tests of the rules: small records as proto-JSON, and the expected findings. A test is named after its
+//! row in the catalogue of bad input.
 
 use dateline_proto::v1::{Record, record::Kind as Body};
 use prost_reflect::{DynamicMessage, ReflectMessage};
@@ -11,13 +11,13 @@ use crate::{
     walk::Path,
 };
 
-/// Reads a message from its JSON.
+/// Parses a message from JSON.
 pub fn read<M: ReflectMessage + Default>(json: Value) -> M {
     let message = DynamicMessage::deserialize(M::default().descriptor(), json).unwrap();
     message.transcode_to().unwrap()
 }
 
-/// The body of a record as JSON, as it is stored, and what is found.
+/// Validates a record from JSON; returns the stored form and the findings.
 pub fn checked(record: &Value) -> (Body, Findings) {
     let mut body = read::<Record>(record.clone()).kind.unwrap();
     body.take_meta();
@@ -25,7 +25,7 @@ pub fn checked(record: &Value) -> (Body, Findings) {
     (body, found)
 }
 
-/// Exactly these violations, and no warning.
+/// Expects exactly these violations, and no warning.
 pub fn refused(record: &Value, expected: &[(&str, &str)]) {
     let found = checked(record).1;
     let shown = format!("{record}\n{found:#?}");
@@ -38,7 +38,7 @@ pub fn refused(record: &Value, expected: &[(&str, &str)]) {
     assert!(found.warnings.is_empty(), "{shown}");
 }
 
-/// No violation, and exactly these warnings.
+/// Expects no violation, and exactly these warnings.
 pub fn warned(record: &Value, expected: &[(&str, &str)]) {
     let found = checked(record).1;
     assert!(found.violations.is_empty(), "{record}\n{found:#?}");
@@ -54,7 +54,7 @@ pub fn accepted(record: &Value) {
     warned(record, &[]);
 }
 
-/// `base` with other fields.
+/// `base` with fields replaced by those of `other`.
 pub fn with(mut base: Value, other: Value) -> Value {
     if let Value::Object(other) = other {
         base.as_object_mut().unwrap().extend(other);

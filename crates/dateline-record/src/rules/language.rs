@@ -1,15 +1,15 @@
-//! Language tags (BCP 47): what is one, and the one spelling in which it is stored and looked for, so that equal
-//! languages are equal strings. The registry is that of the `language-tags` crate, the codes of ISO 639 are those of
-//! `isolang`; nothing is looked up elsewhere.
+//! Language tags (BCP 47): validity, and the one spelling for storage and search, so that equal languages are equal
+//! strings. The registry is that of the `language-tags` crate, the codes of ISO 639 are those of `isolang`; nothing is
+//! requested over a network.
 
 use isolang::Language;
 use language_tags::LanguageTag;
 
-/// Checks a tag of RFC 5646, whether or not its subtags are registered. Its grammar also has languages of 4 to 8
-/// letters, none of which was ever registered: `english` is a mistake.
+/// Checks a tag of RFC 5646; its subtags need not be registered. The grammar also allows languages of 4 to 8 letters,
+/// but none was ever registered: `english` is refused.
 ///
 /// # Errors
-/// What would be right.
+/// The correct form.
 pub fn check(value: &str) -> Result<(), String> {
     if parse(value).is_some() {
         return Ok(());
@@ -21,9 +21,9 @@ pub fn check(value: &str) -> Result<(), String> {
     })
 }
 
-/// The canonical spelling of a tag by RFC 5646, section 4.5: `kk-Cyrl-KZ`, `he` for `iw`, `cmn` for `zh-cmn`. A script is
-/// kept although it is the usual one. Beyond the registry: two letters for languages that have them, `sr-Latn` for `sh`,
-/// and the region `GB` for `UK`, as CLDR has it. What is no tag stays as it is.
+/// The canonical spelling of a tag by RFC 5646, section 4.5: `kk-Cyrl-KZ`, `he` for `iw`, `cmn` for `zh-cmn`. A script
+/// is kept even if it is the default one. Beyond the registry: two-letter codes for languages that have them, `sr-Latn`
+/// for `sh`, and the region `GB` for `UK`, as in CLDR. A text that is not a tag is returned unchanged.
 #[must_use]
 pub fn canonical(tag: &str) -> String {
     parse(tag).map_or_else(|| tag.to_owned(), |tag| spelled(&tag))
@@ -36,7 +36,7 @@ fn parse(value: &str) -> Option<LanguageTag> {
     (has_no_language || (2..=3).contains(&language.primary_language().len())).then_some(tag)
 }
 
-/// The tag that somebody meant who wrote the name of a locale: `en_US`, `sr_RS.UTF-8`.
+/// The tag for the name of a locale: `en_US`, `sr_RS.UTF-8`.
 fn meant(value: &str) -> Option<String> {
     let locale = value.split(['.', '@']).next()?;
     let tag = parse(&locale.replace('_', "-"))?;
@@ -44,7 +44,7 @@ fn meant(value: &str) -> Option<String> {
 }
 
 fn spelled(tag: &LanguageTag) -> String {
-    // More than one extended language has no canonical form.
+    // A tag with more than one extended language has no canonical form.
     let canonical = tag.canonicalize().unwrap_or_else(|_| tag.clone());
     let known = canonical.primary_language();
     let Some(rest) = canonical
@@ -60,7 +60,7 @@ fn spelled(tag: &LanguageTag) -> String {
         Some(extended) => rest.split_at((extended.len() + 1).min(rest.len())),
         None => ("", rest),
     };
-    // A script that the registry leaves out because it is the usual one is kept.
+    // The registry suppresses the default script; it is kept here.
     let written = tag.script().or((language == "sh").then_some("Latn"));
     let script = written.filter(|_| canonical.script().is_none());
     let script = script.map(|script| format!("-{script}"));
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn d10_a_language_has_one_spelling() {
         for (written, stored) in [
-            // Deprecated, and their successors.
+            // Deprecated codes, and their successors.
             ("iw", "he"),
             ("in", "id"),
             ("ji", "yi"),
@@ -92,7 +92,7 @@ mod tests {
             ("IN-id", "id-ID"),
             ("de-DD", "de-DE"),
             ("my-BU", "my-MM"),
-            // Extended languages, and what was registered whole.
+            // Extended languages, and tags registered as a whole.
             ("zh-cmn", "cmn"),
             ("zh-cmn-Hans-CN", "cmn-Hans-CN"),
             ("zh-yue-HK", "yue-HK"),
@@ -115,7 +115,7 @@ mod tests {
             ("eng", "en"),
             ("eng-UK", "en-GB"),
             ("deu-Latn-AT", "de-Latn-AT"),
-            // As they are, in their usual case.
+            // Canonical already, except for case.
             ("KK-cyrl-kz", "kk-Cyrl-KZ"),
             ("en-Latn", "en-Latn"),
             ("und-Latn", "und-Latn"),
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// Tags of the registry's own parts, and noise.
+    /// Tags from subtags of the registry, and noise.
     fn tag() -> impl Strategy<Value = String> {
         let tag = "(iw|in|sh|zh|en|deu|hbs|kk|sgn|mo|xx|[a-z]{2,3})(-(cmn|yue|ase|arb|[a-z]{3}))?(-(Latn|Cyrl|[A-Za-z]{4}))?\
                    (-(UK|DD|BU|YU|[A-Z]{2}|[0-9]{3}))?(-(heploc|arevela|rozaj))?(-u-ca-gregory)?(-x-[a-z]{1,8})?";

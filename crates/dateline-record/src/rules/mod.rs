@@ -1,6 +1,5 @@
-//! What the fields of one record have to do with each other. The walk of `validate` asks here as it leaves
-//! each message, with every field inside checked and normalised; the same rules hold for a message wherever
-//! it stands. No rule looks at another record.
+//! Rules across the fields of one record. The walk of `validate` calls them when it leaves a message, after every field
+//! inside was checked and normalised; the same rules hold for a message at any position. No rule reads another record.
 
 pub mod codes;
 pub mod language;
@@ -30,30 +29,30 @@ use super::{
     walk::{Node, Path},
 };
 
-/// Where a rule tells what it found: under the message that it looked at.
+/// Collects the findings of a rule, under the path of the checked message.
 pub struct Report<'a> {
     at: &'a Path,
     findings: &'a mut Findings,
 }
 
 impl<'a> Report<'a> {
-    /// For the message at a place.
+    /// A report for the message at this path.
     pub fn new(at: &'a Path, findings: &'a mut Findings) -> Self {
         Self { at, findings }
     }
 
-    /// A field of the message, or the message itself if `inner` is empty, is wrong.
+    /// Reports a violation of a field, or of the message itself if `inner` is empty.
     fn refuse(&mut self, inner: &str, description: impl Into<String>) {
         self.findings.refuse(self.at.child(inner), description);
     }
 
-    /// The same, but it may be stored.
+    /// Reports a warning; the record may still be stored.
     fn warn(&mut self, inner: &str, reason: &'static str, description: impl Into<String>) {
         self.findings
             .warn(self.at.child(inner), reason, description);
     }
 
-    /// Refuses a field for what its check says.
+    /// Reports the error of a check as a violation.
     fn require(&mut self, inner: &str, checked: Result<(), String>) {
         if let Err(description) = checked {
             self.refuse(inner, description);
@@ -61,8 +60,8 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Forgets what `check` computes from the rest of a message, before its fields are visited: whatever stands
-/// there is accepted from nobody, so it is not worth a refusal either.
+/// Clears the fields that `check` computes from the rest of a message, before they are visited. Values that a client
+/// sent are dropped without a violation.
 pub fn forget_computed(node: Node<'_>) {
     if let Node::FuzzyDate(date) = node {
         time::forget_bounds(date);

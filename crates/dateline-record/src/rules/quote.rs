@@ -1,24 +1,24 @@
-//! Whether a quote stands where it says: the check of an article's own mentions, and of evidence against the
-//! revision of the article that it pins.
+//! Checks that a quote occurs at its offsets: mentions against their own article, and evidence against the revision of
+//! the article that it pins.
 
 use dateline_proto::v1::{Article, TextSpan, text_span::Part};
 
 use super::Report;
 use crate::text::{self, Ruler};
 
-/// Bytes past which a headline or body is longer than the schema allows, whatever it is written in.
+/// Bytes past which a headline or body exceeds the schema's limit in any encoding of its characters.
 const TOO_LONG: usize = 4 * 200_000;
 
 /// Checks the spans of an article against its own text.
 pub(super) fn mentions(article: &Article, report: &mut Report<'_>) {
-    // A text that is refused for its length is not looked through for what quotes it.
+    // A text that is refused for its length is not searched for quotes.
     if article.headline.len().max(article.body.len()) > TOO_LONG {
         return;
     }
-    // There may be thousands of mentions in a long text, and nearly all are right.
+    // A long text may have thousands of mentions, and nearly all are right.
     let rulers = [&article.headline, &article.body].map(|text| Ruler::new(text));
     for (index, mention) in article.mentions.iter().enumerate() {
-        // Looking for where a quote might be instead takes time, and the answer is full.
+        // Searching for the quote takes time, and no more findings are listed.
         if report.findings.is_full() {
             return;
         }
@@ -44,12 +44,12 @@ fn fits(span: &TextSpan, [headline, body]: &[Ruler<'_>; 2]) -> bool {
     offsets.and_then(|(start, end)| ruler.slice(start, end)) == Some(&span.exact)
 }
 
-/// Whether the text of an article has the quote at its offsets. All three have to be normalised
-/// (`text::normalize`), as stored records are.
+/// Checks that the article has the quote at its offsets. All three texts have to be normalised (`text::normalize`),
+/// like those of stored records.
 ///
 /// # Errors
-/// What stands there instead, and where the quote is if it occurs once (D5, D6). Safe to show: what it
-/// repeats is escaped and short.
+/// The text found there instead, and the offsets of the quote if it occurs once (D5, D6). Safe to send to a client:
+/// parts of the input are escaped and short.
 pub fn check_quote(span: &TextSpan, headline: &str, body: &str) -> Result<(), String> {
     let Some((name, quoted)) = part(span, headline, body) else {
         return Err("must say whether it is of the headline or the body".to_owned());
@@ -80,7 +80,7 @@ pub fn check_quote(span: &TextSpan, headline: &str, body: &str) -> Result<(), St
     Err(format!("{what}; {}", whereabouts(span, headline, body)))
 }
 
-/// The part that a span is of, with its name; `None` if it says neither.
+/// The part of the article that a span refers to, with its name; `None` if the part is not set.
 fn part<'a>(span: &TextSpan, headline: &'a str, body: &'a str) -> Option<(&'static str, &'a str)> {
     match span.part() {
         Part::Unspecified => None,
@@ -89,7 +89,7 @@ fn part<'a>(span: &TextSpan, headline: &'a str, body: &'a str) -> Option<(&'stat
     }
 }
 
-/// Where the quote is instead.
+/// Describes where the quote occurs instead.
 fn whereabouts(span: &TextSpan, headline: &str, body: &str) -> String {
     let Some((name, quoted)) = part(span, headline, body) else {
         return String::new();
@@ -109,7 +109,7 @@ fn whereabouts(span: &TextSpan, headline: &str, body: &str) -> String {
     }
 }
 
-/// A quote that stands once in the other part.
+/// Describes a quote that occurs once in the other part.
 fn elsewhere(span: &TextSpan, headline: &str, body: &str) -> Option<String> {
     let (name, other) = match span.part() {
         Part::Unspecified => return None,

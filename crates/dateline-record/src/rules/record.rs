@@ -1,5 +1,5 @@
-//! Rules of a record as a whole, for every kind alike: each entry of a list once, and evidence that supports
-//! what is there.
+//! Rules of a record as a whole, the same for every kind: no repeated entries in lists, and evidence that supports
+//! existing fields.
 
 use dateline_proto::v1::Evidence;
 use prost_reflect::ReflectMessage;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::walk::{Path, Walk};
 
-/// Checks a message of a kind; its evidence is lent beside it.
+/// Checks a message of a kind. Its evidence is passed separately, because the message is borrowed mutably.
 pub(super) fn check(
     record: &mut (impl Walk + ReflectMessage),
     evidence: &[Evidence],
@@ -29,7 +29,7 @@ pub(super) fn check(
     }
     for (index, entry) in evidence.iter().enumerate() {
         for (position, path) in entry.supports.iter().enumerate() {
-            // Telling what there is instead takes time, and the answer is full.
+            // Listing the existing elements takes time, and no more findings are listed.
             if report.findings.is_full() {
                 return;
             }

@@ -1,4 +1,5 @@
-//! A record as a whole: evidence, what is said twice, all complaints at once, any bytes at all, by the rows of the catalogue of bad input.
+//! A record as a whole: evidence, repetitions, all violations at once, random bytes, by the rows of the catalogue of
+//! bad input.
 
 use dateline_proto::v1::{Bundle, Record};
 use proptest::prelude::*;
@@ -28,7 +29,7 @@ fn the_gold_records_have_no_violation_and_no_warning() {
 
 #[test]
 fn every_field_that_names_a_record_says_of_which_kind() {
-    // N9 hangs on it: fields without `refers_to` are text.
+    // N9 depends on it: fields without `refers_to` are text.
     let texts = ["name", "display_name", "honorific_prefix"];
     let named = |comment: &str| {
         ["articles/", "actors/", "relations/", "events/"]
@@ -242,7 +243,7 @@ fn w6_all_complaints_come_at_once_each_with_its_place() {
     );
 }
 
-/// Random bytes seldom decode; cut and bent gold records mostly do.
+/// Random bytes seldom decode; truncated and altered gold records mostly do.
 fn bent_record() -> impl Strategy<Value = Vec<u8>> {
     let gold: Vec<Vec<u8>> = gold().iter().map(Message::encode_to_vec).collect();
     let bent = (
@@ -271,7 +272,7 @@ proptest! {
         };
         let found = check_body(&mut body, &mut Path::default());
         prop_assert!(found.violations.len() <= 100 && found.warnings.len() <= 100);
-        // What was normalised once is in its stored form.
+        // A message that was normalised once is in its stored form.
         let stored = body.clone();
         let again = check_body(&mut body, &mut Path::default());
         prop_assert_eq!(&body, &stored);

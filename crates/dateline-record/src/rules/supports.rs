@@ -1,6 +1,6 @@
-//! The paths by which evidence names what it supports: `period.start`, `participants[actors/nato]`. Their
-//! fields are those of the schema; an element is picked by its natural key, from the one table here
-//! ([`element`], told to clients in `common.proto`).
+//! The paths by which evidence names the facts it supports: `period.start`, `participants[actors/nato]`. Fields are
+//! those of the schema; an element is selected by its natural key, from the one table here ([`element`], documented for
+//! clients in `common.proto`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,18 +11,18 @@ use crate::{
     walk::{Node, Path, Rules, Visitor},
 };
 
-/// Fields of a record that are no facts.
+/// Fields of a record that are not facts.
 const NO_FACTS: [&str; 3] = ["name", "meta", "evidence"];
 
-/// Most keys or fields that an answer lists.
+/// Most keys or fields that an error lists.
 const MAX_LISTED: usize = 12;
 
-/// What picks an element out of its list.
+/// The key of an element in its list.
 struct Element {
     key: String,
-    /// What it says; two that say the same are one too many.
+    /// Content for comparison; a second element with the same content is a repetition.
     says: String,
-    /// Two elements with one key are wrong, whatever else they say.
+    /// True if two elements with the same key are refused, even if the rest differs.
     is_key_unique: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Elements {
 #[derive(Default)]
 struct List {
     elements: Vec<Element>,
-    /// Where the first element of a key stands: thousands of paths may be looked up in a list of thousands.
+    /// Position of the first element of a key: thousands of paths may be looked up in a list of thousands.
     places: HashMap<String, usize>,
 }
 
@@ -78,7 +78,7 @@ impl List {
     }
 }
 
-/// Two elements where one would do.
+/// An element that repeats an earlier one.
 pub(super) struct Repeated {
     pub first: String,
     pub second: String,
@@ -110,7 +110,7 @@ impl Visitor for Elements {
 }
 
 impl Elements {
-    /// Elements that say what an earlier one of their list says, in the order of their paths.
+    /// Elements that repeat an earlier one of their list, in the order of their paths.
     pub(super) fn repeated(&self) -> Vec<Repeated> {
         let mut found = Vec::new();
         let mut lists: Vec<_> = self.lists.iter().collect();
@@ -158,16 +158,16 @@ struct Step<'a> {
     key: Option<&'a str>,
 }
 
-/// Checks a path against what the record has.
+/// Checks a path against the fields and elements of the record.
 ///
 /// # Errors
-/// What is not there, and what is.
+/// The missing step, and the existing fields or keys.
 pub(super) fn check(
     path: &str,
     root: &MessageDescriptor,
     elements: &Elements,
 ) -> Result<(), String> {
-    // One that is no path has been refused as a string.
+    // A malformed path was already refused as a string.
     let Some(steps) = parse(path) else {
         return Ok(());
     };
@@ -197,7 +197,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Goes to the element that a step picks, if it does.
+/// Selects the element of a step, if the step has a key.
 fn pick(
     step: &Step<'_>,
     field: &FieldDescriptor,
@@ -225,7 +225,7 @@ fn pick(
     Ok(())
 }
 
-/// The message in which the next step looks.
+/// The message in which the next step is resolved.
 fn inside(step: &Step<'_>, field: &FieldDescriptor) -> Result<MessageDescriptor, String> {
     if field.is_list() && step.key.is_none() {
         return Err(format!(
@@ -270,7 +270,7 @@ fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Parts a path at its dots; a dot inside brackets belongs to the key. `None` if it is no path.
+/// Splits a path at its dots; a dot inside brackets belongs to the key. `None` if it is malformed.
 fn parse(path: &str) -> Option<Vec<Step<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;

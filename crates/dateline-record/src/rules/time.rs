@@ -1,5 +1,5 @@
-//! Dates and periods: the days that they may cover, and what contradicts itself for certain. Without a
-//! clock, so nothing here is past or future.
+//! Dates and periods: their possible days, and certain contradictions. There is no clock here, so nothing is compared
+//! with the present.
 
 use dateline_proto::v1::{FuzzyDate, Period};
 
@@ -9,12 +9,12 @@ use crate::{
     text,
 };
 
-/// Bounds are accepted from nobody (domain rule 5).
+/// Clears the bounds that a client sent (domain rule 5).
 pub(super) fn forget_bounds(date: &mut FuzzyDate) {
     (date.earliest, date.latest) = (String::new(), String::new());
 }
 
-/// Computes the bounds, which have been forgotten.
+/// Computes the bounds, which were cleared before.
 pub(super) fn date(date: &mut FuzzyDate, report: &mut Report<'_>) {
     if date.edtf.is_empty() {
         if text::is_blank(&date.text) {
@@ -22,7 +22,7 @@ pub(super) fn date(date: &mut FuzzyDate, report: &mut Report<'_>) {
         }
         return;
     }
-    // A date that cannot be read has been refused as a string.
+    // An unreadable date was already refused as a string.
     if let Ok(bounds) = edtf::parse(&date.edtf) {
         date.earliest = edtf::iso(bounds.earliest);
         date.latest = edtf::iso(bounds.latest);

@@ -30,12 +30,12 @@ fn bounds_are_those_of_the_date_whatever_was_said_before() {
     for (edtf, said, bounds) in [
         ("2021-09", "1066-01-01", ("2021-09-01", "2021-09-30")),
         ("2021/..", "1066-01-01", ("2021-01-01", "")),
-        // Summer in Sydney as well as in Oslo; then in Sydney alone.
+        // Summer of either hemisphere; then of the southern one alone.
         ("2021-22", "2021-06-01", ("2021-06-01", "2022-03-20")),
         ("2021-30", "2021-06-01", ("2021-12-01", "2022-03-20")),
-        // A masked edit may take away what the bounds came from.
+        // A masked edit may remove the EDTF of earlier bounds.
         ("", "1066-01-01", ("", "")),
-        // Not even a refusal is left of it.
+        // Not even an invalid bound is refused.
         ("2021-09", "\0", ("2021-09-01", "2021-09-30")),
     ] {
         let date = json!({"edtf": edtf, "text": "later", "earliest": said, "latest": said});

@@ -1,4 +1,4 @@
-//! Places, quantities, participants, and what is particular to actors, relations and events.
+//! Places, quantities, participants, and rules that only actors, relations or events have.
 
 use dateline_proto::v1::{
     Actor, Event, Participant, Place, Quantity, Relation, place::Precision, quantity::Bound,
@@ -29,7 +29,7 @@ pub(super) fn place(place: &Place, report: &mut Report<'_>) {
         let what = "is only for a CITY or SITE: a country or subdivision is no point; leave it out";
         report.refuse(field, what);
     }
-    // A code that is not assigned has been refused as a string.
+    // An unassigned code was already refused as a string.
     if let Some((region, _)) = place.subdivision_code.split_once('-')
         && codes::check(Format::Subdivision, &place.subdivision_code).is_ok()
         && region != place.region_code
@@ -51,7 +51,7 @@ pub(super) fn quantity(quantity: &Quantity, report: &mut Report<'_>) {
             let what = "must be left out, for the bound is UNQUANTIFIED";
             report.refuse("value", what);
         }
-        // A bound that is not set has been refused as an enum.
+        // An unset bound was already refused as an enum.
         _ => {}
     }
 }
