@@ -1,4 +1,4 @@
-//! What deltas make of a full export: another full export, the same as if it had been taken then (E5).
+//! Applies a delta to a full export. The result is equal to a full export at the sequence of the delta (E5).
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,12 +13,12 @@ use super::{
     session::{Session, join},
 };
 
-/// Folds one delta into a full export, and writes the outcome below `to`; answers where, and what it is. `told` hears of
-/// every record.
+/// Applies one delta to a full export, and writes the result below `to`. Returns its destination and manifest. `told`
+/// is called for every record.
 ///
 /// # Errors
-/// When the delta does not begin where the full export ends, a file is damaged, or the outcome is not what the feed
-/// showed.
+/// When the delta does not begin at the sequence of the full export, a file is damaged, or the result differs from the
+/// feed's state.
 pub async fn apply(
     full: &Destination,
     delta: &Destination,
@@ -55,7 +55,7 @@ pub async fn apply(
     let mut outcome = join(subject, asked, vec![part], None);
     if let Some(state) = &change.state {
         if outcome.subject.metadata_only && state.counts() == outcome.digest.counts() {
-            // Of what was left out no digest can be computed: it is the feed's word.
+            // The digest of omitted content cannot be computed, so that of the feed is taken.
             outcome.digest = state.clone();
         }
         if *state != outcome.digest {
@@ -73,7 +73,7 @@ pub async fn apply(
     Ok((to, outcome))
 }
 
-/// The records that the outcome holds: names in it lead to no others. For this it is read once more.
+/// The records of the result, the only ones that names in it may lead to. This reads the inputs once more.
 async fn referents(mut merging: Merging) -> Result<Arc<Referents>, Error> {
     let mut referents = Referents::default();
     while let Some(record) = merging.next().await? {
@@ -83,7 +83,7 @@ async fn referents(mut merging: Merging) -> Result<Arc<Referents>, Error> {
     Ok(Arc::new(referents))
 }
 
-/// What was applied before.
+/// Returns the result of an earlier run, if it is complete.
 async fn done(
     to: &Destination,
     subject: &manifest::Subject,
@@ -136,7 +136,7 @@ fn fits(base: &Manifest, delta: &Manifest) -> Result<(), Error> {
     Ok(())
 }
 
-/// A sequence of records of which the next one is known.
+/// A sequence of records with its next record read ahead.
 struct Peek {
     records: Records,
     next: Option<Record>,
@@ -160,7 +160,7 @@ impl Peek {
     }
 }
 
-/// Two sequences of records by name, the newer of which counts, and names that go.
+/// A merge of two sequences of records by name, in which the newer record wins, without the removed names.
 struct Merging {
     base: Peek,
     new: Peek,

@@ -1,5 +1,4 @@
-//! Where an export lies: a directory, or a prefix of an object store. What is there is whole: files appear when they
-//! are finished.
+//! Destination of an export: a directory, or a prefix of an object store. Files appear only when they are complete.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,25 +12,26 @@ use url::Url;
 
 use super::{Error, manifest::MANIFEST};
 
-/// Bytes that a writer holds before it sends a part; also what an object store takes at least.
+/// Bytes that a writer buffers before it sends a part; also the minimum size of a part in object stores.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// A place for files.
+/// A directory or prefix for files.
 #[derive(Debug, Clone)]
 pub struct Destination {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// Where it is on this machine, if it is.
+    /// Path on this machine, if it is a local directory.
     local: Option<PathBuf>,
     shown: String,
 }
 
 impl Destination {
-    /// A directory, which is made if it is not there, or a URL: `s3://bucket/prefix`, `gs://`, `az://`, `file://`. Object
-    /// stores take their credentials and endpoints from the environment: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT` and so on.
+    /// Opens a directory, which is created if missing, or a URL: `s3://bucket/prefix`, `gs://`, `az://`, `file://`.
+    /// Object stores take their credentials and endpoints from the environment: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT` and
+    /// so on.
     ///
     /// # Errors
-    /// When there is no such place.
+    /// When it cannot be opened.
     pub fn open(text: &str) -> Result<Self, Error> {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "file" => {
@@ -39,16 +39,16 @@ impl Destination {
                 let path = path.map_err(|()| Error::Place(format!("{text} is no path here")))?;
                 Self::directory(path)
             }
-            // One letter is a drive.
+            // A scheme of one letter is a Windows drive.
             Ok(url) if url.scheme().len() > 1 => Self::remote(&url),
             _ => Self::directory(PathBuf::from(text)),
         }
     }
 
-    /// The place of an export, of which the directory, the URL or the manifest may be named.
+    /// Opens the destination of an export, given its directory, URL or manifest.
     ///
     /// # Errors
-    /// When there is no such place.
+    /// When it cannot be opened.
     pub fn of_export(text: &str) -> Result<Self, Error> {
         let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
         Self::open(if directory.is_empty() { "." } else { directory })
@@ -68,7 +68,7 @@ impl Destination {
     }
 
     fn remote(url: &Url) -> Result<Self, Error> {
-        // Whoever speaks to an object store speaks TLS by the one provider that is built in.
+        // TLS to object stores uses the one provider that is built in.
         drop(rustls::crypto::ring::default_provider().install_default());
         let settings = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
         let (store, prefix) = object_store::parse_url_opts(url, settings)
@@ -81,7 +81,7 @@ impl Destination {
         })
     }
 
-    /// A place below this one.
+    /// A destination below this one.
     #[must_use]
     pub fn below(&self, name: &str) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Destination {
         }
     }
 
-    /// As people know it.
+    /// Path or URL for messages.
     #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown
@@ -102,7 +102,7 @@ impl Destination {
         self.prefix.clone().join(name)
     }
 
-    /// An export consists of files of its own: one that leads elsewhere was put there by somebody else.
+    /// Refuses a symbolic link: an export has only files of its own, so a link was put there by someone else.
     fn refuse_link(&self, name: &str) -> Result<(), Error> {
         let Some(local) = &self.local else {
             return Ok(());
@@ -117,16 +117,16 @@ impl Destination {
         Ok(())
     }
 
-    /// A file that appears when it is finished.
+    /// Opens a writer of a file, which appears when the writer is closed.
     #[must_use]
     pub fn writer(&self, name: &str) -> BufWriter {
         BufWriter::with_capacity(self.store.clone(), self.path(name), PART_BYTES)
     }
 
-    /// A file's content in pieces.
+    /// Reads a file as a stream of chunks.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When it does not exist.
     pub async fn read(
         &self,
         name: &str,
@@ -140,7 +140,7 @@ impl Destination {
         Ok(found.into_stream().map_err(std::io::Error::other))
     }
 
-    /// A small file; `None` if it is not there.
+    /// Reads a small file; `None` if it does not exist.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -158,7 +158,7 @@ impl Destination {
         }
     }
 
-    /// Writes a small file in the place of an older one.
+    /// Writes a small file, and replaces an older one.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -170,7 +170,7 @@ impl Destination {
         put.map(drop).map_err(|error| self.failed(name, error))
     }
 
-    /// Writes a small file, if there is none; answers whether there was none.
+    /// Writes a small file unless it exists; returns whether it was written.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -184,7 +184,7 @@ impl Destination {
         }
     }
 
-    /// Directories right below.
+    /// Names of the directories directly below.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -210,7 +210,7 @@ impl Destination {
             .collect())
     }
 
-    /// Deletes a file, if it is there.
+    /// Deletes a file, if it exists.
     ///
     /// # Errors
     /// When it cannot be deleted.
@@ -221,22 +221,22 @@ impl Destination {
         }
     }
 
-    /// Clears away what a process that was killed had begun to write, and with that an empty directory.
+    /// Deletes the temporary files of a killed process, and then the directory if it is empty.
     pub fn tidy(&self) {
         let Some(local) = &self.local else { return };
         for file in std::fs::read_dir(local).into_iter().flatten().flatten() {
             if file.file_name().to_string_lossy().contains('#') {
-                // Nobody reads them: if it stays, it costs space only.
+                // Nothing reads these files: one that stays only costs space.
                 drop(std::fs::remove_file(file.path()));
             }
         }
     }
 
-    /// Removes the directory itself, once it is empty.
+    /// Removes the directory itself if it is empty.
     pub fn remove(&self) {
         self.tidy();
         if let Some(local) = &self.local {
-            // An object store has no directories, and one that is not empty holds what is not ours.
+            // An object store has no directories, and a directory that is not empty has files of others.
             drop(std::fs::remove_dir(local));
         }
     }

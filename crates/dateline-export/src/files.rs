@@ -1,5 +1,6 @@
-//! From records in the order of names to files: of every format at once, a file per kind and so many records. Files are
-//! cut by the count of records alone, so that the same records give the same files, wherever an export was cut (E2, E3).
+//! Writes records, in the order of names, to files of all formats at once: one file per kind and number of records.
+//! Files are cut by the count of records alone, so that the same records give the same files, even if the export was
+//! interrupted (E2, E3).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,21 +19,21 @@ use super::{
     manifest::{FileEntry, REMOVED, holds},
 };
 
-/// Bytes that a file collects before they are sent on.
+/// Bytes that a file buffers before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Level of compression: what zstd takes itself to be best at; gzip likewise.
+/// Level of compression for zstd and gzip: the default of zstd.
 const ZSTD_LEVEL: i32 = 3;
 
-/// How files are compressed. Parquet compresses its pages itself, and is left as it is.
+/// Compression of files. Parquet compresses its own pages, so its files are not compressed again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// By zstd, RFC 8878.
+    /// zstd, RFC 8878.
     Zstd,
-    /// By gzip, RFC 1952.
+    /// gzip, RFC 1952.
     Gzip,
 }
 
@@ -54,35 +55,35 @@ impl Compression {
     }
 }
 
-/// What the files of an export look like.
+/// Layout of the files of an export.
 #[derive(Debug, Clone)]
 pub struct Shape {
     /// Formats, each once.
     pub formats: Vec<Format>,
-    /// How they are compressed.
+    /// Compression of the files.
     pub compression: Compression,
-    /// What all formats have in common.
+    /// Options of all formats.
     pub options: Options,
-    /// Records to a file, at most.
+    /// Most records per file.
     pub file_records: u64,
-    /// Which part this is, of so many.
+    /// Index of this part, and the number of parts.
     pub part: (u16, u16),
 }
 
 impl Shape {
-    /// Returns whether a file says of other records what may change without the record that names them.
+    /// Returns true if files contain data of other records, which may change without the record that refers to them.
     #[must_use]
     pub fn tells_of_others(&self) -> bool {
         self.formats.iter().any(|format| !format.keeps_names())
     }
 
-    /// Has decoded what the formats will ask for, by whoever has the time for it.
+    /// Decodes a record as far as the formats need it, so that this work can run on another thread.
     ///
     /// # Errors
-    /// When it is no record.
+    /// When it cannot be decoded.
     pub fn prepare(&self, record: &Encoded) -> Result<(), Error> {
         if self.options.metadata_only {
-            // It is encoded anew without what it quotes; nobody looks at it as it came.
+            // It is redacted and encoded again; the reflected message is not needed.
             record.record()?;
             return Ok(());
         }
@@ -113,7 +114,7 @@ impl Shape {
     }
 }
 
-/// Where the files of a kind have come to.
+/// The open files of a kind: their number, and the records in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Chunk {
     kind: Kind,
@@ -121,22 +122,22 @@ struct Chunk {
     records: u64,
 }
 
-/// Files in the making.
+/// A set of files that is being written.
 pub struct Files {
     to: Destination,
     shape: Shape,
     chunk: Option<Chunk>,
     open: Vec<OpenFile>,
-    /// The records that those that are written refer to.
+    /// The records that the next written records refer to.
     pub referents: Arc<Referents>,
-    /// Files that are finished.
+    /// Complete files.
     pub done: Vec<FileEntry>,
-    /// What the finished ones could not say.
+    /// Losses of the complete files.
     pub losses: BTreeMap<Format, Losses>,
 }
 
 impl Files {
-    /// Nothing yet; or what an export that was cut had finished.
+    /// An empty set; or the complete files of an interrupted export.
     #[must_use]
     pub fn new(
         to: Destination,
@@ -155,17 +156,17 @@ impl Files {
         }
     }
 
-    /// Whether a record of this kind begins new files: then those before it are to be finished first.
+    /// True if a record of this kind begins new files; the open files have to be finished first.
     #[must_use]
     pub fn is_full_for(&self, kind: Kind) -> bool {
         self.chunk
             .is_some_and(|chunk| chunk.kind != kind || chunk.records >= self.shape.file_records)
     }
 
-    /// Writes a record to all formats.
+    /// Writes a record in all formats.
     ///
     /// # Errors
-    /// When a format or the place cannot take it.
+    /// When a format or the destination fails.
     pub async fn write(&mut self, mut record: Encoded) -> Result<(), Error> {
         if self.chunk.is_none() {
             self.begin(record.kind());
@@ -195,7 +196,7 @@ impl Files {
             let of_both = |file: &&FileEntry| file.holds == of_kind && file.format == *format;
             self.done.iter().filter(of_both).count()
         };
-        // A format that has no files for this kind does not count.
+        // Formats without files for this kind do not count.
         let number = self.shape.formats.iter().map(finished).max();
         let number = u32::try_from(number.unwrap_or_default()).unwrap_or(u32::MAX);
         self.chunk = Some(Chunk {
@@ -219,10 +220,10 @@ impl Files {
         }
     }
 
-    /// Finishes the open files; they are there then.
+    /// Finishes the open files, which then appear.
     ///
     /// # Errors
-    /// When the place cannot take them.
+    /// When the destination fails.
     pub async fn finish(&mut self) -> Result<(), Error> {
         let Some(chunk) = self.chunk.take() else {
             return Ok(());
@@ -245,10 +246,10 @@ impl Files {
         Ok(())
     }
 
-    /// Writes what is gone to a file of its own, which every format shares.
+    /// Writes removals to a file of their own, shared by all formats.
     ///
     /// # Errors
-    /// When the place cannot take it.
+    /// When the destination fails.
     pub async fn removed(&mut self, removals: &[Removal]) -> Result<(), Error> {
         let number = self
             .done
@@ -322,7 +323,7 @@ impl OpenFile {
         self.send(false).await
     }
 
-    /// Sends on what has been collected, if it is enough or all.
+    /// Writes the buffer to the destination if it is full, or if `is_all` is set.
     async fn send(&mut self, is_all: bool) -> Result<(), Error> {
         if self.buffer.len() < BUFFER_BYTES && !is_all {
             return Ok(());
@@ -359,7 +360,7 @@ impl OpenFile {
     }
 }
 
-/// Compresses what passes.
+/// Compresses a stream of bytes.
 enum Press {
     None,
     Zstd(Option<zstd::stream::write::Encoder<'static, Vec<u8>>>),
@@ -401,7 +402,7 @@ impl Press {
     }
 }
 
-/// Puts bytes through an encoder, and takes what has come out; of all of them, the end too.
+/// Passes bytes through an encoder, and returns its output; for the last bytes also the end of the stream.
 fn pass<E: std::io::Write>(
     encoder: &mut Option<E>,
     plain: &[u8],

@@ -1,13 +1,13 @@
-//! Exports: the records of a feed as files that other tools read.
+//! Exports: the records of a feed as files for other tools.
 //!
 //! - [`mod@format`]: one encoder per format and kind, from records to bytes; no I/O, no clock.
 //! - [`destination`]: a directory or an object store.
-//! - [`files`]: from records, in the order of names, to files of all formats at once.
-//! - [`manifest`]: what an export is and of what it consists, written last (E4).
-//! - [`session`]: an export on its way, which can be cut and gone on with (E3).
-//! - [`read`]: the records of a finished one; [`verify`], [`apply`]: that it is whole, and what a delta makes of it (E5).
+//! - [`files`]: writes records, in the order of names, to files of all formats at once.
+//! - [`manifest`]: description and file list of an export, written last (E4).
+//! - [`session`]: an export in progress, which can be interrupted and resumed (E3).
+//! - [`read`]: the records of a finished export; [`verify`]: checks one; [`apply`]: applies a delta to one (E5).
 //!
-//! It knows the generated messages and the model; not gRPC, not the store, not the command line.
+//! Depends on the generated messages and the model; not on gRPC, the store or the command line.
 
 pub mod apply;
 pub mod destination;
@@ -27,48 +27,48 @@ pub use self::{
     session::Session,
 };
 
-/// Why an export cannot be made, read or proved.
+/// The reason why an export cannot be made, read or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No place to write to or read from.
+    /// The destination cannot be opened.
     #[error("{0}")]
     Place(String),
-    /// The place does not do what it is asked.
+    /// The destination failed.
     #[error("{what}: {source}")]
     Store {
-        /// Which file.
+        /// Name of the file.
         what: String,
-        /// What it says.
+        /// The error of the destination.
         source: object_store::Error,
     },
-    /// Reading or writing failed on the way.
+    /// Reading or writing failed.
     #[error("{what}: {source}")]
     Io {
-        /// Which file.
+        /// Name of the file.
         what: String,
-        /// How.
+        /// The I/O error.
         source: std::io::Error,
     },
     /// There is no complete export.
     #[error("{0} holds no complete export: it has no manifest.json")]
     NoExport(String),
-    /// A manifest that cannot be read.
+    /// The manifest cannot be read.
     #[error("the manifest of {of} cannot be used: {what}")]
     Manifest {
-        /// Which export.
+        /// The export.
         of: String,
-        /// Why.
+        /// The fault.
         what: String,
     },
-    /// A file that is not what the manifest says.
+    /// A file differs from the manifest.
     #[error("{file}: {what}")]
     Damaged {
-        /// Which file.
+        /// Name of the file.
         file: String,
-        /// What is wrong.
+        /// The difference.
         what: String,
     },
-    /// What should be a record and is none.
+    /// Bytes that are not a record.
     #[error(transparent)]
     NoRecord(#[from] NoRecord),
     /// A record that a format cannot write.
@@ -77,7 +77,7 @@ pub enum Error {
     /// JSON that cannot be written.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// What came is not what was asked for.
+    /// Input that differs from the request.
     #[error("{0}")]
     Broken(String),
 }

@@ -1,4 +1,4 @@
-//! What an export is and of what it consists. It is written last: without it there is no export (E4).
+//! The manifest of an export: its description and its files. It is written last: without it there is no export (E4).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,35 +17,35 @@ use super::{
     format::{Format, Losses},
 };
 
-/// Its file.
+/// Name of the file.
 pub const MANIFEST: &str = "manifest.json";
-/// Layout of the manifest.
+/// Version of the layout.
 const VERSION: u32 = 1;
-/// The package of the records, with which `schema` begins.
+/// The package of the records, the first part of `schema`.
 const SCHEMA: &str = "dateline.v1";
-/// No feed has more records.
+/// Upper limit for counts; no feed has more records.
 const MAX_RECORDS: u64 = 1_000_000_000_000_000;
 
-/// What an export is of: the same for the same state, whoever takes it and when (E2).
+/// Description of an export: equal for the same state, independent of the caller and the time (E2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// The feed's id.
     pub feed: String,
-    /// Which history of it: after another one began, nothing is added to an export of this one.
+    /// Epoch of the feed: a delta of another epoch cannot be applied.
     pub epoch: u64,
     /// `published` or `desk`.
     pub view: String,
-    /// As of which sequence it is.
+    /// Sequence of the exported state.
     pub sequence: i64,
-    /// For a delta: what it adds to.
+    /// For a delta: the sequence of the full export that it applies to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<i64>,
     /// The filter as canonical JSON.
     pub filter: Value,
-    /// Whether what is left of retracted and merged records is in it.
+    /// True if it has tombstones of retracted and merged records.
     pub tombstones: bool,
-    /// Whether the copyrighted parts were left out.
+    /// True if the copyrighted content was left out.
     pub metadata_only: bool,
     /// The schema of the records: its name, and the SHA-256 of its descriptors.
     pub schema: String,
@@ -55,33 +55,33 @@ pub struct Subject {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Layout of this file.
+    /// Version of the layout.
     pub version: u32,
-    /// What it is of.
+    /// Description of the export.
     #[serde(flatten)]
     pub subject: Subject,
-    /// The formats of its files, also where there is nothing to write.
+    /// The formats of its files, including formats without files.
     pub formats: Vec<Format>,
-    /// How the files are compressed.
+    /// Compression of the files.
     pub compression: Compression,
-    /// What stands before names in formats that want URIs.
+    /// Prefix of names in formats that need URIs.
     pub base_uri: String,
-    /// Into how many parts it was divided.
+    /// Number of parts.
     pub partitions: u16,
-    /// Records to a file, at most.
+    /// Most records per file.
     pub file_records: u64,
-    /// What the records of this export add up to, without tombstones (F11).
+    /// Digest of the records of this export, without tombstones (F11).
     pub digest: DigestText,
-    /// The same of the whole state that a delta leads to, where it is known.
+    /// For a delta: digest of the whole state after it, if known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<DigestText>,
-    /// Tombstones in it.
+    /// Number of tombstones.
     pub tombstone_records: u64,
-    /// Removals in it.
+    /// Number of removals.
     pub removals: u64,
-    /// In the order of names.
+    /// The files, sorted by name.
     pub files: Vec<FileEntry>,
-    /// What each format could not say, per field (E6).
+    /// Losses of each format, per field (E6).
     pub losses: BTreeMap<Format, Losses>,
 }
 
@@ -89,19 +89,19 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileEntry {
-    /// Its name.
+    /// Name of the file.
     pub name: String,
-    /// Its format; removals are NDJSON.
+    /// Format of the file; removals are NDJSON.
     pub format: Format,
-    /// The kind of its records as a word, or `removed`.
+    /// Collection of its records, or `removed`.
     pub holds: String,
-    /// The part that it belongs to.
+    /// Index of its part.
     pub partition: u16,
-    /// Its length.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Records of the feed that were written to it; a format may make several entries of one.
+    /// Records of the feed that were written to it; a format may make several entries from one record.
     pub records: u64,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
 }
 
@@ -132,7 +132,7 @@ impl FileEntry {
     }
 }
 
-/// Whether a manifest may list a file of that name: one of ours, right beside it.
+/// True if a manifest may list a file of that name: a plain name in the directory of the export.
 fn is_file_name(name: &str) -> bool {
     let is_plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_');
     let begins = name
@@ -145,27 +145,27 @@ fn is_file_name(name: &str) -> bool {
 /// A digest as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestText {
-    /// Records.
+    /// Number of records.
     pub records: i64,
-    /// In hexadecimal.
+    /// Digest, hexadecimal.
     pub digest: String,
-    /// By kind.
+    /// Digests by kind.
     pub kinds: Vec<KindText>,
 }
 
 /// A digest of one kind as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindText {
-    /// Its word.
+    /// Word of the kind.
     pub kind: String,
-    /// Records.
+    /// Number of records.
     pub records: i64,
-    /// In hexadecimal.
+    /// Digest, hexadecimal.
     pub digest: String,
 }
 
 impl DigestText {
-    /// Records by kind.
+    /// Numbers of records by kind.
     #[must_use]
     pub fn counts(&self) -> Vec<(&str, i64)> {
         let kinds = self.kinds.iter();
@@ -192,7 +192,7 @@ impl Manifest {
     /// Reads the manifest of an export.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When it does not exist or cannot be read.
     pub async fn read(from: &Destination) -> Result<Self, Error> {
         let Some(bytes) = from.get(MANIFEST).await? else {
             return Err(Error::NoExport(from.shown().to_owned()));
@@ -203,10 +203,10 @@ impl Manifest {
         })
     }
 
-    /// Reads a manifest from its bytes.
+    /// Parses and checks a manifest.
     ///
     /// # Errors
-    /// What is wrong with it: nothing that it says is taken on trust (F3 of the catalogue of bad input).
+    /// The fault. Every value is checked, since the file is untrusted input (F3 of the catalogue of bad input).
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Layout {
@@ -270,10 +270,10 @@ impl Manifest {
         Ok(())
     }
 
-    /// Deletes the export. The manifest goes first: without it nobody takes the rest for whole.
+    /// Deletes the export. The manifest is deleted first, so that the rest cannot be taken for a complete export.
     ///
     /// # Errors
-    /// When something cannot be deleted.
+    /// When a file cannot be deleted.
     pub async fn delete(&self, place: &Destination) -> Result<(), Error> {
         place.delete(MANIFEST).await?;
         for file in &self.files {
@@ -289,17 +289,17 @@ impl Manifest {
         VERSION
     }
 
-    /// As it is written.
+    /// Encodes the manifest as JSON.
     ///
     /// # Errors
-    /// When a value cannot be JSON, which none is.
+    /// When a value cannot be encoded, which does not happen.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
-    /// Files of a format that hold records, in the order of names, one list per part.
+    /// Files of a format that contain records, sorted by name, one list per part.
     #[must_use]
     pub fn parts(&self, format: Format) -> Vec<Vec<&FileEntry>> {
         let mut parts = vec![Vec::new(); usize::from(self.partitions.max(1))];
@@ -315,10 +315,10 @@ impl Manifest {
     }
 }
 
-/// What a file of removals holds.
+/// `holds` of a file of removals.
 pub const REMOVED: &str = "removed";
 
-/// The directory of an export: by it the same command finds what it has begun.
+/// The directory name of an export, so that the same command finds an interrupted export.
 #[must_use]
 pub fn directory(subject: &Subject) -> String {
     let feed: String = subject.feed.chars().take(8).collect();
@@ -329,7 +329,7 @@ pub fn directory(subject: &Subject) -> String {
     format!("{}-{feed}-{:012}{since}", subject.view, subject.sequence)
 }
 
-/// The word of a kind in file names: the collection sorts as names do.
+/// The word of a kind in file names: its collection, which sorts like the names.
 #[must_use]
 pub fn holds(kind: Kind) -> &'static str {
     dateline_record::name::collection(kind)

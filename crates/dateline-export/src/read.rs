@@ -1,4 +1,4 @@
-//! The records of a finished export, read back from its files, each of which is proved on the way.
+//! Reads the records of a finished export from its files, and verifies each file on the way.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -16,14 +16,14 @@ use super::{
     manifest::{FileEntry, REMOVED},
 };
 
-/// Records that wait to be taken.
+/// Records that are buffered for the reader.
 const WAITING: usize = 256;
-/// Longest record: what a server takes, with room.
+/// Longest record in bytes: the limit of a server, with a margin.
 const MAX_RECORD_BYTES: u64 = 64 * 1024 * 1024;
-/// Bytes of the longest varint that is a length below that, and some to spare.
+/// Bytes of the longest varint for such a length, with a margin.
 const LONGEST_VARINT: u32 = 5;
 
-/// Formats that records can be read back from, the one that is read first.
+/// Formats from which records can be read back, in order of preference.
 pub const READABLE: [Format; 2] = [Format::Protobuf, Format::Ndjson];
 
 /// The messages of a file, one by one.
@@ -32,10 +32,10 @@ pub struct Messages<M> {
 }
 
 impl<M> Messages<M> {
-    /// The next one; `None` once all were read, and the file was what the manifest says.
+    /// The next message; `None` after the last one, if the file matched the manifest.
     ///
     /// # Errors
-    /// When the file is not.
+    /// When the file differs from the manifest.
     pub async fn next(&mut self) -> Result<Option<M>, Error> {
         self.waiting.recv().await.transpose()
     }
@@ -44,7 +44,7 @@ impl<M> Messages<M> {
 /// Opens a file of records or removals.
 ///
 /// # Errors
-/// When it is not there, or its format cannot be read back.
+/// When it does not exist, or its format cannot be read back.
 pub async fn open<M>(
     from: &Destination,
     entry: &FileEntry,
@@ -62,7 +62,7 @@ where
             tell.blocking_send(Ok(message)).is_ok()
         });
         if let Err(what) = told {
-            // Nobody waits for it any more.
+            // The reader may be gone.
             drop(tell.blocking_send(Err(Error::Damaged {
                 file: entry.name,
                 what,
@@ -72,10 +72,10 @@ where
     Ok(Messages { waiting })
 }
 
-/// Proves a file without reading what is in it.
+/// Verifies a file without decoding it.
 ///
 /// # Errors
-/// When it is not what the manifest says.
+/// When it differs from the manifest.
 pub async fn check(from: &Destination, entry: &FileEntry) -> Result<(), Error> {
     let bytes = from.read(&entry.name).await?;
     let reader = SyncIoBridge::new(StreamReader::new(bytes));
@@ -90,11 +90,10 @@ pub async fn check(from: &Destination, entry: &FileEntry) -> Result<(), Error> {
     checked.map_err(|what| Error::Damaged { file: name, what })
 }
 
-/// Reads a file from its first byte to its last, and proves it; `take` gets each message, and says whether it wants
-/// another.
+/// Reads and verifies a whole file. `take` is called with each message, and returns whether to continue.
 ///
 /// # Errors
-/// What is wrong, with the number of the record.
+/// The fault, with the number of the record.
 pub fn read<M>(
     reader: impl Read,
     entry: &FileEntry,
@@ -130,7 +129,7 @@ where
         }
         count
     };
-    // Whatever a decompressor left unread belongs to the file too.
+    // Bytes that the decompressor did not read belong to the file too.
     std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|error| error.to_string())?;
     hashing.check(entry)?;
     if count != entry.records {
@@ -142,12 +141,12 @@ where
     Ok(())
 }
 
-/// A message after its length; `None` at the end.
+/// Reads a length-delimited message; `None` at the end.
 fn delimited<M: Message + Default>(reader: &mut impl BufRead) -> Result<Option<M>, String> {
     let bytes = next_delimited(reader, MAX_RECORD_BYTES).map_err(|error| error.to_string())?;
     let Some(bytes) = bytes else { return Ok(None) };
     let message = M::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
-    // What is not known here is dropped by the decoder, and must not be lost without a word.
+    // The decoder drops unknown fields; that must not go unnoticed.
     if message.encoded_len() != bytes.len() {
         return Err(
             "holds fields that this program does not know: a newer one wrote it".to_owned(),
@@ -156,10 +155,10 @@ fn delimited<M: Message + Default>(reader: &mut impl BufRead) -> Result<Option<M
     Ok(Some(message))
 }
 
-/// The bytes of the next message, which stand after their length as a varint; `None` at the end.
+/// Reads the bytes of the next message, after their length as a varint; `None` at the end.
 ///
 /// # Errors
-/// When it cannot be read, or a length is wrong: then nobody knows where the next one begins.
+/// When they cannot be read, or the length is wrong: the next message cannot be found then.
 pub fn next_delimited(reader: &mut impl BufRead, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     if reader.fill_buf()?.is_empty() {
         return Ok(None);
@@ -196,7 +195,7 @@ fn length(reader: &mut impl BufRead, most: u64) -> std::io::Result<u64> {
     Err(std::io::Error::other("does not begin with a length"))
 }
 
-/// A message as a line of JSON; `None` at the end.
+/// Reads a message from a line of JSON; `None` at the end.
 fn line<M: Message + ReflectMessage + Default>(
     reader: &mut impl BufRead,
 ) -> Result<Option<M>, String> {
@@ -216,7 +215,7 @@ fn line<M: Message + ReflectMessage + Default>(
     message.map(Some).map_err(|error| error.to_string())
 }
 
-/// Hashes what is read through it.
+/// Hashes all bytes that are read through it.
 struct Hashing<R> {
     inner: R,
     hash: Sha256,
@@ -255,7 +254,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// The records of an export in the order of names, whatever its parts.
+/// The records of an export in the order of names, across its parts.
 pub struct Records {
     from: Destination,
     compression: Compression,
@@ -272,7 +271,7 @@ impl Records {
     /// Opens an export.
     ///
     /// # Errors
-    /// When it has no format from which records can be read back.
+    /// When none of its formats can be read back.
     pub async fn open(from: &Destination, manifest: &Manifest) -> Result<Self, Error> {
         Self::open_files(from, manifest, |_| true).await
     }
@@ -280,7 +279,7 @@ impl Records {
     /// Opens some files of an export.
     ///
     /// # Errors
-    /// When it has no format from which records can be read back.
+    /// When none of its formats can be read back.
     pub async fn open_files(
         from: &Destination,
         manifest: &Manifest,
@@ -297,10 +296,10 @@ impl Records {
         Self::read(from, manifest, format, wanted).await
     }
 
-    /// Opens an export by one of its formats.
+    /// Opens an export in one of its formats.
     ///
     /// # Errors
-    /// When a file is not there.
+    /// When a file does not exist.
     pub async fn of(
         from: &Destination,
         manifest: &Manifest,
@@ -337,10 +336,10 @@ impl Records {
         Ok(records)
     }
 
-    /// The next record.
+    /// Returns the next record.
     ///
     /// # Errors
-    /// When a file is not what the manifest says.
+    /// When a file differs from the manifest.
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         let names = self.parts.iter().enumerate();
         let first = names
@@ -354,7 +353,7 @@ impl Records {
         Ok(record)
     }
 
-    /// Reads on in a part.
+    /// Reads the next record of a part.
     async fn fill(&mut self, part: usize) -> Result<(), Error> {
         let reading = &mut self.parts[part];
         loop {
@@ -374,7 +373,7 @@ impl Records {
     }
 }
 
-/// The format from which the records of an export are read back.
+/// The format from which the records of an export are read.
 #[must_use]
 pub fn readable(manifest: &Manifest) -> Option<Format> {
     let has = |format: &Format| {
@@ -384,10 +383,10 @@ pub fn readable(manifest: &Manifest) -> Option<Format> {
     READABLE.into_iter().find(has)
 }
 
-/// What is gone, in the order of names.
+/// Reads the removals, in the order of names.
 ///
 /// # Errors
-/// When a file is not what the manifest says.
+/// When a file differs from the manifest.
 pub async fn removals(from: &Destination, manifest: &Manifest) -> Result<Vec<Removal>, Error> {
     let mut removals = Vec::new();
     for file in manifest.files.iter().filter(|file| file.holds == REMOVED) {

@@ -1,5 +1,5 @@
-//! An export on its way: what comes from the feed goes to files, and after every file it is written down how far it
-//! came. Cut anywhere, it goes on behind the last finished file (E3).
+//! An export in progress: writes responses to files, and stores its progress after every file. If it is interrupted, it
+//! resumes after the last finished file (E3).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,41 +17,41 @@ use super::{
     manifest::{DigestText, FileEntry, Manifest, Subject},
 };
 
-/// How the file of a part's progress begins.
+/// Prefix of the files of progress.
 const PROGRESS: &str = "_progress";
 
-/// How far one part of an export has come.
+/// Progress of one part of an export.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// What was asked for, in one line: the same command finds its own.
+    /// The request as one line, by which the same command finds its export.
     pub asked: String,
-    /// What it is of.
+    /// Description of the export.
     pub subject: Subject,
-    /// Where it goes on; empty at the beginning.
+    /// Cursor to resume from; empty at the beginning.
     cursor: String,
-    /// The last name that is in a finished file: it may come again.
+    /// Last name in the finished files; records up to it may be sent again.
     after: String,
-    /// What is in them.
+    /// Counts of the finished files.
     counted: Counts,
     files: Vec<FileEntry>,
     losses: BTreeMap<Format, Losses>,
 }
 
-/// What has been counted.
+/// Counts of records and removals.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
-    /// By kind, as the schema numbers it.
+    /// Tallies by number of the kind.
     tallies: BTreeMap<i32, Tally>,
     tombstones: u64,
     removals: u64,
-    /// Removals that are in no file yet: name, type, successor.
+    /// Removals that are not written yet: name, type, successor.
     removed: Vec<(String, i32, String)>,
 }
 
 impl Progress {
-    /// What a directory says of a part that was begun there.
+    /// Reads the progress of a part in this directory.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -62,7 +62,7 @@ impl Progress {
         Ok(serde_json::from_slice(&bytes).ok())
     }
 
-    /// Forgets it.
+    /// Deletes the progress of a part.
     ///
     /// # Errors
     /// When it cannot be deleted.
@@ -70,12 +70,12 @@ impl Progress {
         from.delete(&file(part)).await
     }
 
-    /// Names of the files that are finished.
+    /// Names of the finished files.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|file| file.name.as_str())
     }
 
-    /// Records that are in them.
+    /// Records in the finished files.
     #[must_use]
     pub fn records(&self) -> u64 {
         let shown: i64 = self
@@ -87,13 +87,13 @@ impl Progress {
         u64::try_from(shown).unwrap_or_default() + self.counted.tombstones
     }
 
-    /// Where the export goes on; `None` if it has to begin.
+    /// Cursor to resume from; `None` for a start from the beginning.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         Some(self.cursor.as_str()).filter(|cursor| !cursor.is_empty())
     }
 
-    /// The last name that is in a finished file.
+    /// Last name in the finished files.
     #[must_use]
     pub fn after(&self) -> &str {
         &self.after
@@ -104,13 +104,13 @@ fn file(part: u16) -> String {
     format!("{PROGRESS}-{part:03}.json")
 }
 
-/// Whether a file is one of progress.
+/// True for the name of a file of progress.
 #[must_use]
 pub fn is_progress(name: &str) -> bool {
     name.starts_with(PROGRESS)
 }
 
-/// A record, and what it adds to the digest.
+/// A record, and the words that it adds to the digest.
 #[derive(Debug, Clone)]
 pub struct Counted {
     record: Encoded,
@@ -132,15 +132,15 @@ pub struct Session {
     progress: Progress,
     shape: Shape,
     files: Files,
-    /// Counted so far, more than is in finished files.
+    /// Counts so far, including unfinished files.
     counted: Counts,
-    /// The last name that came.
+    /// Name of the last record.
     last: String,
-    /// Where the response began that is being taken.
+    /// Cursor before the response that is being written.
     cursor: String,
 }
 
-/// What a finished part consists of.
+/// Files, losses and counts of a finished part.
 pub struct Part {
     files: Vec<FileEntry>,
     losses: BTreeMap<Format, Losses>,
@@ -148,10 +148,10 @@ pub struct Part {
 }
 
 impl Session {
-    /// Begins a part, and writes that down.
+    /// Begins a part, and stores its progress.
     ///
     /// # Errors
-    /// When the place cannot be written to.
+    /// When the destination cannot be written.
     pub async fn begin(
         to: Destination,
         asked: String,
@@ -171,7 +171,7 @@ impl Session {
         Ok(Self::go_on(to, progress, shape))
     }
 
-    /// Goes on with a part that was cut.
+    /// Resumes an interrupted part.
     #[must_use]
     pub fn go_on(to: Destination, progress: Progress, shape: Shape) -> Self {
         let (done, losses) = (progress.files.clone(), progress.losses.clone());
@@ -187,12 +187,12 @@ impl Session {
         }
     }
 
-    /// The records that those that are taken next refer to.
+    /// Sets the records that the next written records refer to.
     pub fn refer(&mut self, referents: Arc<Referents>) {
         self.files.referents = referents;
     }
 
-    /// Takes in what came, and where to go on behind it; answers how many of the records are new.
+    /// Writes one response and remembers its resume cursor. Returns the number of records that were not written before.
     ///
     /// # Errors
     /// When it is out of order, or cannot be written.
@@ -215,14 +215,14 @@ impl Session {
         Ok(new)
     }
 
-    /// Takes a record; answers whether it is new.
+    /// Writes a record; returns true if it was not written before.
     ///
     /// # Errors
     /// When it is out of order, or cannot be written.
     pub async fn record(&mut self, counted: Counted) -> Result<bool, Error> {
         let Counted { record, words } = counted;
         let name = record.name().to_owned();
-        // What is in a finished file comes again after a cut.
+        // Records of finished files are sent again after an interruption.
         if name <= self.progress.after {
             return Ok(false);
         }
@@ -300,7 +300,7 @@ async fn store(to: &Destination, progress: &Progress, part: u16) -> Result<(), E
     to.put(&file(part), serde_json::to_vec(progress)?).await
 }
 
-/// Joins the parts of an export. `state` is what the feed shows at its sequence, where that is known of all of it.
+/// Joins the parts of an export. `state` is the digest of the feed at its sequence, if known for the whole state.
 #[must_use]
 pub fn join(subject: Subject, shape: &Shape, parts: Vec<Part>, state: Option<&Digest>) -> Manifest {
     let mut tallies = Tallies::default();

@@ -1,5 +1,5 @@
-//! That an export is whole and what its manifest says: every file by length and SHA-256, every record by its place, all
-//! of them by count and digest (E4, F11). What is wrong is named.
+//! Verifies that an export is complete and matches its manifest: every file by length and SHA-256, every record by its
+//! position, all of them by count and digest (E4, F11). Each fault is reported with its file or record.
 
 use dateline_proto::v1::Record;
 use dateline_record::{
@@ -14,20 +14,20 @@ use super::{
     read::{self, READABLE},
 };
 
-/// What was found out.
+/// Results of a verification.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// Files that were read.
+    /// Number of files that were read.
     pub files: usize,
-    /// Records that were counted, tombstones among them.
+    /// Number of records, including tombstones.
     pub records: u64,
-    /// What is wrong: which file or record, and how.
+    /// Faults: file or record, and description.
     pub wrong: Vec<(String, String)>,
-    /// Whether the digest was computed: it cannot be where content was left out, or from foreign formats.
+    /// True if the digest was computed, which needs full content and a format that can be read back.
     pub is_proved: bool,
 }
 
-/// Verifies an export. `told` hears of each file that is done.
+/// Verifies an export. `told` is called for each finished file.
 ///
 /// # Errors
 /// When it has no manifest, or cannot be read.
@@ -87,7 +87,7 @@ fn is_of(file: &FileEntry, format: Format) -> bool {
     file.format == format && file.holds != REMOVED
 }
 
-/// Without the name of the file, which is told already.
+/// The message of an error without the name of the file, which the finding already has.
 fn what(error: &Error) -> String {
     match error {
         Error::Damaged { what, .. } => what.clone(),
@@ -107,12 +107,12 @@ fn differs(found: &DigestText, said: &DigestText) -> String {
     format!("comes to {}, and should to {}", brief(found), brief(said))
 }
 
-/// What the files of one format add up to.
+/// Counts and digest of the files of one format.
 #[derive(Clone, Default)]
 struct Counting {
     tallies: Tallies,
     records: u64,
-    /// The last name of the kind and part.
+    /// Last name of the kind and part.
     last: String,
 }
 
@@ -136,7 +136,7 @@ impl Counting {
         Ok(())
     }
 
-    /// Counts a record; answers what is wrong with it.
+    /// Counts a record; returns its name and fault if it has one.
     fn record(&mut self, record: Record, file: &FileEntry) -> Option<(String, String)> {
         let Some(mut body) = record.kind else {
             return Some(("a record of no kind".to_owned(), "has no body".to_owned()));
@@ -146,7 +146,7 @@ impl Counting {
         if holds(body.kind()) != file.holds {
             return Some((name, "is of another kind than the file".to_owned()));
         }
-        // Files of several parts take turns: only within a part names ascend.
+        // Parts are interleaved in the list of files, so names ascend only within a part.
         let place = format!("{}/{:03}/{name}", file.holds, file.partition);
         if place <= self.last {
             return Some((name, "does not follow the record before it".to_owned()));

@@ -1,8 +1,8 @@
-//! The columns of a table, drawn from the schema of a kind: a new field is a new column by itself. Both
-//! tables, CSV and Parquet, are made of them.
+//! The columns of a table, derived from the schema of a kind, so that a new field is a new column. CSV and Parquet use
+//! them.
 //!
-//! The fields of `meta` stand beside those of the record, under their own names. Enums are words in lower
-//! case, as filters write them (`meeting`); what is not set is null, and so is an empty text.
+//! Fields of `meta` are columns beside those of the record, under their own names. Enums are lower-case words, as in
+//! filters (`meeting`); unset values and empty texts are null.
 
 use std::borrow::Cow;
 
@@ -15,19 +15,19 @@ use prost_types::Timestamp;
 
 use super::Error;
 
-/// A column, or a part of one.
+/// A column, or a field of a structured column.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     /// The field's own name.
     pub name: String,
-    /// What its values are.
+    /// Type of its values.
     pub shape: Shape,
-    /// The message field in which the record keeps it, if it is not one of its own.
+    /// The message field that contains it (`meta`), if it is not a field of the record itself.
     inside: Option<FieldDescriptor>,
     field: FieldDescriptor,
 }
 
-/// What values of a column are.
+/// Type of the values of a column.
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
     /// Text; empty is null.
@@ -42,19 +42,19 @@ pub(super) enum Shape {
     Number,
     /// A float.
     Single,
-    /// Yes or no.
+    /// A boolean.
     Flag,
-    /// A moment, in UTC.
+    /// A timestamp in UTC.
     Time,
     /// An ISO day as text; empty is null.
     Day,
-    /// A message: its fields.
+    /// A message with its fields.
     Group(Vec<Column>),
     /// A list.
     List(Box<Shape>),
 }
 
-/// The columns of a kind's table, in the order of the schema, with those of `meta` where `meta` stands.
+/// The columns of a kind's table, in the order of the schema, with those of `meta` at the position of `meta`.
 pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
     let name = kind_word(kind);
     let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record");
@@ -78,7 +78,7 @@ pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
 }
 
 fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, Error> {
-    // In the order of their numbers, which is that of the schema.
+    // Numbers are in the order of the schema.
     let fields = schema.fields().map(|field| {
         Ok(Column {
             name: field.name().to_owned(),
@@ -111,7 +111,7 @@ fn shape(field: &FieldDescriptor) -> Result<Shape, Error> {
     })
 }
 
-/// The bounds that the service computes for a fuzzy date.
+/// True for the bounds that the service computes for a fuzzy date.
 fn is_day(field: &FieldDescriptor) -> bool {
     let name = field.full_name();
     name == "dateline.v1.FuzzyDate.earliest" || name == "dateline.v1.FuzzyDate.latest"
@@ -135,8 +135,8 @@ fn value<'a>(message: &'a DynamicMessage, field: &FieldDescriptor) -> Option<Cow
     (!unset).then(|| message.get_field(field))
 }
 
-/// The word of an enum's value: `meeting` of `TYPE_MEETING`, its number if the schema does not know it;
-/// `None` for the unspecified value.
+/// The word of an enum's value: `meeting` for `TYPE_MEETING`, its number if the schema does not have it; `None` for the
+/// unspecified value.
 pub(super) fn word(words: &EnumDescriptor, number: i32) -> Option<String> {
     if number == 0 {
         return None;
@@ -150,7 +150,7 @@ pub(super) fn word(words: &EnumDescriptor, number: i32) -> Option<String> {
     Some(word.to_ascii_lowercase())
 }
 
-/// A timestamp as it stands in a reflected message.
+/// Converts a reflected timestamp.
 pub(super) fn timestamp(message: &DynamicMessage) -> Option<Timestamp> {
     let [seconds, nanos] = [1, 2].map(|number| message.get_field_by_number(number));
     Some(Timestamp {

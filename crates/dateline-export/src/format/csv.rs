@@ -1,14 +1,14 @@
-//! CSV: one flat table per kind, for spreadsheets. A column per field of the schema, `time.start.edtf`; the
-//! fields of a list's elements are columns of their own, their values parted by `; ` in the order of the
-//! elements (`participants.actor`, `participants.role`), those of a list within a list by ` | `. A cell whose
-//! value itself holds such a separator cannot be read back for certain and is counted as a loss.
+//! CSV: one flat table per kind, for spreadsheets. Each field of the schema is a column, `time.start.edtf`. Fields of a
+//! list's elements are columns of their own (`participants.actor`, `participants.role`), with values separated by `; `
+//! in the order of the elements, and by ` | ` for a list within a list. A value that contains such a separator cannot
+//! be split reliably and is counted as a loss.
 //!
-//! **Formulas.** Spreadsheets run cells as formulas, see [`is_risky`]. A text that could be taken for one gets an
-//! apostrophe before it, and so does a text that begins with an apostrophe: whoever takes one apostrophe off what begins
-//! with one has the text as it was. Numbers that stand alone are left. Every cell stands in quotes, so that no program
-//! that parts cells otherwise (at semicolons or tabs) finds the beginning of one inside of a text.
+//! **Formulas.** Spreadsheets run cells as formulas, see [`is_risky`]. A text that could be one gets an apostrophe in
+//! front, and so does a text that begins with an apostrophe: removing one leading apostrophe restores the text. Single
+//! numbers are not changed. Every cell is quoted, so that a program with other separators (semicolons or tabs) finds no
+//! cell that begins inside a text.
 //!
-//! A tombstone is a row of a name and what `meta` says.
+//! A tombstone is a row with a name and the columns of `meta`.
 
 use ::csv::{QuoteStyle, WriterBuilder};
 use dateline_proto::v1::Kind;
@@ -21,7 +21,7 @@ use super::{
     columns::{Column, Shape, columns, timestamp, word},
 };
 
-/// What parts the elements of a list, and those of a list within a list.
+/// Separators of the elements of a list, and of those of a list within a list.
 const SEPARATORS: [&str; 2] = ["; ", " | "];
 
 /// Encoder of one file.
@@ -30,20 +30,20 @@ pub(super) struct Csv {
     leaves: Vec<Leaf>,
 }
 
-/// A column of the table: where its values are in a record.
+/// A column of the table, with the path of its values in a record.
 struct Leaf {
     name: String,
     steps: Vec<Column>,
 }
 
 impl Csv {
-    /// For records of a kind.
+    /// An encoder for records of a kind.
     pub(super) fn new(kind: Kind) -> Self {
         let leaves = Vec::new();
         Self { kind, leaves }
     }
 
-    /// Before the first row, the names of the columns.
+    /// Writes the names of the columns before the first row.
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         if self.leaves.is_empty() {
             for column in columns(self.kind)? {
@@ -112,17 +112,17 @@ fn add_leaves(above: &[Column], column: &Column, leaves: &mut Vec<Leaf>) {
     }
 }
 
-/// What is written into one cell.
+/// Content of one cell.
 #[derive(Default)]
 struct Cell {
     text: String,
-    /// A number stands alone, so it is not taken for a formula.
+    /// A single number is not treated as a formula.
     is_number: bool,
     ambiguous: bool,
 }
 
 impl Cell {
-    /// Goes down the steps, through lists of lists `depth` deep so far.
+    /// Visits the values below these steps; `depth` counts the lists passed so far.
     fn visit(&mut self, steps: &[Column], message: &DynamicMessage, depth: usize) {
         let Some((step, rest)) = steps.split_first() else {
             return;
@@ -147,7 +147,7 @@ impl Cell {
             self.ambiguous |= part.ambiguous || part.text.contains(separator);
             parts.push(part.text);
         }
-        // A column in which no element says anything stays empty.
+        // A column without a value in any element stays empty.
         if parts.iter().any(|part| !part.is_empty()) {
             self.text = parts.join(separator);
         }
@@ -191,13 +191,14 @@ impl Cell {
     }
 }
 
-/// What stands before a text that could be taken for a formula.
+/// Prefix of a text that could be a formula.
 const GUARD: char = '\'';
 
-/// Returns whether a spreadsheet may run a text as a formula: it begins with a control character such as a tab, carriage
-/// return or line feed, or with `=`, `+`, `-` or `@` in any form (full-width, small, raised, a minus sign), also behind
-/// characters that some programs skip or do not show: spaces of every width, joiners, marks of direction, a byte order
-/// mark. OWASP's list ("CSV Injection") has `=`, `+`, `-`, `@`, tab, carriage return, line feed and the full-width forms.
+/// Returns true if a spreadsheet may run a text as a formula: it begins with a control character such as a tab,
+/// carriage return or line feed, or with `=`, `+`, `-` or `@` in any form (full-width, small, superscript, a minus
+/// sign), also after characters that some programs skip or do not display: spaces of any width, joiners, direction
+/// marks, a byte order mark. OWASP's list ("CSV Injection") has `=`, `+`, `-`, `@`, tab, carriage return, line feed and
+/// the full-width forms.
 fn is_risky(text: &str) -> bool {
     if text.starts_with(char::is_control) || text.starts_with(['\u{2028}', '\u{2029}']) {
         return true;

@@ -1,10 +1,10 @@
-//! What other formats can say of a fuzzy date: a year, a month or a day.
+//! Fuzzy dates in formats that have only years, months and days.
 
 use dateline_proto::v1::FuzzyDate;
 
 use super::Losses;
 
-/// A date cut to what can be said; what is cut off or left out is counted at `field`.
+/// A date reduced to a year, month or day; anything cut off or left out is counted at `field`.
 pub(super) fn cut(date: Option<&FuzzyDate>, field: &str, losses: &mut Losses) -> Option<String> {
     let date = date.filter(|date| !date.edtf.is_empty())?;
     let prefix = prefix(&date.edtf);
@@ -14,7 +14,7 @@ pub(super) fn cut(date: Option<&FuzzyDate>, field: &str, losses: &mut Losses) ->
     prefix.map(|prefix| prefix.date)
 }
 
-/// A date if it can be said as it is; what is left out is counted at `field`.
+/// A date if it is exactly a year, month or day; anything left out is counted at `field`.
 pub(super) fn exact(date: Option<&FuzzyDate>, field: &str, losses: &mut Losses) -> Option<String> {
     let date = date.filter(|date| !date.edtf.is_empty())?;
     let prefix = prefix(&date.edtf).filter(|prefix| prefix.is_exact);
@@ -29,12 +29,12 @@ pub(super) fn exact(date: Option<&FuzzyDate>, field: &str, losses: &mut Losses) 
 struct Prefix {
     /// `2021`, `2021-09` or `2021-09-15`.
     date: String,
-    /// Nothing was cut off: no season, no sign of doubt.
+    /// True if nothing was cut off, such as a season or a mark of uncertainty.
     is_exact: bool,
 }
 
-/// The prefix that stands for an expression of the EDTF profile: a season, quarter or half becomes its year, a sign of
-/// doubt goes. `None` where no single prefix does: "somewhere between", an open side, decades, centuries.
+/// The prefix for an expression of the EDTF profile: a season, quarter or half becomes its year, marks of uncertainty
+/// are dropped. `None` if no single prefix exists: "somewhere between", an open side, decades, centuries.
 fn prefix(edtf: &str) -> Option<Prefix> {
     let bare = edtf.trim_end_matches(['?', '~', '%']);
     if bare.is_empty() || bare.contains(['/', '.', 'X']) {

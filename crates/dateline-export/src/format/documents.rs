@@ -1,4 +1,4 @@
-//! Formats of JSON documents, one per line: what they have in common.
+//! Shared parts of the formats with one JSON document per line.
 
 use dateline_proto::v1::{Kind, record::Kind as Body};
 use dateline_record::encoded::Encoded;
@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use super::{Encoder, Error, Losses, Referents, check_kind, end_line, losses::Said};
 
-/// Turns records into the documents of a format.
+/// Converts records to the documents of a format.
 pub(super) trait Documents: Send {
-    /// Whether the format can say that a record is gone.
+    /// True if the format can express tombstones.
     const SAYS_TOMBSTONES: bool;
 
-    /// The documents of a record; none if nothing of it can be said. Counted in `losses` is only what is lost of fields that the format says
-    /// otherwise.
+    /// The documents of a record; none if the format can express nothing of it. Adds to `losses` only what is lost of
+    /// fields that the format otherwise expresses.
     fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value>;
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Lines<Of> {
 }
 
 impl<Of: Documents> Lines<Of> {
-    /// For records of a kind, of which the format says the fields `said`.
+    /// An encoder for records of a kind, of which the format expresses the fields `said`.
     pub(super) fn new(kind: Kind, said: Said, documents: Of) -> Self {
         Self {
             kind,
@@ -66,7 +66,7 @@ impl<Of: Documents> Encoder for Lines<Of> {
     }
 }
 
-/// A JSON object that leaves out what says nothing.
+/// A JSON object without empty values.
 #[derive(Debug, Default)]
 pub(super) struct Object(Map<String, Value>);
 

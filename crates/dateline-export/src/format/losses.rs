@@ -1,4 +1,4 @@
-//! What a format could not say (E6): how many values of which field were dropped.
+//! Losses of a format (E6): the number of dropped values per field.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use prost_reflect::{DynamicMessage, Value};
 use serde::{Deserialize, Serialize};
 
 /// Dropped values per field, of one format. Fields are paths from the collection, without indexes:
-/// `events.evidence.quote`. A message of which nothing was said counts once, as do the elements of a list
-/// each; a path without a field (`events`) counts whole records. As JSON it is one object, its keys in order.
+/// `events.evidence.quote`. A message that was dropped entirely counts once, and so does each element of a list; a path
+/// without a field (`events`) counts whole records. As JSON it is one object with sorted keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Losses {
@@ -24,12 +24,12 @@ impl Losses {
         }
     }
 
-    /// Counts a record of which nothing was written.
+    /// Counts a record that was dropped entirely.
     pub fn add_record(&mut self, kind: Kind) {
         self.add(collection(kind), 1);
     }
 
-    /// Adds what was lost elsewhere, in another partition of the same format.
+    /// Adds the losses of another partition of the same format.
     pub fn merge(&mut self, other: &Losses) {
         for (field, values) in &other.fields {
             self.add(field, *values);
@@ -42,8 +42,8 @@ impl Losses {
         &self.fields
     }
 
-    /// Counts every value of a record that lies outside of what a format says. A field that the schema
-    /// gains later is outside until somebody maps it, so it is counted from its first day.
+    /// Counts every value of a record outside of the fields that a format expresses. A new field of the schema counts
+    /// until the format maps it.
     pub(super) fn add_unsaid(&mut self, body: &Body, said: &Said) {
         let path = collection(body.kind()).to_owned();
         self.add_outside(&path, &body.to_dynamic(), said);
@@ -79,14 +79,14 @@ fn length(value: &Value) -> u64 {
     }
 }
 
-/// The fields that a format says, as a tree; a leaf stands for everything below it.
+/// The fields that a format expresses, as a tree; a leaf includes everything below it.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     fields: BTreeMap<&'static str, Said>,
 }
 
 impl Said {
-    /// From paths such as `participants.actor`.
+    /// Builds the tree from paths such as `participants.actor`.
     pub(super) fn new(paths: &[&'static str]) -> Self {
         let mut root = Self::default();
         for path in paths {
@@ -98,7 +98,7 @@ impl Said {
         root
     }
 
-    /// Whether every path is a path of the schema; for tests.
+    /// Asserts that every path is a path of the schema; for tests.
     #[cfg(test)]
     pub(super) fn assert_fits(&self, schema: &prost_reflect::MessageDescriptor) {
         for (name, inner) in &self.fields {

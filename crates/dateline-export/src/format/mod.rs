@@ -1,18 +1,18 @@
 //! File formats. An [`Encoder`] writes one file: the records of one kind, in the order of their names.
 //!
-//! What every format promises:
+//! Promises of every format:
 //!
 //! - The same records give the same bytes, always (E2): no clock, no random order, fixed metadata.
-//! - What a format cannot say is counted per field ([`Losses`], E6), never guessed.
+//! - Values that a format cannot express are counted per field ([`Losses`], E6), never guessed.
 //! - Memory is bounded by one record, or by one row group of a table.
 //!
 //! | module | format |
 //! |---|---|
-//! | `ndjson`, `protobuf` | whole records, nothing lost |
-//! | `columns`, `csv`, `parquet` | a table per kind, its columns drawn from the schema |
-//! | `documents`, `dates`, `ninjs`, `followthemoney`, `schemaorg` | what other people's models can say |
+//! | `ndjson`, `protobuf` | whole records, without losses |
+//! | `columns`, `csv`, `parquet` | a table per kind, with columns derived from the schema |
+//! | `documents`, `dates`, `ninjs`, `followthemoney`, `schemaorg` | records in models of others |
 //! | [`referents`] | the records that names lead to |
-//! | `losses`, `redact` | what is left out: because it cannot be said, because it was asked for |
+//! | `losses`, `redact` | values left out: those that a format cannot express, those left out on request |
 
 use std::{fmt, str::FromStr};
 
@@ -36,7 +36,7 @@ mod schemaorg;
 
 pub use self::{losses::Losses, redact::redact, referents::Referents};
 
-/// What the files of an export can be.
+/// Format of the files of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -68,7 +68,7 @@ impl Format {
         Format::Csv,
     ];
 
-    /// The word that people type.
+    /// The word for the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -82,8 +82,8 @@ impl Format {
         }
     }
 
-    /// How the names of its files end, without a leading dot; no two formats share one, so their files can
-    /// lie in one directory.
+    /// Extension of its files, without a leading dot. No two formats share one, so their files can lie in one
+    /// directory.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -97,7 +97,8 @@ impl Format {
         }
     }
 
-    /// Returns whether files of this format name other records as the record does; the others name what that leads to.
+    /// Returns true if files of this format refer to records by the same names as the record does; other formats use
+    /// the name of the record that a name leads to.
     #[must_use]
     pub fn keeps_names(self) -> bool {
         match self {
@@ -106,7 +107,7 @@ impl Format {
         }
     }
 
-    /// An encoder of one file; `None` when the format has nothing for records of that kind.
+    /// An encoder of one file; `None` if the format does not cover records of that kind.
     #[must_use]
     pub fn encoder(self, kind: Kind, options: &Options) -> Option<Box<dyn Encoder>> {
         if kind == Kind::Unspecified {
@@ -139,17 +140,17 @@ impl FromStr for Format {
     }
 }
 
-/// A word that is no format.
+/// A word that is not the name of a format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no format; there are {all}", all = Format::ALL.map(Format::word).join(", "))]
 pub struct UnknownFormat(String);
 
-/// What all files of an export have in common.
+/// Options of all files of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The records come without what is somebody's copyright, see [`redact`]; formats that can say so do.
+    /// True if records come without copyrighted content, see [`redact`]; formats that can mark this do.
     pub metadata_only: bool,
-    /// What stands before names where a format wants URIs; ends with a slash.
+    /// Prefix of names in formats that need URIs; ends with a slash.
     pub base_uri: String,
 }
 
@@ -190,7 +191,7 @@ pub trait Encoder: Send {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error>;
 }
 
-/// Why a file cannot be written.
+/// The reason why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A record without a body, or of another kind than the file.
@@ -199,10 +200,10 @@ pub enum Error {
     /// Bytes that are not a record.
     #[error(transparent)]
     NoRecord(#[from] NoRecord),
-    /// A value that JSON cannot say, such as a number that is not finite.
+    /// A value that JSON cannot represent, such as a number that is not finite.
     #[error("a record cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// A field of the schema that no column can hold.
+    /// A field of the schema for which there is no column type.
     #[error("the field {0} fits no column")]
     Column(String),
     /// A row that cannot be written.
@@ -224,7 +225,7 @@ fn check_kind(record: &Encoded, kind: Kind) -> Result<(), Error> {
     }
 }
 
-/// Lines of JSON all end alike.
+/// Ends a line of JSON, in every format alike.
 fn end_line(out: &mut Vec<u8>) {
     out.push(b'\n');
 }

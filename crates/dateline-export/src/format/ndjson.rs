@@ -1,5 +1,5 @@
-//! NDJSON: the canonical protobuf JSON of `Record`, one per line, as `dateline import` reads it. Nothing is
-//! lost; a tombstone is a record like any other.
+//! NDJSON: the canonical protobuf JSON of `Record`, one per line, as `dateline import` reads it. Without losses; a
+//! tombstone is a record like any other.
 
 use dateline_record::encoded::Encoded;
 use serde::Serialize;

@@ -1,6 +1,5 @@
-//! Length-delimited protobuf: each encoded `Record` after its length as a varint, as `parseDelimitedFrom` of
-//! Java and `google.protobuf.proto.parse_length_prefixed` of Python read it. The bytes are passed on as they
-//! came; nothing is lost.
+//! Length-delimited protobuf: each encoded `Record` after its length as a varint, as `parseDelimitedFrom` of Java and
+//! `google.protobuf.proto.parse_length_prefixed` of Python read it. The bytes are those of the server, without losses.
 
 use dateline_record::encoded::Encoded;
 use prost::encoding::encode_varint;

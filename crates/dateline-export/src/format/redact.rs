@@ -1,12 +1,12 @@
-//! The metadata view: records without what is somebody's copyright.
+//! The metadata view: records without copyrighted content.
 
 use dateline_proto::v1::{Record, record::Kind as Body};
 use dateline_record::walk::{Node, Path, Rules, Visitor, Walk};
 
-/// Takes out of a record what was copied from a text: an article's `body`, and `exact` of every span
-/// (`mentions`, `evidence.quote`). Where the spans lie, who is mentioned, headline, summary, notes, the
-/// source's words for a date (at most 200 characters) and the SHA-256 of the original stay. The original
-/// itself is no part of a record. Whoever redacts has to encode the record anew for formats that pass bytes on.
+/// Removes copied text from a record: an article's `body`, and `exact` of every span (`mentions`, `evidence.quote`).
+/// The positions of spans, the mentioned records, headline, summary, notes, the source's words for a date (at most 200
+/// characters) and the SHA-256 of the original stay. The original itself is not part of a record. The caller has to
+/// encode the record again for formats that pass bytes on.
 pub fn redact(record: &mut Record) {
     let Some(body) = &mut record.kind else { return };
     if let Body::Article(article) = body {
@@ -15,9 +15,9 @@ pub fn redact(record: &mut Record) {
     body.walk(&mut Path::default(), &mut Quotes { inside: 0 });
 }
 
-/// Clears what spans quote.
+/// Clears the quoted text of spans.
 struct Quotes {
-    /// How many spans the walk is inside of.
+    /// Depth of spans that contain the current field.
     inside: usize,
 }
 

@@ -1,8 +1,8 @@
-//! The records that the names in a record lead to: itself, or through merges the one that took its place, and only if the
-//! export holds it. Files never name a record that none of them has without counting it as a loss.
+//! The record that a name leads to: the named record itself, or after merges its successor, and only if the export has
+//! it. Files never name a record outside of the export without counting a loss.
 //!
-//! They come with each response of an export ([`Referents::told`]), or are gathered from all records of one
-//! ([`Referents::note`], then [`Referents::settle`]); both say the same.
+//! References come with each response of an export ([`Referents::told`]), or are collected from all of its records
+//! ([`Referents::note`], then [`Referents::settle`]); the results are equal.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,13 +18,13 @@ use dateline_record::{
 
 use super::Losses;
 
-/// Where names lead to, by the hash of the name: an export may have millions.
+/// The records that names lead to, by hash of the name, since an export may have millions.
 #[derive(Debug, Clone, Default)]
 pub struct Referents {
     by_name: HashMap<Key, Referent>,
-    /// Not every name leads somewhere.
+    /// True if some names lead to no record.
     has_dangling: bool,
-    /// Records into which others were merged, while records are gathered.
+    /// Records that others were merged into, while records are collected.
     winners: HashMap<Key, Winner>,
 }
 
@@ -33,34 +33,34 @@ type Key = [u8; 16];
 /// The record that a name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Referent {
-    /// Its name, if that is another one.
+    /// Its name, if it differs from the given one.
     other: Option<Arc<str>>,
     is_tombstone: bool,
     known: Option<Arc<Known>>,
 }
 
-/// What is known of an actor.
+/// The data of an actor that formats need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// What to show.
+    /// Name for display.
     pub display_name: Box<str>,
-    /// What sort of actor it is.
+    /// Type of the actor.
     pub r#type: Type,
     /// ISO 3166-1 alpha-2; empty if none.
     pub region_code: Box<str>,
 }
 
-/// A record into which another one was merged.
+/// A record that another one was merged into.
 #[derive(Debug, Clone)]
 struct Winner {
     name: Arc<str>,
     is_tombstone: bool,
-    /// How many were merged into it: the end of a chain of merges has the most.
+    /// Number of records merged into it; the end of a chain of merges has the most.
     merged: usize,
 }
 
 impl Referents {
-    /// As a server tells them.
+    /// Reads the references of a response.
     #[must_use]
     pub fn told(references: Vec<Reference>) -> Self {
         let mut told = Self::default();
@@ -87,10 +87,10 @@ impl Referents {
         told
     }
 
-    /// Of all records of an export.
+    /// Collects all records of an export.
     ///
     /// # Errors
-    /// When one is none after all.
+    /// When a record cannot be decoded.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Encoded>) -> Result<Self, NoRecord> {
         let mut referents = Self::default();
         for record in records {
@@ -100,10 +100,10 @@ impl Referents {
         Ok(referents)
     }
 
-    /// Gathers a record of an export.
+    /// Adds a record of an export.
     ///
     /// # Errors
-    /// When it is none after all.
+    /// When it cannot be decoded.
     pub fn note(&mut self, record: &Encoded) -> Result<(), NoRecord> {
         let body = record.body()?;
         let is_tombstone = record.is_tombstone();
@@ -138,7 +138,7 @@ impl Referents {
         Ok(())
     }
 
-    /// Follows the merges, once all records were gathered.
+    /// Resolves the merges after all records were added.
     pub fn settle(&mut self) {
         for (loser, winner) in std::mem::take(&mut self.winners) {
             let is_there = |referent: &Referent| !referent.is_tombstone;
@@ -153,11 +153,11 @@ impl Referents {
             };
             self.by_name.insert(loser, referent);
         }
-        // Of names that were not asked for nobody knows.
+        // Names of records outside of the export were not collected, so any other name may dangle.
         self.has_dangling = true;
     }
 
-    /// The record that a name leads to, if more than a tombstone is left of it.
+    /// The record that a name leads to, unless it is a tombstone.
     #[must_use]
     pub fn record<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.find(name)
@@ -165,13 +165,13 @@ impl Referents {
             .map(|(record, _)| record)
     }
 
-    /// The same, or its tombstone.
+    /// The record that a name leads to, also a tombstone.
     #[must_use]
     pub fn record_or_tombstone<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.find(name).map(|(record, _)| record)
     }
 
-    /// The actor that a name leads to, and what is known of it.
+    /// The actor that a name leads to, with its data.
     #[must_use]
     pub fn actor<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a Known)> {
         let (record, referent) = self.find(name)?;
@@ -186,10 +186,10 @@ impl Referents {
         Some((referent.other.as_deref().unwrap_or(name), referent))
     }
 
-    /// Counts the names in a record that lead to none, for formats that write names as they stand.
+    /// Counts the names in a record that lead to no record, for formats that write names unchanged.
     ///
     /// # Errors
-    /// When it is no record after all.
+    /// When it cannot be decoded.
     pub fn count_dangling(&self, record: &Encoded, losses: &mut Losses) -> Result<(), NoRecord> {
         if !self.has_dangling {
             return Ok(());
@@ -206,7 +206,8 @@ impl Referents {
 }
 
 impl Winner {
-    /// Whether a name that was merged into both leads to this one: a record rather than a tombstone, else to the later.
+    /// True if a name that was merged into both leads to this one: a record rather than a tombstone, else the later
+    /// one.
     fn is_after(&self, other: &Self) -> bool {
         (!self.is_tombstone, self.merged) > (!other.is_tombstone, other.merged)
     }
@@ -273,7 +274,7 @@ mod tests {
             assert_eq!(referents.record_or_tombstone("actors/d"), tombstone);
             assert_eq!(referents.record(""), None);
         }
-        // Without the last one, the tombstone before it is all that is left.
+        // Without the last record, only the tombstone before it is left.
         let referents = Referents::of(&records[..2]).unwrap();
         assert_eq!(referents.record_or_tombstone("actors/a"), Some("actors/b"));
     }

@@ -5,7 +5,7 @@ use dateline_proto::v1::{Actor, Kind, Place, actor::Type, name};
 use super::{Entity, id, schema, values::is_wikidata_id};
 use crate::format::Referents;
 
-/// The fields that the entity says.
+/// The fields that the entity expresses.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.merged_from",
@@ -64,7 +64,7 @@ pub(super) fn actor(actor: &Actor, referents: &Referents) -> Entity {
     }
     for name in &actor.names {
         entity = match property(name.r#type(), is_person) {
-            // The name to show is there already.
+            // The display name was already added.
             Some("alias") if name.text == actor.display_name => entity,
             Some(property) => entity.add(property, "names.text", &name.text),
             None => {
@@ -86,7 +86,7 @@ pub(super) fn actor(actor: &Actor, referents: &Referents) -> Entity {
     entity
 }
 
-/// Where a name of a type goes; `None` for adjectives and inhabitants.
+/// The property for a name of a type; `None` for adjectives and demonyms.
 fn property(r#type: name::Type, is_person: bool) -> Option<&'static str> {
     match r#type {
         name::Type::Short if is_person => Some("weakAlias"),

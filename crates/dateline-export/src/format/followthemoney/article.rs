@@ -1,4 +1,4 @@
-//! An article as entities: the text, whom it credits, whom it names.
+//! An article as entities: the text, its credited sources, and its mentions of actors.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::format::{Losses, Referents};
 
-/// The fields that the entities say.
+/// The fields that the entities express.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.update_time",
@@ -83,13 +83,14 @@ fn text(article: &Article, referents: &Referents) -> Entity {
         .add("mimeType", "name", "text/plain")
 }
 
-/// ISO 639-3 of a language tag: what else the tag says is lost, and languages that are not known there.
+/// Adds the ISO 639-3 code of a language tag. Other subtags, and languages that the model does not have, are counted as
+/// losses.
 fn language(mut entity: Entity, tag: &str) -> Entity {
     let primary = tag.split('-').next().unwrap_or_default();
     let language = Language::from_639_1(primary).or_else(|| Language::from_639_3(primary));
     let code = language.map(|known| known.to_639_3());
     let code = code.map(|code| match code {
-        // Both written forms of it are one there.
+        // The model has one code for both written forms.
         "nob" | "nno" => "nor",
         code => code,
     });
@@ -106,7 +107,7 @@ fn language(mut entity: Entity, tag: &str) -> Entity {
     entity
 }
 
-/// To the minute: what the model's dates are written to.
+/// Adds the time of the last update to the minute, the precision of the model's dates.
 fn modified(mut entity: Entity, article: &Article) -> Entity {
     let time = article.meta.as_ref().and_then(|meta| meta.update_time);
     let Some(time) = time else {
@@ -128,7 +129,7 @@ fn modified(mut entity: Entity, article: &Article) -> Entity {
     )
 }
 
-/// Sources that are actors, each once; there is nothing to tie another one to.
+/// Credited sources that are actors, each once; other sources have no entity to refer to.
 fn credits(article: &Article, referents: &Referents, losses: &mut Losses) -> Vec<Entity> {
     let (mut entities, mut told) = (Vec::new(), BTreeSet::new());
     for source in &article.sources {
@@ -151,7 +152,7 @@ fn credits(article: &Article, referents: &Referents, losses: &mut Losses) -> Vec
     entities
 }
 
-/// A mention of an actor; events and the unresolved are nothing that `resolved` may point to.
+/// A mention of an actor; `resolved` cannot refer to events or unresolved mentions.
 fn named(
     article: &str,
     position: usize,

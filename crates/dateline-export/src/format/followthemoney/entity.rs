@@ -1,4 +1,4 @@
-//! An entity in the making: what the model refuses or cuts is counted at the field that it came from.
+//! An entity under construction. Values that the model refuses or shortens are counted at the field of their origin.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use super::{id, values};
 use crate::format::{Losses, Referents, dates::cut};
 
-/// An entity. Its properties are lists without order or repetition; they stand as they were added.
+/// An entity. Its properties are unordered sets; values are written in the order in which they were added.
 #[derive(Debug)]
 pub(super) struct Entity {
     pub id: String,
     schema: &'static str,
-    /// The kind of record that it tells of.
+    /// The kind of the record that it describes.
     kind: Kind,
     properties: BTreeMap<&'static str, Vec<String>>,
-    /// Ids that lead to it.
+    /// Ids of merged records, which lead to this entity.
     referents: Vec<String>,
     lost: Losses,
 }
@@ -34,13 +34,13 @@ impl Entity {
         }
     }
 
-    /// Counts a value of a field that is not said.
+    /// Counts a value of a field as lost.
     pub fn lose(&mut self, field: &str) {
         self.lost
             .add(&format!("{}.{field}", collection(self.kind)), 1);
     }
 
-    /// Adds a text of a field, unless it is empty or there already. What is longer than the property takes is cut.
+    /// Adds a text of a field, unless it is empty or already there. A text longer than the property allows is cut.
     pub fn add(mut self, property: &'static str, field: &str, value: impl Into<String>) -> Self {
         let mut value = value.into();
         if value.is_empty() {
@@ -57,7 +57,7 @@ impl Entity {
         self
     }
 
-    /// Adds each text.
+    /// Adds several texts of a field.
     pub fn add_all<Text: Into<String>>(
         self,
         property: &'static str,
@@ -68,7 +68,7 @@ impl Entity {
         values.into_iter().fold(self, add)
     }
 
-    /// Adds a value that the model takes only in its own form: as it stands, or not at all.
+    /// Adds a value that the model accepts only in its own form: unchanged, or not at all.
     pub fn add_if(
         mut self,
         is_taken: impl Fn(&str) -> bool,
@@ -92,7 +92,7 @@ impl Entity {
         self.add("country", field, code.to_ascii_lowercase())
     }
 
-    /// Adds a date, as far as it can be said.
+    /// Adds a date, as precisely as the model allows.
     pub fn date(mut self, property: &'static str, field: &str, date: Option<&FuzzyDate>) -> Self {
         let field = format!("{}.{field}", collection(self.kind));
         let Some(date) = cut(date, &field, &mut self.lost) else {
@@ -106,7 +106,7 @@ impl Entity {
         self
     }
 
-    /// Adds a reference to a record, if there is one; answers whether the export has what it leads to.
+    /// Adds a reference to a record, if the name is not empty. Returns false if the export does not have the record.
     pub fn refers(
         &mut self,
         property: &'static str,
@@ -124,7 +124,7 @@ impl Entity {
         referents.record(name).is_some()
     }
 
-    /// Adds a reference to a record, if there is one.
+    /// Adds a reference to a record, if the name is not empty.
     pub fn refer(
         mut self,
         property: &'static str,
@@ -136,7 +136,7 @@ impl Entity {
         self
     }
 
-    /// Adds the articles that are cited.
+    /// Adds the cited articles.
     pub fn prove(self, evidence: &[Evidence], referents: &Referents) -> Self {
         let prove = |entity: Self, entry: &Evidence| {
             entity.refer("proof", "evidence.article", &entry.article, referents)
@@ -144,14 +144,14 @@ impl Entity {
         evidence.iter().fold(self, prove)
     }
 
-    /// Adds the names of records that were merged into this one.
+    /// Adds the ids of records that were merged into this one.
     pub fn merged(mut self, meta: Option<&RecordMeta>) -> Self {
         let merged = meta.map_or(&[][..], |meta| &meta.merged_from);
         self.referents.extend(merged.iter().map(|name| id(name)));
         self
     }
 
-    /// Adds them as aliases too.
+    /// Adds the ids of records that were merged into this one, and their names as aliases.
     pub fn merged_with_aliases(self, meta: Option<&RecordMeta>) -> Self {
         let merged = meta.map_or(&[][..], |meta| &meta.merged_from);
         self.merged(meta)
@@ -165,7 +165,7 @@ impl Entity {
         }
     }
 
-    /// As JSON; what it could not say is added to the losses.
+    /// Converts the entity to JSON, and adds its losses to `losses`.
     pub fn tell(self, losses: &mut Losses) -> Value {
         losses.merge(&self.lost);
         let mut told = json!({

@@ -5,7 +5,7 @@ use dateline_proto::v1::{Event, Kind, participant::Role};
 use super::{Entity, id};
 use crate::format::Referents;
 
-/// The fields that the entity says.
+/// The fields that the entity expresses.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.merged_from",

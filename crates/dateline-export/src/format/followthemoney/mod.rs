@@ -1,5 +1,5 @@
-//! `FollowTheMoney` (4.11), the model of investigative data: an entity per line. Ids are `dl-` and the name of
-//! the record with a hyphen for the slash, since ids there refuse a slash.
+//! `FollowTheMoney` (4.11), the model of investigative data: one entity per line. Ids are `dl-` and the name of the
+//! record with a hyphen for the slash, which the model does not allow in ids.
 //!
 //! | record | entities |
 //! |---|---|
@@ -8,12 +8,12 @@
 //! | relation | `Position` with `Occupancy`, `Membership`, `Representation`, `Succession`, else `UnknownLink` |
 //! | event | `Event` |
 //!
-//! A state is a `PublicBody`: a `Territory` could be no member, organizer or involved. Dates are prefixes: a
-//! season is cut to its year, what lies "somewhere between" is left out; both are counted.
+//! A state is a `PublicBody`, since a `Territory` cannot be a member, organizer or participant. Dates are prefixes: a
+//! season is cut to its year, a date "somewhere between" is left out; both are counted.
 //!
-//! References lead to entities that the export has: a merged record is named by the one that took its place, which
-//! lists the old ids as `referents` and the old names as aliases. What leads nowhere is left out and counted; a tie that
-//! lacks an end is left out as a whole.
+//! References lead only to entities of the export: a merged record is replaced by its successor, which lists the old
+//! ids as `referents` and the old names as aliases. References to missing records are left out and counted; a relation
+//! without one of its ends is left out as a whole.
 
 use dateline_proto::v1::{Kind, actor::Type, record::Kind as Body};
 use serde_json::Value;

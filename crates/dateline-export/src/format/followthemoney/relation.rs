@@ -1,12 +1,12 @@
-//! A relation as entities. What has a schema of its own there keeps its type; the rest is a link whose role
-//! tells the type in words.
+//! A relation as entities. Types with a schema of their own use it; others become a link, with the type as words in its
+//! role.
 
 use dateline_proto::v1::{Kind, Relation, actor, relation::Type};
 
 use super::{Entity, id};
 use crate::format::Referents;
 
-/// The fields that the entities say.
+/// The fields that the entities express.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.merged_from",
@@ -27,7 +27,7 @@ pub(super) const SAID: &[&str] = &[
     "evidence.article",
 ];
 
-/// `None` if one of its ends is not in the export, or both are one since a merge.
+/// The entities of a relation; `None` if one of its ends is not in the export, or both ends were merged into one.
 pub(super) fn relation(relation: &Relation, referents: &Referents) -> Option<Vec<Entity>> {
     let (subject, _) = referents.actor(&relation.subject)?;
     let (object, _) = referents.actor(&relation.object)?;
@@ -60,7 +60,7 @@ pub(super) fn relation(relation: &Relation, referents: &Referents) -> Option<Vec
     Some(entities)
 }
 
-/// A relation of which both ends are known.
+/// A relation with both ends in the export.
 struct Tie<'a> {
     relation: &'a Relation,
     referents: &'a Referents,
@@ -104,7 +104,7 @@ impl Tie<'_> {
             .add("role", "role_title", &self.relation.role_title)
     }
 
-    /// What all of them can say.
+    /// Adds the properties that all relations have.
     fn rest(&self, tie: Entity) -> Entity {
         let relation = self.relation;
         let labels = relation.topics.iter().map(|topic| topic.label.as_str());
@@ -143,7 +143,7 @@ impl Tie<'_> {
             .country("object", country)
     }
 
-    /// Only persons hold posts there, and only at bodies.
+    /// True if the subject may hold a post: only persons can, and only at bodies.
     fn may_hold(&self) -> bool {
         let holder = self.referents.actor(&self.relation.subject);
         holder.is_some_and(|(_, holder)| holder.r#type == actor::Type::Person) && self.is_body()

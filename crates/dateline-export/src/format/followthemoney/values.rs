@@ -1,11 +1,11 @@
-//! Values that `followthemoney` takes: it drops or refuses others when it reads a file, without a word.
+//! Values that the `followthemoney` library accepts. It silently drops or refuses others when it reads a file.
 
 use std::net::IpAddr;
 
 use time::{Date, Month};
 use url::Url;
 
-/// Languages that it knows, by ISO 639-3; a list of its own.
+/// Languages that the library accepts, by ISO 639-3; the list is its own.
 const LANGUAGES: &str = "afr amh ara aze bel ben bos bul cat ces cnr dan deu ell eng est fas fil fin fra gle heb hin hrv \
     hun hye ind isl ita jpn kan kat kaz khm kir kor lao lav lit ltz mkd mlt mon msa mul mya nep nld nor pol por pus ron \
     rus sin slk slv spa sqi srp swa swe tam tel tgk tgl tha tuk tur ukr urd uzb vie zho";
@@ -21,7 +21,7 @@ pub(super) fn longest(property: &str) -> usize {
     }
 }
 
-/// Cuts a text to so many code points; returns whether anything was cut off.
+/// Cuts a text to `most` code points; returns true if anything was cut off.
 pub(super) fn shorten(text: &mut String, most: usize) -> bool {
     let Some((end, _)) = text.char_indices().nth(most) else {
         return false;
@@ -31,12 +31,12 @@ pub(super) fn shorten(text: &mut String, most: usize) -> bool {
     true
 }
 
-/// Returns whether a language is known there, by ISO 639-3.
+/// Returns true if the library accepts a language, by ISO 639-3.
 pub(super) fn is_language(code: &str) -> bool {
     LANGUAGES.split(' ').any(|known| known == code)
 }
 
-/// Returns whether a year, month or day can be said: years are those from 1000 to 2999.
+/// Returns true if the library accepts a year, month or day: years from 1000 to 2999.
 pub(super) fn is_date(date: &str) -> bool {
     let mut parts = date.split('-').map(str::parse::<u16>);
     let Some(Ok(year)) = parts.next() else {
@@ -57,19 +57,19 @@ pub(super) fn is_date(date: &str) -> bool {
     (1000..3000).contains(&year) && parts.next().is_none() && fits
 }
 
-/// Returns whether an identifier is one of Wikidata's.
+/// Returns true if an identifier is one of Wikidata's.
 pub(super) fn is_wikidata_id(id: &str) -> bool {
     let digits = id.strip_prefix('Q').unwrap_or_default();
     (1..=15).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit())
 }
 
-/// Returns whether a URL of http or https names a host as it understands one: an address, or labels of letters, digits,
-/// hyphens and underscores, of which the last is longer than one letter and no number.
+/// Returns true if the library accepts the host of an http or https URL: an address, or labels of letters, digits,
+/// hyphens and underscores, of which the last is longer than one letter and not a number.
 pub(super) fn is_url(url: &str) -> bool {
     let Ok(parsed) = Url::parse(url) else {
         return false;
     };
-    // The host as it stands: parsed, it is in ASCII.
+    // The host as written: the parsed form is ASCII.
     let authority = url.split(['/', '?', '#']).nth(2).unwrap_or_default();
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|it| it.is_ascii_digit()) => host,

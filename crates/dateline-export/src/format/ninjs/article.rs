@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Ninjs, Object, alternative_id, list_of, region, said_of_meta, time};
 use crate::format::{Losses, Referents};
 
-/// The fields that the item says.
+/// The fields that the item expresses.
 pub(super) const SAID: &[&str] = said_of_meta![
     "headline",
     "body",
@@ -53,7 +53,7 @@ impl Ninjs {
             alternative_id("sourceItem", &source.uri),
             alternative_id("sourceItemVersion", &source.version),
         ];
-        // A draft says what its sender wants as long as nobody has decided otherwise.
+        // The embargo of the source counts only until the article is published.
         let is_open = meta.state() == State::Published;
         let embargo = meta
             .embargo_time
@@ -78,7 +78,7 @@ impl Ninjs {
             .fold(item, |item, (list, of)| item.set(list, of))
     }
 
-    /// Whom the article credits, and who published it.
+    /// The credited sources, and the publisher.
     fn sources(&self, article: &Article, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let mut sources: Vec<Value> = Vec::new();
         for source in &article.sources {
@@ -108,7 +108,7 @@ impl Ninjs {
         sources
     }
 
-    /// Whom and what the text names, each once, in the order of the first mention, by the list of the item.
+    /// The records that the text mentions, each once, in the order of the first mention, by their list in the item.
     fn named(
         &self,
         article: &Article,
@@ -133,7 +133,7 @@ impl Ninjs {
         named
     }
 
-    /// The record that is meant, the list in which it is named, and the entry there.
+    /// The mentioned record, its list in the item, and the entry for that list.
     fn mentioned<'a>(
         &self,
         mention: &'a Mention,

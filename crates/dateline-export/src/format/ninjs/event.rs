@@ -1,7 +1,7 @@
 //! An event as an item of type `event`.
 //!
-//! Dates there are approximate (`expectedStartDate`: a year, a month or a day), so a season is cut to its year.
-//! An event without such a date has no `eventDetails.dates`: none is guessed, and a time at which an event is
+//! Dates of the format are approximate (`expectedStartDate`: a year, a month or a day), so a season is cut to its year.
+//! An event without such a date has no `eventDetails.dates`: none is guessed, and the time at which an event is
 //! attested (`as_of`) is neither its start nor its end.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Ninjs, Object, alternative_id, article::text, region, said_of_meta};
 use crate::format::{Losses, Referents, dates::cut};
 
-/// The fields that the item says.
+/// The fields that the item expresses.
 pub(super) const SAID: &[&str] = said_of_meta![
     "meta.merged_from",
     "type",
@@ -77,8 +77,8 @@ impl Ninjs {
         self.with_participants(item.set("eventDetails", details), event, referents, losses)
     }
 
-    /// Persons and the rest: who acts is an organisation there, also a state. Of whom nothing is known it
-    /// cannot be said which.
+    /// Adds persons and organisations; states count as organisations here. Participants that lead to no actor are
+    /// counted as lost, since their type is unknown.
     fn with_participants(
         &self,
         item: Object,
@@ -97,7 +97,7 @@ impl Ninjs {
             } else {
                 &mut people
             };
-            // Two that were merged may be one since.
+            // Two participants may have been merged into one actor.
             if !list.contains(&entry) {
                 list.push(entry);
             }
@@ -137,7 +137,7 @@ impl Ninjs {
         links
     }
 
-    /// The articles that tell of it, each once.
+    /// The articles that the event cites, each once.
     fn cited(&self, event: &Event, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let mut articles = BTreeSet::new();
         for entry in &event.evidence {
@@ -156,7 +156,7 @@ fn is_organisation(participant: &Participant, referents: &Referents) -> bool {
     known.is_some_and(|(_, known)| known.r#type != Type::Person)
 }
 
-/// What sort of event it is, in our words and in those of other codings.
+/// The type of the event, as our own word and in other codings.
 fn codes(event: &Event) -> Vec<Value> {
     let word = event.r#type().as_str_name().trim_start_matches("TYPE_");
     let mut codes = Vec::new();

@@ -1,9 +1,9 @@
-//! IPTC ninjs 3.1, what newsrooms exchange: an item per article (`text`) and per event (`event`). Actors and
-//! relations are no news items: there are no files for them.
+//! IPTC ninjs 3.1, the exchange format of newsrooms: one item per article (`text`) and per event (`event`). Actors and
+//! relations are not news items and have no files.
 //!
-//! A tombstone is an item whose `pubStatus` is `canceled`; the reason is its `edNote`. A merged record is named by the
-//! one that took its place. Actors are named inside items, by name and URI; articles and events that are named have
-//! items of their own. What is not in the export is left out and counted. In the metadata view `representationType` is
+//! A tombstone is an item with `pubStatus` `canceled` and the reason as `edNote`. A merged record is replaced by its
+//! successor. Actors appear inside items, with name and URI; referenced articles and events have items of their own.
+//! References to records outside the export are left out and counted. In the metadata view `representationType` is
 //! `partial`.
 
 use dateline_proto::v1::{Kind, RecordMeta, State, Topic, actor::Type, record::Kind as Body};
@@ -19,10 +19,10 @@ use super::{
 mod article;
 mod event;
 
-/// Where IPTC's subject codes live, which records write as `medtop:20000638`.
+/// Base URI of IPTC's subject codes, which records write as `medtop:20000638`.
 const MEDIA_TOPICS: &str = "http://cv.iptc.org/newscodes/mediatopic/";
 
-/// An encoder for records of a kind; `None` if they are no news items.
+/// An encoder for records of a kind; `None` if they are not news items.
 pub(super) fn encoder(kind: Kind, options: &Options) -> Option<Lines<Ninjs>> {
     let said = match kind {
         Kind::Article => article::SAID,
@@ -53,7 +53,7 @@ impl Documents for Ninjs {
     }
 }
 
-/// What is said of `meta`, of every kind.
+/// The fields of `meta` that items of every kind express.
 macro_rules! said_of_meta {
     ($($path:literal),* $(,)?) => {
         &[
@@ -76,7 +76,7 @@ impl Ninjs {
         self.options.uri(name)
     }
 
-    /// What every item begins with.
+    /// The properties that every item begins with.
     fn item(&self, name: &str, meta: &RecordMeta, losses: &mut Losses) -> Object {
         let (collection, id) = name.split_once('/').unwrap_or_default();
         let partial = self.options.metadata_only;
@@ -106,7 +106,7 @@ impl Ninjs {
             .set("edNote", newest)
     }
 
-    /// A subject; its label is what people read, its key what programs compare.
+    /// A subject; its label is for people, its key for programs.
     fn subject(topic: &Topic, field: &str, losses: &mut Losses) -> Value {
         let code = topic.code.strip_prefix("medtop:");
         if code.is_none() && !topic.code.is_empty() {
@@ -128,7 +128,7 @@ fn time(time: Option<prost_types::Timestamp>) -> Option<String> {
     time.map(|time| time.to_string())
 }
 
-/// What is not published yet is withheld.
+/// The `pubStatus` of a state: unpublished records are `withheld`.
 fn status(state: State) -> &'static str {
     match state {
         State::Published => "usable",
@@ -137,8 +137,7 @@ fn status(state: State) -> &'static str {
     }
 }
 
-/// The list of an item in which an actor is named where somebody speaks of it; `None` for groups of people,
-/// which are neither persons nor organisations.
+/// The list of an item for a mentioned actor; `None` for groups of people, which are neither persons nor organisations.
 fn list_of(known: &Known) -> Option<&'static str> {
     match known.r#type {
         Type::Person => Some("people"),

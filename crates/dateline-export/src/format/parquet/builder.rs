@@ -1,4 +1,4 @@
-//! From reflected values to Arrow columns: a builder per column, as deep as its shape.
+//! Converts reflected values to Arrow columns: one builder per column, nested like its type.
 
 use std::{mem, sync::Arc};
 
@@ -40,12 +40,12 @@ fn data_type(shape: &Shape) -> DataType {
     }
 }
 
-/// The name is the one that the Parquet standard gives to elements.
+/// The element field of a list, with the name from the Parquet standard.
 fn element_field(element: &Shape) -> FieldRef {
     Arc::new(Field::new("element", data_type(element), true))
 }
 
-/// Takes the values of a column, row by row.
+/// Collects the values of a column, row by row.
 pub(super) enum Builder {
     Text(StringBuilder),
     Word(EnumDescriptor, StringBuilder),
@@ -60,14 +60,14 @@ pub(super) enum Builder {
     List(List),
 }
 
-/// Structs: their parts, and which rows have one.
+/// Builder of structs: the fields, and the validity of each row.
 pub(super) struct Group {
     fields: Fields,
     parts: Vec<(Column, Builder)>,
     valid: NullBufferBuilder,
 }
 
-/// Lists: all elements one after another, and how many belong to each row.
+/// Builder of lists: all elements in sequence, and the number in each row.
 pub(super) struct List {
     field: FieldRef,
     lengths: Vec<usize>,
@@ -98,7 +98,7 @@ impl Builder {
         }
     }
 
-    /// Appends a row; null where there is no value, or none that says something.
+    /// Appends a row; null if there is no value or an empty one.
     pub(super) fn append(&mut self, value: Option<&Value>) {
         match self {
             Builder::Text(rows) => rows.append_option(text(value)),
@@ -120,7 +120,7 @@ impl Builder {
         }
     }
 
-    /// The column so far; the builder begins anew.
+    /// Returns the column, and resets the builder.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Builder::Text(rows) | Builder::Word(_, rows) => ArrayBuilder::finish(rows),
@@ -195,7 +195,7 @@ fn micros(message: &DynamicMessage) -> Option<i64> {
     whole.checked_add(i64::from(time.nanos) / 1_000)
 }
 
-/// Days since the epoch of an ISO day.
+/// Days from the epoch to an ISO day.
 fn days(iso: &str) -> Option<i32> {
     let day = Date::parse(iso, format_description!("[year]-[month]-[day]")).ok()?;
     Some(day.to_julian_day() - EPOCH.to_julian_day())

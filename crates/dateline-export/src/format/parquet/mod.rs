@@ -1,9 +1,9 @@
-//! Parquet: one typed table per kind, nothing lost. Its columns and their names are those of the schema;
-//! times are timestamps in microseconds, UTC; fuzzy dates are structs whose bounds are days; lists of
-//! messages are lists of structs. A tombstone is a row of a name and what `meta` says.
+//! Parquet: one typed table per kind, without losses. Columns and their names are those of the schema; times are
+//! timestamps in microseconds, UTC; fuzzy dates are structs whose bounds are days; lists of messages are lists of
+//! structs. A tombstone is a row with a name and the columns of `meta`.
 //!
-//! A row group holds at most [`ROW_GROUP_ROWS`] rows and about [`ROW_GROUP_BYTES`] of encoded records, which
-//! bounds memory; where groups end depends on the records alone (E2).
+//! A row group has at most [`ROW_GROUP_ROWS`] rows and about [`ROW_GROUP_BYTES`] of encoded records, which bounds
+//! memory; its end depends on the records alone (E2).
 
 use std::{mem, sync::Arc};
 
@@ -30,9 +30,9 @@ mod builder;
 const ROW_GROUP_ROWS: usize = 50_000;
 /// Encoded bytes of records after which a row group ends.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
-/// Rows that are turned into columns at once.
+/// Rows that are converted to columns at once.
 const BATCH_ROWS: usize = 1_000;
-/// Encoded bytes of records after which they are turned into columns.
+/// Encoded bytes of records after which they are converted to columns.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Encoder of one file.
@@ -42,7 +42,7 @@ pub(super) struct Parquet {
 }
 
 impl Parquet {
-    /// For records of a kind.
+    /// An encoder for records of a kind.
     pub(super) fn new(kind: Kind) -> Self {
         Self { kind, table: None }
     }
@@ -82,7 +82,7 @@ struct Table {
     group: Size,
 }
 
-/// How much there is of something.
+/// Rows and encoded bytes.
 #[derive(Default)]
 struct Size {
     rows: usize,
@@ -166,7 +166,7 @@ impl Table {
         self.hand_over(out)
     }
 
-    /// Moves what has been written so far; the writer goes on counting from where it was.
+    /// Moves the bytes written so far to `out`; file offsets continue to count from the start.
     fn hand_over(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         self.writer.sync().map_err(ParquetError::from)?;
         out.append(self.writer.inner_mut());

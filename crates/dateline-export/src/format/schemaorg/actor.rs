@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{SchemaOrg, class, one_or_all};
 use crate::format::{Losses, dates::exact, documents::Object};
 
-/// The fields that the node says.
+/// The fields that the node expresses.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.uid",
@@ -61,7 +61,7 @@ impl SchemaOrg {
         }
     }
 
-    /// The same thing elsewhere, and under older names, as links.
+    /// Links to the same thing in other databases, and under its names before merges.
     fn same(&self, actor: &Actor) -> Vec<Value> {
         let link = |scheme: &str, value: &str| match scheme {
             "wikidata" => Some(json!(format!("http://www.wikidata.org/entity/{value}"))),
@@ -74,7 +74,7 @@ impl SchemaOrg {
     }
 }
 
-/// Our own id, and those of others that are no links.
+/// Our own id, and external ids that are not links.
 fn identifiers(actor: &Actor) -> Vec<Value> {
     let uid = actor.meta.as_ref().map(|meta| json!(meta.uid));
     let ids = actor.external_ids.iter();
@@ -84,7 +84,7 @@ fn identifiers(actor: &Actor) -> Vec<Value> {
     uid.into_iter().chain(others).collect()
 }
 
-/// Organisations are founded and dissolved, and sit somewhere.
+/// Adds foundation, dissolution and location, which organisations have.
 fn with_lifetime(node: Object, actor: &Actor, losses: &mut Losses) -> Object {
     let active = actor.active.clone().unwrap_or_default();
     let seat = actor.headquarters.as_ref();
@@ -100,7 +100,7 @@ fn with_lifetime(node: Object, actor: &Actor, losses: &mut Losses) -> Object {
     .set("location", seat)
 }
 
-/// A country does not begin there, nor end.
+/// Counts the lifetime and headquarters of a country as lost, since schema.org has no properties for them.
 fn lose_lifetime(actor: &Actor, losses: &mut Losses) {
     if let Some(active) = &actor.active {
         losses.add("actors.active.start", u64::from(active.start.is_some()));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{SchemaOrg, class, texts};
 use crate::format::{Losses, Referents, dates::exact, documents::Object};
 
-/// The fields that the node says.
+/// The fields that the node expresses.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.uid",
@@ -90,7 +90,7 @@ impl SchemaOrg {
             .set("name", known.display_name.as_ref())
     }
 
-    /// Persons mostly, but a text does not say so.
+    /// An author. Most are persons, but the text does not state it.
     fn author(&self, byline: &Byline, referents: &Referents, losses: &mut Losses) -> Value {
         let field = "articles.bylines.actor";
         let (_, author) = self.agent(&byline.actor, field, referents, losses);
@@ -117,7 +117,7 @@ impl SchemaOrg {
             .into()
     }
 
-    /// Whom and what the text names, each once, in the order of the first mention.
+    /// The records that the text mentions, each once, in the order of the first mention.
     fn mentions(
         &self,
         mentions: &[Mention],

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{SchemaOrg, one_or_all, texts};
 use crate::format::{Losses, Referents, dates::exact, documents::Object};
 
-/// The fields that the node says.
+/// The fields that the node expresses.
 pub(super) const SAID: &[&str] = &[
     "name",
     "meta.uid",
@@ -78,7 +78,7 @@ impl SchemaOrg {
         .set("subjectOf", self.cited(event, referents, losses))
     }
 
-    /// Whoever took part, in whatever role, each once. A country is a place there and takes part in nothing.
+    /// The participants in any role, each once. A country is a place in schema.org and cannot take part.
     fn attendees(
         &self,
         participants: &[Participant],
@@ -94,7 +94,7 @@ impl SchemaOrg {
                 Some("Country") => losses.add(field, 1),
                 Some(_) if !attendees.contains(&node) => attendees.push(node),
                 None if participant.actor.is_empty() => losses.add(field, 1),
-                // It is there already, or counted.
+                // Already added, or counted.
                 _ => {}
             }
         }
@@ -120,7 +120,7 @@ impl SchemaOrg {
         wholes
     }
 
-    /// The articles that tell of it, each once.
+    /// The articles that the event cites, each once.
     fn cited(&self, event: &Event, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let mut articles = BTreeSet::new();
         for entry in &event.evidence {

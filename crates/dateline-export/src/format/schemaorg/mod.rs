@@ -1,12 +1,12 @@
-//! schema.org as JSON-LD: a node per line, with its own `@context`.
+//! schema.org as JSON-LD: one node per line, with its own `@context`.
 //!
-//! An article is a `NewsArticle`, an actor a `Person`, `Country` or `Organization`, an event an `Event`. A
-//! relation is told as what it adds to the node of its subject: readers of JSON-LD put the parts of a node
-//! together by `@id`. Relations for which schema.org has no word between such things, such as cooperation of
-//! states, are left out and counted. Dates are written only where they are years, months or days.
+//! An article is a `NewsArticle`, an actor a `Person`, `Country` or `Organization`, an event an `Event`. A relation is
+//! written as properties of its subject's node: readers of JSON-LD join the parts of a node by `@id`. Relations without
+//! a property in schema.org, such as cooperation of states, are left out and counted. Dates are written only if they
+//! are years, months or days.
 //!
-//! An `@id` always is that of a node of the export: a merged record is named by the one that took its place, which
-//! says `sameAs` of the old ones; what leads nowhere is left out and counted.
+//! Every `@id` is that of a node of the export: a merged record is replaced by its successor, which lists the old ids
+//! as `sameAs`; references to missing records are left out and counted.
 
 use dateline_proto::v1::{Kind, RecordMeta, actor::Type, record::Kind as Body};
 use serde_json::{Value, json};
@@ -66,14 +66,15 @@ impl SchemaOrg {
         self.options.uri(name)
     }
 
-    /// A node of which no more is said than what and which it is.
+    /// A node with only its type and `@id`.
     fn node(&self, r#type: Option<&str>, name: &str) -> Object {
         Object::default()
             .set("@type", r#type)
             .set("@id", (!name.is_empty()).then(|| self.uri(name)))
     }
 
-    /// The same of an actor that somebody names; one that is not in the export is counted, and nothing says which it is.
+    /// A node of a referenced actor, and its class. An actor outside of the export is counted, and its node has no
+    /// `@id`.
     fn agent(
         &self,
         name: &str,
@@ -89,7 +90,7 @@ impl SchemaOrg {
         (Some(class), self.node(Some(class), record))
     }
 
-    /// Links to names under which it was known before merges.
+    /// Links to its names before merges.
     fn merged<'a>(
         &self,
         meta: Option<&'a RecordMeta>,
@@ -99,7 +100,7 @@ impl SchemaOrg {
     }
 }
 
-/// What an actor is there.
+/// The class of an actor.
 fn class(r#type: Type) -> &'static str {
     match r#type {
         Type::Person => "Person",
@@ -114,7 +115,7 @@ fn class(r#type: Type) -> &'static str {
     }
 }
 
-/// An actor that takes part is a person, an organisation of whatever sort, or a country, which can do nothing there.
+/// The class of an actor that takes part: a person, an organisation, or a country, which has no properties for that.
 fn class_of_agent(known: &Known) -> &'static str {
     match class(known.r#type) {
         itself @ ("Person" | "Country") => itself,
@@ -126,7 +127,7 @@ fn texts<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<Value> {
     values.into_iter().map(|value| json!(value)).collect()
 }
 
-/// One value alone, several as a list.
+/// One value alone, or several as a list.
 fn one_or_all(mut values: Vec<Value>) -> Value {
     match values.len() {
         1 => values.remove(0),

@@ -1,4 +1,4 @@
-//! A relation as what it adds to the node of its subject.
+//! A relation as properties of its subject's node.
 
 use dateline_proto::v1::{Relation, relation::Type};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{SchemaOrg, class, class_of_agent};
 use crate::format::{Losses, Referents, dates::exact, documents::Object};
 
-/// The fields that the node says.
+/// The fields that the node expresses.
 pub(super) const SAID: &[&str] = &[
     "type",
     "subject",
@@ -21,8 +21,8 @@ pub(super) const SAID: &[&str] = &[
 ];
 
 impl SchemaOrg {
-    /// `None` if there is no property for such a tie between such actors, one of them is not in the export, or both are
-    /// one since a merge.
+    /// The node of a relation; `None` if there is no property for this type and these actors, one of them is not in the
+    /// export, or both were merged into one.
     pub(super) fn relation(
         &self,
         relation: &Relation,
