@@ -1,5 +1,5 @@
-//! Articles: a headline, and a body of some kilobytes with a long tail, in which stand the sentences that the other
-//! records of the dispatch are drawn from.
+//! Articles: a headline, and a body of some kilobytes with a long tail in length. The body contains the sentences that
+//! the other records of the dispatch cite.
 
 use dateline_proto::v1::{Article, Byline, SourceCredit, TextSpan, text_span::Part};
 
@@ -13,23 +13,23 @@ use super::{
     text::{Text, Topic},
 };
 
-/// Most mentions that an article lists: machines find more, editors keep fewer.
+/// Most mentions that an article lists.
 const MOST_MENTIONS: usize = 60;
 
-/// What an article has to say for one of the other records.
+/// A sentence that the article has to contain for one of the other records.
 pub(super) struct Fact<'a> {
     pub template: fn(&'static Language) -> &'static str,
     pub about: Topic<'a>,
 }
 
-/// An article, where its headline stands, and where each fact does.
+/// An article, with the spans of its headline and of each fact.
 pub(super) struct Written {
     pub article: Article,
     pub headline: TextSpan,
     pub facts: Vec<TextSpan>,
 }
 
-/// Writes the article of a number.
+/// Writes the article with this number.
 pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Draw) -> Written {
     let language = if draw.one_in(2) {
         WRITTEN[0]
@@ -78,7 +78,7 @@ pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Dra
     }
 }
 
-/// Whom the article is about, each once, and whether a record of it is there to link to.
+/// The actors of the article, each once, and whether a record exists to link to.
 fn cast(desk: &Desk, draw: &mut Draw) -> Vec<(Figure, bool)> {
     let mut cast: Vec<(Figure, bool)> = Vec::new();
     for _ in 0..draw.between(3, 7) {
@@ -88,7 +88,7 @@ fn cast(desk: &Desk, draw: &mut Draw) -> Vec<(Figure, bool)> {
         }
     }
     if cast.len() < 2 {
-        // There are two at least: those who come, named before there is a record of them.
+        // At least two: if necessary the actors of this dispatch, named before their records exist.
         cast.extend(desk.coming().map(|figure| (figure, false)));
     }
     cast
@@ -101,7 +101,7 @@ fn body(
     draw: &mut Draw,
 ) -> (Text, Vec<TextSpan>) {
     let mut text = Text::new(Part::Body, language);
-    // Doubled as long as a coin shows heads: most are short, few are very long.
+    // The length doubles for each head in a row of coin tosses: most articles are short, few are very long.
     let mut sentences = 6 + draw.below(14);
     for _ in 0..6 {
         if !draw.one_in(2) {
@@ -120,7 +120,7 @@ fn body(
         } else {
             0
         };
-        // Facts first, as the trade teaches it, with something between them.
+        // Facts come early, as in news style, with filler between them.
         let fact = if number % 2 == 0 { left.next() } else { None };
         if let Some(fact) = fact {
             spans.push(text.sentence((fact.template)(language), &fact.about, draw));
@@ -133,7 +133,7 @@ fn body(
     (text, spans)
 }
 
-/// Two different ones, if there are two.
+/// Two different actors, if there are two.
 fn topic<'a>(cast: &'a [(Figure, bool)], date: &'a str, draw: &mut Draw) -> Topic<'a> {
     let first = draw.below(cast.len());
     let second = (first + 1 + draw.below(cast.len() - 1)) % cast.len();

@@ -1,4 +1,4 @@
-//! Fuzzy dates of every shape that the profile has, and the words in which an article gives them.
+//! Fuzzy dates of every form in the profile, with their wording in an article.
 
 use dateline_proto::v1::{FuzzyDate, Period, fuzzy_date::Basis};
 
@@ -7,7 +7,7 @@ use super::draw::Draw;
 const SEASONS: [&str; 4] = ["spring", "summer", "autumn", "winter"];
 const MARKS: [&str; 3] = ["?", "~", "%"];
 
-/// A date of a year.
+/// A date in a year.
 pub(super) fn date(year: i32, draw: &mut Draw) -> FuzzyDate {
     let (edtf, text) = match draw.below(16) {
         0..=4 => day(year, draw),
@@ -36,7 +36,7 @@ pub(super) fn date(year: i32, draw: &mut Draw) -> FuzzyDate {
     }
 }
 
-/// A whole day, as publishers date what they publish.
+/// A whole day, as in a date of publication.
 pub(super) fn day_of(year: i32, draw: &mut Draw) -> FuzzyDate {
     FuzzyDate {
         edtf: day(year, draw).0,
@@ -72,7 +72,7 @@ pub(super) fn period(year: i32, draw: &mut Draw) -> Period {
     period
 }
 
-/// The words of a period's first date, or that there is none.
+/// The words of a period's first date, or those for no date.
 pub(super) fn words(period: Option<&Period>) -> &str {
     period
         .and_then(|period| {

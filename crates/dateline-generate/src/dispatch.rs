@@ -1,5 +1,5 @@
-//! A dispatch: ten records that belong together. Three articles come first, then two actors, two relations and
-//! three events which cite them; each refers only to what came before it.
+//! A dispatch: ten records that belong together. Three articles come first, then two actors, two relations and three
+//! events that cite the articles; each refers only to earlier records.
 
 use dateline_proto::v1::{
     Actor, Event, Evidence, Record, Relation, TextSpan, evidence::Modality, record::Kind as Body,
@@ -20,7 +20,7 @@ const ACTORS: u64 = 2;
 const RELATIONS: u64 = 2;
 const EVENTS: u64 = 3;
 
-/// Who writes a dispatch: knows who was in the news before.
+/// Seed and number of a dispatch; gives access to its actors and to those of earlier dispatches.
 pub(super) struct Desk {
     seed: u64,
     dispatch: u64,
@@ -32,7 +32,7 @@ impl Desk {
         Figure::earlier(self.seed, self.dispatch * ACTORS, draw)
     }
 
-    /// Its name; empty if there is none yet.
+    /// The name of an actor of an earlier dispatch; empty if there is none yet.
     pub(super) fn earlier_name(&self, draw: &mut Draw) -> String {
         self.earlier(draw)
             .map(|figure| figure.name)
@@ -46,7 +46,7 @@ impl Desk {
     }
 }
 
-/// Who two records of the dispatch are about: one who comes, and one who is known, or comes too.
+/// The two actors of a record: a new one of this dispatch, and an earlier or second new one.
 struct Pair<'a> {
     coming: &'a Figure,
     other: &'a Figure,
@@ -216,7 +216,7 @@ fn entry(
         Modality::Claimed => desk.earlier(draw),
         _ => None,
     };
-    // In the first dispatch there is nobody yet who could have said it.
+    // In the first dispatch there is no actor yet who could have made the claim.
     let is_unsaid = modality == Modality::Claimed && said_by.is_none();
     let modality = if is_unsaid {
         Modality::Asserted

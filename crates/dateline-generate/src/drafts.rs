@@ -1,4 +1,4 @@
-//! Actors, relations and events of a dispatch, all but their evidence.
+//! Actors, relations and events of a dispatch, without their evidence.
 
 use dateline_proto::v1::{
     Actor, Confidence, Event, EventLink, Name, Participant, Relation, actor::Type as ActorType,
@@ -105,7 +105,7 @@ fn names(figure: &Figure, draw: &mut Draw) -> Vec<Name> {
     names
 }
 
-/// A relation of one actor to another one, all but its evidence.
+/// A relation of one actor to another one, without evidence.
 pub(super) fn relation(
     number: u64,
     subject: &Figure,
@@ -174,13 +174,13 @@ fn event_type(number: u64) -> event::Type {
     EVENTS[usize::try_from(number % 15).unwrap_or_default()]
 }
 
-/// Told by its number alone, so that later ones can link to it.
+/// The name depends on the number alone, so that later events can link to it.
 fn event_name(number: u64) -> String {
     let word = event_type(number).as_str_name();
     named("events", word.trim_start_matches("TYPE_"), number)
 }
 
-/// An event in which one actor met another one, all but its evidence.
+/// An event in which one actor met another one, without evidence.
 pub(super) fn event(
     number: u64,
     parties: [&Figure; 2],

@@ -1,5 +1,5 @@
-//! Actors as others speak of them. Each is told by its number alone, so that a later article can name one of an
-//! earlier dispatch without anything being remembered.
+//! Names of actors. Each depends on the seed and its number alone, so that a later article can name an actor of an
+//! earlier dispatch without stored state.
 
 use dateline_proto::v1::actor::Type;
 
@@ -20,10 +20,10 @@ const BODIES: [Type; 8] = [
     Type::Group,
 ];
 
-/// How often each of them is met, in hundredths.
+/// Frequency of each type, in percent.
 const WEIGHTS: [usize; 8] = [2, 8, 22, 10, 6, 12, 28, 12];
 
-/// What bodies are for.
+/// Fields of activity of bodies.
 const FIELDS: [&str; 12] = [
     "Border Waters",
     "Grain",
@@ -39,27 +39,27 @@ const FIELDS: [&str; 12] = [
     "Radio",
 ];
 
-/// Actors that everybody writes about.
+/// Number of actors that are named most often.
 const FAMOUS: usize = 64;
 
-/// An actor, as far as its name goes.
+/// The name of an actor, with what sentences need.
 pub(super) struct Figure {
     /// `actors/…`
     pub name: String,
     pub r#type: Type,
     pub language: &'static Language,
-    /// In its own script.
+    /// Name in its own script.
     pub native: String,
-    /// In Latin letters; what is shown.
+    /// Name in Latin letters, the display name.
     pub latin: String,
-    /// The city that it is of.
+    /// City of the actor.
     pub city: Word,
-    /// What it is called for short.
+    /// Short form of the name.
     pub short: String,
 }
 
 impl Figure {
-    /// The actor of a number; streams of odd numbers are theirs.
+    /// The actor with this number; actors use the streams with odd numbers.
     pub(super) fn of(seed: u64, number: u64) -> Self {
         let mut draw = Draw::new(seed, 2 * number + 1);
         let language = *draw.pick(&LANGUAGES);
@@ -71,14 +71,14 @@ impl Figure {
         }
     }
 
-    /// One of the first so many actors, if there are any: those that came first are in the news more often.
+    /// One of the first `there_are` actors, if there are any; the first ones are chosen more often.
     pub(super) fn earlier(seed: u64, there_are: u64, draw: &mut Draw) -> Option<Self> {
         let all = usize::try_from(there_are).ok().filter(|all| *all > 0)?;
         let among = if draw.one_in(2) { all.min(FAMOUS) } else { all };
         Some(Self::of(seed, draw.below(among) as u64))
     }
 
-    /// As an article in this language writes it.
+    /// The name in an article in this language.
     pub(super) fn written_in(&self, language: &Language) -> &str {
         if self.language.tag == language.tag {
             &self.native
@@ -87,7 +87,7 @@ impl Figure {
         }
     }
 
-    /// Whether the name has another form in its own script.
+    /// True if the name in its own script differs from the Latin one.
     pub(super) fn has_native(&self) -> bool {
         self.native != self.latin
     }
@@ -152,7 +152,7 @@ fn body(language: &'static Language, city: Word, number: u64, draw: &mut Draw) -
     }
 }
 
-/// Two words that differ.
+/// Two different words.
 fn pair(of: &[Word], draw: &mut Draw) -> Vec<Word> {
     let first = draw.below(of.len());
     let second = (first + 1 + draw.below(of.len() - 1)) % of.len();
@@ -163,9 +163,9 @@ fn join<'a>(words: impl Iterator<Item = &'a str>, joint: &str) -> String {
     words.collect::<Vec<_>>().join(joint)
 }
 
-/// A resource name of what is called so: readable, and unique by its number.
+/// A resource name: readable, and unique by its number.
 pub(super) fn named(collection: &str, called: &str, number: u64) -> String {
-    /// Leaves room for a number below the 63 characters that ids may have.
+    /// Leaves space for a number within the 63 characters of an id.
     const MOST: usize = 42;
     let mut id = String::new();
     for character in called.chars() {

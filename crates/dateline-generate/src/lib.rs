@@ -1,12 +1,12 @@
 //! Synthetic records for tests and measurements: valid, publishable, of realistic sizes, with names in many scripts.
-//! Pure: no I/O, no clock, and nothing random but what the seed says.
+//! Pure: no I/O, no clock, and no randomness except from the seed.
 //!
-//! What is promised:
+//! Promises:
 //!
-//! - The same seed generates the same records for ever; the first N of them are the same, however many are asked for.
-//! - A record refers only to records before it, so that every beginning of the sequence can be published.
-//! - Quotes stand in the articles that they cite, where they say they stand.
-//! - Memory does not grow with the number of records: a record is told by the seed and its number.
+//! - A seed generates the same records forever; the first N of them do not depend on how many are requested.
+//! - A record refers only to records before it, so that every prefix of the sequence can be published.
+//! - Quotes occur in the cited articles at their offsets.
+//! - Memory does not grow with the number of records: a record depends on the seed and its number alone.
 
 use dateline_proto::v1::Record;
 
@@ -24,25 +24,25 @@ mod text;
 mod tongues;
 
 
-/// Records that are made together.
+/// Records of a dispatch, which are generated together.
 pub const DISPATCH: usize = dispatch::RECORDS;
 
-/// The records of a seed, without an end.
+/// An infinite iterator over the records of a seed.
 pub struct Records {
     seed: u64,
-    /// The next dispatch.
+    /// Number of the next dispatch.
     next: u64,
-    /// What is left of the one before.
+    /// Remaining records of the current dispatch.
     left: std::vec::IntoIter<Record>,
 }
 
 impl Records {
-    /// The records of this seed, from the first one on.
+    /// The records of this seed, starting with the first.
     pub fn new(seed: u64) -> Self {
         Self::from_dispatch(seed, 0)
     }
 
-    /// The same without the first so many times [`DISPATCH`], which takes no time.
+    /// The records of this seed without the first `dispatch` times [`DISPATCH`], in constant time.
     pub fn from_dispatch(seed: u64, dispatch: u64) -> Self {
         Self {
             seed,

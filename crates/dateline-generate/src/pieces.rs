@@ -1,4 +1,4 @@
-//! Small values that several kinds have: topics, places, ids in other lists.
+//! Small values that several kinds share: topics, places, external ids.
 
 use dateline_proto::v1::{ExternalId, Place, Quantity, Topic, place::Precision, quantity::Bound};
 
@@ -24,7 +24,7 @@ const TOPICS: [(&str, &str, &str); 12] = [
     ("trade", "trade", ""),
 ];
 
-/// Region, subdivision, city, and where that lies in ten-thousandths of a degree.
+/// Region, subdivision, city, and its latitude and longitude in ten-thousandths of a degree.
 type Spot = (&'static str, &'static str, &'static str, i32, i32);
 
 const SPOTS: [Spot; 12] = [
@@ -60,12 +60,12 @@ pub(super) fn topics(subjects: &[String], draw: &mut Draw) -> Vec<Topic> {
         .collect()
 }
 
-/// A region, for those who are of one.
+/// The code of a region.
 pub(super) fn region(draw: &mut Draw) -> String {
     draw.pick(&SPOTS).0.to_owned()
 }
 
-/// A place, as precisely as the source happens to say.
+/// A place of varying precision.
 pub(super) fn place(venue: &str, draw: &mut Draw) -> Place {
     let (region, subdivision, city, latitude, longitude) = *draw.pick(&SPOTS);
     let precisions = [
@@ -105,7 +105,7 @@ pub(super) fn place(venue: &str, draw: &mut Draw) -> Place {
     place
 }
 
-/// A number in somebody else's list.
+/// An id in an external database.
 pub(super) fn external(scheme: &str, draw: &mut Draw) -> ExternalId {
     let number = draw.between(1, 99_999_999);
     ExternalId {
@@ -117,7 +117,7 @@ pub(super) fn external(scheme: &str, draw: &mut Draw) -> ExternalId {
     }
 }
 
-/// An amount, as exact as the source happens to be.
+/// A quantity of varying precision.
 pub(super) fn quantity(draw: &mut Draw) -> Quantity {
     let bounds = [
         Bound::Exact,

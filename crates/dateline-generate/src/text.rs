@@ -1,24 +1,23 @@
-//! Text that is written sentence by sentence, and knows where each of them and each name in it stands, in code
-//! points.
+//! Text built sentence by sentence, with the position of each sentence and each name in it, in code points.
 
 use dateline_proto::v1::{Mention, TextSpan, text_span::Part};
 
 use super::{draw::Draw, figure::Figure, languages::Language};
 
-/// Headline or body of an article, while it is written.
+/// Headline or body of an article under construction.
 pub(super) struct Text {
     part: Part,
     language: &'static Language,
     pub written: String,
-    /// Code points so far.
+    /// Length so far, in code points.
     length: i32,
-    /// Where actors are named.
+    /// Mentions of actors.
     pub mentions: Vec<Mention>,
 }
 
-/// What a template speaks of.
+/// Values for the placeholders of a template.
 pub(super) struct Topic<'a> {
-    /// `{a}` and `{b}`; their records where they are to be linked.
+    /// `{a}` and `{b}`, and whether a mention links to their record.
     pub actors: [(&'a Figure, bool); 2],
     /// `{d}`
     pub date: &'a str,
@@ -35,14 +34,14 @@ impl Text {
         }
     }
 
-    /// Parts sentences, or paragraphs.
+    /// Writes the separator of sentences or paragraphs.
     pub(super) fn space(&mut self, between: &str) {
         if !self.written.is_empty() {
             self.push(between);
         }
     }
 
-    /// Writes a sentence; answers where it stands.
+    /// Writes a sentence; returns its span.
     pub(super) fn sentence(
         &mut self,
         template: &str,
@@ -81,7 +80,7 @@ impl Text {
             } else {
                 String::new()
             },
-            // Found by a machine, as it were; in sixteenths, which JSON keeps as they are.
+            // A score as of automatic detection; in sixteenths, which JSON represents exactly.
             score: draw
                 .one_in(3)
                 .then(|| f32::from(8 + u8::try_from(draw.below(9)).unwrap_or(0)) / 16.0),

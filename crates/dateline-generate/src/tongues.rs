@@ -142,7 +142,7 @@ pub(super) const CHINESE: Language = Language {
     ],
 };
 
-/// Languages in which people and bodies are named, but no article is written.
+/// A language for names of persons and bodies, without articles.
 macro_rules! named_only {
     ($($part:tt)*) => {
         Language { headlines: &[], appearance: "", tie: "", happening: "", filler: &[], $($part)* }
