@@ -43,7 +43,7 @@ impl Source {
     /// Returns the source that the operator configured, or the issuer itself if none is.
     ///
     /// # Errors
-    /// When it is an address without transport security, where somebody on the network path could answer.
+    /// When it is not an address, or neither https nor http from this machine: others on the network path could answer.
     pub fn new(issuer: &str, keys: Option<&str>) -> Result<Self> {
         let Some(keys) = keys else {
             let url = Url::parse(issuer).ok();
@@ -66,7 +66,7 @@ impl Source {
     }
 }
 
-/// Refuses plain HTTP: whoever can forge the keys can forge any identity.
+/// Requires https, or http from this machine: a forged key set would allow any identity to be forged.
 fn check_transport(url: &Url) -> Result<()> {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -110,7 +110,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal before the signature was checked. Anybody may have written the token, so the sender gets no details.
+    /// A refusal before the signature was checked. The token may be forged, so the sender gets no details.
     fn unsigned(part: &str, what: impl Into<String>) -> Self {
         Self {
             denied: Denied::Invalid,
@@ -341,7 +341,7 @@ pub(super) fn looks_like_one(text: &str) -> bool {
     text.split('.').count() == 3
 }
 
-/// Opens the verifier; fails if the settings cannot be used.
+/// Opens the verifier if there are settings; fails if they cannot be used.
 pub(super) async fn open(settings: Option<JwtSettings>) -> Result<Option<Jwt>> {
     match settings {
         Some(settings) => Jwt::new(settings)

@@ -1,5 +1,5 @@
 //! Roles and their permissions, and the permissions that each method and each write of a commit needs. A method that is
-//! not in the table is allowed to nobody.
+//! not in the table is denied to every caller.
 
 use dateline_proto::v1::{self, write};
 

@@ -130,7 +130,7 @@ fn keyed(list: &[Value]) -> Keyed<'_> {
         let key = key(value).filter(|key| !keyed.by_key.contains_key(key));
         let mut key = key.unwrap_or_else(|| place.to_string());
         while keyed.by_key.contains_key(&key) {
-            // Keeps the key apart from an identifying field with the same text.
+            // The identifying field of another element has the text of this position.
             key.push('\'');
         }
         keyed.keys_in_order.push(key.clone());

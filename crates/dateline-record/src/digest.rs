@@ -31,7 +31,7 @@ pub fn record_words<'a>(
     words
 }
 
-/// True if the digest of the desk feed counts records in this state.
+/// True if the digest of the desk feed counts records in this state, as long as they exist.
 #[must_use]
 pub fn counts_at_desk(state: State) -> bool {
     !is_tombstone(state)

@@ -100,7 +100,7 @@ fn hint(found: char) -> &'static str {
 ///
 /// # Errors
 ///
-/// [`Error`] for everything else, whatever the text contains.
+/// [`Error`] for any other text.
 pub fn parse(edtf: &str) -> Result<Bounds, Error> {
     let mut characters = edtf.chars().enumerate();
     if let Some((position, found)) = characters.find(|(_, found)| !ALPHABET.contains(*found)) {
