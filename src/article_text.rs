@@ -1,17 +1,17 @@
-//! From the plain text of an article, as it was copied or received, to a draft that an editor looks over.
-//! Text in, draft out: it knows no file, no server, and no record but the article.
+//! Reads the plain text of an article, as copied or received, into a draft for an editor to review. A pure function of
+//! the text: no files, no server, no records other than the article.
 //!
-//! What it makes of a text:
+//! Rules:
 //!
-//! - The headline comes first, the body after it. NFC, LF, no byte order mark, no spaces at the ends of
-//!   lines, paragraphs parted by one empty line.
-//! - Page furniture goes, but only at the ends of the text and next to the headline. In the middle of the
-//!   body nothing is ever dropped.
-//! - `By Jane Doe, AP` on a line of its own after the headline becomes bylines and a source, and is no part of the
-//!   body; so do `Von …` and `Par …`. A line that is a date becomes `published`.
-//! - Page breaks and soft hyphens go, soft returns are line breaks, and the halves of a word that a line end has cut
-//!   are joined; see [`layout`].
-//! - A line `Sources: …` becomes the article's sources, and stays in the body, as it was printed.
+//! - The headline comes first, then the body. The text becomes NFC with LF, no byte order mark, no trailing spaces, and
+//! one empty line between paragraphs.
+//! - Page furniture is removed, but only at the ends of the text and next to the headline. Nothing is ever dropped from
+//! the middle of the body.
+//! - A line `By Jane Doe, AP` after the headline becomes bylines and a source, and is removed from the body; so are
+//! `Von …` and `Par …`. A line that is a date becomes `published`.
+//! - Page breaks and soft hyphens are removed, soft returns are line breaks, and words cut by a line end are joined;
+//! see [`layout`].
+//! - A line `Sources: …` becomes the article's sources and also stays in the body, as printed.
 //! - Lines are joined only in a text that is clearly hard-wrapped; see [`wrapping_width`].
 
 mod bylines;
@@ -38,20 +38,20 @@ use self::{
 };
 use super::html_text::has_markup;
 
-/// Longest headline that the schema takes, in code points.
+/// Longest headline that the schema accepts, in code points.
 const MAX_HEADLINE: usize = 500;
 /// Longest id of a name, in bytes.
 const MAX_ID_BYTES: usize = 63;
-/// Longest name of a source or author, in words and in code points. What is longer is a sentence.
+/// Longest name of a source or author, in words and in code points. Longer text is a sentence.
 const MAX_NAME_WORDS: usize = 12;
 const MAX_NAME: usize = 300;
-/// How many lines a wrapped headline may have.
+/// Maximum lines of a wrapped headline.
 const MAX_HEADLINE_LINES: usize = 3;
 
-/// Endings that keep their full stop.
+/// Abbreviations at the end of a name that keep their full stop.
 const ABBREVIATIONS: [&str; 8] = ["bros", "co", "corp", "inc", "jr", "ltd", "sr", "st"];
 
-/// Why a text is no article.
+/// Reasons why a text cannot be read as an article.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what each means")]
 pub enum Error {
@@ -82,8 +82,8 @@ pub enum Error {
     HeadlineTooLong { length: usize },
 }
 
-/// Reads an article: name, headline, body, language, bylines, date and sources. The language is "und", not
-/// known, unless it is given. The name is a proposal, and empty when the headline suggests none.
+/// Reads an article: name, headline, body, language, bylines, date and sources. The language is "und" (undetermined)
+/// unless given. The name is a proposal, empty if the headline suggests none.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub fn read(bytes: &[u8], language_code: Option<&str>) -> Result<Article, Error>
     read_text(&decode(bytes, None)?, language_code)
 }
 
-/// Reads an article of a text that was decoded.
+/// Reads an article from decoded text.
 ///
 /// # Errors
 ///
@@ -144,7 +144,7 @@ pub fn read_text(text: &str, language_code: Option<&str>) -> Result<Article, Err
     })
 }
 
-/// What an editor should look at in a text before it is published as it is.
+/// Warnings for the editor to check before the text is published unchanged.
 #[must_use]
 pub fn warnings(text: &str) -> Vec<&'static str> {
     let mut warnings = Vec::new();
@@ -160,7 +160,7 @@ pub fn warnings(text: &str) -> Vec<&'static str> {
     warnings
 }
 
-/// True for a heading, a link, or two other marks. One star alone is no Markdown.
+/// True if the text contains a heading, a link, or two other Markdown marks. A single star is no Markdown.
 fn is_markdown(text: &str) -> bool {
     let is_heading = |line: &str| {
         let marks = line.chars().take_while(|found| *found == '#').count();
@@ -182,13 +182,13 @@ fn is_markdown(text: &str) -> bool {
     text.lines().any(|line| is_heading(line) || has_link(line)) || emphasis > 0 || fences > 1
 }
 
-/// The line without what cannot be seen at its end; empty if there is nothing else.
+/// The line without invisible characters at its end; empty if it contains nothing else.
 fn tidy_end(line: &str) -> &str {
     if is_blank(line) { "" } else { line.trim_end() }
 }
 
-/// The line without spaces at its start, and without byte order marks, which would be removed where it is
-/// stored: quotes would then be found elsewhere.
+/// The line without leading spaces and byte order marks. The store would remove the marks, and shift the positions of
+/// quotes.
 fn tidy_start(line: &str) -> &str {
     line.trim_start_matches(|found: char| found.is_whitespace() || found == '\u{feff}')
 }
@@ -207,10 +207,9 @@ fn without_furniture<'lines, 'text>(
     }
 }
 
-/// The width at which a text is hard-wrapped; `None` unless it clearly is: there are at least three line
-/// breaks inside paragraphs, no line is longer than 120 characters, the longest has at least 40, and at
-/// nine of ten breaks the first word of the next line would not have fitted any more. Where that is not
-/// so, breaks are the author's own (verse, lists, addresses), and stay.
+/// The width at which a text is hard-wrapped; `None` unless it clearly is. Conditions: at least three line breaks
+/// inside paragraphs, no line over 120 characters, the longest of at least 40, and at nine of ten breaks the next word
+/// would not have fitted. In any other text the breaks are the author's own (verse, lists, addresses) and are kept.
 fn wrapping_width(lines: &[&str]) -> Option<usize> {
     let width = lines.iter().map(|line| line.chars().count()).max()?;
     let breaks = || {
@@ -225,15 +224,15 @@ fn wrapping_width(lines: &[&str]) -> Option<usize> {
     (enough && (40..=120).contains(&width)).then_some(width)
 }
 
-/// Whether a line was ended by the width and not by its author. Some programs aim below the width to make
-/// lines even, so an eighth of it may be left.
+/// True if a line was broken by the width and not by its author. Some programs aim below the width to even out the
+/// lines, so up to an eighth of it may be unused.
 fn is_full(line: &str, next: &str, width: usize) -> bool {
     let word = next.split_whitespace().next().unwrap_or_default();
     line.chars().count() + 1 + word.chars().count() + width / 8 > width
 }
 
-/// The lines, those joined that the width parted. A line at the top stays alone unless it is a headline
-/// of a few lines; a byline always does.
+/// The lines, with those joined that were broken at the width. A line above the body stays separate unless it belongs
+/// to a headline of a few lines; a byline always stays separate.
 fn unwrapped<'text>(lines: &[&'text str], width: Option<usize>) -> Vec<Cow<'text, str>> {
     let first_paragraph = lines.iter().take_while(|line| !line.is_empty());
     let headline_lines = match first_paragraph.take_while(|line| !is_of_top(line)).count() {
@@ -261,12 +260,12 @@ fn unwrapped<'text>(lines: &[&'text str], width: Option<usize>) -> Vec<Cow<'text
     joined
 }
 
-/// True for a line that stands between headline and body.
+/// True for a line that belongs between headline and body.
 fn is_of_top(line: &str) -> bool {
     byline(line).is_some() || date_line(line).is_some()
 }
 
-/// Lines between headline and body: who wrote it, for whom, and when.
+/// Lines between headline and body: authors, agencies and date.
 #[derive(Default)]
 struct Top<'text> {
     bylines: Vec<Byline>,
@@ -275,7 +274,7 @@ struct Top<'text> {
 }
 
 impl<'text> Top<'text> {
-    /// The top, and the lines after it.
+    /// Splits the lines into the top and the rest.
     fn split<'lines>(lines: &'lines [&'text str]) -> (Self, &'lines [&'text str]) {
         let mut top = Self::default();
         let mut rest = without_furniture(lines, is_furniture);
@@ -288,7 +287,7 @@ impl<'text> Top<'text> {
         (top, rest)
     }
 
-    /// Answers whether the line is of the top. Each is there once: a second date is text.
+    /// Returns true if the line belongs to the top. Each kind occurs once: a second date is body text.
     fn take(&mut self, line: &'text str) -> bool {
         if let (true, Some(date)) = (self.published.is_none(), date_line(line)) {
             self.published = Some(date);
@@ -312,7 +311,7 @@ impl<'text> Top<'text> {
     }
 }
 
-/// The agencies, and the sources of all lines of credits, in order, each once.
+/// The agencies, then the sources of all credit lines, in order and without duplicates.
 fn sources<'a>(agencies: impl Iterator<Item = &'a str>, lines: &[&'a str]) -> Vec<SourceCredit> {
     let mut sources: Vec<SourceCredit> = Vec::new();
     let credited = lines.iter().filter_map(|line| credits(line)).flatten();
@@ -330,8 +329,8 @@ fn sources<'a>(agencies: impl Iterator<Item = &'a str>, lines: &[&'a str]) -> Ve
     sources
 }
 
-/// The names in a line of credits, "Sources: Kazinform, NATO and Regnum", wherever it stands. `None` if it
-/// is none, or if what follows is a sentence.
+/// The names in a credit line, "Sources: Kazinform, NATO and Regnum", anywhere in the text. `None` for other lines, and
+/// if a sentence follows the colon.
 fn credits(line: &str) -> Option<Vec<&str>> {
     let (label, names) = line.split_once(':')?;
     let label = label.trim();
@@ -343,7 +342,7 @@ fn credits(line: &str) -> Option<Vec<&str>> {
     (!names.is_empty() && names.iter().all(|name| is_short(name))).then_some(names)
 }
 
-/// The lines as prose: one empty line between paragraphs. Without any empty line each line is a paragraph.
+/// The lines as prose, with one empty line between paragraphs. If no line is empty, each line is a paragraph.
 fn body(lines: &[&str]) -> String {
     let every_line = lines.iter().all(|line| !line.is_empty());
     let mut body = String::new();
@@ -366,12 +365,12 @@ fn body(lines: &[&str]) -> String {
     body
 }
 
-/// A name made of a headline: "articles/kazakhstan-confirms-partnership-with-nato-us". Cut after a word;
-/// empty when nothing of the headline can be written in a to z and 0 to 9.
+/// Derives a name from a headline: "articles/kazakhstan-confirms-partnership-with-nato-us". Cut at a word boundary;
+/// empty if no part of the headline can be written in a to z and 0 to 9.
 pub(super) fn propose_name(headline: &str) -> String {
-    // What a script cannot say in ASCII is left out: a name is a handle, not a transliteration.
+    // Characters without an ASCII form are left out: a name is a handle, not a transliteration.
     let ascii = deunicode::deunicode_with_tofu(headline, " ").to_lowercase();
-    // "U.S." is one word, and so is "Kazakhstan's"; "3.5" are two.
+    // "U.S." and "Kazakhstan's" are one word each; "3.5" is two.
     let characters: Vec<char> = ascii.chars().collect();
     let joins = |index: usize| match characters[index] {
         '\'' | '`' => true,

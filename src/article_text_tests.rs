@@ -1,4 +1,4 @@
-//! What the reader of plain text makes of the seed article, and of texts that are less tidy.
+//! Tests of the plain-text reader on the seed article and on less tidy texts.
 
 use dateline_proto::v1::{Bundle, Record, TextSpan, text_span::Part};
 use dateline_record::{name::Name, text::slice};
@@ -143,7 +143,7 @@ fn line_ends_marks_and_spaces_are_made_plain() {
     assert_eq!(read.body, "One.\n\nTwo,\n  two.");
     assert_eq!(read.language_code, "und");
     assert_eq!(read.name, "articles/cafe-opens");
-    // As when files are put together.
+    // Concatenated files contain such marks.
     let marked = draft("\u{feff}Headline\n\n \u{feff}One.");
     assert_eq!(
         (marked.headline.as_str(), marked.body.as_str()),
@@ -163,13 +163,13 @@ fn furniture_goes_at_the_ends_and_stays_in_the_middle() {
         read.body,
         "One.\n\nAdvertisement\n\nRelated posts\n\nWe use cookies in our kitchen, she said.\n\nTwo."
     );
-    // What follows a heading is somebody's text: it is not for us to say that it is not the article's.
+    // The text after such a heading may be part of the article, so it is kept.
     let kept = "Headline\n\nOne.\n\nRelated posts\n\nAnother Headline";
     assert_eq!(
         draft(kept).body,
         "One.\n\nRelated posts\n\nAnother Headline"
     );
-    // A line has to be furniture as a whole.
+    // A line is furniture only as a whole.
     let kept = "Headline\n\nOne.\n\nRead more books, she said.\n\nShare this burden.";
     assert!(draft(kept).body.ends_with("\n\nShare this burden."));
 }
@@ -292,7 +292,7 @@ fn a_hard_wrapped_text_is_joined_to_what_it_was() {
         assert_eq!(bylines(&read), ["Jane Doe"], "{width}");
         assert_eq!(read.body, gold.body, "{width}");
         assert_eq!(sources(&read), sources(gold), "{width}");
-        // Without an empty line after it, the headline is the first line all the same.
+        // Without an empty line after it, the headline is still the first line.
         let dense = format!("Headline\n{}", gold.body);
         let read = draft(&wrap(&dense, width));
         assert_eq!(
@@ -310,7 +310,7 @@ fn breaks_that_the_author_made_stay() {
         draft(&format!("Headline\n\n{verse}\n\nEnd.")).body,
         format!("{verse}\n\nEnd.")
     );
-    // In a wrapped text too, where a line ends long before the width.
+    // Also in a wrapped text, where a line ends long before the width.
     let prose = wrap(&gold().articles[0].body, 72);
     let read = draft(&format!("Headline\n\n{prose}\n\n- ships\n- trains"));
     assert!(
@@ -355,7 +355,7 @@ fn a_proposed_name_is_a_name_that_reads_like_the_headline() {
     assert_eq!(propose_name("—…!"), "");
 }
 
-/// Texts made of what the rules are about, and of anything.
+/// Random texts, with fragments that the rules match.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\n"),

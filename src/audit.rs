@@ -1,4 +1,4 @@
-//! `dateline audit`: who did what, from where, and when.
+//! `dateline audit`: prints the audit log (caller, method, records, address and time).
 
 use std::{io::Write, process::ExitCode};
 
@@ -14,36 +14,36 @@ use super::{
     when,
 };
 
-/// Largest page.
+/// Entries per page, the server's maximum.
 const PAGE: i32 = 1000;
-/// Records that a line of the table names.
+/// Maximum number of records named in a table row.
 const NAMED: usize = 3;
 
 /// `dateline audit`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only of this author
+    /// Only entries of this author
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-    /// Only what changed this record
+    /// Only changes of this record
     #[arg(long, value_name = "RECORD")]
     record: Option<String>,
     /// Only this method, such as `Commit` or `RevokeToken`
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// At this time or later: 2026-08-01T06:00:00Z, a day in UTC such as 2026-08-01 or yesterday, or so long ago, -7d
+    /// At or after this time: 2026-08-01T06:00:00Z, a day in UTC such as 2026-08-01 or yesterday, or an age, -7d
     #[arg(long, value_name = "TIME", value_parser = when::parse_past, allow_hyphen_values = true)]
     since: Option<Timestamp>,
     /// Before this time
     #[arg(long, value_name = "TIME", value_parser = when::parse_point, allow_hyphen_values = true)]
     until: Option<Timestamp>,
-    /// Only what came after this entry: to add to an earlier output
+    /// Only entries after this one: to append to an earlier output
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     after: i64,
-    /// At most so many; as a table 50 unless it is said, otherwise all
+    /// Maximum number of entries [default: 50 as a table, otherwise all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// How to print; as ndjson it can be kept
+    /// Output format; ndjson is suited for archiving
     #[arg(
         short,
         long,
@@ -56,7 +56,7 @@ pub(super) struct Args {
     server: Server,
 }
 
-/// Prints what was done, newest first.
+/// Prints audit entries, newest first.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let is_table = args.output == Format::Table;
     let mut left = args.limit.unwrap_or(if is_table { 50 } else { usize::MAX });
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         page.entries.truncate(left);
         left -= page.entries.len();
         if args.output == Format::Ndjson {
-            // As it comes: all of it need not fit into memory.
+            // Printed page by page: the whole log need not fit into memory.
             let entries: Vec<_> = page.entries.iter().map(json::document).collect();
             output::documents(Format::Ndjson, &entries, false)?;
         } else {

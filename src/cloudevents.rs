@@ -1,6 +1,6 @@
-//! The feed as CloudEvents 1.0 in JSON, for tools that do not speak gRPC: one event per line (structured mode), or a
-//! list of them per response (batched). An event's id is made of feed, epoch and sequence: the same change always has
-//! the same one, and no other change has it.
+//! The feed as CloudEvents 1.0 in JSON, for tools that do not speak gRPC: one event per line (structured mode), or one
+//! list per response (batched mode). The event id consists of feed, epoch and sequence: it is stable for a change, and
+//! unique to it.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -17,8 +17,8 @@ use super::{
     output::{Format, change_word},
 };
 
-/// How `dateline watch` prints: what other commands have, and events.
-// The variants carry no docs of their own: clap would stretch the help to show them.
+/// Output formats of `dateline watch`: the common ones, and events.
+// The variants have no doc comments: clap would lengthen the help with them.
 #[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
@@ -30,7 +30,7 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// The format of everything that is no event.
+    /// The format of all output other than events.
     pub(super) fn format(self) -> Format {
         match self {
             Self::Table => Format::Table,
@@ -41,12 +41,13 @@ impl Output {
     }
 }
 
-/// What `data` is: the message of the schemas, as canonical proto-JSON.
+/// The `dataschema` of an event: `data` is this message as canonical proto-JSON.
 const CHANGE: &str = "urn:dateline:schema:dateline.v1.Change";
 const RECORD: &str = "urn:dateline:schema:dateline.v1.Record";
 const CHECKPOINT: &str = "urn:dateline:schema:dateline.v1.Checkpoint";
 
-/// One event. The last five are extensions; `sequence` is that of the CloudEvents documents, which is compared as text.
+/// One event. The last five fields are extension attributes; `sequence` is the CloudEvents sequence extension, compared
+/// as text.
 #[derive(Serialize)]
 struct CloudEvent<'a> {
     specversion: &'static str,
@@ -75,21 +76,21 @@ struct CloudEvent<'a> {
 pub(super) struct Printer {
     client: Client,
     view: View,
-    /// One list per response.
+    /// True in batched mode: one list per response.
     is_batched: bool,
-    /// Feed and epoch, as of the response that is printed.
+    /// Feed and epoch, read once per response.
     history: Option<(String, u64)>,
     /// `urn:dateline:feed:…:published`
     source: String,
-    /// What waits for the end of its response.
+    /// Events of the current response in batched mode.
     waiting: Vec<Value>,
 }
 
 impl Printer {
-    /// A printer, if events are what is asked for.
+    /// Opens a printer if the output format is one of events.
     ///
     /// # Errors
-    /// When the server does not answer.
+    /// If the server does not answer.
     pub(super) async fn open(
         output: Output,
         server: &Connection,
@@ -109,7 +110,7 @@ impl Printer {
         }))
     }
 
-    /// Writes what came; returns how many records and changes it was. `is_last` ends a response.
+    /// Writes one item; returns its number of records and changes. `is_last` ends a response.
     pub(super) async fn write(
         &mut self,
         out: &mut Vec<u8>,
@@ -140,8 +141,8 @@ impl Printer {
         Ok(count)
     }
 
-    /// Writes what waits, and asks again which history this is before the next response: a database can be restored
-    /// under an open stream, and another history means other events.
+    /// Writes the buffered events, and reads the epoch again before the next response: a database can be restored under
+    /// an open stream, and its events then have other ids.
     pub(super) fn end_response(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.history = None;
         let waiting = std::mem::take(&mut self.waiting);
@@ -202,7 +203,7 @@ fn of_change<'a>(
     })
 }
 
-/// A record of a snapshot: the state that its last change left.
+/// The event of a snapshot record: the state after its last change.
 fn of_record<'a>(
     record: &'a Record,
     id: impl Fn(String) -> String,
@@ -274,7 +275,7 @@ fn event<'a>(
         time: None,
         datacontenttype: "application/json",
         dataschema,
-        // As wide as the largest one, so that the order of texts is the order of numbers.
+        // Padded to the width of the largest sequence, so that text order equals numeric order.
         sequence: format!("{sequence:019}"),
         recordkind: None,
         batch: None,
@@ -288,7 +289,7 @@ fn text(value: Option<&Value>) -> Option<String> {
     value.and_then(Value::as_str).map(str::to_owned)
 }
 
-/// `actor`; nothing for a kind that is not known.
+/// The word of a kind, such as `actor`; `None` for an unknown kind.
 fn word_of(kind: Kind) -> Option<String> {
     (kind != Kind::Unspecified).then(|| kind_word(kind).to_owned())
 }

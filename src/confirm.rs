@@ -1,4 +1,4 @@
-//! Questions on the terminal, before something is done that nothing undoes.
+//! Confirmation prompts before irreversible actions.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -6,24 +6,24 @@ use anyhow::{Result, bail};
 
 use super::output::say;
 
-/// What is asked before something is done for good.
+/// A confirmation prompt before an irreversible action.
 pub(super) struct Question<'a> {
-    /// Why it is not done where nobody can be asked.
+    /// Error if stdin is not a terminal.
     pub unasked: &'a str,
-    /// What it does.
+    /// The effect of the action.
     pub warning: &'a str,
-    /// What is to be typed.
+    /// Prompt for the text to type.
     pub prompt: &'a str,
-    /// What has to be typed.
+    /// The text that confirms.
     pub answer: &'a str,
-    /// Why it is not done if something else was.
+    /// Error if another text was typed.
     pub otherwise: &'a str,
 }
 
-/// Goes on only if somebody says that it is meant.
+/// Returns only if the user confirms.
 ///
 /// # Errors
-/// When nobody is there, or something else was typed.
+/// If nobody can be asked, or another text was typed.
 pub(super) fn confirm(question: &Question<'_>) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("{}", question.unasked);
@@ -35,10 +35,10 @@ pub(super) fn confirm(question: &Question<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Asks on the terminal; an answer that ends at once is empty.
+/// Asks on the terminal. End of input is an empty answer.
 ///
 /// # Errors
-/// When the terminal is gone.
+/// If the terminal is closed.
 pub(super) fn ask(question: &str) -> Result<String> {
     let mut err = anstream::stderr();
     write!(err, "{question}")?;

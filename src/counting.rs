@@ -1,5 +1,4 @@
-//! How many records have been done, for who waits: a bar with rate and remaining time on a terminal, now and then a line
-//! elsewhere.
+//! Progress of long runs: a bar with rate and remaining time on a terminal, otherwise a line every few seconds.
 
 use std::{
     fmt,
@@ -11,10 +10,10 @@ use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressState, Progress
 
 use super::output::{say, stands_below};
 
-/// Between two lines where there is no terminal.
+/// Interval of progress lines without a terminal.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A bar that leaves nothing on the screen, however the work ends; `{rate}` is whole records a second.
+/// A bar that is cleared however the work ends; `{rate}` is whole records per second.
 pub(super) fn bar(length: Option<u64>, template: &str) -> ProgressBar {
     let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let style = ProgressStyle::with_template(template);
@@ -27,13 +26,13 @@ pub(super) fn bar(length: Option<u64>, template: &str) -> ProgressBar {
 }
 
 fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
-    // No more is lost than what is behind the point.
+    // Only the fraction is lost.
     let whole = Duration::try_from_secs_f64(state.per_sec()).map_or(0, |rate| rate.as_secs());
-    // The line that it is written into takes everything.
+    // Writing to this buffer cannot fail.
     let _ = write!(out, "{}/s", HumanCount(whole));
 }
 
-/// When something was begun, and when it was last told of.
+/// Start time, and time of the last progress line.
 #[derive(Debug)]
 pub(super) struct Pace {
     began: Instant,
@@ -41,7 +40,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Begins now.
+    /// Starts now.
     pub(super) fn begin() -> Self {
         let now = Instant::now();
         Self {
@@ -50,12 +49,12 @@ impl Pace {
         }
     }
 
-    /// So many a second.
+    /// Average rate per second.
     pub(super) fn rate(&self, count: u64) -> f64 {
         count as f64 / self.began.elapsed().as_secs_f64().max(0.001)
     }
 
-    /// Whether another line is due; then it is taken for told.
+    /// True if the next progress line is due; also marks it as printed.
     pub(super) fn is_due(&self) -> bool {
         self.told.lock().is_ok_and(|mut told| {
             let is_due = told.elapsed() >= SILENCE;
@@ -67,7 +66,7 @@ impl Pace {
     }
 }
 
-/// Records that are counted.
+/// A counter of records, shown as progress.
 #[derive(Debug)]
 pub(super) struct Counting {
     bar: ProgressBar,
@@ -75,7 +74,7 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    /// None yet, of so many if that is known.
+    /// Starts at 0; `expected` is the total, if known.
     pub(super) fn new(expected: Option<u64>) -> Self {
         let template = match expected {
             Some(_) => "{spinner} {human_pos} of {human_len} records {wide_bar} {rate}, {eta} left",
@@ -87,7 +86,7 @@ impl Counting {
         }
     }
 
-    /// So many more.
+    /// Adds to the count.
     pub(super) fn add(&self, records: u64) {
         self.bar.inc(records);
         if self.bar.is_hidden() && self.pace.is_due() {
@@ -103,7 +102,7 @@ impl Counting {
         }
     }
 
-    /// Nothing is to be seen any more.
+    /// Clears the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

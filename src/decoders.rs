@@ -1,5 +1,5 @@
-//! What the commands read from files and stdin, as functions of bytes: the doors at which fuzzing and tests knock.
-//! Nothing here opens a file or asks a server.
+//! Decoders of files and stdin as functions of bytes: entry points for fuzzing and tests. None of them opens a file or
+//! calls a server.
 
 use std::path::Path;
 
@@ -12,44 +12,44 @@ use super::{
     import, verify,
 };
 
-/// The records of a file for `dateline import`, each as it was read or as what is wrong with it. The form is
-/// recognised by the name and by how the bytes begin; compression is taken off.
+/// The records of a file for `dateline import`, each as a record or as its error. The format is detected from the name
+/// and the first bytes; compressed files are decompressed.
 ///
 /// # Errors
-/// What makes that nothing more can be read.
+/// An error after which nothing more can be read.
 pub fn imported(name: &str, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
     import::records(Path::new(name), bytes)
 }
 
-/// The record of a text that `dateline create` and `dateline edit` take: YAML or JSON.
+/// Reads the record in a text for `dateline create` and `dateline edit`: YAML or JSON.
 ///
 /// # Errors
-/// What is wrong, with its place.
+/// The error and its position.
 pub fn document(text: &str) -> Result<Record> {
     read_document(text, None)
 }
 
-/// A record as `dateline edit` shows it, in YAML or in JSON.
+/// Writes a record as `dateline edit` does, in YAML or in JSON.
 ///
 /// # Errors
-/// When it holds what cannot be written.
+/// If it contains values that the format cannot represent.
 pub fn written(record: &Record, as_json: bool) -> Result<String> {
     let form = if as_json { Form::Json } else { Form::Yaml };
     write_document(record, form)
 }
 
-/// The article of a plain text, as `dateline create article` drafts it.
+/// Reads an article from plain text, as `dateline create article` does.
 ///
 /// # Errors
-/// What makes it no article.
+/// The reason why it is not an article.
 pub fn article(bytes: &[u8]) -> Result<Article> {
     Ok(article_text::read(bytes, Some("en"))?)
 }
 
-/// How many records there are at the end of a stream that was recorded for `dateline verify`, and at which sequence.
+/// Folds a stream recorded for `dateline verify`; returns its number of records and its last sequence.
 ///
 /// # Errors
-/// What is wrong, with its line.
+/// The error and its line.
 pub fn recorded(bytes: &[u8]) -> Result<(usize, i64)> {
     let (copy, at) = verify::read(bytes, &mut |_| {})?;
     Ok((copy.len(), at))
@@ -66,7 +66,7 @@ mod tests {
         for none in ["-6", "9223372036854775808", "all"] {
             assert!(caught_up(none).is_err(), "{none}");
         }
-        // Nothing follows the last sequence of all.
+        // No sequence is greater than the last possible one.
         let last = "{\"caughtUp\": \"9223372036854775807\"}\n{\"sequence\": \"1\", \"name\": \"actors/a\"}\n";
         assert_eq!(recorded(last.as_bytes()).unwrap().1, i64::MAX);
     }

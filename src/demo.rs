@@ -1,6 +1,6 @@
-//! `dateline demo`: the main job in one command, on real input. A private Postgres and a server are started,
-//! an article's 47 records are sent as an editor would send them, published, watched on the wire, read back
-//! and compared with what was sent.
+//! `dateline demo`: the main job in one command, on real input. Starts a private Postgres and a server, sends an
+//! article's 47 records as an editor would, publishes them, watches the wire feed, reads the records back and compares
+//! them with those sent.
 
 use std::{
     fmt::Display,
@@ -30,23 +30,23 @@ use super::{
     watch,
 };
 
-/// The article, as it was received.
+/// The article as received.
 const ARTICLE: &str = include_str!("../seed/article.txt");
-/// What an editor made of it.
+/// The records that an editor made of it.
 const BUNDLE: &str = include_str!("../seed/gold.json");
-/// Longest wait for the wire before the demo gives up.
+/// Maximum wait for the wire feed before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `dateline demo`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address to serve on; without it 127.0.0.1:7400, and with --once any free port
+    /// Address to serve on [default: 127.0.0.1:7400, or any free port with --once]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<Listen>,
-    /// Stop after the round trip: exit 0 if what came back is what was sent, 1 with the difference if not
+    /// Stop after the round trip: exit 0 if the records come back as sent, 1 with the differences if not
     #[arg(long)]
     once: bool,
-    /// Directory for the records; without it a temporary one, which is removed at the end
+    /// Directory of the records [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<std::path::PathBuf>,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Where the demo's database lives.
+/// The directory of the demo's database.
 struct Scratch {
     path: std::path::PathBuf,
     temporary: bool,
@@ -147,7 +147,7 @@ async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Resu
     Ok(running)
 }
 
-/// The round trip, told as it happens.
+/// Runs the round trip and prints each step.
 async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
     let client = Client::connect(address).await?;
     let bundle: Bundle = json::read(BUNDLE).context("the seed's bundle cannot be read")?;
@@ -159,7 +159,7 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         ..WatchRequest::default()
     };
     let mut wire = Watch::open(address, request).await?;
-    // The first response is a checkpoint: from here on nothing can be missed.
+    // The first response is a checkpoint: no later change can be missed.
     wire.next(&mut |_| {}).await?;
 
     step(&format!(
@@ -233,8 +233,8 @@ async fn arrive(
     Ok(changes)
 }
 
-/// Compares what was sent with what is read and with what was streamed, but for `meta`, and for the revision that
-/// evidence cites: that of the article as it was published, which was not there yet when the records were sent.
+/// Compares the records sent with those read and those streamed, except for `meta` and the article revision that
+/// evidence cites: that is the published revision, which did not exist when the records were sent.
 async fn compare(client: &Client, sent: &[Record], changes: &[Change]) -> Result<Vec<String>> {
     let names = sent
         .iter()
@@ -279,7 +279,7 @@ fn bare(record: &Record) -> Vec<u8> {
     record.encode_to_vec()
 }
 
-/// Tells on stdout. The demo goes on when whoever reads it has seen enough.
+/// Prints to stdout. The demo continues if stdout is closed.
 fn show(text: impl Display) {
     drop(writeln!(anstream::stdout(), "{text}"));
 }
@@ -313,7 +313,7 @@ fn say_what_next(address: &str, data_dir: &Path) {
     -d '{{\"name\": \"actors/nato\"}}' \\
     http://{address}/dateline.v1.RecordService/GetRecord"
     ));
-    // Where the path is too long for a socket it lies elsewhere; then there is one suggestion less.
+    // If the path is too long for a socket, the socket is elsewhere, and this suggestion is omitted.
     let socket = data_dir.join("socket");
     if socket.join(".s.PGSQL.5432").exists() {
         let socket = socket.display();

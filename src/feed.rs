@@ -1,4 +1,4 @@
-//! `dateline feed` and `dateline compact`: which feed a server serves, and the two acts that change its history.
+//! `dateline feed` and `dateline compact`: prints the identity of a feed, forks it, or drops its history.
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ use super::{
 pub(super) struct Args {
     #[command(subcommand)]
     act: Option<Act>,
-    /// How to print
+    /// Output format
     #[arg(
         short,
         long,
@@ -39,9 +39,9 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Act {
-    /// Make this a feed of its own, where its database is a copy: no cursor of the original is taken any more
+    /// Make a copied database a feed of its own; cursors of the original are then rejected
     Fork {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
@@ -50,14 +50,14 @@ enum Act {
 /// `dateline compact`
 #[derive(Debug, clap::Args)]
 pub(super) struct CompactArgs {
-    /// Where history is to begin: a sequence of the desk's feed, or a time such as 2026-01-01T00:00:00Z or, so long ago,
+    /// Start of the remaining history: a sequence of the desk feed, a time such as 2026-01-01T00:00:00Z, or an age,
     /// -90d
     #[arg(long, value_name = "SEQUENCE|TIME", value_parser = before, allow_hyphen_values = true)]
     before: Before,
-    /// Only say what would be dropped
+    /// Only report what would be dropped
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -71,7 +71,7 @@ fn before(text: &str) -> Result<Before, String> {
     }
 }
 
-/// One view of a feed, as data.
+/// One view of a feed, as printed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
@@ -80,7 +80,7 @@ struct Shown {
     view: &'static str,
     head_sequence: i64,
     earliest_sequence: i64,
-    /// Nothing, for a token that is narrowed by a scope.
+    /// `None` for a token that is restricted by a scope.
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<i64>,
     digest: String,
@@ -121,14 +121,14 @@ impl Shown {
     }
 }
 
-/// The feed of a view.
+/// Reads the feed of a view.
 pub(super) async fn get(client: &Client, view: View) -> Result<GetFeedResponse> {
     let request = GetFeedRequest { view: view.into() };
     let answer = client.clone().feed.get_feed(request).await;
     Ok(answer.map_err(Failure::from)?.into_inner())
 }
 
-/// Shows the feed, or forks it.
+/// Prints the feed, or forks it.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if let Some(Act::Fork { yes }) = args.act {
         return fork(&args.server, yes).await;
@@ -138,7 +138,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
         match get(&client, view).await {
             Ok(feed) => shown.push(Shown::new(word, feed)),
-            // Who reads the wire alone is shown that.
+            // A caller without access to the desk feed still gets the wire feed.
             Err(error) if !shown.is_empty() && is_denied(&error) => {
                 say("the desk's view is not for this token");
             }

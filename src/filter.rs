@@ -1,10 +1,10 @@
-//! The flags that make a `RecordFilter`; the same for every command that takes one.
+//! The flags of a `RecordFilter`, shared by every command that takes one.
 
 use clap::ValueEnum;
 use dateline_client::Failure;
 use dateline_proto::v1::{Kind, RecordFilter, State, View, record_filter::TimeRange};
 
-/// Which records. Flattened last, so that its heading covers nothing else.
+/// Record filter. Flattened last, so that its heading covers no other flags.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 #[command(
@@ -20,7 +20,7 @@ pub struct Args {
     /// Editorial state
     #[arg(long, value_enum, value_name = "STATE", ignore_case = true)]
     state: Vec<StateArg>,
-    /// Actor that the record names, such as actors/nato
+    /// Actor named by the record, such as actors/nato
     #[arg(long, value_name = "NAME")]
     actor: Vec<String>,
     /// ISO 3166-1 or 3166-2 code, such as KZ or US-FL
@@ -32,13 +32,13 @@ pub struct Args {
     /// Language of articles, such as en
     #[arg(long, value_name = "TAG")]
     language: Vec<String>,
-    /// Article that the record cites, such as articles/some-story
+    /// Article cited by the record, such as articles/some-story
     #[arg(long, value_name = "NAME")]
     article: Vec<String>,
-    /// May have held or happened on or after this day, such as 2021-06-01
+    /// Held or happened on or after this day, possibly, such as 2021-06-01
     #[arg(long, value_name = "DAY")]
     from: Option<String>,
-    /// May have held or happened on or before this day
+    /// Held or happened on or before this day, possibly
     #[arg(long, value_name = "DAY")]
     to: Option<String>,
 }
@@ -65,7 +65,7 @@ impl From<KindArg> for Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StateArg {
     Draft,
-    // As it is printed, too.
+    // Also accept the spelling that is printed.
     #[value(alias = "in_review", alias = "in review")]
     InReview,
     Embargoed,
@@ -88,7 +88,7 @@ impl From<StateArg> for State {
 }
 
 impl Args {
-    /// The filter that the flags ask for.
+    /// The filter of the flags.
     #[must_use]
     pub fn to_filter(&self) -> RecordFilter {
         let time = (self.from.is_some() || self.to.is_some()).then(|| TimeRange {
@@ -116,7 +116,7 @@ impl Args {
         }
     }
 
-    /// What is asked for that no reader ever sees: an empty answer would look like one.
+    /// An error for a filter that no record of the wire feed can match: an empty result would mislead.
     #[must_use]
     pub fn misuse(&self, view: View) -> Option<String> {
         let hidden = [StateArg::Draft, StateArg::InReview, StateArg::Embargoed];
@@ -128,7 +128,7 @@ impl Args {
         ))
     }
 
-    /// Tells a refused filter by its flags: `--region kz`, not `filter.regions[0]`.
+    /// Rewrites a rejected filter in terms of flags: `--region kz`, not `filter.regions[0]`.
     #[must_use]
     pub fn explain(&self, failure: Failure) -> Failure {
         let lists = [
@@ -161,7 +161,7 @@ impl Args {
     }
 }
 
-/// A type as filters write it, of one as the schema or a person does.
+/// Normalises a type to the spelling of filters, from that of the schema or of a person.
 fn type_word(word: &str) -> String {
     let word = word.trim().to_ascii_lowercase().replace(['-', ' '], "_");
     word.strip_prefix("type_")
@@ -169,7 +169,7 @@ fn type_word(word: &str) -> String {
         .unwrap_or(word)
 }
 
-/// Whose eyes to read with: a reader's, or those of the desk, which sees every record in every state.
+/// The view to read: published records only, or the desk's, with every record in every state.
 #[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ViewArg {

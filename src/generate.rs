@@ -1,5 +1,5 @@
-//! `dateline generate`: synthetic records as a file or a stream. They are made on all cores, some at a time, and
-//! written in order; what waits to be written is bounded.
+//! `dateline generate`: writes synthetic records to a file or stdout. Chunks are made in parallel on all cores and
+//! written in order; the number of chunks in memory is bounded.
 
 use std::{
     io::{BufWriter, Write},
@@ -17,24 +17,24 @@ use prost::Message;
 
 use super::{INTERRUPTED, counting, json, signals::Signals};
 
-/// Records that are made in one go.
+/// Records per chunk.
 const CHUNK: usize = 100 * DISPATCH;
-/// Chunks of each core that wait to be written.
+/// Finished chunks per core that may wait to be written.
 const WAITING: usize = 2;
 
 /// `dateline generate`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many; the first ones are the same, however many there are
+    /// Number of records; a larger number keeps the first ones the same
     #[arg(long, value_name = "N")]
     records: usize,
-    /// Which ones
+    /// Seed of the records
     #[arg(long, value_name = "S")]
     seed: u64,
-    /// Where to write them; - is stdout
+    /// Output file; - is stdout
     #[arg(short, long, value_name = "FILE|-", default_value = "-")]
     output: PathBuf,
-    /// NDJSON, or `Record` messages with their length before each, as a varint
+    /// NDJSON, or `Record` messages, each preceded by its length as a varint
     #[arg(long, value_enum, default_value = "ndjson", value_name = "FORMAT")]
     format: Format,
 }
@@ -45,7 +45,7 @@ enum Format {
     Protobuf,
 }
 
-/// Writes the records; a signal ends it, and leaves what is written.
+/// Writes the records; a signal ends it, and what was written remains.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let bar = progress_bar(args.records as u64);
     let shown = bar.clone();
@@ -98,7 +98,7 @@ fn write(args: &Args, out: &mut impl Write, bar: &ProgressBar) -> Result<()> {
     })
 }
 
-/// Makes every so many-th chunk, until nobody takes them any more.
+/// Makes every `workers`-th chunk until the receiver is dropped.
 fn make(args: &Args, worker: usize, workers: usize, made: &SyncSender<Result<Vec<u8>>>) {
     let starts = (0..args.records).step_by(CHUNK);
     for start in starts.skip(worker).step_by(workers) {

@@ -1,4 +1,4 @@
-//! `dateline health`
+//! `dateline health`: prints whether the server and its database serve.
 
 use std::{io::Write, process::ExitCode};
 
@@ -15,7 +15,7 @@ use super::{Server, UNAVAILABLE, when};
 /// `dateline health`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Print what is wrong, and which embargoes could not end; for admins
+    /// Print failures, and embargoes that could not end; for admins
     #[arg(long)]
     detail: bool,
     #[command(flatten)]

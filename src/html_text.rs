@@ -1,8 +1,8 @@
-//! HTML as plain text: paragraphs parted by an empty line, lists and line breaks kept, entities decoded. Elements
-//! that are no text (scripts, figures, hidden parts) are left out and counted.
+//! HTML as plain text: paragraphs separated by an empty line, lists and line breaks kept, entities decoded. Elements
+//! without text (scripts, figures, hidden parts) are left out and counted.
 //!
 //! The parser is html5ever, which reads markup as browsers do. The walk over its tree uses no recursion, and
-//! [`MAX_DEPTH`] bounds the nesting before anything is parsed: the parser's time grows with its square.
+//! [`MAX_DEPTH`] bounds the nesting before parsing: parsing time grows with the square of the depth.
 
 use std::{collections::BTreeMap, rc::Rc, sync::LazyLock};
 
@@ -10,10 +10,10 @@ use html5ever::{ParseOpts, parse_document, tendril::TendrilSink};
 use markup5ever_rcdom::{Node, NodeData, RcDom};
 use regex::Regex;
 
-/// Deepest nesting that is read.
+/// Maximum nesting depth of the input.
 const MAX_DEPTH: usize = 1000;
 
-/// Elements that begin and end a paragraph.
+/// Elements that start and end a paragraph.
 const BLOCKS: [&str; 32] = [
     "address",
     "article",
@@ -49,17 +49,17 @@ const BLOCKS: [&str; 32] = [
     "ul",
 ];
 
-/// Elements without text for readers: code, pictures, media, forms, and ways to other pages.
+/// Elements without text for readers: code, pictures, media, forms, and navigation.
 const NO_TEXT: [&str; 24] = [
     "applet", "audio", "button", "canvas", "del", "embed", "figure", "iframe", "img", "input",
     "map", "math", "nav", "noscript", "object", "picture", "script", "select", "style", "svg",
     "template", "textarea", "track", "video",
 ];
 
-/// Elements of a page's head, which readers never see.
+/// Elements of a page's head, invisible to readers.
 const HEAD: [&str; 5] = ["base", "head", "link", "meta", "title"];
 
-/// Elements that take no end tag, or whose end tag may be left out without nesting.
+/// Elements without an end tag, or with an optional one that does not nest.
 const SHALLOW: [&str; 26] = [
     "area", "base", "body", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "img", "input",
     "li", "link", "meta", "option", "p", "param", "source", "tbody", "td", "th", "tr", "track",
@@ -69,7 +69,7 @@ const SHALLOW: [&str; 26] = [
 static TAG: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("<(/?)([A-Za-z][A-Za-z0-9]*)([^<>]*)>").ok());
 
-/// Tags and entities that no plain text holds by chance.
+/// Tags and entities that do not occur in plain text by chance.
 static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         "(?i)</?(p|br|em|strong|b|i|u|a|span|div|section|article|html|body|h[1-6]|ul|ol|li|blockquote|table|tr|td|sup|sub)(\\s[^<>]*)?/?>\
@@ -78,25 +78,25 @@ static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// The text of a document.
+/// The text of an HTML document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct HtmlText {
     pub text: String,
-    /// Elements that were left out, by their name.
+    /// Number of elements left out, by element name.
     pub left_out: BTreeMap<String, usize>,
 }
 
-/// True if a text of no known type is HTML.
+/// True if a text of unknown type is HTML.
 pub(super) fn has_markup(text: &str) -> bool {
     MARKUP
         .as_ref()
         .is_some_and(|pattern| pattern.is_match(text))
 }
 
-/// Reads HTML, a fragment or a whole page.
+/// Reads an HTML fragment or page.
 ///
 /// # Errors
-/// When elements are nested deeper than [`MAX_DEPTH`].
+/// If elements are nested deeper than [`MAX_DEPTH`].
 pub(super) fn read(html: &str) -> Result<HtmlText, String> {
     if depth(html) > MAX_DEPTH {
         return Err(format!(
@@ -121,7 +121,7 @@ pub(super) fn read(html: &str) -> Result<HtmlText, String> {
     Ok(writer.finish())
 }
 
-/// The deepest nesting that the tags can come to.
+/// Upper bound of the nesting depth, counted from the tags.
 fn depth(html: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let tags = TAG.as_ref().map(|pattern| pattern.captures_iter(html));
@@ -145,7 +145,7 @@ enum Visit {
     End(Rc<Node>),
 }
 
-/// What parts the text so far from what follows.
+/// Separator between the text so far and the next text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
     #[default]
@@ -159,20 +159,20 @@ enum Gap {
 struct Writer {
     text: String,
     gap: Gap,
-    /// Written before the next text: the mark of a list entry.
+    /// Text to write before the next text: the mark of a list entry.
     mark: String,
-    /// Numbers of the ordered lists that are open; 0 for others.
+    /// Counters of the open ordered lists; 0 for unordered ones.
     lists: Vec<usize>,
-    /// Elements that keep their white space.
+    /// Number of open elements that preserve white space.
     preformatted: usize,
-    /// Raised (true) or lowered text that is open, and where it begins.
+    /// Open superscripts (true) and subscripts (false), with their start.
     shifted: Vec<usize>,
     cells: usize,
     left_out: BTreeMap<String, usize>,
 }
 
 impl Writer {
-    /// Answers whether the children are read.
+    /// Returns true if the children are to be read.
     fn begin(&mut self, node: &Node) -> bool {
         let name = match &node.data {
             NodeData::Document => return true,
@@ -251,7 +251,7 @@ impl Writer {
         }
     }
 
-    /// Inside of a list a block begins a line, elsewhere a paragraph.
+    /// A block starts a line inside of a list, and a paragraph elsewhere.
     fn block_gap(&self) -> Gap {
         if self.lists.is_empty() {
             Gap::Paragraph
@@ -304,7 +304,7 @@ impl Writer {
         }
     }
 
-    /// Writes what parts the text so far from what comes now.
+    /// Writes the separator between the text so far and the next text.
     fn bridge(&mut self) {
         let gap = std::mem::take(&mut self.gap);
         if !self.text.is_empty() {
@@ -320,7 +320,7 @@ impl Writer {
         self.text.push_str(&mark);
     }
 
-    /// Writes raised and lowered digits as such: 10 to the 6th is not 106.
+    /// Writes superscript and subscript digits as such: 10 to the 6th is not 106.
     fn shift(&mut self, from: usize, is_raised: bool) {
         let Some(text) = self.text.get(from..) else {
             return;
@@ -360,7 +360,7 @@ fn shifted(digit: char, is_raised: bool) -> Option<char> {
     shifted.get(index).copied()
 }
 
-/// True if a browser would not show the element.
+/// True if a browser would hide the element.
 fn is_hidden(node: &Node) -> bool {
     let NodeData::Element { attrs, .. } = &node.data else {
         return false;

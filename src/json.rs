@@ -1,5 +1,5 @@
-//! Canonical proto-JSON, in and out, by the schema's own descriptors: what is read is checked strictly, and
-//! what a newer server sends is printed as far as it is known.
+//! Canonical proto-JSON, read and written by the schema's own descriptors. Input is checked strictly; output of a newer
+//! server is printed as far as its fields are known.
 
 use std::{cell::Cell, collections::HashSet, fmt};
 
@@ -15,23 +15,22 @@ use super::{
     yaml,
 };
 
-/// Most values of one document that is read: several times what the schema allows in a record.
+/// Maximum number of values of a document that is read: several times the schema's maximum for a record.
 const VALUES: usize = 100_000;
 
-/// Reads a message from JSON text; unknown fields are errors, and so are keys that stand twice: which of the
-/// two is meant is not for us to guess.
+/// Reads a message from JSON text. Unknown fields are errors, and so are duplicate keys.
 ///
 /// # Errors
-/// What is wrong, with line and column.
+/// The error, with line and column.
 pub fn read<M: ReflectMessage + Message + Default>(text: &str) -> Result<M, serde_json::Error> {
     let message = read_dynamic(text, M::default().descriptor())?;
     message.transcode_to().map_err(de::Error::custom)
 }
 
-/// The same, of a message that is known by its descriptor only.
+/// Reads a message that is known by its descriptor only, like [`read`].
 ///
 /// # Errors
-/// What is wrong, with line and column.
+/// The error, with line and column.
 pub fn read_dynamic(
     text: &str,
     descriptor: MessageDescriptor,
@@ -50,10 +49,10 @@ pub fn read_dynamic(
     Ok(message)
 }
 
-/// The same of YAML.
+/// Reads a message from YAML text, like [`read_dynamic`].
 ///
 /// # Errors
-/// What is wrong, with line and column.
+/// The error, with line and column.
 pub fn read_yaml(text: &str, descriptor: MessageDescriptor) -> anyhow::Result<DynamicMessage> {
     yaml::read(text, |yaml| check_keys(yaml))?;
     let read = yaml::read(text, |yaml| {
@@ -73,23 +72,23 @@ fn strict() -> DeserializeOptions {
     DeserializeOptions::new().deny_unknown_fields(true)
 }
 
-/// A word that the schema spells in another way, or not at all: the second reading tells.
+/// True for an unknown enum value: it may be spelt as people spell it, which the second reading accepts.
 fn has_unknown_word(error: &impl ToString) -> bool {
     error.to_string().contains(words::UNKNOWN)
 }
 
-/// Looks for keys that stand twice in one object, and for more values than a record has.
+/// Rejects duplicate keys of an object, and more values than a record has.
 ///
 /// # Errors
-/// The key and, as far as the deserializer knows it, its place; or what else cannot be read.
+/// The key and, if the deserializer knows it, its position; or another syntax error.
 pub fn check_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     check_keys_of(deserializer, VALUES)
 }
 
-/// The same of a document with so many values at most.
+/// Like [`check_keys`], with another maximum number of values.
 ///
 /// # Errors
-/// The same.
+/// Like [`check_keys`].
 pub fn check_keys_of<'de, D: Deserializer<'de>>(
     deserializer: D,
     most: usize,
@@ -99,7 +98,7 @@ pub fn check_keys_of<'de, D: Deserializer<'de>>(
     keys.deserialize(deserializer)
 }
 
-/// An error in a text of one line, to follow the number of that line.
+/// Formats an error in a one-line text, to follow the number of that line.
 #[must_use]
 pub fn in_line(error: &serde_json::Error) -> String {
     let told = error.to_string();
@@ -110,7 +109,7 @@ pub fn in_line(error: &serde_json::Error) -> String {
     }
 }
 
-/// JSON of which no object has a key twice; the values are counted and thrown away.
+/// JSON without duplicate keys; the values are counted and discarded.
 #[derive(Clone, Copy)]
 struct UniqueKeys<'a> {
     left: &'a Cell<usize>,
@@ -199,16 +198,16 @@ impl<'de> de::Visitor<'de> for UniqueKeys<'_> {
     }
 }
 
-/// A message as it is written out: fields in the order of the schema, so that a record begins with its name.
+/// A message for output: fields in the order of the schema, so that a record starts with its name.
 #[must_use]
 pub fn document(message: &impl ReflectMessage) -> DynamicMessage {
     message.transcode_to_dynamic()
 }
 
-/// The JSON value of a message.
+/// Converts a message to a JSON value.
 ///
 /// # Errors
-/// When the message holds what JSON cannot say.
+/// If the message contains values that JSON cannot represent.
 pub fn value(message: &impl ReflectMessage) -> Result<Value, serde_json::Error> {
     let options = SerializeOptions::new().stringify_64_bit_integers(true);
     message
