@@ -1,5 +1,5 @@
-//! The commands people type. Data goes to stdout, everything else to stderr; exit codes are documented in
-//! the help. Clients of the server like any other: they never touch the store.
+//! The command line. Data is written to stdout, everything else to stderr; the help documents the exit codes. Commands
+//! are ordinary clients of the server and never access the store.
 
 mod article_text;
 mod audit;
@@ -49,19 +49,19 @@ use clap::{CommandFactory, Parser, Subcommand};
 use dateline_client::{Client, Connection, Failure};
 use tonic::Code;
 
-/// Exit code when the work was not done.
+/// Exit code if the work was not done.
 const FAILED: u8 = 1;
-/// Exit code for wrong usage that clap does not see; the same as its own.
+/// Exit code for wrong usage that clap does not detect; equal to clap's own.
 const USAGE: u8 = 2;
-/// Exit code when a record does not exist.
+/// Exit code if a record does not exist.
 const NOT_FOUND: u8 = 3;
-/// Exit code when no server answers.
+/// Exit code if no server answers.
 const UNAVAILABLE: u8 = 4;
 
-/// Exit code after SIGINT, as shells have it.
+/// Exit code after SIGINT, by the convention of shells.
 const INTERRUPTED: u8 = 130;
 
-/// Where a server listens and is looked for, unless told otherwise.
+/// Default address of the server, for serving and for connecting.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
 
 const EXIT_CODES: &str = "The flags that say how a server is reached (--server, --ca, --client-cert, --client-key, --token-file) stand before or
@@ -74,7 +74,7 @@ Exit codes:
   3  no such record
   4  no server answers, or its database is away";
 
-/// Curated, structured news records: in through gRPC, out on a feed that loses nothing.
+/// Curated, structured news records: written over gRPC, read from a feed that loses nothing.
 #[derive(Debug, Parser)]
 #[command(name = "dateline", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
@@ -84,44 +84,44 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve gRPC, on your Postgres or on a private one that needs no setting up
+    /// Serve gRPC, on a given Postgres or on a private one that needs no setup
     Serve(serve::Args),
-    /// Show it all at work: an article's records sent, published, watched and compared, on a server of its own
+    /// Demonstrate the whole path: send, publish, watch and compare an article's records, on a server of its own
     Demo(demo::Args),
-    /// Send the records of a file; run again, it sends what is not there yet
+    /// Send the records of a file; a second run sends only those that are not there yet
     #[command(after_help = import::HELP)]
     Import(import::Args),
-    /// Make a draft of a record in a file, or of the plain text of an article
+    /// Create a draft from a record in a file, or from the plain text of an article
     #[command(after_help = "Examples:
   dateline create nato.yaml
   dateline create article story.txt --language en")]
     Create(desk::CreateArgs),
-    /// Change a draft in your editor
+    /// Edit a draft in your editor
     #[command(after_help = "Example:
   EDITOR=nano dateline edit actors/nato")]
     Edit(desk::EditArgs),
-    /// Hand drafts in for review
+    /// Submit drafts for review
     #[command(after_help = "Example:
   dateline submit events/steppe-eagle actors/nato")]
     Submit(desk::NamesArgs),
-    /// Send records in review or under embargo back to their authors, as drafts
+    /// Return records in review or under embargo to their authors, as drafts
     #[command(after_help = "Example:
   dateline send-back events/steppe-eagle --note 'who says that it recurs?'")]
     SendBack(desk::SendBackArgs),
-    /// Publish records together, now or at a time
+    /// Publish records together, now or at a given time
     #[command(after_help = "Examples:
   dateline publish articles/some-story --with-references
   dateline publish articles/some-story --at 2026-08-01T06:00:00Z")]
     Publish(desk::PublishArgs),
-    /// Change a published record in your editor, and tell readers why
+    /// Edit a published record, with a note to readers
     #[command(after_help = "Example:
   dateline correct actors/nato --note 'The name was misspelt.'")]
     Correct(desk::CorrectArgs),
-    /// Withdraw published records; their names answer for ever
+    /// Retract published records; their names then resolve to tombstones
     #[command(after_help = "Example:
   dateline retract articles/some-story --cascade --note 'The meeting did not take place.'")]
     Retract(desk::RetractArgs),
-    /// Make one of two published records that are about the same
+    /// Merge one of two published records on the same subject into the other
     #[command(after_help = "Example:
   dateline merge actors/n-a-t-o --into actors/nato --note 'The same organization.'")]
     Merge(desk::MergeArgs),
@@ -129,15 +129,15 @@ enum Command {
     #[command(after_help = "Example:
   dateline unmerge actors/n-a-t-o --note 'Another organization after all.'")]
     Unmerge(desk::UnmergeArgs),
-    /// Make the content of an older revision the newest
+    /// Restore the content of an older revision as the newest
     #[command(after_help = "Example:
   dateline restore actors/nato 2 --note 'Revision 3 was mistaken.'")]
     Restore(desk::RestoreArgs),
-    /// Delete drafts; their names are never used again
+    /// Delete drafts; their names are never reused
     #[command(after_help = "Example:
   dateline delete actors/nobody")]
     Delete(desk::NamesArgs),
-    /// Erase the content of a record from all of its revisions, as the law may ask
+    /// Erase the content of a record from all of its revisions, as the law may require
     #[command(after_help = "Example:
   dateline purge actors/jane-doe --note 'Court order 12/2026.'")]
     Purge(desk::PurgeArgs),
@@ -153,7 +153,7 @@ enum Command {
     Get(read::GetArgs),
     /// List records in order of their names
     List(read::ListArgs),
-    /// Follow the feed: every change, in order, from a cursor, a time, a snapshot, the beginning or now
+    /// Follow the feed: every change in order, from a cursor, a time, a snapshot, the beginning or now
     #[command(after_help = "Examples:
   dateline watch --snapshot --kind event
   dateline watch --state-file news.state --output ndjson >> news.ndjson
@@ -161,21 +161,21 @@ enum Command {
   dateline watch --since 2026-08-01T06:00:00Z
   dateline watch --since beginning --output cloudevents")]
     Watch(watch::Args),
-    /// Prove that log, records and digest agree; that a file of `dateline watch --output ndjson` is a true copy; or that an
-    /// export is whole
+    /// Verify that log, records and digest agree; that a file of `dateline watch --output ndjson` is a true copy; or
+    /// that an export is complete
     #[command(after_help = "Examples:
   dateline verify
   dateline verify --view desk
   dateline verify exports/published-1a2b3c4d-000000000047
   dateline watch --snapshot -o ndjson --limit 1000 > copy.ndjson; dateline verify copy.ndjson")]
     Verify(verify::Args),
-    /// Show which feed this is, where it stands and what it shows; or make a copied database a feed of its own
+    /// Show the identity, sequence and digest of the feed; or make a copied database a feed of its own
     #[command(after_help = "Examples:
   dateline feed
   dateline feed fork")]
     Feed(feed::Args),
-    /// Take the state of a feed home as files, or what has changed since the last time; the same command goes on where one
-    /// was cut
+    /// Export the state of a feed as files, or the changes since the last export; run again to resume an interrupted
+    /// one
     #[command(after_help = "Examples:
   dateline export --out exports --format ndjson,parquet --compress zstd
   dateline export --out exports --since latest
@@ -183,58 +183,58 @@ enum Command {
 
 Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all but the first the same command goes on.")]
     Export(export::Args),
-    /// Fold deltas into a full export, and prove that the outcome is what the feed showed
+    /// Apply deltas to a full export, and verify the result against the feed's digest
     #[command(after_help = "Example:
   dateline apply exports/published-1a2b3c4d-000000000047 exports/published-1a2b3c4d-000000000052-since-000000000047 --out tonight")]
     Apply(export::ApplyArgs),
-    /// Drop superseded revisions and the history before a point
+    /// Drop superseded revisions and the history before a given point
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
-    /// Make, list, change and revoke tokens: who may do what, and until when
+    /// Create, list, change and revoke tokens, with their roles, scopes and expiry
     Token(token::Args),
-    /// Show who did what, from where and when
+    /// Show the audit log: author, method, records, address and time
     #[command(after_help = "Examples:
   dateline audit --record actors/nato
   dateline audit --since -7d --output ndjson > audit.ndjson")]
     Audit(audit::Args),
-    /// Make up records for tests and measurements: the same seed, the same bytes, for ever
+    /// Generate records for tests and measurements: the same seed always gives the same bytes
     #[command(after_help = "Examples:
   dateline generate --records 1000 --seed 7 | dateline import - --publish
   dateline generate --records 1000000 --seed 7 --format protobuf --output million.binpb")]
     Generate(generate::Args),
-    /// Ask whether the server and its database serve
+    /// Check that the server and its database serve
     Health(health::Args),
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// Shell
         shell: clap_complete::Shell,
     },
 }
 
-/// Where the server is.
+/// The connection flags.
 #[derive(Debug, Clone, clap::Args)]
 struct Server {
     /// Address of the server: HOST:PORT, or <https://HOST:PORT> for TLS
-    // Global, so that `feed --server HOST:PORT fork` forks there, and not at the default.
+    // Global, so that `feed --server HOST:PORT fork` forks that server's feed, and not that of the default address.
     #[arg(long = "server", global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     address: String,
-    /// Authorities of the server's certificate, PEM; without it those that the system knows
+    /// Authorities of the server's certificate, PEM [default: those of the system]
     #[arg(long, global = true, env = "DATELINE_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Certificate to show to the server, PEM
+    /// Client certificate, PEM
     #[arg(long, global = true, env = "DATELINE_CLIENT_CERT", value_name = "FILE")]
     client_cert: Option<PathBuf>,
-    /// Key of that certificate, PEM
+    /// Key of the client certificate, PEM
     #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
     client_key: Option<PathBuf>,
-    /// File with the token to show; without it the variable `DATELINE_TOKEN` may hold one
+    /// File with the token; without it, the variable `DATELINE_TOKEN` may hold one
     #[arg(long, global = true, env = "DATELINE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
 impl Server {
-    /// How it is reached.
+    /// The connection that the flags describe.
     fn connection(&self) -> Connection {
         Connection {
             server: self.address.clone(),
@@ -242,7 +242,7 @@ impl Server {
             client_cert: self.client_cert.clone(),
             client_key: self.client_key.clone(),
             token_file: self.token_file.clone(),
-            // Not an argument, which everybody on the machine could read.
+            // Not an argument: every user of the machine could read it.
             token: std::env::var("DATELINE_TOKEN").ok().map(Into::into),
         }
     }
@@ -264,7 +264,7 @@ pub fn run() -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     let answer = runtime.block_on(dispatch(cli.command));
-    // Nothing that is left, such as a read of stdin, may hold up the end.
+    // Pending work, such as a read of stdin, must not delay the exit.
     runtime.shutdown_background();
     match answer {
         Ok(code) => code,
@@ -291,8 +291,7 @@ const CONNECTION_FLAGS: [&str; 5] = [
     "--token-file",
 ];
 
-/// Moves the flags of a connection that stand before the command to the end, where every command that has a server takes
-/// them, and no other does.
+/// Moves connection flags from before the subcommand to the end: only subcommands that use a server accept them.
 fn behind_the_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let mut end = 1;
     while let Some(flag) = arguments.get(end).and_then(|flag| flag.to_str()) {
@@ -349,7 +348,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions { shell } => {
-            // By way of memory: the generator panics when whoever reads it has seen enough.
+            // Buffered: the generator panics if stdout is closed.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dateline", &mut script);
             std::io::stdout().write_all(&script)?;
@@ -358,7 +357,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reports flags that do not go together.
+/// Reports flags that contradict each other.
 fn misused(wrong: &str) -> ExitCode {
     say_error(wrong);
     USAGE.into()
@@ -371,10 +370,10 @@ fn say_error(text: &str) {
     output::say(format_args!("{red}error:{red:#} {}", output::lines(text)));
 }
 
-/// Tells what went wrong, and with which exit code.
+/// Reports the error, and returns its exit code.
 fn failed(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
-        // Whoever read our output has seen enough.
+        // The reader of the output has closed it.
         return ExitCode::SUCCESS;
     }
     say_error(&chain(error));
@@ -392,7 +391,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The error and its causes, but for causes that the text before them tells already.
+/// The error and its causes, without causes that the text before them contains.
 fn chain(error: &anyhow::Error) -> String {
     error
         .chain()

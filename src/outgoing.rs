@@ -1,4 +1,4 @@
-//! Records on their way to a server, and what became of them.
+//! Records to be sent to a server, and the counts of their outcomes.
 
 use std::fmt;
 
@@ -10,34 +10,34 @@ use super::{
     release::Release,
 };
 
-/// A record on its way, and where it was read.
+/// A record to be sent, and its position in the source.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outgoing {
-    /// As read.
+    /// The record as read.
     pub record: Record,
-    /// The article's text as received, if it is known.
+    /// The article's text as received, if known.
     pub original: Vec<u8>,
-    /// `line 17`; empty when the file has no lines of its own.
+    /// `line 17`; empty if the file has no lines of its own.
     pub place: String,
-    /// The number in it.
+    /// The number in `place`.
     pub line: u64,
-    /// The use that its sender allows.
+    /// The use that the sender allows.
     pub release: Release,
-    /// Set for the items of others, of which newer versions may come.
+    /// Set for items of other publishers, which may have newer versions.
     pub origin: Option<Origin>,
 }
 
-/// An item of another publisher, beyond what its record says.
+/// An item of another publisher, with fields that the record does not hold.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Origin {
-    /// Another name that its article may have, from the time when names followed headlines.
+    /// An older name that its article may have: earlier releases derived names from headlines.
     pub earlier_name: String,
-    /// The uid of the record, if it is an export of a Dateline.
+    /// The uid of the record, if the item is an export of a Dateline.
     pub uid: Option<String>,
 }
 
 impl Outgoing {
-    /// Bytes that it takes in a request, about.
+    /// Approximate size in a request, in bytes.
     pub(super) fn encoded_len(&self) -> usize {
         self.record.encoded_len() + self.original.len() + 16
     }
@@ -50,7 +50,7 @@ impl Outgoing {
             .unwrap_or_default()
     }
 
-    /// The item that it was made of.
+    /// The item that the record was made from.
     pub(super) fn item(&self) -> Option<&SourceItem> {
         self.origin.as_ref()?;
         source_item(&self.record)
@@ -74,7 +74,7 @@ impl Outgoing {
         }
     }
 
-    /// Something that a person should know of a record that was not refused.
+    /// A notice about a record that was not refused.
     pub(super) fn notice(&self, word: &'static str, reason: &str, what: &str) -> Notice {
         Notice {
             word,
@@ -84,7 +84,7 @@ impl Outgoing {
     }
 }
 
-/// The item of another publisher that a record was made of.
+/// The item of another publisher that a record was made from.
 pub(super) fn source_item(record: &Record) -> Option<&SourceItem> {
     match &record.kind {
         Some(Body::Article(article)) => article.source_item.as_ref(),
@@ -92,7 +92,7 @@ pub(super) fn source_item(record: &Record) -> Option<&SourceItem> {
     }
 }
 
-/// What is done about a newer version of an item that is there already.
+/// Action on a newer version of an item that exists already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum OnChange {
     Correct,
@@ -101,40 +101,40 @@ pub(super) enum OnChange {
     Skip,
 }
 
-/// How records are sent.
+/// Options of sending.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Manner {
-    /// Nothing is written; the server says what it would say.
+    /// Nothing is written; the server only checks.
     pub dry_run: bool,
-    /// A record that is refused is left out, and the others go on; otherwise the first refusal is the end.
+    /// Refused records are left out and the others sent; otherwise the first refusal ends the run.
     pub leaves_out: bool,
-    /// Drafts are remembered, to be published.
+    /// Drafts are queued for publication.
     pub publishes: bool,
-    /// What newer versions do.
+    /// Action on newer versions.
     pub on_change: OnChange,
 }
 
-/// What became of the records.
+/// Counts of outcomes.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Report {
     pub created: usize,
     pub unchanged: usize,
     pub published: usize,
-    /// Published, and hidden until a time.
+    /// Published under an embargo.
     pub embargoed: usize,
-    /// Drafts that got the content of a newer version.
+    /// Drafts updated to a newer version.
     pub updated: usize,
     pub corrected: usize,
     pub retracted: usize,
-    /// Taken back before they were published.
+    /// Published or embargoed records returned to draft.
     pub sent_back: usize,
-    /// Canceled by their sender, so never created.
+    /// Canceled by their sender, and never created.
     pub canceled: usize,
-    /// Versions that are older than what is there.
+    /// Versions older than the stored one.
     pub older: usize,
-    /// Newer versions that were left out, as asked.
+    /// Newer versions skipped on request.
     pub skipped: usize,
-    /// The last sequences that the server answered with.
+    /// The latest sequence that the server returned.
     pub sequence: i64,
 }
 
@@ -144,7 +144,7 @@ impl Report {
         self.created + self.unchanged + changed + self.older + self.skipped
     }
 
-    /// What there is beside records that are new, the same, or published.
+    /// The counts other than new, unchanged and published, as text.
     pub(super) fn others(&self) -> String {
         let counts = [
             (self.embargoed, "under embargo"),

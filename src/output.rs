@@ -1,5 +1,5 @@
-//! What goes to stdout: records and changes as a table, JSON, NDJSON or YAML. Everything else goes to
-//! stderr. Text from records is shown as text: control characters never reach a terminal.
+//! Output to stdout: records and changes as a table, JSON, NDJSON or YAML. Everything else is written to stderr. Text
+//! from records is escaped: control characters never reach a terminal.
 
 use std::{
     borrow::Cow,
@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use super::{json, table::Table, yaml};
 
-/// How data is printed: columns for people, one JSON document, one per line, or YAML.
-// The variants carry no docs of their own: clap would stretch every command's help to show them.
+/// Output formats: columns for people, one JSON document, one document per line, or YAML.
+// The variants have no doc comments: clap would lengthen every command's help with them.
 #[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -28,10 +28,10 @@ pub enum Format {
     Yaml,
 }
 
-/// The bar that moves at the end of what is said.
+/// The progress bar at the end of stderr.
 static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
-/// Says something on stderr, above the bar if there is one. Nobody there to read it is no reason to fail.
+/// Prints a line to stderr, above the bar if there is one. A closed stderr is no error.
 pub fn say(text: impl Display) {
     let write = || drop(writeln!(anstream::stderr(), "{text}"));
     let bar = BAR.lock().ok().and_then(|bar| bar.as_ref()?.upgrade());
@@ -41,30 +41,30 @@ pub fn say(text: impl Display) {
     }
 }
 
-/// What is said from now on stands above this bar.
+/// Prints all later messages above this bar.
 pub(super) fn stands_below(bar: &ProgressBar) {
     if let Ok(mut current) = BAR.lock() {
         *current = Some(bar.downgrade());
     }
 }
 
-/// Warns of something on stderr.
+/// Prints a warning to stderr.
 pub fn warn(text: impl Display) {
     let yellow = anstyle::Style::new().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
     say(format_args!("{yellow}warning:{yellow:#} {text}"));
 }
 
-/// Intervals at which an outage is reported again; the last one repeats.
+/// Intervals at which an outage is reported; the last one repeats.
 const REPORTS: [Duration; 3] = [
     Duration::from_secs(10),
     Duration::from_mins(1),
     Duration::from_mins(10),
 ];
 
-/// Without an attempt for so long, the next one begins another outage.
+/// After this long without an attempt, the next one starts a new outage.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
-/// The outage that streams wait to end, of whatever server: several streams report one.
+/// The current outage, of any server: several streams report it once.
 static OUTAGE: Mutex<Option<Outage>> = Mutex::new(None);
 
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,7 @@ struct Outage {
     attempts: u32,
 }
 
-/// Reports why a stream waits, at its first attempt and then at growing intervals.
+/// Reports the reason of an outage, at the first attempt and then at growing intervals.
 pub fn waits(reason: &str) {
     let Ok(mut current) = OUTAGE.lock() else {
         return;
@@ -109,7 +109,7 @@ pub fn waits(reason: &str) {
     *current = Some(outage);
 }
 
-/// Reports that an outage is over, if there was one.
+/// Reports the end of an outage, if there was one.
 pub fn is_back() {
     let outage = OUTAGE.lock().ok().and_then(|mut current| current.take());
     if let Some(outage) = outage {
@@ -120,15 +120,15 @@ pub fn is_back() {
     }
 }
 
-/// A time span for people, such as `1m 5s`.
+/// Formats a time span for people, such as `1m 5s`.
 fn seconds(span: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(span.as_secs().max(1)))
 }
 
-/// Prints documents in a format other than a table. One may be printed bare, several are a list.
+/// Prints documents in a format other than a table. `single` prints one document bare, otherwise they form a list.
 ///
 /// # Errors
-/// When stdout is closed.
+/// If stdout is closed.
 pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) -> Result<()> {
     let mut out = anstream::stdout().lock();
     match (format, documents) {
@@ -150,10 +150,10 @@ pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) ->
     Ok(())
 }
 
-/// Prints records; a table has a line each.
+/// Prints records; a table has one row each.
 ///
 /// # Errors
-/// When stdout is closed.
+/// If stdout is closed.
 pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
     if format != Format::Table {
         let all: Vec<_> = records.iter().map(json::document).collect();
@@ -203,7 +203,7 @@ pub fn type_word(body: &Body) -> String {
     body.type_word().unwrap_or_else(|| "article".to_owned())
 }
 
-/// What a record is called, for a list. A relation has no title of its own: it is told by who and what.
+/// The title of a record in lists. A relation has none: its subject, object and role describe it.
 #[must_use]
 pub fn title(body: &Body) -> Cow<'_, str> {
     match body {
@@ -220,7 +220,7 @@ pub fn title(body: &Body) -> Cow<'_, str> {
     }
 }
 
-/// Text without anything that a terminal would act on.
+/// Replaces the characters that a terminal would interpret.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -234,7 +234,7 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The same of a text of several lines, which stay lines.
+/// Like [`printable`], for a text of several lines: line breaks stay.
 #[must_use]
 pub fn lines(text: &str) -> String {
     text.split('\n')

@@ -1,9 +1,9 @@
-//! Paths in our requests, told as whoever typed the command knows them: by record and field.
+//! Rewrites field paths of requests in terms of the command line: record and field.
 
 use dateline_client::Failure;
 use dateline_record::name::{KINDS, kind_word};
 
-/// Tells a name that was refused, `names[3]`, by itself.
+/// Names a refused name, `names[3]`, by its value.
 pub(super) fn by_name(failure: Failure, names: &[String]) -> Failure {
     failure.rename(|field| {
         let index = field
@@ -16,8 +16,8 @@ pub(super) fn by_name(failure: Failure, names: &[String]) -> Failure {
     })
 }
 
-/// `writes[3].create.record.actor.names[0]` is `actors/nato: names[0]` when `known_as` says that write 3 is
-/// actors/nato. What is no path of a write stays as it is.
+/// `writes[3].create.record.actor.names[0]` becomes `actors/nato: names[0]` if `known_as` returns actors/nato for write
+/// 3. Other paths stay unchanged.
 pub(super) fn told(field: &str, known_as: impl Fn(usize) -> Option<String>) -> String {
     let parts = field
         .strip_prefix("writes[")
@@ -33,7 +33,7 @@ pub(super) fn told(field: &str, known_as: impl Fn(usize) -> Option<String>) -> S
     parts.collect::<Vec<_>>().join(": ")
 }
 
-/// The place in the request that a path begins with: 3 of `writes[3].create` and of `records[3]`.
+/// The index at the start of a path: 3 of `writes[3].create` and of `records[3]`.
 pub(super) fn index(field: &str) -> Option<usize> {
     let rest = ["writes[", "records["]
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn index(field: &str) -> Option<usize> {
     rest.split_once(']')?.0.parse().ok()
 }
 
-/// What is left of `.create.record.actor.names[0]` without the envelope: `names[0]`.
+/// Strips the envelope from `.create.record.actor.names[0]`: `names[0]`.
 fn inner(path: &str) -> &str {
     let path = path.trim_start_matches('.');
     let path = path.split_once('.').map_or("", |(_, path)| path);

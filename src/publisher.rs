@@ -1,5 +1,5 @@
-//! Which drafts can be published already, and which have to go together. A reference has to be published before
-//! what refers to it, or with it (W9): so drafts go in the order of their references, and circles go at once.
+//! The queue of drafts to publish. A record must be published before the records that refer to it, or together with
+//! them (W9): drafts are published in the order of their references, and cycles at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,47 +17,47 @@ use super::{
     refusal::{Problem, Refusal},
 };
 
-/// Most records of one publication.
+/// Maximum number of records per publication.
 const MAX_PUBLISHED: usize = 1000;
 
-/// A draft that waits to be published.
+/// A draft to be published.
 pub(super) struct Draft {
-    /// Its place among all that was sent: what is published together keeps the order of the file.
+    /// Position among all records sent: records published together keep the order of the file.
     pub place: usize,
-    /// Where it stands in the file.
+    /// Line in the file.
     pub line: u64,
-    /// The same in words.
+    /// Position for messages.
     pub told: String,
     pub name: Name,
     pub etag: String,
-    /// The time until which its sender wants it hidden.
+    /// Time until which the sender wants it hidden.
     pub embargo: Option<Timestamp>,
-    /// What it refers to.
+    /// Names of the records that it refers to.
     pub targets: Vec<Name>,
 }
 
-/// Drafts that wait, and what is known to be published. Grows with the names of what was sent.
+/// Drafts to be published, and the names known to be published. Grows with the names of the records sent.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Vec<Draft>,
-    /// Names of those that wait.
+    /// Names of the waiting drafts.
     named: HashSet<Name>,
     published: HashSet<Name>,
     /// Names that the server was asked for.
     asked: HashSet<Name>,
-    /// How many were left after the last try.
+    /// Number of drafts left after the last attempt.
     left: usize,
 }
 
 impl Queue {
-    /// A record that the file holds twice is one draft all the same.
+    /// Adds a draft once, even if the file holds the record twice.
     pub(super) fn push(&mut self, draft: Draft) {
         if self.named.insert(draft.name.clone()) {
             self.waiting.push(draft);
         }
     }
 
-    /// A record that is there already.
+    /// Records the state of a record that exists already.
     pub(super) fn found(&mut self, record: &Record) {
         let is_published = record
             .kind
@@ -74,12 +74,12 @@ impl Queue {
             .extend(drafts.iter().map(|draft| draft.name.clone()));
     }
 
-    /// Enough wait, and enough of them are new that looking at all of them again is no waste.
+    /// True if enough drafts wait, and enough of them are new to justify another search.
     pub(super) fn is_worth_a_try(&self) -> bool {
         self.waiting.len() >= MAX_PUBLISHED.max(2 * self.left)
     }
 
-    /// What is referred to and was neither in the file so far nor asked for; from now on it was.
+    /// Referenced names that were neither in the file so far nor asked for. Marks them as asked for.
     pub(super) fn unknown(&mut self) -> Vec<Name> {
         let targets = self.waiting.iter().flat_map(|draft| &draft.targets);
         let unknown: HashSet<_> = targets
@@ -91,7 +91,7 @@ impl Queue {
         unknown.into_iter().collect()
     }
 
-    /// Takes the drafts that refer, by whatever way, only to what is published and to each other.
+    /// Removes and returns the drafts that refer, directly or indirectly, only to published records and to each other.
     pub(super) fn take_ready(&mut self) -> Vec<Draft> {
         let referring = referring(&self.waiting);
         let is_open =
@@ -130,7 +130,7 @@ impl Queue {
     }
 }
 
-/// Who refers to whom, by the name of who is referred to.
+/// Indices of the referring drafts, by the name they refer to.
 fn referring(drafts: &[Draft]) -> HashMap<Name, Vec<usize>> {
     let mut referring: HashMap<Name, Vec<usize>> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
@@ -141,10 +141,10 @@ fn referring(drafts: &[Draft]) -> HashMap<Name, Vec<usize>> {
     referring
 }
 
-/// What is published at once: as much as goes into a request, never part of a circle, each after what it refers to.
+/// Batches to publish: each fits a request, never splits a cycle, and follows the batches it refers to.
 ///
 /// # Errors
-/// When a circle is too large.
+/// If a cycle is too large for a request.
 pub(super) fn batches(drafts: &[Draft]) -> Result<Vec<Vec<&Draft>>> {
     let (mut batches, mut batch): (Vec<Vec<&Draft>>, Vec<&Draft>) = (Vec::new(), Vec::new());
     for circle in circles(drafts) {
@@ -156,7 +156,7 @@ pub(super) fn batches(drafts: &[Draft]) -> Result<Vec<Vec<&Draft>>> {
             );
         }
         let circle: Vec<_> = circle.into_iter().map(|index| &drafts[index]).collect();
-        // A request has one embargo.
+        // A request has a single embargo.
         let is_other = !batch.is_empty() && embargo(&batch) != embargo(&circle);
         if is_other || batch.len() + circle.len() > MAX_PUBLISHED {
             batches.push(std::mem::take(&mut batch));
@@ -167,7 +167,7 @@ pub(super) fn batches(drafts: &[Draft]) -> Result<Vec<Vec<&Draft>>> {
     Ok(batches)
 }
 
-/// Sets of drafts of which each refers, by way of others, to each; every set after those that it refers to.
+/// Strongly connected components of the drafts, each after those that it refers to.
 fn circles(drafts: &[Draft]) -> Vec<Vec<usize>> {
     let by_name: HashMap<_, _> = (drafts.iter().enumerate())
         .map(|(index, draft)| (&draft.name, index))
@@ -191,16 +191,16 @@ fn circles(drafts: &[Draft]) -> Vec<Vec<usize>> {
     search.circles
 }
 
-/// The search for circles (Tarjan 1972), without recursion: chains of references are as long as the file.
+/// State of Tarjan's algorithm (1972), without recursion: chains of references can be as long as the file.
 #[derive(Default)]
 struct Search {
-    /// Of each draft.
+    /// Targets of each draft.
     targets: Vec<Vec<usize>>,
-    /// When each was met first.
+    /// Index in order of discovery.
     met: Vec<Option<usize>>,
-    /// The first one met that each leads back to.
+    /// Smallest index that is reachable.
     lowest: Vec<usize>,
-    /// Those that were met and are in no circle yet.
+    /// Drafts that were discovered and belong to no component yet.
     open: Vec<usize>,
     is_open: Vec<bool>,
     count: usize,
@@ -213,7 +213,7 @@ impl Search {
             return;
         }
         self.meet(start);
-        // A draft, and how many of its targets were looked at.
+        // A draft, and the number of its targets visited.
         let mut path = vec![(start, 0)];
         while let Some((draft, looked_at)) = path.last_mut() {
             let draft = *draft;
@@ -249,7 +249,7 @@ impl Search {
         self.lowest[draft] = self.lowest[draft].min(at);
     }
 
-    /// A draft that leads back to nothing before it ends a circle.
+    /// Completes a component at its root: a draft that reaches no earlier one.
     fn close(&mut self, draft: usize) {
         if Some(self.lowest[draft]) != self.met[draft] {
             return;
@@ -263,13 +263,13 @@ impl Search {
     }
 }
 
-/// The embargo of drafts that go together: the last one of theirs.
+/// The latest embargo of drafts that are published together.
 fn embargo(drafts: &[&Draft]) -> Option<Timestamp> {
     let times = drafts.iter().filter_map(|draft| draft.embargo);
     times.max_by_key(|time| (time.seconds, time.nanos))
 }
 
-/// The request that publishes drafts.
+/// The request that publishes the drafts.
 pub(super) fn request(drafts: &[&Draft]) -> PublishRecordsRequest {
     let records = drafts.iter().map(|draft| RecordVersion {
         name: draft.name.to_string(),
@@ -283,7 +283,7 @@ pub(super) fn request(drafts: &[&Draft]) -> PublishRecordsRequest {
     }
 }
 
-/// The drafts that a refusal names, by their place: they stay drafts.
+/// The drafts that a refusal names, by their index: they stay drafts.
 pub(super) fn culprits(failure: &Failure, drafts: &[&Draft]) -> HashMap<usize, Refusal> {
     let mut found: HashMap<usize, Refusal> = HashMap::new();
     if !super::send::is_about_records(failure) {

@@ -17,22 +17,22 @@ use super::{
     place,
 };
 
-/// Most names of one call.
+/// Maximum number of names per call.
 const NAMES_PER_CALL: usize = 1000;
 
 /// `dateline get`
 #[derive(Debug, clap::Args)]
 pub(super) struct GetArgs {
-    /// Names, such as actors/nato
+    /// Names of records, such as actors/nato
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// What readers see, or every record in every state
+    /// Published records only, or the desk's: every record in every state
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
-    /// Of a merged record, print what is left of it, not the one that took its place
+    /// Print a merged record itself, not the one that it was merged into
     #[arg(long)]
     no_redirect: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: Format,
     #[command(flatten)]
@@ -42,13 +42,13 @@ pub(super) struct GetArgs {
 /// `dateline list`
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// What readers see, or every record in every state
+    /// Published records only, or the desk's: every record in every state
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
     /// Stop after this many records
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// How to print
+    /// Output format
     #[arg(
         short,
         long,
@@ -63,7 +63,7 @@ pub(super) struct ListArgs {
     filter: filter::Args,
 }
 
-/// Prints records by name; those that there are not are told on stderr.
+/// Prints records by name, and reports missing ones on stderr.
 pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
     let client = args.server.connect().await?;
     let (mut records, mut missing) = (Vec::new(), Vec::new());
@@ -100,7 +100,7 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
     })
 }
 
-/// The record that took a merged one's place; any other as it is.
+/// The record that a merged one was merged into; other records unchanged.
 async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Record> {
     let body = record.kind.as_ref();
     let is_merged = body
@@ -126,7 +126,7 @@ async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Recor
     Ok(found)
 }
 
-/// Prints records page by page; a table is printed at the end, so that its columns fit all rows.
+/// Prints records page by page. A table is printed at the end, so that its columns fit all rows.
 pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
     if let Some(wrong) = args.filter.misuse(args.view.into()) {
         return Ok(misused(&wrong));

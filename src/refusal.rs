@@ -1,13 +1,13 @@
-//! A record that was not taken, as a person and as a program hear of it.
+//! Records that were refused, for messages and for the file of rejects.
 
 use std::{fmt, io};
 
 use serde::Serialize;
 
-/// What is wrong with one field.
+/// An error of one field.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
-    /// Path from the record's root; empty if it is about the record as a whole.
+    /// Path from the record's root; empty for an error of the record as a whole.
     pub field: String,
     pub message: String,
 }
@@ -21,16 +21,16 @@ impl Problem {
     }
 }
 
-/// A record that was not taken, and why.
+/// A refused record and its errors.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
-    /// The number of the line, or of the record in what has no lines; 0 if it is not known.
+    /// Number of the line, or of the record in a file without lines; 0 if unknown.
     pub line: u64,
-    /// The same in words.
+    /// Position for messages.
     pub place: String,
-    /// Empty if it could not be read.
+    /// Empty if the record could not be read.
     pub name: String,
-    /// From the contract's table, or `UNREADABLE`.
+    /// A reason of the contract, or `UNREADABLE`.
     pub reason: String,
     pub problems: Vec<Problem>,
 }
@@ -46,10 +46,10 @@ struct Row<'a> {
 }
 
 impl Refusal {
-    /// Writes a line of JSON per problem.
+    /// Writes one line of JSON per problem.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(super) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
         for problem in &self.problems {
             let row = Row {
@@ -66,12 +66,12 @@ impl Refusal {
     }
 }
 
-/// Something that a person should know of a record that was not refused.
+/// A notice about a record that was not refused.
 #[derive(Debug, Clone)]
 pub(super) struct Notice {
     /// `not published`, `not taken over` …
     pub word: &'static str,
-    /// True if somebody has to do something, so that the run is not done.
+    /// True if somebody has to act, so that the run is incomplete.
     pub is_open: bool,
     pub about: Refusal,
 }

@@ -1,33 +1,33 @@
-//! The use that the sender of a record allows: at once, from a time on, not yet, or not any more.
+//! The use that the sender of a record allows: now, from a given time on, not yet, or not any more.
 
 use dateline_proto::v1::{Record, State, record::Kind as Body, source_item::Status};
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
-/// What the sender of a record allows, and says about it.
+/// The use that the sender of a record allows, and the sender's note.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Release {
     pub allowed: Allowed,
-    /// For readers, where the record is corrected or withdrawn; for editors otherwise.
+    /// For readers if the record is corrected or retracted; otherwise for editors.
     pub note: String,
 }
 
 /// The use that is allowed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Allowed {
-    /// Publication at once.
+    /// Publish now.
     #[default]
     Now,
-    /// Publication, but not before.
+    /// Publish, but not before this time.
     From(Timestamp),
-    /// A draft only.
+    /// Keep as a draft.
     Held {
-        /// For programs.
+        /// Reason for programs.
         reason: &'static str,
-        /// For people.
+        /// Reason for people.
         why: String,
     },
-    /// Nothing: what is there is withdrawn.
+    /// Do not use: an existing record is retracted.
     Canceled,
 }
 
@@ -46,8 +46,8 @@ impl Allowed {
 }
 
 impl From<Option<Timestamp>> for Allowed {
-    /// The use that an embargo allows. One that is over since yesterday is over by every clock; otherwise the server's
-    /// clock decides, so the time is kept.
+    /// The use that an embargo allows. An embargo that ended over a day ago has ended by every clock; otherwise the
+    /// time is kept, and the server's clock decides.
     fn from(embargo: Option<Timestamp>) -> Self {
         let yesterday = now() - 24 * 60 * 60;
         let embargo = embargo.filter(|time| time.seconds > yesterday);
@@ -55,14 +55,14 @@ impl From<Option<Timestamp>> for Allowed {
     }
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970, UTC.
 fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
 }
 
 impl Release {
-    /// What a record in a file allows, by its own `meta` and by the item that it was made of. With `any_state` the state
-    /// decides nothing; an embargo always does.
+    /// The use allowed by a record's own `meta` and by the item that it was made from. With `any_state` the state is
+    /// ignored; an embargo never is.
     pub(super) fn of_record(record: &Record, any_state: bool) -> Self {
         let meta = record.kind.as_ref().and_then(Body::meta);
         let state = meta.map_or(0, |meta| meta.state);

@@ -1,5 +1,5 @@
-//! Sends records as an editor does: drafts first, then everything published that belongs together. What is
-//! there already and the same is left as it is, so an interrupted run is completed by the next one.
+//! Sends records as an editor would: creates drafts, then publishes the records that belong together. Existing
+//! identical records are left unchanged, so that the next run completes an interrupted one.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -22,28 +22,28 @@ use super::{
     version_step::{Age, age},
 };
 
-/// Most records that are looked up at once: their content comes with them.
+/// Maximum number of records looked up at once: the answers include their content.
 const LOOKED_UP: usize = 100;
-/// Most names of one call.
+/// Maximum number of names per call.
 const NAMES_PER_CALL: usize = 1000;
 
-/// Sends batches and remembers what to publish.
+/// Sends batches, and queues drafts for publication.
 pub(super) struct Sender {
     pub client: Client,
     pub manner: Manner,
     queue: Queue,
-    /// Records seen so far: the place of the next one.
+    /// Number of records seen so far: the position of the next one.
     seen: usize,
-    /// Names of the articles that this run has made of items.
+    /// Names of the articles that this run created from items.
     pub made: HashSet<String>,
     pub report: Report,
-    /// Records that were refused, until somebody takes them.
+    /// Refused records that were not reported yet.
     pub refused: Vec<Refusal>,
-    /// What else a person should know, until somebody takes it.
+    /// Notices that were not reported yet.
     pub notices: Vec<Notice>,
 }
 
-/// A record that is not there yet, and its place among all that was sent.
+/// A record that does not exist yet, and its position among all records sent.
 type Fresh = (usize, Outgoing);
 
 impl Sender {
@@ -60,7 +60,7 @@ impl Sender {
         }
     }
 
-    /// Creates what is not there yet, in one commit; in several if records are to be left out.
+    /// Creates the records that do not exist yet, in one commit; in several if some are left out.
     pub(super) async fn create(&mut self, batch: Vec<Outgoing>) -> Result<()> {
         let numbered = batch.into_iter().map(|outgoing| {
             self.seen += 1;
@@ -77,7 +77,7 @@ impl Sender {
                 continue;
             };
             if failure.reason == "NAME_TAKEN" {
-                // Another import may have created some of them since they were looked up.
+                // Another import may have created some of them in the meantime.
                 let before = part.len();
                 part = self.sift(part).await?;
                 if part.len() < before {
@@ -95,7 +95,7 @@ impl Sender {
                 return Err(explain(failure, &part).into());
             }
             if culprits.is_empty() {
-                // It does not say which one: the half without it goes through.
+                // The error names no record: bisect, so that the half without it is committed.
                 let rest = part.split_off(part.len() / 2);
                 open.extend([rest, part]);
                 continue;
@@ -110,7 +110,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Withdraws what its sender does not allow any more, and does nothing else.
+    /// Retracts or marks the records whose senders do not allow their use any more, and does nothing else.
     pub(super) async fn withdraw(&mut self, batch: Vec<Outgoing>) -> Result<()> {
         let mut known = self.known(batch.iter()).await?;
         for outgoing in batch {
@@ -122,7 +122,7 @@ impl Sender {
         Ok(())
     }
 
-    /// The batch without versions of which it holds a newer one.
+    /// Drops the versions of an item of which the batch holds a newer one.
     fn newest(&mut self, batch: Vec<Fresh>) -> Vec<Fresh> {
         let mut newest: HashMap<String, usize> = HashMap::new();
         let mut kept: Vec<Option<Fresh>> = Vec::with_capacity(batch.len());
@@ -149,7 +149,8 @@ impl Sender {
         kept.into_iter().flatten().collect()
     }
 
-    /// Those that are not there yet. What is there with other content is refused, if it is no version of an item.
+    /// Returns the records that do not exist yet. An existing one with other content is refused, unless it is a version
+    /// of an item.
     async fn sift(&mut self, batch: Vec<Fresh>) -> Result<Vec<Fresh>> {
         let known = self
             .known(batch.iter().map(|(_, outgoing)| outgoing))
@@ -192,7 +193,7 @@ impl Sender {
                     self.refuse(&outgoing, &what)?;
                 }
                 Entry::Vacant(free) => {
-                    // What has no name is the server's to refuse.
+                    // A record without a name is left for the server to refuse.
                     if !outgoing.name().is_empty() {
                         free.insert(fresh.len());
                     }
@@ -237,7 +238,7 @@ impl Sender {
                 self.made.insert(sent.name().to_owned());
             }
             if sent.origin.is_some() && !sent.release.note.is_empty() {
-                // Meant for editors, not for readers: the record has no field for it.
+                // The note is for editors, and the record has no field for it.
                 let note = sent.notice("note of the sender", "NOTE", &sent.release.note);
                 self.notices.push(Notice {
                     is_open: false,
@@ -249,7 +250,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Publishes what has come together so far: whatever refers only to what is published, or goes with it.
+    /// Publishes the queued drafts that refer only to published records or to each other.
     pub(super) async fn publish_ready(&mut self) -> Result<()> {
         if !self.queue.is_worth_a_try() {
             return Ok(());
@@ -265,7 +266,7 @@ impl Sender {
         self.publish_all(&ready).await
     }
 
-    /// Publishes every draft that was sent. What refers to each other goes together, as W9 asks.
+    /// Publishes every queued draft. Drafts that refer to each other are published together (W9).
     pub(super) async fn publish(&mut self) -> Result<()> {
         let rest = self.queue.take_all();
         self.publish_all(&rest).await
@@ -310,7 +311,7 @@ impl Sender {
         Ok(())
     }
 
-    /// What is there of a batch, by name.
+    /// The existing records of a batch, by name.
     async fn known(
         &self,
         batch: impl Iterator<Item = &Outgoing>,
@@ -348,7 +349,7 @@ impl Sender {
             .collect())
     }
 
-    /// Takes note of a record that is there, to publish it if its sender allows.
+    /// Queues an existing record for publication, if its sender allows it.
     pub(super) fn remember(&mut self, place: usize, stored: &Record, sent: &Outgoing) {
         if !self.manner.publishes {
             return;
@@ -399,7 +400,7 @@ impl Sender {
     }
 }
 
-/// The names under which a record may be there.
+/// Names under which the record may exist.
 fn names(outgoing: &Outgoing) -> impl Iterator<Item = &str> {
     let earlier = outgoing
         .origin
@@ -408,19 +409,20 @@ fn names(outgoing: &Outgoing) -> impl Iterator<Item = &str> {
     [Some(outgoing.name()), earlier].into_iter().flatten()
 }
 
-/// Whether a stored record says what the sent one says, but for what the service sets, the revisions of articles among it.
+/// True if a stored record equals the sent one, except for fields that the service sets and the article revisions that
+/// it pins.
 pub(super) fn is_same(sent: &Record, stored: &Record) -> bool {
     let content = |record: &Record| {
         let mut record = record.clone();
         record.kind.as_mut()?.take_meta();
-        // The service stores the normalised form; violations are its business too.
+        // The service stores the normalised form. Violations are left for it to report.
         drop(validate(&mut record, &mut Path::default()));
         record.kind.map(Body::without_pins)
     };
     content(sent) == content(stored)
 }
 
-/// Whether the answer is about what was sent, and not about the server.
+/// True if the failure is caused by the records and not by the server.
 pub(super) fn is_about_records(failure: &Failure) -> bool {
     matches!(
         failure.code,
@@ -428,7 +430,7 @@ pub(super) fn is_about_records(failure: &Failure) -> bool {
     ) || failure.reason == "MESSAGE_TOO_LARGE"
 }
 
-/// The records that a refusal names, by their place in the request. One alone is meant, whatever it says.
+/// The records that a refusal names, by their index in the request. A single record is always the cause.
 fn culprits(failure: &Failure, sent: &[Fresh]) -> HashMap<usize, Refusal> {
     let mut found: HashMap<usize, Refusal> = HashMap::new();
     for (field, what) in failure.details() {
@@ -448,7 +450,7 @@ fn culprits(failure: &Failure, sent: &[Fresh]) -> HashMap<usize, Refusal> {
     found
 }
 
-/// Tells the refusal with the places in the file instead of places in our request.
+/// Rewrites the failure with positions in the file instead of paths in the request.
 fn explain(failure: Failure, sent: &[Fresh]) -> Failure {
     let known_as = |index: usize| sent.get(index).map(|(_, outgoing)| outgoing.known_as());
     failure.rename(|field| place::told(field, known_as))

@@ -1,8 +1,8 @@
-//! SIGINT and SIGTERM as events, for commands that finish something before they end.
+//! SIGINT and SIGTERM as events, for commands that finish their work before they exit.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Receives SIGINT and SIGTERM, which do not end the process any more.
+/// Receives SIGINT and SIGTERM, which no longer end the process.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -13,7 +13,7 @@ impl Signals {
     /// Installs the handlers.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses them.
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -21,7 +21,7 @@ impl Signals {
         })
     }
 
-    /// Returns when one of them has come since the last call.
+    /// Waits for a signal that arrived since the last call.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

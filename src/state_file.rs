@@ -1,4 +1,4 @@
-//! Where a consumer stopped, in a file: replaced as a whole, never half written, and held by one process at a time.
+//! The position of a consumer in a file: replaced atomically, and locked by one process at a time.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -14,32 +14,32 @@ use serde_json::Value;
 
 use super::json;
 
-/// Longest state file: a cursor and a filter are short.
+/// Maximum size of a state file: a cursor and a filter are short.
 const MOST: u64 = 1024 * 1024;
 
-/// What the file says.
+/// Content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    /// What was asked for: a position under one filter is none under another.
+    /// View and filter: a position is valid only for those of its request.
     view: String,
     filter: Value,
     position: Position,
 }
 
-/// A file that this process holds.
+/// A state file, locked by this process.
 pub(super) struct StateFile {
     path: PathBuf,
     state: State,
-    /// Held for as long as this lives.
+    /// The lock, held until this is dropped.
     _lock: File,
 }
 
 impl StateFile {
-    /// Takes the file, or makes a new one.
+    /// Opens and locks the file, or prepares a new one.
     ///
     /// # Errors
-    /// When another process holds it, it cannot be read, or it is of another view or filter.
+    /// If another process holds the lock, the file cannot be read, or it belongs to another view or filter.
     pub fn open(path: &Path, request: &WatchRequest) -> Result<Self> {
         let lock = beside(path, "lock");
         let lock_file = OpenOptions::new()
@@ -89,16 +89,16 @@ impl StateFile {
         })
     }
 
-    /// Where it stopped, if it ever began.
+    /// The stored position, if there is one.
     pub fn position(&self) -> Option<Position> {
         let position = &self.state.position;
         (!position.cursor.is_empty()).then(|| position.clone())
     }
 
-    /// Writes down where it stands, for good.
+    /// Stores a position durably.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn store(&mut self, position: &Position) -> Result<()> {
         self.state.position = position.clone();
         let replace = || -> std::io::Result<()> {

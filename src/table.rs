@@ -1,34 +1,34 @@
-//! Tables for people. Each column is as wide as what is in it. On a terminal no line is wider than it: the last column is
-//! cut, and columns that do not fit beside each other stand on a line of their own, below the first ones.
+//! Tables for people. Each column is as wide as its content. On a terminal the last column is cut to the width, and
+//! columns that do not fit are placed on an indented line below the first ones.
 
 use std::{fmt, ops::Range};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
-/// Before columns that stand below the first ones.
+/// Indent of columns below the first ones.
 const INDENT: usize = 4;
-/// The last column is cut rather than moved below, as long as so much of it is left.
+/// Minimum width of a cut last column; if less is left, the column moves below.
 const READABLE: usize = 24;
 
-/// Rows under a header; without a header if it is empty.
+/// Rows under a header; an empty header is not printed.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
     has_header: bool,
-    /// Of the terminal; what is none gets lines of any length.
+    /// Columns of the terminal; `None` for output without a limit.
     width: Option<usize>,
 }
 
-/// Columns beside each other, and how wide each is.
+/// Columns on one line, and their widths.
 struct Line {
     columns: Range<usize>,
     widths: Vec<usize>,
 }
 
 impl Table {
-    /// A table as wide as the terminal, if stdout is one.
+    /// Creates a table as wide as the terminal, or unlimited if stdout is no terminal.
     #[must_use]
     pub fn new(header: &[&str]) -> Self {
         Self::of_width(header, terminal_width())
@@ -43,7 +43,7 @@ impl Table {
         }
     }
 
-    /// Adds a row of as many cells as there are columns.
+    /// Adds a row with one cell per column.
     pub fn add_row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
@@ -66,7 +66,7 @@ impl Table {
     }
 }
 
-/// As many columns as fit from one on, and one at least.
+/// The columns from `start` that fit on a line, at least one.
 fn fill(natural: &[usize], start: usize, total: usize) -> Line {
     let mut used = if start == 0 { 0 } else { INDENT };
     let mut widths = Vec::new();
@@ -119,7 +119,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A text that is not wider; what is left out is marked. A name that is cut could not be copied, so only texts are.
+/// Cuts a text to a width, with a mark at the cut. Only for text: a cut name could not be copied.
 #[must_use]
 pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -136,7 +136,7 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Columns of the terminal that stdout is, if it is one.
+/// Width of the terminal in columns, if stdout is one.
 #[must_use]
 pub fn terminal_width() -> Option<usize> {
     let size = terminal_size::terminal_size_of(std::io::stdout());

@@ -1,4 +1,4 @@
-//! The flags of the server's TLS.
+//! The TLS flags of the server.
 
 use std::path::PathBuf;
 

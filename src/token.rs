@@ -1,4 +1,4 @@
-//! `dateline token`: who may do what, and until when.
+//! `dateline token`: creates, lists, changes and revokes tokens.
 
 use std::{io::Write, process::ExitCode};
 
@@ -19,7 +19,7 @@ use super::{
     when,
 };
 
-/// Names that are tried for a token that is given none.
+/// Maximum number of names tried for a token without a name.
 const MOST_NAMES: u32 = 100;
 
 /// `dateline token`
@@ -33,25 +33,25 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Act {
-    /// Make a token and print it, this once
+    /// Create a token and print it; it cannot be printed again
     #[command(after_help = "Example:
   dateline token create --role exporter --scope lang:en --expires +90d > exporter.token")]
     Create {
         #[command(flatten)]
         allows: Allows,
-        /// Whom it is for; the author of what is written with it [default: the first role, with a number if that is taken]
+        /// Name of the holder, and author of its writes [default: the first role, with a number if that is taken]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
-        /// Until when it holds, at most a year: 2027-01-31T00:00:00Z, or so long from now, +90d
+        /// Expiry, within a year: 2027-01-31T00:00:00Z, or a time from now, +90d
         #[arg(long, value_name = "TIME", value_parser = when::parse)]
         expires: Timestamp,
     },
-    /// List tokens, newest first; their secrets are not known any more
+    /// List tokens, newest first, without their secrets
     List {
-        /// Those that were revoked or have expired, too
+        /// Also revoked and expired tokens
         #[arg(long)]
         all: bool,
-        /// How to print
+        /// Output format
         #[arg(
             short,
             long,
@@ -61,31 +61,31 @@ enum Act {
         )]
         output: Format,
     },
-    /// Change what a token may do; its open streams end within 5 s and can be opened again
+    /// Change the roles, scope or expiry of a token; its open streams end within 5 s and can be opened again
     Update {
-        /// Its id: the eight letters after `dateline_`
+        /// Id of the token: the eight letters after `dateline_`
         id: String,
         #[command(flatten)]
         allows: Allows,
-        /// Until when it holds; as before, if it is not said
+        /// Expiry; unchanged if not given
         #[arg(long, value_name = "TIME", value_parser = when::parse)]
         expires: Option<Timestamp>,
     },
-    /// End tokens for good, and their open streams within 5 s
+    /// Revoke tokens, and end their open streams within 5 s
     Revoke {
-        /// Their ids: the eight letters after `dateline_`
+        /// Ids of the tokens: the eight letters after `dateline_`
         #[arg(required = true)]
         ids: Vec<String>,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// What a token may do.
+/// The permissions of a token.
 #[derive(Debug, clap::Args)]
 struct Allows {
-    /// What it may do; several are joined by commas
+    /// Roles, separated by commas
     #[arg(
         long = "role",
         value_enum,
@@ -94,22 +94,22 @@ struct Allows {
         value_name = "ROLE"
     )]
     roles: Vec<RoleArg>,
-    /// What it is narrowed to, such as kind:event or lang:en; of several by the same word one has to fit
+    /// Scope, such as kind:event or lang:en; of several with the same key, one must match
     #[arg(long, value_delimiter = ',', value_name = "FACET")]
     scope: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum RoleArg {
-    /// Reads and follows what is published
+    /// Reads and follows published records
     Reader,
-    /// Reads the desk too, makes drafts and hands them in
+    /// Also reads the desk feed, creates drafts and submits them
     Editor,
-    /// What an editor may, and publishes, sends back, corrects, retracts, merges, restores
+    /// Like editor; also publishes, sends back, corrects, retracts, merges, restores
     Publisher,
-    /// Reads what is published, and takes exports
+    /// Reads published records, and exports them
     Exporter,
-    /// Reads the desk; purges, compacts, loads; makes tokens; reads the audit
+    /// Reads the desk feed; purges, compacts, loads; creates tokens; reads the audit log
     Admin,
 }
 
@@ -134,7 +134,7 @@ impl Allows {
     }
 }
 
-/// Does what is said with tokens.
+/// Runs the subcommand.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let server = &args.server;
     match args.act {
@@ -175,7 +175,7 @@ async fn create(
     let answer = loop {
         match client.admin.create_token(request.clone()).await {
             Ok(answer) => break answer.into_inner(),
-            // Nobody has chosen the name.
+            // The default name is taken: try the next one.
             Err(status)
                 if status.code() == tonic::Code::AlreadyExists
                     && name.is_none()
@@ -317,7 +317,7 @@ async fn revoke(server: &Server, ids: Vec<String>, yes: bool) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// An id, of which people may have copied more; a whole token is not sent on, and not shown.
+/// The id in a text that may hold more of a token; a whole token is neither sent nor printed.
 fn id_of(text: &str) -> Result<String> {
     let id = text.trim_start_matches("dateline_");
     let id = id.split('_').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `dateline verify`: that the log, the records and the digest of a server agree; or that a recorded stream is a true
-//! copy. Whatever differs is named. Holds names and hashes, not records.
+//! `dateline verify`: verifies that the log, the records and the digest of a server agree, or that a recorded stream is
+//! a true copy. Reports each difference. Holds names and hashes, not records.
 
 use std::{
     io::{BufRead, Read},
@@ -30,33 +30,33 @@ use super::{
     signals::Signals,
 };
 
-/// Differences that are named, at most.
+/// Maximum number of differences reported.
 const NAMED: usize = 100;
-/// Records of one page of a list.
+/// Records per page of a list.
 const PAGE: i32 = 1000;
-/// How often records that other people are changing are looked at again.
+/// Maximum number of reads of records that others are changing.
 const TRIES: u32 = 5;
 
-/// Longest line of a recorded stream.
+/// Maximum length of a line of a recorded stream.
 const LINE: u64 = 64 * 1024 * 1024;
-/// Pause before a server that lags is asked again.
+/// Pause before a lagging server is asked again.
 const BEHIND: Duration = Duration::from_millis(100);
 
 /// `dateline verify`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What `dateline watch --output ndjson` has printed, from a snapshot or the beginning; `-` is stdin. Or the directory or
-    /// URL of an export. Without it, the server itself is verified
+    /// Output of `dateline watch --output ndjson`, from a snapshot or the beginning (`-` is stdin); or the directory or
+    /// URL of an export [default: verify the server itself]
     #[arg(value_name = "FILE|DIR|URL")]
     file: Option<PathBuf>,
-    /// The feed of what readers see, or the desk's
+    /// The wire feed of published records, or the desk feed
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
     #[command(flatten)]
     server: Server,
 }
 
-/// Verifies; exit 1 if something differs.
+/// Verifies; exit 1 if there are differences.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let verifying = Verifying {
         server: args.server.connection(),
@@ -65,7 +65,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     };
     let bar = verifying.bar.clone();
     let mut signals = Signals::new()?;
-    // Reading may wait for stdin: a signal has to be heard beside it.
+    // A read of stdin may block: signals are handled beside it.
     let work = tokio::spawn(async move { verifying.differences(args.file.as_deref()).await });
     let differences = tokio::select! {
         done = work => Some(done?),
@@ -108,7 +108,7 @@ impl Verifying {
         }
     }
 
-    /// The fold of the log against a snapshot, that against what lists return, and against the digest.
+    /// Compares the fold of the log with a snapshot, the snapshot with lists, and the result with the digest.
     async fn server(&self) -> Result<Differences> {
         let mut following = Following::begin(self).await?;
         let at = following.sequence;
@@ -129,7 +129,7 @@ impl Verifying {
         Ok(differences)
     }
 
-    /// What the log folds to at a sequence; `None` if it was compacted.
+    /// Folds the log up to a sequence; `None` if it was compacted.
     async fn log_up_to(&self, at: i64) -> Result<Option<Copy>> {
         self.bar.set_message("reading the log");
         let mut log = match self.open(Origin::Beginning).await {
@@ -140,7 +140,7 @@ impl Verifying {
         Ok(Some(log.copy))
     }
 
-    /// What lists return against what a stream brought. Others may write meanwhile: what differs is looked at again.
+    /// Compares lists with a stream. Others may write meanwhile: differing records are read again.
     async fn lists(&self, following: &mut Following<'_>) -> Result<Differences> {
         let mut differences = Vec::new();
         for _ in 0..TRIES {
@@ -149,7 +149,7 @@ impl Verifying {
             following.go_on_to(head).await?;
             let now = following.copy.differences("the stream", &listed, "a list");
             let was_empty = differences.is_empty();
-            // Only what differs twice over differs.
+            // Only a record that differs twice is reported.
             differences = if was_empty {
                 now
             } else {
@@ -207,7 +207,7 @@ impl Verifying {
         })
     }
 
-    /// A recorded stream against the log at the sequence where it ends.
+    /// Compares a recorded stream with the log at the sequence of its end.
     async fn file(&self, path: &Path) -> Result<Differences> {
         let recorded = if path == Path::new("-") {
             read(std::io::stdin().lock(), &mut tell_cut)
@@ -227,7 +227,7 @@ impl Verifying {
     }
 }
 
-/// A copy that is kept by a stream.
+/// A replica that a stream keeps up to date.
 struct Following<'a> {
     subscriber: Subscriber,
     copy: Copy,
@@ -272,14 +272,14 @@ impl<'a> Following<'a> {
         Ok(())
     }
 
-    /// Follows to where the server says what it shows, and compares; answers at which sequence. Asks, rather than wait
-    /// for a checkpoint: a feed that is written to all the time sends none.
+    /// Follows the feed up to the head that the server reports, and compares the digests; returns the sequence. Asks
+    /// the server instead of waiting for a checkpoint: a feed under constant writes sends none.
     async fn prove(&mut self, verifying: &Verifying) -> Result<i64> {
         self.bar.set_message("comparing with the digest");
         loop {
             let feed = verifying.feed().await?;
             self.go_on_to(feed.head_sequence).await?;
-            // Another replica may answer of an earlier head than this stream has reached.
+            // Another replica of the server may report an older head than this stream has reached.
             if self.sequence == feed.head_sequence {
                 let said = feed.digest.context("the server tells no digest: it is of the whole view, and this token sees a part of it")?;
                 self.copy.check(&said, &[], self.sequence)?;
@@ -290,13 +290,13 @@ impl<'a> Following<'a> {
     }
 }
 
-/// What was read of a recorded stream.
+/// The state of a recorded stream.
 #[derive(Default)]
 struct Recorded {
     copy: Copy,
-    /// The sequence as of which the copy is.
+    /// The sequence of the copy.
     at: i64,
-    /// A snapshot has begun and is not complete: the copy is one of no sequence.
+    /// True in a snapshot that is not complete: the copy is then valid for no sequence.
     in_snapshot: bool,
 }
 
@@ -306,8 +306,8 @@ fn tell_cut(line: u64) {
     ));
 }
 
-/// Folds the lines of `dateline watch --output ndjson`; answers the copy, and the sequence as of which it is. `cut`
-/// hears of a last line that is left out.
+/// Folds the lines of `dateline watch --output ndjson`; returns the copy and its sequence. `cut` is called for an
+/// incomplete last line, which is left out.
 pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<(Copy, i64)> {
     let mut recorded = Recorded::default();
     let mut line = String::new();
@@ -320,7 +320,7 @@ pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<
             bail!("line {number} is longer than any of `dateline watch`");
         }
         match recorded.read_line(line.trim()) {
-            // A watcher that was killed may have been writing.
+            // A watcher that was killed may have left an incomplete line.
             Err(_) if !line.ends_with('\n') => cut(number),
             read => read.with_context(|| format!("line {number}"))?,
         }

@@ -1,5 +1,5 @@
-//! The next step about the article of an item: which of two versions is newer, and what sender, state and caller
-//! allow.
+//! Decides the next step for the article of an item, from the order of two versions and from what the sender, the state
+//! and the caller allow.
 
 use std::cmp::Ordering;
 
@@ -11,17 +11,17 @@ use super::{
     release::Allowed,
 };
 
-/// The standing of one version to another.
+/// The order of one version relative to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
     Older,
     Same,
     Newer,
-    /// Neither says enough.
+    /// The versions lack the fields that would order them.
     Unknown,
 }
 
-/// Compares a version that was sent with one that is there.
+/// Compares a version that was sent with the stored one.
 pub(super) fn age(sent: &SourceItem, stored: &SourceItem) -> Age {
     let time = |item: &SourceItem| {
         item.version_time
@@ -31,7 +31,7 @@ pub(super) fn age(sent: &SourceItem, stored: &SourceItem) -> Age {
         .zip(time(stored))
         .map(|(sent, stored)| sent.cmp(&stored));
     let by_version = compare(&sent.version, &stored.version);
-    // Of one version the stricter word counts: a kill may come without a number of its own.
+    // For the same version the stricter status wins: a kill may come without a version number of its own.
     let by_status = sent.status.cmp(&stored.status);
     match (by_version, by_time) {
         (Some(order @ (Ordering::Less | Ordering::Greater)), _) => order.into(),
@@ -52,7 +52,7 @@ impl From<Ordering> for Age {
     }
 }
 
-/// Compares numbers as numbers, "2.10" part by part. A version without a number is older than one with it.
+/// Compares versions numerically, "2.10" part by part. A version without a number is older than one with a number.
 fn compare(sent: &str, stored: &str) -> Option<Ordering> {
     let numbers = |version: &str| {
         let parts = version.split('.').map(|part| part.parse::<u64>().ok());
@@ -67,26 +67,26 @@ fn compare(sent: &str, stored: &str) -> Option<Ordering> {
     }
 }
 
-/// What is done next about a record that is there.
+/// The next step for an existing record.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step {
-    /// Nothing: it is what was sent.
+    /// No change: it equals the sent version.
     Keep,
     Older,
     Skip,
-    /// Nothing, and a person has to look at it.
+    /// No change, but somebody has to check it.
     Report(String),
-    /// A draft gets the new content.
+    /// Update the draft with the new content.
     Update,
     Correct,
     Retract,
-    /// It becomes a draft again, and is looked at once more.
+    /// Return it to draft for another review.
     SendBack,
-    /// A draft is marked as withheld or canceled.
+    /// Mark the draft as withheld or canceled.
     Mark,
 }
 
-/// Everything that decides about the next step.
+/// Input of the decision.
 pub(super) struct Situation<'a> {
     pub sent: &'a Outgoing,
     pub age: Age,
@@ -126,7 +126,7 @@ impl Situation<'_> {
     fn withheld(&self) -> Step {
         match self.state {
             State::Retracted | State::Merged => Step::Keep,
-            // An editor has released it since, or it is an export of this very record.
+            // An editor has released it in the meantime, or the item is an export of this record.
             _ if self.age == Age::Same => Step::Keep,
             State::Published if self.publishes && self.on_change == OnChange::Correct => Step::Retract,
             State::Published => Step::Report(

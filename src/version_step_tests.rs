@@ -1,4 +1,4 @@
-//! Which of two versions is newer, and what follows from it in each state.
+//! Tests of the order of versions, and of the next step in each state.
 
 use prost_types::Timestamp;
 

@@ -1,6 +1,5 @@
-//! Versions of an item that come one after the other: which of two is newer, and what that means for the article that
-//! is there. One article stands for an item, whatever its headline, however often and in whatever order its versions
-//! come, also from several imports at once.
+//! Handles successive versions of an item: decides which of two is newer, and updates the article. An item has exactly
+//! one article, whatever its headline, and in whatever order and from however many imports its versions arrive.
 
 use anyhow::{Result, bail};
 use dateline_client::Failure;
@@ -19,13 +18,13 @@ use super::{
     version_step::{Age, Situation, Step, age},
 };
 
-/// Looks at a record that others change at the same time.
+/// Maximum number of attempts on a record that others change at the same time.
 const TRIES: usize = 8;
 
-/// Most code points of a public note.
+/// Maximum length of a public note, in code points.
 const MAX_NOTE: usize = 2000;
 
-/// Fields that a newer version replaces. What editors add (mentions, the publisher's record) stays.
+/// Fields that a newer version replaces. Additions of editors (mentions, the publisher's record) stay.
 const REPLACED: [&str; 11] = [
     "headline",
     "body",
@@ -40,7 +39,7 @@ const REPLACED: [&str; 11] = [
     "source_item",
 ];
 
-/// The same for an export of a record, which says less than the record.
+/// Fields replaced by an export of a record, which holds less than the record.
 const REPLACED_BY_EXPORT: [&str; 6] = [
     "headline",
     "body",
@@ -51,7 +50,7 @@ const REPLACED_BY_EXPORT: [&str; 6] = [
 ];
 
 impl Sender {
-    /// Brings the article of an item to the version that was sent, as far as sender and caller allow.
+    /// Updates the article of an item to the version sent, as far as sender and caller allow.
     pub(super) async fn follow(
         &mut self,
         place: usize,
@@ -85,7 +84,7 @@ impl Sender {
                     self.count(&step);
                     has_written = true;
                 }
-                // Somebody else was faster.
+                // Another client was faster.
                 Err(failure)
                     if matches!(failure.reason.as_str(), "ETAG_MISMATCH" | "WRONG_STATE") => {}
                 Err(failure) if is_about_records(&failure) => {
@@ -103,8 +102,8 @@ impl Sender {
         self.refuse(&sent, "is changed by others all the time; try again later")
     }
 
-    /// Takes note of an item that was canceled before its article was there. The name of a deleted draft is never used
-    /// again (W10), so an older version that comes later is refused.
+    /// Remembers an item that was canceled before its article existed. The name of a deleted draft is never reused
+    /// (W10), so a later arrival of an older version is refused.
     pub(super) async fn cancel_unknown(&mut self, place: usize, sent: Outgoing) -> Result<()> {
         let is_own = sent
             .origin
@@ -151,7 +150,7 @@ impl Sender {
         known: Option<&SourceItem>,
     ) -> Situation<'a> {
         let item = sent.item().zip(known);
-        // What this run has made is nobody else's yet.
+        // Nobody else has edited an article that this run created.
         let is_ours = self.made.contains(sent.name());
         Situation {
             sent,
@@ -168,7 +167,7 @@ impl Sender {
         }
     }
 
-    /// A record that stays as it is.
+    /// Leaves a record unchanged.
     fn keep(
         &mut self,
         place: usize,
@@ -210,7 +209,7 @@ impl Sender {
         }
     }
 
-    /// A change that the server refuses: the record stays as it is, and is a reject.
+    /// Reports a change that the server refuses: the record stays unchanged, and counts as a reject.
     fn left_alone(&mut self, sent: &Outgoing, failure: &Failure) -> Result<()> {
         let told = |field: &str| super::place::told(field, |_| Some(String::new()));
         let mut problems: Vec<_> = (failure.details().iter())
@@ -242,7 +241,7 @@ impl Sender {
     }
 }
 
-/// The item that a stored record is the article of; an error if it is that of another item.
+/// The item of a stored record; an error if the record belongs to another item.
 fn stored_item(sent: &Outgoing, stored: &Record) -> Result<Option<SourceItem>, ()> {
     let own = sent
         .origin
@@ -252,7 +251,7 @@ fn stored_item(sent: &Outgoing, stored: &Record) -> Result<Option<SourceItem>, (
     let meta = meta_of(stored);
     match (source_item(stored), own) {
         (Some(item), _) if item.uri == sent_item.uri => Ok(Some(item.clone())),
-        // The record itself, as it was exported: its revisions are its versions.
+        // The exported record itself: its revisions are its versions.
         (_, Some(uid)) if uid == meta.uid => Ok(Some(SourceItem {
             uri: sent_item.uri.clone(),
             version: meta.revision.to_string(),
@@ -326,7 +325,7 @@ fn action(
     }
 }
 
-/// The sender's note, or other words; never longer than the service takes.
+/// The sender's note, or the default; cut to the length that the service accepts.
 fn note(note: &str, otherwise: &str) -> String {
     let text = if note.is_empty() { otherwise } else { note };
     if text.chars().count() <= MAX_NOTE {

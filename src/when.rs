@@ -1,4 +1,4 @@
-//! Times as they are typed: RFC 3339, or so long from now or ago.
+//! Times on the command line: RFC 3339, or an offset from now.
 
 use dateline_record::timestamp::timestamp;
 use prost_types::Timestamp;
@@ -11,7 +11,7 @@ use time::{
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     let now = OffsetDateTime::now_utc();
     let time = match (text.strip_prefix('+'), text.strip_prefix('-')) {
-        // Whole seconds are what people mean, and not fewer than they said.
+        // Rounded up to whole seconds: not shorter than the span given.
         (Some(span), _) => duration(span).and_then(|span| {
             let second = now.replace_nanosecond(0).ok()? + Duration::SECOND;
             second.checked_add(span)
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     Ok(timestamp(time))
 }
 
-/// The same, or a day, which stands for its beginning in UTC: `2026-08-01`, `today`, `yesterday`.
+/// Like [`parse`], and also a day, which means its beginning in UTC: `2026-08-01`, `today`, `yesterday`.
 pub(super) fn parse_point(text: &str) -> Result<Timestamp, String> {
     let today = OffsetDateTime::now_utc().date();
     let day = match text {
@@ -41,7 +41,7 @@ pub(super) fn parse_point(text: &str) -> Result<Timestamp, String> {
     }
 }
 
-/// The same, for what has happened.
+/// Like [`parse_point`], but rejects times in the future.
 pub(super) fn parse_past(text: &str) -> Result<Timestamp, String> {
     let time = parse_point(text)?;
     if is_past(&time) {
@@ -50,12 +50,12 @@ pub(super) fn parse_past(text: &str) -> Result<Timestamp, String> {
     Err("this time has not come yet; so long ago is written -2h, -3d".to_owned())
 }
 
-/// True if a time has come.
+/// True if the time has passed.
 pub(super) fn is_past(time: &Timestamp) -> bool {
     time.seconds <= OffsetDateTime::now_utc().unix_timestamp()
 }
 
-/// To the second, in UTC.
+/// Formats a time to the second, in UTC.
 pub(super) fn shown(time: &Timestamp) -> String {
     let time = Timestamp {
         seconds: time.seconds,

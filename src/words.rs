@@ -1,5 +1,5 @@
-//! Words of enums as people write them: `organization` for `TYPE_ORGANIZATION`. Reads a message as JSON whose words are
-//! those of the schema; a word that is none is refused with those that there are.
+//! Enum values as people write them: `organization` for `TYPE_ORGANIZATION`. Reads a message as JSON with the schema's
+//! own values; an unknown one is refused, with the list of known ones.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// How a word is complained of that no enum has.
+/// Error text for an unknown enum value.
 pub(super) const UNKNOWN: &str = "unrecognized enum value";
 
-/// A message whose fields are read by their kinds.
+/// A message whose fields are read by their types.
 pub(super) struct Message<'a>(pub &'a MessageDescriptor);
 
 /// One field.
 struct Field<'a>(&'a FieldDescriptor);
 
-/// One value, or one of a list.
+/// One value, alone or in a list.
 struct One<'a>(&'a Kind);
 
 struct List<'a>(&'a Kind);
@@ -89,7 +89,7 @@ impl<'de> DeserializeSeed<'de> for One<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self.0 {
-            // As text: a year looks like a number in YAML.
+            // Read as text: a year looks like a number in YAML.
             Kind::String | Kind::Bytes => {
                 let text = Option::<String>::deserialize(deserializer)?;
                 Ok(text.map_or(Value::Null, Value::String))
@@ -155,7 +155,7 @@ impl de::Visitor<'_> for Word<'_> {
     }
 }
 
-/// The value of the schema that a word stands for: itself, or without its prefix and in whatever case.
+/// The enum value that a word stands for: its full name, or the name without its prefix, in any case.
 fn full_name(words: &EnumDescriptor, word: &str) -> Option<String> {
     let prefix = prefix(words);
     let upper = word.trim().to_uppercase().replace(['-', ' '], "_");
@@ -167,7 +167,7 @@ fn full_name(words: &EnumDescriptor, word: &str) -> Option<String> {
     found.map(|value| value.name().to_owned())
 }
 
-/// The words of an enum as they are written here.
+/// The values of an enum as people write them.
 pub(super) fn words(of: &EnumDescriptor) -> impl Iterator<Item = String> {
     let prefix = prefix(of);
     let values: Vec<_> = of.values().filter(|value| value.number() != 0).collect();
@@ -177,7 +177,7 @@ pub(super) fn words(of: &EnumDescriptor) -> impl Iterator<Item = String> {
     })
 }
 
-/// `TYPE_` of an enum with `TYPE_UNSPECIFIED`.
+/// The common prefix of an enum's values: `TYPE_` if the first one is `TYPE_UNSPECIFIED`.
 fn prefix(words: &EnumDescriptor) -> String {
     let zero = words.get_value(0);
     zero.map(|zero| zero.name().trim_end_matches("UNSPECIFIED").to_owned())

@@ -1,5 +1,5 @@
-//! YAML, as people and programs of either version of it read the same: text that YAML 1.1 or 1.2 would take for anything
-//! else is quoted, and what is read is bounded before it is held.
+//! YAML that version 1.1 and 1.2 read the same: text that either would read as another type is quoted, and the size of
+//! input is bounded before it is held in memory.
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -8,22 +8,22 @@ use serde_saphyr::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy},
 };
 
-/// Deepest nesting: a record has less than a dozen levels.
+/// Maximum nesting depth: a record has fewer than a dozen levels.
 const DEPTH: usize = 64;
-/// Most values of a document, including those that aliases repeat.
+/// Maximum number of values of a document, including those that aliases repeat.
 const VALUES: usize = 100_000;
-/// Most aliases of a document.
+/// Maximum number of aliases of a document.
 const ALIASES: usize = 1000;
-/// Longest message: it may repeat what it complains of.
+/// Maximum length of an error message: it may quote the input.
 const MESSAGE: usize = 400;
 
-/// A value as a document.
+/// Writes a value as a YAML document.
 ///
 /// # Errors
-/// When it holds what YAML cannot say.
+/// If it holds values that YAML cannot represent.
 pub(super) fn write(value: &impl Serialize) -> Result<String> {
     let text = with_style(value, true)?;
-    // libyaml, and so the fast loader of `PyYAML`, does not read a block that begins with a tab.
+    // libyaml, and so the fast loader of `PyYAML`, cannot read a block that begins with a tab.
     if begins_a_line_with_a_tab(&text) {
         return with_style(value, false);
     }
@@ -33,7 +33,7 @@ pub(super) fn write(value: &impl Serialize) -> Result<String> {
 fn with_style(value: &impl Serialize, has_blocks: bool) -> Result<String> {
     let options = serde_saphyr::ser_options! {
         prefer_block_scalars: has_blocks,
-        // A paragraph stays one line: editors wrap, and diffs compare lines.
+        // A paragraph stays on one line: editors wrap, and diffs compare lines.
         folded_wrap_chars: usize::MAX,
     };
     Ok(serde_saphyr::to_string_with_options(value, options)?)
@@ -46,10 +46,10 @@ fn begins_a_line_with_a_tab(text: &str) -> bool {
             .any(|line| line.trim_start_matches(' ').starts_with('\t'))
 }
 
-/// Reads the one document of a text with what `read` makes of its deserializer.
+/// Reads the only document of a text; `read` consumes its deserializer.
 ///
 /// # Errors
-/// What is wrong, with line and column.
+/// The error, with line and column.
 pub(super) fn read<'de, T>(
     text: &'de str,
     read: impl for<'e> FnOnce(Deserializer<'de, 'e>) -> Result<T, Error>,
@@ -67,7 +67,7 @@ pub(super) fn read<'de, T>(
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: VALUES,
         },
-        // The caller looks for keys that stand twice, in JSON as in YAML.
+        // The caller rejects duplicate keys, in JSON and in YAML alike.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Error,
         strict_booleans: true,
@@ -88,7 +88,7 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// A message without the middle of what is too long in it; the end says where.
+/// Shortens a long message in the middle; the end holds the position.
 pub(super) fn shortened(message: &str) -> String {
     let count = message.chars().count();
     if count <= MESSAGE {
