@@ -1,4 +1,4 @@
-//! Lines under a headline that say who wrote it, and for whom.
+//! Lines below a headline that name authors and agencies.
 
 use super::{ABBREVIATIONS, MAX_NAME, MAX_NAME_WORDS};
 
@@ -9,7 +9,7 @@ const PARTICLES: &[&str] = &[
     "von", "with", "y",
 ];
 
-/// Words that begin a byline, in English, German, French and Spanish.
+/// Words that start a byline, in English, German, French and Spanish.
 const BY: &[&str] = &["by", "von", "par", "por"];
 
 /// News agencies, in lower case, without "the".
@@ -70,7 +70,7 @@ pub(super) struct Credits<'a> {
     pub agencies: Vec<&'a str>,
 }
 
-/// The names of a byline that stands in a field of its own, with or without "By". An agency is a name there.
+/// The names of a byline in a field of its own, with or without "By". An agency counts as a name there.
 #[must_use]
 pub fn byline_names(by: &str) -> Vec<String> {
     let by = by.trim();
@@ -92,19 +92,19 @@ pub fn byline_names(by: &str) -> Vec<String> {
 }
 
 /// The credits of a line such as "By Jane Doe and John Roe, AP". `None` if it reads like a sentence: "By Monday the
-/// troops had left." One author with an employer that is no agency, "Jane Doe, Kazinform", stays as printed.
+/// troops had left." A single author with an employer that is no agency, "Jane Doe, Kazinform", stays as printed.
 pub(super) fn byline(line: &str) -> Option<Credits<'_>> {
     let line = line.trim();
     let (by, names) = line.split_once(' ').unwrap_or((line, ""));
     let has_by = BY.contains(&by.to_lowercase().as_str());
     let names = if has_by { names.trim() } else { line };
     let credits = without_agencies(names);
-    // Without "By" only an agency shows that names are a byline.
+    // Without "By", only an agency marks names as a byline.
     let is_byline = has_by || !credits.agencies.is_empty() && credits.authors.len() <= 3;
     (is_byline && reads_like_names(names, &credits)).then_some(credits)
 }
 
-/// The agency that a line names, and nothing else: "The Associated Press".
+/// The agency of a line that names nothing else: "The Associated Press".
 pub(super) fn agency(line: &str) -> Option<&str> {
     let name = line.trim().trim_matches(['(', ')']).trim();
     is_agency(name).then(|| without_the(name))
@@ -146,7 +146,7 @@ fn without_agencies(names: &str) -> Credits<'_> {
         rest = after.trim();
     }
     if rest.is_empty() {
-        // An agency that nobody else is named with wrote it.
+        // An agency without an author is the author.
         credits.authors.clone_from(&credits.agencies);
         return credits;
     }
@@ -158,7 +158,7 @@ fn without_agencies(names: &str) -> Credits<'_> {
     credits
 }
 
-/// What parts names from the agency after them.
+/// Separators between names and the agency after them.
 const SEPARATORS: &[&str] = &[
     ",", "/", "|", " - ", " – ", " — ", " of ", " for ", " für ", " pour ", " avec ", " with ",
     " and ", " und ",
@@ -194,8 +194,8 @@ pub(super) fn is_short(name: &str) -> bool {
     name.split_whitespace().count() <= MAX_NAME_WORDS && name.chars().count() <= MAX_NAME
 }
 
-/// The parts of "A, B; C and D". An "and" parts only the last two: "Ministry of Trade and Industry, NATO"
-/// are two.
+/// The parts of "A, B; C and D". An "and" separates only the last two: "Ministry of Trade and Industry, NATO" has two
+/// parts.
 pub(super) fn split_list(list: &str) -> Vec<&str> {
     let mut parts: Vec<_> = list.split([',', ';']).map(str::trim).collect();
     if let Some(last) = parts.pop() {
@@ -214,7 +214,7 @@ pub(super) fn split_list(list: &str) -> Vec<&str> {
     parts
 }
 
-/// A name without the full stop of its sentence: "Regnum.", but "U.S." and "Acme Inc.".
+/// The name without a sentence's full stop: "Regnum.", but "U.S." and "Acme Inc." stay.
 pub(super) fn without_full_stop(name: &str) -> &str {
     let Some(bare) = name.strip_suffix('.') else {
         return name;

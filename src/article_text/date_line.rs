@@ -1,10 +1,10 @@
-//! Dates that stand in a line of their own, or in the place line that a body begins with.
+//! Dates on a line of their own, or in the place line at the start of a body.
 
 use dateline_proto::v1::FuzzyDate;
 
 use super::bylines::{is_agency, without_the};
 
-/// Names of months in English, German, French and Spanish, each with its number. Three letters and more are enough.
+/// Month names in English, German, French and Spanish, with their numbers. Three letters or more are enough.
 const MONTHS: &[(&str, u8)] = &[
     ("january", 1),
     ("januar", 1),
@@ -55,8 +55,8 @@ const MONTHS: &[(&str, u8)] = &[
     ("diciembre", 12),
 ];
 
-/// The date that a line says and nothing else: "March 3, 2021", "Published: 3. März 2021, 10:30 Uhr", "le 3 mars 2021".
-/// Numbers alone are a date only where their order is certain.
+/// The date on a line that contains nothing else: "March 3, 2021", "Published: 3. März 2021, 10:30 Uhr", "le 3 mars
+/// 2021". A date in numbers counts only if their order is certain.
 pub(super) fn date_line(line: &str) -> Option<FuzzyDate> {
     let line = line.trim();
     if line.chars().count() > 80 || !line.contains(|found: char| found.is_ascii_digit()) {
@@ -77,7 +77,7 @@ pub(super) fn date_line(line: &str) -> Option<FuzzyDate> {
     })
 }
 
-/// Words of a date that say nothing about the day.
+/// Words around a date that do not affect the day.
 const BESIDE: &[&str] = &[
     "published",
     "posted",
@@ -153,7 +153,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Takes a word; false if it is none of a date, or there is too much of it.
+    /// Adds a word; returns false if it is not part of a date, or repeats a part.
     fn take(&mut self, word: &str) -> bool {
         if let Some((year, month, day)) = numeric(word) {
             return self.year.replace(year).is_none()
@@ -198,7 +198,7 @@ fn month(word: &str) -> Option<u8> {
     }
     let mut found = MONTHS.iter().filter(|(name, _)| name.starts_with(bare));
     let (_, number) = found.next()?;
-    // "ma" would be two months, "jui" two others.
+    // "ma" would match two months, and so would "jui".
     found.all(|(_, other)| other == number).then_some(*number)
 }
 
@@ -246,14 +246,14 @@ fn numeric(word: &str) -> Option<(u16, u8, u8)> {
     Some((year, small(month)?, small(day)?))
 }
 
-/// What the beginning of a body says of itself: "LONDON, Jan 5, 2021 (Reuters) -".
+/// Credits in the place line of a body: "LONDON, Jan 5, 2021 (Reuters) -".
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct PlaceLine<'a> {
     pub agencies: Vec<&'a str>,
     pub date: Option<FuzzyDate>,
 }
 
-/// Reads the agency and the date of a place line. The line is text as printed, and stays.
+/// Reads the agency and the date of a place line. The line stays in the body as printed.
 pub(super) fn place_line(paragraph: &str) -> PlaceLine<'_> {
     let mut found = PlaceLine::default();
     let head: usize = paragraph
@@ -290,7 +290,7 @@ pub(super) fn place_line(paragraph: &str) -> PlaceLine<'_> {
         .map(str::trim)
         .filter(|name| is_agency(name));
     found.agencies = names.map(without_the).collect();
-    // The date begins after the place: "MOSCOW, Jan. 5, 2021".
+    // The date follows the place: "MOSCOW, Jan. 5, 2021".
     let dates = place.match_indices(',').map(|(at, _)| &place[at + 1..]);
     found.date = dates
         .filter(|_| !found.agencies.is_empty())

@@ -1,5 +1,5 @@
-//! The encoding of a text: what is said, what a byte order mark says, or else UTF-8. Nothing is guessed: a text that is
-//! not UTF-8 is refused with the encoding that it looks like.
+//! The encoding of a text: the given one, that of the byte order mark, or UTF-8. It is never guessed: a text that is
+//! not UTF-8 is rejected, with a hint at the likely encoding.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
@@ -8,7 +8,7 @@ use super::Error;
 /// Decodes a text.
 ///
 /// # Errors
-/// When nobody knows the encoding, and when the bytes are not of it.
+/// If the encoding is unknown, or the bytes are invalid in it.
 pub fn decode(bytes: &[u8], label: Option<&str>) -> Result<String, Error> {
     let marked = Encoding::for_bom(bytes);
     let Some(label) = label else {
@@ -24,7 +24,7 @@ pub fn decode(bytes: &[u8], label: Option<&str>) -> Result<String, Error> {
     };
     let said = Encoding::for_label_no_replacement(label.trim().as_bytes()).ok_or_else(unknown)?;
     let is_unicode = |encoding| [UTF_8, UTF_16LE, UTF_16BE].contains(&encoding);
-    // "utf-16" says nothing of the order of bytes, which the mark does.
+    // "utf-16" leaves the byte order open; the mark decides it.
     match marked.filter(|_| is_unicode(said)) {
         Some((encoding, length)) => with(encoding, &bytes[length..], encoding.name()),
         None => with(said, bytes, said.name()),
@@ -54,7 +54,7 @@ fn utf8(bytes: &[u8]) -> Result<String, Error> {
     }
 }
 
-/// UTF-16 without a mark has a null in about every second byte, if the text is in Latin letters.
+/// Detects UTF-16 without a mark: in Latin text about every second byte is null.
 fn looks_wide(bytes: &[u8]) -> Option<&'static str> {
     let nulls = |parity: usize| {
         let every_other = bytes.iter().skip(parity).step_by(2);

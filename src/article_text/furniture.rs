@@ -1,7 +1,7 @@
-//! Lines that pages put around a text: buttons, banners, and ways to other pages.
+//! Lines that web pages put around a text: buttons, banners and navigation.
 
-/// Lines that pages put around a text, in lower case, without punctuation at the end. A line has to be one
-/// of them as a whole, and at an end of the text, where hardly any headline or paragraph is one.
+/// Lines that web pages put around a text, in lower case, without final punctuation. A line must match as a whole, and
+/// at an end of the text, where hardly any headline or paragraph matches.
 const FURNITURE: [&str; 52] = [
     // Comments
     "comments are closed",
@@ -43,7 +43,7 @@ const FURNITURE: [&str; 52] = [
     "advertisements",
     "sponsored content",
     "story continues below advertisement",
-    // Ways to other pages
+    // Navigation
     "related",
     "related posts",
     "related articles",
@@ -62,7 +62,7 @@ const FURNITURE: [&str; 52] = [
     "accept all cookies",
 ];
 
-/// How lines begin that are furniture whatever follows: teasers and banners.
+/// Beginnings of lines that are furniture whatever follows: teasers and banners.
 const FURNITURE_BEGINNINGS: [&str; 10] = [
     "read more:",
     "read also:",
@@ -76,15 +76,15 @@ const FURNITURE_BEGINNINGS: [&str; 10] = [
     "by continuing to use this",
 ];
 
-/// Whether a line is one of [`FURNITURE`]. Safe to ask before lines are joined.
+/// True if a line is one of [`FURNITURE`]. Also valid before lines are joined.
 pub(super) fn is_furniture_as_a_whole(line: &str) -> bool {
     let line = line.trim().to_lowercase();
     let line = line.trim_end_matches(|found: char| !found.is_alphanumeric());
     FURNITURE.contains(&line)
 }
 
-/// Whether a line is furniture, or begins as a banner does: then all of its lines have to be joined, for
-/// the rest of a wrapped banner looks like text.
+/// True if a line is furniture, or begins like a banner. Its lines must be joined before: the rest of a wrapped banner
+/// looks like text.
 pub(super) fn is_furniture(line: &str) -> bool {
     let lower = line.trim_start().to_lowercase();
     is_furniture_as_a_whole(line)

@@ -1,9 +1,8 @@
-//! Layout that programs leave in a text and editors do not see: page breaks, soft returns, soft hyphens, and words that
-//! a hard-wrapped line has cut in two.
+//! Invisible layout in texts: page breaks, soft returns, soft hyphens, and words split by a hard wrap.
 
 use std::collections::HashSet;
 
-/// Words before which a hyphen stands for what follows later: "Fernseh- und Rundfunk".
+/// Words before which a hyphen stands for a later word part: "Fernseh- und Rundfunk".
 const AFTER_SUSPENDED: &[&str] = &[
     "und",
     "oder",
@@ -23,7 +22,7 @@ const AFTER_SUSPENDED: &[&str] = &[
     "of",
 ];
 
-/// English first halves of compounds that keep their hyphen: "long-term".
+/// First halves of English compounds that keep their hyphen: "long-term".
 const FIRST_HALVES: &[&str] = &[
     "all", "anti", "cross", "eight", "ex", "far", "first", "five", "four", "full", "half", "hard",
     "high", "ill", "large", "long", "low", "mid", "middle", "near", "nine", "non", "one", "part",
@@ -31,17 +30,17 @@ const FIRST_HALVES: &[&str] = &[
     "third", "three", "two", "vice", "well", "year",
 ];
 
-/// A line break inside of a paragraph: the soft return of word processors.
+/// A line break within a paragraph: the soft return of word processors.
 pub(super) const SOFT_RETURN: char = '\u{b}';
 
-/// A text with page breaks dropped and other line ends as LF: a soft return (vertical tab, U+2028) is a line break,
-/// and so is NEL. Soft hyphens go, at the end of a line together with it: they mark where a word may be cut.
+/// Removes page breaks and normalises line ends to LF; a soft return (vertical tab, U+2028) and NEL are line breaks.
+/// Soft hyphens are removed, and so is a line end that follows one: they mark where a word may be split.
 #[must_use]
 pub fn tidy_layout(text: &str) -> String {
     tidy_lines(text).replace(SOFT_RETURN, "\n")
 }
 
-/// The same, with soft returns as [`SOFT_RETURN`]: they end a line and no paragraph.
+/// Like [`tidy_layout`], but keeps soft returns as [`SOFT_RETURN`]: they end a line but not a paragraph.
 pub(super) fn tidy_lines(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     let mut rest = text.trim_start_matches('\u{feff}').chars().peekable();
@@ -61,7 +60,7 @@ pub(super) fn tidy_lines(text: &str) -> String {
                 }
             }
             '\u{ad}' => {
-                // The other half of the word is on the next line.
+                // The second half of the word is on the next line.
                 while rest.next_if(|next| matches!(next, '\r' | '\n')).is_some() {}
                 while tidy.ends_with('\n') {
                     tidy.pop();
@@ -79,7 +78,7 @@ pub(super) fn tidy_lines(text: &str) -> String {
     tidy
 }
 
-/// A text as one line: tabs and line breaks are spaces, and several are one.
+/// A text on one line: tabs, line breaks and repeated spaces become one space.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let text = tidy_layout(text);
@@ -88,7 +87,7 @@ pub fn one_line(text: &str) -> String {
     words.join(" ")
 }
 
-/// The words of a text, which tell how a word is written that a line has cut.
+/// The words of a text, which show the spelling of a word that a line end has split.
 pub(super) struct Words(HashSet<String>);
 
 impl Words {
@@ -117,7 +116,7 @@ fn is_hyphen(found: char) -> bool {
     matches!(found, '-' | '\u{2010}')
 }
 
-/// True if a line ends in the first half of a word, and the next begins with the second.
+/// True if a line ends in the first half of a word, and the next line begins with the second.
 pub(super) fn is_cut(line: &str, next: &str) -> bool {
     first_half(line).is_some()
         && next
@@ -128,8 +127,8 @@ pub(super) fn is_cut(line: &str, next: &str) -> bool {
         && !AFTER_SUSPENDED.contains(&word_at_start(next).as_str())
 }
 
-/// Two lines as one. A word that was cut becomes whole again; the hyphen stays where it belongs to the word, which the
-/// text itself tells, or the word.
+/// Joins two lines. A split word becomes whole; its hyphen is kept if it belongs to the word, which the rest of the
+/// text or the word itself shows.
 pub(super) fn join(line: &str, next: &str, words: &Words) -> String {
     let next = next.trim_start();
     let Some(half) = first_half(line) else {

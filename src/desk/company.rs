@@ -1,4 +1,4 @@
-//! What has to be published together: records, and every unpublished one that they refer to (W9).
+//! Records that must be published together: the named ones, and every unpublished one that they refer to (W9).
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use dateline_record::drawing::draw;
 
 use super::{Desk, meta_of, name_of};
 
-/// The named records, then the drafts and records in review that they refer to, and those that these refer
-/// to, in the order in which they are found.
+/// Returns the named records, then the drafts and records in review that they refer to, directly or indirectly, in the
+/// order of discovery.
 pub(super) async fn with_references(desk: &Desk, names: &[String]) -> Result<Vec<Record>> {
     let mut all = desk.read(names).await?;
     let mut seen: HashSet<_> = all.iter().map(name_of).collect();
@@ -21,7 +21,7 @@ pub(super) async fn with_references(desk: &Desk, names: &[String]) -> Result<Vec
             .filter(|target| seen.insert(target.clone()))
             .collect();
         looked_at = all.len();
-        // What is missing is for the server to tell, with the field that names it.
+        // Missing records are left for the server to report, with the field that names them.
         let (found, _) = desk.find(&targets).await?;
         all.extend(found.into_iter().filter(is_unpublished));
     }

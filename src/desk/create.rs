@@ -1,4 +1,4 @@
-//! `dateline create`: a draft from a record in YAML or JSON, or from the plain text of an article.
+//! `dateline create`: creates a draft from a record in YAML or JSON, or from the plain text of an article.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use crate::{
     output::{self, Format, say, warn},
 };
 
-/// Longest text of a record: many times what a server takes.
+/// Maximum size of a record's text: many times the server's limit.
 pub(super) const MOST: u64 = 16 * 1024 * 1024;
 
 /// `dateline create`
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// A record as YAML or JSON, such as {"actor": {...}}; - reads stdin
     #[arg(required = true, value_name = "FILE|-")]
     file: Option<PathBuf>,
-    /// Kind of the record, when the file holds its fields only
+    /// Kind of the record, if the file holds only its fields
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<KindArg>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum From {
-    /// Make an article of its plain text: headline first, then the body
+    /// Create an article from its plain text: headline first, then the body
     #[command(after_help = "Example:
   dateline create article story.txt --language en --source-url https://example.org/story")]
     Article(ArticleArgs),
@@ -48,19 +48,19 @@ enum From {
 
 #[derive(Debug, clap::Args)]
 struct ArticleArgs {
-    /// The text as it was received; - reads stdin
+    /// Text as received; - reads stdin
     #[arg(value_name = "FILE.txt|-")]
     file: PathBuf,
-    /// Name of the article; without it, one made of the headline
+    /// Name of the article [default: derived from the headline]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Language of the text, such as en; without it und, not known
+    /// Language of the text, such as en [default: und, undetermined]
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
-    /// Encoding of the file, such as windows-1252 or utf-16le; without it a byte order mark decides, else UTF-8
+    /// Encoding of the file, such as windows-1252 or utf-16le [default: by the byte order mark, otherwise UTF-8]
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
-    /// Where it was published
+    /// URL where it was published
     #[arg(
         long,
         default_value = "",
@@ -68,7 +68,7 @@ struct ArticleArgs {
         value_name = "URL"
     )]
     source_url: String,
-    /// Who published it, such as actors/kazinform
+    /// Publisher, such as actors/kazinform
     #[arg(
         long,
         default_value = "",
@@ -82,14 +82,14 @@ struct ArticleArgs {
 
 #[derive(Debug, clap::Args)]
 struct Making {
-    /// How to print the draft
+    /// Output format of the draft
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: Format,
     #[command(flatten)]
     reach: Reach,
 }
 
-/// Makes a draft and prints it as stored.
+/// Creates a draft and prints it as stored.
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     match (args.from, args.file) {
         (Some(From::Article(args)), _) => {

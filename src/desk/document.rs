@@ -1,5 +1,5 @@
-//! Records as text that an editor reads and writes: YAML or JSON, without what the service sets, under a
-//! header of comments that says which record it is and at which revision it was read.
+//! Records as text to edit: YAML or JSON, without the fields that the service sets, under a header of comments that
+//! names the record and its revision.
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::meta_of;
 use crate::{json, yaml};
 
-/// How the text of a record is written.
+/// Format of a record's text.
 #[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Form {
@@ -24,7 +24,7 @@ pub(crate) enum Form {
     Json,
 }
 
-/// The content of a record as its editors write it: no meta, and nothing else that the service sets.
+/// The content of a record as its editors write it: without meta and the other fields that the service sets.
 pub(super) fn content(record: &Record) -> Result<Record> {
     let mut record = record.clone();
     record.kind.as_mut().and_then(Body::take_meta);
@@ -51,7 +51,7 @@ fn clear_owned(message: &mut DynamicMessage) {
     }
 }
 
-/// Whether the schema says that clients do not set a field.
+/// True if the schema reserves a field for the service.
 fn is_owned(field: &FieldDescriptor) -> bool {
     let Some(extension) = DESCRIPTORS.get_extension_by_name("dateline.v1.field") else {
         return false;
@@ -63,7 +63,7 @@ fn is_owned(field: &FieldDescriptor) -> bool {
         .is_some_and(|only| only.as_bool() == Some(true))
 }
 
-/// The record with the etag that it was read with, as a write takes it.
+/// The record with the given etag in its meta, as writes expect it.
 pub(super) fn with_etag(record: &Record, etag: &str) -> Result<Record> {
     let body = record.kind.as_ref().context("there is no record")?;
     let meta = RecordMeta {
@@ -76,7 +76,7 @@ pub(super) fn with_etag(record: &Record, etag: &str) -> Result<Record> {
     Ok(Record { kind })
 }
 
-/// A record's content as text.
+/// Writes a record's content as text.
 pub(crate) fn write(record: &Record, form: Form) -> Result<String> {
     let document = json::document(&content(record)?);
     Ok(match form {
@@ -85,19 +85,19 @@ pub(crate) fn write(record: &Record, form: Form) -> Result<String> {
     })
 }
 
-/// What the header says; lines that begin with `#` before the first other line.
+/// Entries of the header: the lines with `#` before the first other line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Which record it was.
+    /// Name of the record.
     pub name: String,
-    /// At which revision it was read.
+    /// Revision that was read.
     pub revision: Option<i64>,
-    /// What a correction is to tell readers.
+    /// Note of a correction, for readers.
     pub note: String,
 }
 
 impl Header {
-    /// The entries of a text's header.
+    /// Reads the header of a text.
     pub(super) fn read(text: &str) -> Self {
         let mut header = Self::default();
         let lines = text
@@ -119,7 +119,7 @@ impl Header {
     }
 }
 
-/// The header that says which record a text is.
+/// The header that names a text's record and revision.
 pub(super) fn header(name: &str, meta: &RecordMeta, state: &str, advice: &str) -> String {
     let advice = advice.replace('\n', "\n# ");
     format!(
@@ -128,14 +128,14 @@ pub(super) fn header(name: &str, meta: &RecordMeta, state: &str, advice: &str) -
     )
 }
 
-/// The revision that a text was made from: its header says so, or the meta that `dateline get` prints.
+/// The revision that a text is based on, from its header or from the meta that `dateline get` prints.
 pub(super) fn base_revision(text: &str) -> Option<i64> {
     let in_meta = || Some(meta_of(&read(text, None).ok()?).revision);
     let revision = Header::read(text).revision.or_else(in_meta);
     revision.filter(|revision| *revision > 0)
 }
 
-/// Reads a record: one of the envelope, or a bare message whose kind is given or told by its name.
+/// Reads a record: an envelope, or a bare message whose kind is given or follows from its name.
 pub(crate) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
     let text = text.trim_start_matches('\u{feff}');
     let body = without_header(text);
@@ -165,7 +165,7 @@ pub(crate) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
     }
 }
 
-/// The text with its header blanked, so that places in it stay what they are.
+/// The text with a blanked header, so that positions stay the same.
 fn without_header(text: &str) -> String {
     let mut header = true;
     text.split_inclusive('\n')
@@ -201,7 +201,7 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-/// The keys at the root of a text, and the name if there is one: enough to tell what it is meant to be.
+/// The root keys of a text, and the name if there is one: enough to recognise its type.
 struct Keys {
     keys: Vec<String>,
     name: Option<String>,
@@ -233,7 +233,7 @@ impl Keys {
         self.keys.iter().any(|found| found == key)
     }
 
-    /// What to do about a text that is no record, if it can be told by its keys.
+    /// Advice for a text that is no record, if its keys are recognised.
     fn advice(&self) -> Option<&'static str> {
         if KINDS.iter().any(|kind| self.has(collection(*kind))) {
             Some("this is a bundle of records, which `dateline import` sends")

@@ -1,5 +1,5 @@
-//! `dateline edit` and `dateline correct`: a record in an editor, and back. What was typed is never lost: a
-//! text that was not sent stays in a file, and `--from` takes it up again on top of the newest revision.
+//! `dateline edit` and `dateline correct`: opens a record in an editor and sends the result. Edits are never lost: a
+//! text that was not sent stays in a file, and `--from` resumes it on top of the newest revision.
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -29,16 +29,16 @@ use crate::{
 /// `dateline edit`
 #[derive(Debug, clap::Args)]
 pub(crate) struct EditArgs {
-    /// Which record
+    /// Name of the record
     #[arg(value_name = "NAME")]
     name: String,
-    /// Send a text that was kept, on top of the newest revision, instead of opening an editor
+    /// Send a kept text on top of the newest revision, without opening an editor
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Replace what others changed in the meantime, where the text changes the same fields
+    /// Overwrite changes that others made in the meantime to the same fields
     #[arg(long, requires = "from")]
     force: bool,
-    /// How to write the text that is edited
+    /// Format of the text to edit
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: Form,
     #[command(flatten)]
@@ -48,10 +48,10 @@ pub(crate) struct EditArgs {
 /// `dateline correct`
 #[derive(Debug, clap::Args)]
 pub(crate) struct CorrectArgs {
-    /// For readers: what changed and why; or write it after `# note:` in the editor
+    /// Note to readers: what changed and why; or write it after `# note:` in the editor
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Whether something was wrong, or something new is added
+    /// Correction of an error, or an addition
     #[arg(long, value_enum, default_value = "correction", value_name = "KIND")]
     kind: KindArg,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(crate) async fn edit(args: EditArgs) -> Result<ExitCode> {
     Session::open(args, Purpose::Edit).await?.run().await
 }
 
-/// Changes a published record, and tells readers why.
+/// Edits a published record, with a note to readers.
 pub(crate) async fn correct(args: CorrectArgs) -> Result<ExitCode> {
     let kind = match args.kind {
         KindArg::Correction => correction::Kind::Correction,
@@ -82,7 +82,7 @@ pub(crate) async fn correct(args: CorrectArgs) -> Result<ExitCode> {
     Session::open(args.edit, purpose).await?.run().await
 }
 
-/// What the text is edited for.
+/// The command that a text is edited for.
 enum Purpose {
     Edit,
     Correct {
@@ -92,7 +92,7 @@ enum Purpose {
 }
 
 impl Purpose {
-    /// The command that goes on; a note is in the text itself.
+    /// The command to resume with; a note is in the text itself.
     fn command(&self, name: &str) -> String {
         match self {
             Purpose::Edit => format!("dateline edit {name}"),
@@ -103,7 +103,7 @@ impl Purpose {
         }
     }
 
-    /// Refuses early what the server would refuse once the text is written.
+    /// Rejects early a state that the server would reject after the edit.
     fn check(&self, name: &str, state: State) -> Result<()> {
         let advice = match (self, state) {
             (Purpose::Edit, State::Draft) | (Purpose::Correct { .. }, State::Published) => {
@@ -124,7 +124,7 @@ impl Purpose {
         bail!("{name} is {}: {advice}", state_word(state))
     }
 
-    /// What the header of the text advises.
+    /// The advice in the header of the text.
     fn advice(&self) -> String {
         match self {
             Purpose::Edit => {
@@ -148,7 +148,7 @@ impl Purpose {
                 update_mask,
             }));
         };
-        // What was typed last counts.
+        // The latest note wins.
         let written = Some(Header::read(text).note).filter(|note| !note.is_empty());
         let note = written.or_else(|| note.clone()).context(
             "note: readers are told what changed and why; give --note, or write it after `# note:`",
@@ -162,7 +162,7 @@ impl Purpose {
     }
 }
 
-/// One record that is being changed.
+/// An edit of one record.
 struct Session {
     args: EditArgs,
     purpose: Purpose,
@@ -190,7 +190,7 @@ impl Session {
         }
     }
 
-    /// Sends a text that was written before.
+    /// Sends a kept text.
     async fn resume(&self, file: &std::path::Path) -> Result<ExitCode> {
         let shown = file.display();
         let bytes =
@@ -231,7 +231,7 @@ impl Session {
             .context("the server answered without a record")
     }
 
-    /// Lets a person edit until the text is sent, unchanged or given up.
+    /// Opens the editor until the text is sent, left unchanged, or given up.
     async fn in_editor(&self) -> Result<ExitCode> {
         let rework = Rework::new(&self.head)?;
         let header = document::header(
@@ -254,13 +254,13 @@ impl Session {
             }
             let error = match self.send(&rework, &edited, false).await {
                 Ok(code) => {
-                    // What was only tried is still to be sent.
+                    // After a dry run the text is still to be sent.
                     if self.desk.dry_run {
                         self.keep(&mut draft);
                     }
                     return Ok(code);
                 }
-                // It was sent; only nobody was there to read so.
+                // The text was sent; only the output could not be written.
                 Err(error) if crate::is_closed_pipe(&error) => return Err(error),
                 Err(error) => error,
             };
@@ -281,7 +281,7 @@ impl Session {
         }
     }
 
-    /// Leaves the text in its file and says how to go on with it.
+    /// Keeps the text in its file, and prints how to resume.
     fn keep(&self, draft: &mut Draft) {
         draft.keep();
         let path = draft.path().display();
@@ -303,7 +303,7 @@ impl Session {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Shows what others changed since the text was read, and what the text changes.
+    /// Prints what others changed since the text was read, and what the text changes.
     async fn tell_both_sides(&self, rework: &Rework, text: &str) -> Result<()> {
         let bold = anstyle::Style::new().bold();
         let newest = meta_of(&self.desk.read_one(&rework.name).await?).revision;
@@ -322,7 +322,7 @@ impl Session {
     }
 }
 
-/// Whether others changed the record while the text was written.
+/// True if others changed the record in the meantime.
 fn is_conflict(error: &anyhow::Error) -> bool {
     let is_stale = |failure: &Failure| failure.reason == "ETAG_MISMATCH";
     error.downcast_ref::<Failure>().is_some_and(is_stale)

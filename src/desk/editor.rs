@@ -1,4 +1,4 @@
-//! The editor that a person likes, on a file that outlives it if need be.
+//! Opens the user's editor on a temporary file, which is kept if its text was not sent.
 
 use std::{
     fs::OpenOptions,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// A text on its way through an editor. The file is removed unless it is kept.
+/// The file of a text in an editor. Removed on drop unless it is kept.
 pub(super) struct Draft {
     path: PathBuf,
     written: String,
@@ -56,7 +56,7 @@ impl Draft {
         &self.path
     }
 
-    /// Opens the editor and answers with the text that it leaves. Where that fails, what was typed is kept.
+    /// Opens the editor and returns the saved text. On failure the file is kept.
     pub(super) fn edit(&mut self) -> Result<String> {
         let ended = open(&self.path);
         let path = self.path.display();
@@ -74,7 +74,7 @@ impl Draft {
         }
     }
 
-    /// Leaves the file where it is.
+    /// Keeps the file.
     pub(super) fn keep(&mut self) {
         self.is_kept = true;
     }
@@ -100,7 +100,7 @@ fn open(path: &Path) -> Result<()> {
              `dateline get --view desk NAME > FILE`, change it, and send it with --from FILE"
         );
     };
-    // By way of the shell, as git does it: an editor may have arguments.
+    // Run by the shell, as git does: `EDITOR` may contain arguments.
     let status = std::process::Command::new("sh")
         .args(["-c", &format!("{editor} \"$@\""), &editor])
         .arg(path)

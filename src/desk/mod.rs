@@ -1,5 +1,5 @@
-//! The desk: commands that write, correct and move records. Each is one commit, built from etags that were
-//! read just before, so nobody's work is overwritten unseen (W3).
+//! The desk: commands that write, correct and move records. Each makes one commit, with etags read just before, so that
+//! no concurrent change is overwritten (W3).
 
 mod company;
 mod create;
@@ -38,23 +38,23 @@ use super::{
     when,
 };
 
-/// Most names of one call.
+/// Maximum number of names per call.
 const NAMES_PER_CALL: usize = 1000;
 
-/// What every command that writes takes.
+/// Flags of every command that writes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Reach {
-    /// Check everything and tell what would be done, but do nothing
+    /// Check everything and print what would be done, without doing it
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     server: Server,
 }
 
-/// What every command that moves records takes.
+/// Flags of every command that moves records.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Act {
-    /// How to print what was done; a table here is a line per record
+    /// Output format; a table has a line per record
     #[arg(
         short,
         long,
@@ -67,7 +67,7 @@ pub(super) struct Act {
     reach: Reach,
 }
 
-/// A connection for one command.
+/// The connection of a command.
 struct Desk {
     client: Client,
     dry_run: bool,
@@ -81,7 +81,7 @@ impl Desk {
         })
     }
 
-    /// Reads records as the desk sees them, each once, in the order asked; and the names that there are not.
+    /// Reads records in the desk's view, without duplicates, in the order asked; also returns the missing names.
     async fn find(&self, names: &[String]) -> Result<(Vec<Record>, Vec<String>)> {
         let (mut records, mut missing) = (Vec::new(), Vec::new());
         for names in names.chunks(NAMES_PER_CALL) {
@@ -98,7 +98,7 @@ impl Desk {
         Ok((records, missing))
     }
 
-    /// Reads records that all have to be there.
+    /// Reads records, all of which must exist.
     async fn read(&self, names: &[String]) -> Result<Vec<Record>> {
         let (records, missing) = self.find(names).await?;
         if missing.is_empty() {
@@ -113,7 +113,7 @@ impl Desk {
         Ok(records.pop().unwrap_or_default())
     }
 
-    /// Writes, all or nothing, and tells of warnings. The names are for telling what was refused.
+    /// Commits all writes or none, and prints warnings. Errors are reported by the names.
     async fn commit(
         &self,
         writes: Vec<(String, Action)>,
@@ -159,8 +159,8 @@ fn meta_of(record: &Record) -> RecordMeta {
         .unwrap_or_default()
 }
 
-/// Prints what was done: a line per record, or names and meta as data. `state` is what to call the state of
-/// the first `named` ones, where the record itself does not tell it.
+/// Prints the outcome: a line per record, or names and meta as data. `state` replaces the state of the first `named`
+/// records, if the record does not hold it.
 fn print(
     output: Format,
     records: &[Record],
@@ -191,7 +191,7 @@ fn print(
     Ok(())
 }
 
-/// Where a record stands, with what belongs to it.
+/// The state of a record, with its embargo.
 fn standing(meta: &RecordMeta) -> String {
     match (meta.state(), &meta.embargo_time) {
         (State::Embargoed, Some(time)) => format!("embargoed until {}", when::shown(time)),

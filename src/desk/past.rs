@@ -1,4 +1,4 @@
-//! `dateline diff` and `dateline history`: what became of a record, revision by revision.
+//! `dateline diff` and `dateline history`: the revisions of a record.
 
 use std::{io::Write, process::ExitCode};
 
@@ -21,19 +21,19 @@ use crate::{
 /// `dateline diff`
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffArgs {
-    /// Which record
+    /// Name of the record
     #[arg(value_name = "NAME")]
     name: String,
-    /// The older revision; without it, the one before the newest
+    /// Older revision [default: the one before the newest]
     #[arg(value_name = "FROM")]
     from: Option<i64>,
-    /// The newer revision; without it, the newest
+    /// Newer revision [default: the newest]
     #[arg(value_name = "TO")]
     to: Option<i64>,
-    /// The revisions of the desk, or those that readers saw
+    /// Revisions of the desk, or those that were published
     #[arg(long, value_enum, default_value = "desk")]
     view: ViewArg,
-    /// How to print; a table here is each field with both values
+    /// Output format; a table has each field with both values
     #[arg(
         short,
         long,
@@ -49,16 +49,16 @@ pub(crate) struct DiffArgs {
 /// `dateline history`
 #[derive(Debug, clap::Args)]
 pub(crate) struct HistoryArgs {
-    /// Which record
+    /// Name of the record
     #[arg(value_name = "NAME")]
     name: String,
-    /// The revisions of the desk, or those that readers saw
+    /// Revisions of the desk, or those that were published
     #[arg(long, value_enum, default_value = "desk")]
     view: ViewArg,
     /// Stop after this many revisions
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// How to print
+    /// Output format
     #[arg(
         short,
         long,
@@ -71,7 +71,7 @@ pub(crate) struct HistoryArgs {
     server: Server,
 }
 
-/// Prints in what two revisions differ.
+/// Prints the differences between two revisions.
 pub(crate) async fn diff(args: DiffArgs) -> Result<ExitCode> {
     let client = args.server.connect().await?;
     let view = View::from(args.view);
@@ -101,7 +101,7 @@ pub(crate) async fn diff(args: DiffArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// In what two revisions of a record differ.
+/// The differences between two revisions of a record.
 pub(super) async fn between(
     client: &Client,
     name: &str,

@@ -1,6 +1,5 @@
-//! A record that somebody edits: what it said when they read it, what it says now, and what of their text is
-//! to be sent. Fields that only they changed go, by mask; fields that others changed too do not, unless
-//! forced.
+//! An edit of a record: its content when read, its content now, and the fields of the new text to send. Only fields
+//! that the editor changed are sent, by field mask. Fields that others changed too are a conflict unless forced.
 
 use anyhow::{Result, bail};
 use dateline_proto::v1::{Record, RecordMeta, record::Kind as Body};
@@ -11,20 +10,20 @@ use super::{
     meta_of, name_of, show,
 };
 
-/// A record as it was read, and as it is.
+/// A record as it was read, and as it is now.
 pub(super) struct Rework {
     pub name: String,
-    /// What the text was made from.
+    /// The revision that the text is based on.
     base: Record,
-    /// The newest revision; the same as `base` until somebody else is faster.
+    /// The newest revision; equal to `base` until somebody else changes the record.
     head: Record,
-    /// Of the newest revision.
+    /// Meta of `head`.
     pub meta: RecordMeta,
     /// Revision of `base`.
     pub base_revision: i64,
 }
 
-/// Both sides changed the same fields.
+/// An edit of fields that others changed too.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "you and others changed the same of {name}: {fields}; nothing was sent. Change the text, or say --force to \
@@ -35,7 +34,7 @@ pub(super) struct Conflict {
     fields: String,
 }
 
-/// What of a text is to be sent.
+/// The part of an edited text to send.
 pub(super) struct Edited {
     /// The new values, with the etag of the newest revision.
     pub record: Record,
@@ -44,12 +43,12 @@ pub(super) struct Edited {
 }
 
 impl Rework {
-    /// Of a record that was read just now.
+    /// Starts from the newest revision.
     pub(super) fn new(head: &Record) -> Result<Self> {
         Self::since(head, head)
     }
 
-    /// Of a record that was read at an older revision.
+    /// Starts from an older revision.
     pub(super) fn since(base: &Record, head: &Record) -> Result<Self> {
         Ok(Self {
             name: name_of(head),
@@ -65,7 +64,7 @@ impl Rework {
         document::write(&self.base, form)
     }
 
-    /// Reads an edited text; `None` if it says nothing new.
+    /// Reads an edited text; `None` if nothing is left to send.
     pub(super) fn read(&self, text: &str, force: bool) -> Result<Option<Edited>> {
         let mine = document::content(&document::read(text, None)?)?;
         let name = name_of(&mine);
@@ -76,7 +75,7 @@ impl Rework {
             );
         }
         let mut paths = changed(&self.base, &mine);
-        // What they wrote too is no conflict, and nothing to send.
+        // A change that others made too is neither a conflict nor left to send.
         let differing = changed(&self.head, &mine);
         paths.retain(|path| differing.contains(path));
         let theirs = changed(&self.base, &self.head);
@@ -96,7 +95,7 @@ impl Rework {
         Ok(Some(Edited { record, paths }))
     }
 
-    /// What a text changes, line by line.
+    /// The changes of a text, as a line diff.
     pub(super) fn mine(&self, text: &str) -> Result<String> {
         let mine = document::read(text, None)?;
         Ok(show::texts(
@@ -107,7 +106,7 @@ impl Rework {
     }
 }
 
-/// Fields that differ, by name, in the order of the schema.
+/// Names of the fields that differ, in the order of the schema.
 fn changed(before: &Record, after: &Record) -> Vec<String> {
     let dynamic = |record: &Record| record.kind.as_ref().map(Body::to_dynamic);
     let (Some(before), Some(after)) = (dynamic(before), dynamic(after)) else {

@@ -1,5 +1,5 @@
-//! Differences for people: short values as they are, long texts line by line with what changed in a line
-//! stressed. Nothing that a terminal would act on gets through.
+//! Differences for people: short values whole, long texts as a line diff with the changed words stressed. Control
+//! characters are escaped.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::{output::printable, yaml};
 
-/// Values up to this long are shown whole.
+/// Maximum length of a value that is printed whole.
 const SHORT: usize = 80;
 
-/// Fields and both of their values, each change after its path.
+/// Formats field differences: each path, then both values.
 pub(super) fn differences(differences: &[FieldDifference]) -> String {
     let bold = anstyle::Style::new().bold();
     let mut out = String::new();
@@ -20,7 +20,7 @@ pub(super) fn differences(differences: &[FieldDifference]) -> String {
             readable(&difference.before_json),
             readable(&difference.after_json),
         );
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = writeln!(out, "{bold}{}{bold:#}", printable(&difference.path));
         if difference.values_omitted {
             out.push_str("  (both values are too long for one answer)\n");
@@ -30,7 +30,7 @@ pub(super) fn differences(differences: &[FieldDifference]) -> String {
     out
 }
 
-/// A JSON value as a person writes it: a text as it is, anything else as YAML.
+/// Formats a JSON value for people: a string bare, anything else as YAML.
 fn readable(json: &str) -> String {
     if json.is_empty() {
         return String::new();
@@ -42,7 +42,7 @@ fn readable(json: &str) -> String {
     }
 }
 
-/// Two texts, with `context` lines of what they share around what differs.
+/// A line diff of two texts, with `context` unchanged lines around each change.
 pub(super) fn texts(before: &str, after: &str, context: usize) -> String {
     let (before, after) = (ended(before), ended(after));
     if is_short(&before) && is_short(&after) {
@@ -65,7 +65,7 @@ pub(super) fn texts(before: &str, after: &str, context: usize) -> String {
     out
 }
 
-/// Texts end with their last line; an empty one has none.
+/// Ends a text with exactly one line break; an empty text stays empty.
 fn ended(text: &str) -> String {
     let text = text.trim_end_matches('\n');
     if text.is_empty() {

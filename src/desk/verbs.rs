@@ -1,5 +1,5 @@
-//! Commands that move records from one state to the next. All of them are the same: read the etags, make a
-//! write of each record, commit, tell what was done.
+//! Commands that move records from one state to another. All follow one scheme: read the etags, build one write per
+//! record, commit, print the outcome.
 
 use std::{collections::HashSet, process::ExitCode};
 
@@ -21,7 +21,7 @@ use crate::{
 /// `dateline submit` and `dateline delete`
 #[derive(Debug, clap::Args)]
 pub(crate) struct NamesArgs {
-    /// Names, such as actors/nato; all or none
+    /// Names of records, such as actors/nato; all or none are changed
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(crate) struct NamesArgs {
 /// `dateline send-back`
 #[derive(Debug, clap::Args)]
 pub(crate) struct SendBackArgs {
-    /// For the authors: what is missing
+    /// Note to the authors, such as what is missing
     #[arg(
         long,
         default_value = "",
@@ -46,13 +46,13 @@ pub(crate) struct SendBackArgs {
 /// `dateline publish`
 #[derive(Debug, clap::Args)]
 pub(crate) struct PublishArgs {
-    /// Hide them until then: 2026-08-01T06:00:00Z, or so long from now: +30m, +2h, +3d
+    /// Embargo until this time: 2026-08-01T06:00:00Z, or a time from now: +30m, +2h, +3d
     #[arg(long, value_parser = when::parse, value_name = "TIME")]
     at: Option<Timestamp>,
-    /// Do not ask when the time of --at has passed: they are published at once then
+    /// Do not ask for confirmation if the time of --at has passed: the records are then published at once
     #[arg(long)]
     yes: bool,
-    /// Publish with them every draft and record in review that they refer to, and those that these refer to
+    /// Also publish every draft and record in review that they refer to, directly or indirectly
     #[arg(long)]
     with_references: bool,
     #[command(flatten)]
@@ -62,10 +62,10 @@ pub(crate) struct PublishArgs {
 /// `dateline retract`
 #[derive(Debug, clap::Args)]
 pub(crate) struct RetractArgs {
-    /// For readers: what was wrong
+    /// Note to readers: what was wrong
     #[arg(long, value_name = "TEXT")]
     note: String,
-    /// Withdraw with them, and with the same note, what no other article supports
+    /// Also retract, with the same note, records that no other article supports
     #[arg(long)]
     cascade: bool,
     #[command(flatten)]
@@ -75,13 +75,13 @@ pub(crate) struct RetractArgs {
 /// `dateline merge`
 #[derive(Debug, clap::Args)]
 pub(crate) struct MergeArgs {
-    /// The duplicate
+    /// Name of the duplicate
     #[arg(value_name = "NAME")]
     name: String,
-    /// The record that takes its place
+    /// Name of the record that replaces it
     #[arg(long, value_name = "NAME")]
     into: String,
-    /// For readers: why they are the same
+    /// Note to readers: why they are the same
     #[arg(
         long,
         default_value = "",
@@ -96,10 +96,10 @@ pub(crate) struct MergeArgs {
 /// `dateline unmerge`
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnmergeArgs {
-    /// The record that was merged into another one
+    /// Name of the record that was merged into another one
     #[arg(value_name = "NAME")]
     name: String,
-    /// For readers: why they are not the same
+    /// Note to readers: why they are not the same
     #[arg(
         long,
         default_value = "",
@@ -114,13 +114,13 @@ pub(crate) struct UnmergeArgs {
 /// `dateline restore`
 #[derive(Debug, clap::Args)]
 pub(crate) struct RestoreArgs {
-    /// Which record
+    /// Name of the record
     #[arg(value_name = "NAME")]
     name: String,
-    /// Whose content is to be the newest; `dateline history` lists them
+    /// Revision to restore; `dateline history` lists them
     #[arg(value_name = "REVISION")]
     revision: i64,
-    /// For readers: why; needed if the record is published
+    /// Note to readers; required if the record is published
     #[arg(
         long,
         default_value = "",
@@ -135,23 +135,23 @@ pub(crate) struct RestoreArgs {
 /// `dateline purge`
 #[derive(Debug, clap::Args)]
 pub(crate) struct PurgeArgs {
-    /// Which record
+    /// Name of the record
     #[arg(value_name = "NAME")]
     name: String,
-    /// On what ground, without repeating what is erased; it stays
+    /// Legal ground, without repeating the erased content; it is stored
     #[arg(long, value_name = "TEXT")]
     note: String,
-    /// Withdraw with it what no other article supports
+    /// Also retract records that no other article supports
     #[arg(long)]
     cascade: bool,
-    /// Do not ask for the name once more
+    /// Do not ask to type the name
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     act: Act,
 }
 
-/// Hands drafts in for review.
+/// Submits drafts for review.
 pub(crate) async fn submit(args: NamesArgs) -> Result<ExitCode> {
     let action = |record| {
         Action::Submit(write::Submit {
@@ -161,7 +161,7 @@ pub(crate) async fn submit(args: NamesArgs) -> Result<ExitCode> {
     each(&args, None, action).await
 }
 
-/// Makes records drafts again.
+/// Returns records to draft.
 pub(crate) async fn send_back(args: SendBackArgs) -> Result<ExitCode> {
     let action = |record| {
         let note = args.note.clone();
@@ -173,7 +173,7 @@ pub(crate) async fn send_back(args: SendBackArgs) -> Result<ExitCode> {
     each(&args.names, None, action).await
 }
 
-/// Makes records visible, now or at a time.
+/// Publishes records, now or at a given time.
 pub(crate) async fn publish(args: PublishArgs) -> Result<ExitCode> {
     if let Some(at) = args.at.filter(when::is_past) {
         confirm_past(&at, args.yes || args.names.act.reach.dry_run)?;
@@ -193,7 +193,7 @@ pub(crate) async fn publish(args: PublishArgs) -> Result<ExitCode> {
     carry_out(&desk, &args.names.act, &records, None, action).await
 }
 
-/// Says what publishes what is missing.
+/// Adds the advice to publish the missing references too.
 fn advise_references(error: anyhow::Error) -> Result<ExitCode> {
     let failure = error.downcast_ref::<Failure>();
     if failure.is_none_or(|failure| failure.reason != "UNRESOLVED_REFERENCES") {
@@ -206,7 +206,7 @@ fn advise_references(error: anyhow::Error) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Withdraws published records.
+/// Retracts published records.
 pub(crate) async fn retract(args: RetractArgs) -> Result<ExitCode> {
     let action = |record| {
         Action::Retract(write::Retract {
@@ -223,7 +223,7 @@ pub(crate) async fn delete(args: NamesArgs) -> Result<ExitCode> {
     each(&args, Some("deleted"), Action::Delete).await
 }
 
-/// Makes one record of two.
+/// Merges a record into another one.
 pub(crate) async fn merge(args: MergeArgs) -> Result<ExitCode> {
     let desk = Desk::open(&args.act.reach).await?;
     let into = desk.read_one(&args.into).await?;
@@ -238,7 +238,7 @@ pub(crate) async fn merge(args: MergeArgs) -> Result<ExitCode> {
     carry_out(&desk, &args.act, &records, None, action).await
 }
 
-/// Makes two records of one again.
+/// Undoes a merge.
 pub(crate) async fn unmerge(args: UnmergeArgs) -> Result<ExitCode> {
     let action = |record| {
         let note = args.note.clone();
@@ -250,7 +250,7 @@ pub(crate) async fn unmerge(args: UnmergeArgs) -> Result<ExitCode> {
     one(&args.name, &args.act, action).await
 }
 
-/// Makes an older revision's content the newest.
+/// Restores the content of an older revision.
 pub(crate) async fn restore(args: RestoreArgs) -> Result<ExitCode> {
     let action = |record| {
         Action::Restore(write::Restore {
@@ -262,7 +262,7 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<ExitCode> {
     one(&args.name, &args.act, action).await
 }
 
-/// Erases a record's content for good, once it is sure that this is meant.
+/// Erases a record's content irreversibly, after confirmation.
 pub(crate) async fn purge(args: PurgeArgs) -> Result<ExitCode> {
     let desk = Desk::open(&args.act.reach).await?;
     let etag = etag_of_any(&desk, &args.name).await?;
@@ -299,7 +299,7 @@ async fn one(name: &str, act: &Act, action: impl Fn(RecordVersion) -> Action) ->
     carry_out(&desk, act, &records, None, action).await
 }
 
-/// Does the same to records as they were read, all or none, and prints what was done.
+/// Applies an action to records as they were read, all or none, and prints the outcome.
 async fn carry_out(
     desk: &Desk,
     act: &Act,
@@ -316,7 +316,7 @@ async fn carry_out(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Names as typed, each once.
+/// The names without duplicates, in their order.
 fn unique(names: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
     let names = names.iter().filter(|name| seen.insert(name.as_str()));
@@ -330,7 +330,7 @@ fn version(record: &Record) -> RecordVersion {
     }
 }
 
-/// The newest etag of a record, even if it is a deleted draft: those can be erased too.
+/// The newest etag of a record, including deleted drafts: they can be purged too.
 async fn etag_of_any(desk: &Desk, name: &str) -> Result<String> {
     let request = ListRevisionsRequest {
         name: name.to_owned(),
@@ -343,7 +343,7 @@ async fn etag_of_any(desk: &Desk, name: &str) -> Result<String> {
     Ok(newest.map(|revision| revision.etag).unwrap_or_default())
 }
 
-/// A time that has passed is a slip more often than not, and what is published cannot be called back.
+/// Asks for confirmation: a past time is usually a mistake, and a publication cannot be undone.
 fn confirm_past(at: &Timestamp, is_sure: bool) -> Result<()> {
     let what = format!("{} has passed, so this publishes at once", when::shown(at));
     if is_sure {

@@ -1,4 +1,4 @@
-//! `dateline apply`: folds deltas into a full export, and proves that the outcome is what the feed showed.
+//! `dateline apply`: applies deltas to a full export, and verifies the result against the feed's digest.
 
 use std::process::ExitCode;
 
@@ -10,18 +10,18 @@ use crate::{counting::Counting, output::say};
 /// `dateline apply`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A full export: its directory or URL
+    /// Directory or URL of a full export
     #[arg(value_name = "FULL")]
     full: String,
-    /// Deltas, the oldest first
+    /// Directories or URLs of deltas, oldest first
     #[arg(value_name = "DELTA", required = true)]
     deltas: Vec<String>,
-    /// Where the outcome goes: below it, a directory as `dateline export` would have made it
+    /// Destination: the result is a directory below it, named as by `dateline export`
     #[arg(long, value_name = "DIR|URL")]
     out: String,
 }
 
-/// Applies; exit 1 if they do not belong together, or the outcome is not what the feed showed.
+/// Applies the deltas; exit 1 if they do not belong together, or the result does not match the feed's digest.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let to = Destination::open(&args.out)?;
     let mut full = Destination::of_export(&args.full)?;
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files of the outcome are like those of the full export.
+/// The result has the formats and layout of the full export.
 fn shape(full: &Manifest) -> Shape {
     Shape {
         formats: full.formats.clone(),

@@ -1,11 +1,11 @@
-//! Which exports stay: the newest full ones, and the deltas that build on them.
+//! Retention of exports: keeps the newest full ones, and the deltas that build on them.
 
 use anyhow::Result;
 use dateline_export::{Destination, Manifest, manifest::MANIFEST};
 
 use crate::output::say;
 
-/// Deletes what is older than so many full exports.
+/// Deletes the exports that are older than the newest `kept` full ones.
 pub async fn keep(to: &Destination, kept: u32) -> Result<()> {
     let mut complete = Vec::new();
     for directory in to.directories().await? {
@@ -24,7 +24,7 @@ pub async fn keep(to: &Destination, kept: u32) -> Result<()> {
         return Ok(());
     };
     for (manifest, place) in &complete {
-        // A delta is of use to whoever has the export that it begins with.
+        // A delta is useful only with an export as new as its starting sequence.
         let begins = manifest.subject.since.unwrap_or(manifest.subject.sequence);
         if begins >= *oldest {
             continue;

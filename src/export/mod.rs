@@ -1,5 +1,5 @@
-//! `dateline export`: the state of a feed as files, at one sequence; cut anywhere, the same command goes on. `dateline
-//! apply`: what deltas make of it.
+//! `dateline export`: writes the state of a feed at one sequence as files; the same command resumes an interrupted
+//! export. `dateline apply`: applies deltas.
 
 mod apply;
 mod keep;
@@ -18,37 +18,37 @@ use dateline_proto::v1::View;
 pub(super) use self::apply::{Args as ApplyArgs, run as apply};
 use super::{Server, filter, misused, output::say};
 
-/// Exit code after SIGINT, as shells have it.
+/// Exit code after SIGINT, by the convention of shells.
 const INTERRUPTED: u8 = 130;
 
 /// `dateline export`
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// Where to: a directory, or the URL of an object store (s3://, gs://, az://, file://), whose credentials come from the
-    /// environment. Each export is a directory of its own there
+    /// Destination: a directory, or the URL of an object store (s3://, gs://, az://, file://) with credentials from the
+    /// environment. Each export is a directory below it
     #[arg(long, value_name = "DIR|URL")]
     out: String,
-    /// Formats of the files; several at once are written from one pass [default: ndjson]
+    /// Formats of the files, all written in one pass [default: ndjson]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMAT")]
     format: Vec<FormatArg>,
     /// Compress the files; Parquet compresses itself [default: none]
     #[arg(long, value_enum, value_name = "METHOD")]
     compress: Option<CompressionArg>,
-    /// What readers see or what the desk sees, and whether in full or as metadata: without bodies and quotes, which are
-    /// somebody's copyright [default: published,full]
+    /// View and extent: published or desk; full, or metadata without bodies and quotes, which may be under copyright
+    /// [default: published,full]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "VIEW")]
     view: Vec<ViewWord>,
-    /// As of which sequence of the feed; the newest if it is not said
+    /// Sequence of the feed to export at [default: the newest]
     #[arg(long, value_name = "SEQUENCE", conflicts_with = "schedule", value_parser = clap::value_parser!(i64).range(0..))]
     sequence: Option<i64>,
-    /// Only what has changed since an export: its manifest, its directory, or `latest` for the newest below --out.
-    /// Formats, compression, view, filter and all else that is not given are those of that export
+    /// Export only the changes since an earlier export: its manifest, its directory, or `latest` for the newest below
+    /// --out. Formats, compression, view, filter and other options default to those of that export
     #[arg(long, value_name = "MANIFEST")]
     since: Option<String>,
-    /// Take what is left of retracted and merged records too, so that nothing is missing when it is imported again
+    /// Include the tombstones of retracted and merged records, which a complete import needs
     #[arg(long)]
     tombstones: bool,
-    /// Read so many parts at once [default: 1]
+    /// Number of partitions read at once [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     partitions: Option<u16>,
     /// Maximum number of records in a file; an interrupted export resumes after its last complete file [default: 50000]
@@ -60,10 +60,10 @@ pub(super) struct Args {
         help = "What stands before names in formats that want URIs [default: https://dateline.example/v1/]"
     )]
     base_uri: Option<String>,
-    /// Afterwards keep so many full exports, and what builds on them; older ones are deleted
+    /// Then keep this many full exports and the deltas that build on them, and delete older ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// Stay, and export at these times (cron, five fields, UTC): "0 2 * * *" is every night at two
+    /// Keep running, and export at these times (cron, five fields, UTC): "0 2 * * *" is every night at two
     #[arg(long, value_name = "CRON")]
     schedule: Option<String>,
     #[command(flatten)]
@@ -117,7 +117,7 @@ impl From<CompressionArg> for Compression {
 }
 
 impl Args {
-    /// The view, as far as it is known: a delta that names none has that of what it builds upon.
+    /// The view, as far as it is known: a delta without --view has that of its base, which may be the desk's.
     fn view(&self) -> View {
         let is_open = self.since.is_some() && !self.view.contains(&ViewWord::Published);
         if is_open || self.view.contains(&ViewWord::Desk) {
@@ -152,7 +152,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     }
 }
 
-/// How a run ended that did not fail.
+/// Outcomes of a run without an error.
 enum Outcome {
     Complete,
     Interrupted,
@@ -184,7 +184,7 @@ fn explained(args: &Args, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Returns when somebody wants the program to end.
+/// Returns on SIGINT or SIGTERM.
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminated) = signal(SignalKind::terminate()) else {

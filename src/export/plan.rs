@@ -1,4 +1,4 @@
-//! What an export is to be, from the words of the command line; the same words find what they have begun.
+//! The plan of an export, from the command line and from the export that a delta builds on.
 
 use anyhow::{Result, bail};
 use dateline_export::{
@@ -14,10 +14,10 @@ use dateline_proto::{
 use super::{Args, ViewWord};
 use crate::json;
 
-/// Records to a file, unless somebody says otherwise.
+/// Default number of records per file.
 const FILE_RECORDS: u64 = 50_000;
 
-/// The command line, as far as it says anything: the rest is as the export was that a delta builds upon, else the default.
+/// Options given on the command line. The others are taken from the base of a delta, or have their defaults.
 #[derive(Debug, Clone)]
 pub struct Wish {
     formats: Option<Vec<Format>>,
@@ -30,11 +30,11 @@ pub struct Wish {
     file_records: Option<u64>,
     base_uri: Option<String>,
     sequence: Option<i64>,
-    /// Which export is built upon, as it was said.
+    /// The base of a delta, as typed.
     since: Option<String>,
 }
 
-/// What is to be taken, and how it is written.
+/// The request of an export, and the layout of its files.
 #[derive(Debug)]
 pub struct Plan {
     pub request: ExportRequest,
@@ -68,7 +68,7 @@ impl Wish {
         })
     }
 
-    /// The export that is built upon: it has to be of what is asked for.
+    /// The base of a delta, which must have the same content options.
     pub async fn base(&self, to: &Destination) -> Result<Option<Manifest>> {
         let Some(since) = &self.since else {
             return Ok(None);
@@ -89,7 +89,7 @@ impl Wish {
                 misfit = Some(error);
                 continue;
             }
-            // Of two as of the same sequence the full one counts: it is what somebody asked for.
+            // Of two exports at the same sequence the full one is preferred.
             let rank = |it: &Manifest| (it.subject.sequence, it.subject.since.is_none());
             if newest
                 .as_ref()
@@ -108,7 +108,7 @@ impl Wish {
         }
     }
 
-    /// A delta goes with exports of the same content alone.
+    /// Rejects a base of different content.
     fn check(&self, base: &Subject) -> Result<()> {
         let view = view_of(base);
         if self.view.is_some_and(|asked| asked != view) {
@@ -143,7 +143,7 @@ impl Wish {
         Ok(())
     }
 
-    /// What is to be taken, on top of an export or all of it.
+    /// The plan of a full export, or of a delta on a base.
     pub fn plan(&self, base: Option<&Manifest>) -> Result<Plan> {
         let of_base = |subject: fn(&Subject) -> bool| base.is_some_and(|it| subject(&it.subject));
         let view = base.map(|base| view_of(&base.subject));
@@ -190,7 +190,7 @@ impl Wish {
     }
 }
 
-/// Which of two words of `--view` was said: the second?
+/// Chooses between two words of `--view`: true for the second, `None` if neither is given.
 fn one_of(args: &Args, first: ViewWord, second: ViewWord) -> Result<Option<bool>> {
     let has = |word| args.view.contains(&word);
     if has(first) && has(second) {
@@ -200,19 +200,19 @@ fn one_of(args: &Args, first: ViewWord, second: ViewWord) -> Result<Option<bool>
 }
 
 impl Plan {
-    /// Whether nothing of the view is left out.
+    /// True if no record of the view is left out.
     pub fn is_whole(&self) -> bool {
         self.request.filter.as_ref() == Some(&RecordFilter::default())
     }
 
-    /// How many records will come, where that is known.
+    /// Number of records to expect, if known.
     pub fn expected(&self, begin: &ExportBegin) -> Option<u64> {
         let is_known = self.is_whole() && self.request.since_sequence.is_none();
         let digest = begin.digest.as_ref().filter(|_| is_known)?;
         u64::try_from(digest.records).ok()
     }
 
-    /// Everything that decides what the files hold, in one line.
+    /// All options that determine the content of the files, in one line.
     pub fn asked(&self, since: Option<&Subject>) -> Result<String> {
         let formats: Vec<_> = self.shape.formats.iter().map(ToString::to_string).collect();
         let asked = serde_json::json!({
@@ -228,7 +228,7 @@ impl Plan {
         Ok(asked.to_string())
     }
 
-    /// What it is of, once the server has said so.
+    /// The subject of the export, from the server's first response.
     pub fn subject(&self, begin: &ExportBegin) -> Result<Subject> {
         let filter = self.request.filter.as_ref().map(json::value).transpose()?;
         Ok(Subject {
@@ -267,7 +267,7 @@ fn view_word(view: View) -> &'static str {
     }
 }
 
-/// The schema by name and hash.
+/// Identifier of the schema: its name and hash.
 fn schema() -> String {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(DESCRIPTOR_BYTES);

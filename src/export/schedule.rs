@@ -1,4 +1,4 @@
-//! Exports at the times of a schedule, until somebody ends it. One that fails is told, and tried again the next time.
+//! Exports on a schedule until stopped. A failed export is reported, and tried again at the next time.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::{Args, Outcome, asked_to_stop, once, plan::Wish};
 use crate::output::say;
 
-/// Runs until it is asked to stop.
+/// Runs until stopped by a signal.
 pub async fn run(args: &Args, wish: &Wish, to: &Destination, times: &str) -> Result<ExitCode> {
     let cron: Cron = times.parse().with_context(|| {
         format!("{times:?} is no schedule; \"0 2 * * *\" is every night at two")
@@ -33,7 +33,7 @@ pub async fn run(args: &Args, wish: &Wish, to: &Destination, times: &str) -> Res
     }
 }
 
-/// When it is next due, and how long that is from now.
+/// The next due time, and the time until then.
 fn next(cron: &Cron) -> Result<(String, std::time::Duration)> {
     let now = chrono::Utc::now();
     let next = cron.find_next_occurrence(&now, false);

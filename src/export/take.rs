@@ -1,4 +1,4 @@
-//! From the server to the files: all parts at once, each going on where it was cut, then the manifest.
+//! Runs an export: all partitions at once, each resumed where it was interrupted, then the manifest.
 
 use std::{fmt, sync::Arc};
 
@@ -22,10 +22,10 @@ use crate::{
     output::{say, waits},
 };
 
-/// Responses that are decoded while one is written.
+/// Responses decoded ahead of the writer.
 const READ_AHEAD: usize = 2;
 
-/// What came of it.
+/// Outcome of an export.
 pub struct Taken {
     place: String,
     manifest: Manifest,
@@ -68,7 +68,7 @@ impl fmt::Display for Taken {
     }
 }
 
-/// Takes an export, or goes on with one that was begun by the same words.
+/// Runs an export, or resumes one that was begun with the same options.
 pub async fn take(server: &Connection, wish: &Wish, to: &Destination) -> Result<Taken> {
     let base = wish.base(to).await?;
     let plan = &wish.plan(base.as_ref())?;
@@ -90,7 +90,7 @@ pub async fn take(server: &Connection, wish: &Wish, to: &Destination) -> Result<
     parts(server, plan, to, &asked, base.as_ref(), None).await
 }
 
-/// An export that was begun by the same words and is not complete.
+/// An incomplete export that was begun with the same options.
 async fn begun(to: &Destination, asked: &str) -> Result<Option<Subject>> {
     for name in to.directories().await? {
         let below = to.below(&name);
@@ -104,7 +104,7 @@ async fn begun(to: &Destination, asked: &str) -> Result<Option<Subject>> {
     Ok(None)
 }
 
-/// What cannot be gone on with: history went on another way, or was dropped.
+/// True if the export cannot be resumed: the feed's history was replaced or compacted.
 fn is_lost(error: &anyhow::Error) -> bool {
     let lost = [
         "CURSOR_FOREIGN",
@@ -138,7 +138,7 @@ async fn parts(
     base: Option<&Subject>,
     begun: Option<&Subject>,
 ) -> Result<Taken> {
-    // The first part says as of when; the others follow it.
+    // The first partition determines the sequence of the others.
     let mut request = plan.request.clone();
     if let Some(begun) = begun {
         request.sequence = Some(begun.sequence);
@@ -154,7 +154,7 @@ async fn parts(
             "the server does not tell what records refer to: it is of an earlier release than this program; export with that one, or upgrade the server"
         );
     }
-    // A delta is of one history: what was taken before another began may hold what never was.
+    // A delta spans one epoch: an older epoch may contain changes that do not exist any more.
     if base.is_some_and(|base| (&base.feed, base.epoch) != (&begin.feed, begin.epoch)) {
         bail!(
             "the export to build upon is of another feed, or of a history that this database did not take: take a full one"
@@ -231,7 +231,7 @@ async fn complete(
     })
 }
 
-/// An export that was complete already; what was asked for has to be what is there.
+/// Returns an export that is complete already, if it has the same options.
 async fn finished(
     plan: &Plan,
     place: Destination,
@@ -241,7 +241,7 @@ async fn finished(
     for part in 0..plan.shape.part.1 {
         Progress::forget(&place, part).await?;
     }
-    // A release that knows more fields need not take again what has not changed.
+    // A release with more fields does not need to export unchanged records again.
     subject.schema.clone_from(&manifest.subject.schema);
     let is_same = manifest.subject == subject
         && manifest.compression == plan.shape.compression
@@ -262,7 +262,7 @@ async fn finished(
     })
 }
 
-/// One part on its way.
+/// One partition in progress.
 struct One {
     server: Connection,
     request: ExportRequest,
@@ -298,7 +298,7 @@ impl One {
             }
         };
         let mut stream = Exporting::open(&server, request).await?;
-        // Decoding and hashing what comes is work for another core than encoding what goes.
+        // Decoding and hashing run on another core than encoding.
         let (told, mut parts) = mpsc::channel(READ_AHEAD);
         let _reading = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -325,7 +325,7 @@ impl One {
     }
 }
 
-/// What came, as far as it can be made ready before its turn.
+/// A response, decoded and hashed ahead of the writer.
 struct Prepared {
     records: Vec<Counted>,
     referents: Arc<Referents>,

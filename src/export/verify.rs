@@ -1,4 +1,4 @@
-//! `dateline verify DIR|URL`: that an export is whole and what its manifest says.
+//! `dateline verify DIR|URL`: verifies an export against its manifest.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use indicatif::ProgressBar;
 
 use crate::output::say;
 
-/// Whether what was named is an export, and not a recorded stream.
+/// True if the path names an export, and not a recorded stream.
 pub fn is_export(path: &Path) -> bool {
     let text = path.to_string_lossy();
     path.is_dir() || text.contains("://") || text.ends_with(MANIFEST)
 }
 
-/// Verifies it; answers what is wrong, by file or record.
+/// Verifies the export; returns the errors by file or record.
 pub async fn run(path: &Path, bar: &ProgressBar) -> Result<Vec<(String, String)>> {
     bar.set_message("verifying files");
     let place = Destination::of_export(&path.to_string_lossy())?;

@@ -1,4 +1,4 @@
-//! Puts what is read together in batches that fit a request.
+//! Groups records into batches that fit a request.
 
 use anyhow::{Error, Result, anyhow};
 use dateline_proto::v1::Record;
@@ -11,45 +11,45 @@ use crate::{
     release::{Allowed, Release},
 };
 
-/// Records that wait for a commit.
+/// Maximum number of records per batch.
 const BATCH_RECORDS: usize = 1000;
-/// Encoded bytes that wait for a commit: below what the server takes, with room for the envelope.
+/// Maximum encoded bytes per batch: below the server's limit, with room for the envelope.
 const BATCH_BYTES: usize = 3 * 1024 * 1024;
 
-/// What was read.
+/// A batch of records, or the end of reading.
 pub(super) enum Batch {
     Records {
         outgoing: Vec<Outgoing>,
-        /// What stood between them and could not be read.
+        /// Errors of records between them that could not be read.
         unreadable: Vec<Refusal>,
     },
-    /// Nothing is read any more.
+    /// Reading ended with an error.
     Failed {
         error: Error,
         unreadable: Vec<Refusal>,
-        /// Items that were read and that their senders do not allow any more: those are withdrawn all the same.
+        /// Items already read whose senders do not allow their use any more: they are retracted nevertheless.
         forbidden: Vec<Outgoing>,
     },
-    /// What is to be told at the end.
+    /// Notes to print at the end.
     Noted(Vec<String>),
 }
 
-/// A record that was found in a file, or what stands in its place.
+/// A record of a file, or its error.
 pub(super) struct Found {
-    /// `line 17`; empty where records have no place of their own.
+    /// `line 17`; empty if records have no position of their own.
     pub place: String,
-    /// The number in it.
+    /// The number in `place`.
     pub line: u64,
     pub content: Result<Content, String>,
-    /// It is the only article of a Bundle, so that an original is its own.
+    /// True for the only article of a Bundle: a single original belongs to it.
     pub is_only_article: bool,
 }
 
-/// A record as it was read.
+/// A record as read.
 pub(super) struct Content {
     pub record: Record,
     pub release: Release,
-    /// Set for the items of others.
+    /// Set for items of other publishers.
     pub origin: Option<Origin>,
 }
 
@@ -63,16 +63,16 @@ impl From<Record> for Content {
     }
 }
 
-/// How a file is read.
+/// Options of reading.
 #[derive(Clone, Copy)]
 pub(super) struct Reading {
-    /// What cannot be read is left out; otherwise it is the end.
+    /// Records that cannot be read are left out; otherwise the first one ends the run.
     pub leaves_out: bool,
-    /// Records are released whatever state the file has them in.
+    /// Records are published whatever their state in the file.
     pub any_state: bool,
 }
 
-/// Reads to the end, or until nobody takes any more.
+/// Reads until the end of the file, or until the receiver is dropped.
 pub(super) fn read(
     mut source: Source,
     mut originals: Originals,
@@ -117,7 +117,8 @@ pub(super) fn read(
                     }
                     continue;
                 }
-                // What comes before it in this batch is not sent: it is the last line that is wrong, not the first.
+                // The records before it in this batch are not sent either, except for forbidden ones: see
+                // [`Open::fail`].
                 let _ = told.blocking_send(batch.fail(error));
                 return;
             }

@@ -1,4 +1,4 @@
-//! A `Bundle` as JSON, record by record: it takes the memory of its text and of one record, whatever is in it.
+//! A `Bundle` as JSON, decoded record by record: memory holds its text and one record.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 
 use crate::json;
 
-/// Reads one record of a list.
+/// Decodes one record of a list.
 type Read = fn(&str) -> Result<Body, serde_json::Error>;
 
-/// What is left of it.
+/// The records of a bundle that were not read yet.
 pub(super) struct Bundle {
     text: String,
     lists: [(Read, std::vec::IntoIter<Range<usize>>); 4],
-    /// It holds one article.
+    /// True if it holds exactly one article.
     pub has_one_article: bool,
 }
 
@@ -34,10 +34,10 @@ struct Lists<'a> {
 }
 
 impl Bundle {
-    /// Reads where its records are, and that each of them can be read.
+    /// Finds the records, and checks that each can be decoded.
     ///
     /// # Errors
-    /// What is wrong, with line and column.
+    /// The error, with line and column.
     pub(super) fn new(text: String) -> Result<Self> {
         let lists: Lists<'_> = serde_json::from_str(&text)?;
         let start = text.as_ptr().addr();
@@ -68,7 +68,7 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// Nothing of a bundle is sent before all of it is known to be readable.
+    /// Decodes every record once: no part of an invalid bundle may be sent.
     fn check(&self) -> Result<()> {
         for (read, places) in &self.lists {
             for place in places.as_slice() {
@@ -80,7 +80,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// An error with its place in the whole text.
+    /// The error with its position in the whole text.
     fn located(&self, place: &Range<usize>, error: &serde_json::Error) -> anyhow::Error {
         let before = &self.text[..place.start];
         let line = before.matches('\n').count() + error.line().max(1);

@@ -1,4 +1,4 @@
-//! A file that is one JSON document: a Bundle, a ninjs item, or a list of those.
+//! A file with a single JSON document: a Bundle, a ninjs item, or a list of items.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{
     ninjs::{Losses, to_record},
     source::{Bytes, whole},
 };
-/// What is left of it.
+/// The rest of the document, not read yet.
 pub(super) enum Document {
     Bundle {
         records: Box<Bundle>,

@@ -1,4 +1,4 @@
-//! `dateline import DIR|URL`: a whole export, as another database had it, with states and revisions.
+//! `dateline import DIR|URL`: loads a whole export from another database, with states and revisions.
 
 use std::process::ExitCode;
 
@@ -15,12 +15,12 @@ use prost::Message;
 use super::Args;
 use crate::{FAILED, counting::Counting, feed, output::say};
 
-/// Records of one load.
+/// Maximum number of records per load.
 const BATCH_RECORDS: usize = 500;
-/// Bytes of one load: below what the server takes, with room for the envelope.
+/// Maximum bytes per load: below the server's limit, with room for the envelope.
 const BATCH_BYTES: usize = 3 * 1024 * 1024;
 
-/// Imports an export; what is there already is left as it is.
+/// Imports an export; existing records stay unchanged.
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     let place = Destination::of_export(&args.file.to_string_lossy())?;
     let manifest = Manifest::read(&place).await?;
@@ -66,7 +66,7 @@ fn check(args: &Args, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Records that are in it.
+/// Number of records in the export.
 fn records(manifest: &Manifest) -> u64 {
     let shown = u64::try_from(manifest.digest.records).unwrap_or_default();
     shown.saturating_add(manifest.tombstone_records)
@@ -82,8 +82,8 @@ struct Loading {
 }
 
 impl Loading {
-    /// Loads everything; answers whether anything was new. Articles come first: what is published with a quote of one is
-    /// looked at when both are there.
+    /// Loads all records; returns true if any was new. Articles are loaded first: the server checks quotes when both
+    /// the article and the record that quotes it exist.
     async fn all(&mut self, place: &Destination, manifest: &Manifest) -> Result<bool> {
         let is_article = |file: &FileEntry| file.holds == "articles";
         let articles = Records::open_files(place, manifest, is_article).await?;
@@ -137,7 +137,7 @@ impl Loading {
         if self.validate_only {
             return Ok(());
         }
-        // Beside what was there before, the digest is another one.
+        // In a database that was not empty, the digests differ.
         let view = match manifest.subject.view.as_str() {
             "desk" => View::Desk,
             _ => View::Published,

@@ -1,4 +1,4 @@
-//! NDJSON: a record per line, of which none can take more memory than a record may.
+//! NDJSON: one record per line, with bounded memory per line.
 
 use std::io::{BufRead, Read};
 
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::json;
 
-/// Longest line: many times what a server takes, in whatever way it is escaped.
+/// Maximum length of a line: many times the server's limit, in any escaping.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// Most values of a document: a day of a wire has fewer.
+/// Maximum number of values of a document: more than one day of a news wire has.
 const VALUES: usize = 2_000_000;
 
-/// Lines, counted.
+/// The lines of a file, with their numbers.
 pub(super) struct Lines {
     reader: Bytes,
     line: u64,
@@ -28,7 +28,7 @@ impl Lines {
         Self { reader, line: 0 }
     }
 
-    /// The next line that is not empty, read by `read`.
+    /// The next nonempty line, parsed by `read`.
     pub(super) fn next(
         &mut self,
         mut read: impl FnMut(&str) -> Result<Content, String>,
@@ -78,44 +78,44 @@ impl Lines {
     }
 }
 
-/// A line as a record.
+/// Parses a line as a record.
 pub(super) fn record(line: &str) -> Result<Content, String> {
     let record: Record = json::read(line).map_err(|error| told(&error))?;
     Ok(record.into())
 }
 
-/// A line as JSON.
+/// Parses a line as JSON.
 pub(super) fn json(line: &str) -> Result<serde_json::Value, String> {
     whole_json(line).map_err(|error| told(&error))
 }
 
-/// A text as JSON, of which no object has a key twice.
+/// Parses a text as JSON without duplicate keys.
 pub(super) fn whole_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     json::check_keys_of(&mut serde_json::Deserializer::from_str(text), VALUES)?;
     serde_json::from_str(text)
 }
 
-/// `column 2: expected value`
+/// Formats an error: `column 2: expected value`
 fn told(error: &serde_json::Error) -> String {
     json::in_line(error)
         .trim_start_matches([',', ':', ' '])
         .to_owned()
 }
 
-/// A line without the mark that some editors begin a file with.
+/// The line without the byte order mark that some editors write.
 fn without_mark(line: &str) -> &str {
     line.trim_start_matches('\u{feff}')
 }
 
 const KINDS: [&str; 4] = ["article", "actor", "relation", "event"];
 
-/// A line that is a whole JSON object with the key of a kind is a record; a bundle's first line is not.
+/// True for a whole JSON object with the key of a kind; false for the first line of a bundle.
 pub(super) fn is_record(line: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line)
         .is_ok_and(|object| KINDS.iter().any(|kind| object.contains_key(*kind)))
 }
 
-/// A line that begins with an object, the first key of which is a kind.
+/// True if the line starts with an object whose first key is a kind.
 pub(super) fn begins_like_record(line: &[u8]) -> bool {
     let rest = line
         .trim_ascii_start()

@@ -1,4 +1,4 @@
-//! `Record` messages one after the other, each after its length as a varint: what other languages call delimited.
+//! Length-delimited `Record` messages: each follows its length as a varint.
 
 use anyhow::{Context, Result};
 use dateline_export::read::next_delimited;
@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::{batches::Found, source::Bytes};
 
-/// Longest message: many times what a server takes.
+/// Maximum length of a message: many times the server's limit.
 const MOST: u64 = 16 * 1024 * 1024;
 
 pub(super) struct Messages {
@@ -20,8 +20,8 @@ impl Messages {
         Self { reader, count: 0 }
     }
 
-    /// The next message. What is wrong inside of one is told of it; a wrong length is the end, for nobody knows where
-    /// the next one begins.
+    /// The next message. An invalid message is returned as an error of its own; an invalid length ends the reading,
+    /// because the next message cannot be found.
     pub(super) fn next(&mut self) -> Result<Option<Found>> {
         let place = format!("record {}", self.count + 1);
         let next = next_delimited(&mut self.reader, MOST);

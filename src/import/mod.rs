@@ -1,5 +1,5 @@
-//! `dateline import`: a file of records becomes drafts, in batches; with `--publish`, published ones. Run
-//! twice, it finds what is there already and does the rest.
+//! `dateline import`: creates drafts from a file of records, in batches; with `--publish`, publishes them. A second run
+//! skips existing records and does the rest.
 
 mod batches;
 mod bundle;
@@ -39,10 +39,10 @@ use super::{
     send::Sender,
 };
 
-/// Batches that are read ahead of the server.
+/// Batches read ahead of the server.
 const READ_AHEAD: usize = 2;
 
-/// What the help of the command says below its options.
+/// Text below the options in the command's help.
 pub(super) const HELP: &str = "A run that was cut off is completed by the same command: what is there already and the same is left as it is.
 
 Exit codes:
@@ -60,50 +60,49 @@ Examples:
 /// `dateline import`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file of records, which may be compressed with gzip or zstd; - reads stdin. Or the directory or URL of a full export,
-    /// whose records come in as they were: states, revisions, times and all
+    /// A file of records, possibly compressed with gzip or zstd; - reads stdin. Or the directory or URL of a full
+    /// export, whose records keep their states, revisions and times
     #[arg(value_name = "FILE|DIR|URL|-")]
     file: PathBuf,
-    /// What is in the file; `auto` looks at its name and at how it begins
+    /// Format of the file; `auto` detects it from the name and the first bytes
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
     format: Format,
-    /// Publish what is imported, as far as its sender allows: an embargo is kept, what is withheld stays a draft, what is
-    /// canceled is retracted
+    /// Publish the records as far as their senders allow: an embargo is kept, a withheld item stays a draft, a canceled
+    /// one is retracted
     #[arg(long)]
     publish: bool,
-    /// Publish records whatever `meta.state` the file has them in; without it only those that are published there, or
-    /// have no state
+    /// Publish records of any `meta.state` in the file; without it, only published ones and those without a state
     #[arg(long, requires = "publish")]
     any_state: bool,
-    /// What to do with a newer version of an item that is there already: correct it, with the sender's note for readers;
-    /// report it and leave it; or skip it
+    /// Action on a newer version of an existing item: correct it, with the sender's note for readers; report it and
+    /// leave it; or skip it
     #[arg(long, value_enum, default_value = "report", value_name = "WHAT")]
     on_change: OnChange,
-    /// Let the server check every record, and write nothing
+    /// Validate every record on the server, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// What to do with a record that cannot be read or is refused: stop there, or leave it out; `report`
-    /// leaves it out and tells each
+    /// Action on a record that cannot be read or is refused: stop, leave it out (skip), or leave it out and print it
+    /// (report)
     #[arg(long, value_enum, default_value = "stop", value_name = "WHAT")]
     on_error: OnError,
-    /// Write what was rejected to this file: a line of JSON per problem, with line, name, field, reason, message
+    /// File for rejected records: a line of JSON per problem, with line, name, field, reason, message
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// The text of an article as received; it goes to the article with its SHA-256, or else to the only
-    /// article of a Bundle
+    /// Text of an article as received; belongs to the article with its SHA-256, otherwise to the only article of a
+    /// Bundle
     #[arg(long, value_name = "FILE")]
     original: Vec<PathBuf>,
     #[command(flatten)]
     server: Server,
 }
 
-// The variants carry no docs of their own: clap would stretch the help to show them.
+// The variants have no doc comments: clap would lengthen the help with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Auto,
     /// A `Record` per line
     Ndjson,
-    /// `Record` messages, each after its length as a varint
+    /// `Record` messages, each preceded by its length as a varint
     Protobuf,
     /// One `Bundle`, as JSON
     Bundle,
@@ -118,7 +117,7 @@ enum OnError {
     Report,
 }
 
-/// Sends a file.
+/// Imports a file.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if is_export(&args.file) {
         return home::run(&args).await;
@@ -170,10 +169,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     )
 }
 
-/// The records that a file holds, or what stands in the place of each.
+/// The records of a file, each as a record or as its error.
 ///
 /// # Errors
-/// What makes that nothing more can be read.
+/// An error after which nothing more can be read.
 pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
     let bytes = Box::new(std::io::Cursor::new(bytes));
     let mut source = Source::of(bytes, name, Format::Auto)?;
@@ -194,11 +193,11 @@ struct Import {
 impl Import {
     async fn all(&mut self, source: Source, originals: Originals, reading: Reading) -> Result<()> {
         let (told, mut batches) = mpsc::channel(READ_AHEAD);
-        // Reading may wait for stdin, and is work for another core.
+        // A read of stdin may block, and decoding runs on another core.
         tokio::task::spawn_blocking(move || batches::read(source, originals, reading, &told));
         while let Some(batch) = batches.recv().await {
             let sent = self.send(batch).await;
-            // What was found out is told, whatever became of the rest.
+            // Refusals are reported even if the rest failed.
             self.reject_refused()?;
             sent?;
             self.progress
@@ -223,7 +222,7 @@ impl Import {
         self.reject(&refused)
     }
 
-    /// What is told of them stands above the bar.
+    /// Reports refusals above the bar.
     fn reject(&mut self, refused: &[Refusal]) -> Result<()> {
         let rejects = &mut self.rejects;
         self.progress.aside(|| rejects.add(refused))
@@ -258,7 +257,7 @@ impl Import {
         }
     }
 
-    /// What is in although the import failed.
+    /// Reports the records that were sent before the import failed.
     fn tell_before(&self) {
         let report = &self.sender.report;
         if report.sent() > 0 && !self.manner.dry_run {

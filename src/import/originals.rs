@@ -1,4 +1,4 @@
-//! The texts of articles as they were received, each for the article that it belongs to.
+//! Original texts of articles as received, matched to their articles.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use dateline_proto::v1::{Record, record::Kind as Body};
 use sha2::{Digest, Sha256};
 
-/// Longest original: no article is.
+/// Maximum size of an original.
 const MOST: u64 = 16 * 1024 * 1024;
 
-/// Originals of articles, by the SHA-256 that the service computes too.
+/// Originals by SHA-256, the hash that the service computes too.
 #[derive(Debug, Default)]
 pub(super) struct Originals {
     by_hash: HashMap<String, (String, Vec<u8>)>,
-    /// Hashes of those that an article was found for.
+    /// Hashes of the originals whose article was found.
     used: HashSet<String>,
 }
 
@@ -35,7 +35,8 @@ impl Originals {
         })
     }
 
-    /// The original of a record, empty if there is none. The only article takes the only original.
+    /// The original of a record; empty if there is none. A single original belongs to the only article of a Bundle,
+    /// unless the article has another hash.
     pub(super) fn of(&mut self, record: &Record, is_only_article: bool) -> Vec<u8> {
         let Some(Body::Article(article)) = &record.kind else {
             return Vec::new();

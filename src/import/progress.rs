@@ -1,4 +1,4 @@
-//! How far an import is: a bar on a terminal, now and then a line elsewhere.
+//! Progress of an import: a bar on a terminal, otherwise a line every few seconds.
 
 use std::sync::{
     Arc,
@@ -12,10 +12,10 @@ use crate::{counting::Pace, outgoing::Report, output::say};
 
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// Bytes of the file that were read so far.
+    /// Number of bytes of the file read so far.
     read: Arc<AtomicU64>,
     pace: Pace,
-    /// What is to be said at the end.
+    /// Notes to print at the end.
     notes: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl Progress {
         let bar = source
             .bytes
             .map_or_else(ProgressBar::no_length, ProgressBar::new);
-        // A style that does not parse leaves the default one.
+        // An invalid style leaves the default one.
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
@@ -58,7 +58,7 @@ impl Progress {
         self.bar.set_message(what.to_owned());
     }
 
-    /// Does something without the bar in its way.
+    /// Runs `work` with the bar hidden.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         self.bar.suspend(work)
     }

@@ -1,4 +1,4 @@
-//! What was rejected: counted, told, and written down for whoever repairs it.
+//! Rejected records: counted, reported, and written to a file for repair.
 
 use std::{
     fs::File,
@@ -13,20 +13,20 @@ use crate::{
     refusal::{Notice, Refusal},
 };
 
-/// Most notices that are said; the file has all of them.
+/// Maximum number of notices printed; the file has all of them.
 const MOST_SAID: usize = 20;
 
 pub(super) struct Rejects {
     file: Option<BufWriter<File>>,
     is_told: bool,
     count: usize,
-    /// Notices so far, and those of them that leave something to do.
+    /// Number of notices, and of those that require action.
     notices: usize,
     open: usize,
 }
 
 impl Rejects {
-    /// Begins the file anew: it is that of one run.
+    /// Creates the file, or truncates it: it holds the rejects of one run.
     pub(super) fn create(file: Option<&Path>, is_told: bool) -> Result<Self> {
         let opened = file.map(|path| {
             let created = dateline_files::create(path);
@@ -59,7 +59,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// Says what was not refused and should be known, and writes it down if it leaves something to do.
+    /// Prints notices, and writes those that require action to the file.
     pub(super) fn add_notices(&mut self, notices: &[Notice]) -> Result<()> {
         for notice in notices {
             self.notices += 1;
@@ -78,7 +78,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// Says how many notices were not said.
+    /// Reports how many notices were not printed.
     pub(super) fn tell_rest(&self) {
         let rest = self.notices.saturating_sub(MOST_SAID);
         if rest > 0 {
@@ -88,7 +88,7 @@ impl Rejects {
         }
     }
 
-    /// Notices that leave something to do.
+    /// Number of notices that require action.
     pub(super) fn open_count(&self) -> usize {
         self.open
     }

@@ -1,4 +1,5 @@
-//! A file of records, whatever its form: opened, unpacked, and recognised by its name and by how it begins.
+//! A file of records in any format: opens and decompresses it, and detects the format from its name and its first
+//! bytes.
 
 use std::{
     io::{BufRead, BufReader, Cursor, Read},
@@ -21,22 +22,22 @@ use super::{
     ninjs::{Losses, is_item, to_record},
 };
 
-/// Bytes that are looked at to recognise a file.
+/// Bytes read to detect the format.
 const HEAD: usize = 64 * 1024;
 
-/// What is read from.
+/// The decompressed input.
 pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
 
 /// A file of records.
 pub(super) struct Source {
     form: Form,
-    /// `records.ndjson: `, for messages; empty for stdin.
+    /// Prefix for messages, `records.ndjson: `; empty for stdin.
     pub file: String,
-    /// Length of the file, if it is one.
+    /// Size of the file; `None` for other input.
     pub bytes: Option<u64>,
-    /// How many of them were read so far.
+    /// Number of bytes read so far, before decompression.
     pub read: Arc<AtomicU64>,
-    /// What ninjs items say and records cannot.
+    /// Fields of ninjs items that records cannot hold.
     losses: Losses,
 }
 
@@ -47,7 +48,7 @@ enum Form {
     Items(Lines),
 }
 
-/// Counts what goes through.
+/// Counts the bytes read.
 struct Counted<R> {
     inner: R,
     count: Arc<AtomicU64>,
@@ -74,7 +75,7 @@ impl Source {
         })
     }
 
-    /// What is read, wherever it comes from; `path` says how it is called.
+    /// Opens any input; `path` is its name.
     pub(super) fn of(raw: Box<dyn Read + Send>, path: &Path, format: Format) -> Result<Self> {
         let file = if is_stdin(path) {
             String::new()
@@ -114,10 +115,10 @@ impl Source {
         })
     }
 
-    /// The next record, or what stands in its place; nothing at the end.
+    /// The next record or its error; `None` at the end.
     ///
     /// # Errors
-    /// When nothing that follows can be read.
+    /// If nothing that follows can be read.
     pub(super) fn next(&mut self) -> Result<Option<Found>> {
         let file = &self.file;
         match &mut self.form {
@@ -131,7 +132,7 @@ impl Source {
         .with_context(|| format!("{file}cannot be read to its end"))
     }
 
-    /// What is to be told once all is read.
+    /// Notes to print at the end.
     pub(super) fn notes(&self) -> Option<String> {
         self.losses.told()
     }
@@ -141,7 +142,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The first bytes, and everything from the first byte on.
+/// The first bytes, and a reader that starts with them.
 fn peek(
     mut reader: Box<dyn Read + Send>,
     most: usize,
@@ -152,7 +153,7 @@ fn peek(
     Ok((head, Box::new(whole)))
 }
 
-/// Takes off the compression that the first bytes tell of, whatever the file is called.
+/// Decompresses by the first bytes, regardless of the file's name.
 fn unpack(reader: impl Read + Send + 'static) -> std::io::Result<Box<dyn Read + Send>> {
     let (head, reader) = peek(Box::new(reader), 4)?;
     Ok(match head.as_slice() {
@@ -194,14 +195,14 @@ fn recognise(path: &Path, head: &[u8]) -> Format {
     if is_item_line(text) || looks_like_item(text) {
         return Format::Ninjs;
     }
-    // A line that does not end within what was looked at is a record all the same, if it begins like one.
+    // A line longer than the bytes read is a record if it begins like one.
     if line.len() >= HEAD / 2 && lines::begins_like_record(line) {
         return Format::Ndjson;
     }
     Format::Bundle
 }
 
-/// A length, and a `Record` of one of the known kinds that is as long as it says and begins with its name.
+/// True for a length followed by a `Record` of a known kind that has this length and begins with its name.
 fn is_delimited(head: &[u8]) -> bool {
     let mut rest = head;
     let Ok(outer) = prost::decode_length_delimiter(&mut rest) else {
@@ -212,7 +213,7 @@ fn is_delimited(head: &[u8]) -> bool {
     };
     let before = rest.len();
     let inner = prost::decode_length_delimiter(&mut rest).ok();
-    // A length is whatever its bytes say.
+    // The length is untrusted input.
     let whole = inner.and_then(|inner| inner.checked_add(1 + before - rest.len()));
     whole == Some(outer) && rest.first() == Some(&0x0a)
 }
@@ -222,7 +223,7 @@ fn is_item_line(text: &[u8]) -> bool {
     serde_json::from_slice(line).is_ok_and(|value| is_item(&value))
 }
 
-/// The beginning of an item that takes several lines.
+/// True if the text begins like an item that spans several lines.
 fn looks_like_item(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     let has = |key: &str| text.contains(&format!("\"{key}\""));
@@ -237,12 +238,12 @@ fn is_lines_of_items(head: &[u8]) -> bool {
     )
 }
 
-/// Reads all of a document, as far as memory should go for one.
+/// Reads a whole document, up to a maximum size.
 ///
 /// # Errors
-/// When it is too large, or no UTF-8.
+/// If it is too large, or not UTF-8.
 pub(super) fn whole(mut reader: Bytes, path: &Path) -> Result<String> {
-    /// Bundles and lists of items are what one article yielded, or one day of a wire.
+    /// Bundles and lists of items hold one article's records, or one day of a news wire.
     const MOST: u64 = 256 * 1024 * 1024;
     let mut bytes = Vec::new();
     let context = || format!("cannot read {}", path.display());
@@ -288,7 +289,7 @@ mod tests {
         for (name, head, expected) in [
             ("a", delimited.as_slice(), Format::Protobuf),
             ("a.json", delimited.as_slice(), Format::Protobuf),
-            // The longest length there is.
+            // The largest length that can be encoded.
             (
                 "a",
                 b"\x7b\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",

@@ -1,5 +1,5 @@
-//! `dateline watch --exec`: a command that acknowledges what it was given by its exit code. Nothing counts as processed
-//! before, and nothing that follows is handed over before.
+//! `dateline watch --exec`: delivers the feed to a command that acknowledges by its exit code. A delivery is processed,
+//! and the next one starts, only after its acknowledgement.
 
 use std::{
     fmt,
@@ -20,17 +20,17 @@ use tokio::{
 
 use crate::{output::say, signals::Signals};
 
-/// Pause before the second attempt; it doubles from there.
+/// Pause before the second attempt; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Longest pause between two attempts.
+/// Maximum pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The command, and how often it is tried with the same input.
+/// Flags of `--exec`.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// Hand what comes to this shell command (`sh -c`) on its stdin, as whole batches, and go on only when it exits with 0.
-    /// It has the cursor behind its input in `DATELINE_CURSOR`, the last sequence in `DATELINE_SEQUENCE`
+    /// Shell command (`sh -c`) to receive the output on stdin, in whole batches; the next batch follows when it exits
+    /// with 0. `DATELINE_CURSOR` is the cursor after its input, `DATELINE_SEQUENCE` the last sequence
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     /// Attempts with the same input, at growing intervals, before the watch ends with code 1
@@ -38,13 +38,13 @@ pub(super) struct Args {
     exec_attempts: u32,
 }
 
-/// Changes that the command gets together.
+/// Changes delivered together.
 pub(super) struct Delivery<'a> {
-    /// The lines.
+    /// The formatted lines.
     pub input: Bytes,
-    /// Resumes after them.
+    /// Cursor to resume after them.
     pub cursor: &'a str,
-    /// The last sequence in them; 0 inside of a snapshot.
+    /// Last sequence of the input; 0 within a snapshot.
     pub sequence: i64,
 }
 
@@ -57,11 +57,11 @@ impl fmt::Display for Delivery<'_> {
     }
 }
 
-/// What became of a delivery.
+/// Outcome of a delivery.
 pub(super) enum Outcome {
-    /// The command took it.
+    /// The command exited with 0.
     Acknowledged,
-    /// It did not, and will not be asked again.
+    /// The command did not acknowledge it, and is not tried again. Holds the reason.
     Kept(String),
 }
 
@@ -70,7 +70,7 @@ pub(super) enum Outcome {
 pub(super) struct Exec {
     command: String,
     attempts: u32,
-    /// Signals that asked to end so far.
+    /// Number of signals received.
     asked_to_end: u32,
 }
 
@@ -84,15 +84,15 @@ impl Exec {
         })
     }
 
-    /// True once a signal has come while the command ran.
+    /// True if a signal arrived while the command ran.
     pub(super) fn is_asked_to_end(&self) -> bool {
         self.asked_to_end > 0
     }
 
-    /// Hands a delivery over until the command acknowledges it, its attempts are used up, or somebody wants to end.
+    /// Runs the command until it acknowledges the delivery, its attempts are used up, or a signal asks to end.
     ///
     /// # Errors
-    /// When no command can be started at all.
+    /// If the command cannot be started at all.
     pub(super) async fn hand_over(
         &mut self,
         delivery: &Delivery<'_>,
@@ -133,7 +133,7 @@ impl Exec {
         Ok(Outcome::Kept(String::new()))
     }
 
-    /// Runs the command to its end. What it leaves unread does not matter: its exit code is its word.
+    /// Runs the command to its end. Unread input is no failure: only the exit code counts.
     async fn attempt(
         &mut self,
         delivery: &Delivery<'_>,
@@ -147,7 +147,7 @@ impl Exec {
             .env("DATELINE_ATTEMPT", attempt.to_string())
             .env_remove("DATELINE_SEQUENCE")
             .stdin(Stdio::piped())
-            // Ctrl-C is for us alone: the command finishes what it has begun.
+            // The terminal's Ctrl-C must not reach the command, which finishes its delivery.
             .process_group(0);
         if delivery.sequence > 0 {
             command.env("DATELINE_SEQUENCE", delivery.sequence.to_string());
@@ -168,12 +168,12 @@ impl Exec {
                 () = signals.next() => self.end(&child),
             }
         };
-        // A process that the command left behind may hold the pipe open.
+        // A background process of the command may hold the pipe open.
         writing.abort();
         status.context("cannot wait for the command of --exec")
     }
 
-    /// Waits at the first signal; ends the command at the second, and at once at the third.
+    /// Handles signals: waits after the first, terminates the command at the second, kills it at the third.
     fn end(&mut self, child: &Child) {
         self.asked_to_end += 1;
         let signal = match self.asked_to_end {

@@ -1,4 +1,4 @@
-//! What came as text: changes, records of a snapshot and its end, each in the format that is asked for.
+//! Output lines of the feed: changes, snapshot records and the end of a snapshot, in each format.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ use crate::{
     yaml,
 };
 
-/// Writes what came; returns how many records and changes it was. Checkpoints inside of a stream are not written.
+/// Writes an event; returns its number of records and changes. Checkpoints within a stream are not written.
 pub(super) fn write(
     out: &mut Vec<u8>,
     format: Format,
@@ -61,7 +61,7 @@ fn write_one<D: Serialize>(
     Ok(())
 }
 
-/// A change as data; the last one of a response carries the cursor to resume after it.
+/// A change as data; the last one of a response holds the cursor to resume after it.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A record of a snapshot as data.
+/// A snapshot record as data.
 #[derive(Serialize)]
 struct Snapshot<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,28 +96,28 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-/// That a snapshot is complete, as of a sequence.
+/// The end of a snapshot, with its sequence.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CaughtUp<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
-    /// As protobuf's JSON writes 64-bit numbers.
+    /// A string, as proto-JSON writes 64-bit numbers.
     caught_up: String,
 }
 
-/// Columns that names get where there is room for them, and elsewhere.
+/// Width of the name column on a wide terminal, and on others.
 const NAMES: [usize; 2] = [55, 32];
-/// A terminal of so many columns has room.
+/// Minimum columns of a wide terminal.
 const ROOM: usize = 110;
 
-/// One record of a snapshot as a line, in the columns of changes.
+/// Formats a snapshot record in the columns of changes.
 fn record_line(body: &Body) -> String {
     let about = format!("{:<17} {}", type_word(body), title(body));
     columns("", "is there", None, body.name(), &about, terminal_width())
 }
 
-/// One change as a line: sequence, what happened, name, what it is.
+/// Formats a change: sequence, change type, name, and a description of the record.
 pub(crate) fn line(change: &Change) -> String {
     let colour = match change.r#type() {
         Type::Published => anstyle::AnsiColor::Green,
@@ -143,7 +143,7 @@ pub(crate) fn line(change: &Change) -> String {
     columns(&sequence, &what, Some(colour), &change.name, &about, width)
 }
 
-/// A name is never cut; what the record is about is, where a terminal is too narrow.
+/// Formats the columns. Names are never cut; the description is cut to the terminal's width.
 fn columns(
     sequence: &str,
     what: &str,

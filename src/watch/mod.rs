@@ -1,5 +1,5 @@
-//! `dateline watch`: the feed as lines. It goes on from its last cursor when the server comes back, and with a state file
-//! where it stopped.
+//! `dateline watch`: prints the feed. Resumes from its last cursor after an outage, and with a state file after a
+//! restart.
 
 mod exec;
 mod lines;
@@ -35,40 +35,42 @@ use super::{
 /// `dateline watch`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to begin: a cursor, a time such as 2026-08-01T06:00:00Z or, so long ago, -2h, a day in UTC such as 2026-08-01
-    /// or yesterday, `beginning`, or `now`
+    /// Start position: a cursor, a time such as 2026-08-01T06:00:00Z, an age such as -2h, a day in UTC such as
+    /// 2026-08-01 or yesterday, `beginning`, or `now`
     #[arg(long, conflicts_with_all = ["from_beginning", "snapshot"], value_name = "START", value_parser = since, allow_hyphen_values = true)]
     since: Option<Start>,
-    /// Begin with the first change: the same as `--since beginning`
+    /// Start with the first change: same as `--since beginning`
     #[arg(long, conflicts_with = "snapshot")]
     from_beginning: bool,
-    /// Begin with the records that there are, then follow what changes
+    /// Start with a snapshot of the existing records, then follow changes
     #[arg(long)]
     snapshot: bool,
-    /// The feed of what readers see, or the desk's, of every change
+    /// The wire feed of published records, or the desk feed of every change
     #[arg(long, value_enum, default_value_t)]
     view: ViewArg,
-    /// What it is for: a replica needs everything, and begins with a snapshot; a notifier is spared old news after a pause
+    /// Type of consumer: a replica needs everything, and starts with a snapshot; a notifier skips old changes after a
+    /// pause
     #[arg(long, value_enum, value_name = "CONSUMER")]
     consumer: Option<ConsumerArg>,
     /// Maximum age of changes for a notifier, such as 10m [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = age)]
     max_age: Option<prost_types::Duration>,
-    /// Prove what came by the digests of the server; needs the whole feed, or kinds, from the beginning or a snapshot
+    /// Verify the output against the server's digests; requires the whole feed, or whole kinds, from the beginning or a
+    /// snapshot
     #[arg(long, conflicts_with = "state_file")]
     verify: bool,
-    /// Remember in this file how far it came, and go on from there the next time
+    /// File that stores the position; a later run resumes from it
     #[arg(long, value_name = "FILE")]
     state_file: Option<PathBuf>,
     #[command(flatten)]
     exec: exec::Args,
-    /// Stop after this many records and changes; with --exec behind the batch in which it is reached
+    /// Stop after this many records and changes; with --exec after the batch that reaches it
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Tell of checkpoints on stderr
+    /// Report checkpoints on stderr
     #[arg(long)]
     checkpoints: bool,
-    /// How to print; a table here is a line per change. For --exec it is ndjson, unless another one is named
+    /// Output format; a table has a line per change; --exec uses ndjson unless another format is given
     #[arg(
         short,
         long,
@@ -78,7 +80,7 @@ pub(super) struct Args {
         value_name = "FORMAT"
     )]
     output: Output,
-    /// With `--output cloudevents`: a list of events per response of the server, instead of one event per line
+    /// With `--output cloudevents`: print a list of events per response of the server, instead of one event per line
     #[arg(long)]
     batch: bool,
     #[command(flatten)]
@@ -141,7 +143,7 @@ impl Args {
         }
     }
 
-    /// What is wrong with the flags beside each other.
+    /// The error of flags that contradict each other.
     fn misuse(&self) -> Option<String> {
         if self.batch && self.output != Output::Cloudevents {
             return Some("--batch is for --output cloudevents".to_owned());
@@ -163,7 +165,7 @@ impl Args {
     }
 }
 
-/// Follows until a signal or the limit, and reports then where it stands.
+/// Follows the feed until a signal or the limit, then reports the position.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if let Some(wrong) = args.misuse() {
         return Ok(misused(&wrong));
@@ -184,24 +186,24 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     watching.end(ended)
 }
 
-/// Whether stdout is a pipe or a socket: there somebody reads whom nobody waits for.
+/// True if stdout is a pipe or a socket: its reader processes the output later, without acknowledgement.
 fn is_pipe() -> bool {
     let stdout = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
     let kind = stdout.and_then(|stdout| Ok(std::fs::File::from(stdout).metadata()?.file_type()));
     kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
 }
 
-/// How a watch ended that did not fail.
+/// Outcomes of a watch without an error.
 enum End {
-    /// By the limit or a signal.
+    /// A signal arrived, or the limit was reached.
     Asked,
-    /// Nobody reads the output any more.
+    /// The reader closed the output.
     Unread,
-    /// The command of --exec did not acknowledge what it was given, and why.
+    /// The command of --exec did not acknowledge a delivery; holds the reason.
     Kept(String),
 }
 
-/// A stream on its way to stdout or to a command.
+/// A stream written to stdout or to a command.
 struct Watching<'a> {
     args: &'a Args,
     subscriber: Subscriber,
@@ -209,15 +211,15 @@ struct Watching<'a> {
     exec: Option<Exec>,
     state: Option<StateFile>,
     signals: Signals,
-    /// What has come and is not out yet.
+    /// Output received but not delivered yet.
     buffer: Vec<u8>,
-    /// Where what has come ends.
+    /// Position after the last event received.
     came: Position,
-    /// Where what is out ends: written, or acknowledged by the command.
+    /// Position after the last event delivered: written, or acknowledged by the command.
     done: Position,
-    /// The last change that is out, or the sequence of the snapshot that is; 0 if there is none.
+    /// Sequence of the last change or complete snapshot delivered; 0 if none.
     sequence: i64,
-    /// Records and changes that are still wanted.
+    /// Remaining records and changes before the limit.
     left: u64,
 }
 
@@ -245,7 +247,7 @@ impl<'a> Watching<'a> {
 
     async fn follow(&mut self) -> Result<End> {
         let mut told = waits;
-        // A command never gets part of a batch, whatever the limit is.
+        // A batch is never split for a command, whatever the limit.
         while self.left > 0 || self.exec.is_some() && !self.buffer.is_empty() {
             let (event, now) = tokio::select! {
                 biased;
@@ -268,7 +270,7 @@ impl<'a> Watching<'a> {
         Ok(End::Asked)
     }
 
-    /// Takes in what came.
+    /// Formats an event into the buffer, and records its position.
     async fn take(&mut self, event: &Event, now: &Position) -> Result<()> {
         let cursor = (now.cursor != self.came.cursor).then_some(now.cursor.as_str());
         let out = &mut self.buffer;
@@ -292,7 +294,7 @@ impl<'a> Watching<'a> {
         Ok(())
     }
 
-    /// Writes what has come to stdout, and how far that is to the state file at the end of a response.
+    /// Writes the buffer to stdout and, at the end of a response, the position to the state file.
     fn print(&mut self, is_last: bool) -> Result<Option<End>> {
         let mut out = anstream::stdout().lock();
         let written = out.write_all(&self.buffer).and_then(|()| out.flush());
@@ -301,7 +303,7 @@ impl<'a> Watching<'a> {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Some(End::Unread)),
             written => written?,
         }
-        // A list of events is written with the last one of its response.
+        // A list of events is written only with the last event of its response.
         if is_last || !self.args.batch {
             self.done = self.came.clone();
         }
@@ -311,7 +313,7 @@ impl<'a> Watching<'a> {
         Ok(None)
     }
 
-    /// Hands what has come to the command; only then it is written down that it came.
+    /// Delivers the buffer to the command; stores the position only after its acknowledgement.
     async fn hand_over(&mut self) -> Result<Option<End>> {
         let Some(exec) = &mut self.exec else {
             return Ok(None);
@@ -332,7 +334,7 @@ impl<'a> Watching<'a> {
         Ok(is_asked_to_end.then_some(End::Asked))
     }
 
-    /// Writes down where it stands, if it has come anywhere.
+    /// Stores the delivered position, if there is one.
     fn store(&mut self) -> Result<()> {
         match &mut self.state {
             Some(state) if !self.done.cursor.is_empty() => state.store(&self.done),
@@ -340,7 +342,7 @@ impl<'a> Watching<'a> {
         }
     }
 
-    /// Writes what is left, and reports how to go on.
+    /// Delivers the rest, and reports how to resume.
     fn end(mut self, ended: Result<End>) -> Result<ExitCode> {
         if let (Ok(End::Asked), None, Some(events)) = (&ended, &self.exec, &mut self.events) {
             events.end_response(&mut self.buffer)?;
@@ -378,7 +380,7 @@ impl<'a> Watching<'a> {
     }
 }
 
-/// Reports a checkpoint where that is asked for.
+/// Reports a checkpoint if requested.
 fn tell(args: &Args, checkpoint: &Checkpoint, cursor: &str) {
     if args.checkpoints {
         say(format_args!(

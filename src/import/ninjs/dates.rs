@@ -1,4 +1,4 @@
-//! Dates of items: the publisher's date, as well as it is known, and instants that restrict the use of an item.
+//! Dates of items: the publisher's date with its precision, and instants that restrict the use of an item.
 
 use std::sync::LazyLock;
 
@@ -16,19 +16,19 @@ static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// A date as it was written.
+/// A date as written.
 pub(super) struct Written {
-    /// 2021, 2021-09 or 2021-09-15: where it was written, not in UTC.
+    /// 2021, 2021-09 or 2021-09-15: the local date as written, not in UTC.
     pub edtf: String,
-    /// The first and the last instant that it can mean.
+    /// The first and the last instant that it may denote.
     pub earliest: OffsetDateTime,
     pub latest: OffsetDateTime,
 }
 
-/// Reads a date.
+/// Parses a date.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not a date.
 pub(super) fn read(key: &str, written: &str) -> Result<Written, String> {
     let refused = || format!("{key} is no date that can be read: {written:?}");
     let pattern = DATE.as_ref();
@@ -71,7 +71,7 @@ fn instants(parts: &Captures<'_>) -> Option<Written> {
     };
     let (hour, minute) = (hour?, number(5)??);
     let second = number(6).unwrap_or(Some(0))?;
-    // 24:00 ends the day, and a leap second the minute.
+    // 24:00 is the end of the day, and a leap second the end of the minute.
     let is_day_end = (hour, minute, second) == (24, 0, 0);
     let time = Time::from_hms(
         if is_day_end { 0 } else { hour },
@@ -110,10 +110,10 @@ fn offset(written: &str) -> Option<UtcOffset> {
 }
 
 impl Item<'_> {
-    /// A date; nothing where there is none, or an empty text.
+    /// Reads a date; `None` if there is none or the text is empty.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be parsed.
     pub(super) fn date(&mut self, field: &str) -> Result<Option<(String, Written)>, String> {
         let Some((key, value)) = self.take_with_key(field) else {
             return Ok(None);
@@ -128,11 +128,11 @@ impl Item<'_> {
         Ok(Some((key, read)))
     }
 
-    /// The publisher's date. Where the item does not say when its content was made, the date of the first version
-    /// stands for it, and says that it was inferred.
+    /// The publisher's date. If the item does not say when its content was created, the date of its first version is
+    /// used and marked as inferred.
     ///
     /// # Errors
-    /// When a date cannot be read.
+    /// If a date cannot be parsed.
     pub(super) fn published(
         &mut self,
         version: &str,

@@ -1,11 +1,11 @@
-//! The fields of an item, by keys in lower case: ninjs 3 writes `pubStatus` where ninjs 1 and 2 write `pubstatus`, and a
-//! restriction counts in either spelling.
+//! The fields of an item, by keys in lower case: ninjs 3 writes `pubStatus` where ninjs 1 and 2 write `pubstatus`, and
+//! a restriction must be recognised in either spelling.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// What was not taken, by field.
+/// Number of values left out, by field.
 #[derive(Default)]
 pub(in crate::import) struct Losses(BTreeMap<String, usize>);
 
@@ -18,7 +18,8 @@ impl Losses {
         *self.0.entry(field.to_owned()).or_default() += times;
     }
 
-    /// `not taken from ninjs, for a draft of an article has no room for it: people (12), renditions (3)`
+    /// Formats the counts: `not taken from ninjs, for a draft of an article has no room for it: people (12), renditions
+    /// (3)`
     pub(in crate::import) fn told(&self) -> Option<String> {
         if self.0.is_empty() {
             return None;
@@ -44,18 +45,18 @@ pub(super) enum Dialect {
     TwoOrThree,
 }
 
-/// Fields that are left of an item.
+/// The fields of an item that were not read yet.
 pub(super) struct Item<'a> {
-    /// By key in lower case, with the key as it was written.
+    /// Original key and value, by key in lower case.
     fields: BTreeMap<String, (String, Value)>,
     pub losses: &'a mut Losses,
 }
 
 impl<'a> Item<'a> {
-    /// The fields of an object.
+    /// Reads the fields of an object.
     ///
     /// # Errors
-    /// When it is none, or a key is there in two spellings with different values.
+    /// If it is no object, or has a key in two spellings with different values.
     pub(super) fn new(item: &Value, losses: &'a mut Losses) -> Result<Self, String> {
         let object = item.as_object().ok_or("is no object")?;
         let mut fields: BTreeMap<String, (String, Value)> = BTreeMap::new();
@@ -78,7 +79,7 @@ impl<'a> Item<'a> {
             .is_some_and(|(_, value)| !value.is_null())
     }
 
-    /// Keys that are left, as they were written.
+    /// The remaining keys, in lower case and as written.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields
             .iter()
@@ -90,14 +91,14 @@ impl<'a> Item<'a> {
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// A value with its key as it was written.
+    /// Removes and returns a value, with its key as written.
     pub(super) fn take_with_key(&mut self, field: &str) -> Option<(String, Value)> {
         self.fields
             .remove(field)
             .filter(|(_, value)| !value.is_null())
     }
 
-    /// Text, or an empty string.
+    /// Removes and returns a text; empty if there is none.
     pub(super) fn text(&mut self, field: &str) -> Result<String, String> {
         match self.take_with_key(field) {
             None => Ok(String::new()),
@@ -106,7 +107,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A list of objects; an object alone is a list of one.
+    /// Removes and returns a list of objects; a single object is a list of one.
     pub(super) fn list(&mut self, field: &str) -> Result<Vec<Map<String, Value>>, String> {
         let (key, all) = match self.take_with_key(field) {
             None => return Ok(Vec::new()),
@@ -123,10 +124,10 @@ impl<'a> Item<'a> {
         objects.collect()
     }
 
-    /// The version that the item says it is written in, or else the one whose keys it has.
+    /// The version that the item declares, or otherwise the one whose keys it has.
     ///
     /// # Errors
-    /// When it says one that is not known.
+    /// If it declares an unknown version.
     pub(super) fn dialect(&mut self) -> Result<Dialect, String> {
         let standard = self.take("standard").or_else(|| self.take("$standard"));
         let schema = self.take("$schema");
@@ -147,7 +148,7 @@ impl<'a> Item<'a> {
         let major: String = version.chars().take_while(char::is_ascii_digit).collect();
         let by_keys = self.dialect_of_keys();
         match (major.as_str(), by_keys) {
-            // Keys decide where the version says nothing, or where the item has nothing under the version's keys.
+            // The keys decide if no version is declared, or if the item has none of that version's keys.
             ("", by_keys) => Ok(by_keys.unwrap_or(Dialect::TwoOrThree)),
             ("1", Some(Dialect::TwoOrThree)) if !self.has_keys_of(Dialect::One) => {
                 Ok(Dialect::TwoOrThree)
@@ -176,7 +177,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The same with every key of every object in lower case.
+/// The value with all keys of objects in lower case.
 fn folded(value: Value) -> Value {
     match value {
         Value::Array(all) => all.into_iter().map(folded).collect(),
@@ -188,7 +189,7 @@ fn folded(value: Value) -> Value {
     }
 }
 
-/// A string of an object, or an empty one.
+/// A string of an object; empty if there is none.
 pub(super) fn string(object: &Map<String, Value>, field: &str) -> String {
     let text = object.get(field).and_then(Value::as_str);
     text.unwrap_or_default().trim().to_owned()

@@ -1,4 +1,4 @@
-//! What the reader of items makes of the fields of ninjs 1, 2 and 3.
+//! Tests of the reader on the fields of ninjs 1, 2 and 3.
 
 use dateline_proto::v1::{Article, fuzzy_date::Basis, record::Kind as Body};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn article(item: &Value) -> Article {
     article
 }
 
-/// An item with some fields set.
+/// An item with the given fields set.
 fn item(fields: &Value) -> Value {
     let mut item = json!({
         "uri": "urn:x", "headlines": [{"value": "Headline"}],
@@ -193,7 +193,7 @@ fn each_version_of_ninjs_is_read_by_its_own_keys() {
         (2, "AP")
     );
     assert_eq!(read.published.unwrap().edtf, "2013-07-09");
-    // Without a word about the version the keys decide, and where its keys are not there too.
+    // The keys decide without a version, and also if the item has none of the declared version's keys.
     for standard in [
         json!(null),
         json!({"name": "ninjs", "version": "3.0"}),
@@ -203,7 +203,7 @@ fn each_version_of_ninjs_is_read_by_its_own_keys() {
         item["$standard"] = standard;
         assert_eq!(article(&item).body, "The trial.");
     }
-    // ninjs 1.6 has any end of a key.
+    // ninjs 1.6 allows any suffix of a key.
     let item = json!({"uri": "urn:x", "headline_main": "H", "headline_slug": "h-1", "body_main": "Plain.", "body_richtext": "<p>Rich.</p>"});
     assert_eq!(
         (article(&item).headline, article(&item).body),

@@ -1,5 +1,5 @@
-//! ninjs items of articles as drafts: the mapping of `docs/imports.md`. What an item says and an article record has
-//! no room for is counted by its field, never dropped in silence; what its sender forbids is obeyed.
+//! Converts ninjs items of articles to drafts, by the mapping of `docs/imports.md`. Fields that an article record
+//! cannot hold are counted by name, never dropped silently; restrictions of the sender are obeyed.
 
 mod dates;
 mod fields;
@@ -28,13 +28,13 @@ use crate::{
     outgoing::Origin,
 };
 
-/// What says nothing beyond that it is an article in this format.
+/// Fields that only say that the item is an article in this format.
 const FORMAL: [&str; 5] = ["type", "profile", "mimetype", "charcount", "wordcount"];
 
-/// Where IPTC's media topics live.
+/// Scheme of IPTC's media topics.
 const MEDIA_TOPICS: &str = "cv.iptc.org/newscodes/mediatopic";
 
-/// Whether an object is a ninjs item, and no record of ours.
+/// True if an object is a ninjs item and not a Dateline record.
 pub(super) fn is_item(value: &Value) -> bool {
     let Some(object) = value.as_object() else {
         return false;
@@ -57,10 +57,10 @@ pub(super) fn is_item(value: &Value) -> bool {
         })
 }
 
-/// An item as the draft of an article, with what its sender allows.
+/// Converts an item to a draft of an article, with the use that its sender allows.
 ///
 /// # Errors
-/// What makes it no article, and what is not understood and may forbid its use.
+/// The reason why it is not an article, or a restriction that is not understood.
 pub(super) fn to_record(item: &Value, losses: &mut Losses) -> Result<Content, String> {
     read(item, losses, OffsetDateTime::now_utc())
 }
@@ -76,7 +76,7 @@ fn read(item: &Value, losses: &mut Losses, now: OffsetDateTime) -> Result<Conten
     let terms = item.terms(now)?;
     let version = version(&mut item)?;
     let created = item.date("versioncreated")?.map(|(_, at)| at);
-    // What is withdrawn may come without its text.
+    // A canceled item may come without text.
     let needs_text = terms.status == Status::Unspecified;
     let headline = headline(&mut item, dialect);
     let body = item.part(Part::Body, dialect);
@@ -137,7 +137,7 @@ fn content(article: Article, terms: Terms, origin: Origin) -> Content {
     }
 }
 
-/// Refuses items that are no text. Without a type, the fields tell.
+/// Rejects items other than texts. Without a type, the fields decide.
 fn check_kind(item: &mut Item<'_>) -> Result<(), String> {
     let kind = item.text("type")?;
     if !matches!(kind.to_lowercase().as_str(), "" | "text") {
@@ -160,7 +160,7 @@ fn check_kind(item: &mut Item<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The version, which some feeds write as a number.
+/// The version; some feeds write it as a number.
 fn version(item: &mut Item<'_>) -> Result<String, String> {
     match item.take_with_key("version") {
         None => Ok(String::new()),
@@ -191,7 +191,7 @@ fn headline(item: &mut Item<'_>, dialect: Dialect) -> Result<String, String> {
     }
 }
 
-/// Alternative ids, by role.
+/// Alternative ids by role.
 fn item_ids(item: &mut Item<'_>) -> Result<Vec<(String, String)>, String> {
     let Some(ids) = item.take("altids") else {
         return Ok(Vec::new());
@@ -220,7 +220,7 @@ fn item_ids(item: &mut Item<'_>) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// The uid of a record that Dateline has exported as this item; `None` for the items of others.
+/// The uid of a record that Dateline exported as this item; `None` for items of other publishers.
 fn own_uid(ids: &[(String, String)], uri: &str, slugline: &str) -> Option<String> {
     let (_, id) = uri.rsplit_once("/articles/")?;
     let is_own = id == slugline && Name::parse(&format!("articles/{id}")).is_some();
@@ -229,8 +229,8 @@ fn own_uid(ids: &[(String, String)], uri: &str, slugline: &str) -> Option<String
         .filter(|uid| is_own && uuid::Uuid::parse_str(uid).is_ok())
 }
 
-/// The name that a record had here, if it comes from an export; else one made of the URI alone, so that every version of
-/// an item has the same one, whatever its headline.
+/// The record's own name if the item comes from a Dateline export. Otherwise a name derived from the URI alone, so that
+/// every version of an item has the same name whatever its headline.
 fn name(uri: &str, is_own: bool) -> String {
     if let Some((_, id)) = uri.rsplit_once("/articles/").filter(|_| is_own) {
         return format!("articles/{id}");
@@ -244,7 +244,7 @@ fn name(uri: &str, is_own: bool) -> String {
     format!("articles/{}-{}", slug_or_item(&words), &hash(uri)[..16])
 }
 
-/// The name that earlier versions of this program gave to an item: it followed the headline.
+/// The name that earlier releases gave to an item, derived from the headline.
 fn earlier_name(uri: &str, headline: &str) -> String {
     format!("articles/{}-{}", slug_or_item(headline), &hash(uri)[..10])
 }
@@ -260,7 +260,7 @@ fn slug_or_item(text: &str) -> String {
     }
 }
 
-/// A text as part of an id; empty if nothing of it can be written so.
+/// A text as part of an id; empty if no character of it can be represented.
 fn slug(text: &str, most: usize) -> String {
     let name = propose_name(text);
     let id: String = name
@@ -387,7 +387,7 @@ fn topic_id(name: &str, number: Option<&str>, label: &str) -> String {
     })
 }
 
-/// The id, or a longer one where another label has it: what reads alike in other letters is not the same.
+/// The id, or a longer one if another label has it: labels that differ may be transliterated alike.
 fn distinct(id: String, label: &str, topics: &[Topic]) -> String {
     if topics.iter().all(|topic| topic.id != id) {
         return id;

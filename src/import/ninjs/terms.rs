@@ -1,5 +1,5 @@
-//! The use that the sender of an item allows: status, embargo, expiry, notes, and rights. A field that forbids or
-//! restricts something is obeyed or carried along in the record; one that is not understood makes the item a reject.
+//! The use that the sender of an item allows: status, embargo, expiry, notes and rights. A field that forbids or
+//! restricts use is obeyed or stored in the record; one that is not understood rejects the item.
 
 use dateline_proto::v1::source_item::Status;
 use dateline_record::timestamp::timestamp;
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::release::{Allowed, Release};
 
-/// Most code points of `usage_terms`.
+/// Maximum length of `usage_terms`, in code points.
 const MAX_TERMS: usize = 2000;
 
-/// Keys that an embargo is written under.
+/// Keys of an embargo.
 const EMBARGO: [&str; 8] = [
     "embargoed",
     "embargoeduntil",
@@ -27,7 +27,7 @@ const EMBARGO: [&str; 8] = [
     "embargoeddatetime",
 ];
 
-/// Keys that an expiry is written under.
+/// Keys of an expiry.
 const EXPIRY: [&str; 5] = [
     "expires",
     "expiry",
@@ -36,7 +36,7 @@ const EXPIRY: [&str; 5] = [
     "expiresat",
 ];
 
-/// Parts of keys that restrict something. A key with one of them that is not in the lists above is not understood.
+/// Parts of keys that restrict use. A key that contains one and is not listed above is not understood.
 const RESTRICTING: [&str; 9] = [
     "embargo",
     "expir",
@@ -49,7 +49,7 @@ const RESTRICTING: [&str; 9] = [
     "donotuse",
 ];
 
-/// Phrases of a note to editors that may forbid publication, in lower case; with a star other endings too.
+/// Phrases of a note to editors that may forbid publication, in lower case; a star allows any ending.
 const FORBIDDING: &[&str] = &[
     "embargo*",
     "kill",
@@ -107,7 +107,7 @@ const FORBIDDING: &[&str] = &[
     "no usar*",
 ];
 
-/// What an item says of its use.
+/// The use that an item allows.
 pub(super) struct Terms {
     pub release: Release,
     pub status: Status,
@@ -117,10 +117,10 @@ pub(super) struct Terms {
 }
 
 impl Item<'_> {
-    /// What the sender allows. `now` decides about embargoes and expiry.
+    /// Reads the use that the sender allows. `now` decides whether embargoes and expiry have passed.
     ///
     /// # Errors
-    /// When a status or date cannot be read, when the item has expired, and when rights are too long for a record.
+    /// If a status or date cannot be parsed, the item has expired, or the rights are too long for a record.
     pub(super) fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, String> {
         let status = self.status()?;
         let embargo = self.instant(&EMBARGO, now)?;
@@ -159,13 +159,13 @@ impl Item<'_> {
         })
     }
 
-    /// `usable` where nothing is said. Other words than those of the standard are not understood.
+    /// The status; `usable` by default. Values outside of the standard are rejected.
     fn status(&mut self) -> Result<Status, String> {
         let Some((key, value)) = self.take_with_key("pubstatus") else {
             return Ok(Status::Unspecified);
         };
         let written = value.as_str().unwrap_or_default().trim().to_lowercase();
-        // A code may come with its scheme: stat:usable, http://cv.iptc.org/newscodes/pubstatusg2/usable.
+        // A status may carry its scheme: stat:usable, http://cv.iptc.org/newscodes/pubstatusg2/usable.
         let word = written.rsplit(['/', ':']).next().unwrap_or_default();
         match word {
             "usable" => Ok(Status::Unspecified),
@@ -177,7 +177,7 @@ impl Item<'_> {
         }
     }
 
-    /// The instant under one of several keys. Where the time is not certain, it has to be over for certain.
+    /// The instant under any of several keys. An uncertain time is an error unless it has passed for certain.
     fn instant(
         &mut self,
         keys: &[&str],
@@ -240,7 +240,7 @@ impl Item<'_> {
         lines.retain(|line| !line.is_empty());
         let terms = lines.join("\n");
         let length = terms.chars().count();
-        // What is withdrawn needs no terms.
+        // A canceled item needs no terms.
         if length > MAX_TERMS && status != Status::Canceled {
             return Err(format!(
                 "its usage terms and rights have {length} characters, and a record takes {MAX_TERMS}; \
@@ -251,7 +251,7 @@ impl Item<'_> {
     }
 }
 
-/// True if a note has one of the phrases between other words.
+/// True if a note contains one of the phrases as whole words.
 fn may_forbid(note: &str) -> bool {
     let words: Vec<_> = note.split_whitespace().collect();
     let note = words.join(" ").to_lowercase().replace('\u{2019}', "'");

@@ -1,4 +1,4 @@
-//! A table of every field that forbids or restricts the use of an item, and what becomes of it.
+//! A table of every field that forbids or restricts the use of an item, and its expected effect.
 
 use dateline_proto::v1::source_item::Status;
 use dateline_record::timestamp::timestamp;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{article, content, item};
 use crate::release::Allowed;
 
-/// Every field that forbids or restricts, in each spelling, with what becomes of it.
+/// Covers every field that forbids or restricts, in each spelling.
 #[test]
 fn what_forbids_or_restricts_is_obeyed_carried_along_or_refused() {
     let until = |text: &str| {

@@ -1,5 +1,5 @@
-//! The texts of an item: which of several is the headline, the body, the summary, and as what it is read. Role and
-//! type decide, never the position alone.
+//! The texts of an item: selects headline, body and summary, and their formats. Role and type decide, never the
+//! position alone.
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ use crate::{
     html_text::{self, has_markup},
 };
 
-/// Longest HTML that is parsed, in bytes: what a record takes, with room for tags.
+/// Maximum length of HTML that is parsed, in bytes: the limit of a record, with room for tags.
 const MAX_HTML: usize = 4 * 1024 * 1024;
 
-/// The parts of an article that a text can be.
+/// The parts of an article that are taken from texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Headline,
@@ -21,7 +21,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Its list in ninjs 2 and 3.
+    /// Name of the list in ninjs 2 and 3.
     fn list(self) -> &'static str {
         match self {
             Self::Headline => "headlines",
@@ -30,7 +30,7 @@ impl Part {
         }
     }
 
-    /// Its key in ninjs 1, alone or before an underscore.
+    /// Key in ninjs 1, alone or before an underscore.
     fn key(self) -> &'static str {
         match self {
             Self::Headline => "headline",
@@ -39,7 +39,7 @@ impl Part {
         }
     }
 
-    /// The standing of a role, best first; `None` if a text of that role is another part.
+    /// Preference of a role, best first; `None` if a text of that role belongs to another part.
     fn rank(self, role: &str) -> Option<u8> {
         let role = role.to_lowercase();
         let role = role.rsplit(['/', ':']).next().unwrap_or_default();
@@ -135,19 +135,19 @@ impl Part {
     }
 }
 
-/// The type of a text, best first.
+/// Format of a text, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Plain,
     Html,
-    /// Nothing that becomes a text of ours.
+    /// A format that cannot be converted.
     Other,
 }
 
 /// A text of an item.
 struct Candidate {
     role: String,
-    /// As it was written.
+    /// The content type as written.
     content_type: String,
     value: String,
 }
@@ -170,10 +170,10 @@ impl Candidate {
 }
 
 impl Item<'_> {
-    /// The text of a part, in plain; empty if the item has none.
+    /// The plain text of a part; empty if the item has none.
     ///
     /// # Errors
-    /// When the item has texts for the part, and none of them can be taken.
+    /// If the item has texts for the part, but none of them is usable.
     pub(super) fn part(&mut self, part: Part, dialect: Dialect) -> Result<String, String> {
         let candidates = match dialect {
             Dialect::TwoOrThree => self.listed(part)?,
@@ -192,7 +192,7 @@ impl Item<'_> {
             .min();
         let Some((_, best)) = best else {
             return match all.first() {
-                // A summary is none of what an article has to have.
+                // A summary is optional.
                 Some(_) if part != Part::Summary => Err(not_taken(part, &all)),
                 _ => {
                     for candidate in &all {
@@ -239,7 +239,7 @@ impl Item<'_> {
         candidates.collect()
     }
 
-    /// `body_text`, `body_xhtml`: the end of the key says role and type.
+    /// Collects keys such as `body_text` and `body_xhtml`: the suffix gives role and type.
     fn keyed(&mut self, part: Part) -> Result<Vec<Candidate>, String> {
         let beginning = format!("{}_", part.key());
         let keys: Vec<_> = self
@@ -279,7 +279,7 @@ impl Item<'_> {
         Ok(candidates)
     }
 
-    /// A text that is not taken, counted by the field and by why.
+    /// Counts an unused text by field and reason.
     fn lose(&mut self, part: Part, candidate: &Candidate) {
         let list = part.list();
         let field = match (candidate.kind(), part.rank(&candidate.role)) {
