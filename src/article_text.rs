@@ -4,13 +4,13 @@
 //! Rules:
 //!
 //! - The headline comes first, then the body. The text becomes NFC with LF, no byte order mark, no trailing spaces, and
-//! one empty line between paragraphs.
+//!   one empty line between paragraphs.
 //! - Page furniture is removed, but only at the ends of the text and next to the headline. Nothing is ever dropped from
-//! the middle of the body.
+//!   the middle of the body.
 //! - A line `By Jane Doe, AP` after the headline becomes bylines and a source, and is removed from the body; so are
-//! `Von …` and `Par …`. A line that is a date becomes `published`.
+//!   `Von …` and `Par …`. A line that is a date becomes `published`.
 //! - Page breaks and soft hyphens are removed, soft returns are line breaks, and words cut by a line end are joined;
-//! see [`layout`].
+//!   see [`layout`].
 //! - A line `Sources: …` becomes the article's sources and also stays in the body, as printed.
 //! - Lines are joined only in a text that is clearly hard-wrapped; see [`wrapping_width`].
 

@@ -35,10 +35,10 @@ pub struct Args {
     /// Article cited by the record, such as articles/some-story
     #[arg(long, value_name = "NAME")]
     article: Vec<String>,
-    /// Held or happened on or after this day, possibly, such as 2021-06-01
+    /// Possibly held or happened on or after this day, such as 2021-06-01
     #[arg(long, value_name = "DAY")]
     from: Option<String>,
-    /// Held or happened on or before this day, possibly
+    /// Possibly held or happened on or before this day
     #[arg(long, value_name = "DAY")]
     to: Option<String>,
 }

@@ -59,7 +59,7 @@ const NO_TEXT: [&str; 24] = [
 /// Elements of a page's head, invisible to readers.
 const HEAD: [&str; 5] = ["base", "head", "link", "meta", "title"];
 
-/// Elements without an end tag, or with an optional one that does not nest.
+/// Elements without an end tag, or whose end tag may be left out without nesting the next element.
 const SHALLOW: [&str; 26] = [
     "area", "base", "body", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "img", "input",
     "li", "link", "meta", "option", "p", "param", "source", "tbody", "td", "th", "tr", "track",

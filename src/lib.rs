@@ -193,7 +193,7 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     Compact(feed::CompactArgs),
     /// Create, list, change and revoke tokens, with their roles, scopes and expiry
     Token(token::Args),
-    /// Show the audit log: author, method, records, address and time
+    /// Show the audit log: who did what, from where and when
     #[command(after_help = "Examples:
   dateline audit --record actors/nato
   dateline audit --since -7d --output ndjson > audit.ndjson")]

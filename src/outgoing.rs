@@ -126,7 +126,7 @@ pub(super) struct Report {
     pub updated: usize,
     pub corrected: usize,
     pub retracted: usize,
-    /// Published or embargoed records returned to draft.
+    /// Records returned to draft before their publication.
     pub sent_back: usize,
     /// Canceled by their sender, and never created.
     pub canceled: usize,

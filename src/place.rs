@@ -16,8 +16,8 @@ pub(super) fn by_name(failure: Failure, names: &[String]) -> Failure {
     })
 }
 
-/// `writes[3].create.record.actor.names[0]` becomes `actors/nato: names[0]` if `known_as` returns actors/nato for write
-/// 3. Other paths stay unchanged.
+/// Rewrites `writes[3].create.record.actor.names[0]` to `actors/nato: names[0]` if `known_as(3)` is actors/nato. Other
+/// paths stay unchanged.
 pub(super) fn told(field: &str, known_as: impl Fn(usize) -> Option<String>) -> String {
     let parts = field
         .strip_prefix("writes[")

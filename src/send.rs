@@ -110,7 +110,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Retracts or marks the records whose senders do not allow their use any more, and does nothing else.
+    /// Retracts, returns to draft or marks the stored articles of items whose senders do not allow their use any more.
     pub(super) async fn withdraw(&mut self, batch: Vec<Outgoing>) -> Result<()> {
         let mut known = self.known(batch.iter()).await?;
         for outgoing in batch {

@@ -80,7 +80,7 @@ pub(super) enum Step {
     Update,
     Correct,
     Retract,
-    /// Return it to draft for another review.
+    /// Return it to draft, then decide again.
     SendBack,
     /// Mark the draft as withheld or canceled.
     Mark,

@@ -25,7 +25,7 @@ use super::{
 /// Bytes read to detect the format.
 const HEAD: usize = 64 * 1024;
 
-/// The decompressed input.
+/// Buffered input after decompression.
 pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
 
 /// A file of records.
