@@ -1,8 +1,9 @@
-//! What abuse costs: the server's memory, and the times of a client that behaves well, before, while and after others
-//! misuse the server. That client calls 100 times a second on a connection of its own; if one call fails, so does this.
+//! The cost of abuse: memory of the server and latency of a well-behaved client, before, while and after others misuse
+//! the server. That client calls 100 times a second on a connection of its own; the benchmark fails if one of its calls
+//! fails.
 //!
-//! Server, attackers, client and Postgres share the cores of one machine, so what is measured "during" is also what it costs to
-//! attack.
+//! Server, attackers, client and Postgres share the cores of one machine, so figures "during" include the attackers'
+//! own CPU time.
 
 mod support;
 
@@ -47,12 +48,12 @@ use talker::{
     RST_STREAM, SETTINGS, Talker, WINDOW_UPDATE, call, frame, headers,
 };
 
-/// Between two calls of the client that behaves well.
+/// Interval between two calls of the well-behaved client.
 const PACE: Duration = Duration::from_millis(10);
-/// Connections from one address: as many as a server takes, but for the client's own and some to spare.
+/// Connections from one address: the server's limit, less the client's own and some to spare.
 const PER_ADDRESS: usize = 200;
 const COMMIT: &str = "/dateline.v1.EditorialService/Commit";
-/// Frames of a write.
+/// Frames per write.
 const AT_ONCE: usize = 200;
 
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +119,7 @@ async fn measure(
     let outcome = attack.run(&server.address, phase, form).await?;
     let (ended, most) = (Instant::now(), peak.stop());
     let cpu = (server.cpu()? - cpu) / (ended - attacked).as_secs_f64() * 100.0;
-    // What was cut is closed by now, and what was queued is done.
+    // By now the server has closed what it cut, and its queues are empty.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let after = Instant::now();
     tokio::time::sleep(phase).await;
@@ -173,10 +174,10 @@ fn tail(answered: usize) {
     println!("\n{answered} calls, all answered; load average {}", load());
 }
 
-/// The client that behaves well.
+/// The well-behaved client.
 struct Bystander {
     done: Arc<AtomicBool>,
-    /// When each call was due, and how long it took from then.
+    /// Due time of each call, and its latency from then.
     times: Arc<Mutex<Vec<(Instant, Duration)>>>,
     calling: JoinHandle<Result<()>>,
 }
@@ -200,7 +201,7 @@ impl Bystander {
         Times::of(within.map(|(_, time)| *time))
     }
 
-    /// Ends it. Fails if a call had failed.
+    /// Stops the calls. Fails if one of them failed.
     async fn stop(self) -> Result<usize> {
         self.done.store(true, Ordering::Relaxed);
         self.calling
@@ -243,7 +244,7 @@ async fn calls(
 }
 
 impl Attack {
-    /// Attacks for as long as a phase is; answers what became of it.
+    /// Attacks for one phase; returns a summary of the result.
     async fn run(self, address: &str, phase: Duration, form: Form) -> Result<String> {
         let since = Instant::now();
         let mut rounds = 0;
@@ -273,7 +274,7 @@ impl Attack {
     }
 }
 
-/// From the addresses of this machine in turn.
+/// Connects from one of this machine's loopback addresses, chosen in turn.
 async fn from_another(address: &str, number: usize) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     let last = u8::try_from(2 + number / PER_ADDRESS)?;
@@ -313,7 +314,7 @@ async fn streams(address: &str, count: usize, phase: Duration) -> Result<String>
     ))
 }
 
-/// Half of it is no HTTP at all, half are messages that are none, in calls as they should be.
+/// Sends garbage: half of it is not HTTP at all, half are invalid messages in valid calls.
 async fn garbage(address: &str, megabytes: usize) -> Result<String> {
     let noise: Vec<u8> = (0..1024 * 1024_u32)
         .map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0])
@@ -322,7 +323,7 @@ async fn garbage(address: &str, megabytes: usize) -> Result<String> {
     while sent < megabytes * noise.len() / 2 {
         let mut stream = TcpStream::connect(address).await?;
         for piece in noise.chunks(64 * 1024) {
-            // Counted is what was offered; the server closes after some bytes.
+            // Counts the bytes offered; the server closes after some of them.
             sent += piece.len();
             if stream.write_all(piece).await.is_err() {
                 break;
@@ -340,7 +341,7 @@ async fn garbage(address: &str, megabytes: usize) -> Result<String> {
     ))
 }
 
-/// 64 MiB of zeros in 64 KiB.
+/// Sends messages of 64 MiB of zeros, compressed to 64 KiB.
 async fn bombs(address: &str, count: usize) -> Result<String> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(&vec![0; 64 * 1024 * 1024])?;
@@ -358,14 +359,14 @@ async fn bombs(address: &str, count: usize) -> Result<String> {
     Ok(format!("{count} calls of {bytes} bytes, all refused"))
 }
 
-/// A group in a group in a group.
+/// Sends groups nested in groups.
 async fn nesting(address: &str, count: usize) -> Result<String> {
     let deep = [0x7b].repeat(1_000_000);
     calls_of(address, COMMIT, 0, &deep, &[], count).await?;
     Ok(format!("{count} calls of 1,000,000 levels, all refused"))
 }
 
-/// Calls with a message each, on one connection, each of which has to be refused.
+/// Makes calls with one message each on one connection; each of them has to be refused.
 async fn calls_of(
     address: &str,
     path: &str,
@@ -421,7 +422,7 @@ async fn resets(address: &str, count: usize) -> Result<String> {
     Ok(format!("{sent} calls reset, on {connections} connections"))
 }
 
-/// Floods, on a new connection whenever one is cut.
+/// Floods a connection, and opens another one whenever the server cuts it.
 async fn flood(address: &str, kind: u8, phase: Duration) -> Result<String> {
     let until = Instant::now() + phase;
     let (begin, payload, stream): (Vec<u8>, &[u8], u32) = match kind {
@@ -450,7 +451,7 @@ async fn flood(address: &str, kind: u8, phase: Duration) -> Result<String> {
     ))
 }
 
-/// 14 kB that unpack to 40 MB of headers.
+/// Sends 14 kB that decompress to 40 MB of headers.
 async fn header_bombs(address: &str, count: usize) -> Result<String> {
     let mut block = headers(LIST);
     block.extend([0x40, 1, b'a', 0x7f, 0xa1, 0x1e]);
@@ -462,7 +463,7 @@ async fn header_bombs(address: &str, count: usize) -> Result<String> {
         let said = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &bomb].concat();
         stream.write_all(&said).await?;
         let mut scratch = [0; 1024];
-        // Whatever it answers.
+        // The answer does not matter.
         let _ = stream.read(&mut scratch).await;
     }
     Ok(format!("{count} of 40 MB each"))

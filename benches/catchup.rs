@@ -1,6 +1,7 @@
-//! Catching up: 200,000 changes from the log, and a snapshot of 1,000,000 records, each against a binary `COPY` of the
-//! same rows out of the same cluster, and of the log also without the facets that only filters look at. The server is a process of its own and was just started, so its ring holds
-//! the newest 2,000 changes at most; its memory is looked at while it sends.
+//! Catching up: 200,000 changes from the log, and a snapshot of 1,000,000 records. Each is compared with a binary
+//! `COPY` of the same rows out of the same cluster, and the log also with one that omits the facets, which only filters
+//! read. The server is a process of its own and was just started, so its ring holds the newest 2,000 changes at most;
+//! its memory is sampled while it sends.
 
 mod support;
 
@@ -19,7 +20,7 @@ use support::{
     watching::{WATCH, from},
 };
 
-/// Bytes of a record; the change adds to it.
+/// Bytes per record; the change adds to it.
 const BYTES: usize = 600;
 
 /// The columns of the log.
@@ -28,7 +29,7 @@ const LOG: &str = "COPY (
         content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, accepted_at
     FROM changes WHERE wire_sequence > 0 ORDER BY wire_sequence
 ) TO STDOUT (FORMAT binary)";
-/// Those that a stream without a filter is made of.
+/// The columns that a stream without a filter is made of.
 const LOG_WITHOUT_FACETS: &str = "COPY (
     SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
         content, meta, days, days_before, changed_fields, note, merged_into, accepted_at
@@ -74,7 +75,7 @@ async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
         if side > 0 {
             return rate(count, copy(&site.url, copied[side - 1])).await;
         }
-        // Anew each time: what was sent must come from the database.
+        // A fresh server each time, so that everything sent comes from the database.
         let server = Child::start(&site.url).await?;
         let before = server.resident()?;
         let peak = server.peak();
@@ -105,7 +106,7 @@ fn tell(memory: &[(u64, u64, u64)]) {
     }
 }
 
-/// Reads until everything was sent, and of a snapshot until it is told to be complete.
+/// Reads until `count` changes have arrived, and for a snapshot until it is complete.
 async fn watch(address: &str, origin: Origin, count: usize) -> Result<()> {
     let mut client = Raw::connect(address).await?;
     let mut stream = client.stream(WATCH, from(View::Published, origin)).await?;

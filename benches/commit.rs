@@ -1,5 +1,5 @@
-//! Acknowledged writes of one record, against one-row transactions on the same cluster with the same bytes:
-//! a plain `INSERT`, and one that also takes the next number of a dense sequence. All wait for their fsync.
+//! Acknowledged writes of one record, compared with one-row transactions of the same bytes on the same cluster: a plain
+//! `INSERT`, and one that also takes the next number of a dense sequence. All wait for their fsync.
 
 mod support;
 
@@ -19,7 +19,7 @@ use support::{
 };
 
 const CREATE: &str = "/dateline.v1.RecordService/CreateRecord";
-/// Bytes of a record, about.
+/// Approximate bytes per record.
 const BYTES: usize = 2000;
 
 const TABLES: &str = "
@@ -54,14 +54,14 @@ async fn main() -> Result<()> {
     site.stop().await
 }
 
-/// Records that nobody has written yet.
+/// Records that were not written yet.
 struct Writes {
     records: Records,
     next: usize,
 }
 
 impl Writes {
-    /// So many for each client.
+    /// Takes `count` records for each client.
     fn take(&mut self, clients: usize, count: usize) -> Vec<Vec<Record>> {
         let each = count / clients;
         let mut take = || {
@@ -108,7 +108,7 @@ fn each<T>(records: &[Vec<Record>], make: fn(&Record) -> T) -> Vec<Vec<T>> {
     records.iter().map(of_client).collect()
 }
 
-/// A request as a careful client sends it: it could be sent again.
+/// A request that can be retried, as a careful client sends it.
 fn request(record: &Record) -> Bytes {
     let request = CreateRecordRequest {
         record: Some(record.clone()),
@@ -125,7 +125,7 @@ fn row(record: &Record) -> Row {
     (name.unwrap_or_default(), record.encode_to_vec())
 }
 
-/// A connection per client, a transaction per row. Making connections does not count.
+/// Runs a connection per client and a transaction per row. Connecting is not measured.
 async fn insert(url: &str, statement: &'static str, rows: Vec<Vec<Row>>) -> Result<f64> {
     let count = rows.iter().map(Vec::len).sum();
     let mut connected = Vec::with_capacity(rows.len());

@@ -1,5 +1,5 @@
-//! Exports and imports as commands, `dateline export` and `dateline import`, against a binary `COPY` of the same rows out
-//! of the same cluster and into it. The server is a process of its own, and so is the command; records are those of
+//! Exports and imports as commands, `dateline export` and `dateline import`, compared with a binary `COPY` of the same
+//! rows out of the same cluster and into it. Server and command are processes of their own; the records come from
 //! `dateline generate`.
 
 mod support;
@@ -19,7 +19,7 @@ use support::{
     site::Site,
 };
 
-/// The published heads, as an export has them.
+/// The published heads, as an export reads them.
 const CONTENT: &str = "COPY (
     SELECT content FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
@@ -30,7 +30,7 @@ const PAGE: &str = "COPY (
     FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
 ) TO STDOUT (FORMAT binary)";
-/// What is copied in again.
+/// The rows that the limit copies back in.
 const ROWS: &str = "COPY (
     SELECT records.name, content FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
@@ -40,7 +40,7 @@ const TABLE: &str = "
     CREATE TABLE plain (name text COLLATE \"C\" NOT NULL, content bytea NOT NULL);
     ALTER TABLE plain ALTER COLUMN content SET STORAGE EXTERNAL";
 const COPY_IN: &str = "COPY plain (name, content) FROM STDIN (FORMAT binary)";
-/// What is exported; then come the limits.
+/// The formats of our side; the limits follow them.
 const FORMATS: [&str; 3] = ["protobuf", "ndjson", "parquet"];
 
 #[tokio::main]
@@ -79,10 +79,10 @@ async fn main() -> Result<()> {
     site.stop().await
 }
 
-/// What is exported.
+/// The database that is exported.
 struct Filled {
     count: usize,
-    /// Of content, in all.
+    /// Total bytes of content.
     bytes: f64,
 }
 
@@ -158,7 +158,7 @@ async fn take(server: &str, format: &str, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Into an empty database each time.
+/// Imports into an empty database.
 async fn import(site: &Site, server: &Child, filled: &Filled, scratch: &Path) -> Result<()> {
     let exported = scratch.join("whole");
     take(&server.address, "protobuf", &exported).await?;

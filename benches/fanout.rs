@@ -1,4 +1,4 @@
-//! Sending changes of 1 kB and of 64 kB to 1, 50 and 500 streams, against bytes that are ready, sent to as many streams
+//! Sending changes of 1 kB and of 64 kB to 1, 50 and 500 streams, compared with ready bytes sent to as many streams
 //! through the same server stack: in messages as large as ours, and in messages of one change.
 
 mod support;
@@ -20,15 +20,15 @@ use support::{
 
 /// Records that are published together.
 const BATCH: usize = 10;
-/// Streams that share a connection, where there are more than that.
+/// Maximum number of streams that share a connection.
 const CONNECTIONS: usize = 50;
 
 /// Changes of one size. All of them fit into the ring.
 struct Size {
-    /// Of a record, about; the change adds to it.
+    /// Approximate bytes per record; the change adds to it.
     record_bytes: usize,
     changes: usize,
-    /// How many streams, how often each is opened, and how many changes each gets: about as many bytes in all.
+    /// Number of streams, how often each is opened, and the changes each gets: the total of bytes is about the same.
     loads: [Load; 3],
 }
 
@@ -82,7 +82,7 @@ async fn main() -> Result<()> {
     site.stop().await
 }
 
-/// What a stream gets up to the head.
+/// The messages of a stream up to the head.
 struct Feed {
     cursor: String,
     changes: usize,
@@ -91,14 +91,14 @@ struct Feed {
 }
 
 impl Feed {
-    /// About so many of the newest changes.
+    /// Reads about `wanted` of the newest changes.
     async fn newest(site: &Site, wanted: usize) -> Result<Self> {
         let beginning = Start::Origin(Origin::Beginning.into());
         let whole = Self::read(site, beginning, wanted).await?;
         Self::read(site, Start::Cursor(whole.cursor), 0).await
     }
 
-    /// Reads to the head. The cursor is the last one that has so many changes after it.
+    /// Reads to the head. Returns the last cursor that has at least `wanted` changes after it.
     async fn read(site: &Site, start: Start, wanted: usize) -> Result<Self> {
         let mut client = site.client.feed.clone();
         let request = WatchRequest {
@@ -144,7 +144,7 @@ impl Feed {
             "constant messages, as large",
             "constant messages, one change",
         ];
-        // Where a change fills a message, both limits are one.
+        // If a change fills a message, both limits are the same.
         let sides = &sides[..if message < 2 * size { 2 } else { 3 }];
         let comparison = Comparison::new(title, "changes/s", sides);
         let asked = request(View::Published, Start::Cursor(self.cursor.clone()));
@@ -177,7 +177,7 @@ impl Feed {
     }
 }
 
-/// Opens a stream for every client, and reads until each has had its bytes. What is skipped does not count.
+/// Opens a stream for every client, and reads until each has its bytes. Skipped messages do not count.
 async fn send(
     clients: impl Iterator<Item = Raw>,
     method: &'static str,

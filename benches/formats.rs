@@ -1,5 +1,5 @@
-//! File formats of exports: events of 2 kB from memory into memory, against decoding the same events, which
-//! whoever writes another format than protobuf has to do first. One core, no I/O.
+//! File formats of exports: events of 2 kB from memory into memory, compared with decoding the same events, which every
+//! format except protobuf requires first. One core, no I/O.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::{
     site::gold,
 };
 
-/// Bytes of an event, about.
+/// Approximate bytes per event.
 const BYTES: usize = 2000;
 
 #[tokio::main(flavor = "current_thread")]
@@ -66,7 +66,7 @@ async fn compare(
     comparison.run(form.pick(3, 9), measure).await
 }
 
-/// Writes a file; answers how many bytes it has.
+/// Writes a file; returns its size in bytes.
 fn write(format: Format, events: &[Bytes], referents: &Referents) -> Result<usize> {
     let encoder = format.encoder(Kind::Event, &Options::default());
     let mut encoder = encoder.context("every format has events")?;

@@ -1,5 +1,5 @@
-//! Reading one record by name, against an answer that is ready through the same server stack, and against
-//! the same `SELECT` from a pool like the server's.
+//! Reading one record by name, compared with a ready answer through the same server stack, and with the same `SELECT`
+//! from a pool like the server's.
 
 mod support;
 
@@ -23,7 +23,7 @@ use support::{
 };
 
 const GET: &str = "/dateline.v1.RecordService/GetRecord";
-/// Records in the database, so that an index has something to find.
+/// Records in the database: enough to make the index matter.
 const RECORDS: usize = 5000;
 /// Statement of `Store::get_records`.
 const SELECT: &str = "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence,
@@ -106,7 +106,7 @@ impl Reads {
         comparison.run(form.pick(3, 9), measure).await
     }
 
-    /// Names that each caller asks for.
+    /// The names that each caller requests.
     fn names(&self, callers: usize, calls: usize) -> impl Iterator<Item = Vec<String>> {
         let names = self.names.iter().cycle();
         (0..callers).map(move |caller| {

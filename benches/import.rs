@@ -1,4 +1,4 @@
-//! Writing many records in batches, as `dateline import` does, against `COPY` of the same bytes into a plain
+//! Writing many records in batches, as `dateline import` does, compared with `COPY` of the same bytes into a plain
 //! table of the same cluster.
 
 mod support;
@@ -16,9 +16,9 @@ use support::{
     site::{Site, creation, gold},
 };
 
-/// Bytes of a record, about.
+/// Approximate bytes per record.
 const BYTES: usize = 4000;
-/// Records of a commit: as many as `dateline import` sends of this size.
+/// Records per commit: as many as `dateline import` sends of this size.
 const BATCH: usize = 700;
 const ROUNDS: usize = 5;
 
@@ -56,7 +56,7 @@ async fn compare(site: &Site, count: usize) -> Result<()> {
     comparison.run(ROUNDS, measure).await
 }
 
-/// One batch after the other, each acknowledged.
+/// Commits one batch after the other and waits for each.
 async fn import(site: &Site, records: Vec<Record>) -> Result<f64> {
     let count = records.len();
     let batches = records.chunks(BATCH).map(|batch| creation(batch.to_vec()));
@@ -87,7 +87,7 @@ async fn copy(url: &str, records: Vec<Record>) -> Result<f64> {
     Ok(rate)
 }
 
-/// Rows in the binary format of `COPY`, in pieces of a batch.
+/// Rows in the binary format of `COPY`, in pieces of one batch.
 fn copy_data(records: &[Record]) -> Vec<Vec<u8>> {
     let mut head = b"PGCOPY\n\xff\r\n\0".to_vec();
     head.put_u64(0);

@@ -1,6 +1,6 @@
-//! From a write to its delivery: 200 writes a second, evenly, whether or not those before have ended, with 100 streams that
-//! watch the desk. In turns with an autocommitted `INSERT` of the same bytes at the same pace on the same cluster. Times
-//! count from when a write was due.
+//! From a write to its delivery: 200 writes a second at an even pace, independent of unfinished ones, with 100 streams
+//! that watch the desk feed. Alternates with an autocommitted `INSERT` of the same bytes at the same pace on the same
+//! cluster. Times count from when a write was due.
 
 mod support;
 
@@ -24,9 +24,9 @@ use support::{
 
 const PER_SECOND: u32 = 200;
 const WATCHERS: usize = 100;
-/// Connections of the watchers, and as many of the database for `INSERT`.
+/// Connections of the watchers, and database connections for `INSERT`.
 const CONNECTIONS: usize = 20;
-/// Bytes of a record, about.
+/// Approximate bytes per record.
 const BYTES: usize = 800;
 
 const TABLE: &str = "
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
         let records: Vec<_> = (first..first + count).map(|n| records.nth(n)).collect();
         let ours = deliver(&server, &records).await?;
         let limit = insert(&pool, &records).await?;
-        // The first round warms up both.
+        // The first round only warms up both sides.
         if round > 0 {
             table.add(&ours, &limit);
         }
@@ -68,13 +68,13 @@ async fn main() -> Result<()> {
     site.stop().await
 }
 
-/// What one round of ours took.
+/// Times of one round of our side.
 struct Delivery {
-    /// The call.
+    /// Until the call returned.
     commit: Times,
-    /// Each watcher had it.
+    /// Until each watcher received the change.
     each: Times,
-    /// The last watcher had it.
+    /// Until the last watcher received the change.
     last: Times,
 }
 
@@ -134,7 +134,7 @@ async fn insert(pool: &PgPool, records: &[Record]) -> Result<Times> {
     Ok(Times::of(written.iter().map(|(due, done)| *done - *due)))
 }
 
-/// Milliseconds by what they are of, round by round.
+/// Milliseconds by name of the measurement, round by round.
 #[derive(Default)]
 struct Table(BTreeMap<&'static str, Vec<f64>>);
 

@@ -1,6 +1,7 @@
-//! The night's export of 1,000,000 records while 16 writers create and publish: as of one sequence, with the digest that
-//! the feed had there; what it costs the server in memory and the writers in time; and how old transactions get.
-//! `DATELINE_BENCH_DATA` names a directory whose database is used again, since to fill it takes a quarter of an hour.
+//! The nightly export of 1,000,000 records while 16 writers create and publish. Checks that the export is of one
+//! sequence and has the feed's digest there; measures the server's memory, the writers' latency, and the age of the
+//! oldest transaction. `DATELINE_BENCH_DATA` names a directory whose database is reused, since filling it takes a
+//! quarter of an hour.
 
 mod support;
 
@@ -30,15 +31,15 @@ use support::{
 };
 
 const WRITERS: usize = 16;
-/// What a writer waits before it writes again.
+/// Pause of a writer between two writes.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of what they write, about.
+/// Approximate bytes per written record.
 const BYTES: usize = 2000;
-/// How often transactions are looked at.
+/// Interval between two samples of the transactions.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Who listens takes each notification in by a transaction of a moment, which Postgres says has begun when its last
-/// statement did: `LISTEN`, long ago.
+/// Age of the oldest transaction. Excludes listeners: a backend takes in each notification in a short transaction,
+/// whose start Postgres reports as that of its last statement: `LISTEN`, long ago.
 const OLDEST: &str = "
     SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8, left(query, 120) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()
@@ -60,7 +61,7 @@ async fn main() -> Result<()> {
         .await?;
     let url = cluster.url(dateline_embedded_postgres::DATABASE);
     ready(&url, form.pick(2_000, wanted()?), scratch.path()).await?;
-    // Started just now: what it holds is the export's.
+    // Started just now, so that its memory is due to the export.
     let server = Child::start(&url).await?;
     let first = usize::try_from(published(&url).await?)?;
     let next = Arc::new(AtomicUsize::new(first));
@@ -82,7 +83,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// How many records, if `DATELINE_BENCH_RECORDS` does not say otherwise.
+/// The number of records: `DATELINE_BENCH_RECORDS`, or the default.
 fn wanted() -> Result<usize> {
     let said = std::env::var("DATELINE_BENCH_RECORDS");
     Ok(said.map_or(Ok(1_000_000), |said| said.parse())?)
@@ -120,16 +121,16 @@ async fn published(url: &str) -> Result<i64> {
     Ok(count)
 }
 
-/// What was seen while something went on.
+/// Measurements taken while some work ran.
 struct Seen<Answer> {
     answer: Answer,
     creations: Times,
     publications: Times,
     writes: usize,
     seconds: f64,
-    /// Of the server, in bytes: before, at most, after.
+    /// Memory of the server in bytes: before, maximum, after.
     memory: (u64, u64, u64),
-    /// The oldest transaction, in seconds, and what it did.
+    /// The oldest transaction: its age in seconds, and its statement.
     oldest: (f64, String),
     load: (String, String),
 }
@@ -165,7 +166,7 @@ impl<Answer> Seen<Answer> {
     }
 }
 
-/// Does `work` while writers write, and looks at what it does to them.
+/// Does `work` while writers write, and measures its effect on them.
 async fn beside<Work: Future>(
     server: &Child,
     url: &str,
@@ -201,7 +202,7 @@ async fn beside<Work: Future>(
     })
 }
 
-/// Creates and publishes one record after the other; answers how long both took of each.
+/// Creates and publishes one record after the other; returns the time that both took for each.
 async fn write(
     client: Client,
     records: Arc<Records>,
@@ -232,7 +233,7 @@ async fn write(
     Ok(times)
 }
 
-/// Looks for the oldest transaction until it is told to stop.
+/// Samples the oldest transaction until `stop` is set.
 fn look(url: String, stop: Arc<AtomicBool>) -> JoinHandle<Result<(f64, String)>> {
     tokio::spawn(async move {
         let mut connection = PgConnection::connect(&url).await?;
@@ -251,7 +252,7 @@ fn look(url: String, stop: Arc<AtomicBool>) -> JoinHandle<Result<(f64, String)>>
     })
 }
 
-/// Whether it is of one sequence that lies among the writes, and is what the feed showed there.
+/// Checks that the export is of one sequence among those of the writes, and holds what the feed showed there.
 #[expect(
     clippy::print_stdout,
     reason = "a benchmark's result is what it prints"

@@ -1,10 +1,10 @@
-//! Streams that do nothing, and streams that are not read. The server is a process of its own, and each part of a
-//! comparison gets a fresh one.
+//! Idle streams, and streams that are not read. The server is a process of its own, and each part of a comparison gets
+//! a fresh one.
 //!
-//! Idle: what 5,000 streams at the head cost, in memory, in CPU and in queries, beside as many streams of a server that
-//! sends ready bytes as often and does nothing else: what the transport takes. Slow: one stream that is read at 1 kB/s
-//! and 200 that are never read, beside 199 that follow; what the slow ones hold in memory, and what they do to the
-//! others, in turns with and without them.
+//! Idle: memory, CPU and queries of 5,000 streams at the head, compared with as many streams of a server that sends
+//! ready bytes as often and does nothing else (the cost of the transport). Slow: one stream that is read at 1 kB/s and
+//! 200 that are never read, beside 199 that follow. Measures the memory that the slow ones hold, and the latency of the
+//! others, alternating with and without slow ones.
 
 mod support;
 
@@ -32,25 +32,25 @@ use support::{
 const IDLE: usize = 5000;
 /// Connections of idle streams.
 const IDLE_CONNECTIONS: usize = 50;
-/// How often an idle stream has a checkpoint, and how large it is with what frames it.
+/// Checkpoint interval of an idle stream, and the size of a checkpoint including its framing.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 const CHECKPOINT_BYTES: usize = 110;
-/// The limit of idle streams.
+/// The name of the limit of idle streams.
 const READY: &str = "ready bytes";
 /// Streams that are never read.
 const STALLED: usize = 200;
 /// Streams that follow, beside the slow one.
 const FOLLOWING: usize = 199;
-/// Connections of those that follow, and of those that do not.
+/// Connections of the following streams, and of the stalled ones.
 const CONNECTIONS: usize = 20;
-/// What the slow stream reads.
+/// Read rate of the slow stream.
 const SLOW_BYTES_PER_SECOND: f64 = 1000.0;
 
-/// Rounds of slow streams. A write reaches all at about the same time, so a hundredth of the deliveries is a hundredth of
-/// the writes: few, in a round.
+/// Rounds of slow streams. A write reaches all streams at about the same time, so the slowest hundredth of the
+/// deliveries belongs to a hundredth of the writes, which are few in one round.
 const ROUNDS: usize = 7;
 
-/// Bytes of a record, writes per second, and seconds.
+/// Bytes per record, writes per second, and seconds.
 const LOADS: [(usize, u32, usize); 3] = [(600, 100, 8), (63_500, 20, 15), (1_000_000, 2, 20)];
 
 #[tokio::main]
@@ -76,7 +76,7 @@ async fn main() -> Result<()> {
     site.stop().await
 }
 
-/// Streams that are slow, beside streams that are not.
+/// Measures slow streams beside streams that are not slow.
 async fn slow(site: &Site, form: Form) -> Result<()> {
     let mut written = 0;
     for (bytes, per_second, seconds) in LOADS {
@@ -84,7 +84,7 @@ async fn slow(site: &Site, form: Form) -> Result<()> {
         let count = usize::try_from(per_second)? * form.pick(3, seconds);
         let mut table = Table::default();
         for round in 0..form.pick(1, ROUNDS) {
-            // In an order that moves on, for the database grows, and the machine has its moods.
+            // The order rotates, because the database grows and the machine's speed varies.
             let mut companies = [Company::None, Company::Slow, Company::Stalled];
             companies.rotate_left(round % 3);
             for company in companies {
@@ -100,7 +100,7 @@ async fn slow(site: &Site, form: Form) -> Result<()> {
     Ok(())
 }
 
-/// Streams of ready bytes that do not end.
+/// Serves streams of ready bytes that do not end.
 async fn ready_bytes(address: &str) -> Result<()> {
     let constant = Constant {
         answer: vec![0; CHECKPOINT_BYTES].into(),
@@ -110,7 +110,7 @@ async fn ready_bytes(address: &str) -> Result<()> {
     constant.serve_on(TcpListener::bind(address).await?).await
 }
 
-/// Opens streams at the head, and looks for a while at what they cost.
+/// Opens streams at the head, and measures their cost for a while.
 #[expect(
     clippy::print_stdout,
     reason = "a benchmark's result is what it prints"
@@ -133,7 +133,7 @@ async fn idle(
         let mut stream = client.stream(method, request).await?;
         open.spawn(async move { while let Ok(Some(_)) = stream.message().await {} });
     }
-    // Until each has had a checkpoint of its own accord.
+    // Waits until each has had a checkpoint from the timer.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let (cpu, queries, since) = (
         server.cpu()?,
@@ -166,13 +166,13 @@ async fn transactions(url: &str) -> Result<i64> {
     Ok(count)
 }
 
-/// Who else has a stream.
+/// The other streams of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Company {
     None,
-    /// One that is read slowly.
+    /// One stream that is read slowly.
     Slow,
-    /// That one, and many that are never read.
+    /// The slow stream, and many that are never read.
     Stalled,
 }
 
@@ -237,7 +237,7 @@ async fn follow(
     })
 }
 
-/// Streams on one connection, of which nothing was read yet.
+/// Opens streams on one connection, and reads nothing of them yet.
 async fn narrow(address: &str, count: usize) -> Result<Vec<Streaming<Seen>>> {
     let mut client = Raw::connect_narrow(address).await?;
     let mut streams = Vec::with_capacity(count);
@@ -254,7 +254,7 @@ async fn read_slowly(mut stream: Streaming<Seen>) {
     }
 }
 
-/// The parts, by company and round.
+/// The parts of all rounds, by company.
 #[derive(Default)]
 struct Table {
     alone: Vec<Part>,

@@ -1,5 +1,5 @@
-//! A server, ours or a limit, in a process of its own, so that memory and CPU are the server's and nobody else's, as
-//! the kernel counts them.
+//! A server, ours or a limit, in a process of its own, so that the kernel's figures for memory and CPU are those of the
+//! server alone.
 
 use std::{
     process::{Child as Process, Command, Stdio},
@@ -13,17 +13,17 @@ use std::{
 use anyhow::{Context, Result};
 use dateline_client::Client;
 
-/// Ticks per second of the kernel's accounts, on every Linux that there is.
+/// Clock ticks per second in `/proc`: 100 on every Linux.
 const TICKS: f64 = 100.0;
-/// Names a limit to a process that is to be it.
+/// Environment variable that names the limit which a process is to serve.
 const LIMIT: &str = "DATELINE_BENCH_LIMIT";
-/// Precedes an address.
+/// The argument before the listen address.
 const LISTEN: &str = "--listen";
 const POLL: Duration = Duration::from_millis(50);
 
-/// `dateline serve`, as people start it.
+/// `dateline serve` as a child process.
 pub struct Child {
-    /// Where it serves.
+    /// The listen address.
     pub address: String,
     process: Process,
 }
@@ -38,14 +38,14 @@ impl Child {
         Self::run(command).await
     }
 
-    /// Starts this benchmark once more, as a server that it knows by a name: see [`Child::asked`].
+    /// Starts this benchmark once more, as the limit of this name: see [`Child::asked`].
     pub async fn start_limit(name: &str) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(LIMIT, name);
         Self::run(command).await
     }
 
-    /// Which limit this process was started to be, and where it listens.
+    /// The name of the limit that this process was started to serve, and its listen address.
     pub fn asked() -> Option<(String, String)> {
         let name = std::env::var(LIMIT).ok()?;
         let address = std::env::args().skip_while(|it| it != LISTEN).nth(1)?;
@@ -54,7 +54,7 @@ impl Child {
 
     async fn run(mut command: Command) -> Result<Self> {
         let address = {
-            // Free a moment ago; nothing else here asks for ports.
+            // Nothing else here binds ports, so this one stays free.
             let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
             listener.local_addr()?.to_string()
         };
@@ -72,7 +72,7 @@ impl Child {
         anyhow::bail!("the server does not start")
     }
 
-    /// Resident memory, in bytes.
+    /// Resident memory in bytes.
     pub fn resident(&self) -> Result<u64> {
         resident(self.process.id())
     }
@@ -86,7 +86,7 @@ impl Child {
         Ok((next()? + next()?) / TICKS)
     }
 
-    /// Looks at the memory until it is told to stop, and remembers the most.
+    /// Samples the memory until [`Peak::stop`], and keeps the maximum.
     pub fn peak(&self) -> Peak {
         let peak = Peak {
             most: Arc::default(),
@@ -107,20 +107,20 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Nothing is lost: what it acknowledged is in the database.
+        // A kill loses nothing: acknowledged writes are in the database.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The most memory that was seen.
+/// The maximum memory so far.
 pub struct Peak {
     most: Arc<AtomicU64>,
     done: Arc<AtomicBool>,
 }
 
 impl Peak {
-    /// Stops looking.
+    /// Stops sampling and returns the maximum in bytes.
     pub fn stop(self) -> u64 {
         self.done.store(true, Ordering::Relaxed);
         self.most.load(Ordering::Relaxed)
@@ -136,7 +136,7 @@ fn resident(id: u32) -> Result<u64> {
     Ok(kib.parse::<u64>()? * 1024)
 }
 
-/// Bytes as MiB, for printing.
+/// Formats bytes as MiB.
 pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)
 }

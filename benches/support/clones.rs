@@ -1,8 +1,8 @@
-//! A large database in seconds: some records are published by commits, and their log rows and heads are cloned by
-//! SQL under other names. Names are in no order, as they are where editors choose them.
+//! A large database in seconds: some records are published by commits, and SQL clones their log rows and heads under
+//! other names. Names are not in the order of the sequence, as when editors choose them.
 //!
-//! Of a clone only the published revision is logged. Its head has neither facets nor words to be found by, so lists
-//! would not find it; the tallies of the feed do not count it.
+//! Only the published revision of a clone is logged. Its head has neither facets nor search text, so lists do not find
+//! it; the tallies of the feed do not count it.
 
 use anyhow::{Context, Result};
 use sqlx::{Connection, PgConnection, Row};
@@ -14,7 +14,7 @@ use super::{
 
 /// Records that are cloned.
 const TEMPLATES: usize = 500;
-/// Records of a commit.
+/// Records per commit.
 const BATCH: usize = 10;
 
 const INDEXES: [&str; 3] = ["records_facets_idx", "records_keys_idx", "records_days_idx"];
@@ -57,7 +57,7 @@ const HEADS: &str = "
 
 const FEED: &str = "UPDATE feed SET desk_head = desk_head + $1, wire_head = wire_head + $1";
 
-/// Publishes records of about `bytes`, and clones them `count` times. The server of the site is stopped.
+/// Publishes records of about `bytes`, and clones them `count` times. Stops the server of the site.
 pub async fn fill(site: &mut Site, bytes: usize, count: usize) -> Result<Filled> {
     let records = Records::new(&gold()?, bytes)?;
     for first in (0..TEMPLATES).step_by(BATCH) {
@@ -104,13 +104,13 @@ pub async fn fill(site: &mut Site, bytes: usize, count: usize) -> Result<Filled>
     Ok(filled)
 }
 
-/// What a database holds.
+/// The contents of a filled database.
 pub struct Filled {
-    /// On the wire.
+    /// Changes on the wire feed.
     pub changes: usize,
-    /// That readers see.
+    /// Records visible to readers.
     pub records: usize,
-    /// Of a change: content and meta, on average.
+    /// Average bytes per change: content and meta.
     pub bytes: usize,
 }
 

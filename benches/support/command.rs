@@ -1,14 +1,14 @@
-//! `dateline` as people run it, and records as `dateline generate` makes them.
+//! The `dateline` command, and records from `dateline generate`.
 
 use std::{path::Path, process::Stdio};
 
 use anyhow::{Result, ensure};
 use tokio::process::Command;
 
-/// Which records.
+/// The seed of the generated records.
 const SEED: &str = "1";
 
-/// Runs a command to its end; answers what it printed.
+/// Runs a command to its end; returns its output.
 pub async fn dateline(arguments: &[&str]) -> Result<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_dateline"))
         .args(arguments)
@@ -25,7 +25,7 @@ pub async fn dateline(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Publishes made-up records of all kinds through a server; those that are there already stay.
+/// Publishes generated records of all kinds through a server; keeps those that exist.
 pub async fn fill(server: &str, count: usize, scratch: &Path) -> Result<()> {
     let file = scratch.join("records.binpb");
     let path = file.to_string_lossy();

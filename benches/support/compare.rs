@@ -1,15 +1,14 @@
-//! What the benchmarks have in common: sides that are measured in turns, and ratios between them. A ratio is
-//! taken within a round, so what slows the machine for a while slows both of its sides. Knows nothing of what
-//! is measured.
+//! Sides that are measured in turns, and ratios between them. A ratio is taken within a round, so that whatever slows
+//! the machine for a while slows both of its sides. Independent of what is measured.
 
 use std::{future::Future, time::Instant};
 
 use anyhow::Result;
 
-/// How much is measured.
+/// The length of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Seconds: to see that it runs.
+    /// Seconds: checks that the benchmark runs.
     Short,
     /// Minutes: for figures.
     Full,
@@ -27,7 +26,7 @@ impl Form {
         }
     }
 
-    /// One of two sizes.
+    /// Selects one of two sizes.
     pub fn pick<T>(self, short: T, full: T) -> T {
         match self {
             Self::Short => short,
@@ -36,7 +35,7 @@ impl Form {
     }
 }
 
-/// Whether a part of a benchmark is to be run: it is named among the arguments, or none is.
+/// True if this part of a benchmark is named among the arguments, or no part is.
 pub fn is_wanted(part: &str) -> bool {
     let mut named = std::env::args()
         .skip(1)
@@ -45,7 +44,7 @@ pub fn is_wanted(part: &str) -> bool {
     named.peek().is_none() || named.any(|argument| argument == part)
 }
 
-/// Sides that do the same in different ways, and what each made per second, round by round.
+/// Sides that do the same in different ways, and the rate of each per second, round by round.
 pub struct Comparison {
     title: String,
     unit: &'static str,
@@ -55,7 +54,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The first side is ours; the others are limits.
+    /// Makes an empty comparison. The first side is ours; the others are limits.
     pub fn new(title: impl Into<String>, unit: &'static str, sides: &[&'static str]) -> Self {
         Self {
             title: title.into(),
@@ -66,7 +65,7 @@ impl Comparison {
         }
     }
 
-    /// Ours does what the limits do, one after the other: that is a limit as well.
+    /// Adds one more limit: the work of all limits one after the other, which is what ours does.
     pub fn in_turn(self) -> Self {
         Self {
             in_turn: true,
@@ -74,8 +73,8 @@ impl Comparison {
         }
     }
 
-    /// Runs every side once per round, in an order that moves on, and prints what came of it. `measure` is
-    /// told the side and the round, and answers how many of the unit it made per second.
+    /// Runs every side once per round, in a rotating order, and prints the results. `measure` gets the side and the
+    /// round, and returns its rate in units per second.
     pub async fn run<Measured>(
         mut self,
         rounds: usize,
@@ -138,18 +137,18 @@ fn print_ratio((ours, rates): &Side, (limit, limits): &Side) {
     println!("  {ours} / {limit:<34} {median:>9.3}   ({low:.3} to {high:.3})");
 }
 
-/// Median, least and most.
+/// Median, minimum and maximum.
 pub struct Spread {
-    /// The middle.
+    /// The median.
     pub median: f64,
-    /// The least.
+    /// The minimum.
     pub low: f64,
-    /// The most.
+    /// The maximum.
     pub high: f64,
 }
 
 impl Spread {
-    /// Of some values, at least one.
+    /// The spread of at least one value.
     pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let last = values.len() - 1;
@@ -161,13 +160,13 @@ impl Spread {
     }
 }
 
-/// Load average of the last minute.
+/// The load average of the last minute.
 pub fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
-/// How many per second, if `work` does `count`.
+/// The rate per second of `work`, which does `count`.
 pub async fn rate(count: usize, work: impl Future<Output = Result<()>>) -> Result<f64> {
     let started = Instant::now();
     work.await?;

@@ -1,5 +1,5 @@
-//! The limit of the transport: a service that answers with bytes it holds already, through the codec, the
-//! HTTP/2 settings and the outermost layer of our own server. Whatever ours takes beyond it is ours.
+//! The limit of the transport: a service that returns bytes it already holds, through the codec, the HTTP/2 settings
+//! and the outermost layer of our own server. Any time of ours beyond that is spent in our own code.
 
 use std::{
     convert::Infallible,
@@ -28,24 +28,24 @@ use tonic::{
 };
 use tower::{Layer, service_fn};
 
-/// Answers one call with `answer`.
+/// Method that returns `answer` once.
 pub const UNARY: &str = "/bench.Constant/Unary";
-/// Answers one call with `answer`, `messages` times.
+/// Method that streams `answer`, `messages` times.
 pub const STREAM: &str = "/bench.Constant/Stream";
 
-/// What is answered, whatever is asked.
+/// A service that ignores the request and returns the same bytes.
 #[derive(Clone)]
 pub struct Constant {
-    /// One message.
+    /// The bytes of one message.
     pub answer: Bytes,
-    /// Messages of a stream.
+    /// Messages per stream.
     pub messages: usize,
-    /// If streams do not end: pause before each message but the first.
+    /// Pause before each message but the first; streams then do not end.
     pub every: Option<Duration>,
 }
 
 impl Constant {
-    /// Serves, until the process ends. Answers the address.
+    /// Serves until the process ends. Returns the address.
     pub async fn serve(self) -> Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
@@ -53,7 +53,7 @@ impl Constant {
         Ok(address)
     }
 
-    /// Serves, until the process ends.
+    /// Serves until the process ends.
     pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
         let limits = Limits::default();
         let dress = DressLayer {

@@ -1,4 +1,4 @@
-//! What the benchmarks stand on.
+//! Support code of the benchmarks.
 
 #![allow(dead_code, reason = "each benchmark uses its part of this")]
 

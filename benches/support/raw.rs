@@ -1,6 +1,6 @@
-//! A client that does as little as a client can: it sends bytes that are ready, and counts bytes that it does
-//! not decode, and the fields of a `WatchResponse` by stepping over them. Ours and the limit are called by the
-//! same one, so that it is not the client that is compared.
+//! A client of minimal cost: it sends ready bytes, and counts received bytes without decoding them; it steps over the
+//! fields of a `WatchResponse`. It calls both our server and the limit, so that the client does not affect the
+//! comparison.
 
 use std::marker::PhantomData;
 
@@ -16,14 +16,14 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-/// A connection of its own.
+/// A client with a connection of its own.
 #[derive(Clone)]
 pub struct Raw {
     grpc: Grpc<Channel>,
 }
 
 impl Raw {
-    /// Connects as our client does.
+    /// Connects with the settings of our client.
     pub async fn connect(address: &str) -> Result<Self> {
         let client = dateline_client::Client::connect(address).await?;
         Ok(Self {
@@ -31,7 +31,7 @@ impl Raw {
         })
     }
 
-    /// Connects with the windows that HTTP/2 begins with: who stops reading is sent no more than 64 KiB.
+    /// Connects with HTTP/2's initial windows: a client that stops reading is sent 64 KiB at most.
     pub async fn connect_narrow(address: &str) -> Result<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
         let endpoint = endpoint
@@ -42,7 +42,7 @@ impl Raw {
         })
     }
 
-    /// As many connections as there are callers.
+    /// Opens a connection for each caller.
     pub async fn connect_all(address: &str, callers: usize) -> Result<Vec<Self>> {
         let mut connected = Vec::with_capacity(callers);
         for _ in 0..callers {
@@ -51,7 +51,7 @@ impl Raw {
         Ok(connected)
     }
 
-    /// Calls once. Answers the bytes of the answer.
+    /// Calls once. Returns the bytes of the answer.
     pub async fn call(&mut self, method: &'static str, request: Bytes) -> Result<usize> {
         self.grpc.ready().await?;
         let path = PathAndQuery::from_static(method);
@@ -61,7 +61,7 @@ impl Raw {
         Ok(answer.await?.into_inner().bytes)
     }
 
-    /// Opens a stream of what is seen of each message.
+    /// Opens a stream of the counts of each message.
     pub async fn stream(
         &mut self,
         method: &'static str,
@@ -76,7 +76,7 @@ impl Raw {
     }
 }
 
-/// Calls with every client at once, each with its own requests, one after the other.
+/// Calls with every client at once; each sends its own requests one after the other.
 pub async fn call_all(
     clients: &[Raw],
     method: &'static str,
@@ -94,7 +94,7 @@ pub async fn call_all(
     all(callers).await
 }
 
-/// Waits for all, and fails with the first that fails.
+/// Waits for all, and returns the first error.
 pub async fn all(mut callers: JoinSet<Result<()>>) -> Result<()> {
     while let Some(done) = callers.join_next().await {
         done??;
@@ -102,21 +102,21 @@ pub async fn all(mut callers: JoinSet<Result<()>>) -> Result<()> {
     Ok(())
 }
 
-/// What is seen of a message without decoding it.
+/// Counts of a message that is not decoded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
-    /// All of it.
+    /// Bytes of the message.
     pub bytes: usize,
     /// Changes of a `WatchResponse`.
     pub changes: usize,
     /// Records of a `WatchResponse`.
     pub records: usize,
-    /// Whether a `WatchResponse` is a checkpoint.
+    /// True if a `WatchResponse` is a checkpoint.
     pub checkpoint: bool,
 }
 
 impl Seen {
-    /// Steps over the fields of a message; what is no message ends the walk.
+    /// Steps over the fields of a message; stops at anything malformed.
     fn walk(mut message: &[u8]) -> Self {
         let mut seen = Self {
             bytes: message.len(),
@@ -137,7 +137,7 @@ impl Seen {
     }
 }
 
-/// Ready bytes out, counted bytes in.
+/// A codec that sends ready bytes and counts received ones.
 #[derive(Default)]
 pub struct RawCodec(PhantomData<()>);
 

@@ -1,16 +1,16 @@
-//! Records as editors send them, as many as are wanted and of the size that is wanted: actors and events of
-//! the gold article under new names, with more of its sentences as evidence.
+//! Records as editors send them, in any number and size: actors and events of the gold article under new names, with
+//! more of its sentences as evidence.
 
 use anyhow::{Context, Result};
 use dateline_proto::v1::{Evidence, Record, TextSpan, record::Kind as Body, text_span::Part};
 use prost::Message;
 
-/// Bytes of a record that sentences do not fill: it has 500 pieces of evidence at most.
+/// Record size in bytes above which sentences do not suffice: a record has 500 pieces of evidence at most.
 const LARGE: usize = 100_000;
-/// Characters of a quote, at most.
+/// Maximum characters of a quote.
 const QUOTE: usize = 2000;
 
-/// Makes records.
+/// A source of records.
 pub struct Records {
     templates: Vec<Body>,
     /// Evidence for every sentence of the article, or for its passages.
@@ -19,7 +19,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Records of about `bytes` each, made of the gold records.
+    /// A source of records of about `bytes` each, made of the gold records.
     pub fn new(gold: &[Record], bytes: usize) -> Result<Self> {
         let bodies = || gold.iter().filter_map(|record| record.kind.as_ref());
         let article = bodies().find_map(|body| match body {
@@ -47,7 +47,7 @@ impl Records {
         })
     }
 
-    /// The record of this number; another number makes another name.
+    /// The record of this number; each number has another name.
     pub fn nth(&self, number: usize) -> Record {
         let mut body = self.templates[number % self.templates.len()].clone();
         rename(&mut body, number);
@@ -77,7 +77,7 @@ fn rename(body: &mut Body, number: usize) {
         Body::Event(event) => (&mut event.name, &mut event.display_name),
         Body::Article(_) | Body::Relation(_) => return,
     };
-    // The longest id has 63 characters; the number takes up to 9 of them.
+    // The longest id has 63 characters; the number needs up to 9 of them.
     let stem: String = name.chars().take(48).collect();
     *name = format!("{}-{number}", stem.trim_end_matches('-'));
     *display_name = format!("{display_name} {number}");
@@ -94,7 +94,7 @@ fn evidence(article: &str, quote: TextSpan) -> Evidence {
     }
 }
 
-/// Quotes as long as quotes can be, beginning here and there.
+/// Quotes of maximum length, from various offsets.
 fn passages(text: &str) -> impl Iterator<Item = TextSpan> {
     let all: Vec<char> = text.chars().collect();
     let last = all.len().saturating_sub(QUOTE);
@@ -110,7 +110,7 @@ fn passages(text: &str) -> impl Iterator<Item = TextSpan> {
     })
 }
 
-/// The sentences of a text, with their places in characters.
+/// The sentences of a text, with their positions in characters.
 fn sentences(text: &str) -> impl Iterator<Item = TextSpan> {
     let mut start = 0;
     text.split_inclusive(['.', '\n']).filter_map(move |piece| {

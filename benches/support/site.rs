@@ -1,5 +1,5 @@
-//! Where a benchmark runs: a private Postgres that keeps what it acknowledges (fsync on), a server on it in
-//! this process, and the gold article with its records, published. Knows nothing of what is measured.
+//! The environment of a benchmark: a private Postgres with fsync on, a server on it in this process, and the gold
+//! article with its records, published. Independent of what is measured.
 
 use std::{path::Path, time::Duration};
 
@@ -20,11 +20,11 @@ const GOLD: &str = include_str!("../../seed/gold.json");
 
 /// A server on a cluster of its own.
 pub struct Site {
-    /// Of the server.
+    /// Address of the server.
     pub address: String,
-    /// Of the database.
+    /// URL of the database.
     pub url: String,
-    /// Of the server.
+    /// Client of the server.
     pub client: Client,
     cluster: dateline_embedded_postgres::Cluster,
     running: Option<Running>,
@@ -65,13 +65,13 @@ impl Site {
         })
     }
 
-    /// Another database of the cluster, empty.
+    /// Creates an empty database on the cluster and returns its URL.
     pub async fn another(&self, name: &str) -> Result<String> {
         self.cluster.ensure_database(name).await?;
         Ok(self.cluster.url(name))
     }
 
-    /// Stops the server of this process, for one in a process of its own to take its place.
+    /// Stops the server of this process, so that a child process can serve instead.
     pub async fn stop_server(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
             running.stop().await?;
@@ -87,8 +87,8 @@ impl Site {
     }
 }
 
-/// Changes the database as `DATELINE_BENCH_SQL` says: to see what another index or another `append` would be
-/// worth before it becomes a migration.
+/// Runs the SQL of `DATELINE_BENCH_SQL` on the database, to measure another index or another `append` before it becomes
+/// a migration.
 async fn try_out(url: &str) -> Result<()> {
     if let Ok(file) = std::env::var("DATELINE_BENCH_SQL") {
         let sql = std::fs::read_to_string(file)?;
@@ -116,12 +116,12 @@ fn config(url: &str) -> Config {
     }
 }
 
-/// The gold records: an article, and what it tells of.
+/// The gold records: an article and the records made from it.
 pub fn gold() -> Result<Vec<Record>> {
     Ok(Vec::from(json::read::<Bundle>(GOLD)?))
 }
 
-/// A commit that makes drafts of these records.
+/// A commit that creates drafts of these records.
 pub fn creation(records: impl IntoIterator<Item = Record>) -> CommitRequest {
     let writes = records.into_iter().map(|record| {
         let is_article = matches!(record.kind, Some(Body::Article(_)));
@@ -158,7 +158,7 @@ pub async fn publish(client: &Client, records: Vec<Record>) -> Result<()> {
     Ok(())
 }
 
-/// A record as it is now.
+/// The current version of a record.
 pub fn version(record: &Record) -> Result<RecordVersion> {
     let body = record.kind.as_ref().context("a record has a kind")?;
     Ok(RecordVersion {

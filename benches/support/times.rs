@@ -1,12 +1,12 @@
-//! Work at an even pace, whether or not what was begun has ended, and how long it took from when it was due: who
-//! waits for a slow answer before asking again would not count those that would have been slow as well.
+//! Work at an even pace, independent of unfinished work, and its latency from when it was due. A caller that waits for
+//! a slow answer before the next call would not measure the calls that it delayed.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-/// Begins `count` pieces of work, `per_second`. Answers what each answered, with when it was due.
+/// Starts `count` pieces of work, `per_second`. Returns the result of each with its due time.
 pub async fn paced<Work, Answer>(
     count: usize,
     per_second: u32,
@@ -32,11 +32,11 @@ where
     Ok(answers)
 }
 
-/// Times, sorted, in milliseconds.
+/// Sorted times in milliseconds.
 pub struct Times(Vec<f64>);
 
 impl Times {
-    /// Takes them in any order.
+    /// Makes them from durations in any order.
     pub fn of(times: impl IntoIterator<Item = Duration>) -> Self {
         let mut times: Vec<_> = times
             .into_iter()
@@ -46,7 +46,7 @@ impl Times {
         Self(times)
     }
 
-    /// All of them together.
+    /// Merges several.
     pub fn joined<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut times: Vec<_> = all
             .into_iter()
@@ -56,7 +56,7 @@ impl Times {
         Self(times)
     }
 
-    /// What so many hundredths do not exceed; 0 if there are none.
+    /// The value that `percent` % of the times do not exceed; 0 if there are none.
     pub fn percentile(&self, percent: usize) -> f64 {
         let place = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
         self.0.get(place).copied().unwrap_or(0.0)

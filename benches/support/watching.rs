@@ -1,4 +1,4 @@
-//! Watchers of a feed that note when each change came, and how to ask for them.
+//! Watchers of a feed that note when each change arrived, and their requests.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::raw::{Raw, Seen};
 
-/// The method.
+/// Path of the method.
 pub const WATCH: &str = "/dateline.v1.FeedService/Watch";
 
-/// Bytes of a request for a stream.
+/// Encodes a request for a stream.
 pub fn request(view: View, start: Start) -> Bytes {
     let request = WatchRequest {
         view: view.into(),
@@ -23,19 +23,19 @@ pub fn request(view: View, start: Start) -> Bytes {
     request.encode_to_vec().into()
 }
 
-/// From an origin.
+/// Encodes a request for a stream from an origin.
 pub fn from(view: View, origin: Origin) -> Bytes {
     request(view, Start::Origin(origin.into()))
 }
 
-/// Streams that follow the desk from now on.
+/// Streams that follow the desk feed from now on.
 pub struct Watchers {
     readers: JoinSet<Result<Vec<Instant>>>,
     seen: Vec<watch::Receiver<usize>>,
 }
 
 impl Watchers {
-    /// Opens `count` streams, spread over the connections, and waits until each stands at the head.
+    /// Opens `count` streams, spread over the connections, and waits until each is at the head.
     pub async fn open(connections: &[Raw], count: usize) -> Result<Self> {
         let mut readers = JoinSet::new();
         let mut seen = Vec::with_capacity(count);
@@ -62,7 +62,7 @@ impl Watchers {
         Ok(Self { readers, seen })
     }
 
-    /// Waits until every stream has had so many changes since it was opened.
+    /// Waits until every stream has received `changes` changes since it was opened.
     pub async fn wait(&mut self, changes: usize) -> Result<()> {
         for seen in &mut self.seen {
             seen.wait_for(|seen| *seen >= changes).await?;
@@ -70,7 +70,7 @@ impl Watchers {
         Ok(())
     }
 
-    /// Ends the streams. Answers when each change came, by stream.
+    /// Ends the streams. Returns the arrival time of each change, by stream.
     pub async fn finish(self) -> Result<Vec<Vec<Instant>>> {
         drop(self.seen);
         let mut readers = self.readers;
