@@ -1,4 +1,4 @@
-//! Who may do what: tokens, JWT, certificates, roles, scopes; what ends with them; what is written down of it.
+//! Authentication and authorisation: tokens, JWT, certificates, roles, scopes; the end of credentials; the audit log.
 
 mod audit;
 pub mod callers;

@@ -1,5 +1,5 @@
-//! W2, W4: every answer fits a client that has gRPC's default limit of 4 MiB. Each method of the schema is asked for as
-//! much as its limits allow, by clients that are not told of any limit; a method without a case fails.
+//! W2, W4: every answer fits a client that has gRPC's default limit of 4 MiB. Each method of the schema is called for
+//! as much as its limits allow, by clients with default limits; a method without a case fails.
 
 pub mod reads;
 pub mod stage;

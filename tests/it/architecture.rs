@@ -1,11 +1,11 @@
-//! The directions and absences that ARCHITECTURE.md promises, read from the source itself.
+//! The dependency directions and absences that ARCHITECTURE.md promises, checked in the source.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Longest file of ours, in lines.
+/// Maximum lines of a source file.
 const MAX_LINES: usize = 500;
 
 fn files(root: &str, ending: &str) -> Vec<(PathBuf, String)> {
@@ -32,14 +32,14 @@ fn files(root: &str, ending: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The sources of all crates, build scripts and tests in them included.
+/// The sources of all crates, including build scripts and tests.
 fn sources(ending: &str) -> Vec<(PathBuf, String)> {
     let mut all = files("src", ending);
     all.extend(files("crates", ending));
     all
 }
 
-/// Code without comments and without the unit tests at the end, in which anything may be used.
+/// Code without comments and without the unit tests at the end, which may use anything.
 fn code(text: &str) -> String {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     code.lines()
@@ -60,7 +60,7 @@ fn assert_absent(root: &str, words: &[&str], why: &str) {
     }
 }
 
-/// What each crate of ours may depend on: crates of ours, and third-party crates that it must not have.
+/// Dependencies that each crate may have: our own crates, and third-party crates that it must not have.
 const LAYERS: [(&str, &[&str], &[&str]); 13] = [
     ("dateline-files", &[], &["sqlx", "tonic"]),
     ("dateline-proto", &[], &["sqlx", "tokio"]),
@@ -239,7 +239,7 @@ fn generated_records_depend_on_the_seed_alone() {
         "now_v7",
         "Instant",
         "HashMap",
-        // Not the same on every machine.
+        // The result differs between machines.
         ".powf(",
         ".ln(",
     ];
@@ -339,7 +339,7 @@ fn every_rpc_is_called_by_some_test() {
 #[test]
 fn no_statement_is_made_of_strings() {
     for (path, text) in sources(".rs") {
-        // `CREATE DATABASE` takes no parameters; the name is one of few plain letters, which has a test there.
+        // `CREATE DATABASE` takes no parameters; the name consists of a few plain letters, which a test there checks.
         let allowed = usize::from(path.ends_with("dateline-embedded-postgres/src/database.rs"));
         let made = code(&text).matches("AssertSqlSafe(").count();
         assert!(made <= allowed, "{} makes SQL of strings", path.display());

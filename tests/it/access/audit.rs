@@ -1,4 +1,4 @@
-//! Who did what, from where and when: in the transaction that did it, and never changed.
+//! The audit log: each entry is written in the transaction of its act, with author, time and peer, and never changes.
 
 use dateline_proto::v1::{
     AuditEntry, CommitRequest, CompactFeedRequest, ListAuditEntriesRequest, Role,
@@ -45,7 +45,7 @@ async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_
         ..commit_of(vec![create(&saying(&actor("noted"), "said in confidence"))])
     };
     let made = send(&publisher, request.clone()).await.unwrap();
-    // A retry is the same act, and checking is none.
+    // A retry is the same act, and a check is no act.
     send(&publisher, request.clone()).await.unwrap();
     let check = CommitRequest {
         validate_only: true,
@@ -55,7 +55,7 @@ async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_
     send(&publisher, check).await.unwrap();
     let draft = made.records[0].clone();
     let shown = one(&publisher, publish(&draft)).await;
-    // What changes nothing is none.
+    // A write that changes nothing is not logged.
     one(&publisher, publish(&shown)).await;
     let entries = audit(&two, of_record("actors/noted")).await;
     assert_eq!(entries.len(), 2, "{entries:#?}");
@@ -80,7 +80,7 @@ async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_
             .await
             .is_empty()
     );
-    // Erased by law: that it was stays, and who did it.
+    // After an erasure by law, the entry and its author stay.
     one(
         &two.open.client,
         purge(&on_desk(&two.open.client, "actors/noted").await, false),

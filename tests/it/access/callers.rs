@@ -1,4 +1,4 @@
-//! Callers with tokens, on a server that lets in nobody without.
+//! Callers with tokens, on a server that refuses callers without.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,19 +12,19 @@ use crate::{
     rig::{Site, config, database, site_on},
 };
 
-/// A server that is open, to set things up, and one on the same database that asks for credentials.
+/// An open server for preparing records, and one on the same database that requires credentials.
 pub struct Two {
     pub open: Site,
     pub url: String,
     pub closed: Site,
 }
 
-/// Both, on a database of their own.
+/// Starts both on a database of their own.
 pub async fn two() -> Two {
     two_with(|_| {}).await
 }
 
-/// Both; the one that asks for credentials is set up further.
+/// Starts both; `set` configures the one that requires credentials.
 pub async fn two_with(set: impl FnOnce(&mut Config)) -> Two {
     let url = database().await;
     let open = site_on(config(&url)).await;
@@ -35,24 +35,24 @@ pub async fn two_with(set: impl FnOnce(&mut Config)) -> Two {
     Two { open, url, closed }
 }
 
-/// In an hour.
+/// The time one hour from now.
 pub fn in_an_hour() -> Timestamp {
     in_ms(3_600_000)
 }
 
-/// A new token: what is told of it, and its secret.
+/// Creates a token that lasts an hour; returns its description and its secret.
 pub async fn token(admin: &Client, roles: &[Role], scope: &[&str]) -> (Token, String) {
     token_until(admin, roles, scope, in_an_hour()).await
 }
 
-/// The same, with an end of its own.
+/// Creates a token with an expiry.
 pub async fn token_until(
     admin: &Client,
     roles: &[Role],
     scope: &[&str],
     end: Timestamp,
 ) -> (Token, String) {
-    // Of tokens that hold, each has a name of its own.
+    // Names of valid tokens are unique.
     static COUNT: AtomicU32 = AtomicU32::new(1);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let request = CreateTokenRequest {
@@ -66,7 +66,7 @@ pub async fn token_until(
     (answer.token.unwrap(), answer.secret)
 }
 
-/// A client that shows a token.
+/// A client that sends a token.
 pub async fn client(address: &str, secret: &str) -> Client {
     let connection = Connection {
         token: Some(secret.to_owned().into()),

@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// What came of a call: everything that was answered, as text, or the refusal.
+/// The result of a call: the whole answer as text, or the refusal.
 pub type Outcome = Result<String, Status>;
 
 fn text<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Outcome {
     answer.map(|answer| format!("{:?}", answer.into_inner()))
 }
 
-/// The view that a call names.
+/// The view in the name of a call.
 pub fn view(call: &str) -> View {
     if call.ends_with(" desk") {
         View::Desk
@@ -82,7 +82,7 @@ pub const OF_ONE: &[&str] = &[
     "Commit purge",
 ];
 
-/// Calls that tell of all records.
+/// Calls that return all records.
 pub const OF_ALL: &[&str] = &[
     "ListRecords",
     "ListRecords desk",
@@ -94,7 +94,7 @@ pub const OF_ALL: &[&str] = &[
     "Export desk",
 ];
 
-/// Calls that tell of none.
+/// Calls that return no records.
 pub const OF_NONE: &[&str] = &[
     "GetFeed",
     "GetFeed desk",

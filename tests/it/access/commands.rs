@@ -1,4 +1,4 @@
-//! `dateline token`, `dateline audit`, and the token of the first admin, as they are typed.
+//! `dateline token`, `dateline audit`, and the bootstrap token of the first admin, on the command line.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -48,7 +48,7 @@ async fn a_token_is_made_listed_changed_and_revoked() {
     )
     .await;
     assert!(made.status.success(), "{}", err(&made));
-    // So that it can be sent into a file.
+    // The secret is printed alone, so that it can be redirected to a file.
     let secret = out(&made);
     assert!(
         secret.starts_with("dateline_") && secret.trim_end().lines().count() == 1,
@@ -68,7 +68,7 @@ async fn a_token_is_made_listed_changed_and_revoked() {
         "{}",
         err(&unsure)
     );
-    // Somebody has copied all of it: it is neither sent nor shown.
+    // A user passed the whole secret instead of the id: it is neither sent nor printed.
     let revoked = run(on, &["token", "revoke", secret.trim(), "--yes"]).await;
     assert!(revoked.status.success(), "{}", err(&revoked));
     assert!(!err(&revoked).contains(secret.trim()), "{}", err(&revoked));

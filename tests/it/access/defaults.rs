@@ -1,4 +1,4 @@
-//! Safe unless told otherwise: what a server does when nobody says how, and what the programs never show.
+//! Safe defaults: the behaviour of a server without options, and secrets that the programs never print.
 
 use std::process::{Command, Output};
 
@@ -153,7 +153,7 @@ async fn a_token_comes_from_a_file_or_the_environment() {
         "{}",
         text(&missing)
     );
-    // What a reader may not do is said, with what it takes; the feed shows what it may.
+    // A refusal names the role that is required; the feed returns what the reader may see.
     let token = run(
         vec!["token".into(), "list".into()],
         vec![("DATELINE_TOKEN", secret.clone())],
@@ -212,7 +212,7 @@ async fn health_is_told_to_everybody_and_the_schema_to_callers_or_to_nobody() {
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
     let (_, secret) = super::callers::token(&two.open.client, &[Role::Reader], &[]).await;
     asks_for_the_schema(&nobody, &secret).await.unwrap();
-    // Where it is not told, it is as if there were no such service.
+    // Without reflection, the service is unknown.
     let quiet = super::callers::two_with(|config| config.reflection = false).await;
     let nobody = dateline_client::Client::connect(&quiet.closed.address)
         .await

@@ -1,5 +1,5 @@
-//! A reader on every kind of call, while a record is under embargo and when it is lifted: nothing of it before,
-//! everything after, once.
+//! All calls of a reader while a record is under embargo and when it is lifted: nothing of it before, everything after,
+//! once.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use crate::{
 const NAME: &str = "actors/embargoed";
 const WORDS: &str = "words that nobody may read yet";
 
-/// Everything that a reader can ask, as text, by the name of the call.
+/// Everything that a reader can request, as text, by the name of the call.
 async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, String> {
     let mut records = client.records.clone();
     let mut told = BTreeMap::new();
@@ -107,7 +107,7 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
     told
 }
 
-/// A text without what differs between any two times.
+/// Removes what differs between two times from a text.
 fn without_times(text: &str) -> String {
     let times =
         regex::Regex::new(r"(Timestamp|Duration) \{[^}]*\}|cursor: \x22[^\x22]*\x22").unwrap();
@@ -133,7 +133,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
     let mut follower = open(&reader, WatchRequest::default()).await;
     next(&mut follower).await;
 
-    // While there is no such record, while it is a draft, and under embargo: the same to a reader.
+    // A reader gets the same answers if the record does not exist, is a draft, or is under embargo.
     let absent = everything(&reader, 2).await;
     let draft = make(desk, &[saying(&actor("embargoed"), WORDS)])
         .await
@@ -152,7 +152,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
         assert!(!text.contains(WORDS));
     }
 
-    // Lifted at a time, while a reader asks without a pause.
+    // The embargo ends while a reader calls without a pause.
     let (told, mut asked) = mpsc::channel(1_000_000);
     let asking = {
         let reader = reader.clone();
@@ -193,7 +193,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
         "before its time"
     );
 
-    // To who follows, once.
+    // A stream that follows gets it once.
     shown(desk, &actor("after-it")).await;
     let mut changes = Vec::new();
     while !changes
@@ -214,7 +214,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
     for (call, text) in &after {
         match *call {
             "GetFeed" | "ListRevisions" => {}
-            // Nobody but the desk saw an earlier one.
+            // Earlier revisions were visible on the desk only.
             "DiffRevisions" => assert!(text.contains("NotFound"), "{text}"),
             _ => assert_eq!(text.matches(WORDS).count(), 1, "{call}: {text}"),
         }

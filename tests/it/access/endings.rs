@@ -82,7 +82,7 @@ async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
     );
 }
 
-/// A place where an issuer's keys are.
+/// The location of an issuer's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keys {
     File,
@@ -94,13 +94,13 @@ enum Keys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Expires,
-    /// The key is gone, and there is another one.
+    /// The key was removed, and there is another one.
     KeyRemoved,
     /// Another key has the same id.
     KeyReplaced,
-    /// The issuer has no keys at all.
+    /// The issuer has no keys.
     NoKeys,
-    /// The file is gone.
+    /// The file was removed.
     FileGone,
 }
 
@@ -135,7 +135,7 @@ async fn jwt_ends(from: Keys, end: End) {
     let held = Way::plain(&site.address, &old.sign(&old.header(), &all));
     let held = held.hold().await;
     match end {
-        // A stream ends within 5 s of this, so it has to be near.
+        // The stream must end within 5 s of this, so the expiry is near.
         End::Expires => tokio::time::sleep(Duration::from_secs(1)).await,
         End::KeyRemoved => set(&[&new]),
         End::KeyReplaced => set(&[&same_id]),
@@ -243,7 +243,7 @@ async fn p5_a_read_that_waits_for_a_sequence_is_refused_when_its_token_ends() {
     };
     let mut records = reader.records.clone();
     let waiting = tokio::spawn(async move { records.list_records(request).await });
-    // It is let in before the token ends.
+    // The token must be accepted before it ends.
     until("the token was used", async || {
         let mut feed = reader.feed.clone();
         feed.get_feed(GetFeedRequest::default()).await.is_ok()

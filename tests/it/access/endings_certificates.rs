@@ -19,7 +19,7 @@ use crate::{
     rig::{config, database, scratch, site_on},
 };
 
-/// A server that lets in by certificates.
+/// A server that authenticates by certificates.
 struct Certified {
     address: String,
     url: String,
@@ -135,7 +135,7 @@ async fn p5_client_certificates_end_by_every_way_for_streams_calls_and_connectio
         // New connections are refused by TLS, and the old one is closed.
         expires.ends("expires", "TOKEN_EXPIRED", ""),
     );
-    // Who did not end goes on: until the authority is taken away.
+    // Callers whose credentials hold continue, until the authority is removed.
     stays.way.call(&stays.feed).await.unwrap();
     server.files.write("clients.pem", &Authority::new().pem);
     stays.ends("authority gone", "TOKEN_REVOKED", "").await;
@@ -146,7 +146,7 @@ async fn p5_nobody_is_let_in_by_a_file_of_roles_that_is_gone() {
     let (_scratch, directory) = scratch();
     let server = Certified::start(&directory, &roles(&[("reader", READER)])).await;
     let held = server.hold("reader").await;
-    // A file that cannot be read at all leaves things as they are.
+    // An unreadable file changes nothing.
     server.files.write("roles.yaml", "spiffe: {");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     held.way.call(&held.feed).await.unwrap();

@@ -1,5 +1,5 @@
-//! What each caller is to be answered, by tables that were written by hand from the contract and the issue, and share
-//! nothing with the product.
+//! The expected answer to each caller. The tables were written by hand from the contract and the issue, and share no
+//! code with the product.
 
 use dateline_proto::v1::Role;
 use tonic::Code;
@@ -8,7 +8,7 @@ use super::stage::{
     Absent, Deleted, Draft, Embargoed, InReview, Merged, Published, Purged, Retracted, Stand,
 };
 
-/// Who calls.
+/// The callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Who {
     Nobody,
@@ -21,7 +21,7 @@ pub enum Who {
     Admin,
     /// A reader of actors only.
     ActorsOnly,
-    /// A reader of events only, to whom no actor is shown.
+    /// A reader of events only, to whom no actor is visible.
     EventsOnly,
 }
 
@@ -53,7 +53,7 @@ impl Who {
         }
     }
 
-    /// Whether the credentials are any.
+    /// The reason of the refusal if the credentials are invalid.
     pub fn refusal(self) -> Option<&'static str> {
         match self {
             Self::Nobody | Self::Forger => Some("TOKEN_INVALID"),
@@ -82,7 +82,7 @@ const ALL: &[Who] = &[
     Who::EventsOnly,
 ];
 
-/// Who may call something.
+/// The callers who may make a call.
 pub fn may_call(call: &str) -> &'static [Who] {
     match call {
         "GetRecord" | "BatchGetRecords" | "ListRecords" | "ListRevisions" | "DiffRevisions"
@@ -107,24 +107,24 @@ pub fn may_call(call: &str) -> &'static [Who] {
         | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken" | "ListAuditEntries"
         | "GetHealth" => ADMIN,
         "Export" => EXPORTER,
-        // The exporter may not see the desk, and the desk may not export.
+        // The exporter may not see the desk feed, and the desk may not export.
         "Export desk" => &[],
         other => panic!("nothing is said of {other}"),
     }
 }
 
-/// What somebody who may call is answered.
+/// The answer to a permitted caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The record with what it says.
+    /// The record with its content.
     Whole,
-    /// The record by name, without what it says.
+    /// The record by name, without its content.
     Name,
-    /// As if there were none.
+    /// The same answer as if the record did not exist.
     NotThere,
-    /// Something that has to do with no single record.
+    /// An answer that does not depend on a single record.
     Something,
-    /// A refusal by the record's state.
+    /// A refusal due to the record's state.
     Refused(Code, &'static str),
 }
 
@@ -144,7 +144,7 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
         }
         "GetRecord" | "BatchGetRecords" => match stand {
             Published => Whole,
-            // What was erased after readers knew it is a tombstone like one that was withdrawn.
+            // A record that was erased after readers saw it is a tombstone, like a withdrawn one.
             Retracted | Merged | Purged => Name,
             Absent | Draft | InReview | Embargoed | Deleted => NotThere,
         },
@@ -153,16 +153,16 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
             Purged => Name,
             Absent | Deleted => NotThere,
         },
-        // Revision 2 is the one that came after the draft.
+        // Revision 2 is the one after the draft.
         "GetRecord at" => match stand {
             Published | Retracted | Merged => Whole,
-            // That there was this revision stays, what it said does not.
+            // The revision is still listed; its content is erased.
             Purged => Name,
             Absent | Draft | InReview | Embargoed | Deleted => NotThere,
         },
         "GetRecord at desk" => match stand {
             InReview | Embargoed | Published | Retracted | Merged => Whole,
-            // So does the one that deleted a draft.
+            // The same holds for the revision that deleted a draft.
             Deleted | Purged => Name,
             Absent | Draft => NotThere,
         },
@@ -176,7 +176,7 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
             Absent => NotThere,
             _ => Name,
         },
-        // Of revision 2 with itself.
+        // Compares revision 2 with itself.
         "DiffRevisions" => match stand {
             Published | Retracted | Merged | Purged => Answer::Something,
             Absent | Draft | InReview | Embargoed | Deleted => NotThere,
@@ -189,7 +189,7 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
     }
 }
 
-/// The answer of a write that only checks.
+/// The answer of a write with `validate_only`.
 fn written(verb: &str, stand: Stand) -> Answer {
     let fits = |stands: &[Stand]| match stand {
         Absent | Deleted => MISSING,
@@ -216,7 +216,7 @@ fn written(verb: &str, stand: Stand) -> Answer {
         "RestoreRecord" | "restore" => fits(&[Draft, Published]),
         "PurgeRecord" | "purge" => match stand {
             Absent => MISSING,
-            // What a deleted draft said can be erased, by who has read how it stands now.
+            // The content of a deleted draft can be erased by a caller who sends its current etag.
             Deleted => Answer::Refused(Code::Aborted, "ETAG_MISMATCH"),
             _ => Answer::Name,
         },
@@ -224,12 +224,12 @@ fn written(verb: &str, stand: Stand) -> Answer {
     }
 }
 
-/// Whose words a reader of everything gets, by a call about all records.
+/// The states whose words a reader of everything gets from a call about all records.
 pub fn told(call: &str) -> &'static [Stand] {
     match call {
         "ListRecords" | "Watch snapshot" | "Export" => &[Published],
         "ListRecords desk" | "Watch snapshot desk" => &[Draft, InReview, Embargoed, Published],
-        // What was published is history, though it was withdrawn since; what was erased is none.
+        // Published content stays history after a withdrawal; erased content does not.
         "Watch" => &[Published, Retracted, Merged],
         "Watch desk" => &[
             Draft, InReview, Embargoed, Published, Retracted, Merged, Deleted,

@@ -1,4 +1,4 @@
-//! A connection that is made once and holds an open stream, and what becomes of it when its credentials end: the three
+//! A connection that is made once and holds an open stream, and its behaviour when its credentials end: the three
 //! columns of the matrix of `endings`.
 
 use std::{sync::Arc, time::Duration};
@@ -18,10 +18,10 @@ use tonic::{
 use super::streams::watching;
 use crate::life::hands::Refused;
 
-/// Longest that a stream goes on once its credentials have ended.
+/// Maximum time for which a stream continues after its credentials ended.
 pub const AT_MOST: Duration = Duration::from_secs(5);
 
-/// A way to a server.
+/// Address, TLS and credentials for connecting to a server.
 #[derive(Clone)]
 pub struct Way {
     pub address: String,
@@ -29,7 +29,7 @@ pub struct Way {
     pub token: Option<String>,
 }
 
-/// One connection, which is never made again, with an open stream.
+/// One connection, which never reconnects, with an open stream.
 pub struct Held {
     pub way: Way,
     pub feed: FeedServiceClient<Channel>,
@@ -45,7 +45,7 @@ impl Way {
         }
     }
 
-    /// Connects once: where the connection is closed, calls fail.
+    /// Connects once: calls fail after the connection is closed.
     pub async fn connect(&self) -> Result<FeedServiceClient<Channel>, tonic::transport::Error> {
         let way = self.clone();
         let once = Arc::new(std::sync::Mutex::new(Some(())));
@@ -85,7 +85,7 @@ impl Way {
         Ok(feed.clone().get_feed(request).await?.into_inner())
     }
 
-    /// A connection with an open stream, which has begun.
+    /// Opens a stream and waits until it has begun.
     pub async fn hold(self) -> Held {
         let mut feed = self.connect().await.unwrap();
         let request = watching(
@@ -107,7 +107,7 @@ trait Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Io for T {}
 
 impl Held {
-    /// The stream ends with this reason within 5 s from now.
+    /// Asserts that the stream ends with this reason within 5 s from now.
     pub async fn stream_ends(&mut self, what: &str, reason: &str) {
         let reading = async {
             loop {
@@ -127,7 +127,7 @@ impl Held {
         );
     }
 
-    /// The three columns of the matrix.
+    /// Asserts the three columns of the matrix.
     pub async fn ends(mut self, what: &str, reason: &str, later: &str) {
         self.stream_ends(what, reason).await;
         let same = self.way.call(&self.feed).await.expect_err(what);
@@ -138,7 +138,7 @@ impl Held {
         }
     }
 
-    /// The stream ends, and calls go on with what is left: a scope, which has no digests.
+    /// Asserts that the stream ends and calls continue with the narrower scope, which has no digests.
     pub async fn narrows(mut self, what: &str) {
         self.stream_ends(what, "ACCESS_CHANGED").await;
         let again = self.way.connect().await.unwrap();
@@ -149,7 +149,7 @@ impl Held {
     }
 }
 
-/// Refused with this reason, or the connection is closed, where a certificate has ended.
+/// True if refused with this reason, or if the connection was closed because a certificate ended.
 fn is_refused(what: &str, status: &Status, reason: &str) {
     let is_closed = std::error::Error::source(status).is_some();
     if is_closed && reason.is_empty() {

@@ -1,4 +1,4 @@
-//! An issuer of JWT for tests: its keys, its tokens, and a real HTTP server that answers for it.
+//! An issuer of JWT for tests: its keys, its tokens, and a real HTTP server for its documents.
 
 use std::{
     collections::HashMap,
@@ -48,7 +48,7 @@ impl Signer {
         self.sign_text(header, &claims.to_string())
     }
 
-    /// Signs claims as they are written, which need not be JSON.
+    /// Signs claims verbatim; they need not be JSON.
     pub fn sign_text(&self, header: &Value, claims: &str) -> String {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let message = format!("{}.{}", part(&header.to_string()), part(claims));
@@ -66,7 +66,7 @@ impl Signer {
 
 pub fn keys(signers: &[&Signer]) -> String {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
-    // A symmetric key among them is nobody's.
+    // A symmetric key in the set is ignored.
     let symmetric =
         json!({"kty": "oct", "kid": "symmetric", "k": URL_SAFE_NO_PAD.encode("secret")});
     let all = [keys, vec![symmetric]].concat();
@@ -77,7 +77,7 @@ pub fn now() -> i64 {
     time::OffsetDateTime::now_utc().unix_timestamp()
 }
 
-/// Claims of a reader.
+/// The claims of a reader.
 pub fn claims() -> Value {
     claims_of(ISSUER)
 }
@@ -89,7 +89,7 @@ pub fn claims_of(issuer: &str) -> Value {
     })
 }
 
-/// An HTTP server that answers with what is set for a path: the status line's end, headers, and a body.
+/// An HTTP server whose answers are set by path: end of the status line, headers, and body.
 #[derive(Clone)]
 pub struct Server {
     pub address: String,
@@ -132,13 +132,13 @@ impl Server {
         known.unwrap_or_else(|| ("404 Not Found".to_owned(), String::new()))
     }
 
-    /// From now on a path is answered so.
+    /// Sets the answer of a path.
     pub fn set(&self, path: &str, status: &str, body: &str) {
         let mut answers = self.answers.lock().unwrap();
         answers.insert(path.to_owned(), (status.to_owned(), body.to_owned()));
     }
 
-    /// From now on the issuer at this path has these keys, and says so.
+    /// Publishes these keys, and their discovery document, for the issuer at this path.
     pub fn issue(&self, issuer_path: &str, signers: &[&Signer]) {
         let keys_path = format!("{}/certs", issuer_path.trim_end_matches('/'));
         self.set(&keys_path, "200 OK", &keys(signers));

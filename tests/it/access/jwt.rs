@@ -1,4 +1,4 @@
-//! JWT of an issuer: what is taken, and the many that are not.
+//! JWT of an issuer: those that are accepted, and the many that are not.
 
 use std::{path::Path, time::Duration};
 
@@ -74,7 +74,7 @@ async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
     };
     let status = reader.clone().feed.get_feed(desk).await.unwrap_err();
     Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
-    // A list of audiences with us in it, and a role that is a single word.
+    // A list of audiences that includes ours, and a role as a plain string.
     let list = with("aud", json!(["other", AUDIENCE]));
     call(&two, &signer.sign(&signer.header(), &list))
         .await
@@ -91,7 +91,7 @@ async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
         .await
         .unwrap();
     assert_eq!(feed.into_inner().digest, None, "it is narrowed");
-    // A role that is none is none; `null` leaves the claim out.
+    // An unknown role is no role; `null` removes the claim.
     for roles in [
         json!(null),
         json!([]),
@@ -156,7 +156,7 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
     let good = signer.sign(&header, &claims());
     let (message, _) = good.rsplit_once('.').unwrap();
     bad.push(("no signature".into(), format!("{message}.")));
-    // Signed with what everybody knows, as if it were a secret.
+    // Signed with the public key as if it were a shared secret.
     let secret = signer.pair.public_key().as_ref();
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let forged = format!(
@@ -185,7 +185,7 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
     let expired = signer.sign(&header, &with("exp", json!(now() - 60)));
     let refused = call(&two, &expired).await.unwrap_err();
     refused.is(Code::Unauthenticated, "TOKEN_EXPIRED");
-    // Clocks may be apart a little.
+    // Small clock differences are tolerated.
     call(&two, &signer.sign(&header, &with("nbf", json!(now() + 10))))
         .await
         .unwrap();
@@ -213,7 +213,7 @@ async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
         .await
         .unwrap_err()
         .is(Code::Unauthenticated, "TOKEN_INVALID");
-    // A file that is broken changes nothing.
+    // A malformed file changes nothing.
     std::fs::write(&path, "{").unwrap();
     until("the broken file was looked at", async || {
         call(&two, &token).await.is_ok()

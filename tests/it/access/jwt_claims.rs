@@ -1,5 +1,5 @@
-//! What the claims of a JWT may be, and what providers send: a claim that is malformed is a refusal with its name, and
-//! never as if it were missing.
+//! Valid and malformed claims of a JWT, and those of real providers: a malformed claim causes a refusal that names it,
+//! and is never treated as missing.
 
 use dateline_access::{Algorithm, JwtSettings};
 use dateline_proto::v1::{GetFeedRequest, View, WatchRequest};
@@ -18,7 +18,7 @@ use crate::{
     rig::{PROGRAM, config, database, scratch},
 };
 
-/// A payload as text, in which a claim is written as it is said.
+/// A payload as text, in which one claim is written verbatim.
 fn written(name: &str, value: &str) -> String {
     let mut all = claims();
     all.as_object_mut().unwrap().remove(name);
@@ -141,7 +141,7 @@ async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were
             );
         }
     }
-    // Which of the two counts is up to the reader, so neither does.
+    // Parsers differ in which of two equal names counts, so both are refused.
     for twice in ["dateline_scope", "dateline_roles", "exp", "sub", "other"] {
         let payload = written(twice, &format!(r#"["kind:event"], "{twice}": ["lang:en"]"#));
         let token = signer.sign_text(&signer.header(), &payload);
@@ -153,7 +153,7 @@ async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were
         let refused = call(&two, &token).await.expect_err(payload);
         refused.is(Code::Unauthenticated, "TOKEN_INVALID");
     }
-    // A stranger is told nothing of what the issuer's tokens have to say.
+    // A token of another signer gets no details about the claims.
     let stranger = Signer::new("one");
     let token = stranger.sign(&stranger.header(), &with("aud", json!("other")));
     let refused = call(&two, &token).await.unwrap_err();
@@ -186,7 +186,7 @@ async fn p5_limits_are_of_the_person_and_not_of_each_jwt() {
     watch("sub", json!("somebody-else")).await.unwrap();
 }
 
-/// Claims as a provider makes them: a name, where roles are, and what is set beside the usual.
+/// The usual claims with those of a provider instead of `dateline_roles`.
 fn provided(issuer: &str, more: &Value) -> Value {
     let mut all = claims_of(issuer);
     let object = all.as_object_mut().unwrap();
@@ -237,7 +237,7 @@ async fn p18_jwt_of_common_providers_are_taken_as_they_are() {
             "permissions",
             json!({"permissions": ["read:news", "editor"], "gty": "password"}),
         ),
-        // Entra ID: roles of the app, nbf, a subject of its own.
+        // Entra ID: roles of the app, nbf, its own form of subject.
         (
             "/tenant/v2.0",
             "roles",
@@ -258,7 +258,7 @@ async fn p18_jwt_of_common_providers_are_taken_as_they_are() {
         .await;
         let token = signer.sign(&signer.header(), &provided(&issuer, &more));
         may_read(&two, &token, View::Desk).await.expect(path);
-        // Without the header's type, as Okta has it.
+        // Without the type in the header, like Okta.
         let header = json!({"alg": "ES256", "kid": "one"});
         let token = signer.sign(&header, &provided(&issuer, &more));
         may_read(&two, &token, View::Desk).await.expect(path);
@@ -382,7 +382,7 @@ async fn p18_discovery_believes_the_issuer_that_was_named_and_nobody_else() {
     starts_with(|settings| settings.issuer = at("/good"))
         .await
         .unwrap();
-    // Nothing of it but the two documents was asked for.
+    // Only the two documents were requested.
     let asked = server.asked.lock().unwrap();
     assert!(
         asked

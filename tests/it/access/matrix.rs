@@ -1,5 +1,5 @@
-//! Every method × every caller × every stand of a record, against [`super::expected`]. A method of the schema that no
-//! call here reaches fails the test, and so does a caller who learns more from a refusal than that it is one.
+//! Every method × every caller × every state of a record, against [`super::expected`]. A method of the schema that no
+//! call here reaches fails the test, and so does a refusal that reveals more than that it is one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::life::hands::{dump, on_desk, until};
 
-/// A refusal, all of it.
+/// Code, message and details of a refusal as text.
 fn all_of(status: &Status) -> String {
     format!(
         "{:?} {} {:?}",
@@ -37,14 +37,14 @@ fn reason(status: &Status) -> String {
         .unwrap_or_default()
 }
 
-/// What was wrong, by cell, and how many cells there were.
+/// Failures by cell, and the number of cells.
 #[derive(Default)]
 struct Tally {
     cells: usize,
     wrong: Vec<String>,
-    /// Refusals of callers who may not, by call and caller: there has to be one for all records.
+    /// Refusals of callers without permission, by call and caller: the same one for all records.
     refusals: BTreeMap<String, BTreeSet<String>>,
-    /// Answers for what is not there, without the name: there has to be one for all stands.
+    /// Answers for invisible records, without the name: the same one for all states.
     missing: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -60,7 +60,7 @@ impl Tally {
         }
     }
 
-    /// A caller who may not: refused with its reason, and with nothing that the record says.
+    /// Checks a caller without permission: refused with its reason, and without anything of the record's content.
     fn refused(&mut self, call: &str, who: Who, outcome: &Outcome, words: &[String]) {
         let (code, expected) = match who.refusal() {
             Some(expected) => (Code::Unauthenticated, expected),
@@ -127,7 +127,7 @@ impl Tally {
         };
         for stand in STANDS {
             let is_right = outcome.as_ref().is_ok_and(|text| {
-                // A name is told of what has gone only by who saw it before.
+                // The name of a removed record is returned only to callers who saw it before.
                 let name_is_due = !shown.is_empty() || !text.contains(&stand.name());
                 text.contains(&stand.words()) == shown.contains(&stand) && name_is_due
             });
@@ -137,7 +137,7 @@ impl Tally {
     }
 }
 
-/// The method of the schema that a call is one of.
+/// The method of the schema that a call belongs to.
 fn method(call: &str) -> &str {
     call.split(' ').next().unwrap()
 }
@@ -177,7 +177,7 @@ async fn callers(two: &Two) -> HashMap<Who, Client> {
     clients
 }
 
-/// What the database keeps of records: to see that nothing was written.
+/// The rows of all records, to check that nothing was written.
 async fn records(url: &str) -> Vec<String> {
     let all = dump(url).await;
     ["changes", "records", "links"]
@@ -199,7 +199,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
         "a method of the schema has no row here"
     );
 
-    // So that those who are nobody are told so each time.
+    // Callers without credentials must be refused for that, and never for too many guesses.
     let two = two_with(|config| {
         config.access.quotas.auth_attempts_per_second = std::num::NonZeroU32::new(10_000).unwrap();
         // Whoever reads a feed to its head waits for a checkpoint there.
@@ -209,7 +209,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
     let cast = set(&two.open.client).await;
     let winner = on_desk(&two.open.client, "actors/winner").await;
     let heads = crate::life::hands::heads(&two.url).await;
-    // The other server hears of it.
+    // The other server is notified of it.
     let mut clients = callers(&two).await;
     let mut admin = clients[&Who::Admin].clone();
     until("the other server has heard of everything", async || {
@@ -258,7 +258,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
         for call in OF_NONE {
             let outcome = other(client, call).await;
             if may_call(call).contains(&who) {
-                // Answered, or refused for what was asked and not for who asked.
+                // Answered, or refused because of the request and not of the caller.
                 let is_right = match (*call, &outcome) {
                     ("GetFeed", Ok(text)) => {
                         text.contains("digest: Some")

@@ -1,4 +1,4 @@
-//! What ends with credentials: their open streams, within 5 s, with a reason that says what to do.
+//! The end of credentials: their open streams end within 5 s, with a reason that says what to do.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use crate::{
     life::hands::{Refused, actor, in_ms, make, on_desk},
 };
 
-/// Longest that a stream may go on.
+/// Maximum time for which a stream may continue.
 const AT_MOST: Duration = Duration::from_secs(5);
 
 async fn watch(client: &Client, view: View) -> Streaming<WatchResponse> {
     let mut stream = open(client, watching(view, Origin::Now)).await;
-    // Where it begins.
+    // The first message.
     next(&mut stream).await;
     stream
 }
 
-/// Reads on until the stream ends; what came before, as text, and the refusal.
+/// Reads until the stream ends; returns the messages as text, and the refusal.
 async fn end_of(stream: &mut Streaming<WatchResponse>) -> (String, Refused) {
     let mut all = String::new();
     let reading = async {
@@ -64,7 +64,7 @@ async fn f10_an_open_stream_ends_when_its_token_is_revoked_and_others_go_on() {
     let (_, other) = token(&two.open.client, &[Role::Reader], &[]).await;
     let mut ends = watch(&client(&two.closed.address, &secret).await, View::Published).await;
     let mut stays = watch(&client(&two.closed.address, &other).await, View::Published).await;
-    // At another server of the same database than the one that has the stream.
+    // Revoked at another server of the same database than the one that has the stream.
     revoke(&two, &gone.id).await;
     let (_, refused) = end_of(&mut ends).await;
     refused.is(Code::Unauthenticated, "TOKEN_REVOKED");
@@ -103,7 +103,7 @@ async fn f10_a_desk_stream_ends_when_the_role_is_taken_away_and_tells_nothing_th
     let (_, refused) = end_of(&mut desk).await;
     refused.is(Code::Unauthenticated, "ACCESS_CHANGED");
     make(&two.open.client, &[actor("unheard")]).await;
-    // With what is left it may read the wire, and not the desk.
+    // The remaining role may read the wire feed, and not the desk feed.
     watch(&editor, View::Published).await;
     let request = WatchRequest {
         view: View::Desk.into(),

@@ -1,4 +1,4 @@
-//! Narrowed tokens: who sees only English, or only events, does so on every way there is.
+//! Narrowed tokens: a caller limited to English, or to events, is so limited on every call.
 
 use dateline_client::Client;
 use dateline_proto::v1::{
@@ -97,7 +97,7 @@ async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
         .await
         .unwrap_err();
     Refused::from(status).is(Code::NotFound, "RECORD_NOT_FOUND");
-    // Whatever it asks for, a list is narrowed; of a filter for the rest nothing is left.
+    // Every list is narrowed; a filter for records outside of the scope matches nothing.
     for (languages, expected) in [
         (vec![], true),
         (vec!["fr"], false),
@@ -269,7 +269,7 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
     )
     .await;
     outside.is(Code::PermissionDenied, "OUT_OF_SCOPE");
-    // It is told the same of what is there and what is not.
+    // The answer is the same for existing and missing records.
     let there = on_desk(&two.open.client, "actors/one").await;
     let mut gone = there.clone();
     crate::life::hands::as_actor(&mut gone).name = "actors/none".into();
@@ -278,7 +278,7 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
         send_one(&publisher, write)
     });
     assert_eq!(there.await, gone.await);
-    // A cascade reaches what it may not touch; what it would leave without a source is not named.
+    // A cascade reaches a record outside of the scope; the record that would lose its source is not named.
     let source = on_desk(&two.open.client, "articles/source").await;
     let cascade = refused(&publisher, vec![retract(&source, "mistaken", true)]).await;
     cascade.is(Code::PermissionDenied, "OUT_OF_SCOPE");
@@ -293,7 +293,7 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
     precondition.preconditions = vec![crate::life::hands::named("actors/one", "")];
     let seen = send(&publisher, precondition).await.unwrap_err();
     seen.is(Code::PermissionDenied, "OUT_OF_SCOPE");
-    // What somebody else drafts is told neither as missing nor as there.
+    // A draft of somebody else is reported neither as missing nor as existing.
     let warned = done(
         &publisher,
         vec![crate::life::hands::create(&event_with("actors/unknown"))],

@@ -1,4 +1,4 @@
-//! One actor in every state that a record can have, each with words of its own that nobody else says.
+//! One actor in every state that a record can have, each with words that occur nowhere else.
 
 use dateline_client::Client;
 use dateline_proto::v1::{Actor, Record, RecordMeta};
@@ -11,7 +11,7 @@ use crate::{
     rig::meta,
 };
 
-/// Where a record can stand.
+/// The states of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stand {
     Absent,
@@ -38,26 +38,26 @@ impl Stand {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The name of the actor that stands so.
+    /// The name of the actor in this state.
     pub fn name(self) -> String {
         format!("actors/stands-{}", self.word())
     }
 
-    /// Words that only this actor says.
+    /// Words that only this actor contains.
     pub fn words(self) -> String {
         format!("words of the {} one", self.word())
     }
 }
 
-/// An actor that stands somewhere.
+/// An actor in some state.
 #[derive(Debug, Clone)]
 pub struct Cast {
     pub stand: Stand,
-    /// As the desk read it last; what was made up, where there is none.
+    /// The record as last read on the desk; a made-up one if there is none.
     pub record: Record,
 }
 
-/// Sets the stage: the base, `actors/winner`, and an actor for each stand.
+/// Creates the records: the base, `actors/winner`, and an actor for each state.
 pub async fn set(client: &Client) -> Vec<Cast> {
     lay_base(client).await;
     let winner = shown(client, &actor("winner")).await;
@@ -97,7 +97,7 @@ async fn put(client: &Client, stand: Stand, made_up: Record, winner: &Record) ->
         Retracted => one(client, retract(&published().await, "withdrawn", false)).await,
         Merged => {
             let published = published().await;
-            // The winner's etag moves with each merge; there is one.
+            // Each merge changes the etag of the only winner.
             done(client, vec![merge(&published, winner)])
                 .await
                 .records
@@ -114,7 +114,7 @@ async fn put(client: &Client, stand: Stand, made_up: Record, winner: &Record) ->
     }
 }
 
-/// A record with what the service says of it.
+/// A record with the meta that the service returned.
 fn with_meta(mut record: Record, meta: RecordMeta) -> Record {
     *as_actor(&mut record) = Actor {
         meta: Some(meta),

@@ -1,4 +1,4 @@
-//! Streams of callers, and all that they tell, as text.
+//! Streams of callers, and all that they return, as text.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::rig::PATIENCE;
 
-/// A view from where it is said.
+/// A request for a view from an origin.
 pub fn watching(view: View, origin: Origin) -> WatchRequest {
     WatchRequest {
         view: view.into(),
@@ -17,13 +17,13 @@ pub fn watching(view: View, origin: Origin) -> WatchRequest {
     }
 }
 
-/// A stream that begins.
+/// Opens a stream.
 pub async fn open(client: &Client, request: WatchRequest) -> Streaming<WatchResponse> {
     let answer = client.clone().feed.watch(request).await;
     answer.unwrap().into_inner()
 }
 
-/// Reads on up to the last message that is wanted; what all of them say.
+/// Reads up to the last wanted message; returns all of them as text.
 pub async fn read_until<T: Debug>(
     stream: &mut Streaming<T>,
     is_last: impl Fn(&T) -> bool,
@@ -42,7 +42,7 @@ pub async fn read_until<T: Debug>(
     read.map(|()| all)
 }
 
-/// The same of a call, if it is answered.
+/// Reads the messages of a call that is not refused, as text.
 pub async fn drained<T: Debug>(
     answer: Result<Response<Streaming<T>>, Status>,
     is_last: impl Fn(&T) -> bool,
@@ -50,19 +50,19 @@ pub async fn drained<T: Debug>(
     read_until(&mut answer?.into_inner(), is_last).await
 }
 
-/// A message that ends a snapshot.
+/// True for the message that ends a snapshot.
 pub fn caught_up(message: &WatchResponse) -> bool {
     let point = message.checkpoint.as_ref();
     point.is_some_and(|point| point.caught_up)
 }
 
-/// A message that says that all of a feed has come, of which there is something.
+/// True for a message at the head of a feed that has changes.
 pub fn at_head(message: &WatchResponse) -> bool {
     let point = message.checkpoint.as_ref();
     point.is_some_and(|point| point.sequence > 0 && point.sequence == point.head_sequence)
 }
 
-/// All that a stream tells of what there is now.
+/// All that a stream returns up to the present, as text.
 pub async fn told(client: &Client, view: View, origin: Origin) -> Result<String, Status> {
     let answer = client.clone().feed.watch(watching(view, origin)).await;
     let is_last = if origin == Origin::Snapshot {

@@ -1,4 +1,4 @@
-//! API tokens: what is told of them and what is not, and what they may not be.
+//! API tokens: their visible and secret parts, and the forms that are refused.
 
 use dateline_proto::v1::{
     CommitRequest, CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
@@ -90,7 +90,7 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
         refused.is(Code::Unauthenticated, "TOKEN_INVALID");
         assert!(!refused.message.contains(&good[20..]), "{refused:?}");
     }
-    // Two are none, though each is good; and a header that is no text.
+    // Two valid tokens are refused, and so is a header that is not text.
     let mut request = tonic::Request::new(GetFeedRequest::default());
     let header = MetadataValue::try_from(format!("Bearer {good}")).unwrap();
     request
@@ -99,7 +99,7 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
     request.metadata_mut().append("authorization", header);
     let status = client.clone().feed.get_feed(request).await.unwrap_err();
     Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
-    // An open server does not let a bad token pass as nobody's.
+    // An open server does not accept an invalid token as an anonymous caller.
     let open = dateline_client::Client::connect(&two.open.address)
         .await
         .unwrap();
@@ -128,7 +128,7 @@ async fn guesses_come_slowly() {
         refusals.iter().any(|reason| reason == "RATE_LIMITED"),
         "300 guesses in a row"
     );
-    // Who is known already is not kept out by somebody who guesses from the same address.
+    // A known caller is not locked out when somebody guesses from the same address.
     let (_, good) = token(&two.open.client, &[Role::Reader], &[]).await;
     let mut reader = client(&two.closed.address, &good).await;
     until("the one who is known is let in", async || {
@@ -268,7 +268,7 @@ async fn the_last_admin_stays() {
     admin.update_token(demote).await.unwrap();
     let status = admin.revoke_token(revoke(&second.id)).await.unwrap_err();
     Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
-    // Ended for good: it cannot be changed any more, and ending it again changes nothing.
+    // Revoked for good: the token cannot be changed any more, and revoking it again changes nothing.
     let ended = admin
         .revoke_token(revoke(&first.id))
         .await
@@ -331,7 +331,7 @@ async fn r7_a_request_id_is_of_one_identity_and_independent_of_others() {
     reused.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
 }
 
-/// A token with a name, until a time.
+/// Creates a token with a name and a lifetime in milliseconds.
 async fn named(site: &Site, name: &str, roles: &[Role], ms: i64) -> Result<Token, Refused> {
     let request = CreateTokenRequest {
         name: name.into(),
@@ -382,13 +382,13 @@ async fn p5_the_last_admin_does_not_end_by_any_way() {
         .await
         .unwrap();
     changed(&site, &first, &admin, None).await.unwrap();
-    // One that ends in a moment is nobody to leave things to.
+    // An admin token that expires soon does not count as a remaining admin.
     let brief = named(&site, "brief", &admin, 60_000).await.unwrap().id;
     is_last(revoked(&site, &first).await);
     is_last(changed(&site, &first, &admin, Some(1000)).await);
     is_last(changed(&site, &first, &[Role::Editor], None).await);
     revoked(&site, &brief).await.unwrap();
-    // With another one it may end; and of two that end at once, one stays.
+    // With another admin token it may be revoked; if two are revoked at once, one stays.
     let second = named(&site, "second", &admin, HOUR).await.unwrap().id;
     changed(&site, &first, &admin, Some(HOUR / 2))
         .await
@@ -410,7 +410,7 @@ async fn p5_of_tokens_that_hold_each_has_a_name_of_its_own() {
         refused.is(Code::AlreadyExists, "NAME_TAKEN");
         assert!(refused.message.contains("wire"), "{refused:?}");
     }
-    // Changing it is not taking its own name.
+    // A change does not conflict with the token's own name.
     let id = &made[0].as_ref().unwrap().id;
     changed(&site, id, &reader, None).await.unwrap();
     revoked(&site, id).await.unwrap();
@@ -421,7 +421,7 @@ async fn p5_of_tokens_that_hold_each_has_a_name_of_its_own() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         next = named(&site, "wire", &reader, HOUR).await;
     }
-    // It has given its name away, and comes back when the other has gone.
+    // Its name was reused after it expired, so it can be renewed only when the other token is gone.
     let back = changed(&site, &brief.id, &reader, Some(HOUR)).await;
     back.unwrap_err().is(Code::AlreadyExists, "NAME_TAKEN");
     revoked(&site, &next.unwrap().id).await.unwrap();

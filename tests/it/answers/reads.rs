@@ -1,4 +1,4 @@
-//! Reads of more than fits: what fits comes, and the rest is named and can be asked for.
+//! Reads of more than fits: the answer holds what fits, and names the rest for further requests.
 
 use std::collections::BTreeSet;
 
@@ -112,7 +112,7 @@ pub async fn history(stage: &mut Stage) {
         let write = hands::update(&hands::saying(&stored, &format!("{number}")), &[]);
         stored = hands::one(&client, write).await;
     }
-    // As long as fifteen notes of the longest, instead of fifteen times as many revisions.
+    // Notes as long as fifteen of maximum length, instead of fifteen times as many revisions.
     let notes = "UPDATE changes SET note = repeat('ж', 60000) WHERE name = 'actors/small'";
     behind(&stage.site.url, notes).await;
     let mut request = ListRevisionsRequest {

@@ -1,4 +1,4 @@
-//! A server, clients with default limits, and the methods that were asked.
+//! A server, clients with default limits, and the methods that were called.
 
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
@@ -16,13 +16,13 @@ use uuid::Uuid;
 
 use crate::rig::{Site, config, database, meta, name, site_on};
 
-/// What clients of gRPC take by default.
+/// The default message limit of gRPC clients.
 pub const DEFAULT_LIMIT: usize = 4 * 1024 * 1024;
 /// The article that large records quote.
 pub const QUOTED: &str = "articles/quoted";
-/// A letter that takes four bytes.
+/// A letter of four bytes.
 const LETTER: &str = "\u{20000}";
-/// Longest body and longest quote, in letters.
+/// Maximum length of a body and of a quote, in letters.
 const BODY: usize = 200_000;
 pub const LONG: usize = 2000;
 
@@ -55,7 +55,7 @@ impl Stage {
         }
     }
 
-    /// Takes down that a method was asked, and what it answered.
+    /// Notes that a method was called, checks the size of its answer, and returns it.
     #[track_caller]
     pub fn told<T: Message + Debug>(
         &mut self,
@@ -77,7 +77,7 @@ impl Stage {
         assert!(bytes <= DEFAULT_LIMIT, "{method}: {bytes} bytes");
     }
 
-    /// Commits, twice under the same id: the answer is the same.
+    /// Commits twice under the same request id: the answer is the same.
     pub async fn commit(&mut self, writes: Vec<Write>) -> CommitResponse {
         let request = CommitRequest {
             writes,
@@ -91,7 +91,7 @@ impl Stage {
         answer
     }
 
-    /// Every method was asked.
+    /// Asserts that every method was called.
     pub async fn strike(self) {
         let all = dateline_access::METHODS.iter();
         let all = all.map(|(path, _)| path.rsplit('/').next().unwrap().to_owned());
@@ -117,12 +117,12 @@ pub fn versions(records: &[Record]) -> Vec<RecordVersion> {
     records.iter().map(version).collect()
 }
 
-/// The longest note there is, in letters of so many bytes.
+/// A note of maximum length, in letters of two bytes.
 pub fn note() -> String {
     "ж".repeat(LONG)
 }
 
-/// An article of some length, as agencies write them.
+/// An article of this length, in the form that agencies send.
 pub fn wire(number: usize, length: usize) -> Record {
     let body = "The ministers met on Monday. ".repeat(length / 29 + 1);
     Body::Article(Article {
@@ -135,7 +135,7 @@ pub fn wire(number: usize, length: usize) -> Record {
     .into()
 }
 
-/// The longest article there is.
+/// An article of maximum length.
 pub fn quoted() -> Record {
     Body::Article(Article {
         name: QUOTED.to_owned(),
@@ -147,7 +147,7 @@ pub fn quoted() -> Record {
     .into()
 }
 
-/// An actor with so many quotes of 8 kB each, from one place or another.
+/// An actor with `quotes` quotes of 8 kB each; they begin at different positions, by `from`.
 pub fn large(id: &str, quotes: usize, from: usize) -> Record {
     let quote = |number: usize| {
         let start = from + number;
@@ -179,7 +179,7 @@ pub fn large(id: &str, quotes: usize, from: usize) -> Record {
     .into()
 }
 
-/// The same of an article that is not there, so that quotes can be of any letter.
+/// An actor with quotes of an article that does not exist, so that they can consist of any letter.
 pub fn unchecked(id: &str, quotes: usize, letter: &str) -> Record {
     let mut record = large(id, quotes, 0);
     if let Some(Body::Actor(actor)) = &mut record.kind {
@@ -193,7 +193,7 @@ pub fn unchecked(id: &str, quotes: usize, letter: &str) -> Record {
     record
 }
 
-/// A record with the etag that an answer told.
+/// A record with the etag that an answer returned.
 pub fn with_etag(record: &Record, stored: &Record) -> Record {
     let mut record = record.clone();
     let body = record.kind.as_mut().unwrap();

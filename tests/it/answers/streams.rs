@@ -5,7 +5,7 @@ use dateline_proto::v1::{ExportRequest, Origin, View};
 use super::stage::{Stage, desk};
 use crate::gold::from_beginning;
 
-/// Both streams to their end.
+/// Reads both streams to their end.
 pub async fn all(stage: &mut Stage) {
     for origin in [Origin::Beginning, Origin::Snapshot] {
         let request = dateline_proto::v1::WatchRequest {

@@ -20,7 +20,7 @@ use crate::{
     rig::meta,
 };
 
-/// Asks for a write twice under the same id; answers are the same, and say whether content was omitted.
+/// Sends a write twice under the same request id; the answers are the same, and say whether content was omitted.
 macro_rules! twice {
     ($stage:expr, $service:ident.$method:ident, $name:literal, $request:expr) => {{
         let request = $request;
@@ -32,7 +32,7 @@ macro_rules! twice {
     }};
 }
 
-/// A thousand articles, made by commits near the limit, and moved all at once from state to state.
+/// A thousand articles, created by commits near the limit, and moved from state to state all at once.
 pub async fn thousand_articles(stage: &mut Stage) -> Vec<Record> {
     let create_all = |from, to, length| -> Vec<_> {
         (from..to)
@@ -84,7 +84,7 @@ pub async fn thousand_articles(stage: &mut Stage) -> Vec<Record> {
             .iter()
             .all(|record| meta(record).state() == State::Published)
     );
-    // Each with a note of 4 kB in its meta: not even the meta of all fits.
+    // Each has a note of 4 kB in its meta: not even the meta of all fits.
     let retracted = twice!(
         stage,
         editorial.retract_records,
@@ -108,7 +108,7 @@ fn all_of(records: Vec<Record>, content_omitted: bool) -> Vec<Record> {
     records
 }
 
-/// Records as large as a request, and as a record, may be; and their life.
+/// Records as large as a request, and as a record, may be; and their states.
 pub async fn large_records(stage: &mut Stage) {
     let drafts = stage.commit(vec![create(&quoted())]).await;
     let request = PublishRecordsRequest {
@@ -120,7 +120,7 @@ pub async fn large_records(stage: &mut Stage) {
     correct_and_restore(stage, &shown).await;
     single_draft(stage).await;
     merge_and_purge(stage).await;
-    // One that no answer could carry is refused.
+    // A record that no answer could hold is refused.
     let too_large = large("too-large", 330, 0);
     let request = crate::life::hands::commit_of(vec![create(&wire(5000, 100)), create(&too_large)]);
     let refused = stage.editorial.commit(request).await.unwrap_err();
@@ -164,7 +164,7 @@ async fn correct_and_restore(stage: &mut Stage, shown: &Record) {
     );
 }
 
-/// As large as a request about one record may be: 2 MiB.
+/// A draft as large as a request about one record may be: 2 MiB.
 async fn single_draft(stage: &mut Stage) {
     let created = twice!(
         stage,
@@ -190,7 +190,7 @@ async fn single_draft(stage: &mut Stage) {
     assert!(!updated.content_omitted);
 }
 
-/// As large as a record may be: two of them are more than an answer.
+/// Records of maximum size: two of them exceed an answer.
 async fn merge_and_purge(stage: &mut Stage) {
     for id in ["one", "two"] {
         let draft = stage.commit(vec![create(&large(id, 320, 0))]).await;
@@ -229,7 +229,7 @@ async fn merge_and_purge(stage: &mut Stage) {
     assert!(unmerged.content_omitted);
 }
 
-/// What operators do; nothing is left to be done after it.
+/// Calls of operators; they must run last.
 pub async fn operators(stage: &mut Stage) {
     let client = stage.site.client.clone();
     let single = on_desk(&client, "actors/single").await;
@@ -261,7 +261,7 @@ pub async fn operators(stage: &mut Stage) {
             ..LoadRecordsRequest::default()
         }
     );
-    // What the article alone supports is withdrawn with it.
+    // A record that only the article supports is withdrawn with it.
     let quoted = on_desk(&client, super::stage::QUOTED).await;
     let purged = twice!(
         stage,

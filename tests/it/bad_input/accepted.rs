@@ -1,4 +1,4 @@
-//! Rows whose input is unusual and right: it is stored, and comes back as the catalogue says.
+//! Rows with unusual but valid input: it is stored, and returned as the catalogue says.
 
 use dateline::json;
 use dateline_proto::v1::{CreateRecordRequest, GetRecordRequest, View, record::Kind as Body};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{actor, article, event, gold_site, names::make, record, relation};
 use crate::rig::{meta, name};
 
-/// Number, record, where in it, and what stands there once it is stored.
+/// Number, record, a path in it, and the stored value there.
 type Case = (&'static str, Value, &'static str, Value);
 
 fn texts() -> Vec<Case> {

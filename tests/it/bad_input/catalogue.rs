@@ -1,5 +1,5 @@
-//! The index of both catalogues of bad input: every row is shown by a test that is there and runs, or it is said why
-//! there is nothing to show.
+//! The index of both catalogues of bad input: every row names a test that exists and runs, or the reason why it needs
+//! none.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,14 +9,14 @@ use std::{
 
 /// Number and short text of each row, from the design.
 const ROWS: &str = include_str!("../../data/bad_input_rows.txt");
-/// Number of each row, and what shows it.
+/// Number of each row, and its tests.
 const TESTS: &str = include_str!("../../data/bad_input_tests.txt");
 
-/// What shows a row.
+/// The tests of a row.
 #[derive(Debug, Default)]
 struct Shown {
     by: Vec<&'static str>,
-    /// It is about nothing that there is; why.
+    /// The reason why the row does not apply.
     not: Option<&'static str>,
 }
 
@@ -30,7 +30,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str
     })
 }
 
-/// What stands once, by its number.
+/// A map of entries by number; each number occurs once.
 fn once<T>(entries: impl Iterator<Item = (&'static str, T)>) -> BTreeMap<&'static str, T> {
     let mut all = BTreeMap::new();
     for (number, entry) in entries {
@@ -70,7 +70,7 @@ fn sources() -> Vec<String> {
     texts
 }
 
-/// Every function that is a test, and whether it is left out when tests are run.
+/// Every test function; true if it is ignored.
 fn tests(sources: &[String]) -> BTreeMap<&str, bool> {
     let mut tests = BTreeMap::new();
     for text in sources {
@@ -91,7 +91,7 @@ fn tests(sources: &[String]) -> BTreeMap<&str, bool> {
     tests
 }
 
-/// What is wrong with the name of a test.
+/// The complaint about the name of a test, if any.
 fn complaint(name: &str, tests: &BTreeMap<&str, bool>) -> Option<String> {
     match tests.get(name) {
         None => Some(format!("there is no test {name:?}")),

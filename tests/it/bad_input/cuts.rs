@@ -1,5 +1,5 @@
-//! Rows about clients that go away: in the middle of a write, of a read, of a snapshot. What they leave is whole, and
-//! holds nobody up.
+//! Rows about clients that disconnect in the middle of a write, a read or a snapshot. Data stays complete, and nobody
+//! else is blocked.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
 };
 use serde_json::json;
 
-/// A commit of a few actors, under an id.
+/// A commit of a few actors, under a request id.
 fn commit(round: usize) -> CommitRequest {
     let names = (0..5).map(|index| json!({"name": format!("actors/cut-{round}-{index}")}));
     let records: Vec<_> = names.map(|name| record(&actor(name))).collect();
@@ -33,7 +33,7 @@ fn commit(round: usize) -> CommitRequest {
     }
 }
 
-/// How many of them are there.
+/// The number of actors of this round that exist.
 async fn written(site: &Site, round: usize) -> usize {
     let mut count = 0;
     for index in 0..5 {
@@ -56,7 +56,7 @@ async fn r13_a_commit_whose_client_goes_away_happened_or_did_not_and_a_retry_tel
             .unwrap();
         let body = frame(&sent.encode_to_vec());
         if round % 4 == 0 {
-            // Not even all of it is sent.
+            // The request is sent only in part.
             stream
                 .send_data(body.slice(..body.len() / 2), false)
                 .unwrap();
@@ -69,7 +69,7 @@ async fn r13_a_commit_whose_client_goes_away_happened_or_did_not_and_a_retry_tel
             stream.send_reset(h2::Reason::CANCEL);
         }
         drop(wire);
-        // The same again under its id: the first answer, or the write now.
+        // Sent again under its id: returns the first answer, or writes now.
         let answer = hands::send(&site.client, sent.clone()).await.unwrap();
         assert_eq!(answer.records.len(), 5, "round {round}");
         assert_eq!(written(&site, round).await, 5, "round {round}");
@@ -77,12 +77,12 @@ async fn r13_a_commit_whose_client_goes_away_happened_or_did_not_and_a_retry_tel
         assert_eq!(again, answer, "round {round}");
         happened += 1;
     }
-    // Each once: five desk sequences for each round.
+    // Each was written once: five desk sequences for each round.
     assert_eq!(hands::heads(&site.url).await, (happened * 5, 0));
     site.stop().await;
 }
 
-/// How many queries of the server are running or waiting in the database.
+/// The number of queries of the server that run or wait in the database.
 async fn running(sql: &mut PgConnection) -> i64 {
     let count = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'dateline' AND state = 'active'";
@@ -97,7 +97,7 @@ async fn c16_a_read_that_is_cancelled_leaves_no_query_behind_for_longer_than_any
     crate::gold::publish_gold(&site).await;
     let mut blocker = PgConnection::connect(&site.url).await.unwrap();
     let mut watcher = PgConnection::connect(&site.url).await.unwrap();
-    // A table that nobody can read makes every query on it a slow one.
+    // An exclusive lock on the table makes every query on it slow.
     blocker
         .execute("BEGIN; LOCK TABLE records IN ACCESS EXCLUSIVE MODE")
         .await
@@ -140,7 +140,7 @@ async fn c124_a_snapshot_that_nobody_reads_on_holds_no_transaction() {
         start: Some(Start::Origin(Origin::Snapshot.into())),
         ..from_beginning(View::Published)
     };
-    // More of them at once than there are connections to the database (#123), each stopped after its first word.
+    // More streams at once than there are connections to the database (#123), each stopped after its first message.
     let mut open = Vec::new();
     for _ in 0..50 {
         let mut stream = follower::open(&site, snapshot()).await;
@@ -157,7 +157,7 @@ async fn c124_a_snapshot_that_nobody_reads_on_holds_no_transaction() {
     })
     .await;
     assert_serves(&site).await;
-    // All of them go on, with all records.
+    // All of them resume and return all records.
     for mut stream in open {
         let mut copy = follower::Follower::default();
         let reading = async {
@@ -178,7 +178,7 @@ async fn c104_a_client_that_never_reads_slows_nobody_and_loses_nothing() {
     let site = gold_site().await;
     let mut deaf = Vec::new();
     for _ in 0..20 {
-        // A connection for each: what one does not read must not be what another waits for.
+        // A connection for each, so that an unread stream does not block another by flow control.
         let client = dateline_client::Client::connect(&site.address)
             .await
             .unwrap();
@@ -211,7 +211,7 @@ async fn c104_a_client_that_never_reads_slows_nobody_and_loses_nothing() {
     site.stop().await;
 }
 
-/// The original that the rig sends with an article is that of the gold one, which is taken in once.
+/// Removes the original that the test server adds to articles: it is the gold article's, which is accepted once only.
 fn without_original(write: &mut dateline_proto::v1::Write) {
     if let Some(dateline_proto::v1::write::Action::Create(create)) = &mut write.action {
         create.original.clear();

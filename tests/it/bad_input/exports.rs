@@ -1,5 +1,5 @@
-//! F rows about exports: manifests that say what is not so, and places that cannot be written to. Nothing outside of
-//! the export is read, nothing is imported, nothing is left that looks complete.
+//! F rows about exports: manifests with false claims, and destinations that cannot be written. Nothing outside of the
+//! export is read, nothing is imported, and nothing that looks complete is left.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ async fn taken(site: &Site, directory: &Path) -> PathBuf {
     only(directory)
 }
 
-/// What a manifest is made to say, and what is told of it.
+/// False claims of a manifest, and the error for each.
 fn lies() -> Vec<(&'static str, Value, &'static str)> {
     let not_beside = "is not the name of a file beside the manifest";
     vec![
@@ -73,7 +73,7 @@ async fn f3_a_manifest_that_lies_is_refused_before_anything_is_written() {
         let at = at.replace("/files/0/", &first);
         *told_wrong.pointer_mut(&at).expect("it is there") = lie.clone();
         fs::write(place.join("manifest.json"), told_wrong.to_string()).unwrap();
-        // Verifying names it; importing stops at it.
+        // `verify` names the file; an import stops at it.
         for refused in [verify(&place).await, dateline(&empty.address, &words).await] {
             let shown = &refused.stderr;
             if refused.code != 1 || !shown.contains(told) || shown.len() > 3000 {
@@ -82,7 +82,8 @@ async fn f3_a_manifest_that_lies_is_refused_before_anything_is_written() {
         }
     }
     assert!(untold.is_empty(), "{}", untold.join("\n"));
-    // What is wrong with a later file is found when records of earlier ones are in; the first one has none before it.
+    // An error in a later file is found after the records of earlier ones were written; before the first one there are
+    // none.
     assert_eq!(heads(&empty.url).await, (0, 0), "nothing is written");
     empty.stop().await;
     home.stop().await;
@@ -113,7 +114,7 @@ async fn f3_a_file_that_leads_elsewhere_is_no_file_of_an_export() {
     home.stop().await;
 }
 
-/// Runs the program where no file may become longer than so many blocks of 512 bytes, as on a disk that is full.
+/// Runs the program with a maximum file size, in blocks of 512 bytes, as on a full disk.
 async fn on_a_full_disk(server: &str, blocks: u32, arguments: &[&str]) -> Done {
     let mut command = program(server, arguments);
     let inner = command.as_std();
@@ -121,7 +122,7 @@ async fn on_a_full_disk(server: &str, blocks: u32, arguments: &[&str]) -> Done {
         .chain(inner.get_args())
         .map(|word| word.to_str().unwrap().to_owned())
         .collect();
-    // The signal would end the program; without it, writing fails.
+    // Ignoring the signal lets the write fail instead of killing the program.
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-c", &script, "sh"]).args(words);
@@ -151,7 +152,7 @@ async fn f4_a_disk_that_is_full_leaves_nothing_that_looks_complete_and_the_same_
         "desk",
     ];
     let words = [&["export", "--out", out.to_str().unwrap()], &how[..]].concat();
-    // Some files fit, the one with the article does not.
+    // Some files fit; the one with the article does not.
     let full = on_a_full_disk(&home.address, 5, &words).await;
     assert_eq!(full.code, 1, "{}", full.stderr);
     assert!(full.stderr.starts_with("error: "), "{}", full.stderr);
@@ -177,7 +178,7 @@ async fn f4_a_place_that_is_none_is_told_and_left_as_it_is() {
     let (_keep, directory) = scratch();
     let file = directory.join("a-file");
     fs::write(&file, "mine").unwrap();
-    // Not to be written to, whoever asks: even root makes no directory there.
+    // Not writable for anybody: not even root can create a directory there.
     for place in [file.clone(), file.join("below"), "/proc/dateline".into()] {
         let refused = export(&home.address, &place, &[]).await;
         assert_eq!(refused.code, 1, "{}", refused.stderr);
@@ -189,7 +190,7 @@ async fn f4_a_place_that_is_none_is_told_and_left_as_it_is() {
         );
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
-    // A directory that holds something else is no export, and stays what it is.
+    // A directory with other files is not an export, and stays unchanged.
     let strange = directory.join("strange");
     fs::create_dir(&strange).unwrap();
     fs::write(strange.join("thesis.tex"), "mine").unwrap();
@@ -218,7 +219,7 @@ async fn c130_two_exports_to_one_place_leave_one_that_is_whole() {
         export(&home.address, &directory, &how),
         export(&home.address, &directory, &how),
     );
-    // One may come too late, or find that its files were cleared away; both never make one of two halves.
+    // One may be too late, or find its files removed; the result is never mixed from both.
     for done in [one, other] {
         assert!([0, 1].contains(&done.code), "{}", done.stderr);
     }

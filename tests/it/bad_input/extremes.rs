@@ -1,5 +1,5 @@
-//! Numbers, times and durations at their extremes, in every field of every request of the schema: whatever is asked is
-//! done or refused, and never an error of ours.
+//! Numbers, times and durations at their extremes, in every field of every request of the schema: each request succeeds
+//! or is refused, and never causes an internal error.
 
 use bytes::{Buf, BufMut, Bytes};
 use dateline_proto::{DESCRIPTORS, v1::View};
@@ -21,7 +21,7 @@ use crate::{
     rig::{PATIENCE, Site, meta},
 };
 
-/// Seconds: those of `int64`, then the ends of what timestamps and durations may be, and one beyond.
+/// Seconds: extremes of `int64`, then the limits of timestamps and durations, and one beyond.
 const SECONDS: &[i64] = &[
     i64::MIN,
     -62_135_596_801,
@@ -35,12 +35,12 @@ const SECONDS: &[i64] = &[
     i64::MAX,
 ];
 const NANOS: &[i32] = &[i32::MIN, -1, 999_999_999, i32::MAX];
-/// Records are large, and the same wherever they come: their fields are changed in these.
+/// Records are large, and the same in all requests: their fields are tested in these only.
 const WITH_RECORDS: &[&str] = &["CreateRecord", "LoadRecords"];
-/// Messages within messages.
+/// Maximum nesting of messages.
 const DEPTH: u32 = 5;
 
-/// Bytes as they are.
+/// A codec that passes bytes unchanged.
 #[derive(Clone, Copy, Default)]
 struct Plain;
 
@@ -78,7 +78,7 @@ impl Decoder for Plain {
     }
 }
 
-/// Sends a request; a stream is read up to its first message.
+/// Sends a request; reads a stream up to its first message.
 async fn ask(site: &Site, path: &str, request: &DynamicMessage) -> Result<(), Status> {
     let mut grpc = Grpc::new(site.client.channel());
     grpc.ready().await.unwrap();
@@ -94,7 +94,7 @@ async fn ask(site: &Site, path: &str, request: &DynamicMessage) -> Result<(), St
         .unwrap_or_else(|_| panic!("{path} is not answered"))
 }
 
-/// What a request would be that has everything in it.
+/// Fills a request with a value for every field.
 struct Filling {
     etag: String,
     record: DynamicMessage,
@@ -129,7 +129,7 @@ impl Filling {
                 }
                 _ => continue,
             };
-            // Of several actions the last one would stay: those are asked for one by one.
+            // Of several actions only the last would remain: each is requested separately.
             if field.containing_oneof().is_some() && !field.is_list() && of.name() == "Write" {
                 continue;
             }
@@ -152,7 +152,7 @@ fn set(message: &mut DynamicMessage, field: &FieldDescriptor, value: Value) {
     message.set_field(field, value);
 }
 
-/// The message with one value at an extreme, for each, and where that is.
+/// The message with one value at an extreme, for each, and the path of that value.
 fn extremes(
     message: &DynamicMessage,
     filling: &Filling,
@@ -252,7 +252,7 @@ async fn no_number_or_time_of_any_request_is_an_error_of_ours() {
         let into_records = WITH_RECORDS.contains(&method.name());
         let mut filled = filling.fill(&method.input());
         if method.name() == "Watch" {
-            // For notifiers alone there is an age.
+            // Only notifiers may set a maximum age.
             filled.set_field_by_name("consumer", Value::EnumNumber(2));
         }
         let changed = extremes(&filled, &filling, into_records, 0);
@@ -291,7 +291,7 @@ async fn no_number_or_time_of_any_request_is_an_error_of_ours() {
         wrong.join("\n")
     );
     println!("{number} requests: {done} done, {refused} refused");
-    // Most are refused; but where nothing was done, nothing was reached.
+    // Most are refused; if none succeeded, the test reached nothing.
     assert!(
         number > 1500 && done > 100 && refused > 1000,
         "{number} {done} {refused}"

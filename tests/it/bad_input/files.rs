@@ -1,5 +1,5 @@
-//! F rows: files for import. What is wrong is told with file, line and field, and nothing is written; the rows
-//! about Bundles are in `cli`.
+//! F rows: files for import. An error has file, line and field, and nothing is written; the rows about Bundles are in
+//! `cli`.
 
 use crate::{
     cli::{Done, actor, dateline},
@@ -123,7 +123,7 @@ async fn f1_an_empty_file_is_no_records_and_the_last_line_needs_no_end() {
     site.stop().await;
 }
 
-/// A file, what it is called, how it is read, and what is told of it.
+/// Number, file name, content, and the parts of the error.
 type Row = (&'static str, &'static str, Vec<u8>, &'static [&'static str]);
 
 fn files() -> Vec<Row> {

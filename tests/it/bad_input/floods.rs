@@ -1,5 +1,5 @@
-//! Rows about floods on one connection: frames that cost the server work and the client nothing. The connection may be
-//! cut or not; neighbours are served all the while, and memory stays bounded.
+//! Rows about floods on one connection: frames that cost the server work and the client nothing. The server may close
+//! the connection or not; other connections are served meanwhile, and memory stays bounded.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ use super::{
 use crate::rig::{PATIENCE, Site};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Memory that a flood may take while it lasts; other tests of this process take some, too.
+/// Memory that a flood may use while it lasts; includes that of other tests of this process.
 const MOST_BYTES: u64 = 500 * 1024 * 1024;
-/// Longest that a neighbour may wait for an answer, on a machine that runs other tests beside.
+/// Maximum latency of another connection, on a machine that runs other tests at the same time.
 const NEIGHBOURLY: Duration = Duration::from_secs(10);
 
 /// An HTTP/2 frame.
@@ -31,14 +31,14 @@ fn http2(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&head, payload].concat()
 }
 
-/// What a server that still listens sends back.
+/// The answer of a server that still serves the connection.
 const STILL_THERE: &[u8] = b"answer!!";
 
-/// Writes what begins a flood and then the same bytes again and again; whether the server cut it off.
+/// Sends the beginning of a flood, then the same bytes repeatedly. Returns true if the server closed the connection.
 async fn flood(site: &Site, begin: &[u8], again: &[u8], times: usize) -> bool {
     let stream = TcpStream::connect(&site.address).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
-    // What the server says is read, so that it is not held up by us; whether it says the last word that is asked for.
+    // Reads what the server sends, so that it is not blocked; returns whether it answers the last ping.
     let reading = tokio::spawn(async move {
         let (mut said, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
         loop {
@@ -61,13 +61,13 @@ async fn flood(site: &Site, begin: &[u8], again: &[u8], times: usize) -> bool {
         }
         writer.write_all(&http2(6, 0, 0, STILL_THERE)).await
     };
-    // Writing may fail, or get stuck, once nobody reads.
+    // Writing may fail, or block, once nobody reads.
     let written = tokio::time::timeout(PATIENCE, writing).await;
     let is_there = tokio::time::timeout(PATIENCE, reading).await;
     !matches!((written, is_there), (Ok(Ok(())), Ok(Ok(true))))
 }
 
-/// Serves a neighbour for as long as something lasts; how long the slowest answer took.
+/// Calls on another connection while a flood lasts; returns the longest latency.
 async fn slowest_beside<T>(site: &Site, flood: impl Future<Output = T>) -> (T, Duration) {
     let mut slowest = Duration::ZERO;
     let mut flood = std::pin::pin!(flood);
@@ -93,7 +93,7 @@ async fn slowest_beside<T>(site: &Site, flood: impl Future<Output = T>) -> (T, D
 async fn c19_c20_a_flood_of_frames_on_one_connection_hurts_no_neighbour() {
     let site = gold_site().await;
     let many = |frame: Vec<u8>| frame.repeat(1000);
-    // An open block of headers, which only CONTINUATION may follow.
+    // An open header block, which only CONTINUATION may follow.
     let opened = http2(1, 0, 1, &[0x82]);
     let floods = [
         (

@@ -1,4 +1,4 @@
-//! H rows about messages: what is no gRPC frame, no protobuf, or another message than it says.
+//! H rows about messages: invalid gRPC frames, invalid protobuf, or a message that differs from its declaration.
 
 use bytes::Bytes;
 use dateline_proto::v1::ListRecordsResponse;
@@ -22,7 +22,7 @@ struct Bytewise {
 async fn prove(site: &Site, rows: Vec<Bytewise>) {
     let before = heads(site).await;
     for row in rows {
-        // A connection for each, so that none is helped or hurt by the one before.
+        // A connection for each, so that no row affects the next one.
         let wire = Wire::connect(site).await;
         let reply = wire
             .ask(request(site, row.path, row.headers), row.body)
@@ -75,7 +75,7 @@ async fn h2_bytes_that_are_no_message_are_refused_in_fixed_words() {
             undecodable("the message cannot be decoded"),
         ));
     }
-    // The framework decodes what belongs to its own services; its words are replaced.
+    // The framework decodes messages of its own services; its error texts are replaced.
     let health = "/grpc.health.v1.Health/Check";
     let unframed = undecodable("not framed as gRPC wants it");
     rows.push(row("H2", health, frame(b"\x0a\x01\xff"), unframed));
@@ -148,7 +148,7 @@ async fn a_flood_of_empty_elements_is_refused_before_it_is_decoded() {
     let refusal = answer(Code::InvalidArgument, "INVALID_REQUEST", "far more entries");
     prove(&site, vec![row("#9", COMMIT, frame(&flood), refusal)]).await;
     let grown = resident_bytes().saturating_sub(before);
-    // Decoded, it would be about 2 GB. Other tests of this process take some, too.
+    // Decoded, it would use about 2 GB. Includes the memory of other tests of this process.
     assert!(grown < 500 * 1024 * 1024, "grew by {grown} bytes");
     site.stop().await;
 }
@@ -177,7 +177,7 @@ async fn n3_a_kind_of_a_newer_client_is_an_empty_record_here() {
 async fn unknown_fields_are_ignored_and_numbers_cut_as_protobuf_says() {
     let site = gold_site().await;
     let wire = Wire::connect(&site).await;
-    // #17: fields 1000 to 1003, each again and again; #18: a page size of 2^40, which is 0, which is 50.
+    // #17: fields 1000 to 1003, repeated; #18: a page size of 2^40, which decodes as 0 and means 50.
     let unknown = b"\xc2\x3e\x01a\xc8\x3e\x01".repeat(1000);
     let sent = [&unknown[..], b"\x18\x80\x80\x80\x80\x80\x20"].concat();
     let reply = wire

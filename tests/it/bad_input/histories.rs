@@ -1,5 +1,5 @@
-//! Rows about the past: cursors that anybody can seal, sequences that there are not or not any more, revisions, and
-//! what operators drop.
+//! Rows about history: forged cursors, sequences that do not exist or were dropped, revisions, and compaction by
+//! operators.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use dateline_proto::v1::{
@@ -23,7 +23,7 @@ use crate::{
     rig::{Site, meta, name},
 };
 
-/// A cursor with another payload, sealed as the service would: the key is made of what the cursor itself says.
+/// A cursor with another payload and a valid seal: the key derives from the cursor's own content.
 fn forged(good: &str, change: impl FnOnce(&mut Vec<u8>) -> u8) -> String {
     let (_, token) = split(good).unwrap();
     let mut payload = token.payload().to_vec();
@@ -32,7 +32,7 @@ fn forged(good: &str, change: impl FnOnce(&mut Vec<u8>) -> u8) -> String {
     seal(&key, version, &payload)
 }
 
-/// Bytes 25 to 33 of a place are its sequence.
+/// Bytes 25 to 33 of a position are its sequence.
 fn at(good: &str, sequence: u64) -> String {
     forged(good, |payload| {
         payload[25..33].copy_from_slice(&sequence.to_be_bytes());
@@ -40,7 +40,7 @@ fn at(good: &str, sequence: u64) -> String {
     })
 }
 
-/// The same place in a snapshot, after what may be no name.
+/// The same position in a snapshot, after a name that may be invalid.
 fn in_snapshot(good: &str, after: &[u8]) -> String {
     forged(good, |payload| {
         let hash = blake3::hash(b"");
@@ -144,7 +144,7 @@ fn compact(before: Option<Before>) -> Sent {
 #[tokio::test]
 async fn r14_what_was_at_a_sequence_is_told_or_refused_and_never_guessed() {
     let site = gold_site().await;
-    // Something that a compaction drops.
+    // A revision that a compaction drops.
     let first = shown(&site.client, &cited("actors/edited")).await;
     let edited = hands::saying(&first, "better");
     one(&site.client, hands::correct(&edited, &[], "said better")).await;
@@ -255,7 +255,7 @@ async fn c139_history_is_dropped_up_to_a_point_that_there_is() {
         ],
     )
     .await;
-    // Nothing went: a stream still begins with the first change.
+    // Nothing was dropped: a stream still begins with the first change.
     let first = crate::gold::changes(&site, from_beginning(View::Desk), 1).await;
     assert_eq!(first[0].sequence, 1);
     site.stop().await;

@@ -1,5 +1,5 @@
-//! Rows about what takes more than it seems: records with the bookkeeping of another database, and requests of which
-//! every byte is copied or looked up a thousand times.
+//! Rows about amplification: records with the bookkeeping of another database, and requests of which every byte is
+//! copied or looked up a thousand times.
 
 use bytes::Bytes;
 use dateline_proto::v1::{
@@ -46,7 +46,7 @@ fn as_actor(body: &mut Body) -> &mut Actor {
     }
 }
 
-/// What is wrong with the meta of a record, and where.
+/// Records with invalid meta, the path of the field, and a part of the error.
 fn metas() -> Vec<(Record, &'static str, &'static str)> {
     let meta = |change: &dyn Fn(&mut RecordMeta)| loaded(|_, meta| change(meta));
     let time = |seconds, nanos| Some(Timestamp { seconds, nanos });
@@ -144,7 +144,7 @@ async fn n12_what_is_loaded_has_a_past_that_there_can_have_been() {
             ),
         })
         .collect();
-    // A tombstone is a name; if it says more, that is checked like everything.
+    // A tombstone has a name only; any other field is validated as usual.
     let talking = loaded(|body, meta| {
         meta.state = State::Retracted.into();
         as_actor(body).description = "a\0".to_owned();
@@ -225,7 +225,7 @@ async fn c9_a_note_is_not_copied_a_thousand_times_before_it_is_looked_at() {
         note,
         ..SendBackRecordsRequest::default()
     };
-    // Many records with a note that is allowed are too many.
+    // Each note is within its limit; together the notes of many records are too large.
     let many = RetractRecordsRequest {
         records: (0..60_000).map(|_| RecordVersion::default()).collect(),
         note: "n".repeat(2000),
@@ -251,7 +251,7 @@ async fn c9_a_note_is_not_copied_a_thousand_times_before_it_is_looked_at() {
     )
     .await;
     let grown = super::framing::resident_bytes().saturating_sub(before);
-    // Copied, they would be 4 GB each. Other tests of this process take some, too.
+    // Copies would use 4 GB each. Includes the memory of other tests of this process.
     assert!(grown < 1024 * 1024 * 1024, "grew by {grown} bytes");
     site.stop().await;
 }
@@ -277,7 +277,7 @@ async fn c52_lists_of_tens_of_thousands_are_refused_without_a_look_at_each_again
     };
     crowded.participants.clone_from(&body.participants);
     let entry = Evidence {
-        // Of which none is there.
+        // None of these records exists.
         supports: (0..30)
             .map(|index| format!("participants[b-{index}]"))
             .collect(),
@@ -309,7 +309,7 @@ async fn c52_lists_of_tens_of_thousands_are_refused_without_a_look_at_each_again
         ],
     )
     .await;
-    // Compared each with each, they would run into the server's own deadline.
+    // Comparing all pairs would exceed the server's own deadline.
     site.stop().await;
 }
 

@@ -1,8 +1,8 @@
-//! Bad input, sent to the real server. Rows of the two catalogues of bad input stand in the tables here under their
-//! own numbers: T, N, D, R, H, F and C rows of the first, `#` rows of the second. After each row the same is proved:
-//! nothing was written, nobody else notices, the answer is in the contract's words and in nobody else's.
+//! Bad input, sent to the real server. The tables here hold rows of the two catalogues of bad input under their own
+//! numbers: T, N, D, R, H, F and C rows of the first, `#` rows of the second. After each row the same is checked:
+//! nothing was written, other clients are served, and the answer uses the contract's words only.
 //!
-//! `catalogue` is the index of all rows: which test shows each, here or elsewhere, or why none does.
+//! `catalogue` is the index of all rows: the test of each, here or elsewhere, or the reason for having none.
 
 mod accepted;
 mod batches;
@@ -42,7 +42,7 @@ use crate::{
     rig::{PATIENCE, Site, site},
 };
 
-/// What a row sends.
+/// The request of a row.
 pub enum Sent {
     Create(CreateRecordRequest),
     Get(GetRecordRequest),
@@ -64,14 +64,14 @@ pub enum Sent {
     Export(ExportRequest),
 }
 
-/// One row: its number, what is sent, what is answered.
+/// One row: its number, its request, the expected answer.
 pub struct Row {
     pub id: &'static str,
     pub sent: Sent,
     pub answer: Answer,
 }
 
-/// An answer: its code and reason, a field of the request if it is about one, and part of the words.
+/// An answer: its code and reason, the field of the request if any, and a part of the message.
 pub struct Answer {
     pub code: Code,
     pub reason: &'static str,
@@ -79,7 +79,7 @@ pub struct Answer {
     pub words: String,
 }
 
-/// An answer that is about no field.
+/// An answer without a field.
 pub fn answer(code: Code, reason: &'static str, words: &str) -> Answer {
     Answer {
         code,
@@ -97,7 +97,7 @@ pub fn invalid(reason: &'static str, field: &str, words: &str) -> Answer {
     }
 }
 
-/// A row that creates one record and is refused for one of its fields, a path from its kind.
+/// A row that creates one record and is refused for one of its fields, a path within its kind.
 pub fn bad_record(id: &'static str, record: &Value, field: &str, words: &str) -> Row {
     let kind = record.as_object().unwrap().keys().next().unwrap();
     let field = match field {
@@ -214,7 +214,7 @@ pub async fn gold_site() -> Site {
     site
 }
 
-/// Sends each row and proves its answer, and what holds after any.
+/// Sends each row, checks its answer, and the conditions that hold after any row.
 pub async fn prove(site: &Site, rows: Vec<Row>) {
     let before = heads(site).await;
     for Row { id, sent, answer } in rows {
@@ -249,7 +249,7 @@ pub fn assert_answer(id: &str, status: &Status, expected: &Answer) {
     assert!(told.description.contains(words), "{words:?} in {shown}");
 }
 
-/// What holds for every error: one `ErrorInfo`, of ours; never INTERNAL; no words of driver, SQL or Rust.
+/// Checks every error: exactly one `ErrorInfo`, in our domain; never INTERNAL; no text of driver, SQL or Rust.
 pub fn assert_contract(id: &str, status: &Status) {
     let shown = format!("{id}: {status:?}");
     assert_ne!(status.code(), Code::Internal, "{shown}");
@@ -283,7 +283,7 @@ pub fn assert_contract(id: &str, status: &Status) {
     assert!(status.message().chars().count() < 2000, "{shown}");
 }
 
-/// The heads of both feeds, as streams tell them.
+/// The heads of both feeds, as streams report them.
 pub async fn heads(site: &Site) -> [i64; 2] {
     let mut heads = [0; 2];
     for (head, view) in heads.iter_mut().zip([View::Desk, View::Published]) {
@@ -300,7 +300,7 @@ pub async fn heads(site: &Site) -> [i64; 2] {
     heads
 }
 
-/// Others are still served: who was connected, and who comes.
+/// Asserts that existing and new connections are served.
 pub async fn assert_serves(site: &Site) {
     let fresh = dateline_client::Client::connect(&site.address).await;
     for client in [site.client.clone(), fresh.unwrap()] {
