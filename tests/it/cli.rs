@@ -1,5 +1,5 @@
-//! The command line as a user meets it: the real program, run against a real server. Whatever is run, data
-//! goes to stdout, everything else to stderr, and neither holds escape codes when it is not a terminal.
+//! The command line as a user meets it: the real program, run against a real server. In every run, data goes to stdout,
+//! everything else to stderr, and neither holds escape codes unless it is a terminal.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -11,14 +11,14 @@ use crate::rig::{GOLD, PATIENCE, PROGRAM, scratch, site};
 const GOLD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/gold.json");
 const ARTICLE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/article.txt");
 
-/// What a run of the program left.
+/// The result of a run.
 pub struct Done {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// The program, about to speak to a server.
+/// The program, with the address of a server.
 pub fn program(server: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
@@ -41,7 +41,7 @@ pub async fn dateline_reading(server: &str, arguments: &[&str], input: &str) -> 
     let mut child = program(server, arguments).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
-    // A program that fails early does not read what it is given.
+    // A program that fails early does not read its input.
     let writing = tokio::spawn(async move { drop(stdin.write_all(input.as_bytes()).await) });
     let output = tokio::time::timeout(PATIENCE * 2, child.wait_with_output())
         .await
@@ -68,7 +68,7 @@ pub async fn dateline_reading(server: &str, arguments: &[&str], input: &str) -> 
 }
 
 impl Done {
-    /// What a run printed that must have gone well.
+    /// Asserts that the run succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "stderr: {}", self.stderr);
@@ -96,12 +96,12 @@ pub async fn import_gold(server: &str) -> Done {
     .ok()
 }
 
-/// The gold file as records in proto-JSON, without what the service sets.
+/// The gold file as records in proto-JSON, without the fields that the service sets.
 pub fn gold_documents() -> Vec<Value> {
     documents(GOLD)
 }
 
-/// The same as readers see them: the article's second revision is the one that was published.
+/// The gold file as readers see it: the article's second revision is the published one.
 pub fn gold_as_read() -> Vec<Value> {
     documents(&GOLD.replace(r#""articleRevision": "1""#, r#""articleRevision": "2""#))
 }
@@ -441,7 +441,7 @@ async fn who_closes_the_pipe_early_is_not_complained_to() {
         &["health"],
     ] {
         let mut child = program(&site.address, arguments).spawn().unwrap();
-        // Closed before a line is read: the first write meets it, however small it is.
+        // Closed before a line is read: the first write fails, however small it is.
         drop(child.stdout.take());
         let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
             .await

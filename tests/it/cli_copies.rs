@@ -1,4 +1,4 @@
-//! `dateline watch` as a consumer that keeps a copy, `dateline verify`, `feed` and `compact`.
+//! `dateline watch` as a consumer that keeps a replica, `dateline verify`, `feed` and `compact`.
 
 use dateline_proto::v1::{GetRecordRequest, View};
 use serde_json::Value;
@@ -69,7 +69,7 @@ async fn f2_a_snapshot_goes_on_in_its_middle_from_a_state_file() {
     let file = directory.join("copy.state");
     let file = file.to_str().unwrap();
     let mut lines = Vec::new();
-    // One at first: before that a state file must have had a place to go on from.
+    // One record first: a state file needs a position to resume from.
     for limit in ["1", "46", "1"] {
         let watch = [
             "watch",
@@ -123,7 +123,7 @@ async fn f11_verify_finds_nothing_where_all_is_well_and_names_what_was_changed_b
         correct(&saying(&first, "said better"), &[], "said better"),
     )
     .await;
-    // The server has read what it will remember, before it is changed.
+    // The server reads the log into its ring before the log is changed.
     let (_, wire) = heads(&site.url).await;
     let read = GetRecordRequest {
         min_sequence: wire,
@@ -139,7 +139,7 @@ async fn f11_verify_finds_nothing_where_all_is_well_and_names_what_was_changed_b
     .await;
     let done = dateline(&site.address, &["verify"]).await;
     assert_eq!(done.code, 1, "{}", done.stderr);
-    // The server's memory still has what was told: the log that a stream reads, and the records, are two.
+    // The ring still has the original content: a stream reads the log, a snapshot reads the heads, and they differ.
     let named = "actors/changed: revision 3 has another content in the log than in a snapshot";
     assert!(done.stderr.contains(named), "{}", done.stderr);
     assert!(
@@ -157,7 +157,7 @@ async fn f11_verify_names_the_records_in_which_a_recorded_copy_differs() {
     let recorded = dateline(&site.address, &watch).await.ok().stdout;
     let watch = ["watch", "--from-beginning", "-o", "ndjson", "--limit", "47"];
     let folded = dateline(&site.address, &watch).await.ok().stdout;
-    // The snapshot ends with its last record, so that it is caught up has not been said.
+    // The recording ends with the last record of the snapshot, before `caughtUp`.
     let unfinished = dateline_reading(&site.address, &["verify", "-"], &recorded).await;
     assert_eq!(unfinished.code, 1);
     assert!(
@@ -166,7 +166,7 @@ async fn f11_verify_names_the_records_in_which_a_recorded_copy_differs() {
         unfinished.stderr
     );
     let recorded = format!("{recorded}{{\"caughtUp\":\"47\"}}\n");
-    // A watcher that was killed before it wrote down how far it came prints some of it again.
+    // A watcher that was killed before it saved its state prints some lines again.
     let first: Vec<_> = folded.lines().take(5).collect();
     let repeated = format!("{}\n{folded}", first.join("\n"));
     for copy in [&recorded, &folded, &repeated] {
@@ -241,7 +241,7 @@ async fn feed_and_compact_say_what_they_do_and_ask_before_they_do_it() {
         "{}",
         unasked.stderr
     );
-    // The address that is named goes before the one of the environment, wherever it stands.
+    // The address of the option precedes that of the environment, wherever the option is.
     let nobody = "127.0.0.1:1";
     for fork in [
         ["feed", "--server", nobody, "fork", "--yes"],

@@ -11,7 +11,7 @@ use crate::{
     tools::{or_skip, path, python, run},
 };
 
-/// What `dateline watch` prints with these arguments.
+/// The output of `dateline watch` with these arguments.
 async fn watch(address: &str, arguments: &[&str]) -> String {
     let arguments = [&["watch", "--output", "cloudevents"], arguments].concat();
     dateline(address, &arguments).await.ok().stdout
@@ -102,7 +102,7 @@ async fn the_feed_is_events_that_the_python_sdk_accepts_in_order_with_ids_of_the
         );
     }
 
-    // Whoever comes again gets the same ids; in batches it is the same events, in a list per response.
+    // A second run gets the same ids; in batches the events are the same, in a list per response.
     let batched = watch(
         &site.address,
         &["--from-beginning", "--limit", "47", "--batch"],
@@ -111,7 +111,7 @@ async fn the_feed_is_events_that_the_python_sdk_accepts_in_order_with_ids_of_the
     let again = read(&python, &batched).await;
     assert_eq!(ids(&again), ids(&events));
     assert!(batched.lines().count() < 47 && again[0]["of"].as_u64().unwrap() > 1);
-    // The cursor of an event goes on after it.
+    // The cursor of an event resumes after it.
     let cursor = events
         .iter()
         .find_map(|event| event["cursor"].as_str())

@@ -1,4 +1,4 @@
-//! `dateline watch --exec`: what a command has not acknowledged comes again, whoever crashes and whenever.
+//! `dateline watch --exec`: whatever a command has not acknowledged is sent again after any crash at any time.
 
 use std::{collections::BTreeSet, path::PathBuf, process::Stdio};
 
@@ -12,7 +12,7 @@ use crate::{
     rig::{Site, scratch, site},
 };
 
-/// Articles so long that a snapshot of them takes several responses, and so does the batch that publishes them.
+/// Number of long articles: a snapshot of them, and the batch that publishes them, take several responses.
 const ARTICLES: usize = 16;
 
 async fn import_long_articles(site: &Site) {
@@ -30,7 +30,7 @@ async fn import_long_articles(site: &Site) {
         .ok();
 }
 
-/// A watch with a command, in a directory in which the command finds its files.
+/// A watch with a command, in a directory that holds the command's files.
 struct Exec<'a> {
     site: &'a Site,
     directory: PathBuf,
@@ -56,7 +56,7 @@ impl Exec<'_> {
         std::fs::read_to_string(self.directory.join(file)).unwrap_or_default()
     }
 
-    /// The lines that the command took over.
+    /// The lines that the command applied.
     fn applied(&self) -> Vec<Value> {
         lines(&self.read("applied"))
     }
@@ -104,7 +104,7 @@ fn snapshot_names(lines: &[Value]) -> Vec<String> {
     lines.iter().filter_map(name).collect()
 }
 
-/// One record more, as a batch of its own.
+/// Publishes one more record in a batch of its own.
 async fn publish_one(site: &Site, id: &str) {
     let story = json!({ "article": { "name": format!("articles/{id}"), "headline": id, "languageCode": "en" } });
     let import = ["import", "-", "--publish"];
@@ -113,7 +113,8 @@ async fn publish_one(site: &Site, id: &str) {
         .ok();
 }
 
-/// Crashes in the middle of its input at the run whose number is in `crash`, and otherwise takes all of it over at once.
+/// Crashes in the middle of its input at the run whose number is in `crash`; other runs apply all of their input at
+/// once.
 const CRASHES: &str = "n=$(($(cat runs 2>/dev/null || echo 0) + 1)); echo $n > runs
 if [ $n = $(cat crash) ]; then head -c 1000 >/dev/null; kill -9 $$; fi
 cat > part.$n && cat part.$n >> applied && tail -n 1 part.$n >> lasts";
@@ -145,7 +146,7 @@ async fn f2_f3_a_command_that_crashes_at_every_delivery_in_turn_loses_nothing_in
             assert_eq!(crashed.code, 1, "{}", crashed.stderr);
             let told = "the command of --exec ended with signal: 9";
             assert!(crashed.stderr.contains(told), "{}", crashed.stderr);
-            // The same command goes on; what is left is fewer than all.
+            // The same command resumes; fewer records than all are left.
             let left = all
                 - exec
                     .applied()
@@ -164,7 +165,7 @@ async fn f2_f3_a_command_that_crashes_at_every_delivery_in_turn_loses_nothing_in
             } else {
                 let expected: Vec<_> = (1..=all as u64).collect();
                 assert_eq!(sequences(&applied), expected, "crash at {crash}");
-                // Whole batches, whatever the responses were.
+                // Whole batches, however the responses were divided.
                 let lasts = lines(&exec.read("lasts"));
                 assert!(lasts.iter().all(|last| last["lastInBatch"] == true));
             }
@@ -226,7 +227,7 @@ async fn f2_after_the_last_attempt_it_ends_with_the_batch_kept_and_tells_the_las
     ] {
         assert!(failed.stderr.contains(told), "{told}: {}", failed.stderr);
     }
-    // Some of it is read, one batch is acknowledged, then the command fails again.
+    // The command reads some input, acknowledges one batch, and then fails again.
     exec.script = "[ $DATELINE_SEQUENCE = 47 ] && echo $DATELINE_CURSOR > cursor";
     let taking = exec.child(&flags);
     exec.exists("cursor").await;
@@ -236,7 +237,7 @@ async fn f2_after_the_last_attempt_it_ends_with_the_batch_kept_and_tells_the_las
     let cursor = exec.read("cursor");
     let told = format!("acknowledged up to cursor {}", cursor.trim());
     assert!(failed.stderr.contains(&told), "{told}: {}", failed.stderr);
-    // From that cursor, and from the state file, comes what was not acknowledged and nothing else.
+    // From that cursor, and from the state file, only unacknowledged changes are sent.
     let since = [
         "watch",
         "--since",
@@ -263,7 +264,7 @@ async fn f2_a_watcher_that_is_killed_between_the_command_and_its_state_file_repe
     import_gold(&site.address).await;
     publish_one(&site, "one").await;
     let (_keep, directory) = scratch();
-    // It kills whoever started it once it has done its work, the first time.
+    // On its first run the command kills its parent after its work.
     let exec = Exec {
         site: &site,
         directory,
@@ -285,7 +286,7 @@ async fn f2_a_command_that_stores_the_cursor_with_its_effects_has_each_change_on
     import_gold(&site.address).await;
     publish_one(&site, "one").await;
     let (_keep, directory) = scratch();
-    // Effects and cursor are one file, replaced at once; then whoever started it is killed.
+    // Effects and cursor are one file, replaced atomically; then the command kills its parent.
     let exec = Exec {
         site: &site,
         directory: directory.clone(),
@@ -361,7 +362,7 @@ async fn a_second_ctrl_c_ends_the_command_too_and_keeps_the_batch() {
     exec.exists("began").await;
     let id = pid(child.id().unwrap());
     let signalling = tokio::spawn(async move {
-        // Until it is gone: the second one is not to be taken for the first.
+        // Repeats until the process is gone: a second signal may be merged with the first.
         while kill(id, Signal::SIGINT).is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
@@ -432,7 +433,7 @@ async fn f2_a_state_file_with_a_pipe_is_warned_of_and_a_reader_that_goes_away_is
     for told in ["a pipe", "--exec CMD", ">> FILE"] {
         assert!(piped.stderr.contains(told), "{told}: {}", piped.stderr);
     }
-    // To a file there is nothing to warn of.
+    // With output to a file there is no warning.
     let other = directory.join("other.state");
     let other = [
         "watch",

@@ -1,5 +1,5 @@
-//! Commands that open what is named: a pipe that nobody writes to, a device, a socket or a directory is refused in
-//! seconds, and a pipe that somebody writes to is read.
+//! Commands that open a named file: a pipe without a writer, a device, a socket or a directory is refused within
+//! seconds, and a pipe with a writer is read.
 
 use std::os::unix::net::UnixListener;
 
@@ -38,7 +38,7 @@ async fn no_command_hangs_on_a_path_that_is_no_file() {
             vec!["watch", "--limit", "1", "--state-file", path],
         ];
         for command in commands {
-            // An export is a directory, so that one is looked for in it.
+            // A directory is searched for an export.
             let mut child = program(&site.address, &command);
             let told = command.join(" ");
             runs.spawn(async move {
@@ -78,7 +78,7 @@ async fn no_command_hangs_on_a_path_that_is_no_file() {
     site.stop().await;
 }
 
-/// Runs a script of bash, which has `<(command)`.
+/// Runs a script in bash, which has `<(command)`.
 async fn bash(server: &str, script: &str) -> Done {
     let mut command = Command::new("bash");
     command

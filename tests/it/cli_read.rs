@@ -1,4 +1,4 @@
-//! `dateline get`, `list` and `watch`: what was imported comes out in every format, equal to what went in.
+//! `dateline get`, `list` and `watch`: imported records are printed in every format, equal to the input.
 
 use serde_json::Value;
 

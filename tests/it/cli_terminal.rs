@@ -1,4 +1,4 @@
-//! The command line on a terminal: what stays on the screen at 80, 100 and 120 columns, and what is asked there.
+//! The command line on a terminal: output at 80, 100 and 120 columns, and prompts.
 
 use std::{fs::File, time::Duration};
 
@@ -75,7 +75,7 @@ async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() 
                 lines <= 2 * rows + 6,
                 "{command:?} at {columns}: {lines} lines\n{screen}"
             );
-            // The audit's last column is a list, and is cut.
+            // The last column of the audit is a list, and is cut.
             let is_named = !screen.contains("articles/") || screen.contains(story);
             let is_named = is_named || command[0] == "audit";
             assert!(
@@ -90,7 +90,7 @@ async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() 
             "{screen}"
         );
     }
-    // Where nobody looks, nothing is cut, and a row is a line.
+    // In a pipe nothing is cut, and a row is a line.
     let piped = run(&site, &["list"]).await.ok().stdout;
     assert_eq!(piped.lines().count(), 48, "{piped}");
     assert!(!piped.contains('…'), "{piped}");
@@ -132,7 +132,7 @@ async fn no_spinner_stays_on_the_screen_however_it_ends_and_rates_are_whole() {
             assert!(!rate.contains('.'), "{command:?}: {rate}/s");
         }
     }
-    // Ctrl-C in the middle: the log is not read to its end while somebody holds the file open.
+    // Ctrl-C during the read: the log is not read to its end while a writer holds the file open.
     let pipe = directory.join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let verifying = Terminal::start(&site.address, &["verify", pipe.to_str().unwrap()], 80);
@@ -300,7 +300,7 @@ async fn the_server_may_be_named_before_the_command() {
             &["token", "list"],
             &["get", "--", "actors/nato"],
         ] {
-            // The one that is named goes before that of the environment.
+            // The option precedes the environment.
             dateline("127.0.0.1:1", &[before, command].concat())
                 .await
                 .ok();
@@ -360,7 +360,7 @@ async fn an_outage_is_told_once_and_that_it_is_over() {
     assert!(first.expect("a line comes").unwrap().is_some());
     server.signal(Signal::SIGKILL);
     server.end().await;
-    // Some attempts fail meanwhile: the first pauses are a tenth of a second.
+    // Leaves time for failed attempts: the first pauses are a tenth of a second.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut server = serve(&data, &address).await;
     dateline_reading(&address, &["import", "-"], &actor("two"))

@@ -1,4 +1,4 @@
-//! `dateline watch` as a process that dies, is stopped, loses its server, or is not alone.
+//! `dateline watch` as a process that dies, is stopped, loses its server, or runs twice.
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::{
     rig::{scratch, site},
 };
 
-/// A watcher that runs.
+/// A running watcher.
 struct Watcher {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -27,7 +27,7 @@ impl Watcher {
         Self { child, lines }
     }
 
-    /// Sequences of so many lines; fewer only if it ends.
+    /// Reads the sequences of `count` lines; fewer only if it ends.
     async fn read(&mut self, count: usize) -> Vec<u64> {
         let mut sequences = Vec::new();
         while sequences.len() < count {
@@ -35,7 +35,7 @@ impl Watcher {
             let Some(line) = next.expect("a line comes").unwrap() else {
                 break;
             };
-            // A process that is killed may leave a line torn.
+            // A killed process may leave an incomplete line.
             if let Ok(line) = serde_json::from_str::<Value>(&line) {
                 sequences.push(line["sequence"].as_str().unwrap().parse().unwrap());
             }
@@ -74,7 +74,7 @@ async fn f2_a_watcher_that_is_killed_or_interrupted_goes_on_from_its_state_file(
                 seen.extend(watcher.read(1).await);
             }
             watcher.signal(signal);
-            // What it had printed when the signal came is printed.
+            // Lines printed before the signal are kept.
             seen.extend(watcher.read(usize::MAX).await);
             assert_eq!(watcher.end().await, code);
             let first = *seen.first().unwrap();
@@ -130,7 +130,7 @@ async fn f2_f12_a_watcher_outlives_its_server_and_misses_nothing() {
         dateline_reading(&address, &["import", "-"], &file)
             .await
             .ok();
-        // It is cut in the middle of what it reads.
+        // Killed in the middle of its output.
         seen.extend(watcher.read(RECORDS / 2).await);
         server.signal(signal);
         server.end().await;
@@ -156,7 +156,7 @@ async fn f2_a_watcher_whose_reader_goes_away_remembers_what_was_read() {
     let seen = watcher.read(usize::MAX).await;
     assert_eq!(seen.last(), Some(&20));
     assert_eq!(watcher.end().await, Some(0));
-    // A pipe that nobody reads: not one line of the rest is told as printed.
+    // A pipe that nobody reads: no further line counts as printed.
     let mut watcher = Watcher::start(&site.address, &watch_from(file, &[]));
     drop(watcher.lines);
     let ended = tokio::time::timeout(PATIENCE, watcher.child.wait()).await;

@@ -1,4 +1,4 @@
-//! YAML of records: what `PyYAML`, a reader of YAML 1.1, makes of what is written; and what no text can do to the reader.
+//! YAML of records: our output read by `PyYAML`, a reader of YAML 1.1, and hostile input for our own reader.
 
 use std::{collections::BTreeSet, fmt::Write, process::Stdio, time::Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     tools::{or_skip, path, python, run},
 };
 
-/// Words that one version of YAML or the other takes for something else than text.
+/// Plain words that YAML 1.1 or 1.2 does not read as text.
 const WORDS: &str = "y Y yes Yes YES n N no No NO true True TRUE false False FALSE on On ON off Off OFF null Null NULL ~ = << \
     0 1 12 007 0o7 0o14 0b1 0b 0x1F 0x 0X1f 1_000 1__0 _1 1_ +1 -1 +12 1e3 1E3 1e+3 1.5 .5 5. -.5 +.5 1.5e3 1.5e+3 1.e+3 .e5 \
     1_0.5 ._5 .inf .Inf .INF -.inf +.inf .nan .NaN .NAN inf nan Infinity NaN 1:30 1:30:45 190:20:30 01:30 0:30 1:60 1:5 \
@@ -23,7 +23,7 @@ const WORDS: &str = "y Y yes Yes YES n N no No NO true True TRUE false False FAL
     12345678901234567890 1.7976931348623157e309 -0 +0 0.0 -0.0 1,000 1% 1- 1+ 1a 0xg 1..2 1.2.3 ..1 .1. 10.0.0.1 ::1 a:1 1:a \
     - ? : # * & ! | > % @ ` , [ ] { } . .. ... --- -- + %YAML @a `a !a !!str &a *a |- >- {a a} [a a] a, a: :a -a ?a a#b";
 
-/// Texts with white space and signs where they matter.
+/// Texts with white space and indicator characters at critical positions.
 const TEXTS: [&str; 34] = [
     "",
     " ",
@@ -192,7 +192,7 @@ async fn what_get_and_list_print_as_yaml_is_what_they_print_as_json() {
     site.stop().await;
 }
 
-/// Texts of a few MB or less that are read in seconds, or not at all.
+/// Texts of at most a few MB that are read in seconds, or refused.
 fn bombs() -> Vec<(&'static str, String)> {
     let aliases = (1..30).fold(
         "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(),

@@ -1,5 +1,5 @@
-//! Copies of a feed: begun by a snapshot, kept by what follows, proved by the digest; and where they have to
-//! begin anew, because history was dropped or taken elsewhere.
+//! Replicas of a feed: started by a snapshot, continued by changes, proved by the digest; and restarted where history
+//! was dropped or diverged.
 
 mod digests;
 pub mod follower;

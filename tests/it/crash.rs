@@ -1,5 +1,5 @@
-//! `dateline serve` as a process of its own, killed in the middle of work, and stopped as an operator stops
-//! it. Everything acknowledged is there afterwards, once, and the feed has neither gap nor repeat.
+//! `dateline serve` as a process of its own, killed in the middle of work, and stopped as an operator stops it.
+//! Afterwards every acknowledged write exists once, and the feed has neither gap nor repeat.
 
 mod campaign;
 mod imports;
@@ -28,10 +28,10 @@ use crate::{
     rig::{PROGRAM, create_all, name, scratch},
 };
 
-/// Records of one import: several commits, so that there is a middle.
+/// Records of one import: enough for several commits.
 pub const RECORDS: usize = 4000;
 
-/// A server on a private Postgres of its own.
+/// Starts a server on a private Postgres of its own.
 pub async fn serve(data_dir: &Path, listen: &str) -> Process {
     let mut command = Command::new(PROGRAM);
     command
@@ -40,7 +40,7 @@ pub async fn serve(data_dir: &Path, listen: &str) -> Process {
     Process::start(command).await
 }
 
-/// Small drafts as NDJSON; the kind of file that is imported in many commits.
+/// Small drafts as NDJSON: a file that is imported in many commits.
 pub fn drafts(prefix: &str) -> String {
     (0..RECORDS).fold(String::new(), |mut text, number| {
         writeln!(text, "{}", draft_json(&format!("{prefix}-{number}"))).unwrap();
@@ -73,7 +73,7 @@ async fn watch(address: &str, start: Start) -> Streaming<dateline_proto::v1::Wat
     client.feed.watch(desk(start)).await.unwrap().into_inner()
 }
 
-/// The desk feed from its beginning, until it has brought what `enough` asks for.
+/// Reads the desk feed from its beginning until `enough` is satisfied.
 async fn feed_until(address: &str, enough: impl Fn(&[Change]) -> bool) -> Vec<Change> {
     let mut stream = watch(address, Start::Origin(Origin::Beginning.into())).await;
     let mut changes = Vec::new();
@@ -94,7 +94,7 @@ async fn feed_until(address: &str, enough: impl Fn(&[Change]) -> bool) -> Vec<Ch
     changes
 }
 
-/// The whole desk feed: what there is when the first checkpoint after it says that this is the head.
+/// Reads the whole desk feed, up to the first checkpoint that is at the head.
 async fn whole_feed(address: &str) -> Vec<Change> {
     let mut stream = watch(address, Start::Origin(Origin::Beginning.into())).await;
     let mut changes: Vec<Change> = Vec::new();
@@ -119,7 +119,7 @@ async fn whole_feed(address: &str) -> Vec<Change> {
     changes
 }
 
-/// An editor who makes one draft after the other and remembers what was acknowledged, until nobody answers.
+/// Starts an editor that creates one draft after the other until calls fail; returns the acknowledged ones.
 fn editor(address: &str, prefix: &'static str) -> JoinHandle<Vec<String>> {
     let address = address.to_owned();
     tokio::spawn(async move {
@@ -129,7 +129,7 @@ fn editor(address: &str, prefix: &'static str) -> JoinHandle<Vec<String>> {
         };
         for number in 0.. {
             let record = draft(&format!("{prefix}-{number}"));
-            // Not by way of the client's retries: what counts is the answer to this one call.
+            // Bypasses the client's retries: only the answer to this one call counts.
             let mut editorial = client.editorial.clone();
             match editorial
                 .commit(create_all(std::slice::from_ref(&record)))
@@ -154,7 +154,7 @@ async fn import(address: &str, file: &Path) -> Done {
     dateline(address, &["import", file.to_str().unwrap()]).await
 }
 
-/// Runs an import that `kill` is done to once it is under way, and then as often as a user would have to.
+/// Runs an import, calls `kill` once it is under way, and repeats the import as often as a user would have to.
 async fn import_through(address: &str, file: &Path, prefix: &str, kill: impl AsyncFnOnce()) {
     let importing = program(address, &["import", file.to_str().unwrap()])
         .spawn()
@@ -170,7 +170,7 @@ async fn import_through(address: &str, file: &Path, prefix: &str, kill: impl Asy
         .unwrap()
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    // Either it came through by trying again, or it says that the server was away.
+    // Either its retries succeeded, or it reports that the server was away.
     assert!(matches!(output.status.code(), Some(0 | 4)), "{stderr}");
     let again = import(address, file).await.ok();
     let numbers = again

@@ -1,5 +1,5 @@
-//! The desk's commands as an editor uses them: records made, moved, compared and withdrawn by the real
-//! program on a real server.
+//! The desk's commands as an editor uses them: records created, moved, compared and withdrawn by the real program on a
+//! real server.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const GOLD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/gold.json");
 pub const ARTICLE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/article.txt");
 pub const STORY: &str = "articles/kazakhstan-confirms-partnership-with-nato-us";
 
-/// A draft of an actor, made by the program.
+/// Creates a draft of an actor by the program.
 pub async fn draft(site: &Site, id: &str) -> String {
     dateline_reading(&site.address, &["create", "-"], &actor(id))
         .await
@@ -20,7 +20,7 @@ pub async fn draft(site: &Site, id: &str) -> String {
     format!("actors/{id}")
 }
 
-/// An article and an actor that cites it, published together.
+/// Publishes an article and an actor that cites it together.
 pub async fn published(site: &Site, id: &str) -> String {
     let story = json!({ "article": {
         "name": format!("articles/{id}-story"), "headline": format!("{id} was seen"), "languageCode": "en",
@@ -77,7 +77,7 @@ async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
         alone.stderr
     );
     assert!(alone.stderr.ends_with("add: --with-references\n"));
-    // What the article tells of cites it; what these refer to comes with them.
+    // Records from the article cite it; the records that they refer to are listed too.
     let citing = ["list", "--view", "desk", "--article", STORY, "-o", "ndjson"];
     let citing = run(&site, &citing).await.ok();
     let names: Vec<_> = citing.lines().iter().map(name).collect();

@@ -81,7 +81,7 @@ async fn a_record_is_read_as_yaml_or_json_bare_or_in_its_envelope() {
             .ok();
         assert_eq!(made.json()["actor"]["meta"]["state"], "STATE_DRAFT");
     }
-    // A number is what a year looks like in YAML; it is text all the same.
+    // A year is a number in YAML; it is read as text all the same.
     assert_eq!(
         desk_view(&site, "actors/a").await["actor"]["active"]["start"]["edtf"],
         "1949"

@@ -1,5 +1,5 @@
-//! `dateline edit` and `dateline correct` with an editor that is a script: what it leaves is sent, what
-//! cannot be sent is kept, and what was kept goes on.
+//! `dateline edit` and `dateline correct` with a script as the editor: the saved text is sent, a text that cannot be
+//! sent is kept, and a kept text can be resumed.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -12,7 +12,7 @@ use crate::{
     rig::{PATIENCE, Site, scratch, site},
 };
 
-/// An editor that does what a shell script says to the file `$1`.
+/// An editor that runs a shell script on the file `$1`.
 fn editor(directory: &Path, script: &str) -> String {
     let path = directory.join("editor");
     std::fs::write(&path, format!("#!/bin/sh\nset -e\n{script}\n")).unwrap();
@@ -172,7 +172,7 @@ async fn a_text_that_is_refused_is_kept_and_told_by_field() {
     site.stop().await;
 }
 
-/// An editor during whose work somebody else changes the record by `other`.
+/// An editor that lets `other` change the record while it edits.
 fn slow(directory: &Path, site: &Site, name: &str, other: &str, mine: &str) -> String {
     let fast = directory.join("fast");
     std::fs::write(&fast, format!("#!/bin/sh\n{other}\n")).unwrap();

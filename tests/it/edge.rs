@@ -1,4 +1,5 @@
-//! The edge of the network: each limit bites, says so and hurts nobody else; TLS lets in whom it should.
+//! The server's network limits: each limit is enforced, is reported and affects no other client; TLS admits the right
+//! clients.
 
 mod ages;
 pub mod certificates;
@@ -28,7 +29,7 @@ use crate::{
     rig::{PATIENCE, Site, config, database, site_on},
 };
 
-/// A site with the gold records whose connections may do other than usual.
+/// Starts a site with the gold records and changed connection limits.
 async fn site_with(change: impl FnOnce(&mut Limits)) -> Site {
     let mut config = config(&database().await);
     change(&mut config.limits.edge);
@@ -37,7 +38,7 @@ async fn site_with(change: impl FnOnce(&mut Limits)) -> Site {
     site
 }
 
-/// Reads a stream until so many checkpoints have come.
+/// Reads a stream until `count` checkpoints have arrived.
 async fn checkpoints(stream: &mut Streaming<WatchResponse>, count: usize) {
     let reading = async {
         let mut came = 0;
@@ -58,7 +59,7 @@ fn nato() -> GetRecordRequest {
     }
 }
 
-/// A client that behaves well, and whose calls must all be answered whatever others do.
+/// A well-behaved client, all of whose calls must be answered.
 struct Bystander {
     done: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -92,7 +93,7 @@ impl Bystander {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Ends it; it was served all the time.
+    /// Stops it, and asserts that all of its calls were answered.
     async fn stop(self) {
         self.done.store(true, Ordering::Relaxed);
         self.calling.await.expect("the bystander is served");

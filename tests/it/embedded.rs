@@ -1,5 +1,5 @@
-//! The private Postgres: that it comes up by itself, ends with its owner, comes back after any death, and
-//! keeps its hands off what is not its own.
+//! The private Postgres: it starts by itself, ends with its owner, restarts after any death, and leaves foreign files
+//! alone.
 
 mod deaths;
 mod directory;
@@ -21,13 +21,13 @@ use tempfile::TempDir;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_dateline");
 
-/// Where an owner started by [`Owner::start`] finds the data directory that it is to own.
+/// Environment variable with the data directory that a process started by [`Owner::start`] is to own.
 const OWNED: &str = "DATELINE_TEST_OWNED_DIRECTORY";
 
-/// How soon all of Postgres must be gone after its owner was killed.
+/// Maximum time after the owner was killed until all of Postgres is gone.
 const END: Duration = Duration::from_secs(5);
 
-/// How soon it must be back after it was killed itself, on a machine that is busy with other tests.
+/// Maximum time for a restart after Postgres was killed, on a machine that is busy with other tests.
 const COMEBACK: Duration = Duration::from_mins(1);
 
 fn options(dir: impl Into<PathBuf>) -> Options {
@@ -73,7 +73,7 @@ fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
 }
 
-/// A zombie is dead: only its parent has not looked yet.
+/// A zombie counts as dead: its parent has not reaped it yet.
 fn is_alive(pid: u32) -> bool {
     let zombie = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -95,7 +95,7 @@ async fn until_dead(pids: &[u32], limit: Duration) {
     }
 }
 
-/// Waits for a server other than `dead`, and gives its process id.
+/// Waits for a server other than `dead`; returns its process id.
 async fn until_back(cluster: &Cluster, dead: u32) -> u32 {
     let mut state = cluster.state();
     let back = state.wait_for(|state| matches!(state, State::Running { pid } if *pid != dead));
@@ -109,7 +109,7 @@ async fn until_back(cluster: &Cluster, dead: u32) -> u32 {
     pid
 }
 
-/// Leaves the directory and hands back its whole story as a message would.
+/// Asserts that a start is refused; returns the error with its causes.
 async fn refusal(options: Options) -> Error {
     match Cluster::start(options).await {
         Ok(cluster) => panic!("started: {cluster:?}"),
@@ -117,7 +117,7 @@ async fn refusal(options: Options) -> Error {
     }
 }
 
-/// Another process that owns a cluster: this very test binary, told to run [`owner`] and nothing else.
+/// Another process that owns a cluster: this test binary, which runs only [`owner`].
 /// Closing its stdin makes it stop the cluster and end.
 struct Owner {
     process: Child,
@@ -141,7 +141,7 @@ impl Owner {
             .spawn()
             .unwrap();
         for line in BufReader::new(process.stdout.as_mut().unwrap()).lines() {
-            // The test harness begins the line.
+            // The test harness writes the beginning of the line.
             if let Some((_, said)) = line.unwrap().split_once("owner runs ") {
                 let (server, url) = said.split_once(' ').unwrap();
                 return Self {

@@ -1,6 +1,6 @@
-//! Clients of other languages: the examples run as their READMEs say, and a Python client reads the gold
-//! records on every way out. Their packages come from the registries, once per set of requirements. Where
-//! that is not possible the tests say what is missing and pass; with `CI=true` they fail.
+//! Clients of other languages: the examples run as their READMEs say, and a Python client reads the gold records by
+//! every method. Their packages come from the registries, once per set of requirements. If that fails, the tests report
+//! what is missing and pass; with `CI=true` they fail.
 
 use std::fs;
 
@@ -12,17 +12,17 @@ use crate::{
     tools::{generate, node_modules, or_skip, path, python, run},
 };
 
-/// What the Python example needs.
+/// Packages of the Python example.
 pub const PYTHON: &str = "examples/python/requirements.txt";
 
-/// What a README shows of a first run.
+/// The output of a first run in a README.
 fn shown_in(readme: &str) -> String {
     let text = fs::read_to_string(path(readme)).unwrap();
     let (_, shown) = text.split_once("```text\n").unwrap();
     shown.split_once("```").unwrap().0.to_owned()
 }
 
-/// The first run prints what the README shows; the second finds what is there, and the rest is the same.
+/// The first run prints what the README shows; the second one finds the records, and its other output is the same.
 async fn runs_twice(readme: &str, example: impl Fn() -> Command) {
     let shown = shown_in(readme);
     let first = run(&mut example(), PATIENCE * 2).await.unwrap();

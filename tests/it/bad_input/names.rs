@@ -108,7 +108,7 @@ fn names() -> Vec<Row> {
     rows
 }
 
-/// N4: nothing tells a name that there is not from one that this caller does not see.
+/// N4: the answer is the same for a missing name and for one that is invisible to the caller.
 fn absent() -> Vec<Row> {
     let nowhere = |name: &str| {
         answer(
@@ -242,7 +242,7 @@ fn references() -> Vec<Row> {
     ]
 }
 
-/// N8: all of what is missing is told.
+/// N8: the error names everything that is missing.
 async fn dangling(site: &Site) -> Row {
     let fields = super::with(
         json!({"name": "events/dangling", "participants": [
@@ -251,7 +251,7 @@ async fn dangling(site: &Site) -> Row {
         ]}),
         evidence(json!({})),
     );
-    // N7: a draft may dangle.
+    // N7: a draft may have dangling references.
     let made = make(site, &event(fields)).await;
     let version = RecordVersion {
         name: "events/dangling".to_owned(),
@@ -312,7 +312,7 @@ async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
     ];
     let mut records = site.client.records.clone();
     for (id, fields, field) in &cases {
-        // What is there can be looked at when it is typed …
+        // References to existing records are checked when the draft is written …
         let there = "articles/kazakhstan-confirms-partnership-with-nato-us";
         let request = CreateRecordRequest {
             record: Some(record(&citing(id, there, fields.clone()))),
@@ -321,7 +321,7 @@ async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
         let status = records.create_record(request).await.unwrap_err();
         super::assert_contract("D7", &status);
         assert!(status.message().contains(field), "{}", status.message());
-        // … and what is not there yet, when it is published.
+        // … and references to missing ones when it is published.
         make(&site, &citing(id, "articles/late", fields.clone())).await;
     }
     let late = json!({"article": {"name": "articles/late", "headline": "Kazakhstan", "languageCode": "en"}});

@@ -1,4 +1,4 @@
-//! HTTP/2 without a gRPC client, for what none would send: own headers, own frames, own bytes.
+//! HTTP/2 without a gRPC client, for requests that no client would send: raw headers, raw frames, raw bytes.
 
 use bytes::{Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
@@ -18,7 +18,7 @@ pub struct Wire {
     pub sender: SendRequest<Bytes>,
 }
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Reply {
     pub http: StatusCode,
@@ -28,7 +28,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The gRPC status, be it in the headers or after the body.
+    /// The gRPC status, from the headers or from the trailers.
     pub fn status(&self) -> Status {
         let told = [&self.headers, &self.trailers]
             .into_iter()
@@ -37,12 +37,12 @@ impl Reply {
     }
 }
 
-/// A message as gRPC frames it, not compressed.
+/// A message in an uncompressed gRPC frame.
 pub fn frame(message: &[u8]) -> Bytes {
     framed(0, u32::try_from(message.len()).unwrap(), message)
 }
 
-/// A frame that says what it likes.
+/// A frame with any flag and length.
 pub fn framed(flag: u8, length: u32, message: &[u8]) -> Bytes {
     let mut frame = vec![flag];
     frame.extend(length.to_be_bytes());
@@ -75,7 +75,7 @@ impl Wire {
         let asking = async {
             let mut sender = self.sender.clone().ready().await?;
             let (answer, mut stream) = sender.send_request(request, false)?;
-            // An answer may come, and the stream end, before all is sent.
+            // The answer may arrive, and the stream end, before everything is sent.
             let _ = stream.send_data(body, true);
             whole(answer).await
         };

@@ -1,4 +1,4 @@
-//! R rows that read: pages, filters, cursors, sequences to wait for.
+//! R rows of reads: pages, filters, cursors, `min_sequence`.
 
 use std::time::{Duration, Instant};
 
@@ -232,7 +232,7 @@ async fn r6_a_filter_that_can_let_nothing_through_is_refused_by_list_and_stream_
         }
     }
     prove(&site, rows).await;
-    // #81, T13: what would be a pattern elsewhere is a plain word here.
+    // #81, T13: characters of a pattern are plain text here.
     let odd = RecordFilter {
         topics: ["%", "_", "'; DROP TABLE record; --", "(a+)+$"]
             .map(str::to_owned)
@@ -353,7 +353,7 @@ async fn r11_a_sequence_out_of_reach_is_refused_and_one_within_is_waited_for() {
         ],
     )
     .await;
-    // A little ahead is waited for, at most until the deadline.
+    // A sequence a little ahead is waited for, at most until the deadline.
     let wire = Wire::connect(&site).await;
     let message = get(48).encode_to_vec();
     let headers = [("grpc-timeout", "300m")];
@@ -409,7 +409,7 @@ async fn r12_no_time_is_a_deadline_that_passed() {
         request.set_timeout(timeout);
         let mut records = site.client.records.clone();
         let status = records.list_records(request).await.unwrap_err();
-        // Either side may notice first; the client's own answer has no details.
+        // Either side may notice first; the client's own status has no details.
         if !status.details().is_empty() {
             assert_contract("R12", &status);
         }

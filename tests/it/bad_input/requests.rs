@@ -1,4 +1,4 @@
-//! R rows that write: etags, masks, request ids, batches, states.
+//! R rows of writes: etags, masks, request ids, batches, states.
 
 use dateline_proto::v1::{
     CreateRecordRequest, DeleteRecordRequest, PublishRecordsRequest, Record, RecordVersion,
@@ -66,7 +66,7 @@ fn retract(version: RecordVersion, note: &str) -> Sent {
     })
 }
 
-/// A draft at its second revision, a neighbour, and a published record.
+/// A draft at its second revision, another record, and a published record.
 struct Records {
     first: Record,
     draft: Record,
@@ -247,7 +247,7 @@ async fn r2_a_mask_names_fields_that_there_are_and_that_clients_set() {
             "there is no field \"a\"",
         ),
     });
-    // A draft is checked as it would be after the update, with paths as the client wrote them.
+    // A draft is validated as it would be after the update, with paths as the client wrote them.
     let mut worse = draft.clone();
     if let Some(Body::Actor(actor)) = &mut worse.kind {
         actor.region_code = "UK".to_owned();
@@ -258,7 +258,7 @@ async fn r2_a_mask_names_fields_that_there_are_and_that_clients_set() {
         answer: invalid("INVALID_RECORD", "record.actor.region_code", "write GB"),
     });
     prove(&site, rows).await;
-    // `*`, nothing and a path twice are fine, and change nothing here.
+    // `*`, an empty mask and a repeated path are valid, and change nothing here.
     let before = heads(&site).await;
     for paths in [&["*"][..], &[], &["purpose", "purpose"]] {
         update(&draft, paths).send(&site).await.unwrap();
@@ -365,7 +365,7 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
         ],
     )
     .await;
-    // #92: publishing twice is no error and no change.
+    // #92: publishing twice is neither an error nor a change.
     let before = heads(&site).await;
     publish(version(&published, &etag(&published)))
         .send(&site)

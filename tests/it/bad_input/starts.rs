@@ -1,5 +1,5 @@
-//! C rows: settings that cannot be, and databases that are away, slow, of somebody else, or do not take writes. Whoever
-//! starts a server is told what and where, at once; whoever has one waits no longer than it takes.
+//! C rows: invalid settings, and databases that are down, slow, not ours, or read-only. A failed start reports at once
+//! what is wrong and where; callers of a running server wait no longer than necessary.
 
 use std::{str::FromStr, time::Duration};
 
@@ -30,7 +30,7 @@ use crate::{
 
 const SECRET: &str = "correct-horse-battery";
 
-/// A start that has to fail; within the patience of the command's own tests.
+/// Runs a start that has to fail, within the timeout of the command's own tests.
 async fn refused(arguments: &[&str]) -> Done {
     let words = [
         &["serve", "--listen", "127.0.0.1:0", "--log", "off"],
@@ -76,7 +76,7 @@ async fn c1_a_setting_that_cannot_be_is_told_by_its_name_and_nothing_starts() {
     assert_eq!(variable.status.code(), Some(2), "#140: {variable:?}");
 }
 
-/// A server that asks for a password, and says that it is wrong.
+/// A server that asks for a password and always refuses it.
 async fn suspicious() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -135,14 +135,14 @@ async fn c1_a_database_that_is_not_ours_is_told_and_left_as_it_is() {
     assert_eq!(hands::dump(&foreign).await.len(), tables);
 }
 
-/// A way to a database that can be shut and opened.
+/// A proxy to a database that can be closed and opened.
 struct Gate {
     url: String,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// Before the tests' own Postgres, shut.
+    /// Makes a closed gate to the tests' own Postgres.
     async fn before(url: &str) -> Self {
         let options = PgConnectOptions::from_str(url).unwrap();
         let directory = options.get_socket().expect("it is reached by a socket");
@@ -205,7 +205,7 @@ async fn c3_a_server_whose_database_is_away_waits_says_so_and_serves_when_it_com
             .expect("it says so")
     };
     said("waiting for the database").await;
-    // Not only once.
+    // It is logged repeatedly.
     said("waiting for the database").await;
     gate.open();
     let line = said("serving address=").await;
@@ -214,7 +214,7 @@ async fn c3_a_server_whose_database_is_away_waits_says_so_and_serves_when_it_com
     child.kill().await.unwrap();
 }
 
-/// What health says of the server and of each service of the schema.
+/// The health status of the server and of each service of the schema.
 async fn health_of(client: &Client) -> Vec<(String, ServingStatus)> {
     let mut health = HealthClient::new(client.channel());
     let services = DESCRIPTORS.services();
@@ -257,7 +257,7 @@ async fn c3_while_the_database_is_away_at_the_start_calls_are_answered_and_healt
         client
     };
     let (site, client) = tokio::join!(site_on(settings), meanwhile);
-    // By the same connection, and at once.
+    // On the same connection, and at once.
     let told = health_of(&client).await;
     assert!(are_all(&told, ServingStatus::Serving), "{told:?}");
     let found = client.clone().records.get_record(nobody()).await;
@@ -265,7 +265,7 @@ async fn c3_while_the_database_is_away_at_the_start_calls_are_answered_and_healt
     site.stop().await;
 }
 
-/// Taken and given back, so that it is known before the server serves.
+/// A free address, known before the server listens.
 async fn free_address() -> std::net::SocketAddr {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
     port.local_addr().unwrap()
@@ -278,7 +278,7 @@ fn nobody() -> GetRecordRequest {
     }
 }
 
-/// A read, a write and a stream, all of which are answered at once.
+/// Asserts that a read, a write and a stream are refused at once.
 async fn refused_while_away(mut client: Client) {
     let away = answer(
         Code::Unavailable,
@@ -343,7 +343,7 @@ async fn f12_health_is_not_called_back_while_a_server_drains() {
         .into_inner();
     let mut said = Vec::new();
     said.push(watched.message().await.unwrap().unwrap().status());
-    // Away and back again, and once more while it drains: the open watch keeps its connection.
+    // Away and back, and away once more while the server drains: the open watch keeps its connection.
     gate.shut();
     said.push(watched.message().await.unwrap().unwrap().status());
     gate.open();
@@ -445,7 +445,7 @@ async fn c3_a_database_that_takes_no_writes_is_read_and_taken_up_again() {
         let name = sqlx::query_scalar("SELECT current_database()::text");
         name.fetch_one(&mut sql).await.unwrap()
     };
-    // As after a failover: those who are connected are sent away, and come to one that only reads.
+    // Like a failover: connections are terminated, and new ones are read-only.
     let frozen = |how: &str| {
         format!(
             "ALTER DATABASE {name} SET default_transaction_read_only = {how};

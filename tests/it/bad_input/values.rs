@@ -1,5 +1,5 @@
-//! D rows: dates, spans, evidence, codes, numbers, enums. Each kind of value stands once; every other rule is
-//! proved beside it, in `model::rules`.
+//! D rows: dates, spans, evidence, codes, numbers, enums. Each kind of value has one row; all other rules are tested
+//! next to their code, in `model::rules`.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! H rows about connections: paths, methods, headers, versions, and who behaves badly on one of them.
+//! H rows about connections: paths, methods, headers, versions, and misuse of a connection.
 
 use std::time::Duration;
 
@@ -120,13 +120,13 @@ async fn h3_what_is_only_called_like_grpc_is_told_so_over_both_versions_of_http(
     site.stop().await;
 }
 
-/// What the server says to raw bytes before it closes.
+/// The server's answer to raw bytes, up to the close.
 async fn said(site: &Site, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&site.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut told = Vec::new();
     let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut told));
-    // A reset is a way to close, too.
+    // A reset is a close, too.
     let _ = reading.await.expect("the connection is closed");
     String::from_utf8_lossy(&told).into_owned()
 }
@@ -161,7 +161,7 @@ async fn h4_metadata_is_bounded_and_means_nothing_that_was_not_agreed() {
             );
         }
     }
-    // What claims to be somebody is nobody, also where nobody has to be anybody; and what is no claim changes nothing.
+    // Malformed credentials are refused even by an open server; headers that are not credentials change nothing.
     let wire = Wire::connect(&site).await;
     let mut twice = request(
         &site,
@@ -271,7 +271,7 @@ async fn h5_streams_past_the_limit_of_a_connection_wait_and_others_are_served() 
     let site = site_on(config).await;
     publish_gold(&site).await;
     let wire = Wire::connect(&site).await;
-    // The server's settings come with its first answer.
+    // The server's settings arrive with its first answer.
     wire.ask(request(&site, GET, &[]), frame(NATO))
         .await
         .unwrap();

@@ -1,4 +1,5 @@
-//! F11: what the feed says that it shows is what a consumer counts, after every way in which a record can change.
+//! F11: the digest that the feed reports equals the one that a consumer computes, after every way in which a record can
+//! change.
 
 use dateline_proto::v1::{View, WatchRequest};
 use sqlx::{Connection, PgConnection};
@@ -10,8 +11,8 @@ use crate::{
     rig::{Site, config, database, site_on},
 };
 
-/// Compares, for both views, what a stream from the beginning folds to with what the feed says, and that with what the
-/// database counts from its heads.
+/// Compares, for both views, the fold of a stream from the beginning with the feed's digest, and that with the digest
+/// that the database computes from its heads.
 async fn compare(site: &Site, what: &str) {
     let (desk, wire) = heads(&site.url).await;
     for (view, head) in [(View::Desk, desk), (View::Published, wire)] {
@@ -130,7 +131,7 @@ async fn f11_a_busy_feed_tells_its_digest_too() {
     let mut stream = open(&site, request).await;
     let mut follower = Follower::default();
     let mut proved = 0;
-    // A write is on its way at any time: the stream is never idle for as long as a checkpoint takes to come by itself.
+    // Writes follow each other without a pause, so that the stream is never idle long enough for a timed checkpoint.
     let stop = busy(&site);
     while proved < 3 {
         let response = next(&mut stream).await;

@@ -1,5 +1,5 @@
-//! A consumer that keeps a copy, by the words of the contract alone: it folds what a stream brings; the
-//! validator adds up the digest, by what `Digest` says in the schema.
+//! A consumer that keeps a replica, written from the contract alone: it folds the changes of a stream; the validator
+//! computes the digest as `Digest` in the schema says.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use crate::{
     validator::digest::Copy,
 };
 
-/// A copy of what a view shows.
+/// A replica of a view.
 #[derive(Debug, Default)]
 pub struct Follower {
     pub records: BTreeMap<String, Record>,
     pub cursor: String,
     pub checkpoint: Option<Checkpoint>,
-    /// The sequence of the snapshot it began with.
+    /// The sequence of its snapshot.
     pub snapshot_sequence: i64,
-    /// Sequences of the changes that came.
+    /// Sequences of the received changes.
     pub sequences: Vec<i64>,
 }
 
 impl Follower {
-    /// Takes a response in.
+    /// Applies a response.
     pub fn take(&mut self, response: WatchResponse) {
         for record in response.records {
             assert!(
@@ -65,7 +65,7 @@ impl Follower {
         }
     }
 
-    /// What the copy adds up to.
+    /// The digest of the replica.
     pub fn digest(&self) -> Digest {
         let mut copy = Copy::default();
         for record in self.records.values() {
@@ -85,7 +85,7 @@ pub async fn open(site: &Site, request: WatchRequest) -> Streaming<WatchResponse
         .into_inner()
 }
 
-/// A stream that must not begin.
+/// Asserts that a stream is refused; returns the refusal.
 pub async fn refused(site: &Site, request: WatchRequest) -> Refused {
     match site.client.clone().feed.watch(request).await {
         Err(status) => status.into(),
@@ -101,7 +101,7 @@ pub async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
         .expect("the stream goes on")
 }
 
-/// How a stream ends that cannot go on.
+/// Reads until the stream ends with an error; returns it.
 pub async fn end(mut stream: Streaming<WatchResponse>) -> Refused {
     let ending = async {
         loop {

@@ -1,4 +1,5 @@
-//! F6: what a database no longer has, or never had, is told to whoever asks for it; nobody is sent on silently.
+//! F6: a client that resumes from history that was dropped, or that this database never had, gets an error; no stream
+//! continues silently.
 
 use dateline_client::Client;
 use dateline_proto::v1::{
@@ -14,14 +15,14 @@ use crate::{
     rig::{Site, bare, config, meta, site_on},
 };
 
-/// Publishes small actors one by one.
+/// Publishes `count` small actors one by one.
 pub async fn publish_some(client: &Client, of: &str, count: usize) {
     for number in 0..count {
         shown(client, &actor(&format!("{of}-{number}"))).await;
     }
 }
 
-/// The cursor of a stream that has passed a sequence of the wire.
+/// The cursor of a stream at a sequence of the wire feed.
 pub async fn cursor_at(site: &Site, sequence: i64) -> String {
     let mut stream = open(site, from_beginning(View::Published)).await;
     let mut follower = Follower::default();
@@ -61,7 +62,8 @@ async fn f6_after_a_compaction_older_cursors_are_refused_and_copies_can_begin_an
     let before = feed_of(&site, View::Published).await;
 
     let counted = compact(&site, desk, true).await;
-    // Of `edited` a draft, a publication and four corrections; drafts of two actors; the article is cited.
+    // Dropped: of `edited` a draft, a publication and four corrections; drafts of two actors. The article is kept: it
+    // is cited.
     assert_eq!(counted.revisions, 8, "{counted:?}");
     assert_eq!(
         (
@@ -108,7 +110,7 @@ async fn f6_after_a_compaction_older_cursors_are_refused_and_copies_can_begin_an
     get(client, revision("articles/source", 1))
         .await
         .expect("evidence names it");
-    // A server that starts on what is left knows as well.
+    // A server that starts on the compacted log answers the same.
     let other = site_on(config(&site.url)).await;
     refused(&other, resume(View::Published, &start))
         .await
@@ -138,7 +140,7 @@ async fn f5_f6_a_snapshot_goes_on_over_a_compaction_that_keeps_its_sequence() {
     assert_eq!(follower.records.len(), crowd.len() + 3);
     let copied = &follower.records[crate::rig::name(last)];
     assert_eq!((bare(copied), meta(copied).revision), (bare(last), 2));
-    // One that lies before the point cannot be completed, and says so.
+    // A snapshot from before the point cannot be completed, and fails.
     compact(&site, desk + 2, false).await;
     let begun = next(&mut open(&site, snapshot(View::Published)).await)
         .await
@@ -171,7 +173,7 @@ async fn f5_f6_a_snapshot_goes_on_over_a_compaction_that_keeps_its_sequence() {
 async fn f6_an_open_stream_that_needs_dropped_history_ends_with_the_reason() {
     let sites = two_bases().await;
     publish_some(&sites[0].client, "some", 3).await;
-    // At this server the ring does not hold the beginning, so the stream has to read the log.
+    // The ring of this server does not hold the beginning, so the stream has to read the log.
     let start = next(&mut open(&sites[1], from_beginning(View::Desk)).await)
         .await
         .cursor;
@@ -215,7 +217,7 @@ async fn f6_a_copied_database_begins_a_history_of_its_own() {
         (there.feed.clone(), there.head_sequence)
     );
     assert_ne!(here.epoch, there.epoch);
-    // What both have is good at both; what one of them has alone is refused at the other.
+    // Cursors of shared history are valid at both; a cursor of one's own history is refused at the other.
     let follows = changes(&copied, resume(View::Published, &shared), 2).await;
     assert_eq!(follows[0].name, "actors/copied-0");
     for (from, to) in [(&original, &copied), (&copied, &original)] {
@@ -227,8 +229,8 @@ async fn f6_a_copied_database_begins_a_history_of_its_own() {
     }
 }
 
-/// What a restored backup, or a promoted standby that lagged, looks like: the newest changes are gone, and the database
-/// lives elsewhere.
+/// Simulates a restored backup, or a promoted standby that lagged: the newest changes are gone, and the database may
+/// live elsewhere.
 async fn lose_after(url: &str, desk: i64, elsewhere: bool) {
     let home = if elsewhere { "'elsewhere'" } else { "home" };
     behind(
@@ -265,7 +267,7 @@ async fn f6_when_a_database_is_restored_under_open_streams_who_saw_what_is_lost_
         let epoch = feed_of(&sites[1], View::Published).await.epoch;
         lose_after(&sites[0].url, desk, elsewhere).await;
         if elsewhere {
-            // The first write begins the new history, whoever makes it.
+            // The first write begins the new history, by whichever server.
             publish_some(&sites[0].client, "found", 5).await;
         }
         let refusal = end(beyond).await;
@@ -305,7 +307,7 @@ async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
     let lost = cursor_at(&sites[1], wire + 1).await;
     let saw_it = open(&sites[1], resume(View::Published, &lost)).await;
     lose_after(&sites[0].url, desk, true).await;
-    // The head is never seen below where it was.
+    // One commit brings the head past its old position, so it never seems to go back.
     let found: Vec<_> = (0..6)
         .map(|number| actor(&format!("found-{number}")))
         .collect();
@@ -336,7 +338,7 @@ async fn f6_a_stream_that_saw_nothing_of_what_is_lost_goes_on() {
     let mut follower = Follower::default();
     follow(&mut follower, &mut behind_it, wire + 1).await;
     assert!(follower.records.contains_key("actors/found-0"));
-    // Its cursor is one of the new history.
+    // Its cursor belongs to the new history.
     open(&sites[0], resume(View::Published, &follower.cursor)).await;
 }
 

@@ -1,5 +1,5 @@
-//! F6: copies of a cluster's files. A copy that is started plainly has the same system identifier, timeline and objects as
-//! its original: nothing in the database tells it, and what cursors say of their change does.
+//! F6: copies of a cluster's files. A copy that is simply started has the system identifier, timeline and objects of
+//! its original: nothing in the database reveals it, but the change that a cursor identifies does.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -21,14 +21,14 @@ use crate::{
     tools::{or_skip, run},
 };
 
-/// Clusters of Postgres in a directory of their own; stopped when it is dropped.
+/// Clusters of Postgres, each in a directory of its own; dropping this stops them.
 struct Clusters {
     keep: tempfile::TempDir,
     programs: PathBuf,
     running: Vec<String>,
 }
 
-/// Where Debian and `PG_BIN_DIR` have the programs, or the path.
+/// The directory of the programs: from `PG_BIN_DIR`, Debian's location, or the path.
 fn programs() -> Result<PathBuf, String> {
     let mut candidates: Vec<PathBuf> = std::env::var_os("PG_BIN_DIR")
         .map(PathBuf::from)
@@ -99,7 +99,7 @@ impl Clusters {
         self.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Postgres does not run as root.
+    /// Runs a program as a user other than root, which Postgres refuses.
     async fn run_program(&self, program: &str, arguments: &[&str]) {
         let mut command = if nix::unistd::geteuid().is_root() {
             let mut command = Command::new("setpriv");
@@ -165,12 +165,12 @@ impl Clusters {
         format!("postgres://postgres@localhost/{database}?host={socket}")
     }
 
-    /// A server on a cluster's database.
+    /// Starts a server on a cluster's database.
     async fn serve(&self, name: &str) -> Site {
         site_on(config(&self.url(name, "news"))).await
     }
 
-    /// The original with a server, and three records on the wire.
+    /// Starts the original with a server, and publishes three records.
     async fn original(&mut self) -> Site {
         self.start("original").await;
         behind(&self.url("original", "postgres"), "CREATE DATABASE news").await;
@@ -206,7 +206,7 @@ impl Drop for Clusters {
                 .ok()
                 .and_then(|text| text.lines().next()?.trim().parse().ok());
             if let Some(pid) = pid {
-                // Immediate shutdown; it waits for nobody.
+                // Immediate shutdown; it waits for no session.
                 let _ = nix::sys::signal::kill(
                     crate::process::pid(pid),
                     nix::sys::signal::Signal::SIGQUIT,
@@ -216,7 +216,7 @@ impl Drop for Clusters {
     }
 }
 
-/// How the copy is made, and what its start is like.
+/// The way in which a copy is made and started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Copied {
     BaseBackup,
@@ -234,7 +234,7 @@ async fn copied(how: Copied) {
     match how {
         Copied::BaseBackup => clusters.base_backup("copy", &[]).await,
         Copied::Volume => {
-            // As a snapshot of a volume would find them, of a cluster that runs.
+            // Like a volume snapshot of a running cluster.
             behind(&site.url, "CHECKPOINT").await;
             let copy = clusters.directory("copy");
             clusters
@@ -245,7 +245,7 @@ async fn copied(how: Copied) {
         Copied::Standby => {
             clusters.base_backup("copy", &["-R"]).await;
             clusters.start("copy").await;
-            // It lags: what comes now, it does not get.
+            // It lags: it does not receive later changes.
             clusters.stop("copy", "fast").await;
         }
         Copied::PointInTime => {
@@ -324,7 +324,8 @@ async fn f6_a_recovery_to_a_point_in_time_takes_no_cursor_of_what_it_lacks() {
     copied(Copied::PointInTime).await;
 }
 
-/// A copy beside its original, both served and written to: nothing tells them apart, and yet nobody is sent on silently.
+/// A copy beside its original, both served and written to: nothing distinguishes them, and yet no stream continues
+/// silently.
 #[tokio::test]
 async fn f6_a_copy_beside_its_original_takes_no_cursor_of_the_other() {
     let Some(mut clusters) = Clusters::new().await else {
@@ -363,7 +364,7 @@ async fn f6_a_copy_beside_its_original_takes_no_cursor_of_the_other() {
     there.stop().await;
 }
 
-/// An address behind which another copy of the database answers: the server knows what it has seen.
+/// Another copy of the database answers at the same address: the server remembers the history that it has seen.
 #[tokio::test]
 async fn f6_files_that_are_put_back_under_a_running_server_are_told_to_open_streams() {
     let Some(mut clusters) = Clusters::new().await else {
@@ -376,7 +377,7 @@ async fn f6_files_that_are_put_back_under_a_running_server_are_told_to_open_stre
     let mut stream = open(&site, resume(View::Published, &cursors.lost[2])).await;
     next(&mut stream).await;
     clusters.stop("original", "immediate").await;
-    // In the same place, by the same socket; and somebody else writes before this server is back.
+    // In the same directory, with the same socket; another server writes before this one has reconnected.
     let (original, copy) = (clusters.directory("original"), clusters.directory("copy"));
     clusters
         .run_program("mv", &[&original, &format!("{original}.before")])
@@ -394,7 +395,7 @@ async fn f6_files_that_are_put_back_under_a_running_server_are_told_to_open_stre
     other.stop().await;
 }
 
-/// What loses nothing begins no history, and every cursor goes on.
+/// Restarts without loss begin no history, and every cursor stays valid.
 #[tokio::test]
 async fn f6_restarts_and_crashes_keep_the_history_and_every_cursor() {
     let Some(mut clusters) = Clusters::new().await else {
@@ -425,7 +426,7 @@ async fn f6_restarts_and_crashes_keep_the_history_and_every_cursor() {
             })
             .await;
         }
-        // Connections that died in a crash fail a few more calls, which clients repeat.
+        // Connections that died in a crash fail a few more calls, which clients retry.
         site.stop().await;
         match what {
             "restart" => {

@@ -1,5 +1,5 @@
-//! F6: every way in which a database can lose changes and look as before. Each restores a backup, writes more than was lost,
-//! so that the feed runs past the old positions, and asks with the cursors of then.
+//! F6: every way in which a database can lose changes without a visible difference. Each restores a backup, writes more
+//! than was lost, so that the feed passes the old positions, and then resumes from the old cursors.
 
 use dateline_proto::v1::View;
 use tokio::process::Command;
@@ -16,10 +16,10 @@ use crate::{
     tools::{or_skip, run},
 };
 
-/// How many changes are lost.
+/// Number of lost changes.
 pub const LOST: i64 = 5;
 
-/// Cursors that were cut before the loss.
+/// Cursors from before the loss.
 pub struct Cursors {
     /// The last change that is in the backup.
     pub kept: i64,
@@ -28,7 +28,7 @@ pub struct Cursors {
 }
 
 impl Cursors {
-    /// Takes the cursor at the head: what is there now is kept.
+    /// Takes the cursor at the head: everything up to it is kept.
     pub async fn before(site: &Site) -> Self {
         let (_, kept) = heads(&site.url).await;
         Self {
@@ -38,7 +38,7 @@ impl Cursors {
         }
     }
 
-    /// Publishes what will be lost, and takes a cursor at each change.
+    /// Publishes the changes to be lost, and takes a cursor at each.
     pub async fn lose(&mut self, site: &Site) {
         for number in 1..=LOST {
             publish_some(&site.client, &format!("lost-{number}"), 1).await;
@@ -46,8 +46,8 @@ impl Cursors {
         }
     }
 
-    /// At a server on the restored database: no cursor of what is lost is taken, be it before the feed has run past it or
-    /// after, and whoever saw nothing of it misses nothing.
+    /// Checks a server on the restored database: every cursor of a lost change is refused, both before and after the
+    /// feed has passed it, and a consumer that saw none of them misses nothing.
     pub async fn judge(&self, variant: &str, site: &Site) {
         assert_eq!(
             heads(&site.url).await.1,
@@ -65,7 +65,7 @@ impl Cursors {
         self.judge_after(variant, site).await;
     }
 
-    /// The same, after eight changes.
+    /// Checks the same after eight changes.
     pub async fn judge_after(&self, variant: &str, site: &Site) {
         for cursor in &self.lost {
             let refusal = refused(site, resume(View::Published, cursor)).await;
@@ -107,7 +107,7 @@ async fn tools() -> Option<()> {
     or_skip(there.await, "dumps and restores")
 }
 
-/// What is done to the database, in which a backup was made before.
+/// The way in which the database is restored from an earlier backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Restore {
     Clean,
@@ -196,7 +196,7 @@ impl Restore {
     }
 }
 
-/// With the server stopped: nothing but the database itself can tell.
+/// Restores while the server is stopped: only the database itself can reveal it.
 async fn restored_while_stopped(restore: Restore) {
     if tools().await.is_none() {
         return;
@@ -208,7 +208,7 @@ async fn restored_while_stopped(restore: Restore) {
     let mut cursors = Cursors::before(&site).await;
     let epoch = feed_of(&site, View::Published).await.epoch;
     if restore == Restore::Template {
-        // Nobody may be connected to what is copied.
+        // The copied database must have no connections.
         site.stop().await;
         restore.back_up(&url, &file).await;
         site = site_on(config(&url)).await;
@@ -222,7 +222,7 @@ async fn restored_while_stopped(restore: Restore) {
     let now = feed_of(&site, View::Published).await.epoch;
     assert_ne!(now, epoch, "{restore:?}: a new history begins at once");
     cursors.judge(&format!("{restore:?}"), &site).await;
-    // And it stays, once it has begun.
+    // The new history stays the same after a restart.
     site.stop().await;
     let site = site_on(config(&url)).await;
     assert_eq!(feed_of(&site, View::Published).await.epoch, now);
@@ -260,7 +260,7 @@ async fn f6_a_feed_that_was_put_back_by_hand_begins_a_history() {
     restored_while_stopped(Restore::ByHand).await;
 }
 
-/// Under a running server with an open stream, which has seen what is lost.
+/// Restores under a running server with an open stream that has seen the lost changes.
 #[tokio::test]
 async fn f6_a_restore_under_a_running_server_is_told_to_open_streams() {
     if tools().await.is_none() {
@@ -299,7 +299,7 @@ async fn f6_a_restore_under_a_running_server_is_told_to_open_streams() {
     }
 }
 
-/// A dump carries the row along, and not the tables' numbers: each of the two alone tells a restore.
+/// A dump copies the row, but not the tables' identifiers: each of the two alone detects a restore.
 #[tokio::test]
 async fn f6_the_home_tells_tables_that_were_made_anew() {
     let site = base().await;
@@ -322,7 +322,7 @@ async fn f6_the_home_tells_tables_that_were_made_anew() {
     site.stop().await;
 }
 
-/// Whoever writes the row of the feed says so: nothing that the service does itself looks like a restore.
+/// The service marks every write of the feed's row, so nothing that it does looks like a restore.
 #[tokio::test]
 async fn f6_nothing_that_the_service_does_begins_a_history() {
     let site = base().await;

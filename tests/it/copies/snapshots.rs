@@ -1,4 +1,4 @@
-//! F5: a snapshot is the state at one sequence, whoever writes meanwhile and wherever it is cut.
+//! F5: a snapshot is the state at one sequence, despite concurrent writes and wherever it is interrupted.
 
 use dateline_proto::v1::{
     Kind, ListRecordsRequest, Record, RecordFilter, State, View, WatchRequest,
@@ -12,7 +12,7 @@ use crate::{
     rig::{Site, config, database, name, site, site_on},
 };
 
-/// Records enough for several pages of a snapshot, by count and by bytes.
+/// Creates enough records for several pages of a snapshot, by count and by bytes.
 pub async fn crowd(site: &Site, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     for first in (0..count).step_by(500) {
@@ -50,7 +50,7 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
                 }
             }
         });
-        // Every response comes over a stream of its own, from one server and the other.
+        // Every response is read by a new stream, from either server in turn.
         let mut follower = Follower::default();
         let mut request = snapshot(view);
         let mut turn = 0;
@@ -67,7 +67,7 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
         let at = follower.checkpoint.as_ref().unwrap().sequence;
         assert_eq!(at, follower.snapshot_sequence);
         writing.await.unwrap();
-        // The state as of that sequence, told by the log: what every stream from the beginning folds to.
+        // The state at that sequence from the log: the fold of a stream from the beginning.
         let mut folded = Follower::default();
         let mut stream = open(&sites[0], crate::gold::from_beginning(view)).await;
         while folded.sequences.last().is_none_or(|last| *last < at) {
@@ -81,7 +81,7 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
         }
         assert_eq!(follower.records.len(), folded.records.len());
         assert_eq!(follower.records, folded.records);
-        // Then everything that follows.
+        // Then the changes after it.
         let (desk, wire) = heads(&sites[0].url).await;
         let head = if view == View::Desk { desk } else { wire };
         let mut stream = open(&sites[1], resume(view, &follower.cursor)).await;
@@ -95,7 +95,7 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
     }
 }
 
-/// Filters of several kinds; the last one leaves nothing of the gold records.
+/// Filters of several kinds; the last one matches none of the gold records.
 pub fn filters() -> Vec<RecordFilter> {
     vec![
         RecordFilter::default(),
@@ -119,7 +119,7 @@ pub fn filters() -> Vec<RecordFilter> {
     ]
 }
 
-/// What a list under a filter returns, which fits one page.
+/// The result of a list under a filter, which fits one page.
 pub async fn listed(site: &Site, view: View, filter: &RecordFilter) -> Vec<Record> {
     let list = ListRecordsRequest {
         filter: Some(filter.clone()),
@@ -176,7 +176,7 @@ async fn f4_f5_a_snapshot_begins_with_a_cursor_before_its_first_record() {
     let mut stream = open(&site, snapshot(View::Published)).await;
     let first = next(&mut stream).await;
     assert_eq!((first.records.len(), first.snapshot_sequence), (0, 47));
-    // What is written meanwhile belongs to what follows the snapshot.
+    // Concurrent writes belong to the changes after the snapshot.
     one(&site.client, create(&actor("late"))).await;
     let mut stream = open(&site, resume(View::Published, &first.cursor)).await;
     let mut follower = Follower::default();

@@ -1,4 +1,4 @@
-//! Where streams begin: at a time, and by what they are for. And how far they are.
+//! Starts of streams, by time and by consumer; and their reported progress.
 
 use dateline_proto::v1::{
     Consumer, GetRecordRequest, Origin, RecordFilter, View, WatchRequest, change::Type,
@@ -26,7 +26,7 @@ async fn f5_a_stream_from_a_time_begins_with_the_first_change_since() {
     let seen = changes(&site, since, 2).await;
     let names: Vec<_> = seen.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["actors/first", "actors/second"]);
-    // A time after everything: only what comes.
+    // A time after all changes: only new ones follow.
     let mut stream = open(&site, from(View::Published, Start::Time(in_ms(0)))).await;
     assert_eq!(next(&mut stream).await.checkpoint.unwrap().sequence, 6);
     let tomorrow = from(View::Published, Start::Time(in_ms(86_400_000)));
@@ -94,7 +94,7 @@ async fn what_is_not_said_follows_from_what_a_stream_is_for() {
 #[tokio::test]
 async fn f8_checkpoints_tell_how_far_behind_a_stream_is() {
     let site = base().await;
-    // The server has heard of its own commits.
+    // The server is notified of its own commits.
     let seen = GetRecordRequest {
         min_sequence: 3,
         ..get_request("actors/one", View::Published)

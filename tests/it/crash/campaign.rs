@@ -1,5 +1,5 @@
-//! Kill -9 of the server and of Postgres in turn, under 16 writers who try again until they know: what was
-//! acknowledged is there once, what was refused is not there at all. `docs/campaigns.md` tells of the long form.
+//! Kill -9 of the server and of Postgres in turn, under 16 writers who retry until they have an answer: acknowledged
+//! writes exist once, refused ones do not exist. `docs/campaigns.md` describes the long form.
 
 use std::{
     collections::HashSet,
@@ -32,10 +32,10 @@ use crate::{
 const WRITERS: usize = 16;
 /// Kills in the form that CI runs.
 const KILLS: usize = 4;
-/// Answers between two kills: something is always under way.
+/// Answers between two kills, so that requests are always in flight.
 const ANSWERS: usize = 150;
 
-/// What the writers were told.
+/// The answers that writers got.
 #[derive(Default)]
 struct Told {
     acknowledged: Mutex<Vec<Acknowledged>>,
@@ -96,7 +96,7 @@ fn retract(record: &Record) -> Write {
 }
 
 impl Told {
-    /// Sends a request under one id until there is an answer that is one.
+    /// Sends a request under one id until the answer is final.
     async fn send(&self, client: &Client, writes: Vec<Write>) -> Result<CommitResponse, Status> {
         let request = CommitRequest {
             writes,
@@ -143,7 +143,7 @@ impl Told {
         grown.unwrap_or_else(|_| panic!("{} answers of {count} came", self.count()));
     }
 
-    /// What writers were told, against what is on the feed.
+    /// Compares the answers to writers with the feed.
     fn compare(&self, desk: &Watched, kills: usize) {
         let acknowledged = self.acknowledged.lock().unwrap();
         assert_eq!(acknowledged.len(), desk.changes.len(), "each once");
@@ -210,7 +210,7 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
     let mut server = serve(&data_dir, "127.0.0.1:0").await;
     let address = server.address.clone();
     let told = Arc::new(Told::default());
-    // One that is there before all and stays as it is.
+    // A record that exists before all others and never changes.
     let first = Client::connect(&address).await.unwrap();
     let answer = first
         .commit(create_all(&[article("first", "")]))
@@ -235,7 +235,7 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
         } else {
             kill(postmaster(&data_dir), Signal::SIGKILL).unwrap();
         }
-        // Everybody who was in the middle goes on.
+        // Interrupted clients continue.
         told.until(before + WRITERS).await;
     }
     told.stop.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! An import that is killed, and its server too: run again, everything is there, and nothing twice.
+//! An import that is killed, and its server too: after another run everything exists once.
 
 use dateline_generate::Records;
 
@@ -48,7 +48,7 @@ async fn w4_kill_an_import_and_then_its_server_and_the_same_command_completes_it
         .unwrap()
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    // Either it came through by trying again, or it says that the server was away.
+    // Either its retries succeeded, or it reports that the server was away.
     assert!(matches!(output.status.code(), Some(0 | 4)), "{told}");
 
     dateline(&address, &command).await.ok();

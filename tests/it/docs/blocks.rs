@@ -1,4 +1,4 @@
-//! The fenced blocks of a Markdown page, with the heading that they stand under and the marker before them.
+//! The fenced blocks of a Markdown page, each with its heading and the marker before it.
 
 use std::fs;
 
@@ -75,7 +75,7 @@ fn words_of(html: &str) -> Option<String> {
 }
 
 impl Block {
-    /// Returns the commands: of a console block the lines after `$ `, of a script every line.
+    /// Returns the commands: the lines after `$ ` of a console block, every line of a script.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
         for line in self.text.lines() {

@@ -1,9 +1,9 @@
-//! Output as a page shows it against output as it came.
+//! Compares the output on a page with the real output.
 
 use regex::Regex;
 
-/// Compares lines: `…` alone on a line stands for any lines, within a line for any words; sizes, durations and times are
-/// whatever they are today.
+/// Compares lines: `…` alone on a line stands for any lines, within a line for any words; sizes, durations and times
+/// may differ.
 pub fn agree(shown: &[String], came: &str) -> bool {
     let shown: Vec<_> = shown.iter().map(|line| pattern(line)).collect();
     let came: Vec<_> = came.lines().map(settled).collect();
@@ -21,7 +21,7 @@ fn lines_agree(shown: &[Option<Regex>], came: &[String]) -> bool {
     }
 }
 
-/// A line as an expression; none stands for any lines.
+/// A line as a regular expression; `None` stands for any lines.
 fn pattern(line: &str) -> Option<Regex> {
     let line = settled(line);
     if line == "…" {
@@ -31,7 +31,7 @@ fn pattern(line: &str) -> Option<Regex> {
     Some(Regex::new(&format!("^{escaped}$")).unwrap())
 }
 
-/// A line without what differs from day to day.
+/// A line without values that differ between runs.
 fn settled(line: &str) -> String {
     let changing = [
         (

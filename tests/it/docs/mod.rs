@@ -1,5 +1,5 @@
-//! The pages against the program: every command of README.md and docs/ is run, in order, and what it prints is what the
-//! page shows. A block that is not run says so, with its reason, in a comment before it (`<!-- docs-test: not run: … -->`).
+//! The pages against the program: every command of README.md and docs/ is run in order, and its output equals that on
+//! the page. A block that is not run has a comment with the reason before it (`<!-- docs-test: not run: … -->`).
 
 mod blocks;
 mod changelog;

@@ -1,4 +1,4 @@
-//! A directory in which commands of a page are run by a shell, as somebody would who reads it.
+//! A directory in which a shell runs the commands of a page, as a reader would.
 
 use std::{
     path::PathBuf,
@@ -18,20 +18,20 @@ use crate::{
     rig::PROGRAM,
 };
 
-/// What a command left.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
-    /// Both of its outputs, as they come on a terminal.
+    /// Both outputs, interleaved as on a terminal.
     pub output: String,
 }
 
-/// Where commands run.
+/// The environment in which commands run.
 pub struct Shell {
     pub directory: PathBuf,
     /// `export` lines, before each command.
     exports: Vec<String>,
-    /// Words of the pages, and what they are here: ports, ids, hosts.
+    /// Words of the pages, and their values here: ports, ids, hosts.
     pub stand_ins: Vec<(String, String)>,
     /// A server that a page has started.
     server: Option<Running>,
@@ -62,7 +62,7 @@ impl Shell {
         self.exports.push(format!("{variable}='{value}'"));
     }
 
-    /// Puts this run's words in the place of the page's.
+    /// Replaces the page's words by the values of this run.
     pub fn here(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (there, here) in &self.stand_ins {
@@ -71,7 +71,7 @@ impl Shell {
         text
     }
 
-    /// Runs a command to its end; one that would run for ever until it has said something, and then Ctrl-C. A server stays
+    /// Runs a command to its end; an endless one until its first output, then sends Ctrl-C. A server keeps running
     /// until the next one is started.
     pub async fn run(&mut self, command: &str) -> Ran {
         if let Some(export) = command.strip_prefix("export ") {
@@ -136,7 +136,7 @@ impl Shell {
         Running { child, output }
     }
 
-    /// Waits for the first output, which may go into a file; of a snapshot, for its end.
+    /// Waits for the first output, which may go to a file; for a snapshot, until its end.
     async fn until_something(&self, running: &Running, command: &str) {
         let file = command.split_once(">> ").map(|(_, rest)| {
             let name = rest.split_whitespace().next().unwrap();
@@ -163,14 +163,14 @@ impl Shell {
     }
 }
 
-/// True of a command that goes on until somebody stops it.
+/// True if a command runs until it is stopped.
 fn follows(command: &str) -> bool {
     command.starts_with("dateline watch") && !command.contains("--limit")
         || command.contains("--schedule")
 }
 
 impl Drop for Running {
-    /// Ends what the shell has started too, where a test fails.
+    /// Also stops the processes of the shell when a test fails.
     fn drop(&mut self) {
         if let Some(id) = self.child.id() {
             let _ = killpg(pid(id), Signal::SIGKILL);
@@ -200,7 +200,7 @@ impl Running {
         let status = ended
             .unwrap_or_else(|_| panic!("it did not end: {}", self.output.lock().unwrap()))
             .unwrap();
-        // What it wrote last may still be on its way.
+        // The last output may still be in flight.
         while Arc::strong_count(&self.output) > 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

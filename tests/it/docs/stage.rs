@@ -1,4 +1,4 @@
-//! The files and servers that the sections of the pages stand on.
+//! Files and servers for the sections of the pages.
 
 use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -17,24 +17,24 @@ use crate::{
     rig::{ARTICLE, GOLD, Site, database, scratch, site},
 };
 
-/// An item of a wire.
+/// An item of an agency's wire.
 const WIRE: &str = r#"{"uri": "https://wire.example/items/1", "standard": {"name": "ninjs", "version": "3.1"}, "type": "text",
 "version": "1", "pubStatus": "usable", "language": "en", "headlines": [{"value": "A port was opened"}],
 "bodies": [{"contentType": "text/plain", "value": "A port was opened in Sandvik."}]}"#;
-/// The record that changes where a page speaks of changes.
+/// The record that changes in sections about changes.
 const CHANGING: &str = "events/regional-cooperation";
 
 /// A section's shell, and the server that its commands find.
 pub struct Stage {
     pub shell: Shell,
     site: Site,
-    /// Where a section loads records into.
+    /// An empty server into which a section loads records.
     empty: Site,
     _bucket: Option<Bucket>,
     _directory: tempfile::TempDir,
 }
 
-/// Sections that begin with an empty server: there, editors make what the page shows.
+/// Sections that begin with an empty server: their commands create the records.
 const EMPTY: [(&str, &str); 2] = [("README.md", "The desk"), ("docs/imports.md", "Imports")];
 
 impl Stage {
@@ -88,8 +88,8 @@ impl Stage {
         }
     }
 
-    /// Runs a command, after and beside what the page says of it: a notifier gets nothing but news, and the day after an
-    /// export there is some.
+    /// Runs a command together with the events that the page presumes: news for a notifier, and changes after an
+    /// export.
     pub async fn run(&mut self, command: &str) -> Ran {
         let mut corrections = None;
         if command.contains("--consumer notifier") {
@@ -148,7 +148,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// The files that pages name.
+/// Writes the files that pages name.
 fn write_files(directory: &Path) {
     let write = |name: &str, text: &[u8]| std::fs::write(directory.join(name), text).unwrap();
     std::fs::create_dir(directory.join("seed")).unwrap();
@@ -167,7 +167,7 @@ fn write_files(directory: &Path) {
     write("kazakhstan.yaml", kazakhstan.to_string().as_bytes());
 }
 
-/// An editor that gives a name in full.
+/// An editor that writes the full name of Kazakhstan.
 fn editor(directory: &Path) -> String {
     let script = directory.join("editor");
     let change = r#"s/^( *)displayName: "?Kazakhstan"?$/\1displayName: Republic of Kazakhstan/"#;

@@ -49,7 +49,7 @@ fn help(arguments: &[&str]) -> String {
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
-/// Names below a heading of a help, such as `Commands:`.
+/// Names below a heading of a help text, such as `Commands:`.
 fn subcommands(help: &str) -> Vec<String> {
     let Some((_, rest)) = help.split_once("\nCommands:\n") else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Old connections are ended, and nothing is lost by it.
+//! Old connections are closed, and no call is lost.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn f2_a_stream_that_outlives_many_connections_brings_everything_once() {
                 rename(&mut record, written);
                 site.client.commit(create_all(&[record])).await.unwrap();
             }
-            // A connection may also age before its stream has begun.
+            // A connection may also reach its age before its stream has begun.
             let mut told = |what: &str| ends += usize::from(what.contains("long enough"));
             let response = watch.next(&mut told).await.unwrap();
             sequences.extend(response.changes.iter().map(|change| change.sequence));
@@ -92,7 +92,7 @@ async fn calls_are_answered_across_the_ages_of_their_connections() {
     let client = Client::connect(&site.address).await.unwrap();
     let old = Talker::begin(&site.address).await;
     let mut generations = vec![old];
-    // Each connection that ends is one age that the client has lived through as well.
+    // Each closed connection corresponds to one age that the client has outlived.
     let calling = async {
         let mut ages = 0;
         while ages < 10 {
@@ -117,7 +117,7 @@ async fn a_call_that_does_not_end_is_cut_off_after_the_grace() {
     })
     .await;
     let mut talker = Talker::begin(&site.address).await;
-    // Its message never comes; the server's deadline is a minute.
+    // The message never arrives; the server's deadline is a minute.
     talker
         .say(&frame(HEADERS, END_HEADERS, 1, &headers(GET)))
         .await;

@@ -1,4 +1,4 @@
-//! Certificates for tests, made on the spot.
+//! Certificates for tests, generated at run time.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,13 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-/// An authority that signs what it is asked to.
+/// An authority that signs any certificate.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub pem: String,
 }
 
-/// A certificate with its key, PEM both.
+/// A certificate with its key, both in PEM.
 pub struct Paper {
     pub certificate: String,
     pub key: String,
@@ -45,7 +45,7 @@ impl Authority {
         }
     }
 
-    /// For a server on this machine.
+    /// Signs a certificate for a server on this machine.
     pub fn server(&self) -> Paper {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let params = CertificateParams::new(names).unwrap();
@@ -53,17 +53,17 @@ impl Authority {
         self.sign(params, names)
     }
 
-    /// For a client, whose common name is one that it should not be known by.
+    /// Signs one for a client; its common name must not be used as its identity.
     pub fn client(&self, uri: &str, dns: &str) -> Paper {
         self.client_until(uri, dns, 2999)
     }
 
-    /// The same, up to a year.
+    /// Signs one for a client that expires in this year.
     pub fn client_until(&self, uri: &str, dns: &str, year: i32) -> Paper {
         self.client_for(uri, dns, date_time_ymd(year, 1, 1))
     }
 
-    /// One with a URI, up to a time.
+    /// Signs one with a URI that expires at a time.
     pub fn client_until_time(&self, uri: &str, end: OffsetDateTime) -> Paper {
         self.client_for(uri, "unused.example", end)
     }
@@ -92,7 +92,7 @@ impl Files {
         path
     }
 
-    /// A server's, without client certificates.
+    /// Files of a server without client certificates.
     pub fn server(&self, authority: &Authority) -> TlsFiles {
         let paper = authority.server();
         TlsFiles {
@@ -104,7 +104,7 @@ impl Files {
         }
     }
 
-    /// How a client reaches a server that believes an authority, as somebody or nobody.
+    /// TLS settings of a client that trusts an authority, with or without a certificate.
     pub fn client(
         &self,
         address: &str,
@@ -123,7 +123,7 @@ impl Files {
     }
 }
 
-/// As a command takes it.
+/// The path as an argument of a command.
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }

@@ -1,4 +1,4 @@
-//! How many connections there may be, and what becomes of those that do nothing.
+//! Limits on the number of connections, and on idle ones.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -26,7 +26,7 @@ async fn from(source: [u8; 4], site: &Site) -> TcpStream {
     socket.connect(site.address.parse().unwrap()).await.unwrap()
 }
 
-/// Connects until a call is answered: the place that somebody left is free a moment later.
+/// Connects until a call is answered: the slot of a closed connection becomes free a moment later.
 async fn let_in(connect: impl AsyncFn() -> TcpStream) -> SendRequest<Bytes> {
     let trying = async {
         loop {
@@ -120,7 +120,7 @@ async fn an_idle_connection_is_ended_gently_whatever_it_pings_and_one_with_a_str
     assert!(pinging.say(&call(1, GET, NATO)).await);
     let ping = frame(PING, 0, 0, &[0; 8]);
     let pings = async {
-        // Well within the budget.
+        // Well within the ping budget.
         while !pinging.is_over() {
             let _ = pinging.say(&ping).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -131,9 +131,9 @@ async fn an_idle_connection_is_ended_gently_whatever_it_pings_and_one_with_a_str
         .expect("it is closed");
     let (code, _) = pinging.heard().await.goodbye.expect("a goodbye");
     assert_eq!(code, 0, "nothing was wrong");
-    // The site's own client was idle as well, and comes back by itself.
+    // The site's own client was idle as well, and reconnects by itself.
     site.client.get(nato()).await.unwrap();
-    // One that came meanwhile, and one after that.
+    // One checkpoint from meanwhile, and one after that.
     checkpoints(&mut stream, 2).await;
     site.stop().await;
 }

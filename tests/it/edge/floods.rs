@@ -1,4 +1,4 @@
-//! Known attacks on HTTP/2, with bounded loops. Each connection that tries one is closed, and a client beside it is served
+//! Known attacks on HTTP/2, with bounded loops. The server closes each attacking connection, and serves another client
 //! all the time.
 
 use super::{
@@ -9,12 +9,12 @@ use super::{
     },
 };
 
-/// Frames that go out in one write.
+/// Frames per write.
 const AT_ONCE: usize = 100;
-/// Writes of a flood that nobody stops.
+/// Maximum writes of a flood.
 const WRITES: usize = 2000;
 
-/// Floods, beside a bystander, until the server closes. Answers what was heard.
+/// Floods beside a bystander until the server closes. Returns the frames received.
 async fn flood(begin: &[u8], bytes: Vec<u8>) -> Heard {
     let site = site_with(|_| ()).await;
     let bystander = Bystander::start(&site.address).await;
@@ -89,14 +89,14 @@ async fn h4_headers_that_unpack_to_megabytes_are_refused() {
     let site = site_with(|_| ()).await;
     let bystander = Bystander::start(&site.address).await;
     let mut talker = Talker::begin(&site.address).await;
-    // One header of 4,000 bytes goes into the table of the connection, and then comes 10,000 times, in a byte each.
+    // One header of 4,000 bytes enters the dynamic table, and is then referenced 10,000 times by one byte each.
     let mut block = headers(LIST);
     block.extend([0x40, 1, b'a', 0x7f, 0xa1, 0x1e]);
     block.extend([b'x'; 4000]);
     block.extend([0xbe; 10_000]);
     let flags = END_HEADERS | END_STREAM;
     talker.say(&frame(1, flags, 1, &block)).await;
-    // Whatever becomes of the connection, it answers nothing but that.
+    // Whatever happens to the connection, no other answer is sent on it.
     while bystander.answered() < 100 && !talker.is_over() {
         tokio::task::yield_now().await;
     }
@@ -115,7 +115,7 @@ async fn who_takes_much_may_widen_windows_and_ping_as_often() {
     let mut talker = Talker::begin(&site.address).await;
     let update = frame(WINDOW_UPDATE, 0, 0, &[0, 1, 0, 0]);
     let ping = frame(PING, 0, 0, &[0; 8]);
-    // 10 pings and 100 updates are free; each call that is answered with data brings some more.
+    // 10 pings and 100 updates are free; each answer with data adds some more.
     for number in 0..200 {
         let asked = call(1 + 2 * number, LIST, b"");
         let wider = frame(WINDOW_UPDATE, 0, 1 + 2 * number, &[0, 0, 16, 0]);

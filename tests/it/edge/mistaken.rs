@@ -1,4 +1,4 @@
-//! Clients and servers that take each other for something else, and addresses by name.
+//! Clients and servers of different protocols, and addresses by host name.
 
 use std::process::Stdio;
 
@@ -17,7 +17,7 @@ use crate::{
     rig::{PROGRAM, database, scratch},
 };
 
-/// A server of another kind: it answers whatever comes in the words of HTTP/1.
+/// A server that answers everything with HTTP/1.
 async fn old_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -99,7 +99,7 @@ async fn names_are_addresses_to_listen_on() {
     stream.read_to_string(&mut told).await.unwrap();
     assert!(told.starts_with("HTTP/1.1 200"), "{told}");
 
-    // What others can reach needs to be meant, by whatever name.
+    // Addresses that other machines can reach require an explicit option, however they are named.
     for (address, words) in [
         ("0.0.0.0:0", "can be reached by others"),
         ("no.such.host.invalid:7400", "the name leads to no address"),

@@ -1,4 +1,4 @@
-//! `docs/limits.md` against the program: every setting that it has, with its default, and every limit by its name.
+//! `docs/limits.md` against the program: every setting with its default, and every limit by its name.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -13,15 +13,15 @@ fn rows() -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// A cell that is one word of code.
+/// The content of a cell that is a single code span.
 fn code(cell: &str) -> Option<&str> {
     let word = cell.strip_prefix('`')?.strip_suffix('`')?;
     (!word.contains([' ', '`'])).then_some(word)
 }
 
-/// Flags of a help, with their defaults.
+/// Flags in a help text, with their defaults.
 fn flags(help: &str) -> BTreeMap<String, String> {
-    // Lines are broken anywhere.
+    // Lines may be broken anywhere.
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut flags = BTreeMap::new();
     for flag in help.split(" --").filter(|flag| flag.contains("[env: ")) {

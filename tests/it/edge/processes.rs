@@ -1,4 +1,4 @@
-//! What a server says of its limits: in its log, and among its metrics; and what it does when the system gives it no more.
+//! Limits in the server's log and metrics; and its behaviour when the system runs out of resources.
 
 use dateline_client::Client;
 use tokio::{
@@ -38,7 +38,7 @@ fn command(program: &str, arguments: &[&str], url: &str) -> Command {
     command
 }
 
-/// Whether a call is answered.
+/// True if a call is answered.
 async fn is_served(connection: &dateline_client::Connection) -> bool {
     let Ok(mut client) = Client::connect_with(connection).await else {
         return false;
@@ -95,7 +95,7 @@ async fn h6_failed_handshakes_are_told_in_plain_words() {
     let expired = clients.client_until(URI, DNS, 2020);
     assert!(!is_served(&reach(Some(&expired))).await);
     server.says("its client certificate has expired").await;
-    // A flood of them is not a flood of lines.
+    // Many hits do not log many lines.
     for _ in 0..500 {
         Talker::begin(&server.address).await.heard().await;
     }

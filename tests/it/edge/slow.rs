@@ -1,4 +1,4 @@
-//! Peers that do not take what they have asked for.
+//! Peers that do not read the answers that they requested.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ async fn f9_a_peer_that_lets_nothing_out_of_the_socket_is_closed() {
     socket.set_recv_buffer_size(4096).unwrap();
     let address: SocketAddr = site.address.parse().unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    // Far more than sockets hold, and nothing of it is read.
+    // Far more than sockets hold, all of it unread.
     let mut bytes = wide();
     for number in 0..250 {
         bytes.extend(call(1 + 2 * number, LIST, b"\x18\xe8\x07"));

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, as no client would send them. `benches/abuse.rs` speaks it as well.
+//! HTTP/2 frame by frame, in sequences that no client sends. `benches/abuse.rs` uses it as well.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Longest that anything is waited for.
+/// Maximum wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -38,7 +38,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The headers of a gRPC call, each written out.
+/// The headers of a gRPC call, all as literals.
 pub fn headers(path: &str) -> Vec<u8> {
     // :method POST and :scheme http are in HPACK's table.
     let mut block = vec![0x83, 0x86];
@@ -69,7 +69,7 @@ pub fn call(stream: u32, path: &str, message: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// The beginning of a connection, with windows that never fill.
+/// The preface and settings of a connection, with windows that never fill.
 pub fn wide() -> Vec<u8> {
     let window = (u32::MAX >> 1).to_be_bytes();
     let settings = [&[0, 4], &window[..]].concat();
@@ -82,14 +82,14 @@ pub fn wide() -> Vec<u8> {
     .concat()
 }
 
-/// A connection that says what it likes, and hears everything.
+/// A connection that writes any bytes and reads everything.
 pub struct Talker {
     writing: tokio::net::tcp::OwnedWriteHalf,
     hearing: JoinHandle<Vec<u8>>,
 }
 
 impl Talker {
-    /// Connects, and says nothing.
+    /// Connects and writes nothing.
     pub async fn silent(address: &str) -> Self {
         Self::on(TcpStream::connect(address).await.unwrap())
     }
@@ -102,7 +102,7 @@ impl Talker {
         }
     }
 
-    /// Connects, and begins as HTTP/2 does.
+    /// Connects and sends the HTTP/2 preface.
     pub async fn begin(address: &str) -> Self {
         let mut talker = Self::silent(address).await;
         assert!(talker.say(PREFACE).await);
@@ -110,13 +110,13 @@ impl Talker {
         talker
     }
 
-    /// Whether it can still be said.
+    /// Writes bytes; returns false if the connection is closed.
     pub async fn say(&mut self, bytes: &[u8]) -> bool {
         let saying = tokio::time::timeout(PATIENCE, self.writing.write_all(bytes));
         saying.await.expect("the server reads, or closes").is_ok()
     }
 
-    /// Says it again and again, at most so often. Answers how often it was said before the end.
+    /// Writes the bytes repeatedly, at most `most` times. Returns the number of writes before the end.
     pub async fn flood(&mut self, bytes: &[u8], most: usize) -> usize {
         for count in 0..most {
             if self.hearing.is_finished() || !self.say(bytes).await {
@@ -126,31 +126,31 @@ impl Talker {
         most
     }
 
-    /// Whether the server has closed.
+    /// True if the server has closed the connection.
     pub fn is_over(&self) -> bool {
         self.hearing.is_finished()
     }
 
-    /// What was heard, once the server closes.
+    /// Everything that was received, once the server closes.
     pub async fn heard(self) -> Heard {
         let heard = tokio::time::timeout(PATIENCE, self.hearing).await;
         Heard::of(&heard.expect("the server closes").unwrap())
     }
 }
 
-/// Hears until the end, be it a close or a reset.
+/// Reads until the end, be it a close or a reset.
 async fn hear(mut reading: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut heard = Vec::new();
     let _ = reading.read_to_end(&mut heard).await;
     heard
 }
 
-/// Frames of the server.
+/// Frames received from the server.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Kinds, in their order.
+    /// Frame types, in order.
     pub kinds: Vec<u8>,
-    /// Code and words of the last GOAWAY.
+    /// Code and text of the last GOAWAY.
     pub goodbye: Option<(u32, String)>,
 }
 
@@ -174,7 +174,7 @@ impl Heard {
         heard
     }
 
-    /// It was told to calm down, in these words.
+    /// Asserts that the server sent `ENHANCE_YOUR_CALM` with this text.
     pub fn assert_calmed(&self, words: &str) {
         let (code, said) = self.goodbye.as_ref().expect("a goodbye");
         assert_eq!(*code, CALM, "{said}");

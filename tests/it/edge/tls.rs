@@ -1,4 +1,4 @@
-//! TLS of the server and of the client: who is believed, who is let in, and as whom.
+//! TLS of the server and of the client: trusted servers, admitted clients, and their identities.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 const URI: &str = "spiffe://dateline.example/exporter";
 const DNS: &str = "exporter.dateline.example";
 
-/// A site with TLS, and a client that believes it.
+/// Starts a site with TLS, and a client that trusts it.
 async fn tls_site(tls: TlsFiles, files: &Files, authority: &Authority) -> Site {
     let mut config = config(&database().await);
     config.tls = Some(tls);
@@ -60,7 +60,7 @@ async fn h6_plain_text_to_a_port_with_tls_is_closed_and_hurts_nobody() {
     let mut http = Talker::silent(&site.address).await;
     http.say(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     http.heard().await;
-    // Who says nothing is not waited for: a handshake has its time.
+    // A silent connection is closed: the handshake has a timeout.
     Talker::silent(&site.address).await.heard().await;
     site.client.get(nato()).await.unwrap();
     site.stop().await;
@@ -82,7 +82,7 @@ async fn tls_1_2_is_spoken_only_when_it_is_asked_for() {
     }
 }
 
-/// Whether TLS 1.2 comes about.
+/// True if a handshake with TLS 1.2 succeeds.
 async fn old_client(address: &str, authority: &Authority) -> bool {
     let mut roots = RootCertStore::empty();
     let pem = authority.pem.as_bytes();
@@ -100,7 +100,7 @@ async fn old_client(address: &str, authority: &Authority) -> bool {
     connector.connect(name, stream).await.is_ok()
 }
 
-/// An edge alone, whose calls answer with who called.
+/// Starts only the edge, with calls that return the caller's identity.
 async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -132,7 +132,7 @@ async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
     (address, stop)
 }
 
-/// Who the server takes a client for.
+/// The identity by which the server knows a client.
 async fn who(client: &Client) -> Result<String, tonic::transport::Error> {
     let mut channel = client.channel();
     let request = Request::post("/").body(Body::empty()).unwrap();
@@ -172,7 +172,7 @@ async fn a_client_is_known_by_the_names_of_its_certificate_and_never_by_the_comm
     }
 }
 
-/// Connects and calls once: with TLS 1.3 a client learns with the first answer that it was refused.
+/// Connects and calls once: with TLS 1.3 a client learns of a refusal with the first answer only.
 async fn call_as(connection: &dateline_client::Connection) -> Result<String, String> {
     let calling = async {
         let client = Client::connect_with(connection).await;

@@ -1,8 +1,8 @@
-//! Answers that nobody takes: calls upon calls of every method, on connections that leave their answers where they are.
-//! The server's memory stays bounded, and a client that behaves well is served all the while.
+//! Answers that nobody reads: many calls of every method, on connections that do not read the answers. The server's
+//! memory stays bounded, and a well-behaved client is served all the while.
 //!
-//! Here two connections and the methods with the largest answers; `DATELINE_UNREAD=all cargo test unread -- --nocapture`
-//! takes five connections and every method, and prints a table.
+//! This runs two connections and the methods with the largest answers; `DATELINE_UNREAD=all cargo test unread --
+//! --nocapture` runs five connections and every method, and prints a table.
 
 use std::{
     sync::{
@@ -35,16 +35,16 @@ use crate::{
     rig::{PATIENCE, database, name},
 };
 
-/// Calls on each connection, as many as it may have.
+/// Calls on each connection: the maximum of concurrent streams.
 const CALLS: usize = 256;
-/// Most that the server may hold.
+/// Maximum memory of the server.
 const MOST_BYTES: u64 = 512 * 1024 * 1024;
-/// Longest that a neighbour may wait, on a machine that runs other tests beside.
+/// Maximum latency of another client, on a machine that runs other tests at the same time.
 const NEIGHBOURLY: Duration = Duration::from_secs(15);
-/// The methods that hold most, by the way in which they are paced.
+/// The methods whose answers use most memory, one for each way of pacing.
 const LARGEST: [&str; 2] = ["BatchGetRecords", "GetRecord"];
 
-/// What the calls are about.
+/// The records and ids that the calls refer to.
 struct Stored {
     published: Vec<Record>,
     drafts: Vec<Record>,
@@ -88,7 +88,7 @@ async fn store(url: &str, client: &Client) -> Stored {
     }
 }
 
-/// The largest request of a method that is answered again and again; of one that does something, an empty one.
+/// The largest request of a method that can be repeated; an empty one of a method that has effects.
 fn request(method: &str, stored: &Stored) -> Bytes {
     let view = View::Desk.into();
     let names = || stored.published.iter().map(|it| name(it).to_owned());
@@ -186,7 +186,7 @@ fn request(method: &str, stored: &Stored) -> Bytes {
     frame(&message)
 }
 
-/// A connection that asks and takes nothing; it goes when it is dropped.
+/// A connection that calls and reads nothing; dropping it closes the connection.
 struct Hoarder {
     tasks: Vec<JoinHandle<()>>,
 }
@@ -217,7 +217,7 @@ async fn hoard(address: &str, path: &str, body: &Bytes, begun: &Arc<AtomicUsize>
         tasks.push(tokio::spawn(async move {
             let answer = answer.await;
             begun.fetch_add(1, Ordering::Relaxed);
-            // Kept, and never read.
+            // Kept open, and never read.
             let _kept = (answer, stream);
             std::future::pending::<()>().await;
         }));
@@ -225,7 +225,7 @@ async fn hoard(address: &str, path: &str, body: &Bytes, begun: &Arc<AtomicUsize>
     Hoarder { tasks }
 }
 
-/// Memory of a process: now, and at most since the last look.
+/// Memory of a process: now, and the maximum since the last call.
 fn resident(server: &Process) -> (u64, u64) {
     let pid = server.child.id().unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -242,7 +242,7 @@ fn forget_peak(server: &Process) {
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
 }
 
-/// Waits until the server has done what it could: nothing is begun any more, and nothing grows.
+/// Waits until the server has settled: no call begins any more, and memory does not grow.
 async fn settled(server: &Process, begun: &AtomicUsize, calls: usize) {
     let started = Instant::now();
     let mut seen = (0, 0);
@@ -260,7 +260,7 @@ async fn settled(server: &Process, begun: &AtomicUsize, calls: usize) {
     }
 }
 
-/// A client that behaves well: it reads a small record again and again, and a large answer now and then.
+/// A well-behaved client: it reads a small record repeatedly, and a large answer now and then.
 struct Neighbour {
     done: Arc<AtomicBool>,
     calling: JoinHandle<(usize, Duration)>,

@@ -187,7 +187,7 @@ async fn a_dropped_cluster_ends_and_frees_its_directory() {
 
 #[tokio::test]
 async fn where_the_kernel_does_not_tell_a_watcher_stops_the_server_at_its_owners_end() {
-    // Whoever runs tests in the background may have them ignore the signal, and a child inherits that.
+    // The signal may be ignored in tests that run in the background, and a child inherits that.
     let mut server = Command::new("env")
         .args(["--default-signal=INT", "sleep", "600"])
         .spawn()

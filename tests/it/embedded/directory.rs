@@ -1,4 +1,4 @@
-//! The data directory: shared with nobody, refused when it is not ours, and usable wherever it is.
+//! The data directory: never shared, refused if it is not ours, and usable wherever it is.
 
 use super::*;
 
@@ -20,7 +20,7 @@ async fn a_directory_in_use_is_refused_with_the_owner_named_and_a_way_to_share_i
         message.contains(&format!("--database-url '{}'", holder.url)),
         "{message}"
     );
-    // The refused one has not disturbed the other, and the way that it was shown is one.
+    // The refused start has not disturbed the other, and the URL in the error works.
     let shared = holder.url.replace("/dateline?", "/postgres?");
     assert_eq!(shared, owner.url);
     connect(&shared).await.ping().await.unwrap();

@@ -1,4 +1,4 @@
-//! What is run, as whom, and what is said when it cannot be.
+//! The programs that are run, their user, and the errors when they cannot be run.
 
 use super::*;
 
@@ -91,7 +91,7 @@ async fn a_cluster_changes_hands_when_postgres_runs_as_somebody_else() {
     if !geteuid().is_root() {
         return;
     }
-    // Another account has to pass.
+    // Another account needs search permission.
     let home = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir()
@@ -114,7 +114,7 @@ async fn a_cluster_changes_hands_when_postgres_runs_as_somebody_else() {
         })
         .await
         .unwrap();
-        // Where there are no user namespaces, we get another account without asking.
+        // Without user namespaces the server gets another account by itself.
         let server = format!("/proc/{}", cluster.postmaster_pid().unwrap());
         let owner = fs::metadata(dir.join("cluster/PG_VERSION")).unwrap().uid();
         if let Ok(process) = fs::metadata(server) {
