@@ -1,4 +1,4 @@
-//! Taking the state home: the service, and what clients make of it.
+//! Exports of the state: the service, and its clients.
 
 pub mod buckets;
 mod deltas;

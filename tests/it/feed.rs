@@ -1,4 +1,4 @@
-//! The feed under many hands: two servers on one database, writers that are refused and go away, watchers that
+//! The feed under concurrency: two servers on one database, writers that are refused or disconnect, watchers that
 //! disconnect and resume anywhere. Every run prints its seed.
 
 use std::{
@@ -135,16 +135,16 @@ fn commit(writes: Vec<Write>) -> CommitRequest {
     }
 }
 
-/// What all writers were told.
+/// The answers to all writers.
 #[derive(Default)]
 struct Told {
     acknowledged: Mutex<Vec<Acknowledged>>,
-    /// Names of records of requests that nobody waited for.
+    /// Names of records in requests that were abandoned before the answer.
     unknown: Mutex<HashSet<String>>,
 }
 
 impl Told {
-    /// Commits, remembers what was told, and gives the records back if there are any.
+    /// Commits, remembers the answer, and returns the records if the commit was accepted.
     async fn commit(&self, client: &Client, writes: Vec<Write>) -> Option<Vec<Record>> {
         match client.clone().editorial.commit(commit(writes)).await {
             Ok(answer) => {
@@ -171,7 +171,7 @@ impl Told {
         }
     }
 
-    /// Sends a request and goes away before the answer, as a client does whose network fails.
+    /// Sends a request and disconnects before the answer, like a client whose network fails.
     async fn commit_and_go(&self, client: &Client, record: Record, after: Duration) {
         self.unknown
             .lock()
@@ -183,8 +183,8 @@ impl Told {
     }
 }
 
-/// One writer: makes, edits, publishes and withdraws records of its own, fights over shared ones, sends
-/// nonsense, and goes away in the middle.
+/// One writer: creates, edits, publishes and withdraws its own records, competes for shared ones, sends invalid
+/// requests, and abandons some.
 async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Told>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed ^ number as u64);
     let mut known = shared.clone();
@@ -254,7 +254,7 @@ async fn read(client: &Client, name: &str) -> Record {
         .unwrap()
 }
 
-/// Follows a feed over both servers, leaving in the middle of things, until it has everything.
+/// Follows a feed over both servers, disconnecting at random, until it has everything.
 async fn watch(
     clients: [Client; 2],
     view: View,
@@ -306,7 +306,7 @@ async fn two_sites() -> [Site; 2] {
     [site_on(config(&url)).await, site_on(config(&url)).await]
 }
 
-/// Publishes the seed article alone with what it names, so that others can cite it; gives the shared drafts.
+/// Publishes the seed article with the records that it names, for others to cite; returns the shared drafts.
 async fn prepare(site: &Site, told: &Told) -> Vec<Record> {
     let created = site.client.commit(create_all(&gold())).await.unwrap();
     let publishing = created.records.iter().map(publish).collect();
@@ -352,7 +352,7 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
     for writer in writers {
         writer.await.unwrap();
     }
-    // Requests that nobody waited for may still be on their way; a commit at each server comes after them.
+    // Abandoned requests may still be in flight; a commit at each server is ordered after them.
     for (number, site) in sites.iter().enumerate() {
         told.commit(&site.client, vec![create(actor(&format!("last-{number}")))])
             .await
@@ -392,7 +392,7 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
     }
 }
 
-/// One server withdraws what the other is about to refer to.
+/// One server withdraws a record to which the other is about to refer.
 async fn race(sites: &[Site; 2], told: &Told, number: usize) {
     let (target, other) = (format!("target-{number}"), format!("other-{number}"));
     let tie = relation(&format!("tie-{number}"), &target, &other);

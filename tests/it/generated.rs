@@ -1,5 +1,4 @@
-//! `dateline generate`: what it makes is valid and publishable, has everything in it that there is, and is the same
-//! for ever.
+//! `dateline generate`: its records are valid and publishable, cover the whole schema, and are always the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +30,8 @@ fn records() -> impl Iterator<Item = Record> {
 
 #[tokio::test]
 async fn the_same_seed_makes_the_same_bytes_for_ever_and_more_records_begin_with_fewer() {
-    // Whoever changes these has changed what every seed makes: say so, for measurements do not compare any more.
+    // A change of these changes the output of every seed: state it in the commit, because measurements are no longer
+    // comparable.
     for (format, expected) in [
         (
             "ndjson",
@@ -99,14 +99,14 @@ fn every_record_is_valid_and_in_the_stored_form_already() {
     }
 }
 
-/// The values of every enum that were met, by the place in the schema; and those that there are.
+/// For every enum field, by its path in the schema: the values that occurred, and all values.
 #[derive(Default)]
 struct Values(BTreeMap<String, (BTreeSet<i32>, BTreeSet<i32>)>);
 
 impl Visitor for Values {
     fn enumeration(&mut self, at: &Path, rules: &Rules, value: i32) {
         let path = at.to_string();
-        // The element of a list does not matter.
+        // The index in a list is ignored.
         let field: String = path
             .split('[')
             .map(|part| part.split_once(']').map_or(part, |(_, rest)| rest))
@@ -209,7 +209,7 @@ fn shape(edtf: &str) -> String {
 async fn every_beginning_is_published_batch_by_batch_by_the_real_server() {
     let site = site().await;
     let records: Vec<_> = records().collect();
-    // Not a multiple of what belongs together: batches end anywhere.
+    // Not a multiple of the generator's group size: batches may end anywhere.
     for batch in records.chunks(333) {
         let writes = batch.iter().map(|record| Write {
             action: Some(write::Action::Create(write::Create {

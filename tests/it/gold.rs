@@ -1,5 +1,5 @@
-//! The real article, told as 47 sourced records: in by one commit, published as one batch, out on the wire,
-//! and back value for value on every way out.
+//! The real article as 47 sourced records: written by one commit, published as one batch, streamed on the wire feed,
+//! and read back value for value by every method.
 
 use dateline::json;
 use dateline_proto::v1::{
@@ -11,7 +11,7 @@ use crate::rig::{
     GOLD, PATIENCE, Site, bare, create_all, gold, gold_as_published, meta, name, site,
 };
 
-/// Creates and publishes the gold records; answers with what publishing answered.
+/// Creates and publishes the gold records; returns the published ones.
 pub async fn publish_gold(site: &Site) -> Vec<Record> {
     let created = site.client.commit(create_all(&gold())).await.unwrap();
     assert_eq!(created.records.len(), 47);

@@ -1,27 +1,27 @@
-//! Recorded histories, and what has to hold of them. Independent of `feed`: it sees only what writers were
-//! answered and what watchers received.
+//! Recorded histories, and their properties. Independent of `feed`: it sees only the answers to writers and the
+//! messages to watchers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dateline_proto::v1::{Change, change::Type};
 
-/// A change that a writer was told is committed.
+/// A change that was acknowledged to a writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
     pub name: String,
     pub revision: i64,
     pub desk_sequence: i64,
-    /// Last desk sequence of what was committed with it.
+    /// Last desk sequence of its commit batch.
     pub batch: i64,
 }
 
-/// What one watcher received, over all its connections.
+/// The changes that one watcher received, over all its connections.
 #[derive(Debug, Clone, Default)]
 pub struct Watched {
     pub changes: Vec<Change>,
 }
 
-/// F1, F2: dense from 1, ascending, each once.
+/// F1, F2: sequences are dense from 1, ascending, each once.
 pub fn assert_dense(watched: &Watched, head: i64) {
     let sequences: Vec<_> = watched
         .changes
@@ -81,8 +81,8 @@ pub fn assert_whole_batches(watched: &Watched) {
     }
 }
 
-/// Invariants 2 and 3: what was acknowledged is there under the sequence that was told, and what is there was
-/// acknowledged, but for requests whose answer nobody waited for.
+/// Invariants 2 and 3: an acknowledged change exists at its acknowledged sequence, and every change was acknowledged or
+/// belongs to an abandoned request.
 pub fn assert_acknowledged(
     watched: &Watched,
     acknowledged: &[Acknowledged],
@@ -114,7 +114,7 @@ pub fn assert_acknowledged(
     }
 }
 
-/// Invariant 10: two streams of one feed saw the same.
+/// Invariant 10: two streams of one feed received the same.
 pub fn assert_same(left: &Watched, right: &Watched) {
     assert_eq!(
         left.changes, right.changes,
@@ -122,7 +122,7 @@ pub fn assert_same(left: &Watched, right: &Watched) {
     );
 }
 
-/// W9, invariant 27: whenever something was published, what it refers to was published before or with it.
+/// W9, invariant 27: whenever a record was published, the records it refers to were published before or with it.
 pub fn assert_nothing_dangling(desk: &Watched, references: impl Fn(&Change) -> Vec<String>) {
     let mut published: HashSet<&str> = HashSet::new();
     for batch in desk

@@ -1,5 +1,5 @@
-//! `dateline import` as a user meets it: every form of file, bad records among good ones, dry runs, second runs, and
-//! what is left when it is cut off. Files that cannot be read at all are in `bad_input::files`.
+//! `dateline import` as a user meets it: every file format, bad records among good ones, dry runs, repeated runs, and
+//! the state after an interruption. Files that cannot be read at all are in `bad_input::files`.
 
 mod texts;
 mod versions;
@@ -62,7 +62,7 @@ async fn desk(site: &Site) -> Vec<Value> {
     listed.await.ok().lines()
 }
 
-/// The head of the desk's feed: how many changes there were.
+/// The head of the desk feed: the number of changes.
 async fn changes(site: &Site) -> i64 {
     let request = GetFeedRequest {
         view: View::Desk.into(),
@@ -75,7 +75,7 @@ async fn changes(site: &Site) -> i64 {
         .head_sequence
 }
 
-/// The last line that was said: before it, a slow machine is told how far it is.
+/// The last line of stderr; on a slow machine, lines of progress precede it.
 fn last(done: &Done) -> &str {
     done.stderr.lines().last().unwrap_or_default()
 }
@@ -137,7 +137,7 @@ async fn records_are_published_as_they_come_each_after_what_it_refers_to() {
     let site = site().await;
     let (_keep, directory) = scratch();
     let mut records = records(2400);
-    // Whatever the order of the file is.
+    // The order of the file does not matter.
     records[1100..].reverse();
     let file = file(&directory, "records.ndjson", lines(&records));
     let done = import(&site, &file, &["--publish"]).await.ok();
@@ -147,7 +147,7 @@ async fn records_are_published_as_they_come_each_after_what_it_refers_to() {
     site.stop().await;
 }
 
-/// Four good records, and what can be wrong with others among them.
+/// Four good records, with invalid ones of all kinds among them.
 fn mixed() -> (String, Vec<(u64, &'static str, &'static str, &'static str)>) {
     let nameless = r#"{"actor":{"name":"actors/nameless","type":"TYPE_GROUP"}}"#;
     let other = actor("first").replace("TYPE_GROUP", "TYPE_MEDIA");
@@ -190,7 +190,7 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
     let mixed = file(&directory, "mixed.ndjson", text);
     let told = directory.join("rejects.ndjson");
     let told_as = told.to_str().unwrap();
-    // A dry run says what there is to say, and writes nothing.
+    // A dry run reports everything, and writes nothing.
     let before = changes(&site).await;
     let dry = import(
         &site,
@@ -222,7 +222,7 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
     expected.sort_by_key(ToString::to_string);
     assert_eq!(found, expected);
     assert_eq!(desk(&site).await.len(), 5);
-    // The same again finds the same, and tells it if it is asked to.
+    // A repeated run finds the same, and reports it on request.
     let again = import(&site, &mixed, &["--on-error", "report"]).await;
     assert_eq!(again.code, 1);
     let last = again.stderr.lines().last().unwrap();
@@ -238,7 +238,7 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
             again.stderr
         );
     }
-    // And one that has nothing to reject leaves an empty file.
+    // A run without rejects leaves an empty file.
     let clean = file(&directory, "clean.ndjson", actor("first"));
     import(&site, &clean, &["--on-error", "skip", "--rejects", told_as])
         .await
@@ -314,7 +314,7 @@ async fn what_refers_to_a_record_that_was_left_out_stays_a_draft() {
         "{}",
         done.stderr
     );
-    // Once it is there, the same command does the rest.
+    // Once the reference exists, the same command does the rest.
     let whole = self::file(&directory, "whole.ndjson", lines(&records));
     let rest = import(&site, &whole, &["--publish"]).await.ok();
     assert_eq!(
@@ -379,7 +379,7 @@ async fn ctrl_c_says_how_far_it_came_and_the_same_command_goes_on() {
         .collect();
     let mut importing = program(&site.address, &["import", "-"]).spawn().unwrap();
     let mut stdin = importing.stdin.take().unwrap();
-    // More than two batches, and then it waits for more.
+    // More than two batches; then the import waits for more input.
     stdin
         .write_all(drafts[..2500].concat().as_bytes())
         .await
@@ -395,7 +395,7 @@ async fn ctrl_c_says_how_far_it_came_and_the_same_command_goes_on() {
     drop(stdin);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    // The database has two batches; whether the answer for the second one was read before the signal is chance.
+    // The database has two batches; the answer for the second one may or may not arrive before the signal.
     let came_to = [1000, 2000].map(|count| {
         format!("stopped: {count} created, 0 already there, 0 published; the same command goes on from here\n")
     });

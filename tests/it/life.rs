@@ -1,5 +1,5 @@
-//! The life of a record, as an adversary would lead it: every move between states, everything that may be
-//! refused, and what is left of it in the past. What holds for every kind is one function, run for all four.
+//! The states of a record under adversarial use: every transition, every refusal, and the history that remains. A
+//! property of every kind is one function, run for all four.
 
 mod bounds;
 mod calls;

@@ -1,5 +1,5 @@
-//! One test binary: real server, real Postgres, real client. Names of tests are claims; those that keep a
-//! promise of the contract begin with its number.
+//! One test binary: real server, real Postgres, real client. Test names are claims; those of tests for a promise of the
+//! contract begin with its number.
 
 #![allow(
     clippy::unwrap_used,

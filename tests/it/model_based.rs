@@ -1,6 +1,6 @@
-//! Random requests, good and bad, by several clients at two servers that are started anew now and then, against a
-//! small model of the contract: after each one the service and the model agree on what it came to and on what
-//! is to be seen. A failure prints its seed and step; `DATELINE_SEED` and `DATELINE_STEPS` run just that.
+//! Random requests, valid and invalid, by several clients at two servers that are restarted at times, against a small
+//! model of the contract: after each request the service and the model agree on its outcome and on the visible state. A
+//! failure prints its seed and step; `DATELINE_SEED` and `DATELINE_STEPS` repeat just that run.
 
 mod model;
 mod pairs;
@@ -34,16 +34,16 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A run: the service, the model, and what clients remember.
+/// A run: the service, the model, and the clients' memory.
 struct Run {
     sites: Vec<Site>,
     model: Model,
     random: StdRng,
-    /// Etags by name and revision, as they were told.
+    /// Etags by name and revision, as they were returned.
     etags: BTreeMap<(String, usize), String>,
-    /// Accepted requests with their answers, to be sent again.
+    /// Accepted requests with their answers, to be repeated.
     answered: Vec<(CommitRequest, CommitResponse)>,
-    /// Far ahead, the same for all.
+    /// A time far ahead, the same for all embargoes.
     embargo: Timestamp,
     outcomes: BTreeMap<String, usize>,
 }
@@ -98,13 +98,13 @@ impl Run {
         content
     }
 
-    /// A write that has a chance: mostly one that the record's state allows.
+    /// A plausible write: mostly one that the record's state allows.
     fn deeds(&mut self) -> Deeds {
         let kind = *["articles", "actors", "events"]
             .choose(&mut self.random)
             .unwrap();
         let mut name = self.any(kind);
-        // Where nothing is left there is little to try.
+        // Records in final states are mostly skipped.
         for _ in 0..4 {
             let known = self.model.records.get(&name);
             if known.is_none_or(|it| !it.gone && it.state != State::Retracted) {
@@ -169,7 +169,7 @@ impl Run {
         let mut cascade = None;
         for _ in 0..count {
             let mut deeds = self.deeds();
-            // One word on cascades for the whole request.
+            // One cascade flag for the whole request.
             if let Deed::Retract { cascade: it, .. } | Deed::Purge { cascade: it } = &mut deeds.deed
             {
                 *it = *cascade.get_or_insert(*it);
@@ -290,7 +290,7 @@ impl Run {
         self.sites.push(site_on(config(&url)).await);
     }
 
-    /// An earlier request again (W4), or its id for another one.
+    /// Repeats an earlier request (W4), or uses its id for another one.
     async fn repeat(&mut self) {
         let Some((request, answer)) = self.answered.choose(&mut self.random).cloned() else {
             return;
@@ -450,7 +450,7 @@ async fn w2_to_w11_the_service_and_the_model_of_the_contract_agree_on_random_liv
     let steps = variable("DATELINE_STEPS").unwrap_or(STEPS);
     let seed: u64 = variable("DATELINE_SEED").unwrap_or_else(rand::random);
     println!("DATELINE_SEED={seed} DATELINE_STEPS={steps}");
-    // So many steps, then all begins anew: names are used up at some time.
+    // Starts from an empty database after some steps, because names are used up.
     let (mut left, mut round) = (steps, 0);
     while left > 0 {
         let mut run = Run::begin(seed ^ round).await;

@@ -1,4 +1,4 @@
-//! `dateline serve` as a process of its own, which can be killed; what it says is kept, for who wants to know why.
+//! `dateline serve` as a process of its own, which can be killed; its log is kept for diagnosis.
 
 use std::{
     fmt::Write,
@@ -16,14 +16,14 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Longest wait for a process, on a machine that is busy with other tests.
+/// Maximum wait for a process, on a machine that is busy with other tests.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A server that serves.
+/// A running server.
 pub struct Process {
     pub child: Child,
     pub address: String,
-    /// What it has said.
+    /// Its log so far.
     log: Arc<Mutex<String>>,
 }
 
@@ -63,7 +63,7 @@ impl Process {
         }
     }
 
-    /// Waits until it has said something.
+    /// Waits until the log contains some words.
     pub async fn says(&self, words: &str) {
         let waiting = async {
             while self.said(words) == 0 {
@@ -78,7 +78,7 @@ impl Process {
         );
     }
 
-    /// How many lines say something.
+    /// Number of log lines that contain some words.
     pub fn said(&self, words: &str) -> usize {
         let log = self.log.lock().unwrap();
         log.lines().filter(|line| line.contains(words)).count()
@@ -88,7 +88,7 @@ impl Process {
         kill(pid(self.child.id().expect("it runs")), signal).unwrap();
     }
 
-    /// Waits for the end; the exit code, if it was no signal.
+    /// Waits for the end; returns the exit code, or `None` after a signal.
     pub async fn end(&mut self) -> Option<i32> {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         ended

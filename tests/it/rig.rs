@@ -1,5 +1,5 @@
-//! What tests stand on: one private Postgres for the whole run, a database of its own for each test, and
-//! servers inside the test process.
+//! The test environment: one private Postgres for the whole run, a database of its own for each test, and servers
+//! inside the test process.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,11 +21,11 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// The seed article as it was received.
+/// The seed article as received.
 pub const ARTICLE: &str = include_str!("../../seed/article.txt");
 /// The seed article in 47 records.
 pub const GOLD: &str = include_str!("../../seed/gold.json");
-/// Longest that a test waits for a condition that must come true.
+/// Maximum wait for a condition that must become true.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The command line program under test.
@@ -66,13 +66,13 @@ fn cluster_options() -> dateline_embedded_postgres::Options {
         directory.join(format!("pg-{}", std::process::id())),
         PROGRAM,
     );
-    // Nothing here has to survive a power cut, and every test is faster for it.
+    // The data need not survive a power cut, and every test is faster without fsync.
     options.durable = false;
     options.purpose = "cargo test".to_owned();
     options
 }
 
-/// Clusters of earlier runs, whose process is gone.
+/// Removes clusters of earlier runs whose process is gone.
 fn remove_leftovers(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -91,7 +91,7 @@ async fn prepare_template(cluster: &dateline_embedded_postgres::Cluster) {
         .await
         .unwrap();
     store.close().await;
-    // `.ci/sabotage` breaks the database on purpose, to see that tests notice.
+    // `.ci/sabotage` breaks the database on purpose, to check that tests notice.
     if let Ok(file) = std::env::var("DATELINE_SABOTAGE") {
         let sql = std::fs::read_to_string(file).expect("the sabotage can be read");
         let mut template = PgConnection::connect(&cluster.url(TEMPLATE)).await.unwrap();
@@ -124,7 +124,7 @@ pub async fn database() -> String {
     url
 }
 
-/// A server inside the test process, and a client of it.
+/// A server inside the test process, and its client.
 pub struct Site {
     pub client: Client,
     pub address: String,
@@ -132,7 +132,7 @@ pub struct Site {
     running: Option<Running>,
 }
 
-/// How most tests want a server.
+/// The default configuration of servers in tests.
 pub fn config(url: &str) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -152,12 +152,12 @@ pub fn config(url: &str) -> Config {
     }
 }
 
-/// A server on a database of its own.
+/// Starts a server on a database of its own.
 pub async fn site() -> Site {
     site_on(config(&database().await)).await
 }
 
-/// A server as configured.
+/// Starts a server with this configuration.
 pub async fn site_on(config: Config) -> Site {
     let url = match &config.database {
         Database::Url(url) => url.clone(),
@@ -188,12 +188,12 @@ pub fn gold() -> Vec<Record> {
     Vec::from(json::read::<Bundle>(GOLD).unwrap())
 }
 
-/// The gold records as readers see them: their evidence cites the revision of the article that was published.
+/// The gold records as readers see them: their evidence cites the published revision of the article.
 pub fn gold_as_published() -> Vec<Record> {
     gold().iter().map(repinned).collect()
 }
 
-/// The same record with evidence that cites articles as they were published: at their second revision.
+/// The same record with evidence that cites the published revision of articles: the second one.
 pub fn repinned(record: &Record) -> Record {
     let mut record = record.clone();
     let evidence = record.kind.as_mut().and_then(Body::evidence_mut);
@@ -225,7 +225,7 @@ pub fn create_all(records: &[Record]) -> CommitRequest {
     }
 }
 
-/// The record without what the service adds.
+/// The record without the fields that the service sets.
 pub fn bare(record: &Record) -> Record {
     let mut record = record.clone();
     record.kind.as_mut().and_then(Body::take_meta);
@@ -245,7 +245,7 @@ pub fn name(record: &Record) -> &str {
     record.kind.as_ref().map(Body::name).unwrap_or_default()
 }
 
-/// A directory that goes with the test.
+/// A directory that is deleted with the test.
 pub fn scratch() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = directory.path().to_owned();

@@ -1,6 +1,5 @@
-//! A database machine that vanishes without a word: connections that exist stop, with no RST and no FIN, and new ones
-//! get through, as after a failover behind one address. Every wait ends, the outcome is told honestly, and whoever tries
-//! again is served.
+//! A database machine that vanishes silently: existing connections stop, with no RST and no FIN, and new ones work, as
+//! after a failover behind one address. Every wait ends, the outcome is reported correctly, and a retry succeeds.
 
 use std::{
     future::Future,
@@ -24,13 +23,13 @@ use crate::{
     rig::{Site, config, database, site_on},
 };
 
-/// Longest that a write may take, whatever happens to the database.
+/// Maximum duration of a write, whatever happens to the database.
 const BOUND: Duration = Duration::from_secs(15);
 
-/// A way to the tests' Postgres whose connections can be frozen.
+/// A proxy to the tests' Postgres whose connections can be frozen.
 pub struct Ice {
     pub url: String,
-    /// The way past it.
+    /// The URL that bypasses the proxy.
     pub past: String,
     frozen: watch::Sender<u64>,
 }
@@ -53,7 +52,7 @@ impl Ice {
                     };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut outside, &mut inside) => {}
-                        // Both ends stay open, and nothing passes any more.
+                        // Both ends stay open, and no data passes any more.
                         () = later(&mut hears, born) => std::future::pending().await,
                     }
                 });
@@ -68,20 +67,20 @@ impl Ice {
         }
     }
 
-    /// Freezes every connection that there is.
+    /// Freezes every existing connection.
     pub fn freeze(&self) {
         self.frozen.send_modify(|count| *count += 1);
     }
 }
 
-/// Waits until a count is higher; for ever, if nobody counts any more.
+/// Waits until a count is higher; for ever if the counter is gone.
 async fn later(count: &mut watch::Receiver<u64>, than: u64) {
     if count.wait_for(|now| *now > than).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// A server behind ice, with the base, and connections of every pool in use.
+/// A server behind the proxy, with the base, and connections of every pool in use.
 async fn warm() -> (Ice, Site) {
     let ice = Ice::before(&database().await).await;
     let site = site_on(config(&ice.url)).await;
@@ -101,7 +100,7 @@ fn creation(id: &str) -> CommitRequest {
     }
 }
 
-/// Sends a write as it is, and again only if it is UNAVAILABLE; each answer within the bound.
+/// Sends a write once, and repeats it only if it is UNAVAILABLE; each answer arrives within the bound.
 async fn insist(site: &Site, request: CommitRequest) -> usize {
     let mut editorial = site.client.editorial.clone();
     for tries in 1..=3 {
@@ -131,7 +130,7 @@ async fn w4_a_write_on_a_frozen_connection_ends_in_time_and_is_done_once() {
     assert!(insist(&site, request.clone()).await <= 2);
     assert_eq!(insist(&site, request).await, 1, "the same answer again");
     assert_eq!(insist(&site, creation("next")).await, 1);
-    // The tail, the sweeper, reads and health have all noticed by themselves.
+    // The tail, the sweeper, reads and health have all noticed independently.
     let begun = Instant::now();
     let wire = changes(&site, from_beginning(View::Published), 3 + 4 + 1).await;
     assert_eq!(wire.last().unwrap().name, "actors/secret");
@@ -190,7 +189,7 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
     let status = writing.await.unwrap().unwrap_err();
     Refused::from(status).is(Code::Unavailable, "STORE_UNAVAILABLE");
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
-    // It has happened: the answer comes, and nothing happens twice.
+    // It was committed: the answer arrives, and nothing is written twice.
     let created: i64 =
         sqlx::query_scalar("SELECT count(*) FROM changes WHERE name = 'actors/lost'")
             .fetch_one(&mut blocker)
@@ -212,7 +211,7 @@ async fn f13_a_frozen_listener_is_noticed_and_hears_of_other_servers_again() {
     lay_base(&there.client).await;
     changes(&here, from_beginning(View::Desk), 3).await;
     ice.freeze();
-    // Without a notification a change is seen when the tail looks anyway, every 2 s.
+    // Without a notification, the tail finds a change only by its poll every 2 s.
     let mut quick = 0;
     for round in 0.. {
         make(&there.client, &[actor(&format!("round-{round}"))]).await;
@@ -234,7 +233,7 @@ async fn f13_a_frozen_listener_is_noticed_and_hears_of_other_servers_again() {
     there.stop().await;
 }
 
-/// Asserts that work ends within the bound of a statement, and is told to be unavailable if it fails.
+/// Asserts that work ends within the bound of a statement, and that a failure is reported as unavailable.
 async fn ends<T: std::fmt::Debug>(
     what: &str,
     bound: Duration,
@@ -251,7 +250,7 @@ async fn ends<T: std::fmt::Debug>(
     }
 }
 
-/// Something of every pool.
+/// Uses every pool; returns the number of successful operations.
 async fn of_every_pool(store: &Store, bound: Duration) -> usize {
     let now = time::OffsetDateTime::now_utc();
     let by = dateline_engine::request::By {
@@ -308,7 +307,7 @@ async fn every_pool_throws_frozen_connections_away_and_loses_no_place() {
     let all = of_every_pool(&store, bound).await;
     assert_eq!(all, 15);
     for round in 0..2 {
-        // More at once than a pool has places, so that all of them are in use or being given back.
+        // More at once than a pool has slots, so that all of them are in use or being returned.
         let busy = (0..12).map(|_| of_every_pool(&store, bound));
         futures_util::future::join_all(busy).await;
         ice.freeze();

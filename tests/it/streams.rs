@@ -1,4 +1,4 @@
-//! What one stream gets: filters, exits, silence, views, sizes.
+//! The behaviour of one stream: filters, exits, silence, views, sizes.
 
 use std::time::Duration;
 
@@ -284,7 +284,7 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
     );
 }
 
-/// Publishes the gold records on a feed that has `before` changes; answers how many.
+/// Publishes the gold records on a feed that has `before` changes; returns their number.
 async fn publish_gold_after(site: &Site, before: i64) -> usize {
     let created = site
         .client
@@ -299,7 +299,7 @@ async fn publish_gold_after(site: &Site, before: i64) -> usize {
     site.client.publish(request).await.unwrap().records.len()
 }
 
-/// A batch of 40 that is larger than a message, changes 2 to 41, and one before and after it.
+/// Commits a batch of 40 that is larger than a message, changes 2 to 41, and one before and after it.
 async fn commit_large(site: &Site) {
     let mut client = site.client.clone();
     let large: Vec<_> = (0..40)
@@ -351,7 +351,7 @@ async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else(
 
 #[tokio::test]
 async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
-    // A checkpoint is due at any time.
+    // A checkpoint may be due at any time.
     let site = site_on(Config {
         checkpoint_interval: Duration::from_nanos(1),
         ..config(&database().await)
@@ -359,7 +359,7 @@ async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
     .await;
     commit_large(&site).await;
     let mut stream = open(&site, from_beginning(View::Desk)).await;
-    // However many checkpoints come before the server has heard of the batch.
+    // Any number of checkpoints may be sent before the server is notified of the batch.
     let batch = async {
         loop {
             let response = next(&mut stream).await;

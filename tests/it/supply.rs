@@ -1,10 +1,10 @@
-//! What is linked: no version with a known hole, nothing that nobody keeps, no `unsafe` of ours. `deny.toml` says more,
-//! where `cargo deny` is there to ask; this holds wherever the tests run.
+//! Linked dependencies: no version with a known vulnerability, none that is unmaintained, no `unsafe` of ours.
+//! `deny.toml` checks more, where `cargo deny` is installed; this holds wherever the tests run.
 
 use std::path::Path;
 
-/// Crates on the way from the network to the database, and the first version without the holes that were known when
-/// each was chosen.
+/// Crates on the way from the network to the database, each with the first version without the vulnerabilities that
+/// were known when it was chosen.
 const AT_LEAST: [(&str, [u64; 3]); 16] = [
     ("bytes", [1, 11, 1]),
     ("h2", [0, 4, 16]),
@@ -24,7 +24,7 @@ const AT_LEAST: [(&str, [u64; 3]); 16] = [
     ("tracing-subscriber", [0, 3, 20]),
 ];
 
-/// Crates that must not come in, by whatever way, and why.
+/// Crates that must not be dependencies, even indirect ones, and why.
 const BANNED: [(&str, &str); 8] = [
     (
         "rsa",
@@ -109,7 +109,7 @@ fn no_crate_of_ours_may_be_unsafe() {
         let lints = manifest.split("[lints.rust]").nth(1).unwrap_or_default();
         assert!(lints.contains("unsafe_code = \"forbid\""), "{name}");
     }
-    // What is banned here is banned by `cargo deny` too.
+    // Crates banned here are banned by `cargo deny` too.
     let deny = file("deny.toml");
     for (name, _) in BANNED {
         assert!(

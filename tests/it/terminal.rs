@@ -1,4 +1,4 @@
-//! A terminal of a given width, and what is to be seen on it.
+//! A terminal of a given width, and its screen content.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts it on a terminal of so many columns.
+    /// Starts it on a terminal of `columns` columns.
     pub fn start(server: &str, arguments: &[&str], columns: u16) -> Self {
         let size = Winsize {
             ws_row: 50,
@@ -39,7 +39,7 @@ impl Terminal {
         let output = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::new();
             let mut buffer = [0; 4096];
-            // It ends with an error once nobody has the other side open.
+            // Reading fails once the other side is closed.
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
                 bytes.extend_from_slice(&buffer[..count]);
             }
@@ -56,7 +56,7 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
-    /// The exit code, what is on the screen at the end, and everything that was ever written to it.
+    /// The exit code, the screen at the end, and everything that was ever written to it.
     pub async fn end(mut self) -> (i32, String, String) {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let code = ended.expect("it ends").unwrap().code().unwrap_or(-1);
@@ -66,7 +66,7 @@ impl Terminal {
     }
 }
 
-/// The lines that a terminal shows which never scrolls: carriage returns, moves up and cleared lines are followed.
+/// The lines of a terminal that never scrolls; follows carriage returns, moves up and cleared lines.
 fn screen(text: &str) -> String {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0_usize, 0_usize);

@@ -1,5 +1,5 @@
-//! Programs of other languages that tests run, with packages from the registries, once per set of requirements. Where
-//! that is not possible tests say loudly what is missing, and pass; with `CI=true` they fail.
+//! Programs of other languages that tests run, with packages from the registries, once per set of requirements. If that
+//! fails, tests print clearly what is missing, and pass; with `CI=true` they fail.
 
 use std::{
     ffi::OsStr,
@@ -14,14 +14,14 @@ use tokio::process::Command;
 
 use crate::rig::PATIENCE;
 
-/// Longest that packages take to install, on a slow line.
+/// Maximum duration of an installation, on a slow line.
 const INSTALLATION: Duration = Duration::from_mins(5);
 
 pub fn path(of: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
 }
 
-/// Runs a program to its end; answers with what it printed, or with why it did not do its work.
+/// Runs a program to its end; returns its output, or why it failed.
 pub async fn run(command: &mut Command, patience: Duration) -> Result<String, String> {
     let program = command
         .as_std()
@@ -47,8 +47,8 @@ pub async fn run(command: &mut Command, patience: Duration) -> Result<String, St
     ))
 }
 
-/// A directory for what the files in `ingredients` make, and whether it has been made: `finished` tells it.
-/// Other tests, of this run or of another one, wait until the lock that comes with it is dropped.
+/// A directory for what is made from `ingredients`, and whether it is complete: the file `finished` marks that.
+/// Other tests, of this run or of another one, wait until the returned lock is dropped.
 async fn kept(kind: &str, ingredients: &[&str]) -> (PathBuf, bool, File) {
     let mut hash = Sha256::new();
     for file in ingredients {
@@ -73,7 +73,7 @@ fn finished(directory: &Path) {
     fs::write(directory.join("finished"), "").unwrap();
 }
 
-/// A virtual environment with what a file of requirements names: its interpreter.
+/// The interpreter of a virtual environment with the packages of a requirements file.
 pub async fn python(requirements: &str) -> Result<PathBuf, String> {
     let (directory, made, _lock) = kept("python", &[requirements]).await;
     let interpreter = directory.join("bin/python");
@@ -97,7 +97,7 @@ pub async fn python(requirements: &str) -> Result<PathBuf, String> {
     Ok(interpreter)
 }
 
-/// The example's packages: the directory in which Node looks for them.
+/// Installs the example's packages; returns the directory in which Node looks for them.
 pub async fn node_modules() -> Result<PathBuf, String> {
     let ingredients = [
         "examples/node/package.json",
@@ -126,7 +126,7 @@ pub async fn node_modules() -> Result<PathBuf, String> {
     Ok(directory.join("node_modules"))
 }
 
-/// The tools, or a test that says loudly what it cannot do.
+/// The tools, or `None` after printing clearly what the test cannot do.
 pub fn or_skip<Tools>(tools: Result<Tools, String>, test: &str) -> Option<Tools> {
     let missing = match tools {
         Ok(tools) => return Some(tools),
@@ -136,13 +136,13 @@ pub fn or_skip<Tools>(tools: Result<Tools, String>, test: &str) -> Option<Tools>
         std::env::var("CI").as_deref() != Ok("true"),
         "{test} has to run in CI: {missing}"
     );
-    // Past the test harness, which keeps back what passing tests print.
+    // Bypasses the test harness, which hides the output of passing tests.
     let told = format!("\nNOT TESTED: {test}, because {missing}\n\n");
     std::io::stderr().write_all(told.as_bytes()).unwrap();
     None
 }
 
-/// The generated modules, made anew in a directory of their own: what a stale copy would hide is seen.
+/// Generates the modules in a directory of their own, so that a stale copy cannot hide an error.
 pub async fn generate(python: &Path) -> (tempfile::TempDir, PathBuf) {
     let (keep, directory) = crate::rig::scratch();
     let mut command = Command::new(python);

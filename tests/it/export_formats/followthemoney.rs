@@ -1,4 +1,4 @@
-//! `FollowTheMoney`: the seed's entities, and all of them in the real library.
+//! `FollowTheMoney`: the seed's entities, and all entities in the real library.
 
 use std::{collections::BTreeMap, fs};
 
@@ -28,7 +28,7 @@ fn the_gold_records_are_the_seeds_103_entities() {
     let expected = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let mut expected: BTreeMap<_, _> = expected.map(by_id).collect();
     assert_eq!(expected.len(), 103);
-    // The SHA-1 of the file as received: a record carries its SHA-256 only.
+    // The SHA-1 of the received file: a record has its SHA-256 only.
     let article = "dl-articles-kazakhstan-confirms-partnership-with-nato-us";
     let properties = &mut expected.get_mut(article).unwrap()["properties"];
     properties
@@ -53,7 +53,7 @@ fn e6_the_losses_of_the_gold_records_are_those_that_the_mapping_names() {
         // Of the 54 mentions 6 name events, and `resolved` cannot point to those; offsets go with the rest.
         ("articles.mentions", 6),
         ("actors.names.language_code", 27),
-        // One of the 22 is of participants that are not named.
+        // One of the 22 belongs to participants without a name.
         ("events.participants.role", 22),
         ("events.participants.capacity", 5),
         ("events.participants.quantity", 3),
@@ -62,7 +62,7 @@ fn e6_the_losses_of_the_gold_records_are_those_that_the_mapping_names() {
     ] {
         assert_eq!(files.lost(field), lost, "{field}");
     }
-    // Seasons cut to a year, and dates that lie somewhere between.
+    // Seasons reduced to a year, and dates between two bounds.
     let dates = files
         .losses
         .fields()
@@ -86,7 +86,7 @@ async fn the_library_accepts_records_that_are_as_full_as_the_schema_allows() {
     assert!(told.starts_with("111 entities"), "{told}");
 }
 
-/// Records whose values the library drops or refuses when it reads them.
+/// Records with values that the library drops or refuses on reading.
 fn hostile() -> Vec<Record> {
     let date = |edtf: &str| {
         Some(FuzzyDate {

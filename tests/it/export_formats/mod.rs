@@ -1,5 +1,5 @@
-//! Files of exports, read by the tools that people will read them with. Their packages come from the
-//! registry; a tool that is missing fails the test and says so.
+//! Files of exports, read by common tools. Their packages come from the registry; a missing tool fails the test, which
+//! names it.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -29,14 +29,13 @@ mod whole;
 /// Packages that read exports.
 const REQUIREMENTS: &str = "tests/python/export_requirements.txt";
 
-/// A Python that has them.
+/// A Python with these packages.
 async fn python() -> PathBuf {
     let python = tools::python(REQUIREMENTS).await;
     python.expect("Python with the packages of tests/python/export_requirements.txt is needed")
 }
 
-/// A script of tests/python, with the files of an export in a directory and another one beside them; answers
-/// with what it prints.
+/// Runs a script of tests/python on a directory with the files of an export and one other file; returns its output.
 async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
     let (_keep, directory) = scratch();
     for (kind, bytes) in &files.by_kind {
@@ -51,7 +50,7 @@ async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
     run(&mut command, PATIENCE * 2).await.unwrap()
 }
 
-/// The line of SQL in docs/exports.md that has these words.
+/// The line of SQL in docs/exports.md that contains these words.
 pub fn documented_query(words: &str) -> String {
     let docs = std::fs::read_to_string(path("docs/exports.md")).unwrap();
     let blocks = docs.split("```sql\n").skip(1);
@@ -86,7 +85,7 @@ fn export(format: Format, records: &[Record]) -> Files {
     export_with(format, records, &Options::default())
 }
 
-/// Writes files as an export does: kinds in the order of their collections, records in that of their names.
+/// Writes files as an export does: kinds in the order of their collections, records in the order of their names.
 fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
     let mut kinds = KINDS;
     kinds.sort_by_key(|kind| collection(*kind));
@@ -143,7 +142,7 @@ fn varied() -> Vec<Record> {
     records
 }
 
-/// What readers get of a record that is withdrawn: its name and meta.
+/// The record as readers get it after a withdrawal: name and meta only.
 fn tombstone(record: &Record) -> Record {
     let mut left = record.clone();
     let body = left.kind.as_mut().unwrap();
@@ -172,8 +171,8 @@ fn e2_the_same_records_give_the_same_bytes() {
     }
 }
 
-/// Of all files of a format. What changes one of these changes what an export of the same sequence looks like
-/// from one release to the next, be it our code, the schema or a library: that has to be meant.
+/// Digests of all files of a format. If one changes, an export of the same sequence differs between two releases,
+/// because of our code, the schema or a library: such a change must be intended.
 const DIGESTS: [(Format, &str); 7] = [
     (Format::Ndjson, "3db27290e76861e8"),
     (Format::Protobuf, "5369e06664e7bc95"),
@@ -234,7 +233,7 @@ fn the_metadata_view_has_no_text_of_the_article_in_any_format() {
         metadata_only: true,
         ..Options::default()
     };
-    // Inside a quote of evidence and of the body, and in no summary.
+    // This text occurs in a quote of evidence and in the body, and in no summary.
     let quoted = "ongoing cooperation on issues such as";
     for format in Format::ALL {
         for (kind, bytes) in export_with(format, &records, &options).by_kind {

@@ -1,4 +1,4 @@
-//! ninjs: the gold article as its editors wrote it, and all items against the structure of the standard.
+//! ninjs: the gold article as its editors wrote it, and all items validated against the structure of the standard.
 
 use std::fs;
 
@@ -16,8 +16,8 @@ fn the_gold_article_is_the_seeds_item_but_for_events_that_its_text_does_not_name
     let mut item = export(Format::Ninjs, &gold())
         .lines(Kind::Article)
         .remove(0);
-    // The seed lists every event of the bundle, by the name of its record. An exported article knows the events
-    // that its own mentions point to, by the words with which it names them: their records come later.
+    // The seed lists every event of the bundle, by the name of its record. An exported article has only the events that
+    // its own mentions resolve to, under the words of the mention: the events' records are exported later.
     let all = expected["events"].as_array().unwrap().clone();
     let named = item["events"].as_array().unwrap().clone();
     assert_eq!((all.len(), named.len()), (11, 6));

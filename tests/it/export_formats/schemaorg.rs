@@ -1,5 +1,5 @@
-//! schema.org: the seed is one document with everything inside; ours are nodes of one graph, a line each.
-//! Put together by `@id`, they say what the seed says.
+//! schema.org: the seed is one document with everything nested; ours are nodes of one graph, one per line.
+//! Joined by `@id`, they equal the seed.
 
 use std::{collections::BTreeMap, fs};
 
@@ -30,8 +30,8 @@ fn graph(files: &Files) -> Nodes {
     graph
 }
 
-/// What the seed leaves out and domain.md or the record has: ids, links to sources, what tells namesakes
-/// apart, the whole of a part, the seat.
+/// Properties that the seed omits and domain.md or the record has: ids, links to sources, disambiguation of namesakes,
+/// the whole of a part, the seat.
 const MORE_THAN_THE_SEED: [&str; 10] = [
     "@context",
     "identifier",
@@ -63,8 +63,8 @@ fn the_nodes_say_what_the_seeds_document_says() {
     let text = fs::read_to_string(path("seed/gold_schemaorg.jsonld")).unwrap();
     let mut expected: Map<String, Value> = serde_json::from_str(&text).unwrap();
     let mut graph = graph(&export(Format::SchemaOrg, &gold()));
-    // The seed names all records of the bundle in the article, three of them, chosen by hand, as what it is
-    // about. No field of the record tells that, so whoever the text names is mentioned.
+    // The seed lists all records of the bundle in the article, and three of them, chosen by hand, as its subjects. No
+    // field of the record has that choice, so all named records are exported as mentions.
     let mut inside = Vec::new();
     for list in ["about", "mentions"] {
         inside.extend(expected.remove(list).unwrap().as_array().unwrap().clone());
@@ -90,11 +90,11 @@ fn the_nodes_say_what_the_seeds_document_says() {
 #[test]
 fn e6_ties_for_which_there_is_no_word_are_counted() {
     let files = export(Format::SchemaOrg, &gold());
-    // Four offices and a force within its organisation are told, of fifteen ties.
+    // Of fifteen relations, four offices and a force within its organisation are exported.
     assert_eq!(
         (files.lines(Kind::Relation).len(), files.lost("relations")),
         (5, 10)
     );
-    // Kazakhstan in six events, the United States in three, and partners that are not named.
+    // Kazakhstan in six events, the United States in three, and participants without a name.
     assert_eq!(files.lost("events.participants"), 10);
 }

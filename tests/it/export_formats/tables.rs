@@ -72,7 +72,7 @@ async fn a_row_group_is_bounded_and_a_tombstone_is_a_row() {
     assert_eq!(told, "50000 50000 1\nretracted\n");
 }
 
-/// An event that means to harm a spreadsheet, in the one place of the earth where numbers are negative.
+/// An event with hostile text for spreadsheets, at coordinates where both numbers are negative.
 fn odd_event() -> Record {
     let participant = |actor: &str, name: &str| Participant {
         actor: actor.into(),
@@ -120,7 +120,7 @@ fn no_cell_of_csv_is_a_formula_and_what_cannot_be_parted_is_counted() {
     assert_eq!(losses, r#"{"events.participants.display_name":1}"#);
 }
 
-/// Texts that mean to harm a spreadsheet, and some that only look like a guard.
+/// Texts that spreadsheets may run as formulas, and some that only look escaped.
 const HOSTILE: [&str; 22] = [
     "\n=1+1",
     "\ttab",
@@ -165,7 +165,7 @@ async fn duckdb_reads_from_csv_the_texts_as_they_were_by_the_line_of_the_docs() 
         );
     }
     assert!(files.losses.fields().is_empty(), "{:?}", files.losses);
-    // Every cell stands in quotes: no other separator finds the beginning of one within a text.
+    // Every cell is quoted: no other separator makes a part of a text the beginning of a cell.
     let text = std::str::from_utf8(csv).unwrap();
     assert!(
         text.lines()

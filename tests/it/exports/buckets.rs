@@ -1,4 +1,4 @@
-//! Exports on an object store: a server that speaks S3, run here.
+//! Exports to an object store: an S3 server that the tests run.
 
 use std::process::Stdio;
 
@@ -15,9 +15,9 @@ use crate::{
     tools,
 };
 
-/// Packages with an S3 server.
+/// Packages of the S3 server.
 const REQUIREMENTS: &str = "tests/python/s3_requirements.txt";
-/// Starts it, makes a bucket, and says where it listens.
+/// Script that starts the server, creates a bucket, and prints the address.
 const START: &str = "
 import sys
 from moto.server import ThreadedMotoServer
@@ -67,7 +67,7 @@ impl Bucket {
         }
     }
 
-    /// The environment by which it is reached.
+    /// Environment variables for access to the server.
     pub fn variables(&self) -> [(&str, &str); 5] {
         [
             ("AWS_ENDPOINT", &self.url),
@@ -126,7 +126,7 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
         "{}",
         proved.stderr
     );
-    // A night later, on top of it, and put together on this machine.
+    // A delta of the next night, combined with the full export on this machine.
     shown(&site.client, &crate::feed::actor("late")).await;
     let since = [&how[..], &["--since", "latest"]].concat();
     let delta = bucket.dateline(&site.address, &since).await.ok();
@@ -140,7 +140,7 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
         "{}",
         applied.stderr
     );
-    // From there into an empty database.
+    // Imported from the bucket into an empty database.
     let empty = crate::rig::site().await;
     let loaded = bucket
         .dateline(&empty.address, &["import", &last_line])

@@ -1,4 +1,4 @@
-//! `dateline export --since`, `dateline apply` and `--keep`: nights that build on each other (E5).
+//! `dateline export --since`, `dateline apply` and `--keep`: nightly exports that build on each other (E5).
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::{
     rig::{Site, scratch, site},
 };
 
-/// Somebody's day: what is shown is corrected, withdrawn, merged, erased; new things come.
+/// One day's work: published records are corrected, withdrawn, merged, erased; new ones are published.
 async fn a_day(site: &Site, day: usize) {
     let client = &site.client;
     for number in 0..4 {
@@ -47,7 +47,7 @@ async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last
         export(&site.address, &deltas, how).await.ok();
         let first = only(&deltas);
         for night in 0..3 {
-            // One night nothing has happened.
+            // In one night nothing has changed.
             if night != 1 {
                 a_day(&site, day).await;
                 day += 1;
@@ -82,7 +82,7 @@ async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last
             assert_eq!(manifest(&one)["digest"], manifest(&other)["digest"]);
         }
         verify(&one).await.ok();
-        // In the wrong order they do not fit.
+        // Applied in the wrong order, they are refused.
         let wrong = [
             "apply",
             nights[0].to_str().unwrap(),
@@ -144,7 +144,7 @@ async fn keep_leaves_the_newest_full_exports_and_what_builds_on_them() {
     }
 }
 
-/// What of a manifest says which content is in which files.
+/// The keys of a manifest that define the content of the files.
 fn content(place: &std::path::Path) -> Vec<serde_json::Value> {
     let manifest = manifest(place);
     let keys = [
@@ -193,7 +193,7 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
     assert!(delta.to_str().unwrap().contains("-since-"), "{delta:?}");
     assert_eq!(content(delta), content(&full));
     verify(delta).await.ok();
-    // What is said again may be said otherwise, as far as it only decides what the files are like.
+    // Options that affect only the form of the files may differ from those of the base.
     let other = directory.join("other");
     let since = ["--since", full.to_str().unwrap()];
     let words = [&since[..], &["--format", "ndjson", "--compress", "none"]].concat();
@@ -206,7 +206,7 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
     let apply = ["apply", words[0], words[1], "--out", words[2]];
     dateline("127.0.0.1:1", &apply).await.ok();
     assert_eq!(content(&only(&applied))[..2], content(&full)[..2]);
-    // A delta of other content would fit nothing.
+    // A delta with other content is refused, since it could not be applied.
     for (more, what) in [
         (&["--view", "published"][..], "the other view, desk"),
         (&["--view", "full"], "of metadata alone"),
@@ -220,7 +220,7 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
             refused.stderr
         );
     }
-    // Of several the newest that fits what is said.
+    // Of several exports, the newest one that matches the options.
     export(&site.address, &out, &[]).await.ok();
     let words = [&latest[..], &["--view", "published"]].concat();
     let told = export(&site.address, &out, &words).await.ok();

@@ -1,4 +1,4 @@
-//! What tests of `dateline export` have in common: running it, and what it leaves.
+//! Support for tests of `dateline export`: runs it and reads the result.
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +43,7 @@ pub fn manifest(place: &Path) -> Value {
     serde_json::from_slice(&fs::read(place.join("manifest.json")).unwrap()).unwrap()
 }
 
-/// Everything about an export but what its directory is called.
+/// Asserts that two exports are equal except for the names of their directories.
 pub fn same(one: &Path, other: &Path) {
     let (one, other) = (files(one), files(other));
     assert_eq!(

@@ -1,4 +1,5 @@
-//! `dateline export` as a process: cut at many points, run again, verified, damaged, at the times of a schedule.
+//! `dateline export` as a process: killed at many points, resumed, verified, damaged, and run at the times of a
+//! schedule.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -27,7 +28,7 @@ const HOW: [&str; 8] = [
     "20",
 ];
 
-/// Files of the export below a directory, so far.
+/// Number of finished files of the export below a directory.
 fn finished(out: &Path) -> usize {
     let below = fs::read_dir(out).ok().and_then(|mut below| below.next());
     below.map_or(0, |below| {
@@ -35,8 +36,8 @@ fn finished(out: &Path) -> usize {
     })
 }
 
-/// Begins an export or goes on with one, and kills the client, and for some cuts the server before it, when some more
-/// files are there; answers whether that was before all was done.
+/// Starts or resumes an export, and kills the client, in some rounds after killing the server, as soon as `more` files
+/// are finished; returns whether the export was still incomplete.
 async fn cut(
     server: &mut Process,
     data: &Path,
@@ -61,7 +62,7 @@ async fn cut(
         server.end().await;
         *server = serve(data, &address).await;
     }
-    // It may have ended by itself meanwhile.
+    // It may have ended in the meantime.
     if client.try_wait().unwrap().is_none() {
         kill(pid(client.id().unwrap()), Signal::SIGKILL).unwrap();
     }
@@ -86,7 +87,7 @@ async fn e2_e3_an_export_whose_client_or_server_is_killed_at_fifty_points_is_byt
     export(&address, &whole, &HOW).await.ok();
     let mut lot = StdRng::seed_from_u64(50);
     let (mut cuts, mut round) = (0, 0);
-    // How far an export comes before it is cut is not ours to say: there are as many exports as it takes.
+    // The progress before a kill varies, so exports are started until there are enough kills.
     while cuts < CUTS {
         let out = directory.join(format!("cut-{round}"));
         while cuts < CUTS {
@@ -122,7 +123,7 @@ async fn e4_an_interrupted_export_says_that_it_goes_on_and_a_finished_one_is_not
     let again = export(&site.address, &directory, &how).await.ok();
     assert!(again.stderr.contains("already there"), "{}", again.stderr);
     assert_eq!(before, files(&only(&directory)));
-    // What is there is not what these ask for.
+    // The existing export does not match these options.
     for more in [
         &["--kind", "event"][..],
         &["--base-uri", "https://news.example/"],
@@ -199,7 +200,7 @@ async fn e4_verify_names_every_damage() {
         );
         restore();
     }
-    // A manifest that tells of other records than the files hold.
+    // A manifest that lists other records than the files hold.
     let mut told = manifest(&place);
     told["digest"]["records"] = 48.into();
     fs::write(place.join("manifest.json"), told.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! `dateline import DIR`: an export comes into another database as it was.
+//! `dateline import DIR`: an export is imported into another database unchanged.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ async fn w6_a_load_is_refused_with_every_violation_and_changes_nothing() {
     clash.is(Code::AlreadyExists, "NAME_TAKEN");
 }
 
-/// What both views of a feed show, as `dateline feed` tells it.
+/// The state of both views, as `dateline feed` reports it.
 async fn shows(server: &str) -> Vec<(Value, Value)> {
     let feeds = dateline(server, &["feed", "-o", "json"]).await.ok().json();
     let feeds = feeds.as_array().unwrap().iter();
@@ -90,7 +90,7 @@ async fn shows(server: &str) -> Vec<(Value, Value)> {
         .collect()
 }
 
-/// Records of which each has lived another life.
+/// Records, each with a different history.
 const LIVES: [&str; 7] = [
     "corrected",
     "retracted",
@@ -176,14 +176,14 @@ async fn e1_a_database_loses_nothing_by_export_and_import_into_an_empty_one() {
             }
             assert_eq!(here, there, "meta and all");
         }
-        // And life goes on there.
+        // Writes work in the new database.
         let draft = on_desk(&empty.client, "actors/draft").await;
         one(&empty.client, publish(&draft)).await;
         dateline(&empty.address, &["verify", "--view", "desk"])
             .await
             .ok();
         dateline(&empty.address, &["verify"]).await.ok();
-        // What is there in another revision is not overwritten.
+        // A record that exists in another revision is not overwritten.
         let clash = dateline(&empty.address, &words).await;
         assert!(
             clash.code == 1 && clash.stderr.contains("NAME_TAKEN"),

@@ -1,5 +1,5 @@
-//! Names and ids in the files of an export, format by format, found by what people would look for: no code of the
-//! exporter's is used.
+//! Names and ids in the files of an export, format by format, found by the format's own keys: no code of the exporter
+//! is used.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::home::manifest;
 
-/// Keys under which a record names another one, as JSON and as columns write them.
+/// Keys under which a record names another one, as JSON keys and as columns.
 const NAMING: [(&str, &str); 12] = [
     ("actor", "actor"),
     ("onBehalfOf", "on_behalf_of"),
@@ -47,7 +47,7 @@ const HOLDING_IDS: [&str; 16] = [
 ];
 pub const BASE: &str = "https://dateline.example/v1/";
 
-/// Names by the field in which they stand.
+/// Names, each with the field that holds it.
 pub type Names = Vec<(String, String)>;
 
 /// The lines of all files of a format and a collection (or all), in order.
@@ -76,7 +76,7 @@ pub fn json(place: &Path, collection: &str, extension: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Records by their bodies.
+/// The kind messages of all records.
 fn bodies(place: &Path) -> Vec<Value> {
     let records = json(place, "", "ndjson");
     let bodies = records
@@ -85,7 +85,7 @@ fn bodies(place: &Path) -> Vec<Value> {
     bodies.collect()
 }
 
-/// Names that lead somewhere: those of the records, and those that were merged into them.
+/// Names that resolve: those of the records, and those that were merged into them.
 pub fn known(place: &Path) -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     for body in bodies(place) {
@@ -142,7 +142,7 @@ fn snake(key: &str) -> String {
     letters.collect()
 }
 
-/// What the records name, as they stand in NDJSON.
+/// The names in the records' references, read from NDJSON.
 pub fn in_records(place: &Path) -> Names {
     let mut names = Vec::new();
     for body in bodies(place) {
@@ -158,7 +158,7 @@ pub fn in_records(place: &Path) -> Names {
     names
 }
 
-/// What cells of CSV name.
+/// The names in cells of CSV.
 fn in_cells(place: &Path) -> Names {
     let mut names = Vec::new();
     for collection in ["actors", "articles", "events", "relations"] {
@@ -183,7 +183,7 @@ fn in_cells(place: &Path) -> Names {
     names
 }
 
-/// How many of the names lead nowhere, by field.
+/// Number of names that do not resolve, by field.
 fn dangling(names: &Names, known: &BTreeSet<String>) -> BTreeMap<String, u64> {
     let mut dangling = BTreeMap::new();
     for (field, _) in names.iter().filter(|(_, name)| !known.contains(name)) {
@@ -197,8 +197,8 @@ fn losses(place: &Path, format: &str) -> BTreeMap<String, u64> {
     serde_json::from_value(losses).unwrap_or_default()
 }
 
-/// Every id and name in the files of an export leads to a record of `whole`, or is counted as a loss. `whole` is the same
-/// export, or the full one that a delta leads to.
+/// Asserts that every id and name in the files of an export resolves to a record of `whole` or is counted as a loss.
+/// `whole` is the same export, or the full one at the delta's sequence.
 pub fn check(place: &Path, whole: &Path) {
     let known = known(whole);
     let lost = dangling(&in_records(place), &known);

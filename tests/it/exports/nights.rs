@@ -1,4 +1,4 @@
-//! E5: what was there the night before, and the delta, are what is there tonight; every night, whatever happened.
+//! E5: the export of the night before plus the delta equals tonight's export; every night, after any changes.
 
 use dateline_proto::v1::{ExportRequest, Record, RecordFilter, State, View};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -11,7 +11,7 @@ use crate::{
 
 const NIGHTS: usize = 30;
 
-/// A day at the desk: edits, publications, retractions, merges, purges; some days nothing.
+/// A day at the desk: edits, publications, retractions, merges, purges; on some days nothing.
 async fn a_day(site: &Site, lot: &mut StdRng, day: usize) {
     let client = &site.client;
     if day % 7 == 6 {
@@ -101,7 +101,7 @@ async fn e5_thirty_nights_of_deltas_are_thirty_full_exports() {
                     if delta.records.is_empty() && delta.removed.is_empty() {
                         empty += 1;
                     }
-                    // What did not change is not told again.
+                    // Unchanged records are not exported again.
                     assert!(
                         delta
                             .records

@@ -1,5 +1,5 @@
-//! E6 after merges: whatever the files of an export name is in them or counted, in every format, in full, filtered and
-//! delta exports; deltas bring those who name what was merged.
+//! E6 after merges: every name in the files of an export resolves within them or is counted as a loss, in every format,
+//! in full, filtered and delta exports; deltas include the records that refer to a merged one.
 
 use std::{
     collections::BTreeSet,
@@ -26,9 +26,9 @@ use crate::{
 
 const FORMATS: &str = "ndjson,protobuf,parquet,csv,ninjs,followthemoney,schemaorg";
 const REQUIREMENTS: &str = "tests/python/export_requirements.txt";
-/// The night in which something is erased, so that older exports cannot be taken again as they were.
+/// The night in which something is erased; older exports cannot be repeated identically after it.
 const LAST_NIGHT: usize = 4;
-/// Exports that are taken night after night.
+/// The options of the nightly exports.
 const HOW: [&[&str]; 4] = [
     &[],
     &["--view", "desk", "--tombstones"],
@@ -36,7 +36,7 @@ const HOW: [&[&str]; 4] = [
     &["--actor", "actors/nato", "--partitions", "2"],
 ];
 
-/// The gold records and a few more, and the sequence at which they are.
+/// A site with the gold records and a few more, and its sequence.
 async fn laid() -> (Site, String) {
     let site = site().await;
     publish_gold(&site).await;
@@ -72,7 +72,7 @@ async fn renamed(site: &Site, name: &str, text: &str) {
     .await;
 }
 
-/// An actor under embargo, of which no file may say anything.
+/// An actor under embargo, which no file may contain.
 async fn hidden(site: &Site) -> Record {
     let secret = make(&site.client, &[actor("under-embargo")])
         .await
@@ -80,10 +80,10 @@ async fn hidden(site: &Site) -> Record {
     one(&site.client, publish_at(&secret, Some(in_ms(3_600_000)))).await
 }
 
-/// One night's work; `false` when there is no more.
+/// One night's work; `false` after the last one.
 async fn a_night(site: &Site, night: usize) -> bool {
     match night {
-        // People, a body and a part of it, an event that others link to.
+        // Merges two people, a body and a part of it, and an event that others link to.
         0 => {
             merged(site, "actors/us-central-command", "actors/united-states").await;
             merged(site, "actors/timur-dandybayev", "actors/james-malloy").await;
@@ -95,20 +95,20 @@ async fn a_night(site: &Site, night: usize) -> bool {
             .await;
             hidden(site).await;
         }
-        // A chain; a name that others show.
+        // Makes a chain of merges, and renames an actor whose name others display.
         1 => {
             merged(site, "actors/united-states", "actors/united-nations").await;
             renamed(site, "actors/nato", "North Atlantic Treaty Organisation").await;
         }
         // Nothing.
         2 => {}
-        // Back, and into another one.
+        // Unmerges both, and merges one into another actor.
         3 => {
             unmerged(site, "actors/united-states").await;
             unmerged(site, "actors/us-central-command").await;
             merged(site, "actors/us-central-command", "actors/nato").await;
         }
-        // A winner goes, and a loser is erased; an event that others are part of goes.
+        // Withdraws a winner and an event that others are part of, and erases a loser.
         4 => {
             withdrawn(site, "actors/james-malloy").await;
             withdrawn(site, "events/kazakhstan-nato-centcom-meetings-summer-2021").await;
@@ -120,10 +120,10 @@ async fn a_night(site: &Site, night: usize) -> bool {
     true
 }
 
-/// Where the exports of one kind go.
+/// The nightly exports with the same options.
 struct Nights<'a> {
     how: &'a [&'a str],
-    /// Full ones, and what deltas make of the first one.
+    /// The full exports; `applied` is the first one with all deltas applied.
     fulls: Vec<PathBuf>,
     applied: PathBuf,
     below: PathBuf,
@@ -177,7 +177,7 @@ impl<'a> Nights<'a> {
         .ok();
         self.applied = only(&out);
         if self.how.contains(&"--partitions") {
-            // Parts are of an export as it was taken.
+            // Losses of partitions are those of the original export.
             assert_eq!(manifest(&self.applied)["losses"], manifest(full)["losses"]);
         } else if self.how.is_empty() || self.how.contains(&"desk") {
             same(&self.applied, full);
@@ -188,7 +188,7 @@ impl<'a> Nights<'a> {
     }
 }
 
-/// But for what the feed is said to show, which nobody knows of part of it.
+/// Compares all files but the manifest: the digest of the whole feed is not known for a part of it.
 fn same_files(one: &Path, other: &Path) {
     let (mut one, mut other) = (files(one), files(other));
     one.remove("manifest.json");
@@ -196,8 +196,8 @@ fn same_files(one: &Path, other: &Path) {
     assert!(one == other, "{:?} {:?}", one.keys(), other.keys());
 }
 
-/// A file of the older export with the lines of the delta in place of those of the same records is the newer one: nothing
-/// in it is older, and nothing is missing.
+/// Asserts that a file of the older export, with the lines of records in the delta replaced, equals that of the newer
+/// one: nothing is outdated, and nothing is missing.
 fn completes(before: &Path, delta: &Path, after: &Path) {
     for extension in ["ndjson", "ninjs.ndjson", "ftm.ndjson", "jsonld.ndjson"] {
         let of = |place: &Path| {
@@ -229,7 +229,7 @@ async fn e6_every_name_in_the_files_leads_to_a_record_or_is_counted_night_after_
     let mut night = 0;
     loop {
         if night == LAST_NIGHT {
-            // As of the sequence before all of this, nothing of it shows (E2).
+            // At the sequence before all of this, the export is unchanged (E2).
             let again = all[0].take(&site, "again", &["--sequence", &laid]).await;
             same_files(&again, &all[0].fulls[0]);
         }
@@ -253,7 +253,7 @@ async fn e6_every_name_in_the_files_leads_to_a_record_or_is_counted_night_after_
     read_by_tools(&all).await;
 }
 
-/// What a script of tests/python prints about an export.
+/// Runs a script of tests/python on an export; returns its output.
 async fn python(script: &str, place: &Path) -> String {
     let python = tools::python(REQUIREMENTS).await;
     let python =
@@ -265,7 +265,7 @@ async fn python(script: &str, place: &Path) -> String {
     tools::run(&mut command, PATIENCE * 2).await.unwrap()
 }
 
-/// What pyarrow finds in Parquet and what the library of `FollowTheMoney` says to the entities, after all nights.
+/// Reads Parquet by pyarrow, and the entities by the library of `FollowTheMoney`, after all nights.
 async fn read_by_tools(all: &[Nights<'_>]) {
     for nights in all {
         let place = nights.fulls.last().unwrap();
@@ -345,7 +345,7 @@ async fn a_merged_actor_is_named_by_its_winner_which_knows_its_old_name() {
             .contains("actors/us-central-command"),
         "{winner}"
     );
-    // ninjs: the person is there, under the name of the winner.
+    // ninjs: the person is listed under the name of the winner.
     let event = find(
         "events",
         "ninjs.ndjson",
@@ -374,11 +374,11 @@ async fn a_merged_actor_is_named_by_its_winner_which_knows_its_old_name() {
             .contains("events/afghanistan-drawdown-2021"),
         "{event}"
     );
-    // Whole records stay as they are; the winner says which names are its own.
+    // Whole records keep the merged names; the winner lists them.
     let records = lines(&place, "events", "ndjson").concat();
     assert!(records.contains("actors/us-central-command"));
     assert_eq!(manifest(&place)["losses"]["ndjson"], serde_json::json!({}));
-    // And joined by both names, as the docs say, events of the loser are those of the winner.
+    // Joined by both names, as the docs say, events of the loser belong to the winner.
     let query = documented_query("merged_from").replace("actors/nato", "actors/united-nations");
     fs::write(place.join("query.sql"), query).unwrap();
     assert_eq!(python("export_duckdb.py", &place).await, "4\n");
@@ -400,7 +400,7 @@ async fn e2_a_delta_of_the_past_is_what_it_was_whatever_is_written_since() {
     let base = only(&directory.join("base"));
     let sequence = head.to_string();
     let at = ["--since", base.to_str().unwrap(), "--sequence", &sequence];
-    // With those who name what has changed, and without.
+    // In formats that also export records which refer to changed ones, and in one that does not.
     let of = [&["--format", FORMATS][..], &["--format", "ndjson"]];
     let take = async |when: &str| {
         let mut taken = Vec::new();
@@ -418,7 +418,7 @@ async fn e2_a_delta_of_the_past_is_what_it_was_whatever_is_written_since() {
     let now = take("now").await;
     assert!(lines(&then[0], "", "ndjson").len() > lines(&then[1], "", "ndjson").len());
     for (then, now) in then.iter().zip(&now) {
-        // Only the digest of the whole state is known at the head alone.
+        // Compares without the manifest: the digest of the whole state is only available at the head.
         same_files(then, now);
     }
 }

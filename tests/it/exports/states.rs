@@ -1,4 +1,4 @@
-//! E1, E2, E3: an export is the state at one sequence, the same every time, wherever it is cut.
+//! E1, E2, E3: an export is the state at one sequence, identical every time and wherever it is interrupted.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     rig::{Site, name, site},
 };
 
-/// Somebody who writes until told to stop, all ways.
+/// Starts a writer that makes all kinds of writes until it is stopped.
 fn writer(site: &Site, records: Vec<dateline_proto::v1::Record>) -> impl AsyncFnOnce() -> usize {
     let (client, url, stop) = (
         site.client.clone(),
@@ -51,7 +51,7 @@ fn writer(site: &Site, records: Vec<dateline_proto::v1::Record>) -> impl AsyncFn
     }
 }
 
-/// What the log folds to at a sequence.
+/// Folds the log up to a sequence.
 async fn fold(site: &Site, view: View, at: i64) -> BTreeMap<String, dateline_proto::v1::Record> {
     let mut follower = Follower::default();
     let mut stream = crate::copies::follower::open(site, from_beginning(view)).await;
@@ -78,7 +78,7 @@ async fn e1_e3_an_export_that_is_cut_everywhere_under_writers_is_the_state_at_it
         let mut request = whole(view);
         for turn in 0.. {
             let mut stream = open(&sites[turn % 2], request.clone()).await;
-            // The first response of each stream says what it is of.
+            // The first response of each stream describes the export.
             taken.take(next(&mut stream).await);
             taken.take(next(&mut stream).await);
             if taken.complete {
@@ -87,7 +87,7 @@ async fn e1_e3_an_export_that_is_cut_everywhere_under_writers_is_the_state_at_it
             }
             request.cursor.clone_from(&taken.cursor);
         }
-        // A part is no part of another export.
+        // A cursor of a partition is invalid for another export.
         let parts = take(
             &sites[1],
             ExportRequest {
@@ -136,7 +136,7 @@ async fn e1_an_export_under_a_filter_is_what_a_list_under_it_returns() {
     let site = site().await;
     publish_gold(&site).await;
     for view in [View::Published, View::Desk] {
-        // The last one leaves nothing.
+        // Without the last filter, which matches nothing.
         for filter in &filters()[..4] {
             let listed = listed(&site, view, filter).await;
             let request = ExportRequest {
@@ -188,7 +188,7 @@ async fn e5_a_delta_says_why_a_record_is_gone() {
     one(client, merge(&records[1], &records[2])).await;
     done(client, vec![purge(&records[3], false)]).await;
     done(client, vec![delete(&draft)]).await;
-    // Comes and goes between the two.
+    // Created and deleted between the two sequences.
     let late = make(client, &[actor("brief")]).await.swap_remove(0);
     done(client, vec![delete(&late)]).await;
     let new = shown(client, &actor("new")).await;
@@ -208,7 +208,7 @@ async fn e5_a_delta_says_why_a_record_is_gone() {
             gone("retracted", Type::Retracted, ""),
         ]
     );
-    // Who stands for another says so, and so has changed.
+    // The winner of a merge lists the loser, and so has changed.
     let changed: Vec<_> = on_wire.records.keys().collect();
     assert_eq!(changed, [name(&new), "actors/stays"]);
     let at_desk = take(&site, since(View::Desk, desk)).await;
@@ -307,7 +307,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
         ..whole(View::Desk)
     };
     ask(of_desk, Code::FailedPrecondition, "CURSOR_FOREIGN").await;
-    // A cursor of an export is none of a stream, nor the other way round.
+    // Cursors of exports are invalid for streams, and the other way round.
     let watching = crate::copies::follower::resume(View::Published, &cursor);
     crate::copies::follower::refused(&site, watching)
         .await
@@ -320,7 +320,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
         ..wire.clone()
     };
     ask(of_stream, Code::InvalidArgument, "INVALID_CURSOR").await;
-    // History that is gone.
+    // Compacted history.
     let stays = on_desk(&site.client, "actors/nato").await;
     one(
         &site.client,
@@ -360,7 +360,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     .await;
 }
 
-/// An article whose text is about so many bytes.
+/// An article of about `bytes` bytes of text.
 fn long(id: &str, bytes: usize) -> dateline_proto::v1::Record {
     let mut record = article(id);
     if let Some(dateline_proto::v1::record::Kind::Article(article)) = &mut record.kind {
@@ -372,7 +372,7 @@ fn long(id: &str, bytes: usize) -> dateline_proto::v1::Record {
 #[tokio::test]
 async fn e1_pages_that_are_full_lose_nothing() {
     let site = site().await;
-    // Some 3 MB, of which a page takes 1 MiB: it ends within a stride of names.
+    // About 3 MB; a page holds 1 MiB and ends between the names of one read.
     let sizes = [190_000, 30, 150_000, 195_000, 120_000, 90_000, 180_000, 30];
     for round in 0..3 {
         for (number, bytes) in sizes.into_iter().enumerate() {

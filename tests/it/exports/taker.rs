@@ -1,4 +1,4 @@
-//! A client that takes an export, by the words of the schema alone.
+//! A client that takes an export, written from the schema alone.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
     validator::digest::Copy,
 };
 
-/// What came of an export.
+/// The received state of an export.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Taken {
     pub records: BTreeMap<String, Record>,
@@ -38,7 +38,7 @@ impl Taken {
             assert!(last.is_none_or(|last| *last < removal.name));
             self.removed.insert(removal.name.clone(), removal);
         }
-        // Whoever goes on is told the same again, but for what the feed shows meanwhile.
+        // A resumed export has the same beginning, except for the feed's state in the meantime.
         if let Some(begin) = response.begin {
             let before = self.begin.get_or_insert_with(|| begin.clone());
             assert_eq!(before.sequence, begin.sequence);
@@ -51,7 +51,7 @@ impl Taken {
         self.begin.as_ref().unwrap().sequence
     }
 
-    /// Puts a delta on top.
+    /// Applies a delta.
     pub fn apply(&mut self, delta: Self) {
         for name in delta.removed.keys() {
             assert!(!delta.records.contains_key(name), "{name} comes and goes");
@@ -60,7 +60,7 @@ impl Taken {
         self.records.extend(delta.records);
     }
 
-    /// What a list would show of it, added up.
+    /// The digest of the records that a list would return.
     pub fn digest(&self) -> Digest {
         let mut copy = Copy::default();
         for record in self.records.values() {
@@ -99,7 +99,7 @@ pub async fn next(stream: &mut Streaming<ExportResponse>) -> ExportResponse {
         .expect("the export is not over")
 }
 
-/// An export from its beginning to its end.
+/// Takes an export from its beginning to its end.
 pub async fn take(site: &Site, request: ExportRequest) -> Taken {
     let mut taken = Taken::default();
     let mut stream = open(site, request).await;
@@ -113,7 +113,7 @@ pub async fn take(site: &Site, request: ExportRequest) -> Taken {
     taken
 }
 
-/// An export that must not begin.
+/// Asserts that an export is refused.
 pub async fn refused(site: &Site, request: ExportRequest, code: Code, reason: &str) -> Refused {
     let Err(status) = site.client.clone().exports.export(request).await else {
         panic!("the export begins");

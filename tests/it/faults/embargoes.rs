@@ -1,6 +1,6 @@
-//! Embargoes that end while everything fails: records of mixed sizes, hidden by requests of mixed sizes, come due while
-//! two servers and Postgres are killed, frozen, cut off, told a wrong time, or vanish without a word. Each comes out once,
-//! none early, none later than 5 s after its time while a server is up, and each request whole.
+//! Embargoes that end during faults: records of mixed sizes, embargoed by requests of mixed sizes, come due while two
+//! servers and Postgres are killed, frozen, cut off, given a wrong time, or silently disconnected. Each is published
+//! once, none early, none later than 5 s after its time while a server is up, and each request as a whole.
 //! `DATELINE_EMBARGOES=5000` is the long form.
 
 use std::{
@@ -29,12 +29,12 @@ use crate::{
 
 /// Records in the form that CI runs.
 const RECORDS: usize = 250;
-/// Longest that a record may be late while a server is up.
+/// Maximum delay of a record while a server is up.
 const LATEST: Duration = Duration::from_secs(5);
-/// Bytes of one request that makes drafts.
+/// Bytes of one request that creates drafts.
 const MADE_BYTES: usize = 2_500_000;
 
-/// What is done to them.
+/// The faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     KillServer,
@@ -57,7 +57,7 @@ const FAULTS: [Fault; 8] = [
     Fault::CutConnections,
     Fault::ClockAhead,
 ];
-/// Those of the short form: each takes a second or two.
+/// The faults of the short form: each takes a second or two.
 const QUICK: [Fault; 4] = [
     Fault::KillBoth,
     Fault::Silence,
@@ -74,7 +74,7 @@ fn nanos(time: Timestamp) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)
 }
 
-/// Records that one request hides, each with a body of some bytes; in some, facts cite the article.
+/// The random records of each request, with bodies of various sizes; in some, facts cite the article.
 fn drawn(random: &mut StdRng, count: usize) -> Vec<Vec<Record>> {
     let (mut requests, mut left) = (Vec::new(), count);
     while left > 0 {
@@ -113,14 +113,14 @@ fn drawn(random: &mut StdRng, count: usize) -> Vec<Vec<Record>> {
     requests
 }
 
-/// What was hidden, and when it is due.
+/// The embargoed records and their due times.
 #[derive(Default)]
 struct Hidden {
-    /// By name: when it is due, and by which request it was hidden.
+    /// Due time and number of the request, by name.
     due: BTreeMap<String, (i128, usize)>,
 }
 
-/// Makes drafts, and hides each request until a moment within `window`.
+/// Creates drafts, and puts each request under embargo until a time within `window`.
 async fn hide(
     site: &Site,
     random: &mut StdRng,
@@ -156,7 +156,7 @@ async fn hide(
     let mut dues: Vec<_> = (0..drafts.len())
         .map(|_| first + i128::from(random.random_range(0..window.as_secs() * 1_000_000)) * 1000)
         .collect();
-    // Some at one moment.
+    // Some are due at the same moment.
     for place in (3..dues.len()).step_by(7) {
         dues[place] = dues[place - 3];
     }
@@ -181,7 +181,7 @@ async fn hide(
     hidden
 }
 
-/// When a watcher first heard of each publication.
+/// Arrival time of each publication at a watcher.
 type Seen = Arc<Mutex<BTreeMap<String, i128>>>;
 
 fn from_beginning() -> WatchRequest {
@@ -192,7 +192,7 @@ fn from_beginning() -> WatchRequest {
     }
 }
 
-/// Follows the wire at a server, whatever happens to it.
+/// Follows the wire feed at a server through all faults.
 async fn watch(site: &Site, server: usize, seen: Seen) -> JoinHandle<()> {
     let address = site.servers[server].address().to_owned();
     let mut subscriber = Subscriber::open(&address, from_beginning(), None)
@@ -222,7 +222,7 @@ async fn serves(site: &Site, server: usize) {
         .expect("it serves again");
 }
 
-/// Does it. The time in which no server could publish anything, if there was one.
+/// Inflicts a fault. Returns the period in which no server could publish, if any.
 async fn inflict(site: &mut Site, fault: Fault, random: &mut StdRng) -> Option<(i128, i128)> {
     let (begun, number) = (now(), random.random_range(0..2));
     match fault {
@@ -258,7 +258,7 @@ async fn inflict(site: &mut Site, fault: Fault, random: &mut StdRng) -> Option<(
     None
 }
 
-/// The latest moment at which a record may come out: from the end of the last time without a server that it ran into.
+/// The latest moment for a publication: counted from the end of the last outage that delayed it.
 fn latest(due: i128, outages: &[(i128, i128)]) -> i128 {
     let bound = i128::try_from(LATEST.as_nanos()).unwrap();
     let mut from = due;
@@ -270,7 +270,7 @@ fn latest(due: i128, outages: &[(i128, i128)]) -> i128 {
     from + bound
 }
 
-/// Compares what was hidden with what came out.
+/// Compares the embargoed records with the published ones.
 fn judge(
     hidden: &Hidden,
     seen: &BTreeMap<String, i128>,
@@ -296,7 +296,7 @@ fn judge(
             "{name} came {} ms early",
             (due - at) / 1_000_000
         );
-        // A watcher that is away hears of it later; a server whose clock is wrong cannot say when it was.
+        // A disconnected watcher receives it later; a server with a wrong clock records a wrong time.
         let at = times
             .get(name.as_str())
             .copied()
@@ -386,7 +386,7 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
             .collect();
         panic!("{} never came out: {missing:?}", missing.len());
     }
-    // A publication that came twice would be on the wire by now.
+    // A second publication would be on the wire feed by now.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for watcher in watchers {
         watcher.abort();
@@ -401,7 +401,7 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
     site.stop().await;
 }
 
-/// The wire from its beginning to its head.
+/// Reads the wire feed from its beginning to its head.
 async fn whole_wire(site: &Site) -> Vec<Change> {
     let mut sql = site.sql().await;
     let head: i64 = sqlx::query_scalar("SELECT wire_head FROM feed")

@@ -1,6 +1,6 @@
-//! The feed under faults: two servers and a Postgres that are killed, frozen, cut off and lied to about the time, while
+//! The feed under faults: two servers and a Postgres that are killed, frozen, cut off and given a wrong time, while
 //! writers write and watchers come and go. Everything is recorded, and the validator decides. The seed is printed;
-//! `DATELINE_SEED` repeats what writers, watchers and faults intend, `DATELINE_FAULT_SECONDS` makes it longer.
+//! `DATELINE_SEED` repeats the choices of writers, watchers and faults, `DATELINE_FAULT_SECONDS` sets the duration.
 
 mod embargoes;
 mod probes;
@@ -35,12 +35,12 @@ use crate::validator::{
     validate,
 };
 
-/// What the servers of a campaign are started with.
+/// The servers' checkpoint interval in milliseconds.
 const CHECKPOINT_MS: u64 = 1000;
-/// Acknowledged requests between two faults: a service that does nothing breaks no promise either.
+/// Acknowledged requests between two faults: a service that does nothing would break no promise.
 const FLOOR: usize = 40;
 
-/// What is done to them.
+/// The faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     KillServer,
@@ -66,7 +66,7 @@ const FAULTS: [Fault; 9] = [
     Fault::Silence,
 ];
 
-/// A campaign that is under way.
+/// A running campaign.
 struct Campaign {
     site: Site,
     desk: Desk,
@@ -134,7 +134,7 @@ impl Campaign {
         }
     }
 
-    /// Waits until so many more requests are acknowledged.
+    /// Waits until `more` further requests are acknowledged.
     async fn floor(&self, more: usize) {
         let wanted = self.recorder.acknowledged() + more;
         let growing = async {
@@ -146,14 +146,14 @@ impl Campaign {
         grown.unwrap_or_else(|_| panic!("{more} more answers did not come"));
     }
 
-    /// Cuts connections as soon as there are some: after another fault they come back one by one.
+    /// Cuts connections, waiting until there are some: after another fault they return one by one.
     async fn cut(&self, only_listeners: bool) {
         while self.site.cut(only_listeners).await == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Does it, and waits until work goes on; false if it cannot be done here.
+    /// Inflicts a fault, and waits until requests are acknowledged again; false if it is impossible here.
     async fn inflict(&mut self, fault: Fault, random: &mut StdRng, freeze: Duration) -> bool {
         let begun = self.recorder.now();
         let number = random.random_range(0..2);
@@ -184,8 +184,8 @@ impl Campaign {
         true
     }
 
-    /// Lets everybody come to the head; who does not in time is left behind, and the validator tells. How often
-    /// watchers came back.
+    /// Lets all watchers read to the head; late ones are aborted, and the validator reports them. Returns the heads and
+    /// the number of resumes.
     async fn converge(&mut self, patience: Duration) -> ((i64, i64), usize) {
         let mut sql = self.site.sql().await;
         let heads: (i64, i64) = sqlx::query_as("SELECT desk_head, wire_head FROM feed")
@@ -206,8 +206,8 @@ impl Campaign {
         (heads, resumes)
     }
 
-    /// Everything at rest: both feeds from their beginnings at both servers, lists under every filter, what the feeds
-    /// say of themselves, and what they must not say.
+    /// Checks at rest: both feeds from their beginnings at both servers, lists under every filter, the feeds' own
+    /// reports, and cursors that must be refused.
     async fn audit(&mut self, patience: Duration) -> ((i64, i64), usize) {
         let (heads, resumes) = self.converge(patience).await;
         for client in &self.desk.clients {
@@ -236,7 +236,7 @@ impl Campaign {
         (heads, resumes)
     }
 
-    /// Judges what happened.
+    /// Validates the history.
     async fn end(mut self, name: &str, patience: Duration) {
         let ((desk_head, wire_head), resumes) = self.audit(patience).await;
         self.recorder.add(|at| Event::End {
@@ -269,7 +269,7 @@ fn auditor(word: &str, view: View, server: usize, start: Start) -> Plan {
     }
 }
 
-/// What happened, in numbers.
+/// The history in numbers.
 fn summary(events: &[Event], resumes: usize) -> String {
     let (mut requests, mut written, mut refused, mut seen, mut connections) = (0, 0, 0, 0, 0);
     let mut faults: BTreeMap<&str, usize> = BTreeMap::new();
@@ -302,7 +302,7 @@ fn summary(events: &[Event], resumes: usize) -> String {
     )
 }
 
-/// Asks both feeds now and then what they show, while others write.
+/// Records the state of both feeds at intervals, while others write.
 fn stand_now_and_then(campaign: &Campaign) -> JoinHandle<()> {
     let (clients, recorder): ([Client; 2], _) =
         (campaign.desk.clients.clone(), campaign.recorder.clone());
@@ -315,8 +315,8 @@ fn stand_now_and_then(campaign: &Campaign) -> JoinHandle<()> {
     })
 }
 
-/// The small form, in which `.ci/mutate` looks for faults of the engine: nothing is done to servers, but that one
-/// starts anew and reads the log.
+/// The small form, in which `.ci/mutate` looks for faults of the engine: servers have no faults, except that one
+/// restarts and reads the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f1_to_f12_the_feed_keeps_its_promises_at_rest() {
     const NAME: &str = "at-rest";
@@ -331,7 +331,7 @@ async fn f1_to_f12_the_feed_keeps_its_promises_at_rest() {
     campaign.site.servers[1].restart(Signal::SIGTERM).await;
     campaign.written().await;
     standing.abort();
-    // A last word at one server, of which the other one has to hear.
+    // A last write at one server, which the other one has to notice.
     let last = Writer::new(99, campaign.desk.clone(), campaign.seed);
     last.run(Arc::default(), 3, Duration::ZERO).await;
     campaign.end(NAME, Duration::from_secs(12)).await;

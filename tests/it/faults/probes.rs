@@ -1,5 +1,5 @@
-//! Streams that must not begin, and what they are answered with: cursors of elsewhere, of a time to come, of what was
-//! dropped, and what is no cursor at all (F6).
+//! Streams that must be refused, and their errors: cursors of another feed, of the future, of dropped history, and
+//! malformed ones (F6).
 
 use dateline_client::{Client, Failure};
 use dateline_feed::Cursor;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{recorder::Recorder, watchers::request};
 use crate::validator::history::{Event, Start, Wire};
 
-/// What `GetFeed` says, taken down.
+/// Records the answer of `GetFeed`.
 pub async fn stand(client: &Client, view: View, recorder: &Recorder) -> Option<GetFeedResponse> {
     let request = GetFeedRequest { view: view.into() };
     let feed = client
@@ -55,7 +55,7 @@ async fn probe(
     });
 }
 
-/// As a server would write it that knew this feed and stood there.
+/// A cursor as a server of this feed would issue it at this position.
 fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i64) -> Start {
     let identity = FeedIdentity {
         id,
@@ -81,7 +81,7 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
     Start::Cursor(cursor.to_text(&identity))
 }
 
-/// Asks for what must not be, of one view.
+/// Tries all invalid cursors of one view.
 pub async fn probe_all(client: &Client, recorder: &Recorder, view: View) {
     let feed = stand(client, view, recorder).await.expect("it answers");
     let (id, head) = (Uuid::parse_str(&feed.feed).unwrap(), feed.head_sequence);
@@ -124,7 +124,7 @@ pub async fn probe_all(client: &Client, recorder: &Recorder, view: View) {
     }
 }
 
-/// Drops the first half of history at one server, and asks for it at the other.
+/// Drops the first half of history at one server, and requests it at the other.
 pub async fn compact(clients: &[Client; 2], recorder: &Recorder) {
     let desk = stand(&clients[0], View::Desk, recorder)
         .await

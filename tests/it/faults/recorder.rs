@@ -1,4 +1,4 @@
-//! Takes down what happens, in one order and on one clock.
+//! Records events in one order and on one clock.
 
 use std::{
     path::PathBuf,
@@ -13,7 +13,7 @@ use dateline_proto::v1::{RecordFilter, View, WatchResponse};
 
 use crate::validator::history::{self, Answer, Event, Start, Wire};
 
-/// A history in the making.
+/// A history that is being recorded.
 pub struct Recorder {
     begun: Instant,
     events: Mutex<Vec<Event>>,
@@ -40,7 +40,7 @@ impl Recorder {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap()
     }
 
-    /// Requests that were acknowledged so far.
+    /// Number of requests acknowledged so far.
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Acquire)
     }
@@ -99,14 +99,14 @@ impl Recorder {
         });
     }
 
-    /// Adds what happens now.
+    /// Adds an event at the current time.
     pub fn add(&self, event: impl FnOnce(u64) -> Event) {
         let mut events = self.events.lock().unwrap();
-        // Under the lock, so that the order of events is that of their times.
+        // Under the lock, so that events are in the order of their times.
         events.push(event(self.now()));
     }
 
-    /// Everything, also written to a file that is kept until the next run of the same name.
+    /// Returns all events, and writes them to a file that is kept until the next run of the same name.
     pub fn finish(&self, name: &str) -> (Vec<Event>, PathBuf) {
         let events = std::mem::take(&mut *self.events.lock().unwrap());
         let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -1,5 +1,5 @@
-//! One Postgres of the campaign's own, and two servers on it as processes that can be killed, frozen and told
-//! a wrong time.
+//! A Postgres of the campaign's own, and two servers on it as processes that can be killed, frozen and given a wrong
+//! time.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,12 +25,12 @@ use crate::{
 /// Name of the campaign's database.
 const DATABASE: &str = "campaign";
 
-/// The program whose promises are looked at: another build of it, if `.ci/mutate` says so.
+/// The program under test: another build of it, if `.ci/mutate` sets one.
 fn program() -> PathBuf {
     std::env::var_os("DATELINE_PROGRAM").map_or_else(|| PROGRAM.into(), PathBuf::from)
 }
 
-/// Where the campaign happens.
+/// The processes of a campaign.
 pub struct Site {
     pub cluster: Cluster,
     pub servers: [Server; 2],
@@ -42,12 +42,12 @@ pub struct Site {
 pub struct Server {
     process: Process,
     url: String,
-    /// Says by how many seconds its wall clock is wrong, if it was started so that it can be.
+    /// The library and the file with the offset of its wall clock, if it was started with them.
     clock: Option<(PathBuf, PathBuf)>,
 }
 
 impl Site {
-    /// Starts all of it; the second server tells the time as it is told to, if there is a compiler.
+    /// Starts everything; the second server has an adjustable clock if there is a C compiler.
     pub async fn start() -> Self {
         let (keep, directory) = scratch();
         let mut options = Options::new(directory.join("pg"), PROGRAM);
@@ -68,7 +68,7 @@ impl Site {
         }
     }
 
-    /// A connection past the servers, once Postgres takes one.
+    /// A direct connection to Postgres, once it accepts one.
     pub async fn sql(&self) -> PgConnection {
         let url = self.cluster.url(DATABASE);
         let connecting = async {
@@ -84,7 +84,7 @@ impl Site {
             .expect("Postgres is back")
     }
 
-    /// Kills Postgres, and waits for the one that takes its place.
+    /// Kills Postgres, and waits for its replacement.
     pub async fn kill_postgres(&self) {
         let mut state = self.cluster.state();
         let running = |state: &State| matches!(state, State::Running { .. });
@@ -96,7 +96,7 @@ impl Site {
         back.expect("Postgres is started anew").unwrap();
     }
 
-    /// Freezes every backend that servers are connected to.
+    /// Freezes every backend that serves a server.
     pub async fn freeze_postgres(&self, time: Duration) {
         let mut sql = self.sql().await;
         let backends: Vec<i32> = sqlx::query_scalar(
@@ -107,7 +107,7 @@ impl Site {
         .unwrap();
         let signal = |signal| {
             for backend in &backends {
-                // One that has ended meanwhile is none to freeze.
+                // Some may have ended in the meantime.
                 let _ = kill(Pid::from_raw(*backend), signal);
             }
         };
@@ -116,7 +116,7 @@ impl Site {
         signal(Signal::SIGCONT);
     }
 
-    /// Ends connections of servers: all of them, or only those that listen for commits. How many.
+    /// Ends connections of servers: all of them, or only those that listen for commits. Returns their number.
     pub async fn cut(&self, only_listeners: bool) -> usize {
         let mut sql = self.sql().await;
         let cut: Vec<bool> = sqlx::query_scalar(
@@ -130,7 +130,7 @@ impl Site {
         cut.len()
     }
 
-    /// Freezes the connections of servers for good, with no word to either end; new ones get through.
+    /// Freezes the connections of servers for good, without a RST or FIN to either end; new ones work.
     pub fn silence(&self) {
         self.ice.freeze();
     }
@@ -175,7 +175,7 @@ impl Server {
         &self.process.address
     }
 
-    /// Starts it anew at the same address, after it has ended.
+    /// Starts it again at the same address, after it has ended.
     pub async fn start_again(&mut self) {
         *self = Self::start(&self.url, &self.process.address, self.clock.clone()).await;
     }
@@ -185,7 +185,7 @@ impl Server {
         self.process.end().await;
     }
 
-    /// Ends it by a signal, and starts it anew at the same address.
+    /// Ends it by a signal, and starts it again at the same address.
     pub async fn restart(&mut self, signal: Signal) {
         self.end(signal).await;
         self.start_again().await;
@@ -197,7 +197,7 @@ impl Server {
         self.process.signal(Signal::SIGCONT);
     }
 
-    /// Moves its wall clock to so many seconds off; false if it has none that can be moved.
+    /// Sets the offset of its wall clock in seconds; false if it has no adjustable clock.
     pub fn set_clock(&self, offset: i64) -> bool {
         let Some((_, file)) = &self.clock else {
             return false;
@@ -209,7 +209,7 @@ impl Server {
     }
 }
 
-/// A library that moves the clock, and the file that says how far.
+/// A library that shifts the clock, and the file with the offset.
 async fn shim(directory: &Path) -> Option<(PathBuf, PathBuf)> {
     let (source, library, file) = (
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faults/clock.c"),

@@ -1,5 +1,5 @@
-//! Watchers: each follows one view under one filter, goes away in the middle of things and comes back at either
-//! server, now and then with an older cursor, as who lost what it had stored would.
+//! Watchers: each follows one view under one filter, disconnects at any point and resumes at either server, sometimes
+//! with an older cursor, like a consumer that lost its latest state.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,17 +17,17 @@ use super::{
 };
 use crate::validator::history::{Event, Start, Wire};
 
-/// Cursors of which an older one may be taken.
+/// Number of older cursors to choose from.
 const KEPT: usize = 8;
 
-/// Who follows what.
+/// The view, filter and start of a watcher.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub name: String,
     pub view: View,
     pub filter: RecordFilter,
     pub start: Start,
-    /// The only server that it ever asks.
+    /// The only server that it connects to, if any.
     pub loyal: Option<usize>,
 }
 
@@ -143,7 +143,7 @@ pub fn plans() -> Vec<Plan> {
             add(format!("{word} of {name}"), view, filter, start, None);
         }
     }
-    // Two that do not care for what was.
+    // Two that start at the present.
     add(
         "wire from now".into(),
         View::Published,
@@ -161,7 +161,7 @@ pub fn plans() -> Vec<Plan> {
     plans
 }
 
-/// What a stream ended with, as far as the server said.
+/// The error with which a stream ended, if the server sent one.
 fn reason(status: tonic::Status) -> String {
     Failure::from(status).reason
 }
@@ -187,14 +187,14 @@ pub struct Watcher {
     pub plan: Plan,
     pub clients: [Client; 2],
     pub recorder: Arc<Recorder>,
-    /// The heads to get to, desk and wire, once nobody writes any more.
+    /// The desk and wire heads to reach, once all writers have stopped.
     pub heads: watch::Receiver<Option<(i64, i64)>>,
-    /// Whether it goes away in the middle.
+    /// True if it disconnects before the end.
     pub leaves: bool,
 }
 
 impl Watcher {
-    /// Follows until it has everything; how often it came back.
+    /// Follows until it has everything; returns the number of resumes.
     pub async fn run(mut self, seed: u64) -> usize {
         let mut random = StdRng::seed_from_u64(seed);
         let mut start = self.plan.start.clone();
@@ -210,7 +210,7 @@ impl Watcher {
                     newest
                 };
                 start = Start::Cursor(cursor.clone());
-                // What comes after it comes again, and so do its cursors.
+                // Later changes, and their cursors, will be sent again.
                 let end = cursors.iter().rposition(|known| known == cursor).unwrap();
                 cursors.truncate(end + 1);
             }
@@ -230,7 +230,7 @@ impl Watcher {
         })
     }
 
-    /// One connection; whether everything has come.
+    /// Reads one connection; returns whether everything has arrived.
     async fn connect(
         &mut self,
         start: &Start,
@@ -268,7 +268,7 @@ impl Watcher {
             usize::MAX
         };
         for _ in 0..leaves_after {
-            // A server that is frozen says nothing: others are asked then.
+            // A frozen server sends nothing: another one is tried.
             let received = tokio::select! {
                 received = tokio::time::timeout(Duration::from_secs(4), stream.message()) => received,
                 _ = self.heads.changed() => continue,
@@ -302,7 +302,7 @@ impl Watcher {
     }
 }
 
-/// Lists everything that matches, at rest.
+/// Lists all matching records, at rest.
 pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: &Recorder) {
     let mut records: Vec<Record> = Vec::new();
     let mut page_token = String::new();
@@ -314,7 +314,7 @@ pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: 
             page_token,
             ..ListRecordsRequest::default()
         };
-        // A connection of the server's that a fault has cut may be noticed only now.
+        // The server may notice only now that a fault has cut its connection.
         let page = loop {
             match client.clone().records.list_records(request.clone()).await {
                 Err(status) if status.code() == tonic::Code::Unavailable => {}
@@ -335,7 +335,7 @@ pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: 
     });
 }
 
-/// Reads until nothing is left of the connections that faults have cut: a server notices a dead one when it uses it.
+/// Reads until no cut connections are left: a server notices a dead one on its next use.
 pub async fn settle(client: &Client) {
     let mut answered = 0;
     while answered < 40 {

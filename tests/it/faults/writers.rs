@@ -1,5 +1,5 @@
-//! Writers: each makes records of its own and takes them through every move that there is, alone and in batches, and
-//! asks under one id until it knows what became of a request.
+//! Writers: each creates its own records and makes every kind of write on them, alone and in batches, and retries under
+//! one request id until it knows the outcome.
 
 use std::{
     sync::{
@@ -28,15 +28,15 @@ use crate::{
     validator::history::{Answer, Told},
 };
 
-/// How long one try may take: a frozen server does not answer.
+/// Maximum duration of one attempt: a frozen server does not answer.
 const TRY: Duration = Duration::from_secs(3);
-/// The actor that all records name, and filters ask for.
+/// The actor that all records refer to, and that filters use.
 pub const ANCHOR: &str = "actors/anchor";
 /// The article that all facts cite.
 pub const SOURCE: &str = "articles/source";
 const REGIONS: [&str; 4] = ["KZ", "DE", "FR", ""];
 
-/// Where writers write, and where it is taken down.
+/// The servers that writers use, and the recorder.
 #[derive(Clone)]
 pub struct Desk {
     pub clients: [Client; 2],
@@ -44,8 +44,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Asks, at any server and again and again, until there is an answer that is one; what was asked for, and
-    /// what has changed with it.
+    /// Sends a request to either server in turn until the answer is final; records the request and the outcome.
     pub async fn commit(&self, first: usize, writes: Vec<Write>) -> Option<CommitResponse> {
         let names = writes.iter().map(name_of_write).collect();
         let request = CommitRequest {
@@ -76,7 +75,7 @@ impl Desk {
     }
 }
 
-/// Every error of the server's own carries details, and UNAVAILABLE says to ask again.
+/// Every error of the server itself has details; UNAVAILABLE means retry.
 fn is_answer(status: &tonic::Status) -> bool {
     status.code() != Code::Unavailable && !status.details().is_empty()
 }
@@ -178,7 +177,7 @@ fn make_relation(id: &str, subject: &str) -> Record {
     .into()
 }
 
-/// Makes and publishes what all others refer to.
+/// Creates and publishes the records that all others refer to.
 pub async fn prepare(desk: &Desk) {
     let source = Body::Article(Article {
         name: SOURCE.into(),
@@ -195,8 +194,7 @@ pub async fn prepare(desk: &Desk) {
     shown.expect("they are published");
 }
 
-/// Batches that are larger than a response, and together larger than a page of the log; published, so that
-/// they are on both feeds.
+/// Publishes batches that are larger than a response, and together larger than a page of the log, on both feeds.
 pub async fn write_much(desk: &Desk, batches: usize) {
     let body = "words ".repeat(9000);
     for batch in 0..batches {
@@ -210,7 +208,7 @@ pub async fn write_much(desk: &Desk, batches: usize) {
     }
 }
 
-/// One writer and what it has made.
+/// One writer and its records.
 pub struct Writer {
     number: usize,
     desk: Desk,
@@ -228,7 +226,7 @@ impl Writer {
         }
     }
 
-    /// Writes until it is told to stop, or so many rounds.
+    /// Writes until it is stopped, for at most `rounds` rounds.
     pub async fn run(mut self, stop: Arc<AtomicBool>, rounds: usize, pause: Duration) {
         for round in 0..rounds {
             if stop.load(Ordering::Acquire) {
@@ -271,7 +269,7 @@ impl Writer {
                     return;
                 };
                 let edited = self.edited(public, &text);
-                // What is committed together reaches streams together.
+                // Writes of one commit reach streams in one batch.
                 let beside = create(&self.fresh(&id));
                 self.commit(vec![correct(&edited, &[], &text), beside])
                     .await;
@@ -319,7 +317,7 @@ impl Writer {
         }
     }
 
-    /// A published actor goes into another one.
+    /// Merges a published actor into another one.
     async fn merge(&mut self) {
         let actors = self.all(State::Published);
         let mut actors = actors
@@ -330,7 +328,7 @@ impl Writer {
         }
     }
 
-    /// A new actor and a relation of it, made at once and published at once.
+    /// Creates an actor and a relation to it in one commit, and publishes both in another.
     async fn tie(&mut self, id: &str) {
         let subject = format!("actors/{id}");
         let pair = vec![
@@ -377,7 +375,7 @@ impl Writer {
 
     fn pick(&mut self, state: State) -> Option<Record> {
         let there: Vec<_> = self.all(state);
-        // What says something that can be changed.
+        // Only records with a text that can be changed.
         let there: Vec<_> = there
             .into_iter()
             .filter(|record| !name_of(record).starts_with("relations/"))
@@ -385,7 +383,7 @@ impl Writer {
         (!there.is_empty()).then(|| there[self.random.random_range(0..there.len())].clone())
     }
 
-    /// Asks, and keeps what came of it; nothing if it was refused.
+    /// Sends a request, and keeps the resulting records; returns none if it was refused.
     async fn commit(&mut self, writes: Vec<Write>) -> Vec<Record> {
         if writes.is_empty() {
             return Vec::new();
@@ -401,7 +399,7 @@ impl Writer {
             .commit(self.random.random_range(0..2), writes)
             .await
         else {
-            // Whatever it was that stood against it stays.
+            // Forget the records: the cause of the refusal persists.
             self.known
                 .retain(|record| !names.contains(&name_of(record).to_owned()));
             return Vec::new();

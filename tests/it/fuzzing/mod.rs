@@ -1,8 +1,8 @@
-//! The short form of fuzzing, for every run of the tests: what the long form has kept (`fuzz/corpus`), good input, and
-//! some thousand mutations of both, the same ones each time. `docs/campaigns.md` tells of the long form, which finds
-//! more: libFuzzer sees which bytes lead where.
+//! The short form of fuzzing, run with all tests: inputs kept by the long form (`fuzz/corpus`), good input, and some
+//! thousand mutations of both, the same ones each time. `docs/campaigns.md` describes the long form, which finds more,
+//! since libFuzzer observes which code an input reaches.
 //!
-//! `DATELINE_MUTATIONS` and `DATELINE_SEED` make another run of it.
+//! `DATELINE_MUTATIONS` and `DATELINE_SEED` change the number and the seed.
 
 mod mutation;
 mod targets;
@@ -18,16 +18,16 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use self::{mutation::mutated, targets::seeds};
 
-/// Mutations of each target, unless told otherwise.
+/// Default number of mutations of each target.
 const MUTATIONS: u64 = 2000;
-/// With which they are drawn, unless told otherwise.
+/// Default seed.
 const SEED: u64 = 6;
 
 fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// The packed corpus of a target (`fuzz/corpus.py`): one input per line in base64, with its name behind it if it has one.
+/// The packed corpus of a target (`fuzz/corpus.py`): one input per line in base64, followed by its name if it has one.
 fn packed(target: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -45,7 +45,7 @@ fn kept(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Tries bytes; those that break a property are kept in a file, and told.
+/// Runs a target on bytes; those that break a property are saved to a file, which the panic names.
 fn try_out(target: &str, bytes: &[u8], which: &str) {
     let tried = catch_unwind(AssertUnwindSafe(|| targets::run(target, bytes)));
     if tried.is_err() {
@@ -58,7 +58,7 @@ fn try_out(target: &str, bytes: &[u8], which: &str) {
     }
 }
 
-/// The long form begins with the same good input; it is not built to make it.
+/// Saves the good input for the long form, which starts with it and is not built to generate it.
 fn leave_for_the_long_form(target: &str, good: &[Vec<u8>]) {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("fuzz-seeds")
@@ -87,7 +87,7 @@ fn short_form(target: &str) {
     }
 }
 
-/// A test per target, so that they run side by side and are told apart.
+/// A test per target, so that they run in parallel and are reported separately.
 macro_rules! short_forms {
     ($($target:ident),+ $(,)?) => {
         mod short {

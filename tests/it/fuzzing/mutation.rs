@@ -1,11 +1,11 @@
-//! Bytes made worse: a few small changes of good ones, drawn by lot from a seed.
+//! Mutations of bytes: a few small random changes to good input, reproducible by seed.
 
 use rand::{RngExt, rngs::StdRng};
 
-/// Longest input that is made.
+/// Maximum length of an input.
 const LONGEST: usize = 64 * 1024;
 
-/// Numbers at which code tends to break, as bytes of a varint and as text.
+/// Numbers on which code tends to fail, as bytes of a varint and as text.
 const ODD: [&[u8]; 16] = [
     b"\0",
     b"\xff",
@@ -25,7 +25,7 @@ const ODD: [&[u8]; 16] = [
     b"[[[[{\"a\":",
 ];
 
-/// Good bytes, made worse in one to four places; `other` is what may be spliced in.
+/// Changes good bytes at one to four positions; parts of `other` may be spliced in.
 pub fn mutated(good: &[u8], other: &[u8], lot: &mut StdRng) -> Vec<u8> {
     let mut bytes = good.to_vec();
     for _ in 0..lot.random_range(1..=4) {

@@ -1,4 +1,4 @@
-//! Record files, exports of ours, and the texts of items, as an import takes them.
+//! Record files, our own exports, and the texts of items, as an import accepts them.
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ async fn a_record_file_publishes_only_what_is_published_there() {
     )
     .await;
     said(&done, 1, &["[NOT_PUBLISHED]"]);
-    // The flag publishes all, and not before the embargo.
+    // The flag publishes all records, but none before its embargo ends.
     let done = wire
         .import(&records, &["--publish", "--any-state"])
         .await
@@ -79,7 +79,7 @@ async fn a_record_file_publishes_only_what_is_published_there() {
         live,
         ["draft", "merged", "retracted", "review", "silent", "stated"]
     );
-    // What is withdrawn in the file and live here is told.
+    // Records withdrawn in the file and live here are reported.
     let done = wire
         .import(
             &[record("silent", json!({"state": "STATE_RETRACTED"}))],
@@ -133,7 +133,7 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         .filter(|path| path.to_string_lossy().contains("articles"))
         .collect();
     assert_eq!(files.len(), 1, "{files:?}");
-    // Into the database that it comes from: nothing changes.
+    // Imported into the same database, nothing changes.
     let before = desk(&wire.site).await;
     let again = import(
         &wire.site,
@@ -149,7 +149,7 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         again.stderr
     );
     assert_eq!(desk(&wire.site).await, before);
-    // Into another one: what was hidden or withdrawn stays so.
+    // Imported into another one, embargoed and withdrawn records stay so.
     let other = Wire::start().await;
     let done = import(&other.site, &files[0], &["--publish", "--format", "ninjs"]).await;
     assert_eq!(done.code, 1, "{}", done.stderr);

@@ -1,4 +1,4 @@
-//! Versions of an item that follow each other: one article stands for all of them.
+//! Successive versions of an item: one article represents all of them.
 
 use serde_json::json;
 
@@ -67,7 +67,7 @@ async fn a_newer_version_is_reported_skipped_or_corrected_and_one_article_is_liv
         .await
         .ok();
     said(&same, 0, &["0 created, 1 already there, 0 published\n"]);
-    // Several versions in one file, in whatever order: the newest is what counts.
+    // Several versions in one file, in any order: the newest one counts.
     let mixed = [text(5), text(4), text(6), text(3)];
     let done = wire
         .import(&mixed, &["--publish", "--on-change", "correct"])
@@ -75,7 +75,7 @@ async fn a_newer_version_is_reported_skipped_or_corrected_and_one_article_is_liv
         .ok();
     said(&done, 0, &["1 corrected, 3 older than what is there"]);
     assert_eq!(wire.live().await, live(6));
-    // A version under embargo does not go out with a correction.
+    // An embargoed version is not published as a correction.
     let mut hidden = text(7);
     hidden["embargoedUntil"] = json!("2031-01-01T06:00:00Z");
     let done = wire
@@ -123,7 +123,7 @@ async fn a_newer_version_of_what_is_not_live_yet_keeps_it_hidden_as_long_as_its_
         (Some("STATE_EMBARGOED"), Some("Text 2."))
     );
     assert_eq!(a["meta"]["embargoTime"], "2031-01-01T06:00:00Z");
-    // Its sender withholds it: whatever is to be done about changes, it does not go out.
+    // The sender withholds it: it is not published, whatever the option for changes says.
     let withheld = version("b", 2, &json!({"pubStatus": "withheld"}));
     let done = wire.import(&[withheld], &["--publish"]).await;
     said(&done, 1, &["1 sent back", "[WITHHELD]"]);
@@ -144,7 +144,7 @@ async fn a_newer_version_of_what_is_not_live_yet_keeps_it_hidden_as_long_as_its_
         &["1 older than what is there"],
     );
     assert_eq!(wire.state("b").await, "DRAFT");
-    // And once it is released, it goes.
+    // It is published once it is released.
     let released = version("b", 3, &json!({"pubStatus": "usable"}));
     said(
         &wire.import(&[released], &correct).await.ok(),
@@ -199,7 +199,7 @@ async fn several_imports_at_once_make_one_article_of_an_item() {
     );
     let live = wire.live().await;
     assert_eq!(live.len(), 30, "{live:?}");
-    // Whoever was too late to publish says so; once more, and the newest version stands.
+    // A run that was too late to publish reports it; another run publishes the newest version.
     import(&wire.site, &files[3], &arguments).await.ok();
     let live = wire.live().await;
     assert!(
@@ -212,7 +212,7 @@ async fn several_imports_at_once_make_one_article_of_an_item() {
 #[tokio::test]
 async fn an_item_that_was_imported_under_its_headline_is_found_again() {
     let wire = Wire::start().await;
-    // As earlier versions of this program named it: headline and hash, and nothing about the item.
+    // Earlier versions of this program derived the name from headline and hash, and stored nothing about the item.
     let uri = "urn:example:wire:old";
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(uri));
     let name = format!("articles/old-headline-{}", &hash[..10]);

@@ -1,5 +1,5 @@
-//! Items of news agencies, as `dateline import --publish` meets them: what their senders forbid, versions that follow each
-//! other, and texts in every dress.
+//! Items of news agencies, as `dateline import --publish` reads them: restrictions by their senders, successive
+//! versions, and texts in all formats.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::{
     rig::{Site, scratch, site},
 };
 
-/// An item of a text, with some fields set.
+/// An item with a text, and with some fields set.
 pub(super) fn item(id: &str, fields: &Value) -> Value {
     let mut item = json!({
         "uri": format!("urn:example:wire:{id}"), "type": "text", "language": "en",
@@ -30,7 +30,7 @@ pub(super) fn version(id: &str, number: u32, fields: &Value) -> Value {
     item
 }
 
-/// A site with a place for files.
+/// A site with a directory for files.
 pub(super) struct Wire {
     pub site: Site,
     _keep: tempfile::TempDir,
@@ -86,7 +86,7 @@ impl Wire {
             .to_owned()
     }
 
-    /// Bodies and headlines that readers see.
+    /// Bodies and headlines that are visible to readers.
     pub async fn live(&self) -> Vec<(String, String)> {
         let listed = dateline(&self.site.address, &["list", "-o", "ndjson"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -188,12 +188,12 @@ async fn nothing_that_its_sender_forbids_is_published() {
     for reason in ["UNREADABLE", "WITHHELD", "PARTIAL", "NOTE_OF_SENDER"] {
         assert!(reasons.iter().any(|found| found == reason), "{reasons:?}");
     }
-    // Without --publish the record says all the same what its sender wants.
+    // Without --publish the record still states the sender's embargo.
     let draft = item("later", &json!({"embargoedUntil": "2031-01-01T06:00:00Z"}));
     wire.import(&[draft], &[]).await.ok();
     let later = wire.article("later").await.unwrap();
     assert_eq!(later["sourceItem"]["embargoTime"], "2031-01-01T06:00:00Z");
-    // And again: the same, and nothing more is published.
+    // Imported again, nothing more is published.
     let again = wire.import(&items, &PUBLISH).await;
     said(&again, 1, &["0 created, 6 already there, 0 published"]);
     assert_eq!(wire.live().await.len(), 2);
@@ -257,7 +257,7 @@ async fn a_kill_retracts_a_live_story_with_the_senders_note_whatever_else_is_wro
         let article = wire.article(id).await.unwrap();
         assert_eq!(article["sourceItem"]["status"], "STATUS_CANCELED", "{id}");
     }
-    // Nothing that is canceled comes back by way of an older version, in this run or another.
+    // An older version does not restore a canceled item, in this run or another.
     let older = [
         story("a"),
         story("held"),
@@ -275,7 +275,7 @@ async fn a_kill_retracts_a_live_story_with_the_senders_note_whatever_else_is_wro
         ],
     );
     assert_eq!(wire.live().await.len(), 2);
-    // What stands behind it in the file cannot be read; the kill goes through, and the run fails all the same.
+    // The rest of the file cannot be read; the kill is applied, and the run still fails.
     let text = format!("{}\nnot json\n", kill("b"));
     let broken = import(
         &wire.site,

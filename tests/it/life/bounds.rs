@@ -1,5 +1,5 @@
-//! What one request may cost everybody else: long values, deep chains, large batches. And references that lead
-//! on through merges to something that is no longer there.
+//! Cost limits of one request: long values, deep chains, large batches. And references that lead through merges to a
+//! record that no longer exists.
 
 use dateline_proto::v1::{
     BatchGetRecordsRequest, Kind, RecordFilter, Topic, View, record::Kind as Body,
@@ -112,7 +112,7 @@ async fn f9_nobody_has_to_hold_a_batch_or_an_answer_of_any_size() {
     assert!(!some.omitted.is_empty());
     let all = client.batch_get(request(LARGE)).await.unwrap();
     assert_eq!(names(&all.records), request(LARGE).names);
-    // A reader learns nothing from what is too much: to readers none of it is there.
+    // A reader learns nothing from the size limit: these records are invisible to readers.
     let mut unseen = request(LARGE);
     unseen.view = View::Published.into();
     let answer = records

@@ -1,4 +1,4 @@
-//! W6 call by call: every write RPC takes `validate_only`, and tells what is wrong under the paths of its own request.
+//! W6 call by call: every write RPC accepts `validate_only`, and reports errors under the paths of its own request.
 
 use dateline_proto::v1::{
     CorrectRecordRequest, CreateRecordRequest, DeleteRecordRequest, MergeRecordRequest,
@@ -14,7 +14,7 @@ use crate::{
     rig::{Site, name},
 };
 
-/// What every call is about: one record in each state that some call needs.
+/// The records of all calls: one in each state that some call needs.
 struct Cast {
     draft: Record,
     review: Record,
@@ -42,7 +42,7 @@ async fn cast(site: &Site) -> Cast {
     }
 }
 
-/// An answer, without what is only in some of them.
+/// The sequence in an answer; other fields differ between calls.
 type Told = Result<i64, Refused>;
 
 fn told<T>(answer: Result<Response<T>, Status>, sequence: impl Fn(&T) -> i64) -> Told {
@@ -51,7 +51,7 @@ fn told<T>(answer: Result<Response<T>, Status>, sequence: impl Fn(&T) -> i64) ->
         .map_err(Refused::from)
 }
 
-/// Every write call, each allowed if `etag` leaves the version as it is; with its name.
+/// Makes every write call, each allowed if `etag` does not replace that of the version; returns names and answers.
 #[expect(
     clippy::too_many_lines,
     reason = "one paragraph per call, and no call is like another"

@@ -1,5 +1,5 @@
-//! What the database says of a record to people, its JSON and its words, is what its newest revision says, whatever
-//! changed last: a change of state alone does not write it once more.
+//! The document and the search text of a record match its newest revision, after any change; a change of state alone
+//! does not write them again.
 
 use dateline::json;
 use dateline_proto::v1::{Record, record::Kind as Body};
@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use super::{hands::*, records::*};
 use crate::rig::name;
 
-/// The document and the words of a head.
+/// The document and the search text of a head.
 async fn told(url: &str, record: &Record) -> (Value, String) {
     let mut sql = PgConnection::connect(url).await.unwrap();
     let row = sqlx::query_as("SELECT document, search FROM records WHERE name = $1");
@@ -33,7 +33,7 @@ async fn what_people_read_of_a_head_is_what_its_newest_revision_says() {
         let first = told(&site.url, &draft).await;
         assert_eq!(first.0, content(&draft));
         let published = one(&site.client, publish(&draft)).await;
-        // Its pins have moved to what readers can read.
+        // Its pins were moved to a revision that readers can read.
         let shown = (content(&published), first.1.clone());
         assert_eq!(told(&site.url, &published).await, shown);
         let other = correct(&saying(&published, "other words"), &[], "it was wrong");

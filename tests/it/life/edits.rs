@@ -1,4 +1,4 @@
-//! W2, W3, W6, W8 and field masks: edits that are refused, edits that collide, and what an edit changes.
+//! W2, W3, W6, W8 and field masks: edits that are refused, edits that collide, and the effects of an edit.
 
 use dateline_proto::v1::{
     CorrectRecordRequest, Evidence, FuzzyDate, Kind, Period, Record, UpdateRecordRequest, View,
@@ -9,7 +9,7 @@ use tonic::Code;
 use super::hands::*;
 use crate::rig::{Site, bare, meta, name};
 
-/// The record under a version that was never given.
+/// The record with an etag that was never issued.
 fn with_etag(record: &Record, etag: &str) -> Record {
     let mut record = record.clone();
     record.kind.as_mut().and_then(Body::take_meta);
@@ -104,7 +104,7 @@ async fn w3_the_paths_that_have_changed_are_precise() {
     assert!(!paths.contains(&"summary"), "{paths:?}");
 }
 
-/// One editor of two, who owns one field and writes it `rounds` times, reading again whenever the other was faster.
+/// Runs one editor of two, who writes its own field `rounds` times, and reads again whenever the other was faster.
 async fn edit(site: &Site, field: &'static str, rounds: usize) -> usize {
     let mut conflicts = 0;
     let mut read = on_desk(&site.client, "actors/shared").await;
@@ -285,7 +285,7 @@ async fn corrections_are_public(site: &Site, kind: Kind) {
     assert_eq!(only.kind(), correction::Kind::Update);
     assert_eq!((only.revision, only.note.as_str()), (3, "it was wrong"));
     assert_eq!(only.changed_fields, [field]);
-    // What changes nothing makes no revision, and no note.
+    // An edit without a change makes no revision and no note.
     let before = heads(&site.url).await;
     let same = one(client, correct(&corrected, &[], "nothing")).await;
     assert_eq!(same, corrected);

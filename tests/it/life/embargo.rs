@@ -1,4 +1,5 @@
-//! Domain rule 6: what is approved and hidden. Nobody sees it before its time, everybody once and in time after.
+//! Domain rule 6: approved but embargoed records. Nobody sees one before its time; everybody sees it once, and in time,
+//! after.
 
 use dateline_proto::v1::{
     BatchGetRecordsRequest, Change, DiffRevisionsRequest, GetRecordRequest, Kind,
@@ -17,7 +18,7 @@ use crate::{
 /// An hour ahead: longer than any test.
 const LATER: i64 = 3_600_000;
 
-/// A record of a kind, hidden until then.
+/// Creates a record under embargo until a time.
 async fn hidden(site: &Site, record: &Record, until: Timestamp) -> Record {
     let draft = make(&site.client, std::slice::from_ref(record))
         .await
@@ -25,16 +26,16 @@ async fn hidden(site: &Site, record: &Record, until: Timestamp) -> Record {
     one(&site.client, publish_at(&draft, Some(until))).await
 }
 
-/// What a status says, without the name that was asked for.
+/// Code, message and details of a status, without the requested name.
 fn told(status: &Status, name: &str) -> (Code, String, String) {
     let id = name.split_once('/').unwrap().1;
     let details = String::from_utf8_lossy(status.details()).replace(id, "x");
-    // The lengths of the strings in the details differ with the name's; the rest does not.
+    // Lengths of strings in the details vary with the name; the rest does not.
     let details = details.chars().filter(char::is_ascii_graphic).collect();
     (status.code(), status.message().replace(id, "x"), details)
 }
 
-/// Every way in which a reader can ask for a record by its name, and what is answered.
+/// The answers to every way in which a reader can request a record by its name.
 async fn answers(site: &Site, name: &str) -> Vec<(Code, String, String)> {
     let mut records = site.client.clone().records;
     let mut all = Vec::new();
@@ -142,7 +143,7 @@ async fn f10_what_is_under_embargo_answers_readers_like_what_there_is_not() {
     assert!(wire.iter().all(|change| !change.name.contains("secrt")));
 }
 
-/// When a record was published, by the feed.
+/// The publications of a record on the wire feed.
 fn published<'a>(wire: &'a [Change], name: &str) -> Vec<&'a Change> {
     let changes = wire.iter().filter(|change| change.name == name);
     changes
@@ -180,7 +181,7 @@ async fn an_embargo_ends_once_and_within_a_second_with_two_servers_running() {
         );
         assert_eq!(seen.publish_time, only.time);
     }
-    // Nobody comes second.
+    // No second publication follows.
     for round in 0..3 {
         make(&sites[0].client, &[actor(&format!("tick-{round}"))]).await;
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -365,7 +366,7 @@ async fn what_cannot_be_published_at_its_time_holds_nobody_up_and_goes_once_it_c
     as_event(&mut behind).participants[0].actor = "actors/stuck".into();
     hidden(&site, &behind, in_ms(1200)).await;
     hidden(&site, &actor("free"), in_ms(1200)).await;
-    // Its source is taken away meanwhile.
+    // Its source is sent back in the meantime.
     let source = one(client, send_back(&source, "wait")).await;
     until("the free one is out", async || {
         look(client, "actors/free", View::Published).await.is_some()
@@ -377,7 +378,7 @@ async fn what_cannot_be_published_at_its_time_holds_nobody_up_and_goes_once_it_c
         state(&on_desk(client, "actors/stuck").await),
         State::Embargoed
     );
-    // Sent back, repaired and embargoed anew, it is out in time.
+    // Sent back, repaired and embargoed again, it is published in time.
     let draft = one(client, send_back(&stuck, "another source")).await;
     let repaired = one(client, update(&citing(&draft, vec![quoting(SOURCE)]), &[])).await;
     let again = one(client, publish_at(&repaired, Some(in_ms(500)))).await;
@@ -391,7 +392,7 @@ async fn what_cannot_be_published_at_its_time_holds_nobody_up_and_goes_once_it_c
     let seen = look(client, "actors/stuck", View::Published).await.unwrap();
     let late = nanos(meta(&seen).publish_time.unwrap()) - due;
     assert!((0..1_000_000_000).contains(&late), "{late} ns late");
-    // And so is what waited for it.
+    // The record that depends on it is published, too.
     until("what waited is out", async || {
         look(client, "events/behind", View::Published)
             .await
@@ -426,7 +427,7 @@ async fn an_embargo_may_rest_on_one_that_ends_no_later_and_on_no_other() {
         let answer = refused(client, vec![publish_at(draft, time)]).await;
         answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
     }
-    // The same of a source in the same request.
+    // The same for a source in the same request.
     let fact = citing(&actor("with"), vec![quoting("articles/with")]);
     let pair = make(client, &[article("with"), fact]).await;
     let together = |seconds| {

@@ -1,5 +1,5 @@
-//! Requests that are committed together, and must not notice: poisoned neighbours, records that one decision
-//! rests on and another changes, and records that are only looked at.
+//! Requests that share a group commit without affecting each other: failing neighbours, records on which one decision
+//! depends and that another request changes, and records that are only read.
 
 use dateline_proto::v1::{
     CommitRequest, EventLink, Record, RecordVersion, View, event_link, write::Action,
@@ -15,7 +15,7 @@ use crate::{
     rig::{Site, meta, name},
 };
 
-/// Pairs that are sent at once, so that they meet in one group.
+/// Pairs that are sent at once, so that they share a group commit.
 const PAIRS: usize = 40;
 
 fn part_of(event: &Record, whole: &str) -> Record {
@@ -190,7 +190,7 @@ async fn w3_preconditions_ask_for_a_version_or_for_absence() {
     refused.is(Code::NotFound, "RECORD_NOT_FOUND");
     assert_eq!(refused.about["name"], "actors/nobody");
     assert_eq!(heads(&site.url).await, before);
-    // A deleted draft is not there, although its name is taken.
+    // A deleted draft does not exist, although its name is taken.
     let right = vec![
         named("actors/kept", &meta(&kept).etag),
         named("actors/gone", ""),
@@ -245,7 +245,7 @@ async fn w5_a_record_changes_once_in_a_request_whoever_asks_for_it() {
     let cited = shown(&site.client, &cited).await;
     let twin = shown(&site.client, &actor("twin")).await;
     let before = heads(&site.url).await;
-    // The cascade would withdraw what the merge changes.
+    // The cascade would withdraw a record that the merge changes.
     let writes = vec![retract(&source, "no", true), merge(&twin, &cited)];
     let answer = refused(&site.client, writes).await;
     answer.is(Code::InvalidArgument, "INVALID_RECORD");

@@ -1,4 +1,4 @@
-//! What an editor's hands do: one word per write, and answers that can be compared.
+//! Editing helpers: one function per write, and answers that can be compared.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ use crate::{
     rig::{PATIENCE, Site, config, database, meta, name as name_of, site, site_on},
 };
 
-/// A refusal, taken apart.
+/// The parts of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub code: Code,
@@ -27,7 +27,7 @@ pub struct Refused {
     pub message: String,
     /// Metadata of the `ErrorInfo`.
     pub about: BTreeMap<String, String>,
-    /// Violations: field or subject, and what is wrong with it.
+    /// Violations: field or subject, and the description.
     pub violations: Vec<(String, String)>,
 }
 
@@ -80,7 +80,7 @@ pub async fn base() -> Site {
     site
 }
 
-/// Two servers on one database with the same.
+/// Two servers on one database with the same records.
 pub async fn two_bases() -> [Site; 2] {
     let url = database().await;
     let sites = [site_on(config(&url)).await, site_on(config(&url)).await];
@@ -206,7 +206,7 @@ pub fn commit_of(writes: Vec<Write>) -> CommitRequest {
     }
 }
 
-/// Sends a request as it is, once.
+/// Sends a request once, unchanged.
 pub async fn send(client: &Client, request: CommitRequest) -> Result<CommitResponse, Refused> {
     let answer = client.clone().editorial.commit(request).await;
     answer
@@ -214,7 +214,7 @@ pub async fn send(client: &Client, request: CommitRequest) -> Result<CommitRespo
         .map_err(Refused::from)
 }
 
-/// Writes that must be accepted.
+/// Commits writes that must be accepted.
 #[track_caller]
 pub fn done(client: &Client, writes: Vec<Write>) -> impl Future<Output = CommitResponse> + use<> {
     let (client, at) = (client.clone(), std::panic::Location::caller());
@@ -224,14 +224,14 @@ pub fn done(client: &Client, writes: Vec<Write>) -> impl Future<Output = CommitR
     }
 }
 
-/// One write that must be accepted; its record.
+/// Commits one write that must be accepted; returns its record.
 #[track_caller]
 pub fn one(client: &Client, write: Write) -> impl Future<Output = Record> + use<> {
     let answer = done(client, vec![write]);
     async move { answer.await.records.swap_remove(0) }
 }
 
-/// Writes that must be refused.
+/// Commits writes that must be refused.
 #[track_caller]
 pub fn refused(client: &Client, writes: Vec<Write>) -> impl Future<Output = Refused> + use<> {
     let (client, at) = (client.clone(), std::panic::Location::caller());
@@ -243,21 +243,21 @@ pub fn refused(client: &Client, writes: Vec<Write>) -> impl Future<Output = Refu
     }
 }
 
-/// Drafts of records, in one commit.
+/// Creates drafts in one commit.
 #[track_caller]
 pub fn make(client: &Client, records: &[Record]) -> impl Future<Output = Vec<Record>> + use<> {
     let answer = done(client, records.iter().map(create).collect());
     async move { answer.await.records }
 }
 
-/// Publishes records, in one commit.
+/// Publishes records in one commit.
 #[track_caller]
 pub fn show(client: &Client, records: &[Record]) -> impl Future<Output = Vec<Record>> + use<> {
     let answer = done(client, records.iter().map(publish).collect());
     async move { answer.await.records }
 }
 
-/// A published record.
+/// Creates and publishes a record.
 #[track_caller]
 pub fn shown(client: &Client, record: &Record) -> impl Future<Output = Record> + use<> {
     let (drafts, client) = (make(client, std::slice::from_ref(record)), client.clone());
@@ -279,7 +279,7 @@ pub async fn get(client: &Client, request: GetRecordRequest) -> Result<GetRecord
         .map_err(Refused::from)
 }
 
-/// A record as a view has it now, without following a merge.
+/// The current record in a view, without following a merge.
 pub async fn look(client: &Client, name: &str, view: View) -> Option<Record> {
     let request = GetRecordRequest {
         no_redirect: true,
@@ -294,7 +294,7 @@ pub async fn look(client: &Client, name: &str, view: View) -> Option<Record> {
     }
 }
 
-/// A record that must be on the desk.
+/// The desk's version of a record that must exist.
 pub async fn on_desk(client: &Client, name: &str) -> Record {
     look(client, name, View::Desk).await.unwrap()
 }
@@ -307,7 +307,7 @@ pub fn names(records: &[Record]) -> Vec<&str> {
     records.iter().map(name_of).collect()
 }
 
-/// The heads of the desk and the wire.
+/// The heads of the desk feed and the wire feed.
 pub async fn heads(url: &str) -> (i64, i64) {
     let mut sql = PgConnection::connect(url).await.unwrap();
     let row = sqlx::query("SELECT desk_head, wire_head FROM feed");
@@ -315,7 +315,7 @@ pub async fn heads(url: &str) -> (i64, i64) {
     (row.get(0), row.get(1))
 }
 
-/// Runs statements behind the service's back.
+/// Runs statements directly on the database.
 pub async fn behind(url: &str, statements: &str) {
     let mut sql = PgConnection::connect(url).await.unwrap();
     sql.execute(sqlx::AssertSqlSafe(statements.to_owned()))
@@ -344,7 +344,7 @@ pub async fn dump(url: &str) -> HashMap<String, String> {
     dump
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub fn until<Check: AsyncFnMut() -> bool>(
     what: &'static str,
@@ -362,7 +362,7 @@ pub fn until<Check: AsyncFnMut() -> bool>(
     }
 }
 
-/// Somebody who publishes without a pause until told to stop; answers how much.
+/// Publishes without a pause until stopped; returns the number of publications.
 pub fn busy(site: &Site) -> impl AsyncFnOnce() -> usize + use<> {
     let (client, stop) = (site.client.clone(), CancellationToken::new());
     let stopped = stop.clone();
@@ -380,7 +380,7 @@ pub fn busy(site: &Site) -> impl AsyncFnOnce() -> usize + use<> {
     }
 }
 
-/// Now, and so many milliseconds.
+/// The current time plus `ms` milliseconds.
 pub fn in_ms(ms: i64) -> Timestamp {
     let at = time::OffsetDateTime::now_utc() + time::Duration::milliseconds(ms);
     Timestamp {

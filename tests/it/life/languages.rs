@@ -1,5 +1,5 @@
-//! One spelling for each language, in what is stored and in what is looked for; also for what was stored before. And the
-//! days of seasons, which depend on the hemisphere.
+//! One spelling for each language, in stored records and in filters; also for records stored earlier. And the days of
+//! seasons, which depend on the hemisphere.
 
 use dateline_proto::v1::{
     Article, FuzzyDate, ListRecordsRequest, Period, Record, RecordFilter, Role, View, WatchRequest,
@@ -49,7 +49,7 @@ async fn listed(client: &dateline_client::Client, filter: RecordFilter) -> Vec<S
         .collect()
 }
 
-/// What a stream from the beginning brings under a filter, as far as it brings so many changes.
+/// The names of the first `count` changes of a stream from the beginning under a filter.
 async fn streamed(site: &Site, filter: RecordFilter, count: usize) -> Vec<String> {
     let request = WatchRequest {
         filter: Some(filter),
@@ -137,7 +137,7 @@ async fn d10_a_token_for_a_language_sees_it_however_it_is_spelled() {
     }
 }
 
-/// What a database looks like that an older server has written to: the old spelling in content and facets.
+/// Changes the database to the content and facets that an older server would have written: the old spelling.
 async fn as_of_old(url: &str, record: &Record) {
     let mut old = record.clone();
     old.kind.as_mut().and_then(Body::take_meta);
@@ -188,7 +188,7 @@ async fn d10_what_was_stored_in_an_old_spelling_is_found_and_stays_as_it_is() {
         "as it was written"
     );
     assert_eq!(tallies(&url).await, before, "and so it is in digests");
-    // Its next revision is written as all are now.
+    // Its next revision has the current spelling.
     as_article(&mut kept).headline = "Quoted words, and more".into();
     let corrected = one(client, correct(&kept, &["headline"], "more")).await;
     assert_eq!(as_article(&mut corrected.clone()).language_code, "he");

@@ -1,4 +1,4 @@
-//! Field masks: which fields an edit takes over, and which paths are refused.
+//! Field masks: the fields that an edit changes, and paths that are refused.
 
 use dateline_proto::v1::{FuzzyDate, Name, Period, Place, Record, name, place};
 use tonic::Code;
@@ -35,7 +35,7 @@ async fn full(site: &Site) -> Record {
     make(&site.client, &[record]).await.swap_remove(0)
 }
 
-/// What the caller sends: everything is different.
+/// The record that the caller sends: all fields differ.
 fn other(read: &Record) -> Record {
     let mut record = read.clone();
     let inner = as_event(&mut record);
@@ -53,7 +53,7 @@ fn other(read: &Record) -> Record {
     record
 }
 
-/// Applies a mask, and gives what was sent, what was there, and what came of it.
+/// Applies a mask; returns the sent record, the old one, and the result.
 async fn masked(paths: &[&str]) -> (Record, Record, Record) {
     let site = base().await;
     let read = full(&site).await;
@@ -158,7 +158,7 @@ async fn w6_a_masked_edit_is_checked_as_the_whole_that_it_makes() {
         answer.fields()[0].starts_with("writes[0].update.record.event.time"),
         "{answer:?}"
     );
-    // A field that is not in the mask may be anything.
+    // A field outside of the mask may have any value.
     let mut sent = saying(&read, "fine");
     as_event(&mut sent).display_name.clear();
     let after = one(&site.client, update(&sent, &["summary"])).await;

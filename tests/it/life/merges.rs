@@ -1,4 +1,4 @@
-//! Domain rule 7: one of two. Redirects, chains, what an undone merge gives back, and merges that are none.
+//! Domain rule 7: merges of two records. Redirects, chains, the result of an unmerge, and invalid merges.
 
 use dateline_proto::v1::{
     BatchGetRecordsRequest, GetRecordRequest, Kind, ListRecordsRequest, MergeRecordRequest, Record,
@@ -26,7 +26,7 @@ async fn trio(site: &Site, kind: Kind) -> [Record; 3] {
     public.try_into().unwrap()
 }
 
-/// The record that a name leads to, and whether it says so.
+/// The record to which a name leads, and the name from which the answer says it was redirected.
 async fn led(site: &Site, asked: &str, view: View) -> (String, String) {
     let answer = get(&site.client, get_request(asked, view)).await.unwrap();
     (
@@ -76,7 +76,7 @@ async fn a_merge_leads_on(site: &Site, kind: Kind) {
         );
         the_tombstone_answers_for_itself(site, &first, two_name, view).await;
     }
-    // A tombstone in the middle is unmerged only from the end.
+    // A tombstone in the middle of a chain can be unmerged only after the last merge of the chain.
     let answer = refused(client, vec![unmerge(merged)]).await;
     answer.is(Code::FailedPrecondition, "WRONG_STATE");
     let answer = done(client, vec![unmerge(merged_on)]).await;
@@ -115,7 +115,7 @@ async fn a_merge_leads_on(site: &Site, kind: Kind) {
     );
 }
 
-/// Asked without redirect, among others, or at a revision.
+/// Checks requests without redirect, in a batch, and at a revision.
 async fn the_tombstone_answers_for_itself(site: &Site, first: &Record, into: &str, view: View) {
     let (client, one_name) = (&site.client, name(first));
     let tombstone = look(client, one_name, view).await.unwrap();
@@ -179,7 +179,7 @@ async fn merges_that_are_none_are_refused() {
         }
         let answer = done(client, vec![merge(&first, &second)]).await;
         let (merged, winner) = (&answer.records[0], &answer.records[1]);
-        // Not back again, and not a second time.
+        // Neither merged back, nor merged a second time.
         let answer = refused(client, vec![merge(winner, merged)]).await;
         answer.is(Code::FailedPrecondition, "WRONG_STATE");
         let answer = refused(client, vec![merge(merged, &third)]).await;

@@ -1,4 +1,4 @@
-//! W10 and domain rule 9: names that are taken for ever, and records that are there already under another one.
+//! W10 and domain rule 9: names that are taken for ever, and records that exist already under another name.
 
 use dateline_proto::v1::{Kind, Record, View, actor::Type, record::Kind as Body};
 use tonic::Code;
@@ -122,7 +122,7 @@ async fn the_same_original_is_taken_in_once_and_again_when_its_draft_is_gone() {
         create_from(&article("other"), "as received, but not the same"),
     )
     .await;
-    // No edit loses what tells.
+    // Edits keep the hash that detects the duplicate.
     let draft = one(client, update(&saying(&draft, "x"), &["summary"])).await;
     let draft = one(client, update(&saying(&draft, "y"), &[])).await;
     let draft = one(client, restore(&draft, 1, "")).await;

@@ -1,5 +1,5 @@
-//! W11: what is erased is gone from other records too, where the service wrote a note to several at once, and from what
-//! streams and exports have read and not sent.
+//! W11: erased content is also removed from other records, where the service wrote a note to several at once, and from
+//! what streams and exports have read and not yet sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,8 @@ fn noted(write: dateline_proto::v1::Write, note: &str) -> dateline_proto::v1::Wr
     write
 }
 
-/// Neither a table nor a stream nor a list of revisions has the canary, and the digests are those of what is shown.
+/// Asserts that no table, stream or list of revisions has the canary, and that the digests are those of the visible
+/// records.
 async fn nothing_tells(site: &Site, names: &[&str]) {
     assert_eq!(traces(site).await, Vec::<String>::new());
     let (desk, wire) = heads(&site.url).await;
@@ -51,7 +52,7 @@ async fn nothing_tells(site: &Site, names: &[&str]) {
     }
 }
 
-/// A record that was merged into another one and taken out again, and then merged once more; all with the canary.
+/// A record that was merged into another one, unmerged, and merged once more; all notes have the canary.
 async fn merged(site: &Site, kind: Kind) -> (Record, Record) {
     let client = &site.client;
     let loser = shown(client, &of_kind(kind, "loser")).await;
@@ -115,7 +116,7 @@ async fn w11_the_note_of_a_retraction_goes_from_what_was_withdrawn_with_it() {
         );
         assert_eq!(meta(&left).uid, meta(fact).uid);
     }
-    // One of those is erased too, and both at once.
+    // Erases one of those too, and checks both.
     let left = on_desk(client, name(&facts[0])).await;
     one(client, purge(&left, false)).await;
     nothing_tells(&site, &names).await;
@@ -127,7 +128,7 @@ async fn w11_what_was_erased_before_copies_were_known_goes_when_it_is_erased_aga
     let client = &site.client;
     let (loser, winner) = merged(&site, Kind::Actor).await;
     let gone = one(client, purge(&loser, false)).await;
-    // As it was left.
+    // Restores the note that an earlier version left.
     let left = format!(
         "UPDATE changes SET note = '{CANARY}' WHERE name = '{}' AND changed_fields @> '{{meta.merged_from}}'",
         name(&winner)
@@ -167,7 +168,7 @@ async fn feed(site: &Site) -> (Feed, Store, CancellationToken) {
     (feed, store, stop)
 }
 
-/// Published records of so many bytes that a page holds some and a message few; the last one has the canary.
+/// Publishes records so large that a page holds some and a message few; the last one has the canary.
 async fn filled(site: &Site) -> Record {
     let client = &site.client;
     let mut last = None;
@@ -206,7 +207,7 @@ fn order(start: Start) -> Order {
     }
 }
 
-/// Erases a record, and waits until the feed's tail has heard of it.
+/// Erases a record, and waits until the feed's tail is notified.
 async fn purged(site: &Site, feed: &Feed, record: &Record) {
     let live = feed.subscribe(order(Start::Now), CancellationToken::new());
     let mut live = live.await.unwrap();
@@ -228,7 +229,7 @@ async fn w11_what_a_stream_has_read_and_not_sent_is_read_again_after_an_erasure(
             .subscribe(order(start.clone()), CancellationToken::new())
             .await
             .unwrap();
-        // One message that brings something, of a page that holds all.
+        // Reads one message with content, of a page that holds all.
         let mut got = String::new();
         while got.is_empty() {
             match stream.next().await.unwrap().unwrap() {

@@ -1,4 +1,5 @@
-//! W11: revisions are listed, read, compared and restored; what was at a sequence is what the feed had told by then.
+//! W11: revisions are listed, read, compared and restored; the state at a sequence equals the fold of the feed up to
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +71,7 @@ async fn diff(
         .collect())
 }
 
-/// Five revisions of a record, as they were told.
+/// Five revisions of a record, as the service returned them.
 async fn lived(site: &Site, kind: Kind) -> Vec<Record> {
     let client = &site.client;
     let first = make(client, &[of_kind(kind, "lived")]).await.swap_remove(0);
@@ -125,7 +126,7 @@ async fn all_are_listed_and_read(site: &Site, told: &[Record]) {
         listed.iter().map(|it| it.sequence).collect::<Vec<_>>(),
         sequences
     );
-    // Page by page it is the same.
+    // Page by page, the result is the same.
     let (mut paged, mut token) = (Vec::new(), String::new());
     loop {
         let request = ListRevisionsRequest {
@@ -144,7 +145,7 @@ async fn all_are_listed_and_read(site: &Site, told: &[Record]) {
     assert_eq!(paged, listed);
 }
 
-/// Readers see what was published, and nobody's name.
+/// Readers see published revisions, and no authors.
 async fn readers_see_what_was_public(site: &Site, told: &[Record]) {
     let (client, name, field) = (&site.client, name(&told[0]), text_field(&told[0]));
     let seen = revisions(site, list(name, View::Published))
@@ -175,13 +176,13 @@ async fn readers_see_what_was_public(site: &Site, told: &[Record]) {
             "\"fifth\"".to_owned()
         )]
     );
-    // At its publication, its evidence came to cite what readers can read.
+    // Publication moved the pins of its evidence to revisions that readers can read.
     let moved = diff(site, name, View::Desk, 2, 4).await.unwrap();
     let is_pin = |path: &str| path == "evidence[0].article_revision";
     assert!(moved.iter().all(|(path, ..)| is_pin(path)), "{moved:?}");
 }
 
-/// Restored, it is a new revision, with a note for readers.
+/// A restoration is a new revision with a note for readers.
 async fn an_older_one_comes_back(site: &Site, told: &[Record]) {
     let (client, second, fifth) = (&site.client, &told[1], &told[4]);
     let answer = refused(client, vec![restore(fifth, 2, "")]).await;
@@ -255,7 +256,7 @@ async fn w11_every_revision_is_listed_read_compared_and_restored() {
     );
 }
 
-/// A life with everything in it, for a kind.
+/// Runs a whole history for a kind.
 async fn live(site: &Site, kind: Kind) {
     let client = &site.client;
     let drafts = make(
@@ -276,7 +277,7 @@ async fn live(site: &Site, kind: Kind) {
     }
 }
 
-/// What a consumer holds who applied every change so far.
+/// Applies a change to a consumer's replica.
 fn fold(copy: &mut BTreeMap<String, Record>, change: &Change) {
     match (change.r#type(), &change.record) {
         (Type::Deleted | Type::Left, _) | (Type::Purged, None) => drop(copy.remove(&change.name)),

@@ -1,5 +1,5 @@
-//! F10, W9: words that were deleted before an article was published reach no reader, be it by the evidence of other
-//! records. What evidence of a published record pins, readers can read.
+//! F10, W9: text that was deleted before an article was published reaches no reader, not even by evidence of other
+//! records. Readers can read every revision that evidence of a published record pins.
 
 use dateline_proto::v1::{
     Evidence, Kind, ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest, Record, State,
@@ -14,7 +14,7 @@ use crate::{
     rig::{Site, meta, name, site},
 };
 
-/// What an editor deletes before publication.
+/// Text that an editor deletes before publication.
 const SECRET: &str = "The minister was drunk.";
 const REPINNED: &str = "EVIDENCE_REPINNED";
 
@@ -60,7 +60,7 @@ fn pins(record: &Record) -> Vec<i64> {
         .collect()
 }
 
-/// An article whose draft had the secret at revision 1 and has it no more at 2.
+/// An article whose draft had the secret in revision 1 and not in revision 2.
 async fn cleaned(site: &Site, id: &str) -> Record {
     let full = told(id, HEADLINE, &format!("{SECRET} He resigned."));
     let draft = make(&site.client, &[full]).await.swap_remove(0);
@@ -154,7 +154,7 @@ async fn f10_w9_a_sentence_that_was_deleted_before_publication_is_quoted_to_nobo
         ));
     }
     let drafts = make(client, &citing_drafts).await;
-    // With the article in one batch.
+    // In one batch with the article.
     let before = heads(&site.url).await;
     let mut together: Vec<_> = drafts.iter().map(publish).collect();
     together.push(publish(&clean));
@@ -167,14 +167,14 @@ async fn f10_w9_a_sentence_that_was_deleted_before_publication_is_quoted_to_nobo
     assert!(what.contains(words), "{what}");
     assert!(answer.message.contains("3 quotes"), "{}", answer.message);
     assert_eq!(heads(&site.url).await, before);
-    // And after it.
+    // After the article.
     done(client, vec![publish(&clean)]).await;
     for draft in &drafts {
         for write in [publish(draft), publish_at(draft, Some(in_ms(3_600_000)))] {
             let answer = refused(client, vec![write]).await;
             answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
         }
-        // Nor can it be slipped in by a correction, or taken back by a restoration.
+        // Neither a correction nor a restoration can add it.
         let id = format!("plain-{}", name(draft).replace('/', "-"));
         let kind = draft.kind.as_ref().unwrap().kind();
         let quoting_draft = citing(&of_kind(kind, &id), vec![secret("articles/story", 1)]);
@@ -220,7 +220,7 @@ async fn f10_what_an_editor_says_before_publication_reaches_no_reader_by_any_way
         let public = one(client, publish(&clean)).await;
         let corrected = saying(&public, "cleaner");
         let public = one(client, correct(&corrected, &[], "better")).await;
-        // Whoever is late is told in which fields, and nothing of what was there.
+        // A late writer is told the changed fields, but not the old content.
         let stale = refused(client, vec![correct(&saying(&draft, "x"), &[], "x")]).await;
         stale.is(Code::Aborted, "ETAG_MISMATCH");
         all_names.push(name(&public).to_owned());
@@ -256,7 +256,7 @@ async fn w9_a_pin_of_a_draft_moves_to_what_readers_can_read_and_the_answer_says_
         ];
         let draft = citing(&of_kind(kind, &format!("repinned-{id}")), entries);
         let draft = make(client, &[draft]).await.swap_remove(0);
-        // The end of the body changes, and nothing that is quoted.
+        // The end of the body changes, and no quoted text.
         let mut next = source.clone();
         as_article(&mut next).body = "He resigned.".into();
         let next = one(client, update(&next, &[])).await;
@@ -279,7 +279,8 @@ async fn w9_a_pin_of_a_draft_moves_to_what_readers_can_read_and_the_answer_says_
             ..get_request(&at, View::Published)
         };
         assert!(get(client, request).await.is_ok(), "readers can follow it");
-        // A correction that cites the draft still is none; another one moves the pins, and keeps to its own fields.
+        // A correction that only cites the draft changes nothing; another one moves the pins, and lists only its own
+        // fields.
         let mut stale = public.clone();
         for entry in stale.kind.as_mut().unwrap().evidence_mut().unwrap() {
             entry.article_revision = 1;
@@ -293,7 +294,7 @@ async fn w9_a_pin_of_a_draft_moves_to_what_readers_can_read_and_the_answer_says_
             !noted.is_empty() && !noted.contains(&"evidence".to_owned()),
             "{noted:?}"
         );
-        // What readers could read stays what is cited, whatever the article says later.
+        // Cited revisions that readers could read stay cited, whatever the article says later.
         let mut later = answer.records[1].clone();
         as_article(&mut later).body = "Nothing.".into();
         one(client, correct(&later, &[], "wrong")).await;
@@ -312,7 +313,7 @@ async fn w9_a_quote_of_a_draft_may_stand_in_the_first_or_the_newest_revision_tha
     let draft = make(client, &[draft]).await.swap_remove(0);
     let answer = refused(client, vec![publish(&draft)]).await;
     answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
-    // It moves: it stands there, and not at the same place.
+    // The pin could move, but the quote is at another position there.
     let mut elsewhere = public.clone();
     as_article(&mut elsewhere).body = format!("He resigned. {SECRET}");
     let elsewhere = one(client, correct(&elsewhere, &[], "it is known now")).await;
@@ -376,7 +377,7 @@ async fn until_published(client: &dateline_client::Client, name: &str) {
     .await;
 }
 
-/// Puts the pins of a published record back, as they were before pins were looked at.
+/// Restores the pins of a published record to those before pins were checked.
 async fn as_of_old(site: &Site, record: &str, revision: i64) {
     let mut stored = on_desk(&site.client, record).await;
     stored.kind.as_mut().and_then(Body::take_meta);
@@ -440,7 +441,7 @@ async fn f10_what_is_loaded_as_published_quotes_what_readers_could_read() {
     let refused = Refused::from(refused);
     refused.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
     assert_eq!(refused.fields(), ["actors/quoting"]);
-    // A draft that still stands in what was published moves; loaded twice, it is there already.
+    // A pin of a draft whose quote is in the published revision moves; loaded twice, the record exists already.
     let mut drafted = quoting_it.clone();
     drafted.kind.as_mut().unwrap().evidence_mut().unwrap()[0].article_revision = 1;
     for loaded in [2, 0] {
@@ -454,7 +455,7 @@ async fn f10_what_is_loaded_as_published_quotes_what_readers_could_read() {
     }
     let seen = look(&new.client, "actors/quoting", View::Published).await;
     assert_eq!(pins(&seen.unwrap()), [3]);
-    // A quote of what a correction has changed since stays: readers could read it there.
+    // A quote of a published revision that was corrected since stays: readers could read it there.
     let mut corrected = public.clone();
     as_article(&mut corrected).headline = "Other words".into();
     let corrected = one(client, correct(&corrected, &[], "wrong")).await;
@@ -468,7 +469,7 @@ async fn f10_what_is_loaded_as_published_quotes_what_readers_could_read() {
     assert_eq!((answer.loaded, answer.warnings.len()), (2, 0));
     let seen = look(&third.client, "actors/quoting", View::Published).await;
     assert_eq!(pins(&seen.unwrap()), [3], "as it was");
-    // Loaded before its article, it stands in the article's way.
+    // Loaded before its article, it makes the load of the article fail.
     let late = site().await;
     let mut admin = late.client.clone().admin;
     admin.load_records(load_of(&[leaking(1)])).await.unwrap();
@@ -476,7 +477,7 @@ async fn f10_what_is_loaded_as_published_quotes_what_readers_could_read() {
     let answer = Refused::from(answer.await.unwrap_err());
     answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
     assert_eq!(answer.fields(), ["actors/quoting"]);
-    // What is loaded as a draft is looked at when it is published.
+    // A record that is loaded as a draft is checked when it is published.
     let fourth = site().await;
     let mut draft = leaking(1);
     match draft.kind.as_mut().unwrap() {

@@ -1,4 +1,4 @@
-//! W11's one exception: content that is erased by law is nowhere any more, and that it was erased stays.
+//! W11's one exception: content that is erased by law exists nowhere any more; the fact of the erasure remains.
 
 use dateline_proto::v1::{
     Change, CommitRequest, CommitResponse, DiffRevisionsRequest, GetRecordRequest, Kind,
@@ -15,14 +15,14 @@ use crate::{
     rig::{Site, meta, name},
 };
 
-/// What must not be found anywhere afterwards.
+/// Text that must not be found anywhere afterwards.
 pub const CANARY: &str = "zanzibarquince";
 
 fn hexadecimal(text: &str) -> String {
     hex::encode(text.as_bytes())
 }
 
-/// Where a database still has the canary: as text, or in bytes.
+/// The tables that still have the canary, as text or in bytes.
 pub async fn traces(site: &Site) -> Vec<String> {
     let dump = dump(&site.url).await;
     let found = dump.into_iter().filter(|(_, rows)| {
@@ -38,7 +38,7 @@ pub fn says_canary(message: &impl Message) -> bool {
         .contains(CANARY)
 }
 
-/// A life in which every revision, every note and one request with an id tell the canary.
+/// A history in which every revision, every note and one request with an id have the canary.
 async fn live(site: &Site, kind: Kind) -> (Record, CommitRequest, CommitResponse) {
     let client = &site.client;
     let mut record = saying(&of_kind(kind, "erased"), CANARY);
@@ -65,7 +65,7 @@ async fn live(site: &Site, kind: Kind) -> (Record, CommitRequest, CommitResponse
     (public, request, answer)
 }
 
-/// Everything that a stream brings, from its beginning.
+/// Everything that a stream sends from its beginning.
 async fn stream(
     site: &Site,
     view: View,
@@ -120,7 +120,7 @@ async fn nothing_is_left(sites: &[Site; 2], kind: Kind) {
     for site in sites {
         streams_tell_only_the_fact(site, name, (desk + 1, wire + 1)).await;
         reads_tell_only_the_fact(site, &public, (desk, wire)).await;
-        // The first request still gets an answer, of what is left.
+        // The first request still has an answer, without the erased content.
         let replayed = send(&site.client, created.clone()).await.unwrap();
         assert_eq!(
             (replayed.sequence, names(&replayed.records)),
@@ -130,7 +130,7 @@ async fn nothing_is_left(sites: &[Site; 2], kind: Kind) {
     }
 }
 
-/// From the beginning, on both feeds, filtered or not.
+/// Checks both feeds from the beginning, filtered or not.
 async fn streams_tell_only_the_fact(site: &Site, name: &str, (desk, wire): (i64, i64)) {
     for (view, head) in [(View::Desk, desk), (View::Published, wire)] {
         let seen = stream(site, view, None, usize::try_from(head).unwrap()).await;
@@ -151,7 +151,7 @@ async fn streams_tell_only_the_fact(site: &Site, name: &str, (desk, wire): (i64,
     }
 }
 
-/// By name, revision, sequence, list and comparison. `desk` and `wire` are the heads before the erasure.
+/// Checks reads by name, revision, sequence, list and comparison. `desk` and `wire` are the heads before the erasure.
 async fn reads_tell_only_the_fact(site: &Site, public: &Record, (desk, wire): (i64, i64)) {
     let name = name(public);
     for view in [View::Desk, View::Published] {
@@ -263,7 +263,7 @@ async fn w11_a_draft_and_an_embargoed_record_are_erased_without_a_word_to_reader
         assert_eq!(look(&site.client, name(&secret), View::Desk).await, None);
     }
     assert_eq!(traces(&site).await, Vec::<String>::new());
-    // Their time comes, and nothing happens.
+    // Their embargoes end, and nothing is published.
     tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
     assert_eq!(heads(&site.url).await.1, 3);
 }
@@ -278,7 +278,7 @@ async fn w11_a_deleted_draft_can_be_erased_too() {
             .await
             .records
             .swap_remove(0);
-        // Whoever did not keep the answer reads the version from the past.
+        // A client that did not keep the answer reads the version from history.
         let request = GetRecordRequest {
             revision: Some(2),
             ..get_request(name(&draft), View::Desk)

@@ -1,4 +1,4 @@
-//! Small records of every kind, that can be published, and what tests change in them.
+//! Small publishable records of every kind, and functions that change them.
 
 use dateline_proto::v1::{
     Actor, Article, Event, Evidence, Kind, Name, Participant, Record, Relation, TextSpan, actor,
@@ -7,7 +7,7 @@ use dateline_proto::v1::{
 
 /// The kinds, for suites that run for all of them.
 pub const KINDS: [Kind; 4] = [Kind::Article, Kind::Actor, Kind::Relation, Kind::Event];
-/// Headline of every test article, which evidence quotes.
+/// Headline of every test article; evidence quotes it.
 pub const HEADLINE: &str = "Quoted words, and others";
 /// The published article of [`super::hands::base`].
 pub const SOURCE: &str = "articles/source";
@@ -97,7 +97,7 @@ pub fn of_kind(kind: Kind, id: &str) -> Record {
     }
 }
 
-/// The free text of a record, whatever it is called in its kind.
+/// The path of the free text of a record, which differs by kind.
 pub fn text_field(record: &Record) -> &'static str {
     match record.kind.as_ref().unwrap() {
         Body::Article(_) | Body::Event(_) => "summary",

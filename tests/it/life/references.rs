@@ -1,4 +1,5 @@
-//! W9: what is published stands by itself. References, evidence, quotes, and events that are part of others.
+//! W9: a published record depends on published records only. References, evidence, quotes, and events that are part of
+//! others.
 
 use dateline_proto::v1::{EventLink, Evidence, Kind, Record, View, event_link, evidence};
 use tonic::Code;
@@ -86,7 +87,7 @@ async fn w9_a_draft_in_review_or_deleted_or_retracted_target_does_not_do() {
         answer.is(Code::FailedPrecondition, "UNRESOLVED_REFERENCES");
         let what = format!("participants.actor names actors/{id}");
         assert_eq!(answer.violations, [(name(&draft).to_owned(), what)]);
-        // A correction is held to the same.
+        // The same rules hold for a correction.
         let public = shown(client, &event(&format!("later-{id}"))).await;
         let mut pointing = public.clone();
         as_event(&mut pointing).participants[0].actor = format!("actors/{id}");
@@ -151,7 +152,7 @@ async fn w9_a_quote_stands_where_it_says_and_the_refusal_says_where_it_stands() 
         "{said:?}"
     );
     assert!(said[2].contains("does not occur"), "{said:?}");
-    // A draft may quote what is not there yet; publishing asks again.
+    // A draft may quote a missing article; publication checks it again.
     shifted.article = "articles/later".into();
     let draft = make(&site.client, &[citing(&actor("early"), vec![shifted])])
         .await
@@ -204,7 +205,7 @@ async fn w9_no_event_is_part_of_itself_in_a_batch_or_over_the_store() {
         answer.fields(),
         ["events/ring-0", "events/ring-1", "events/ring-2"]
     );
-    // One link less, and then added by a correction.
+    // One link less, which a correction then adds.
     let open = one(&site.client, update(&linked(&drafts[2], &[]), &[])).await;
     let public = show(&site.client, &[open, drafts[1].clone(), drafts[0].clone()]).await;
     let closing = linked(&public[0], &["events/ring-0"]);
@@ -222,7 +223,7 @@ async fn w9_no_event_is_part_of_itself_in_a_batch_or_over_the_store() {
         Ok(made) => refused(&site.client, vec![publish(&made.records[0])]).await,
     };
     assert_ne!(answer.code, Code::Internal);
-    // Many ways to the same place are no circle.
+    // Several paths to the same record are no cycle.
     let middle: Vec<_> = (0..12)
         .map(|n| linked(&event(&format!("mid-{n}")), &["events/top"]))
         .collect();

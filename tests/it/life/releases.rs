@@ -1,5 +1,5 @@
-//! The end of many embargoes: what is too much for one batch, what cannot be published, and what depends on one another.
-//! Whatever is in the way of itself is in the way of nobody else, and is told.
+//! The end of many embargoes: too many for one batch, records that cannot be published, and records that depend on one
+//! another. A record that cannot be published delays no other, and is reported.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use crate::{
     rig::{Site, config, site_on},
 };
 
-/// Longest that a record may come after its time while a server is up.
+/// Maximum delay of a publication while a server is up.
 const BOUND: Duration = Duration::from_secs(5);
 
 const HOUR: i64 = 3_600_000;
@@ -29,7 +29,7 @@ fn nanos(time: Timestamp) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)
 }
 
-/// As if the server had been down for so long that all embargoes have ended meanwhile, in the order of their times.
+/// Simulates that the server was down until all embargoes had ended, in the order of their times.
 async fn stopped_until_all_have_ended(site: Site) -> String {
     let url = site.url.clone();
     assert_eq!(heads(&url).await.1, 3, "nothing is out");
@@ -40,7 +40,7 @@ async fn stopped_until_all_have_ended(site: Site) -> String {
     url
 }
 
-/// What was published of the wire after the base, by name.
+/// The first `count` publications on the wire feed after the base, by name.
 async fn published(site: &Site, count: usize) -> BTreeMap<String, Change> {
     let wire = changes(site, from_beginning(View::Published), 3 + count).await;
     let after = wire.into_iter().skip(3);
@@ -75,7 +75,7 @@ fn large_article(id: &str, bytes: usize) -> Record {
 #[tokio::test(flavor = "multi_thread")]
 async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
     let site = base().await;
-    // 18 MB with 95 times, and two requests that have a time of their own.
+    // 18 MB with 95 times, and two requests with a time of their own.
     let large: Vec<_> = (0..95)
         .map(|n| large_article(&format!("large-{n:02}"), 190_000))
         .collect();
@@ -116,7 +116,7 @@ async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
     site.stop().await;
 }
 
-/// Ways in which a record can be in the way, as SQL that makes it so and mends it.
+/// Ways to make a record unpublishable: name, SQL that breaks it, SQL that repairs it.
 const POISONS: [(&str, &str, &str); 3] = [
     (
         "content",
@@ -181,7 +181,7 @@ async fn a_poisoned_record_is_isolated_told_and_in_the_way_of_nothing() {
     })
     .await;
     let isolated_at = Instant::now();
-    // What comes later is not held up, and what is stuck is tried seldom.
+    // Later records are not delayed, and the isolated ones are retried rarely.
     let later = make(&site.client, &[event("later")]).await;
     hide(&site, &later, in_ms(300)).await;
     until("what came later is out", async || {
@@ -227,7 +227,7 @@ async fn what_depends_on_one_another_over_requests_comes_out_in_order_at_once() 
         seconds: first.seconds + step,
         ..first
     };
-    // In each of ten stories a fact rests on a source, and an event on that; each by a request of its own.
+    // In each of ten stories a fact cites a source, and an event refers to that fact; each has a request of its own.
     for n in 0..10 {
         let source = make(client, &[article(&format!("source-{n}"))]).await;
         hide(&site, &source, at(n)).await;

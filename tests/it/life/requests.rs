@@ -1,4 +1,4 @@
-//! W4, W6 and W7: requests that come twice, requests that only ask, and reads that follow a write.
+//! W4, W6 and W7: repeated requests, requests that only validate, and reads that follow a write.
 
 use dateline_client::Client;
 use dateline_proto::v1::{CommitRequest, CommitResponse, GetRecordRequest, View};
@@ -45,7 +45,7 @@ async fn w4_a_repeated_request_gets_the_first_answer_though_the_world_moved_on()
     for site in &sites {
         assert_eq!(send(&site.client, request.clone()).await.unwrap(), answer);
     }
-    // How much of it the answer carries is not what is asked for.
+    // The amount of content in the answer is not part of the request's identity.
     let less = CommitRequest {
         omit_content: true,
         ..request.clone()
@@ -184,7 +184,7 @@ async fn w7_the_other_server_shows_what_was_written_here() {
     }
 }
 
-/// Everything that a commit can be asked, each allowed here and now, and none of them done.
+/// Every kind of commit, each valid at present, and none of them sent.
 async fn ask(site: &Site) -> Vec<(&'static str, CommitRequest)> {
     let client = &site.client;
     let draft = make(client, &[actor("draft")]).await.swap_remove(0);

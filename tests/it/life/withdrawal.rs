@@ -1,4 +1,4 @@
-//! Domain rule 4 and W9 under races: withdrawing a source, what goes with it, and who was faster.
+//! Domain rule 4 and W9 under races: withdrawing a source, the records that go with it, and the winner of a race.
 
 use dateline_proto::v1::{
     Change, Evidence, Kind, RetractRecordsRequest, State, View, change::Type, evidence,
@@ -11,7 +11,7 @@ use crate::{
     rig::{Site, meta, name},
 };
 
-/// A fact of every kind that rests on `articles/only`.
+/// Facts of every kind that cite only `articles/only`.
 async fn resting_on_one(site: &Site) -> Vec<dateline_proto::v1::Record> {
     let facts = KINDS.into_iter().filter(|kind| *kind != Kind::Article);
     let facts = facts.map(|kind| citing(&of_kind(kind, "fact"), vec![quoting("articles/only")]));
@@ -59,7 +59,7 @@ async fn an_only_source_is_not_withdrawn_alone_and_every_bereft_record_is_listed
         );
     }
     assert_eq!(heads(&site.url).await, before);
-    // Withdrawn together with what rests on it, it goes.
+    // The source can be withdrawn together with the records that cite it.
     let mut all: Vec<_> = facts
         .iter()
         .map(|fact| retract(fact, "too", false))
@@ -138,7 +138,7 @@ async fn w9_a_fact_is_never_left_with_a_withdrawn_source_whoever_is_faster() {
         let source = shown(client, &article(&format!("s-{round}"))).await;
         let cited = vec![quoting(name(&source))];
         let id = format!("f-{round}");
-        // By publishing, and by a correction that changes the source.
+        // By publication, and by a correction that changes the source.
         let late = make(client, &[citing(&actor(&id), cited.clone())])
             .await
             .swap_remove(0);

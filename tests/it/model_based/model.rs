@@ -1,17 +1,17 @@
-//! The contract, as small as it can be said: what a request comes to, and what is to be seen afterwards. Written
-//! from the contract and the domain rules, not from the service.
+//! A minimal model of the contract: the outcome of a request, and the visible state afterwards. Written from the
+//! contract and the domain rules, not from the service.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dateline_proto::v1::State;
 
-/// What a record says, as far as rules ask.
+/// The content of a record, as far as rules use it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
     pub text: String,
-    /// Articles that it rests on.
+    /// Articles that it cites.
     pub cites: BTreeSet<String>,
-    /// Actors that it names.
+    /// Actors that it refers to.
     pub names: BTreeSet<String>,
     /// Events that it is part of.
     pub part_of: BTreeSet<String>,
@@ -23,11 +23,11 @@ impl Content {
     }
 }
 
-/// A record, as it is now and as it was.
+/// A record: its current state and its history.
 #[derive(Debug, Clone)]
 pub struct Known {
     pub state: State,
-    /// A deleted draft, or an erased one: the name is taken, and nothing is there.
+    /// A deleted draft, or an erased one: the name is taken, and no record exists.
     pub gone: bool,
     pub content: Content,
     /// Contents of all revisions, from the first.
@@ -62,7 +62,7 @@ pub enum Deed {
     Purge { cascade: bool },
 }
 
-/// One write: what, of which record, and the revision that the writer has seen.
+/// One write: its record, its kind, and the revision that the writer has read.
 #[derive(Debug, Clone)]
 pub struct Deeds {
     pub name: String,
@@ -88,7 +88,7 @@ pub struct Model {
     pub wire: i64,
 }
 
-/// What a request comes to: the names that change, or every reason for which it may be refused.
+/// The outcome of a request: the names that change, or every reason for which it may be refused.
 pub type Outcome = Result<BTreeSet<String>, BTreeSet<&'static str>>;
 
 pub fn is_visible(state: State) -> bool {
@@ -99,16 +99,16 @@ pub fn is_article(name: &str) -> bool {
     name.starts_with("articles/")
 }
 
-/// What one write does to the records; `Ok(None)` if nothing.
+/// The effect of one write on the records; `Ok(None)` if there is none.
 struct Done {
-    /// Whether it shows something to readers that has to stand by itself.
+    /// True if it publishes content whose references must be published.
     shows: bool,
     /// Names that changed.
     changed: Vec<String>,
 }
 
 impl Model {
-    /// Decides a request and, if it is accepted, does it.
+    /// Decides a request and, if it is accepted, applies it.
     pub fn take(&mut self, request: &[Deeds]) -> Outcome {
         // What is wrong in itself is told before anything is looked at.
         if request.iter().any(is_malformed) || names_twice(request) {
@@ -306,7 +306,7 @@ impl Model {
         })
     }
 
-    /// Withdraws what rested on withdrawn articles alone, or says that it may not.
+    /// Withdraws records that cite only withdrawn articles, or refuses it.
     fn withdraw(
         &mut self,
         request: &[Deeds],
@@ -359,13 +359,13 @@ impl Model {
         bereft
     }
 
-    /// Whether what is shown stands by itself (W9).
+    /// Checks that published content refers to published records only (W9).
     fn stands(&self, name: &str, reasons: &mut BTreeSet<&'static str>) {
         let known = &self.records[name];
         if !is_article(name) && known.content.cites.is_empty() {
             reasons.insert("MISSING_EVIDENCE");
         }
-        // A merged one stands for another, which has to be there: it may have been withdrawn since.
+        // A merged record redirects to another, which must exist: it may have been withdrawn since.
         let resolves = |target: &String| {
             let found = self.records.get(target).filter(|it| !it.gone);
             let found = found.map(|_| &self.records[self.leads_to(target)]);
@@ -393,7 +393,7 @@ impl Model {
         }
     }
 
-    /// Where a name leads.
+    /// The name to which a name redirects.
     pub fn leads_to<'a>(&'a self, name: &'a str) -> &'a str {
         let known = &self.records[name];
         if known.state == State::Merged {

@@ -1,4 +1,4 @@
-//! What records say, as the model knows it and as the service sends it.
+//! Converts content between the model's form and the service's records.
 
 use dateline_proto::v1::{
     EventLink, Kind, Participant, Record, event_link, participant, record::Kind as Body,
@@ -15,7 +15,7 @@ fn kind_of(name: &str) -> Kind {
     }
 }
 
-/// The record that says this.
+/// The record with this content.
 pub fn record(name: &str, content: &Content) -> Record {
     let id = name.split_once('/').unwrap().1;
     let record = hands::saying(&hands::of_kind(kind_of(name), id), &content.text);
@@ -46,7 +46,7 @@ pub fn record(name: &str, content: &Content) -> Record {
     record
 }
 
-/// What a record says.
+/// The content of a record.
 pub fn read(record: &Record) -> Content {
     let mut content = Content {
         text: hands::text(record).to_owned(),

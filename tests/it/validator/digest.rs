@@ -1,5 +1,5 @@
-//! What a feed shows, folded from its changes, and the digest of it as `feed_service.proto` tells a consumer to
-//! compute it.
+//! The visible state of a feed, folded from its changes, and its digest, computed as `feed_service.proto` specifies for
+//! consumers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,21 +12,21 @@ use super::{history, matching::is_tombstone};
 
 type Words = [u32; 8];
 
-/// A copy that a consumer keeps.
+/// A consumer's replica.
 #[derive(Debug, Clone, Default)]
 pub struct Copy {
-    /// Tombstones too, if the consumer asks for their states.
+    /// Includes tombstones if the consumer requests their states.
     pub records: BTreeMap<String, Record>,
-    /// Whether the digest is kept up with each change, and not computed at the end.
+    /// True if the digest is updated with each change, and not computed at the end.
     keeps_up: bool,
     hashes: HashMap<String, (i32, Words)>,
     sums: BTreeMap<i32, (i64, Words)>,
-    /// Records whose content was erased before it was seen: what they add to a digest cannot be known.
+    /// Records whose content was erased before it was seen: their part of a digest cannot be known.
     unknown: std::collections::HashSet<String>,
 }
 
 impl Copy {
-    /// A copy whose digest can be asked for at any time.
+    /// A replica whose digest is available at any time.
     pub fn with_digest() -> Self {
         Self {
             keeps_up: true,
@@ -34,7 +34,7 @@ impl Copy {
         }
     }
 
-    /// The digest of the records that a copy holds.
+    /// The digest of the records in a replica.
     pub fn count(&self) -> Option<Digest> {
         let mut counted = Self::with_digest();
         for record in self.records.values() {
@@ -44,7 +44,7 @@ impl Copy {
         counted.digest()
     }
 
-    /// Does to the copy what a change asks for.
+    /// Applies a change to the replica.
     pub fn apply(&mut self, change: &Change, filter: &RecordFilter) {
         self.remove(&change.name);
         match (change.r#type(), &change.record) {
@@ -53,7 +53,7 @@ impl Copy {
         }
     }
 
-    /// Takes a record in, unless it is a tombstone that was not asked for.
+    /// Adds a record, unless it is a tombstone that was not requested.
     pub fn insert(&mut self, record: &Record, filter: &RecordFilter) {
         let name = history::name(record).to_owned();
         let Some(meta) = history::meta(record).filter(|meta| meta.revision > 0) else {
@@ -88,7 +88,7 @@ impl Copy {
         }
     }
 
-    /// The digest of a copy that keeps up; `None` if it holds what was erased before it was seen.
+    /// The digest of a replica that updates it; `None` if it holds records that were erased before they were seen.
     pub fn digest(&self) -> Option<Digest> {
         if !self.unknown.is_empty() {
             return None;

@@ -1,5 +1,5 @@
-//! A small history in which every promise is kept: a batch of two, published, corrected and withdrawn, and those
-//! who watch it.
+//! A small history in which every promise is kept: a batch of two, published, corrected and withdrawn, and its
+//! watchers.
 
 use dateline_proto::v1::{
     Actor, Change, Checkpoint, GetFeedResponse, Kind, Record, RecordFilter, RecordMeta, State,
@@ -41,7 +41,7 @@ pub fn change(kind: Type, sequence: i64, batch: i64, record: Record) -> Change {
     }
 }
 
-/// Made as a batch of two, both published; one moves away, and is withdrawn.
+/// Two records created as a batch and published; one changes its region, and is withdrawn.
 pub fn desk() -> Vec<Change> {
     use State::{Draft, Published, Retracted};
     vec![
@@ -71,7 +71,7 @@ pub fn in_kazakhstan() -> RecordFilter {
     }
 }
 
-/// What those get who want Kazakhstan only.
+/// The changes of a stream that filters for Kazakhstan.
 pub fn filtered() -> Vec<Change> {
     let first = Change {
         last_in_batch: true,
@@ -162,8 +162,8 @@ pub fn asked(events: &mut Vec<Event>, request: u64, changes: &[Change], wire_bat
     });
 }
 
-/// Connections: 1 follows the desk, 2 and 3 the wire with a resume, 4 and 5 Kazakhstan with a resume, 6 begins with
-/// a snapshot, 7 now, 8 with a snapshot of the desk.
+/// Connections: 1 follows the desk feed, 2 and 3 the wire feed with a resume, 4 and 5 Kazakhstan with a resume, 6
+/// begins with a snapshot, 7 now, 8 with a snapshot of the desk.
 pub fn good() -> Vec<Event> {
     let (desk, wire, all) = (desk(), wire(), RecordFilter::default());
     let mut events = vec![Event::Begin {

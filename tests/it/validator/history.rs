@@ -1,6 +1,6 @@
-//! What is recorded of a run: what writers asked and were answered, what every connection of every watcher
-//! received, and what was done to the servers meanwhile. One event a line, as JSON, so that a run can be looked at
-//! again; messages of the schema stand there as the bytes that they are.
+//! The recorded events of a run: requests and answers of writers, messages on every connection of every watcher, and
+//! faults of the servers. One event per line as JSON, so that a run can be validated again; messages of the schema are
+//! stored as encoded bytes.
 
 use std::{
     io::{BufRead, BufReader, BufWriter, Write},
@@ -33,31 +33,31 @@ impl<'de, M: Message + Default> Deserialize<'de> for Wire<M> {
     }
 }
 
-/// A revision that a writer was told of.
+/// A revision that was acknowledged to a writer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     pub name: String,
     pub revision: i64,
-    /// In the desk's feed.
+    /// Sequence in the desk feed.
     pub sequence: i64,
 }
 
-/// What a writer knows of a request.
+/// The outcome of a request, as its writer knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// It is committed: its revisions, its last desk sequence, and its last wire sequence or 0.
+    /// Committed: its revisions, its last desk sequence, and its last wire sequence or 0.
     Acknowledged {
         records: Vec<Told>,
         batch: i64,
         wire_batch: i64,
     },
-    /// It is not, and never will be.
+    /// Refused for good, with the reason.
     Refused(String),
-    /// Nobody waited for an answer.
+    /// The writer did not wait for an answer.
     Unknown,
 }
 
-/// Where a stream was asked to begin.
+/// The requested start of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
     Beginning,
@@ -73,7 +73,7 @@ pub enum Event {
         seed: u64,
         checkpoint_ms: u64,
     },
-    /// `names` are those of the records that the request would change or make.
+    /// `names` are the records that the request would change or create.
     Asked {
         at: u64,
         request: u64,
@@ -98,13 +98,14 @@ pub enum Event {
         connection: u64,
         response: Wire<WatchResponse>,
     },
-    /// By the server with a reason, or by the watcher without one.
+    /// Ended by the server with a reason, or by the watcher without one.
     Ended {
         at: u64,
         connection: u64,
         reason: String,
     },
-    /// A stream that must not begin: a cursor of elsewhere, say. `answer` is the error's reason, or empty.
+    /// A stream that must be refused, for example with a cursor of another feed. `answer` is the error's reason, or
+    /// empty.
     Probed {
         at: u64,
         what: String,
@@ -128,7 +129,7 @@ pub enum Event {
         until: u64,
         what: String,
     },
-    /// Nothing is under way any more, and everybody had the time to see it.
+    /// Nothing is in flight any more, and everybody had the time to read it.
     End {
         at: u64,
         desk_head: i64,
@@ -164,7 +165,7 @@ pub struct Connection {
     pub reason: String,
 }
 
-/// Somebody who follows a feed over many connections.
+/// A consumer that follows a feed over many connections.
 #[derive(Debug, Clone)]
 pub struct Watcher {
     pub name: String,
@@ -186,7 +187,7 @@ impl Watcher {
     }
 }
 
-/// The watchers of a history, in the order in which they came.
+/// The watchers of a history, in the order of their first connections.
 pub fn watchers(events: &[Event]) -> Vec<Watcher> {
     let mut watchers: Vec<Watcher> = Vec::new();
     let mut by_name = std::collections::HashMap::new();
@@ -253,7 +254,7 @@ pub fn name(record: &Record) -> &str {
     }
 }
 
-/// What the service keeps about a record.
+/// The service's metadata of a record.
 pub fn meta(record: &Record) -> Option<&dateline_proto::v1::RecordMeta> {
     match &record.kind {
         Some(Body::Article(body)) => body.meta.as_ref(),
@@ -287,9 +288,9 @@ pub fn content(record: &Record) -> Vec<u8> {
     }
 }
 
-/// Whether nothing but a name is left of a record.
+/// True if only the name is left of a record.
 pub fn is_name_only(record: &Record) -> bool {
     let name = name(record);
-    // One field of text: its tag, its length, its bytes.
+    // One text field: its tag, its length, its bytes.
     content(record).len() <= 2 + name.len()
 }

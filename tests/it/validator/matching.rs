@@ -1,6 +1,6 @@
-//! Which records a filter lets through, from what `record.proto` says of `RecordFilter` and nothing else. Decides
-//! all of its dimensions but `time`, which takes a reading of fuzzy dates that this validator does not have:
-//! campaigns do not filter by it.
+//! Filter matching, written from the comments on `RecordFilter` in `record.proto` alone. Decides all dimensions but
+//! `time`, which requires an interpretation of fuzzy dates that this validator does not have: campaigns do not filter
+//! by it.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use dateline_proto::v1::{
 
 use super::history;
 
-/// What filters look at.
+/// The traits of a record that filters use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Traits {
     pub kind: i32,
@@ -24,7 +24,7 @@ pub struct Traits {
 }
 
 impl Traits {
-    /// Of a record as it stands.
+    /// The traits of a record in its present state.
     pub fn of(record: &Record) -> Self {
         let mut traits = Self {
             state: history::meta(record).map_or(0, |meta| meta.state),
@@ -81,7 +81,7 @@ impl Traits {
         traits
     }
 
-    /// The same record in another state.
+    /// The same traits in another state.
     pub fn in_state(&self, state: i32) -> Self {
         Self {
             state,
@@ -130,7 +130,7 @@ impl Traits {
     }
 }
 
-/// Whether a filter lets a record with these traits through: any of a dimension, all dimensions.
+/// True if a filter matches a record with these traits: any value of a dimension, all dimensions.
 pub fn matches(filter: &RecordFilter, traits: &Traits) -> bool {
     fn any(asked: &[String], there: &BTreeSet<String>) -> bool {
         asked.is_empty() || asked.iter().any(|word| there.contains(word))
@@ -149,12 +149,12 @@ pub fn matches(filter: &RecordFilter, traits: &Traits) -> bool {
         && any(&filter.articles, &traits.articles)
 }
 
-/// Withdrawn, or merged into another one: only a name that answers.
+/// True if withdrawn, or merged into another record: only the name remains.
 pub fn is_tombstone(state: i32) -> bool {
     state == State::Retracted as i32 || state == State::Merged as i32
 }
 
-/// Whether readers see a record in this state at all.
+/// True if a record in this state is visible to readers.
 pub fn is_visible(state: i32) -> bool {
     state == State::Published as i32 || is_tombstone(state)
 }

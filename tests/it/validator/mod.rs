@@ -1,30 +1,30 @@
-//! Decides on recorded histories whether the promises of the feed were kept (F1–F12 of the contract, and invariants
-//! 1–20 of the design's list of faults). It sees what writers were told and what watchers received, and shares
-//! no code with what it judges: it folds, filters and hashes on its own, by the words of the schema.
+//! Decides from a recorded history whether the promises of the feed were kept (F1–F12 of the contract, and invariants
+//! 1–20 of the design's list of faults). It reads the answers to writers and the messages to watchers, and shares
+//! no code with the service: it folds, filters and hashes on its own, as the schema specifies.
 //!
-//! | invariant | promise | how it is decided |
+//! | invariant | promise | check |
 //! |---|---|---|
-//! | 1 dense | F1 | what unfiltered watchers saw together has every number |
-//! | 2 reliable | F2 | what was acknowledged is seen, where it was said to be; what is due comes |
-//! | 3 no phantom | W2, F10 | what is seen was acknowledged, or nobody waited for the answer; readers see nothing of the desk's |
-//! | 4 unique, 5 ordered | F1, F2 | numbers ascend on every stream and over its resumes; the wire is in the desk's order |
-//! | 6 atomic | F3 | batches are contiguous, marked at their end; no checkpoint inside; a part of one stands alone |
+//! | 1 dense | F1 | unfiltered watchers together received every number |
+//! | 2 reliable | F2 | acknowledged changes are received, at their acknowledged sequences; so is everything that is due |
+//! | 3 no phantom | W2, F10 | received changes were acknowledged, or their requests abandoned; readers get nothing of the desk feed |
+//! | 4 unique, 5 ordered | F1, F2 | numbers ascend on every stream and over its resumes; the wire feed is in the desk feed's order |
+//! | 6 atomic | F3 | batches are contiguous, marked at their end; no checkpoint inside; a part of one is sent alone |
 //! | 7 per record | F1, W3 | revisions are 1, 2, 3 …; none is acknowledged to two requests |
-//! | 8 causal | F1 | what a record refers to is written before it or with it |
-//! | 9 real time | F1 | who was answered before another one asked has lower numbers |
+//! | 8 causal | F1 | referenced records are written before a record or with it |
+//! | 9 real time | F1 | a request answered before another one was sent has lower numbers |
 //! | 10 same for all | F1, F11 | no two watchers differ on a number; digests are those of the feed |
-//! | 11 bookmarkable | F8, F12 | a checkpoint passes nothing that is due, and does not go back; streams begin, and on shutdown end, with one; an idle stream hears in time |
-//! | 12 resumable | F4, F5 | a cursor goes on right after its response; a snapshot is what the feed showed at its sequence |
-//! | 13, 14 explicit ends | F6 | probes with expired, foreign, future and broken cursors get the errors that they should |
-//! | 15 durable | F1 | nothing that was seen is beyond the last head, which is read after all faults |
-//! | 17 liveness | F2, F8 | every watcher that goes on gets to the head; how soon is up to the campaign, which ends the history when its patience does |
+//! | 11 bookmarkable | F8, F12 | a checkpoint passes nothing that is due, and does not go back; streams begin, and on shutdown end, with one; an idle stream gets one in time |
+//! | 12 resumable | F4, F5 | a cursor resumes right after its response; a snapshot is the state of the feed at its sequence |
+//! | 13, 14 explicit ends | F6 | probes with expired, foreign, future and malformed cursors get the specified errors |
+//! | 15 durable | F1 | nothing was received beyond the last head, which is read after all faults |
+//! | 17 liveness | F2, F8 | every watcher that resumes reaches the head; the campaign sets the timeout, after which it ends the history |
 //! | 18 replicas | F4 | the same as 10 and 12, since watchers resume at any server, and some are killed |
-//! | 19 filter | F7 | what a filtered stream gets is what is due; its copy is what a list under the same filter answers |
-//! | 20 identity | F7 | what is gone has name, kind and next revision; a record says what its change says |
+//! | 19 filter | F7 | a filtered stream gets what is due; its replica equals a list under the same filter |
+//! | 20 identity | F7 | removed records have name, kind and next revision; a record agrees with its change |
 //!
-//! Not decided: 16 (that an open transaction delays nobody: no client can hold one here, by construction), F9 (memory),
-//! F13 (milliseconds). Filters by `time` are not decided either. What was erased (W11) differs for who reads
-//! before and after: on filtered streams such changes may come or not, but for PURGED, which comes to everybody.
+//! Not decided: 16 (an open transaction delays nobody: by construction, no client can hold one here), F9 (memory),
+//! F13 (milliseconds). Filters by `time` are not decided either. Erased content (W11) differs for reads before and
+//! after: on filtered streams such changes may be sent or not, except PURGED, which is sent to everybody.
 
 pub mod digest;
 mod good;
@@ -58,11 +58,11 @@ pub struct Violation {
     pub invariant: u8,
     /// Number in the contract.
     pub promise: &'static str,
-    /// Who saw it.
+    /// The watcher that received it.
     pub watcher: String,
-    /// Where; 0 if it is nowhere.
+    /// The sequence; 0 if there is none.
     pub sequence: i64,
-    /// What is wrong.
+    /// Description of the violation.
     pub text: String,
 }
 
@@ -82,13 +82,13 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What was found.
+/// The result of a validation.
 #[derive(Debug, Default)]
 pub struct Report {
     pub violations: Vec<Violation>,
-    /// Digests that were computed anew and compared.
+    /// Digests that were recomputed and compared.
     pub digests: usize,
-    /// Lists that were compared with copies.
+    /// Lists that were compared with replicas.
     pub lists: usize,
 }
 
@@ -225,7 +225,7 @@ fn check_event(
     }
 }
 
-/// What a watcher that began with everything has made of what it received, and what was erased since.
+/// The replica of a watcher that started with everything, and the names of the records erased since.
 fn copy_of(watcher: &Watcher) -> Option<(digest::Copy, HashSet<&str>)> {
     let mut copy = digest::Copy::default();
     let mut erased = HashSet::new();
@@ -250,7 +250,7 @@ fn copy_of(watcher: &Watcher) -> Option<(digest::Copy, HashSet<&str>)> {
     Some((copy, erased))
 }
 
-/// The copy of a watcher that has everything, against a list under the same filter.
+/// Compares the replica of a watcher that has everything with a list under the same filter.
 fn compare_list(
     watcher: &Watcher,
     filter: &RecordFilter,
@@ -277,7 +277,7 @@ fn compare_list(
     }
 }
 
-/// The copy of a watcher that filters by kind at most, against what the feed says that it shows at the end.
+/// Compares the digest of a watcher that filters by kind at most with the feed's own at the end.
 fn compare_digest(watcher: &Watcher, events: &[Event], report: &mut Report) {
     let by_kind = RecordFilter {
         kinds: watcher.filter.kinds.clone(),
@@ -347,7 +347,7 @@ fn check_ends(events: &[Event], truths: [&Truth; 2], report: &mut Report) {
     }
 }
 
-/// F8: an open stream hears in time, but while something is done to servers.
+/// F8: an open stream gets a message in time, except during faults.
 fn check_silence(events: &[Event], watchers: &[Watcher], report: &mut Report) {
     let Some(interval) = events.iter().find_map(|event| match event {
         Event::Begin { checkpoint_ms, .. } => Some(checkpoint_ms * 1000),
@@ -362,7 +362,7 @@ fn check_silence(events: &[Event], watchers: &[Watcher], report: &mut Report) {
             _ => None,
         })
         .collect();
-    // Machines that run tests are busy.
+    // Machines that run tests may be slow.
     let longest = interval + 10_000_000;
     for watcher in watchers {
         for connection in &watcher.connections {
@@ -385,7 +385,7 @@ fn check_silence(events: &[Event], watchers: &[Watcher], report: &mut Report) {
     }
 }
 
-/// A history that was recorded before, named by `DATELINE_HISTORY`, is looked at again.
+/// Validates again an earlier history, which `DATELINE_HISTORY` names.
 #[test]
 fn a_recorded_history_keeps_the_promises() {
     let Ok(path) = std::env::var("DATELINE_HISTORY") else {

@@ -1,5 +1,5 @@
-//! Snapshots and digests against the feed: both say what the feed shows at one sequence, so they are collected
-//! first and compared in one walk along it (F5, F11).
+//! Snapshots and digests against the feed: both describe the state at one sequence, so they are collected first and
+//! compared in one walk along the feed (F5, F11).
 
 use std::collections::BTreeMap;
 
@@ -13,37 +13,37 @@ use super::{
     truth::Truth,
 };
 
-/// A snapshot on its way.
+/// An incomplete snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
     at: Option<i64>,
     records: Vec<Record>,
 }
 
-/// A snapshot that was said to be complete.
+/// A snapshot that was declared complete.
 pub struct Finished {
     watcher: String,
     view: View,
     filter: RecordFilter,
-    /// As of when its parts are; `None` if it has none.
+    /// The sequence of its parts; `None` if it has none.
     at: Option<i64>,
-    /// As of when it was said to be complete.
+    /// The sequence at which it was declared complete.
     caught_up: i64,
     records: Vec<Record>,
 }
 
-/// What was claimed of what a feed shows.
+/// Claims about the state of a feed.
 #[derive(Default)]
 pub struct Snapshots {
     finished: Vec<Finished>,
     digests: Vec<(View, String, i64, Digest)>,
 }
 
-/// What was claimed of one sequence: by snapshots, and by digests of whom.
+/// Claims about one sequence: by snapshots, and by digests with their watchers.
 type Claims<'a> = (Vec<&'a Finished>, Vec<(&'a str, &'a Digest)>);
 
 impl Parts {
-    /// Adds a part; what is wrong with it.
+    /// Adds a part; returns the problem with it, if any.
     pub fn add(&mut self, response: &WatchResponse) -> Option<String> {
         let at = response.snapshot_sequence;
         let begun = *self.at.get_or_insert(at);
@@ -85,7 +85,7 @@ impl Snapshots {
         self.digests.push((view, who.to_owned(), at, digest));
     }
 
-    /// Compares everything that was claimed of a view; how many digests could be computed.
+    /// Compares all claims about a view; returns the number of digests that could be computed.
     pub fn check(&mut self, truth: &Truth, report: &mut Report) -> usize {
         let (mut states, mut computed) = (truth.states(), 0);
         let mut claims: BTreeMap<i64, Claims> = BTreeMap::new();
@@ -163,7 +163,7 @@ impl Finished {
     }
 }
 
-/// Whether a snapshot or a list under a filter has a record. Tombstones only if their state is asked for.
+/// True if a snapshot or a list under a filter includes a record. Tombstones only if their state is requested.
 pub fn is_in(record: &Record, filter: &RecordFilter) -> bool {
     let traits = Traits::of(record);
     (!is_tombstone(traits.state) || filter.states.contains(&traits.state))

@@ -1,4 +1,5 @@
-//! What each watcher received, response after response and over all its connections, against what was due to it.
+//! The messages to each watcher, response after response and over all its connections, compared with what was due to
+//! it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,13 +14,13 @@ use super::{
     writers::Known,
 };
 
-/// Where a watcher stands: behind it is everything up to `through`.
+/// The position of a watcher: it has everything up to `through`.
 #[derive(Debug, Clone, Default)]
 pub struct Position {
     through: i64,
-    /// The last change came without the mark of its batch's end.
+    /// The last change did not have the mark of its batch's end.
     is_inside: bool,
-    /// A snapshot that is not complete yet.
+    /// An incomplete snapshot.
     parts: Option<Parts>,
 }
 
@@ -28,9 +29,9 @@ pub struct Reader<'a> {
     watcher: &'a Watcher,
     truth: &'a Truth,
     due: BTreeMap<i64, Due>,
-    /// The last change of each batch that is due, unless that cannot be known.
+    /// The last due change of each batch; `None` if that cannot be known.
     marks: HashMap<i64, Option<i64>>,
-    /// Where each cursor was given.
+    /// The position at which each cursor was issued.
     cursors: HashMap<&'a str, Position>,
     at: Position,
     report: &'a mut Report,
@@ -60,7 +61,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Follows the watcher over all its connections; the sequence up to which it has come.
+    /// Follows the watcher over all its connections; returns the last sequence it has reached.
     pub fn read(mut self, known: &Known, snapshots: &mut Snapshots) -> i64 {
         for connection in &self.watcher.connections {
             self.open(connection, known);
@@ -102,7 +103,7 @@ impl<'a> Reader<'a> {
                 Some(position) => position.clone(),
                 None => panic!("{} resumes with what it never got", self.watcher.name),
             },
-            // Everything that anybody knew of before is behind; the first checkpoint says what else.
+            // The stream starts after everything that anybody knew before; the first checkpoint says exactly where.
             Start::Now => Position {
                 through: self.told(known.before(connection.opened_at)),
                 is_inside: false,
@@ -168,7 +169,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// F3: whole batches, or part of one batch alone.
+    /// F3: whole batches, or a part of one batch alone.
     fn check_packing(&mut self, before: Option<&WatchResponse>, response: &WatchResponse) {
         let batches: Vec<_> = response
             .changes
@@ -269,7 +270,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a change says of its record is what the record says, and readers see no more than they may.
+    /// Checks that a change agrees with its record, and that readers see no more than they may.
     fn content(&mut self, change: &Change) {
         let sequence = change.sequence;
         let Some(record) = &change.record else {
@@ -303,7 +304,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Everything up to a sequence is behind; tells of what was due and did not come.
+    /// Moves the position to a sequence; reports due changes that did not arrive.
     fn pass(&mut self, until: i64, how: &str) {
         if until <= self.at.through {
             return;
@@ -365,7 +366,7 @@ impl<'a> Reader<'a> {
         if sequence > 0 && entry.is_none() {
             self.violation(15, "F1", sequence, "a checkpoint at what nobody saw");
         }
-        // A stream that resumes inside of a large batch begins with a checkpoint, and it stands there.
+        // A stream that resumes inside of a large batch begins with a checkpoint at its own position.
         let resumes_inside = is_first && sequence == before && self.at.is_inside;
         self.at.is_inside = resumes_inside;
         if !resumes_inside && entry.is_some_and(|entry| entry.change.batch != sequence) {

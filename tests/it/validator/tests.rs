@@ -1,4 +1,4 @@
-//! The validator passes a good history, and notices each way in which one can be bad.
+//! The validator accepts a good history, and detects each kind of violation.
 
 use dateline_proto::v1::{
     Actor, Change, Correction, RecordFilter, State, View, WatchResponse, change::Type,
@@ -23,7 +23,7 @@ fn a_good_history_passes_and_reads_back_from_its_file() {
     assert_eq!((report.digests, report.lists), (4, 3));
 }
 
-/// Changes a response of a connection.
+/// Modifies a response of a connection.
 fn response(
     events: &mut [Event],
     connection: u64,
@@ -89,7 +89,7 @@ fn also_seen(events: &mut Vec<Event>, responses: Vec<WatchResponse>) {
 
 type Break = (u8, &'static str, &'static str, fn(&mut Vec<Event>));
 
-/// Ways to break it: the invariant, the promise, in words, and how.
+/// Ways to break the history: the invariant, the promise, a description, and the modification.
 const BROKEN: &[Break] = &[
     (1, "F1", "a number that nobody saw", |events| {
         response(events, 1, 2, |got| drop(got.changes.remove(0)));
@@ -394,19 +394,19 @@ const BROKEN: &[Break] = &[
     }),
 ];
 
-/// Lets two steps stand in one row of the table.
+/// Combines two steps in one row of the table.
 trait Steps {
     fn then_other(self, events: &mut Vec<Event>);
     fn unless_first(self, events: &mut Vec<Event>);
 }
 
 impl Steps for () {
-    /// Another watcher sees the wire as it is.
+    /// Adds another watcher, who receives the wire feed unmodified.
     fn then_other(self, events: &mut Vec<Event>) {
         also_seen(events, vec![checkpoint(0, 4), changes(&wire())]);
     }
 
-    /// The resumed stream begins with what it repeats.
+    /// Removes the first response of the resumed stream, so that it begins with what it repeats.
     fn unless_first(self, events: &mut Vec<Event>) {
         let first = events
             .iter()

@@ -1,5 +1,5 @@
-//! The feed as all unfiltered watchers of a view saw it together, and whether it is one feed: dense, the same for
-//! everybody, in whole batches, each record's revisions in order. What filters let through is decided here too.
+//! The feed as all unfiltered watchers of a view received it together, and its consistency: dense, the same for
+//! everybody, in whole batches, each record's revisions in order. Also decides which changes filters match.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,24 +11,24 @@ use super::{
     matching::{self, Traits, is_tombstone, is_visible},
 };
 
-/// One change of the feed, with what filters look at.
+/// One change of the feed, with the traits for filters.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub change: Change,
     after: Option<Traits>,
-    /// Before the change, if the view showed the record then.
+    /// Traits before the change, if the record was visible in the view then.
     before: Option<Traits>,
-    /// It was erased later, so what a stream gets depends on when it reads.
+    /// It was erased later, so the answer depends on the time of the read.
     is_erased: bool,
 }
 
-/// What a filtered stream has to get of a change.
+/// The form in which a filtered stream must get a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     Whole,
     Left,
     Nothing,
-    /// The content was erased: whoever reads before that gets the change, others need not.
+    /// The content was erased: a read before that gets the change, a later one may not.
     Either,
 }
 
@@ -39,12 +39,12 @@ pub struct Truth {
     pub entries: BTreeMap<i64, Entry>,
     /// Names of records that were erased.
     pub erased: HashSet<String>,
-    /// Batches in which one of them changed: a note that it shared with the others there goes with it.
+    /// Batches in which an erased record changed: the note that its records shared is erased, too.
     pub erased_batches: HashSet<i64>,
 }
 
 impl Truth {
-    /// Puts together what the unfiltered watchers saw.
+    /// Combines what the unfiltered watchers received.
     pub fn of(view: View, watchers: &[Watcher], report: &mut Report) -> Self {
         let watchers: Vec<_> = watchers
             .iter()
@@ -98,7 +98,7 @@ impl Truth {
             .map_or(0, |(sequence, _)| *sequence)
     }
 
-    /// What a filter lets through of each change.
+    /// The form of each change under a filter.
     pub fn due(&self, filter: &RecordFilter) -> BTreeMap<i64, Due> {
         let everything = *filter == RecordFilter::default();
         self.entries
@@ -114,7 +114,7 @@ impl Truth {
             .collect()
     }
 
-    /// What the feed shows at each of some sequences, asked for in ascending order.
+    /// The state of the feed at several sequences, requested in ascending order.
     pub fn states(&self) -> States<'_> {
         States {
             truth: self,
@@ -163,7 +163,7 @@ impl Truth {
             let before = newest.insert(&change.name, change.revision).unwrap_or(0);
             let follows = match self.view {
                 View::Desk => change.revision == before + 1,
-                // Drafts' revisions are not told to readers.
+                // Readers do not see the revisions of drafts.
                 _ => change.revision > before,
             };
             if !follows {
@@ -208,7 +208,7 @@ impl Entry {
     }
 }
 
-/// A copy that is moved on along the feed.
+/// A replica that is advanced along the feed.
 pub struct States<'a> {
     truth: &'a Truth,
     at: i64,
@@ -229,7 +229,7 @@ impl States<'_> {
     }
 }
 
-/// Keeps tombstones in a copy, for those who ask for them.
+/// A filter that keeps tombstones in a replica, for consumers that request them.
 fn every_state() -> RecordFilter {
     RecordFilter {
         states: (1..=6).collect(),
@@ -257,7 +257,7 @@ fn entries(
             .as_mut()
             .filter(|_| change.r#type() == Type::Merged && !change.merged_into.is_empty())
         {
-            // News of the one that it was merged into, too.
+            // The change also concerns the winner of the merge.
             traits.actors.insert(change.merged_into.clone());
         }
         let is_shown = |traits: &Traits| view == View::Desk || is_visible(traits.state);
@@ -272,7 +272,7 @@ fn entries(
     entries
 }
 
-/// A tombstone of the wire says no more what the record was about; filters still know.
+/// The traits after a change: a tombstone of the wire feed has no content, but filters keep the old traits.
 fn after(record: &dateline_proto::v1::Record, before: Option<&Traits>) -> Traits {
     let traits = Traits::of(record);
     match before {
@@ -283,7 +283,7 @@ fn after(record: &dateline_proto::v1::Record, before: Option<&Traits>) -> Traits
     }
 }
 
-/// What streams get of one change differs in the mark of its batch, and once its content is erased.
+/// True if two copies of a change agree. They may differ in the mark of the batch, and once the content is erased.
 pub fn is_same(left: &Change, right: &Change, erased: &HashSet<String>) -> bool {
     let unmarked = |change: &Change| Change {
         last_in_batch: false,
@@ -301,7 +301,7 @@ pub fn is_same(left: &Change, right: &Change, erased: &HashSet<String>) -> bool 
             && skeleton(left) == skeleton(right)
 }
 
-/// True of two changes that differ in a note alone, which one of them has lost with an erased record of its batch.
+/// True if two changes differ only in a note, which one of them has lost with an erased record of its batch.
 pub fn differ_in_erased_notes(left: &Change, right: &Change, batches: &HashSet<i64>) -> bool {
     let without_notes = |change: &Change| {
         let mut change = Change {
@@ -323,14 +323,14 @@ pub fn differ_in_erased_notes(left: &Change, right: &Change, batches: &HashSet<i
         && without_notes(left) == without_notes(right)
 }
 
-/// Without the content that such a change has.
+/// True if a change lacks its content.
 fn is_blank(change: &Change) -> bool {
     let gone = matches!(change.r#type(), Type::Deleted | Type::Purged | Type::Left);
     let revision = change.record.as_ref().and_then(history::meta);
     !gone && revision.is_none_or(|meta| meta.revision == 0)
 }
 
-/// A change in a few words.
+/// A short description of a change.
 pub fn shown(change: &Change) -> String {
     format!(
         "{} of {} revision {} at {} in batch {}",
@@ -342,7 +342,7 @@ pub fn shown(change: &Change) -> String {
     )
 }
 
-/// What has to hold between the two feeds: the wire is what the desk's feed says that readers see, in its order.
+/// Compares the two feeds: the wire feed has the changes of the desk feed that are visible to readers, in its order.
 pub fn compare_views(desk: &Truth, wire: &Truth, report: &mut Report) {
     let mut on_wire: HashMap<(&str, i64), &Change> = wire
         .entries
@@ -364,7 +364,7 @@ pub fn compare_views(desk: &Truth, wire: &Truth, report: &mut Report) {
                     .before
                     .as_ref()
                     .is_some_and(|traits| is_visible(traits.state));
-        // Of what was erased before anybody saw it, nobody knows what it had been.
+        // The content of a record that was erased before it was seen is unknown.
         let is_unknown = entry
             .before
             .as_ref()

@@ -1,5 +1,5 @@
-//! What writers were told against the feed: nothing acknowledged is missing, nothing refused is there, and who was
-//! answered before another one asked comes before.
+//! The answers to writers against the feed: nothing acknowledged is missing, nothing refused exists, and a request that
+//! was answered before another one was sent precedes it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +17,7 @@ struct Request<'a> {
     answered: Option<(u64, &'a Answer)>,
 }
 
-/// Checks all of it.
+/// Runs all checks.
 pub fn check(events: &[Event], desk: &Truth, wire: &Truth, report: &mut Report) {
     let requests = requests(events);
     check_acknowledged(&requests, desk, wire, report);
@@ -25,7 +25,7 @@ pub fn check(events: &[Event], desk: &Truth, wire: &Truth, report: &mut Report) 
     check_causes(desk, report);
 }
 
-/// The newest sequences that anybody had been told of at a time, for any time: desk, then wire.
+/// The newest sequences known to anybody at a given time: desk, then wire.
 pub struct Known {
     told: Vec<(u64, i64, i64)>,
 }
@@ -153,7 +153,7 @@ fn check_place(told: &Told, batch: i64, seen: Option<(i64, i64)>, report: &mut R
     }
 }
 
-/// Who had an answer before another one asked has lower numbers.
+/// A request answered before another one was sent has lower sequences.
 fn check_real_time(requests: &[Request<'_>], report: &mut Report) {
     let acknowledged = requests
         .iter()
@@ -177,7 +177,7 @@ fn check_real_time(requests: &[Request<'_>], report: &mut Report) {
     }
 }
 
-/// What a record refers to was written before it or with it.
+/// Referenced records were written before a record or with it.
 fn check_causes(desk: &Truth, report: &mut Report) {
     let mut written: HashMap<&str, i64> = HashMap::new();
     for entry in desk.entries.values() {

@@ -37,7 +37,7 @@ pub fn manifests(data: &[u8]) {
     }
 }
 
-/// The first byte says how the rest, a file of an export, is compressed, and what it holds.
+/// The first byte selects compression and content of the rest, a file of an export.
 pub fn parts(data: &[u8]) {
     let Some((choice, bytes)) = chosen(data) else {
         return;
@@ -70,7 +70,7 @@ where
         let again = M::decode(encoded.as_slice()).expect("it decodes");
         assert_eq!(again.encode_to_vec(), encoded);
         count += 1;
-        // A few bytes may hold very many messages without anything in them.
+        // A few bytes may hold very many empty messages.
         count < 10_000
     };
     let told = read::read(Cursor::new(bytes), &entry, compression, &mut take);
@@ -81,7 +81,7 @@ where
         Ok(()) => assert_eq!(count, 0, "the manifest said none"),
         Err(what) => assert!(!what.is_empty()),
     }
-    // With the right number it is read, if it can be.
+    // With the correct count, the file is read if it is valid.
     entry.records = count;
     let mut found = 0;
     let again = read::read(Cursor::new(bytes), &entry, compression, &mut |_: M| {
@@ -91,7 +91,7 @@ where
     if again.is_ok() {
         assert_eq!(found, count);
     }
-    // One byte more is noticed, whatever it holds.
+    // One byte more is always an error.
     entry.bytes += 1;
     assert!(read::read(Cursor::new(bytes), &entry, compression, &mut |_: M| true).is_err());
 }

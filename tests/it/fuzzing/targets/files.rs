@@ -1,4 +1,4 @@
-//! What people hand to the commands: files of records whatever their form, texts of editors, plain articles, recorded
+//! Files that users pass to the commands: record files of all formats, texts of editors, plain articles, recorded
 //! streams.
 
 use dateline::{decoders, json};
@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::chosen;
 
-/// What files are called.
+/// File names.
 const NAMES: [&str; 6] = [
     "a",
     "a.ndjson",
@@ -21,7 +21,7 @@ const NAMES: [&str; 6] = [
     "a.jsonl.zst",
 ];
 
-/// The first byte chooses a name, the rest is the file.
+/// The first byte selects a name, the rest is the file.
 pub fn imports(data: &[u8]) {
     let Some((choice, bytes)) = chosen(data) else {
         return;
@@ -37,7 +37,7 @@ pub fn imports(data: &[u8]) {
     }
 }
 
-/// What was read goes to the server, and comes there as it was read.
+/// Asserts that a record is unchanged by sending it to the server.
 fn sent(record: &Record) {
     let bytes = record.encode_to_vec();
     let decoded = Record::decode(bytes.as_slice()).expect("it decodes");
@@ -62,14 +62,14 @@ pub fn documents(data: &[u8]) {
         for as_json in [false, true] {
             let written = decoders::written(&record, as_json).expect("it can be written");
             let read = decoders::document(&written).expect("what was written can be read");
-            // What the service sets is not shown to editors.
+            // Editors do not see the fields that the service sets.
             let again = decoders::written(&read, as_json).expect("and written again");
             assert_eq!(again, written);
         }
     }
 }
 
-/// Whether a record would be taken; what would not may hold what no text can say.
+/// True if a record would be accepted; an invalid one may hold values that have no text form.
 fn is_valid(record: &Record) -> bool {
     let Some(mut body) = record.kind.clone() else {
         return false;
@@ -92,7 +92,7 @@ fn drafted(bytes: &[u8]) {
     assert_eq!(json::read::<Record>(&text).expect("and reads back"), record);
 }
 
-/// What `dateline watch` wrote: lines of a stream, and where it stopped.
+/// The output of `dateline watch`: lines of a stream, and a state file.
 pub fn recordings(data: &[u8]) {
     if let Ok((records, at)) = decoders::recorded(data) {
         assert!(

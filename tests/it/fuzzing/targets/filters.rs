@@ -1,4 +1,4 @@
-//! Filters: what is refused is told; what is taken lets through what it asks for, and nothing else.
+//! Filters: invalid ones are refused with a reason; valid ones match exactly what they ask for.
 
 use dateline_proto::v1::RecordFilter;
 use dateline_record::filter::Filter;

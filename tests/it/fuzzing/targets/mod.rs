@@ -1,6 +1,6 @@
-//! What is tried with bytes that nobody means well with: one function per decoder of what clients send and people
-//! hand in. Each takes any bytes, and panics if a property does not hold. The same functions run under libFuzzer
-//! (`fuzz/`) and in `cargo test` (`fuzzing`). They need no server and no database.
+//! Fuzz targets for untrusted bytes: one function per decoder of client requests and user files. Each accepts any
+//! bytes, and panics if a property does not hold. The same functions run under libFuzzer (`fuzz/`) and in `cargo test`
+//! (`fuzzing`). They need no server and no database.
 
 mod bundles;
 mod files;
@@ -17,10 +17,10 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorInfo, StatusExt, pb};
 
-/// What takes any bytes.
+/// A function that accepts any bytes.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is that of its corpus.
+/// Every target by its name, which is also that of its corpus.
 pub const ALL: [(&str, Target); 12] = [
     ("requests", requests::requests),
     ("records", records::records),
@@ -36,7 +36,7 @@ pub const ALL: [(&str, Target); 12] = [
     ("parts", bundles::parts),
 ];
 
-/// Tries bytes on the target of that name.
+/// Runs the target of that name on bytes.
 ///
 /// # Panics
 /// If there is no such target, or a property does not hold.
@@ -45,14 +45,14 @@ pub fn run(name: &str, bytes: &[u8]) {
     found.expect("there is such a target").1(bytes);
 }
 
-/// A first byte that chooses, and the rest.
+/// Splits off a first byte that selects a case.
 fn chosen(data: &[u8]) -> Option<(usize, &[u8])> {
     let (first, rest) = data.split_first()?;
     Some((usize::from(*first), rest))
 }
 
-/// What holds of every refusal: it says something, in bounded words that no terminal and no log acts on, and fits the
-/// trailers that clients take.
+/// Asserts the properties of every refusal: it has a text of bounded length without control characters, and fits the
+/// trailers that clients accept.
 fn assert_well_told(violations: &[Violation]) {
     assert!(!violations.is_empty());
     for violation in violations {
@@ -65,7 +65,7 @@ fn assert_well_told(violations: &[Violation]) {
     assert_answer(&status::invalid(Reason::InvalidRecord, violations));
 }
 
-/// No control characters and no direction overrides.
+/// Asserts that there are no control characters and no direction overrides.
 fn assert_plain(text: &str) {
     let acts = |it: char| {
         it.is_control() || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -73,7 +73,7 @@ fn assert_plain(text: &str) {
     assert!(!text.contains(acts), "{text:?}");
 }
 
-/// What holds of every answer that is an error: `INVALID_ARGUMENT`, one `ErrorInfo` of ours, bounded, and plain.
+/// Asserts the properties of every error: `INVALID_ARGUMENT`, one `ErrorInfo` of ours, bounded, and plain.
 fn assert_answer(status: &Status) {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     assert_plain(status.message());

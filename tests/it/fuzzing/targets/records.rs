@@ -1,4 +1,4 @@
-//! Records: what passes the rules is in its stored form, can be stored, and comes back from every way out.
+//! Records: a valid one is in its stored form, can be stored, and is returned unchanged in every format.
 
 use dateline::json;
 use dateline_engine::request::kind_field;
@@ -59,7 +59,7 @@ fn drawn(body: &mut Body) {
     assert_storable(body, &drawing);
 }
 
-/// What the store takes: lists as lines of text, text without null characters, JSON that can be said.
+/// Asserts that the store accepts it: lists as lines of text, text without null characters, valid JSON.
 pub fn assert_storable(body: &Body, drawing: &Drawing) {
     for facet in &drawing.facets {
         assert!(!facet.contains(['\n', '\0']), "{facet:?}");
@@ -98,7 +98,7 @@ fn is_the_same_as_itself(body: &Body) {
     assert_eq!(taken.to_content(), body.to_content());
 }
 
-/// Whatever is valid can be written in every format; what was redacted too.
+/// Asserts that a valid record can be written in every format, redacted or not.
 fn is_exported(record: &Record) {
     let mut redacted = record.clone();
     redact(&mut redacted);

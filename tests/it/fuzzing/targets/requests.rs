@@ -1,5 +1,5 @@
-//! Every request message, as far as a server takes it without a database: decoded, weighed, checked, and what writes
-//! decided on an empty one.
+//! Every request message, as far as a server handles it without a database: decoded, weighed, validated, and writes
+//! decided on an empty database.
 
 use dateline_engine::{
     change::Outcome,
@@ -29,10 +29,10 @@ use uuid::Uuid;
 
 use super::{assert_answer, assert_well_told, chosen, records::assert_storable};
 
-/// When all of this happens.
+/// The current time in all targets.
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
-/// The first byte chooses the request, the rest is its message.
+/// The first byte selects the request, the rest is its message.
 pub fn requests(data: &[u8]) {
     let Some((choice, bytes)) = chosen(data) else {
         return;
@@ -65,7 +65,7 @@ pub fn requests(data: &[u8]) {
     }
 }
 
-/// The message, if it is one; a refusal is in the contract's words.
+/// The decoded message; an error must follow the contract.
 fn decoded<M: Message + Default + ReflectMessage>(bytes: &[u8]) -> Option<M> {
     codec::decode(bytes)
         .inspect_err(assert_answer)
@@ -77,7 +77,7 @@ fn decoded<M: Message + Default + ReflectMessage>(bytes: &[u8]) -> Option<M> {
         })
 }
 
-/// What passes the rules is in its stored form, and passes them again.
+/// Asserts that a valid message is in its stored form, and is valid again.
 fn checked<M: Message + Default + ReflectMessage + Walk + Clone>(bytes: &[u8]) {
     let Some(mut message) = decoded::<M>(bytes) else {
         return;
@@ -131,7 +131,7 @@ fn load(bytes: &[u8]) {
     }
 }
 
-/// On an empty database only new records can come of it; whatever comes can be stored.
+/// Asserts that an accepted request on an empty database creates new records only, and that they can be stored.
 fn decided(request: &Request) {
     let mut uids = 1..;
     let mut mint = || Uuid::from_u128(uids.next().unwrap_or_default());

@@ -1,5 +1,5 @@
-//! What mutation begins with: good input for every target, made of the gold records and of those that are as full as
-//! the schema allows. Made anew each time, so that it follows the schema.
+//! Seeds of the mutations: good input for every target, made of the gold records and of records with all fields of the
+//! schema. Generated in each run, so that it follows the schema.
 
 use std::io::Write;
 
@@ -27,7 +27,7 @@ const FULL: [&str; 4] = [
     include_str!("../../../data/full_relation.json"),
 ];
 
-/// Good input for a target.
+/// Good input of a target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "requests" => requests(),
@@ -237,7 +237,7 @@ fn commit(record: &Record) -> CommitRequest {
     }
 }
 
-/// A commit of every other move.
+/// A commit with one write of each other kind.
 fn moves(known: &Record) -> CommitRequest {
     use write::Action;
     let record = || Some(version(known));
@@ -292,7 +292,7 @@ fn filters() -> Vec<RecordFilter> {
     vec![RecordFilter::default(), everything]
 }
 
-/// The payload of a cursor of the feed that the target knows: version, feed, view, epoch, sequence.
+/// The payload of a cursor of the target's feed: version, feed, view, epoch, sequence.
 fn following() -> Vec<u8> {
     let place = [
         &1_u128.to_be_bytes()[..],
@@ -407,7 +407,7 @@ fn manifest() -> Vec<u8> {
     manifest.to_string().into_bytes()
 }
 
-/// Compression by the rest of a division by three, then the format, then what the file holds.
+/// First byte: compression by the remainder of a division by three, then the format, then the content.
 fn parts() -> Vec<Vec<u8>> {
     let removal = br#"{"name":"actors/a","type":"TYPE_MERGED","mergedInto":"actors/b"}"#;
     vec![

@@ -1,5 +1,5 @@
-//! Dates and texts: what is parsed means days in order, what is stored is stored for good, and places in a text are
-//! places in its code points.
+//! Dates and texts: a parsed date covers days in order, normalised text stays the same when normalised again, and
+//! positions in a text count its code points.
 
 use dateline_proto::v1::{FuzzyDate, Period, TextSpan, text_span::Part};
 use dateline_record::{
@@ -62,7 +62,7 @@ fn parsed(text: &str) {
     }
 }
 
-/// A quote up to the first line feed, then the text that it may stand in.
+/// A quote up to the first line feed, then the text that may contain it.
 pub fn texts(data: &[u8]) {
     let Ok(all) = std::str::from_utf8(data) else {
         return;
@@ -80,7 +80,7 @@ pub fn texts(data: &[u8]) {
     found(&quote, &body);
 }
 
-/// As it is stored, which is for good.
+/// The stored form of a text; normalising it again must not change it.
 fn stored(sent: &str) -> String {
     let stored = text::normalize(sent).into_owned();
     assert_eq!(text::normalize(&stored), stored);
@@ -97,7 +97,7 @@ fn stored(sent: &str) -> String {
     stored
 }
 
-/// Every place where the quote is found holds it, and is taken as evidence; no other is.
+/// Asserts that the quote is found exactly at the positions that are accepted as evidence.
 fn found(quote: &str, body: &str) {
     let ruler = Ruler::new(body);
     let spans = text::find_spans(body, quote);

@@ -1,5 +1,5 @@
-//! Cursors and page tokens. What is taken is what was given out, letter by letter; everything else is refused in one
-//! text. Cursors are sealed under a key that everybody can make, so their payload is tried too.
+//! Cursors and page tokens. An accepted one equals the issued one, letter by letter; all others are refused with one
+//! text. The key of cursors can be computed by anybody, so their payload is fuzzed too.
 
 use dateline_feed::{Cursor, Error};
 use dateline_proto::v1::{ListRecordsRequest, View as AskedView};
@@ -46,12 +46,13 @@ pub fn cursors(data: &[u8]) {
     }
 }
 
-/// The key under which cursors of a feed are sealed, as anybody can make it.
+/// The key under which cursors of a feed are sealed; anybody can compute it.
 fn cursor_key(feed: &FeedIdentity) -> [u8; 32] {
     blake3::derive_key("dateline.v1 cursor", feed.id.as_bytes())
 }
 
-/// The same for page tokens, whose key is a secret: what seals under it has to be of this question all the same.
+/// Fuzzes page tokens in the same way. Their key is secret, but a token with a valid seal must also belong to this
+/// request.
 pub fn page_tokens(data: &[u8]) {
     let feed = feed();
     let Some(text) = text(data, &feed.token_key) else {
