@@ -5,19 +5,20 @@
 //! | invariant | promise | check |
 //! |---|---|---|
 //! | 1 dense | F1 | unfiltered watchers together received every number |
-//! | 2 reliable | F2 | acknowledged changes are received, at their acknowledged sequences; so is everything that is due |
-//! | 3 no phantom | W2, F10 | received changes were acknowledged, or their requests abandoned; readers get nothing of the desk feed |
-//! | 4 unique, 5 ordered | F1, F2 | numbers ascend on every stream and over its resumes; the wire feed is in the desk feed's order |
+//! | 2 reliable | F2 | acknowledged changes are received at their sequences; so is everything that is due |
+//! | 3 no phantom | W2, F10 | received changes were acknowledged or abandoned; readers get nothing of the desk feed |
+//! | 4 unique, 5 ordered | F1, F2 | numbers ascend, also over resumes; the wire feed is in the desk feed's order |
 //! | 6 atomic | F3 | batches are contiguous, marked at their end; no checkpoint inside; a part of one is sent alone |
 //! | 7 per record | F1, W3 | revisions are 1, 2, 3 …; none is acknowledged to two requests |
 //! | 8 causal | F1 | referenced records are written before a record or with it |
 //! | 9 real time | F1 | a request answered before another one was sent has lower numbers |
 //! | 10 same for all | F1, F11 | no two watchers differ on a number; digests are those of the feed |
-//! | 11 bookmarkable | F8, F12 | a checkpoint passes nothing that is due, and does not go back; streams begin, and on shutdown end, with one; an idle stream gets one in time |
-//! | 12 resumable | F4, F5 | a cursor resumes right after its response; a snapshot is the state of the feed at its sequence |
+//! | 11 bookmarkable | F8, F12 | a checkpoint passes nothing that is due, and does not go back |
+//! | 11 bookmarkable | F8, F12 | streams begin, and on shutdown end, with one; an idle stream gets one in time |
+//! | 12 resumable | F4, F5 | a cursor resumes right after its response; a snapshot is the state at its sequence |
 //! | 13, 14 explicit ends | F6 | probes with expired, foreign, future and malformed cursors get the specified errors |
 //! | 15 durable | F1 | nothing was received beyond the last head, which is read after all faults |
-//! | 17 liveness | F2, F8 | every watcher that resumes reaches the head; the campaign sets the timeout, after which it ends the history |
+//! | 17 liveness | F2, F8 | every resuming watcher reaches the head before the campaign's timeout ends the history |
 //! | 18 replicas | F4 | the same as 10 and 12, since watchers resume at any server, and some are killed |
 //! | 19 filter | F7 | a filtered stream gets what is due; its replica equals a list under the same filter |
 //! | 20 identity | F7 | removed records have name, kind and next revision; a record agrees with its change |
