@@ -100,7 +100,8 @@ fn creation(id: &str) -> CommitRequest {
     }
 }
 
-/// Sends a write once, and repeats it only if it is UNAVAILABLE; each answer arrives within the bound.
+/// Sends a write, and again while it is UNAVAILABLE, at most three times; returns the number of attempts. Each answer
+/// arrives within the bound.
 async fn insist(site: &Site, request: CommitRequest) -> usize {
     let mut editorial = site.client.editorial.clone();
     for tries in 1..=3 {

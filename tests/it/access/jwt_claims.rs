@@ -141,7 +141,7 @@ async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were
             );
         }
     }
-    // Parsers differ in which of two equal names counts, so both are refused.
+    // Parsers differ in which of two equal names counts, so the token is refused.
     for twice in ["dateline_scope", "dateline_roles", "exp", "sub", "other"] {
         let payload = written(twice, &format!(r#"["kind:event"], "{twice}": ["lang:en"]"#));
         let token = signer.sign_text(&signer.header(), &payload);

@@ -157,7 +157,7 @@ async fn c124_a_snapshot_that_nobody_reads_on_holds_no_transaction() {
     })
     .await;
     assert_serves(&site).await;
-    // All of them resume and return all records.
+    // All of them continue and return all records.
     for mut stream in open {
         let mut copy = follower::Follower::default();
         let reading = async {

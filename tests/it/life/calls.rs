@@ -51,7 +51,8 @@ fn told<T>(answer: Result<Response<T>, Status>, sequence: impl Fn(&T) -> i64) ->
         .map_err(Refused::from)
 }
 
-/// Makes every write call, each allowed if `etag` does not replace that of the version; returns names and answers.
+/// Makes every write call, each valid unless `etag` is empty, which sends versions without etags. Returns names and
+/// answers.
 #[expect(
     clippy::too_many_lines,
     reason = "one paragraph per call, and no call is like another"
