@@ -93,7 +93,7 @@ pub(super) struct ProgramsArgs {
 }
 
 impl ProgramsArgs {
-    /// What to start, in a directory.
+    /// The embedded Postgres to start, in a directory.
     pub(super) fn options(
         &self,
         data_dir: PathBuf,

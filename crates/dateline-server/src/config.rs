@@ -34,7 +34,7 @@ pub struct Config {
     pub access: dateline_access::Settings,
     /// File for an admin token, written at the start if no admin token is valid.
     pub bootstrap_token_file: Option<PathBuf>,
-    /// Whether clients may ask for the schema.
+    /// True if clients may ask for the schema (reflection).
     pub reflection: bool,
     /// Longest silence on a stream before a checkpoint is sent.
     pub checkpoint_interval: Duration,
@@ -59,7 +59,7 @@ pub struct Limits {
     pub max_exports: usize,
     /// Maximum sizes of buffered requests and responses.
     pub buffers: budget::Limits,
-    /// What connections may do.
+    /// Limits of connections.
     pub edge: edge::Limits,
 }
 

@@ -24,7 +24,7 @@ pub struct Stage {
     pub words: Words,
     /// Of the others.
     pub others: Words,
-    /// What will be erased, as it is now.
+    /// The record to erase, in its present state.
     pub lived: Vec<Record>,
     /// Requests that were sent under an id.
     pub requests: Vec<CommitRequest>,

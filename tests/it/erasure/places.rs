@@ -28,7 +28,7 @@ const VIEWS: [View; 2] = [View::Desk, View::Published];
 /// Small, so that there are pages.
 const PAGE: i32 = 3;
 
-/// What was seen, and where.
+/// A word that was found, and its place.
 #[derive(Default)]
 pub struct Seen {
     places: Vec<(String, Vec<u8>)>,
@@ -64,7 +64,7 @@ impl Seen {
         self.add(place, URL_SAFE_NO_PAD.decode(token).unwrap());
     }
 
-    /// Where each of some words stands: as text in any case, or as its bytes in hexadecimal.
+    /// The places of each of some words: as text in any case, or as its bytes in hexadecimal.
     pub fn find<'a>(
         &self,
         words: impl Iterator<Item = &'a String>,
@@ -84,7 +84,7 @@ impl Seen {
         found
     }
 
-    /// What lies in the database, with `bytea` as its bytes too.
+    /// The content of the database, with `bytea` as its bytes too.
     pub async fn database(&mut self, site: &Site) {
         let dumped = run(Command::new("pg_dump").arg(&site.url), PATIENCE).await;
         let dumped = or_skip(dumped, "a dump without what was erased");

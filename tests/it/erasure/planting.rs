@@ -161,7 +161,7 @@ pub fn full(kind: Kind, id: &str, refers_to: &Referents, words: &mut Words) -> R
     body.into()
 }
 
-/// What repeats another text of the record: mentions, and the paths of what evidence supports.
+/// Fields that repeat another text of the record: mentions, and the paths of what evidence supports.
 fn put_what_quotes(body: &mut Body, said: &BTreeMap<String, String>) {
     if let Body::Article(article) = body {
         let span = article.mentions[0].span.as_mut().unwrap();
@@ -193,7 +193,7 @@ struct Planter<'a> {
 }
 
 impl Planter<'_> {
-    /// What stands in a text that cannot say a word, or may not.
+    /// The value of a text field that cannot hold a free word.
     fn spared(&self, at: &Path, rules: &Rules, value: &str) -> Option<String> {
         match (at.template().as_str(), rules.format) {
             // A name stays for ever (W10).

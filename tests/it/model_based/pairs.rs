@@ -13,7 +13,7 @@ const WINNER: &str = "actors/m1";
 const LOSERS: [&str; 2] = ["actors/m0", "actors/m3"];
 /// Another published one.
 const OTHER: &str = "actors/m2";
-/// What all of them rest on.
+/// The records that all pairs need.
 const SOURCE: &str = "articles/m0";
 
 fn says(text: &str) -> Content {

@@ -8,7 +8,7 @@ use sqlx::{
 
 use super::super::Error;
 
-/// Where `sqlx` keeps its account.
+/// The table in which `sqlx` records applied migrations.
 const ACCOUNT: &str = "_sqlx_migrations";
 
 /// The version of the baseline.
