@@ -106,7 +106,7 @@ fn an_old_or_a_banned_crate_is_noticed() {
 fn no_crate_of_ours_may_be_unsafe() {
     for name in ["Cargo.toml", "fuzz/Cargo.toml"] {
         let manifest = file(name);
-        let lints = manifest.split("[lints.rust]").nth(1).unwrap_or_default();
+        let lints = manifest.split("lints.rust]").nth(1).unwrap_or_default();
         assert!(lints.contains("unsafe_code = \"forbid\""), "{name}");
     }
     // Crates banned here are banned by `cargo deny` too.

@@ -18,32 +18,16 @@ use crate::{
 
 /// Migrations and rows of the last version before the baseline, commit 0039dbc.
 const BEFORE: &str = "tests/data/before_squash";
-const ROWS: &str = include_str!("../data/before_squash/rows.sql");
-const TOKEN: &str = include_str!("../data/before_squash/token");
 
-/// A feed as the program of that commit sent it.
-struct Expected {
-    view: View,
-    /// The changes, one per line.
-    changes: &'static str,
-    /// The cursors that a consumer saved, each with its sequence.
-    cursors: &'static str,
-}
+/// A feed as the program of that commit sent it: the file of its changes, one per line, and that of the cursors that a
+/// consumer saved, each with its sequence.
+const FEEDS: [(View, &str, &str); 2] = [
+    (View::Published, "published.ndjson", "published.cursors"),
+    (View::Desk, "desk.ndjson", "desk.cursors"),
+];
 
-const DESK: Expected = Expected {
-    view: View::Desk,
-    changes: include_str!("../data/before_squash/desk.ndjson"),
-    cursors: include_str!("../data/before_squash/desk.cursors"),
-};
-const WIRE: Expected = Expected {
-    view: View::Published,
-    changes: include_str!("../data/before_squash/published.ndjson"),
-    cursors: include_str!("../data/before_squash/published.cursors"),
-};
-
-/// The identity, heads and digests that the program of that commit reported: published, then desk.
-fn reported() -> Vec<serde_json::Value> {
-    serde_json::from_str(include_str!("../data/before_squash/feed.json")).unwrap()
+fn data(file: &str) -> String {
+    std::fs::read_to_string(Path::new(BEFORE).join(file)).unwrap()
 }
 
 async fn run(sql: &mut PgConnection, text: &str) {
@@ -75,7 +59,7 @@ async fn made_before() -> (String, PgConnection) {
         "DELETE FROM feed; DELETE FROM epochs; DELETE FROM _sqlx_migrations",
     )
     .await;
-    run(&mut sql, ROWS).await;
+    run(&mut sql, &data("rows.sql")).await;
     run(
         &mut sql,
         "UPDATE feed SET
@@ -154,8 +138,12 @@ async fn objects(sql: &mut PgConnection) -> Vec<String> {
 
 /// Compares a feed with the one of before: identity, head, digest, every change, and the changes behind each saved
 /// cursor.
-async fn compare(site: &Site, expected: &Expected, reported: &serde_json::Value) {
-    let feed = feed_of(site, expected.view).await;
+async fn compare(
+    site: &Site,
+    (view, changes_file, cursors_file): (View, &str, &str),
+    reported: &serde_json::Value,
+) {
+    let feed = feed_of(site, view).await;
     let digest = feed.digest.unwrap();
     assert_eq!(feed.feed, reported["feed"]);
     assert_eq!(feed.epoch, reported["epoch"]);
@@ -165,15 +153,15 @@ async fn compare(site: &Site, expected: &Expected, reported: &serde_json::Value)
         hex::encode(digest.digest),
         reported["digest"].as_str().unwrap()
     );
-    let expected_changes = expected.changes.lines().map(json::read::<Change>);
-    let expected_changes: Vec<_> = expected_changes.map(Result::unwrap).collect();
-    let view = expected.view;
-    let all = changes(site, from_beginning(view), expected_changes.len()).await;
-    assert_eq!(all, expected_changes);
-    for line in expected.cursors.lines() {
+    let lines = data(changes_file);
+    let expected = lines.lines().map(|line| json::read(line).unwrap());
+    let expected: Vec<Change> = expected.collect();
+    let all = changes(site, from_beginning(view), expected.len()).await;
+    assert_eq!(all, expected);
+    for line in data(cursors_file).lines() {
         let (sequence, cursor) = line.split_once(' ').unwrap();
         let sequence: i64 = sequence.parse().unwrap();
-        let behind: Vec<_> = expected_changes
+        let behind: Vec<_> = expected
             .iter()
             .filter(|change| change.sequence > sequence)
             .cloned()
@@ -189,13 +177,15 @@ async fn a_database_of_the_last_version_before_the_baseline_goes_on_as_it_was() 
     let before = kept(&mut sql).await;
     let site = site_on(config(&url)).await;
     assert_eq!(kept(&mut sql).await, before);
-    let reported = reported();
-    compare(&site, &WIRE, &reported[0]).await;
-    compare(&site, &DESK, &reported[1]).await;
+    // What `dateline feed` reported: published, then desk.
+    let reported: Vec<serde_json::Value> = serde_json::from_str(&data("feed.json")).unwrap();
+    for (feed, reported) in FEEDS.into_iter().zip(&reported) {
+        compare(&site, feed, reported).await;
+    }
     let mut settings = config(&url);
     settings.access.required = true;
     let closed = site_on(settings).await;
-    let mut reader = client(&closed.address, TOKEN).await;
+    let mut reader = client(&closed.address, &data("token")).await;
     reader
         .feed
         .get_feed(GetFeedRequest::default())
