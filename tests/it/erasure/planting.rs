@@ -8,7 +8,7 @@ use dateline_proto::v1::{
 };
 use dateline_record::{
     name::collection,
-    walk::{Format, Node, Path, Rules, Visitor},
+    walk::{Format, Node, Path, Rules, Visitor, Walk},
 };
 use prost_reflect::{
     DynamicMessage, Kind as Type, MessageDescriptor, ReflectMessage, Value, prost::Message,
