@@ -257,13 +257,12 @@ impl Visitor for Planter<'_> {
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
         let field = at.template();
         self.visited.insert(field.clone());
-        *value = match self.spared(at, rules, value) {
-            Some(text) => text,
-            None => {
-                let word = self.words.plant(&field);
-                self.said.insert(field, word.clone());
-                self.shaped(at, rules, &word)
-            }
+        *value = if let Some(text) = self.spared(at, rules, value) {
+            text
+        } else {
+            let word = self.words.plant(&field);
+            self.said.insert(field, word.clone());
+            self.shaped(at, rules, &word)
         };
     }
 }

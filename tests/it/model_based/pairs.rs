@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Run,
-    model::{Content, Deed, Deeds},
+    model::{Content, Deed, Deeds, Known},
 };
 
 /// The record into which `LOSERS` are merged.
@@ -29,7 +29,7 @@ impl Run {
     fn current(&self, name: &str, deed: Deed) -> Deeds {
         Deeds {
             name: name.to_owned(),
-            seen: self.model.records.get(name).map_or(1, |it| it.revision()),
+            seen: self.model.records.get(name).map_or(1, Known::revision),
             deed,
         }
     }

@@ -421,10 +421,10 @@ fn a_note_may_go_with_a_record_that_is_erased_and_changed_in_the_same_batch() {
     let mut events = with_an_erasure();
     // Its batch is that of the other record's publication.
     response(&mut events, 2, 1, |got| {
-        note(&mut got.changes[0], "why", "why")
+        note(&mut got.changes[0], "why", "why");
     });
     response(&mut events, 4, 1, |got| {
-        note(&mut got.changes[0], "", "erased")
+        note(&mut got.changes[0], "", "erased");
     });
     let mut lost = wire();
     note(&mut lost[0], "", "erased");
