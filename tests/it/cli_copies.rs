@@ -290,7 +290,7 @@ async fn watch_proves_what_it_prints_when_asked_and_takes_times_and_ages() {
     let badly = ["watch", "--consumer", "notifier", "--max-age", "soon"];
     let refused = dateline(&site.address, &badly).await;
     assert!(
-        refused.code == 2 && refused.stderr.contains("such as 10m"),
+        refused.code == 2 && refused.stderr.contains("such as `30s`"),
         "{}",
         refused.stderr
     );
