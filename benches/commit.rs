@@ -121,7 +121,7 @@ fn request(record: &Record) -> Bytes {
 type Row = (String, Vec<u8>);
 
 fn row(record: &Record) -> Row {
-    let name = record_name(&record).map(|name| name.to_string());
+    let name = record_name(record).map(|name| name.to_string());
     (name.unwrap_or_default(), record.encode_to_vec())
 }
 

@@ -95,7 +95,7 @@ fn copy_data(records: &[Record]) -> Vec<Vec<u8>> {
     for batch in records.chunks(BATCH) {
         let mut rows = Vec::new();
         for record in batch {
-            let name = record_name(&record).map(|name| name.to_string());
+            let name = record_name(record).map(|name| name.to_string());
             rows.put_u16(2);
             for field in [
                 name.unwrap_or_default().into_bytes(),

@@ -64,7 +64,7 @@ impl Queue {
             .as_ref()
             .and_then(Body::meta)
             .is_some_and(|meta| meta.state() == State::Published);
-        if let (true, Some(name)) = (is_published, record_name(&record)) {
+        if let (true, Some(name)) = (is_published, record_name(record)) {
             self.published.insert(name);
         }
     }

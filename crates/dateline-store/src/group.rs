@@ -333,7 +333,9 @@ impl Group {
         let changes = || decision.outcomes.iter().filter_map(Outcome::change);
         let writes = changes().map(|change| Written::new(number, change));
         let writes = writes.collect::<Result<Vec<_>, _>>()?;
-        writes.into_iter().for_each(|write| self.writes.push(write));
+        for write in writes {
+            self.writes.push(write);
+        }
         self.requests.push(Asked::new(request, decision));
         for change in changes() {
             self.push_links(number, change);
