@@ -20,7 +20,14 @@ const SCHEMAS: [&str; 5] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for watched in ["proto", "third_party", "build", "migrations", ".sqlx"] {
+    for watched in [
+        "proto",
+        "third_party",
+        "build",
+        "migrations",
+        "sql",
+        ".sqlx",
+    ] {
         println!("cargo:rerun-if-changed={watched}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);

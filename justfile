@@ -44,6 +44,16 @@ sqlx:
 sqlx-write:
     .ci/sqlx
 
+# Compares schema.sql with migrations/ and sql/
+[group('checks')]
+schema:
+    .ci/schema --check
+
+# Writes schema.sql, after a change in migrations/ or sql/
+[group('checks')]
+schema-write:
+    .ci/schema
+
 # Schemas: lint, format, and compatibility with those that landed first
 [group('checks')]
 schemas: tools

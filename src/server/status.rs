@@ -364,6 +364,7 @@ pub fn store(error: &store::Error) -> Status {
         store::Error::Database(_)
         | store::Error::Corrupt(_)
         | store::Error::Schema(_)
+        | store::Error::SchemaVersion(_)
         | store::Error::Foreign(_)
         | store::Error::Url(_) => internal(error),
     }

@@ -350,6 +350,7 @@ fn verdict(error: CommitError, due: &[Due], unit: &Unit) -> Verdict {
                 | store::Error::DiskFull(_)
                 | store::Error::Raced(_)
                 | store::Error::Schema(_)
+                | store::Error::SchemaVersion(_)
                 | store::Error::Foreign(_)
                 | store::Error::Url(_)
                 | store::Error::ShuttingDown => Verdict::Away(error),

@@ -410,6 +410,7 @@ fn is_rolled_back(error: &Error) -> bool {
         Error::Unavailable(_)
         | Error::TimedOut(_)
         | Error::Schema(_)
+        | Error::SchemaVersion(_)
         | Error::Foreign(_)
         | Error::Url(_)
         | Error::ShuttingDown => false,

@@ -28,6 +28,9 @@ pub enum Error {
     /// The schema is not one that this version knows.
     #[error("the database's schema cannot be used: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),
+    /// The schema is one of a version that this one cannot follow.
+    #[error("the database's schema cannot be used: {0}")]
+    SchemaVersion(String),
     /// Tables of ours by name, and none of ours by what they are.
     #[error(
         "the database belongs to another program, whose table {0} is in the way; give Dateline a database of its own"

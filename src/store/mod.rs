@@ -23,6 +23,7 @@ mod pool;
 mod reads;
 mod references;
 mod requests;
+mod schema;
 mod snapshot;
 mod stored;
 mod tally;
@@ -104,9 +105,6 @@ pub struct Store {
     doubt: Doubt,
 }
 
-/// Tables of the schema, which another program may have by the same name.
-const TABLES: [&str; 5] = ["feed", "changes", "records", "links", "requests"];
-
 /// Reads a URL, which may hold a password: what is wrong with it is told, it itself never.
 fn options(url: &str) -> Result<PgConnectOptions, Error> {
     let schemes = ["postgres://", "postgresql://"];
@@ -114,23 +112,6 @@ fn options(url: &str) -> Result<PgConnectOptions, Error> {
         return Err(Error::Url("it does not begin with postgres://".to_owned()));
     }
     PgConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))
-}
-
-/// Leaves a database alone that somebody else has laid out.
-async fn refuse_foreign(connection: &mut PgConnection) -> Result<(), Error> {
-    let tables = TABLES.map(str::to_owned);
-    let found: Option<String> = sqlx::query_scalar(
-        "SELECT tablename::text
-         FROM pg_tables
-         WHERE schemaname = current_schema()
-             AND tablename = ANY ($1)
-             AND to_regclass('_sqlx_migrations') IS NULL
-         LIMIT 1",
-    )
-    .bind(&tables[..])
-    .fetch_optional(connection)
-    .await?;
-    found.map_or(Ok(()), |table| Err(Error::Foreign(table)))
 }
 
 impl Store {
@@ -158,7 +139,7 @@ impl Store {
         // The first connection is made on its own, so that a wrong password is told at once and in full.
         let connecting = PgConnection::connect_with(&options);
         let mut first = in_time(CONNECT_TIMEOUT, connecting).await?;
-        in_time(MIGRATION_TIMEOUT, migrate(&mut first)).await?;
+        in_time(MIGRATION_TIMEOUT, schema::migrate(&mut first)).await?;
         drop(first);
         // The writer looks things up by key, whatever is known of the tables' sizes: a plan made while they were
         // empty must not scan them once they are large, and none is worth making twice.
@@ -237,17 +218,4 @@ impl Store {
             self.writer.close()
         );
     }
-}
-
-/// Brings the schema up to date.
-async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query("SET statement_timeout = 0")
-        .execute(&mut *connection)
-        .await?;
-    refuse_foreign(connection).await?;
-    sqlx::migrate!()
-        .run(&mut *connection)
-        .await
-        .map_err(Error::Schema)?;
-    languages::respell(connection).await
 }

@@ -56,4 +56,5 @@ mod streams;
 mod supply;
 mod terminal;
 mod tools;
+mod upgrade;
 mod validator;

@@ -4,7 +4,6 @@ use dateline::proto::v1::{
     CommitRequest, CreateTokenRequest, GetFeedRequest, ListTokensRequest, RevokeTokenRequest, Role,
     Token, UpdateTokenRequest,
 };
-use sqlx::{Connection, Executor, PgConnection};
 use tonic::{Code, metadata::MetadataValue};
 
 use super::callers::{caller, client, in_an_hour, token, token_until, two};
@@ -431,58 +430,4 @@ async fn p5_of_tokens_that_hold_each_has_a_name_of_its_own() {
         .unwrap();
     let taken = named(&site, "wire", &reader, HOUR).await.unwrap_err();
     taken.is(Code::AlreadyExists, "NAME_TAKEN");
-}
-
-#[tokio::test]
-async fn p5_tokens_that_shared_a_name_go_on_with_names_of_their_own() {
-    let url = crate::rig::database().await;
-    let mut connection = PgConnection::connect(&url).await.unwrap();
-    let mut files: Vec<_> = std::fs::read_dir("migrations").unwrap().collect();
-    files.sort_by_key(|file| file.as_ref().unwrap().file_name());
-    let run = async |connection: &mut PgConnection, text: String| {
-        connection.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
-    };
-    run(
-        &mut connection,
-        "DROP SCHEMA public CASCADE; CREATE SCHEMA public".into(),
-    )
-    .await;
-    let long = format!("a{}", "b".repeat(62));
-    for file in files {
-        let path = file.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if name.starts_with("0013") {
-            for (id, name, day, ended) in [
-                ("aaaaaaa1", "wire", 1, ""),
-                ("aaaaaaa2", "wire", 2, ""),
-                ("aaaaaaa3", "wire", 0, "expired"),
-                ("aaaaaaa4", "wire", 0, "revoked"),
-                ("aaaaaaa5", long.as_str(), 1, ""),
-                ("aaaaaaa6", long.as_str(), 2, ""),
-            ] {
-                let end = if ended == "expired" { "-1" } else { "30" };
-                let revoked = if ended == "revoked" { "now()" } else { "NULL" };
-                let text = format!(
-                    "INSERT INTO tokens (id, secret_sha256, name, roles, scope, created_at, created_by, expires_at,
-                         revoked_at)
-                     VALUES ('{id}', sha256('{id}'), '{name}', '{{reader}}', '{{}}',
-                         now() + interval '{day} day', 'x', now() + interval '{end} day', {revoked})"
-                );
-                run(&mut connection, text).await;
-            }
-        }
-        if name.as_str() < "0014" {
-            run(&mut connection, std::fs::read_to_string(path).unwrap()).await;
-        }
-    }
-    let names: Vec<(String, String)> =
-        sqlx::query_as("SELECT id, name FROM tokens ORDER BY id COLLATE \"C\"")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-    let cut = format!("{}-aaaaaaa6", &long[..54]);
-    let expected = ["wire", "wire-aaaaaaa2", "wire", "wire", &long, &cut];
-    let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
-    assert_eq!(names, expected);
-    assert_eq!(cut.len(), 63);
 }

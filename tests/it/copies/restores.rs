@@ -160,7 +160,8 @@ impl Restore {
                 behind(
                     url,
                     "DROP TRIGGER audit_is_only_added_to ON audit;
-                     TRUNCATE feed, changes, epochs, records, links, requests, tokens, audit, _sqlx_migrations",
+                     TRUNCATE feed, changes, epochs, records, links, requests, tokens, audit, _sqlx_migrations,
+                         applied_functions",
                 )
                 .await;
                 tool("pg_restore", &["--data-only", "--dbname", url, file]).await;
