@@ -6,32 +6,34 @@ DROP FUNCTION IF EXISTS append;
 -- Writes a group of requests. One call is one transaction (autocommit), so a client that freezes before or after it
 -- never holds the feed's lock.
 --
--- Arrays come in columns: one entry per request, per record that a request has read, per write, per link,
--- and per answer. `*_request` is the number of the request that an entry belongs to. A text of several lines is a list.
+-- The arguments are columns: one array for each column of the requests, of the revisions that they have read, of the
+-- counts of citations that they rely on, of their writes, and so on; src/store/group.rs has a row of each kind.
+-- `*_request` is the position of a request, from 1. A text of several lines, or of several numbers, is a list. They are
+-- not arrays of composite types, because connections know such types by object ids, and these change when a dump is
+-- restored under a running server.
 --
 -- Leaves out requests that the caller has to decide again: those that read a head which has changed since, those
 -- that relied on a count of records that cite an article, and those whose id has been answered meanwhile. Writes the
 -- others in their order, and returns one row for each.
 --
--- `tally_*` are the amounts that each request adds to the two tallies, and their positions there.
---
 -- Heads are found by name, always through the primary key: a plan made while the tables were empty must not
 -- scan them once they are large.
 CREATE FUNCTION append(
-    request_number int[], request_author text[], request_id uuid[], request_fingerprint bytea[],
-    request_warnings bytea[],
+    request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[],
+    request_fingerprint bytea[], request_warnings bytea[],
     read_request int[], read_name text[], read_revision bigint[],
-    cited_request int[], cited_name text[], cited_count bigint[],
-    write_request int[], write_name text[], write_uid uuid[], write_kind text[], write_type text[],
+    citation_request int[], citation_name text[], citation_citing bigint[],
+    write_request int[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[],
     write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[],
-    write_on_wire boolean[], write_content bytea[], write_meta bytea[],
-    write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[],
-    write_search text[], write_document jsonb[], write_changed_fields text[], write_note text[],
-    write_relinks boolean[], write_keys text[], write_original_sha256 text[], write_merged_into text[],
-    write_embargo_at timestamptz[],
+    write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[],
+    write_facets_before text[], write_days daterange[], write_days_before daterange[], write_search text[],
+    write_document jsonb[], write_changed_fields text[], write_note text[], write_keys text[],
+    write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamptz[],
+    relinked_request int[], relinked_name text[],
     link_request int[], link_source text[], link_target text[], link_field text[],
     answer_request int[], answer_name text[], answer_revision bigint[],
     tally_request int[], tally_on_wire boolean[], tally_place int[], tally_amount bigint[],
+    blank_request int[], blank_name text[], blank_revision bigint[], blank_meta bytea[],
     at timestamptz
 ) RETURNS TABLE (request int, desk_sequence bigint, wire_sequence bigint)
 LANGUAGE plpgsql
@@ -62,20 +64,22 @@ BEGIN
         WHERE coalesce(records.revision, 0) <> looked.revision
         UNION ALL
         SELECT cited.request
-        FROM unnest(cited_request, cited_name, cited_count) AS cited (request, name, count)
-        WHERE cited.count <> (
+        FROM unnest(citation_request, citation_name, citation_citing) AS cited (request, name, citing)
+        WHERE cited.citing <> (
             SELECT count(*)
             FROM links
             JOIN records ON records.name = links.source
             WHERE links.target = cited.name AND links.field = 'evidence.article' AND records.state = 'published')
         UNION ALL
         SELECT asked.number
-        FROM unnest(request_number, request_author, request_id) AS asked (number, author, id)
-        JOIN requests ON requests.author = asked.author AND requests.id = asked.id
-        WHERE requests.accepted_at > at - interval '24 hours'
+        FROM unnest(request_author, request_id) WITH ORDINALITY AS asked (author, id, number)
+        JOIN requests AS answered ON answered.author = asked.author AND answered.id = asked.id
+        WHERE answered.accepted_at > at - interval '24 hours'
     ) AS seen;
     left_out := coalesce(left_out, '{}');
-    SELECT array_agg(number) INTO kept FROM unnest(request_number) AS number WHERE number <> ALL (left_out);
+    SELECT array_agg(number) INTO kept
+    FROM generate_series(1, cardinality(request_author)) AS number
+    WHERE number <> ALL (left_out);
     IF kept IS NULL THEN
         RETURN;
     END IF;
@@ -86,45 +90,49 @@ BEGIN
             head.desk_head + row_number() OVER by_order AS desk_sequence,
             CASE WHEN on_wire THEN head.wire_head + count(*) FILTER (WHERE on_wire) OVER by_order END AS wire_sequence
         FROM unnest(
-            write_request, write_name, write_kind, write_type, write_revision, write_state, write_state_before,
+            write_request, write_name, write_kind, write_change_type, write_revision, write_state, write_state_before,
             write_on_wire, write_content, write_meta, write_facets, write_facets_before,
             write_days, write_days_before, write_changed_fields, write_note, write_merged_into
         ) WITH ORDINALITY AS written (
-            request, name, kind, type, revision, state, state_before,
+            request, name, kind, change_type, revision, state, state_before,
             on_wire, content, meta, facets, facets_before,
             days, days_before, changed_fields, note, merged_into, place)
         WHERE request = ANY (kept)
         WINDOW by_order AS (ORDER BY place)
+    ), logged AS (
+        INSERT INTO changes (
+            desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
+            content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, author,
+            accepted_at)
+        SELECT
+            numbered.desk_sequence, max(numbered.desk_sequence) OVER of_request,
+            numbered.wire_sequence, CASE WHEN on_wire THEN max(numbered.wire_sequence) OVER of_request END,
+            change_type, name, kind, revision, state, state_before,
+            content, meta, string_to_array(facets, E'\n'), string_to_array(facets_before, E'\n'),
+            days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at
+        FROM numbered
+        WINDOW of_request AS (PARTITION BY request)
+        RETURNING changes.wire_sequence
     )
-    INSERT INTO changes (
-        desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
-        content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, author,
-        accepted_at)
-    SELECT
-        numbered.desk_sequence, max(numbered.desk_sequence) OVER of_request,
-        numbered.wire_sequence, CASE WHEN on_wire THEN max(numbered.wire_sequence) OVER of_request END,
-        type, name, kind, revision, state, state_before,
-        content, meta, string_to_array(facets, E'\n'), string_to_array(facets_before, E'\n'),
-        days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at
-    FROM numbered
-    WINDOW of_request AS (PARTITION BY request);
-    GET DIAGNOSTICS desk_count = ROW_COUNT;
+    SELECT count(*), count(wire_sequence) INTO desk_count, wire_count FROM logged;
 
-    -- A purge erases the content of earlier revisions, and keeps their rows.
+    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows.
     UPDATE changes SET
         content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
         changed_fields = '{}', note = ''
-    FROM unnest(write_request, write_name, write_revision, write_type, write_content)
-        AS erased (request, name, revision, type, content)
-    WHERE erased.request = ANY (kept) AND erased.type = 'purged'
+    FROM changes AS erased
+    WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
         AND changes.name = erased.name AND changes.revision < erased.revision;
+    UPDATE changes SET note = '', meta = blank.meta
+    FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
+    WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
 
     -- The writes of kept requests in order, each joined to the change that was just numbered for it.
     INSERT INTO records AS known (
         name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, search, document, keys,
         original_sha256, merged_into, embargo_at)
     SELECT
-        written.name, written.uid, written.kind, written.state, written.revision,
+        written.name, written.uid, written.kind, written.head_state, written.revision,
         changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.search, written.document,
         string_to_array(written.keys, ' ')::bigint[], written.original_sha256, written.merged_into, written.embargo_at
     FROM (
@@ -133,7 +141,7 @@ BEGIN
             write_request, write_name, write_uid, write_kind, write_head_state, write_revision, write_search,
             write_document, write_keys, write_original_sha256, write_merged_into, write_embargo_at
         ) WITH ORDINALITY AS listed (
-            request, name, uid, kind, state, revision, search, document, keys, original_sha256, merged_into,
+            request, name, uid, kind, head_state, revision, search, document, keys, original_sha256, merged_into,
             embargo_at, place)
         WHERE request = ANY (kept)
     ) AS written
@@ -155,16 +163,12 @@ BEGIN
         embargo_at = excluded.embargo_at;
 
     DELETE FROM links
-    USING unnest(write_request, write_name, write_revision, write_relinks) AS written (request, name, revision, relinks)
-    WHERE written.request = ANY (kept) AND relinks AND written.revision > 1 AND links.source = written.name;
+    USING unnest(relinked_request, relinked_name) AS source (request, name)
+    WHERE source.request = ANY (kept) AND links.source = source.name;
     INSERT INTO links (source, target, field)
     SELECT source, target, field
     FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
     WHERE linked.request = ANY (kept);
-
-    SELECT count(*) INTO wire_count
-    FROM unnest(write_request, write_on_wire) AS written (request, on_wire)
-    WHERE written.request = ANY (kept) AND on_wire;
 
     UPDATE feed SET
         written_by = pg_current_xact_id()::xid,
@@ -179,33 +183,44 @@ BEGIN
             array_agg(amount) FILTER (WHERE NOT on_wire) AS desk_amounts,
             array_agg(place) FILTER (WHERE on_wire) AS wire_places,
             array_agg(amount) FILTER (WHERE on_wire) AS wire_amounts
-        FROM unnest(tally_request, tally_on_wire, tally_place, tally_amount) AS told (request, on_wire, place, amount)
+        FROM unnest(tally_request, tally_on_wire, tally_place, tally_amount) AS tally (request, on_wire, place, amount)
         WHERE request = ANY (kept)
     ) AS added;
 
-    -- The sequences of each request; if it changed nothing, the newest ones of its records.
+    -- The sequences of each request; if it changed nothing, the newest ones of its records. The answer is kept for
+    -- retries, and what was changed is audited.
     RETURN QUERY
     WITH told AS (
         SELECT
             answered.request,
             array_agg(answered.name ORDER BY place) AS names,
             array_agg(answered.revision ORDER BY place) AS revisions,
+            array_agg(answered.name ORDER BY place) FILTER (WHERE is_new) AS new_names,
+            array_agg(answered.revision ORDER BY place) FILTER (WHERE is_new) AS new_revisions,
+            array_agg(changes.type ORDER BY place) FILTER (WHERE is_new) AS new_types,
             coalesce(max(changes.desk_batch), 0) AS desk_sequence,
             coalesce(max(changes.wire_batch), 0) AS wire_sequence
         FROM unnest(answer_request, answer_name, answer_revision)
             WITH ORDINALITY AS answered (request, name, revision, place)
         LEFT JOIN changes ON changes.name = answered.name AND changes.revision = answered.revision
+        CROSS JOIN LATERAL (SELECT changes.desk_sequence > head.desk_head AS is_new) AS age
         WHERE answered.request = ANY (kept)
         GROUP BY answered.request
+    ), asked AS (
+        SELECT *
+        FROM unnest(
+            request_author, request_credential, request_peer, request_method, request_id, request_fingerprint,
+            request_warnings
+        ) WITH ORDINALITY AS listed (author, credential, peer, method, id, fingerprint, warnings, request)
     ), remembered AS (
         INSERT INTO requests (
             author, id, fingerprint, names, revisions, desk_sequence, wire_sequence, warnings, accepted_at)
         SELECT
-            request_author[told.request], request_id[told.request], request_fingerprint[told.request],
-            told.names, told.revisions, told.desk_sequence, told.wire_sequence,
-            request_warnings[told.request], at
+            asked.author, asked.id, asked.fingerprint, told.names, told.revisions, told.desk_sequence,
+            told.wire_sequence, asked.warnings, at
         FROM told
-        WHERE request_id[told.request] IS NOT NULL
+        JOIN asked USING (request)
+        WHERE asked.id IS NOT NULL
         ON CONFLICT (author, id) DO UPDATE SET
             fingerprint = excluded.fingerprint,
             names = excluded.names,
@@ -214,6 +229,15 @@ BEGIN
             wire_sequence = excluded.wire_sequence,
             warnings = excluded.warnings,
             accepted_at = excluded.accepted_at
+    ), noted AS (
+        INSERT INTO audit (
+            at, author, credential, peer, method, request_id, outcome, names, types, revisions, desk_sequence, details)
+        SELECT
+            at, asked.author, asked.credential, asked.peer, asked.method, asked.id, 'done',
+            told.new_names, told.new_types, told.new_revisions, told.desk_sequence, ''
+        FROM told
+        JOIN asked USING (request)
+        WHERE told.new_names IS NOT NULL
     )
     SELECT told.request, told.desk_sequence, told.wire_sequence FROM told;
 

@@ -1,9 +1,8 @@
-//! Decided requests in columns: one entry per request, per record that a request rests on, per write, per link
-//! and per answer, as `append` takes them.
+//! Decided requests as the arguments of `append`: rows of each kind, kept in columns.
 
 use prost::Message;
 use serde_json::value::{RawValue, to_raw_value};
-use sqlx::{postgres::types::PgRange, types::Json};
+use sqlx::{Postgres, QueryBuilder, postgres::types::PgRange, types::Json};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -24,130 +23,221 @@ use crate::{
     proto::v1::{State, record::Kind as Body},
 };
 
-/// The document of a change, already JSON text: it goes to `jsonb` without being read again here.
+/// The document of a change, already JSON text: it goes to `jsonb` without being parsed again here.
 pub(super) type Document = Json<Box<RawValue>>;
 
-/// Lists, as the function takes them: lines of text.
+/// Defines a row, and its columns as `append` takes them: field, type in Rust, type in Postgres, a line each. An argument
+/// is passed by its name, which is the prefix and the field, so that columns of one type cannot be exchanged.
+macro_rules! columns {
+    ($(#[$doc:meta])* $row:ident, $columns:ident, $prefix:literal, {
+        $($field:ident: $value:ty, $type:literal;)*
+    }) => {
+        $(#[$doc])*
+        pub(super) struct $row {
+            $($field: $value,)*
+        }
+
+        #[derive(Default)]
+        pub(super) struct $columns {
+            $($field: Vec<$value>,)*
+        }
+
+        impl $columns {
+            fn push(&mut self, row: $row) {
+                $(self.$field.push(row.$field);)*
+            }
+
+            /// Writes the arguments, each with a comma behind it.
+            fn push_arguments(&self, call: &mut QueryBuilder<Postgres>) {
+                $(
+                    call.push(concat!($prefix, "_", stringify!($field), " => "));
+                    call.push_bind(&self.$field);
+                    call.push(concat!("::", $type, "[], "));
+                )*
+            }
+        }
+    };
+}
+
+columns! {
+    /// A request, with its caller for the audit.
+    Asked, Requests, "request", {
+        author: String, "text";
+        credential: String, "text";
+        peer: String, "text";
+        method: String, "text";
+        id: Option<Uuid>, "uuid";
+        fingerprint: Vec<u8>, "bytea";
+        warnings: Vec<u8>, "bytea";
+    }
+}
+
+columns! {
+    /// A record with the revision that a decision has read; 0 if there was none.
+    Read, Reads, "read", {
+        request: i32, "int";
+        name: String, "text";
+        revision: i64, "bigint";
+    }
+}
+
+columns! {
+    /// An article, with the number of published records that cite it.
+    Citation, Citations, "citation", {
+        request: i32, "int";
+        name: String, "text";
+        citing: i64, "bigint";
+    }
+}
+
+columns! {
+    /// A new revision of a record.
+    Written, Writes, "write", {
+        request: i32, "int";
+        name: String, "text";
+        uid: Uuid, "uuid";
+        kind: String, "text";
+        change_type: String, "text";
+        revision: i64, "bigint";
+        state: String, "text";
+        head_state: String, "text";
+        state_before: Option<String>, "text";
+        on_wire: bool, "boolean";
+        content: Vec<u8>, "bytea";
+        meta: Vec<u8>, "bytea";
+        facets: String, "text";
+        facets_before: String, "text";
+        days: Option<PgRange<Date>>, "daterange";
+        days_before: Option<PgRange<Date>>, "daterange";
+        search: String, "text";
+        document: Document, "jsonb";
+        changed_fields: String, "text";
+        note: String, "text";
+        keys: String, "text";
+        original_sha256: Option<String>, "text";
+        merged_into: Option<String>, "text";
+        embargo_at: Option<OffsetDateTime>, "timestamptz";
+    }
+}
+
+columns! {
+    /// A record whose earlier links are deleted.
+    Relinked, Relinks, "relinked", {
+        request: i32, "int";
+        name: String, "text";
+    }
+}
+
+columns! {
+    /// A reference of one record to another.
+    Link, Links, "link", {
+        request: i32, "int";
+        source: String, "text";
+        target: String, "text";
+        field: String, "text";
+    }
+}
+
+columns! {
+    /// A record with the revision that the response reports.
+    Answer, Answers, "answer", {
+        request: i32, "int";
+        name: String, "text";
+        revision: i64, "bigint";
+    }
+}
+
+columns! {
+    /// An amount that a request adds to the tally of a feed.
+    Added, Additions, "tally", {
+        request: i32, "int";
+        on_wire: bool, "boolean";
+        place: i32, "int";
+        amount: i64, "bigint";
+    }
+}
+
+columns! {
+    /// A revision of another record that loses its note.
+    Blank, Blanks, "blank", {
+        request: i32, "int";
+        name: String, "text";
+        revision: i64, "bigint";
+        meta: Vec<u8>, "bytea";
+    }
+}
+
+/// A list, as a column takes it: lines of text.
 fn lines(list: &[String]) -> String {
     list.join("\n")
 }
 
-#[derive(Default)]
-pub(super) struct Requests {
-    pub number: Vec<i32>,
-    pub author: Vec<String>,
-    pub credential: Vec<String>,
-    pub peer: Vec<String>,
-    pub method: Vec<String>,
-    pub id: Vec<Option<Uuid>>,
-    pub fingerprint: Vec<Vec<u8>>,
-    pub warnings: Vec<Vec<u8>>,
-}
-
-#[derive(Default)]
-pub(super) struct Looked {
-    pub request: Vec<i32>,
-    pub name: Vec<String>,
-    pub revision: Vec<i64>,
-}
-
-impl Looked {
-    fn push(&mut self, request: i32, name: &str, revision: i64) {
-        self.request.push(request);
-        self.name.push(name.to_owned());
-        self.revision.push(revision);
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Links {
-    pub request: Vec<i32>,
-    pub source: Vec<String>,
-    pub target: Vec<String>,
-    pub field: Vec<String>,
-}
-
-#[derive(Default)]
-pub(super) struct Writes {
-    pub request: Vec<i32>,
-    pub name: Vec<String>,
-    pub uid: Vec<Uuid>,
-    pub kind: Vec<String>,
-    pub change_type: Vec<String>,
-    pub revision: Vec<i64>,
-    pub state: Vec<String>,
-    pub head_state: Vec<String>,
-    pub state_before: Vec<Option<String>>,
-    pub on_wire: Vec<bool>,
-    pub content: Vec<Vec<u8>>,
-    pub meta: Vec<Vec<u8>>,
-    pub facets: Vec<String>,
-    pub facets_before: Vec<String>,
-    pub days: Vec<Option<PgRange<Date>>>,
-    pub days_before: Vec<Option<PgRange<Date>>>,
-    pub search: Vec<String>,
-    pub document: Vec<Document>,
-    pub changed_fields: Vec<String>,
-    pub note: Vec<String>,
-    pub relinks: Vec<bool>,
-    pub keys: Vec<String>,
-    pub original_sha256: Vec<Option<String>>,
-    pub merged_into: Vec<Option<String>>,
-    pub embargo_at: Vec<Option<OffsetDateTime>>,
-}
-
-impl Writes {
-    fn push(&mut self, request: i32, change: &Change, document: Document) {
-        let state = state_column(change.state);
-        self.request.push(request);
-        self.name.push(change.name.to_string());
-        self.uid.push(change.uid);
-        self.kind.push(kind_word(change.kind()).to_owned());
-        self.change_type.push(type_column(change.change_type));
-        self.revision.push(change.revision);
-        self.head_state.push(if change.is_gone() {
-            DELETED.to_owned()
-        } else {
-            state.clone()
-        });
-        self.state.push(state);
-        self.state_before
-            .push(change.state_before.map(state_column));
-        self.on_wire.push(change.is_on_wire());
-        self.content.push(change.content.clone());
-        self.meta.push(change.meta_bytes());
-        self.facets.push(lines(&change.drawing.facets));
-        self.facets_before.push(lines(&change.facets_before));
-        self.days.push(change.drawing.days.map(range));
-        self.days_before.push(change.days_before.map(range));
-        self.search.push(if change.has_new_content {
-            change.drawing.search.clone()
-        } else {
-            String::new()
-        });
-        self.document.push(document);
-        self.changed_fields.push(lines(&change.changed_fields));
-        self.note.push(change.note.clone());
-        self.relinks
-            .push(change.has_new_content || change.is_gone());
-        self.keys.push(words(&change.drawing.keys));
-        self.original_sha256.push(original(change));
-        let merged_into = &change.meta.merged_into;
-        self.merged_into
-            .push((!merged_into.is_empty()).then(|| merged_into.clone()));
-        let hidden = change.state == State::Embargoed;
-        let until = change.meta.embargo_time.filter(|_| hidden);
-        self.embargo_at.push(until.and_then(instant));
-    }
-}
-
-/// Numbers, as the function takes them.
+/// Numbers, as a column takes them.
 fn words(numbers: &[i64]) -> String {
     let words: Vec<_> = numbers.iter().map(ToString::to_string).collect();
     words.join(" ")
 }
 
-/// What tells that a text was received before; a deleted draft no longer does.
+impl Asked {
+    fn new(request: &Request, decision: &Decision) -> Self {
+        Self {
+            author: request.by.author.clone(),
+            credential: request.by.credential.clone(),
+            peer: request.by.peer.clone(),
+            method: request.by.method.clone(),
+            id: request.id,
+            fingerprint: request.fingerprint.to_vec(),
+            warnings: warnings_bytes(&decision.warnings),
+        }
+    }
+}
+
+impl Written {
+    fn new(request: i32, change: &Change) -> Result<Self, Error> {
+        let state = state_column(change.state);
+        let head_state = if change.is_gone() {
+            DELETED.to_owned()
+        } else {
+            state.clone()
+        };
+        let search = if change.has_new_content {
+            change.drawing.search.clone()
+        } else {
+            String::new()
+        };
+        let merged_into = &change.meta.merged_into;
+        let is_hidden = change.state == State::Embargoed;
+        let until = change.meta.embargo_time.filter(|_| is_hidden);
+        Ok(Self {
+            request,
+            name: change.name.to_string(),
+            uid: change.uid,
+            kind: kind_word(change.kind()).to_owned(),
+            change_type: type_column(change.change_type),
+            revision: change.revision,
+            state,
+            head_state,
+            state_before: change.state_before.map(state_column),
+            on_wire: change.is_on_wire(),
+            content: change.content.clone(),
+            meta: change.meta_bytes(),
+            facets: lines(&change.drawing.facets),
+            facets_before: lines(&change.facets_before),
+            days: change.drawing.days.map(range),
+            days_before: change.days_before.map(range),
+            search,
+            document: document(change)?,
+            changed_fields: lines(&change.changed_fields),
+            note: change.note.clone(),
+            keys: words(&change.drawing.keys),
+            original_sha256: original(change),
+            merged_into: (!merged_into.is_empty()).then(|| merged_into.clone()),
+            embargo_at: until.and_then(instant),
+        })
+    }
+}
+
+/// The hash by which a text is recognised that was received before; a deleted draft no longer has one.
 fn original(change: &Change) -> Option<String> {
     match &change.body {
         Body::Article(article) if !change.is_gone() && !article.original_sha256.is_empty() => {
@@ -157,7 +247,7 @@ fn original(change: &Change) -> Option<String> {
     }
 }
 
-/// The content as JSON; nothing, which `append` takes for what is there, if that is what the content was.
+/// The content as JSON; if it is the same as before, an empty document, for which `append` keeps the one it has.
 fn document(change: &Change) -> Result<Document, Error> {
     let text = if change.has_new_content {
         to_raw_value(&change.body.to_dynamic())
@@ -168,120 +258,143 @@ fn document(change: &Change) -> Result<Document, Error> {
         .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }
 
-/// What each request adds to the tallies of the two feeds.
-#[derive(Default)]
-pub(super) struct Added {
-    pub request: Vec<i32>,
-    pub on_wire: Vec<bool>,
-    pub place: Vec<i32>,
-    pub amount: Vec<i64>,
+impl Link {
+    fn all(request: i32, change: &Change) -> impl Iterator<Item = Self> {
+        let is_linked = change.has_new_content && !change.is_gone();
+        let references = change.drawing.references.iter().filter(move |_| is_linked);
+        references.map(move |reference| Self {
+            request,
+            source: change.name.to_string(),
+            target: reference.target.to_string(),
+            field: reference.field.clone(),
+        })
+    }
 }
 
 impl Added {
-    fn push(&mut self, request: i32, on_wire: bool, tallies: &Tallies) {
-        for (place, amount) in tally::places(tallies) {
-            self.request.push(request);
-            self.on_wire.push(on_wire);
-            self.place.push(place);
-            self.amount.push(amount);
+    fn all(request: i32, on_wire: bool, tallies: &Tallies) -> impl Iterator<Item = Self> {
+        tally::places(tallies).map(move |(place, amount)| Self {
+            request,
+            on_wire,
+            place,
+            amount,
+        })
+    }
+}
+
+impl Blank {
+    fn new(request: i32, copy: &NoteCopy) -> Self {
+        Self {
+            request,
+            name: copy.name.to_string(),
+            revision: copy.revision,
+            meta: copy.meta.encode_to_vec(),
         }
     }
 }
 
-/// Revisions of other records that lose their note.
-#[derive(Default)]
-pub(super) struct Blanked {
-    pub request: Vec<i32>,
-    pub name: Vec<String>,
-    pub revision: Vec<i64>,
-    pub meta: Vec<Vec<u8>>,
-}
-
-impl Blanked {
-    fn push(&mut self, request: i32, copy: &NoteCopy) {
-        self.request.push(request);
-        self.name.push(copy.name.to_string());
-        self.revision.push(copy.revision);
-        self.meta.push(copy.meta.encode_to_vec());
-    }
-}
-
-/// Everything that one call takes, in columns.
+/// The arguments of one call of `append`.
 #[derive(Default)]
 pub(super) struct Group {
-    pub requests: Requests,
-    pub looked: Looked,
-    /// Articles, with the number of published records that cite each.
-    pub cited: Looked,
-    pub writes: Writes,
-    pub links: Links,
-    pub answers: Looked,
-    pub added: Added,
-    pub blanked: Blanked,
+    requests: Requests,
+    reads: Reads,
+    citations: Citations,
+    writes: Writes,
+    relinks: Relinks,
+    links: Links,
+    answers: Answers,
+    additions: Additions,
+    blanks: Blanks,
 }
 
 impl Group {
-    /// Adds a decided request. Its number in the group is the order in which it was added, from 1.
-    /// All of it or, when it fails, nothing.
+    /// The statement that calls `append`.
+    pub(super) fn call(&self, at: OffsetDateTime) -> QueryBuilder<Postgres> {
+        let mut call =
+            QueryBuilder::new("SELECT request, desk_sequence, wire_sequence FROM append(");
+        self.requests.push_arguments(&mut call);
+        self.reads.push_arguments(&mut call);
+        self.citations.push_arguments(&mut call);
+        self.writes.push_arguments(&mut call);
+        self.relinks.push_arguments(&mut call);
+        self.links.push_arguments(&mut call);
+        self.answers.push_arguments(&mut call);
+        self.additions.push_arguments(&mut call);
+        self.blanks.push_arguments(&mut call);
+        call.push("at => ").push_bind(at).push(")");
+        call
+    }
+
+    /// Adds a decided request, all of it or, on an error, nothing. Its number in the group is the order in which it was
+    /// added, from 1.
     pub(super) fn push(&mut self, request: &Request, decision: &Decision) -> Result<(), Error> {
-        let changed = decision.outcomes.iter().filter_map(Outcome::change);
-        let mut documents = changed
-            .map(document)
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        let number = i32::try_from(self.requests.number.len() + 1).unwrap_or(i32::MAX);
-        self.requests.number.push(number);
-        let by = &request.by;
-        self.requests.author.push(by.author.clone());
-        self.requests.credential.push(by.credential.clone());
-        self.requests.peer.push(by.peer.clone());
-        self.requests.method.push(by.method.clone());
-        self.requests.id.push(request.id);
-        self.requests.fingerprint.push(request.fingerprint.to_vec());
-        self.requests
-            .warnings
-            .push(warnings_bytes(&decision.warnings));
-        for (name, revision) in &decision.seen.revisions {
-            self.looked.push(number, name.as_str(), *revision);
+        let number = i32::try_from(self.requests.author.len() + 1).unwrap_or(i32::MAX);
+        let changes = || decision.outcomes.iter().filter_map(Outcome::change);
+        let writes = changes().map(|change| Written::new(number, change));
+        let writes = writes.collect::<Result<Vec<_>, _>>()?;
+        writes.into_iter().for_each(|write| self.writes.push(write));
+        self.requests.push(Asked::new(request, decision));
+        for change in changes() {
+            self.push_links(number, change);
         }
-        for (name, count) in &decision.seen.citing {
-            self.cited.push(number, name.as_str(), *count);
-        }
-        let (mut desk, mut wire) = (Tallies::default(), Tallies::default());
-        for outcome in &decision.outcomes {
-            match outcome {
-                Outcome::Changed(change) => {
-                    desk.of(change.kind()).merge(&change.tally(counts_at_desk));
-                    wire.of(change.kind()).merge(&change.tally(counts_on_wire));
-                    self.answers
-                        .push(number, change.name.as_str(), change.revision);
-                    self.push_links(number, change);
-                    if let Some(document) = documents.next() {
-                        self.writes.push(number, change, document);
-                    }
-                }
-                Outcome::Unchanged(name, revision) => {
-                    self.answers.push(number, name.as_str(), *revision);
-                }
-            }
-        }
+        self.push_reads(number, decision);
+        self.push_answers(number, decision);
+        self.push_tallies(number, changes());
         for copy in &decision.blanked {
-            self.blanked.push(number, copy);
+            self.blanks.push(Blank::new(number, copy));
         }
-        self.added.push(number, false, &desk);
-        self.added.push(number, true, &wire);
         Ok(())
     }
 
+    fn push_reads(&mut self, request: i32, decision: &Decision) {
+        for (name, revision) in &decision.seen.revisions {
+            self.reads.push(Read {
+                request,
+                name: name.to_string(),
+                revision: *revision,
+            });
+        }
+        for (name, citing) in &decision.seen.citing {
+            self.citations.push(Citation {
+                request,
+                name: name.to_string(),
+                citing: *citing,
+            });
+        }
+    }
+
     fn push_links(&mut self, request: i32, change: &Change) {
-        if !change.has_new_content || change.is_gone() {
-            return;
+        let has_new_links = change.has_new_content || change.is_gone();
+        if has_new_links && change.revision > 1 {
+            let name = change.name.to_string();
+            self.relinks.push(Relinked { request, name });
         }
-        for reference in &change.drawing.references {
-            self.links.request.push(request);
-            self.links.source.push(change.name.to_string());
-            self.links.target.push(reference.target.to_string());
-            self.links.field.push(reference.field.clone());
+        for link in Link::all(request, change) {
+            self.links.push(link);
         }
+    }
+
+    fn push_answers(&mut self, request: i32, decision: &Decision) {
+        for outcome in &decision.outcomes {
+            let (name, revision) = match outcome {
+                Outcome::Changed(change) => (&change.name, change.revision),
+                Outcome::Unchanged(name, revision) => (name, *revision),
+            };
+            self.answers.push(Answer {
+                request,
+                name: name.to_string(),
+                revision,
+            });
+        }
+    }
+
+    fn push_tallies<'a>(&mut self, request: i32, changes: impl Iterator<Item = &'a Change>) {
+        let (mut desk, mut wire) = (Tallies::default(), Tallies::default());
+        for change in changes {
+            desk.of(change.kind()).merge(&change.tally(counts_at_desk));
+            wire.of(change.kind()).merge(&change.tally(counts_on_wire));
+        }
+        let added = Added::all(request, false, &desk).chain(Added::all(request, true, &wire));
+        added.for_each(|added| self.additions.push(added));
     }
 }

@@ -197,7 +197,7 @@ async fn a_database_of_the_last_version_before_the_baseline_goes_on_as_it_was() 
     let refused = send(&reader, commit_of(vec![create(&actor("by-a-reader"))])).await;
     refused
         .unwrap_err()
-        .is(tonic::Code::PermissionDenied, "PERMISSION_DENIED");
+        .is(tonic::Code::PermissionDenied, "ROLE_REQUIRED");
     // It takes writes, behind what was there.
     let head = feed_of(&site, View::Desk).await.head_sequence;
     lay_base(&site.client).await;
