@@ -332,7 +332,9 @@ impl Group {
         let changes = || decision.outcomes.iter().filter_map(Outcome::change);
         let writes = changes().map(|change| Written::new(number, change));
         let writes = writes.collect::<Result<Vec<_>, _>>()?;
-        writes.into_iter().for_each(|write| self.writes.push(write));
+        for write in writes {
+            self.writes.push(write);
+        }
         self.requests.push(Asked::new(request, decision));
         for change in changes() {
             self.push_links(number, change);
@@ -395,6 +397,8 @@ impl Group {
             wire.of(change.kind()).merge(&change.tally(counts_on_wire));
         }
         let added = Added::all(request, false, &desk).chain(Added::all(request, true, &wire));
-        added.for_each(|added| self.additions.push(added));
+        for added in added {
+            self.additions.push(added);
+        }
     }
 }

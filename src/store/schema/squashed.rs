@@ -1,4 +1,4 @@
-//! Databases from before the baseline: eleven migrations were squashed into migrations/0001_schema.sql before the first
+//! Databases from before the baseline: eleven migrations were squashed into `migrations/0001_schema.sql` before the first
 //! release.
 
 use sqlx::{
@@ -8,13 +8,13 @@ use sqlx::{
 
 use super::super::Error;
 
-/// Where `sqlx` keeps its account.
+/// The table of applied migrations, which `sqlx` keeps.
 const ACCOUNT: &str = "_sqlx_migrations";
 
 /// The version of the baseline.
 const BASELINE: i64 = 1;
 
-/// The squashed migrations: version, and the SHA-384 of the file. The files are in tests/data/before_squash.
+/// The squashed migrations: version, and the SHA-384 of the file. The files are in `tests/data/before_squash`.
 const SQUASHED: [(i64, &str); 11] = [
     (
         1,
