@@ -398,6 +398,8 @@ impl Group {
             wire.of(change.kind()).merge(&change.tally(counts_on_wire));
         }
         let added = Added::all(request, false, &desk).chain(Added::all(request, true, &wire));
-        added.for_each(|added| self.additions.push(added));
+        for added in added {
+            self.additions.push(added);
+        }
     }
 }
