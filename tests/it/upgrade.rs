@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::callers::client,
-    copies::follower::{feed_of, resume},
+    copies::follower::{feed_of, resume, tallies_add_up},
     gold::{changes, from_beginning},
     life::hands::*,
     rig::{Site, config, database, site_on},
@@ -177,7 +177,7 @@ async fn a_database_of_the_last_version_before_the_baseline_goes_on_as_it_was() 
     let before = kept(&mut sql).await;
     let site = site_on(config(&url)).await;
     assert_eq!(kept(&mut sql).await, before);
-    // What `dateline feed` reported: published, then desk.
+    // The report of `dateline feed`: published, then desk.
     let reported: Vec<serde_json::Value> = serde_json::from_str(&data("feed.json")).unwrap();
     for (feed, reported) in FEEDS.into_iter().zip(&reported) {
         compare(&site, feed, reported).await;
@@ -199,15 +199,7 @@ async fn a_database_of_the_last_version_before_the_baseline_goes_on_as_it_was() 
     let head = feed_of(&site, View::Desk).await.head_sequence;
     lay_base(&site.client).await;
     assert_eq!(feed_of(&site, View::Desk).await.head_sequence, head + 6);
-    let adds_up: bool = sqlx::query_scalar(
-        "SELECT desk_tally = counted_tally('{draft,in_review,embargoed,published}')
-             AND wire_tally = counted_tally('{published}')
-         FROM feed",
-    )
-    .fetch_one(&mut sql)
-    .await
-    .unwrap();
-    assert!(adds_up);
+    assert!(tallies_add_up(&mut sql).await);
     closed.stop().await;
     site.stop().await;
 }
@@ -257,7 +249,7 @@ async fn a_database_with_some_of_the_squashed_migrations_is_refused_and_left_alo
                 .await
                 .unwrap();
         assert_eq!(versions.last(), Some(&last));
-        // What it says to do helps.
+        // The advice in the error helps.
         migrations.run(&mut sql).await.unwrap();
         site_on(config(&url)).await.stop().await;
     }

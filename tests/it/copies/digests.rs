@@ -4,7 +4,7 @@
 use dateline_proto::v1::{View, WatchRequest};
 use sqlx::{Connection, PgConnection};
 
-use super::follower::{Follower, feed_of, follow, next, open, snapshot};
+use super::follower::{Follower, feed_of, follow, next, open, snapshot, tallies_add_up};
 use crate::{
     gold::{from_beginning, publish_gold},
     life::hands::*,
@@ -28,15 +28,7 @@ async fn compare(site: &Site, what: &str) {
         );
     }
     let mut sql = PgConnection::connect(&site.url).await.unwrap();
-    let agrees: bool = sqlx::query_scalar(
-        "SELECT desk_tally = counted_tally('{draft,in_review,embargoed,published}')
-             AND wire_tally = counted_tally('{published}')
-         FROM feed",
-    )
-    .fetch_one(&mut sql)
-    .await
-    .unwrap();
-    assert!(agrees, "after {what}");
+    assert!(tallies_add_up(&mut sql).await, "after {what}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use dateline_proto::v1::{
     Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Origin, Record, RecordFilter, State, View,
     WatchRequest, WatchResponse, change::Type, watch_request::Start,
 };
+use sqlx::PgConnection;
 use tonic::{Code, Streaming};
 
 use crate::{
@@ -157,4 +158,16 @@ pub async fn feed_of(site: &Site, view: View) -> GetFeedResponse {
         .await
         .unwrap()
         .into_inner()
+}
+
+/// Returns true if both stored tallies equal those that the database counts from its heads (F11).
+pub async fn tallies_add_up(sql: &mut PgConnection) -> bool {
+    sqlx::query_scalar(
+        "SELECT desk_tally = counted_tally('{draft,in_review,embargoed,published}')
+             AND wire_tally = counted_tally('{published}')
+         FROM feed",
+    )
+    .fetch_one(sql)
+    .await
+    .unwrap()
 }
