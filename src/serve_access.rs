@@ -108,7 +108,7 @@ impl AccessArgs {
     /// Returns the settings of access control for this listener.
     ///
     /// # Errors
-    /// When settings contradict each other.
+    /// If settings contradict each other.
     pub(super) fn settings(
         &self,
         quotas: Quotas,

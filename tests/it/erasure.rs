@@ -1,7 +1,7 @@
 //! W11, all of it: records of which every text, and every note of every request that changed them, says a word that stands
 //! nowhere else. They are led through every verb, and erased; then no word of theirs is left anywhere.
 //!
-//! What stays on other records, and is looked for here to be there still:
+//! Texts that stay on other records, and are checked to be still there:
 //! - their own texts, also where they are about the erased record: an editor wrote them for those;
 //! - their quotes of an erased article (`Quoted words`), for the same reason;
 //! - names, of the erased record too, for they answer for ever (W10), and whatever refers to them;
@@ -29,7 +29,7 @@ async fn all_of(stage: &Stage) -> Seen {
     seen.exports(site).await;
     seen.audit(site).await;
     for request in &stage.requests {
-        // What is answered under an id is told of what is left.
+        // A repeated request id is answered with the records that are left.
         let answer = send(&site.client, request.clone()).await;
         seen.answered(&answer.unwrap());
     }

@@ -97,7 +97,7 @@ impl Certificates {
     /// scope. Malformed entries are skipped and returned as errors; they give no access.
     ///
     /// # Errors
-    /// When the file as a whole cannot be read.
+    /// If the file as a whole cannot be read.
     pub fn read(path: &Path) -> Result<(Self, Vec<anyhow::Error>)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;

@@ -57,7 +57,7 @@ impl Claims {
     /// Parses the payload.
     ///
     /// # Errors
-    /// When it is not one JSON object, or an object has a duplicate key.
+    /// If it is not one JSON object, or an object has a duplicate key.
     pub fn parse(payload: &[u8]) -> Result<Self, String> {
         let Strict(value) = serde_json::from_slice(payload).map_err(|error| {
             // The position is of no use; the message for a duplicate key is.
@@ -180,7 +180,7 @@ impl Claims {
     /// with dots is either the name of a claim or a path into objects.
     ///
     /// # Errors
-    /// When the claim has another type.
+    /// If the claim has another type.
     pub fn words(&self, claim: &str) -> Result<Option<Vec<String>>, Fault> {
         let mut found = Vec::new();
         find(&self.0, claim, &mut found).map_err(|()| malformed(claim))?;

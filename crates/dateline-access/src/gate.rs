@@ -74,7 +74,7 @@ impl Gate {
     /// Loads the issuer's keys and the roles of certificates.
     ///
     /// # Errors
-    /// When an issuer's keys or the roles of certificates cannot be read.
+    /// If an issuer's keys or the roles of certificates cannot be read.
     pub async fn open(store: Store, settings: Settings) -> Result<Self> {
         let certificates = match settings.client_roles {
             Some(path) => Some(CertificatesFile::open(path)?),
@@ -117,7 +117,7 @@ impl Gate {
     /// token.
     ///
     /// # Errors
-    /// When the caller is refused.
+    /// If the caller is refused.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,

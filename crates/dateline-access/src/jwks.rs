@@ -43,7 +43,7 @@ impl Source {
     /// Returns the source that the operator configured, or the issuer itself if none is.
     ///
     /// # Errors
-    /// When it is not an address, or neither https nor http from this machine: others on the network path could answer.
+    /// If it is not an address, or neither https nor http from this machine: others on the network path could answer.
     pub fn new(issuer: &str, keys: Option<&str>) -> Result<Self> {
         let Some(keys) = keys else {
             let url = Url::parse(issuer).ok();
@@ -142,7 +142,7 @@ impl Schedule {
 /// Reads a set of keys.
 ///
 /// # Errors
-/// When it cannot be read. A set without a key for the algorithm is returned as empty.
+/// If it cannot be read. A set without a key for the algorithm is returned as empty.
 pub async fn load(source: &Source, algorithm: Algorithm) -> Result<KeySet> {
     let bytes = match source {
         Source::File(path) => match std::fs::read(path) {

@@ -88,7 +88,7 @@ impl JwtSettings {
     /// Checks the settings without a request to the issuer.
     ///
     /// # Errors
-    /// When there is no source of keys, or one without transport security.
+    /// If there is no source of keys, or one without transport security.
     pub fn check(&self) -> Result<()> {
         Source::new(&self.issuer, self.keys.as_deref()).map(drop)
     }

@@ -37,7 +37,7 @@ impl Client {
     /// Requests an export with encoded records.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// If the server refuses.
     pub async fn export_encoded(
         &self,
         request: ExportRequest,

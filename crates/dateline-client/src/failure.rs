@@ -113,7 +113,7 @@ impl Failure {
         Self {
             code: Code::Unavailable,
             reason: String::new(),
-            // Which error a wrong protocol causes depends on timing.
+            // The error of a wrong protocol depends on timing.
             message: format!(
                 "the connection to the server was lost ({cause}); with TLS say https://HOST:PORT"
             ),

@@ -69,7 +69,7 @@ impl Client {
     /// Connects to `http://host:port` or `https://host:port`; also accepts a bare `host:port`.
     ///
     /// # Errors
-    /// When no server responds there.
+    /// If no server responds there.
     pub async fn connect(server: &str) -> Result<Self, Failure> {
         Self::connect_with(&server.into()).await
     }
@@ -77,7 +77,7 @@ impl Client {
     /// Connects with these settings.
     ///
     /// # Errors
-    /// When no server responds, its certificate is not trusted, or a file cannot be used.
+    /// If no server responds, its certificate is not trusted, or a file cannot be used.
     pub async fn connect_with(connection: &Connection) -> Result<Self, Failure> {
         let bearer = connection.bearer()?;
         let channel = connection.connect().await?;
@@ -99,7 +99,7 @@ impl Client {
     /// Loads records of another database, and retries while the server is unavailable.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// If the server refuses.
     pub async fn load(
         &self,
         mut request: LoadRecordsRequest,

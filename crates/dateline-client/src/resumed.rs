@@ -92,7 +92,7 @@ impl<A: Ask> Resumed<A> {
     /// Opens the stream.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses the request.
+    /// If the server cannot be reached or refuses the request.
     pub async fn open(server: impl Into<Connection>, request: A) -> Result<Self, Failure> {
         let mut resumed = Self {
             server: server.into(),
@@ -115,7 +115,7 @@ impl<A: Ask> Resumed<A> {
     /// wait.
     ///
     /// # Errors
-    /// When the server refuses to resume from the cursor (F6).
+    /// If the server refuses to resume from the cursor (F6).
     pub async fn next(
         &mut self,
         told: &mut (dyn FnMut(&str) + Send),

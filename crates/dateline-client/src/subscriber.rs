@@ -60,7 +60,7 @@ impl Subscriber {
     /// Opens a stream; with a position it resumes there, and the start of the request is ignored.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses the request.
+    /// If the server cannot be reached or refuses the request.
     pub async fn open(
         server: impl Into<Connection>,
         mut request: WatchRequest,
@@ -126,7 +126,7 @@ impl Subscriber {
     /// long as it takes; `told` is called with the reason for each wait.
     ///
     /// # Errors
-    /// When the server refuses to resume (F6), when it breaks its promises, or when the replica differs from the feed.
+    /// If the server refuses to resume (F6), if it breaks its promises, or if the replica differs from the feed.
     pub async fn next(
         &mut self,
         told: &mut (dyn FnMut(&str) + Send),

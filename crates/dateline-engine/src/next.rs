@@ -116,7 +116,7 @@ impl Next<'_> {
             days_before: head.and_then(|head| head.days),
             changed_fields: Vec::new(),
             note: self.note.to_owned(),
-            // What is deleted was taken out of the tally when it was.
+            // A deleted draft left the tally when it was deleted.
             words_before: head
                 .filter(|head| !head.standing.deleted)
                 .map(|head| record_words(head.standing.revision, [head.content.as_slice()])),

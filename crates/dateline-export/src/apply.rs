@@ -17,7 +17,7 @@ use super::{
 /// is called for every record.
 ///
 /// # Errors
-/// When the delta does not begin at the sequence of the full export, a file is damaged, or the result differs from the
+/// If the delta does not begin at the sequence of the full export, a file is damaged, or the result differs from the
 /// feed's state.
 pub async fn apply(
     full: &Destination,

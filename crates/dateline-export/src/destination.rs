@@ -31,7 +31,7 @@ impl Destination {
     /// so on.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// If it cannot be opened.
     pub fn open(text: &str) -> Result<Self, Error> {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "file" => {
@@ -48,7 +48,7 @@ impl Destination {
     /// Opens the destination of an export, given its directory, URL or manifest.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// If it cannot be opened.
     pub fn of_export(text: &str) -> Result<Self, Error> {
         let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
         Self::open(if directory.is_empty() { "." } else { directory })
@@ -126,7 +126,7 @@ impl Destination {
     /// Reads a file as a stream of chunks.
     ///
     /// # Errors
-    /// When it does not exist.
+    /// If it does not exist.
     pub async fn read(
         &self,
         name: &str,
@@ -143,7 +143,7 @@ impl Destination {
     /// Reads a small file; `None` if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
         self.refuse_link(name)?;
         match self.store.get(&self.path(name)).await {
@@ -161,7 +161,7 @@ impl Destination {
     /// Writes a small file, and replaces an older one.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
         let put = self
             .store
@@ -173,7 +173,7 @@ impl Destination {
     /// Writes a small file unless it exists; returns whether it was written.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub async fn put_new(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Error> {
         let (path, payload) = (self.path(name), PutPayload::from(bytes));
         let put = self.store.put_opts(&path, payload, PutMode::Create.into());
@@ -187,7 +187,7 @@ impl Destination {
     /// Names of the directories directly below.
     ///
     /// # Errors
-    /// When it cannot be listed.
+    /// If it cannot be listed.
     pub async fn directories(&self) -> Result<Vec<String>, Error> {
         let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
         let listed = listed.map_err(|error| self.failed("", error))?;
@@ -200,7 +200,7 @@ impl Destination {
     /// Names of all files.
     ///
     /// # Errors
-    /// When it cannot be listed.
+    /// If it cannot be listed.
     pub async fn files(&self) -> Result<Vec<String>, Error> {
         let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
         let listed = listed.map_err(|error| self.failed("", error))?;
@@ -213,7 +213,7 @@ impl Destination {
     /// Deletes a file, if it exists.
     ///
     /// # Errors
-    /// When it cannot be deleted.
+    /// If it cannot be deleted.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         match self.store.delete(&self.path(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

@@ -80,7 +80,7 @@ impl Shape {
     /// Decodes a record as far as the formats need it, so that this work can run on another thread.
     ///
     /// # Errors
-    /// When it cannot be decoded.
+    /// If it cannot be decoded.
     pub fn prepare(&self, record: &Encoded) -> Result<(), Error> {
         if self.options.metadata_only {
             // It is redacted and encoded again; the reflected message is not needed.
@@ -166,7 +166,7 @@ impl Files {
     /// Writes a record in all formats.
     ///
     /// # Errors
-    /// When a format or the destination fails.
+    /// If a format or the destination fails.
     pub async fn write(&mut self, mut record: Encoded) -> Result<(), Error> {
         if self.chunk.is_none() {
             self.begin(record.kind());
@@ -223,7 +223,7 @@ impl Files {
     /// Finishes the open files, which then appear.
     ///
     /// # Errors
-    /// When the destination fails.
+    /// If the destination fails.
     pub async fn finish(&mut self) -> Result<(), Error> {
         let Some(chunk) = self.chunk.take() else {
             return Ok(());
@@ -249,7 +249,7 @@ impl Files {
     /// Writes removals to a file of their own, shared by all formats.
     ///
     /// # Errors
-    /// When the destination fails.
+    /// If the destination fails.
     pub async fn removed(&mut self, removals: &[Removal]) -> Result<(), Error> {
         let number = self
             .done

@@ -192,7 +192,7 @@ impl Manifest {
     /// Reads the manifest of an export.
     ///
     /// # Errors
-    /// When it does not exist or cannot be read.
+    /// If it does not exist or cannot be read.
     pub async fn read(from: &Destination) -> Result<Self, Error> {
         let Some(bytes) = from.get(MANIFEST).await? else {
             return Err(Error::NoExport(from.shown().to_owned()));
@@ -273,7 +273,7 @@ impl Manifest {
     /// Deletes the export. The manifest is deleted first, so that the rest cannot be taken for a complete export.
     ///
     /// # Errors
-    /// When a file cannot be deleted.
+    /// If a file cannot be deleted.
     pub async fn delete(&self, place: &Destination) -> Result<(), Error> {
         place.delete(MANIFEST).await?;
         for file in &self.files {
@@ -292,7 +292,7 @@ impl Manifest {
     /// Encodes the manifest as JSON.
     ///
     /// # Errors
-    /// When a value cannot be encoded, which does not happen.
+    /// If a value cannot be encoded, which does not happen.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');

@@ -35,7 +35,7 @@ impl<M> Messages<M> {
     /// The next message; `None` after the last one, if the file matched the manifest.
     ///
     /// # Errors
-    /// When the file differs from the manifest.
+    /// If the file differs from the manifest.
     pub async fn next(&mut self) -> Result<Option<M>, Error> {
         self.waiting.recv().await.transpose()
     }
@@ -44,7 +44,7 @@ impl<M> Messages<M> {
 /// Opens a file of records or removals.
 ///
 /// # Errors
-/// When it does not exist, or its format cannot be read back.
+/// If it does not exist, or its format cannot be read back.
 pub async fn open<M>(
     from: &Destination,
     entry: &FileEntry,
@@ -75,7 +75,7 @@ where
 /// Verifies a file without decoding it.
 ///
 /// # Errors
-/// When it differs from the manifest.
+/// If it differs from the manifest.
 pub async fn check(from: &Destination, entry: &FileEntry) -> Result<(), Error> {
     let bytes = from.read(&entry.name).await?;
     let reader = SyncIoBridge::new(StreamReader::new(bytes));
@@ -158,7 +158,7 @@ fn delimited<M: Message + Default>(reader: &mut impl BufRead) -> Result<Option<M
 /// Reads the bytes of the next message, after their length as a varint; `None` at the end.
 ///
 /// # Errors
-/// When they cannot be read, or the length is wrong: the next message cannot be found then.
+/// If they cannot be read, or the length is wrong: the next message cannot be found then.
 pub fn next_delimited(reader: &mut impl BufRead, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     if reader.fill_buf()?.is_empty() {
         return Ok(None);
@@ -271,7 +271,7 @@ impl Records {
     /// Opens an export.
     ///
     /// # Errors
-    /// When none of its formats can be read back.
+    /// If none of its formats can be read back.
     pub async fn open(from: &Destination, manifest: &Manifest) -> Result<Self, Error> {
         Self::open_files(from, manifest, |_| true).await
     }
@@ -279,7 +279,7 @@ impl Records {
     /// Opens some files of an export.
     ///
     /// # Errors
-    /// When none of its formats can be read back.
+    /// If none of its formats can be read back.
     pub async fn open_files(
         from: &Destination,
         manifest: &Manifest,
@@ -299,7 +299,7 @@ impl Records {
     /// Opens an export in one of its formats.
     ///
     /// # Errors
-    /// When a file does not exist.
+    /// If a file does not exist.
     pub async fn of(
         from: &Destination,
         manifest: &Manifest,
@@ -339,7 +339,7 @@ impl Records {
     /// Returns the next record.
     ///
     /// # Errors
-    /// When a file differs from the manifest.
+    /// If a file differs from the manifest.
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         let names = self.parts.iter().enumerate();
         let first = names
@@ -386,7 +386,7 @@ pub fn readable(manifest: &Manifest) -> Option<Format> {
 /// Reads the removals, in the order of names.
 ///
 /// # Errors
-/// When a file differs from the manifest.
+/// If a file differs from the manifest.
 pub async fn removals(from: &Destination, manifest: &Manifest) -> Result<Vec<Removal>, Error> {
     let mut removals = Vec::new();
     for file in manifest.files.iter().filter(|file| file.holds == REMOVED) {

@@ -54,7 +54,7 @@ impl Progress {
     /// Reads the progress of a part in this directory.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub async fn read(from: &Destination, part: u16) -> Result<Option<Self>, Error> {
         let Some(bytes) = from.get(&file(part)).await? else {
             return Ok(None);
@@ -65,7 +65,7 @@ impl Progress {
     /// Deletes the progress of a part.
     ///
     /// # Errors
-    /// When it cannot be deleted.
+    /// If it cannot be deleted.
     pub async fn forget(from: &Destination, part: u16) -> Result<(), Error> {
         from.delete(&file(part)).await
     }
@@ -151,7 +151,7 @@ impl Session {
     /// Begins a part, and stores its progress.
     ///
     /// # Errors
-    /// When the destination cannot be written.
+    /// If the destination cannot be written.
     pub async fn begin(
         to: Destination,
         asked: String,
@@ -195,7 +195,7 @@ impl Session {
     /// Writes one response and remembers its resume cursor. Returns the number of records that were not written before.
     ///
     /// # Errors
-    /// When it is out of order, or cannot be written.
+    /// If it is out of order, or cannot be written.
     pub async fn take(
         &mut self,
         records: Vec<Counted>,
@@ -218,7 +218,7 @@ impl Session {
     /// Writes a record; returns true if it was not written before.
     ///
     /// # Errors
-    /// When it is out of order, or cannot be written.
+    /// If it is out of order, or cannot be written.
     pub async fn record(&mut self, counted: Counted) -> Result<bool, Error> {
         let Counted { record, words } = counted;
         let name = record.name().to_owned();
@@ -276,7 +276,7 @@ impl Session {
     /// Finishes the part.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub async fn finish(mut self) -> Result<Part, Error> {
         self.files.finish().await?;
         self.flush_removed().await?;

@@ -30,7 +30,7 @@ pub struct Findings {
 /// Verifies an export. `told` is called for each finished file.
 ///
 /// # Errors
-/// When it has no manifest, or cannot be read.
+/// If it has no manifest, or cannot be read.
 pub async fn verify(
     from: &Destination,
     told: &mut (dyn FnMut(&FileEntry) + Send),

@@ -62,7 +62,7 @@ impl Feed {
     /// Begins or resumes an export.
     ///
     /// # Errors
-    /// When that state cannot be served (F6).
+    /// If that state cannot be served (F6).
     pub async fn export(
         &self,
         order: ExportOrder,
@@ -164,7 +164,7 @@ impl Export {
     /// Returns the next item; `None` when the server stops: the cursor can be resumed on another one.
     ///
     /// # Errors
-    /// When the store cannot answer, or history that the export needs was dropped (F6).
+    /// If the store cannot answer, or history that the export needs was dropped (F6).
     pub async fn next(&mut self) -> Result<Option<ExportItem>, Error> {
         if self.stop.is_cancelled() {
             return Ok(None);

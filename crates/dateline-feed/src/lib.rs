@@ -124,7 +124,7 @@ impl Feed {
     /// Opens the feeds. The caller has to run [`Feed::follow`] for them.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn open(
         store: Store,
         checkpoint_interval: Duration,
@@ -169,7 +169,7 @@ impl Feed {
     /// Begins a stream. When `stop` is cancelled, it sends a last checkpoint and ends.
     ///
     /// # Errors
-    /// When the stream cannot begin at its start (F6).
+    /// If the stream cannot begin at its start (F6).
     pub async fn subscribe(
         &self,
         order: Order,
@@ -214,7 +214,7 @@ impl Feed {
     /// Returns the newest sequence in the database, which the tail may not have reached.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn newest(&self, view: View) -> Result<u64, dateline_store::Error> {
         Ok(of_view(self.shared.store.heads().await?, view))
     }
@@ -222,7 +222,7 @@ impl Feed {
     /// Returns the status of the feeds in the database.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn standing(&self) -> Result<Standing, dateline_store::Error> {
         self.shared.store.standing().await
     }
@@ -258,7 +258,7 @@ impl Feed {
     /// Reads the feed's identity again, and drops from the rings changes of a history that this database did not take.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn refresh(&self) -> Result<Arc<FeedIdentity>, dateline_store::Error> {
         let now = Arc::new(self.shared.store.identity().await?);
         let heads = self.shared.store.heads().await?;

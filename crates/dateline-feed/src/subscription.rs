@@ -126,7 +126,7 @@ impl Subscription {
     /// Returns the next item; `None` after the last checkpoint when the server stops (F12).
     ///
     /// # Errors
-    /// When the log cannot be read: the stream can be resumed from its last cursor. When history that it needs was
+    /// If the log cannot be read: the stream can be resumed from its last cursor. When history that it needs was
     /// dropped: it cannot be resumed (F6).
     pub async fn next(&mut self) -> Result<Option<Item>, Error> {
         loop {

@@ -45,7 +45,7 @@ impl Read for Input {
 /// Opens a file, or a pipe with a writer, such as one of `<(command)`.
 ///
 /// # Errors
-/// When it is neither, or when the pipe has no writer within five seconds.
+/// If it is neither, or if the pipe has no writer within five seconds.
 pub fn open(path: &Path) -> io::Result<Input> {
     let metadata = path.metadata()?;
     refuse(&metadata)?;
@@ -79,7 +79,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Reads to the end, at most `most` bytes.
 ///
 /// # Errors
-/// When there are more, or the reader fails.
+/// If there are more, or the reader fails.
 pub fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(most + 1).read_to_end(&mut bytes)?;
@@ -93,7 +93,7 @@ pub fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
 /// Creates or truncates a file, or opens a pipe with a reader.
 ///
 /// # Errors
-/// When it cannot be written, or when the pipe has no reader within five seconds.
+/// If it cannot be written, or if the pipe has no reader within five seconds.
 pub fn create(path: &Path) -> io::Result<File> {
     let is_pipe = path
         .metadata()

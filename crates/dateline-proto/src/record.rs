@@ -61,7 +61,7 @@ impl Body {
     /// Decodes stored content of a kind; `None` for the unspecified kind.
     ///
     /// # Errors
-    /// When the bytes are not a message of that kind.
+    /// If the bytes are not a message of that kind.
     pub fn decode(kind: Kind, content: &[u8]) -> Result<Option<Self>, prost::DecodeError> {
         Ok(match kind {
             Kind::Unspecified => None,

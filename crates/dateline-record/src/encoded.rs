@@ -42,7 +42,7 @@ impl Encoded {
     /// Reads the name, kind and meta of a record.
     ///
     /// # Errors
-    /// When the bytes are not a record. Most fields are not decoded here, so errors inside of them are found later.
+    /// If the bytes are not a record. Most fields are not decoded here, so errors inside of them are found later.
     pub fn read(bytes: Bytes) -> Result<Self, NoRecord> {
         let mut rest: &[u8] = &bytes;
         let (field, wire_type) = encoding::decode_key(&mut rest).map_err(|_| NoRecord::OfNoKind)?;
@@ -84,7 +84,7 @@ impl Encoded {
     /// Encodes a record.
     ///
     /// # Errors
-    /// When its kind is not set.
+    /// If its kind is not set.
     pub fn of(record: Record) -> Result<Self, NoRecord> {
         let encoded = Self::read(record.encode_to_vec().into())?;
         Ok(Self {
@@ -137,7 +137,7 @@ impl Encoded {
     /// The decoded record.
     ///
     /// # Errors
-    /// When the bytes cannot be decoded.
+    /// If the bytes cannot be decoded.
     pub fn record(&self) -> Result<&Record, NoRecord> {
         known(&self.record, || Ok(Record::decode(self.bytes.clone())?))
     }

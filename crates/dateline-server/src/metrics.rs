@@ -16,7 +16,7 @@ const REQUESTS_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0,
 /// Serves metrics at `http://address/metrics` for as long as the process lives.
 ///
 /// # Errors
-/// When the address cannot be bound, or the process serves metrics already.
+/// If the address cannot be bound, or the process serves metrics already.
 pub fn serve(listen: &Listen) -> Result<(), Error> {
     // One address: of a name that stands for several, the one that everybody can reach.
     let Some(address) = listen.addresses().first().copied() else {

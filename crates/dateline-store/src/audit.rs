@@ -74,7 +74,7 @@ impl Store {
     /// Records a refusal, or an act that is not a write.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn note_act(&self, by: &By, outcome: &str, details: &str) -> Result<(), Error> {
         let mut connection = self.vital.acquire().await?;
         note(&mut connection, by, outcome, details).await
@@ -84,7 +84,7 @@ impl Store {
     /// first entry is always returned.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn list_audit(
         &self,
         question: &AuditQuestion,

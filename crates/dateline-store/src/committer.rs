@@ -130,7 +130,7 @@ impl Committer {
     /// Commits a request, and returns when it is durable. A caller that disconnects does not cancel it.
     ///
     /// # Errors
-    /// When the request was refused, or the store failed.
+    /// If the request was refused, or the store failed.
     pub async fn commit(&self, request: Request) -> Answer {
         let (answer, answered) = oneshot::channel();
         let job = Job {

@@ -22,7 +22,7 @@ impl Store {
     /// Drops revisions that were superseded before a desk sequence; history then begins with the batch that holds it.
     ///
     /// # Errors
-    /// When the database cannot answer; what was dropped until then stays dropped.
+    /// If the database cannot answer; what was dropped until then stays dropped.
     pub async fn compact(&self, before: u64, only_count: bool) -> Result<Compacted, Error> {
         let (desk, wire) = self.point(before).await?;
         let earliest = (sequence(desk)?, sequence(wire)?);
@@ -124,7 +124,7 @@ impl Store {
     /// Returns the first desk sequence that was accepted at a time or later; one after the head if there is none.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn desk_sequence_since(&self, since: OffsetDateTime) -> Result<u64, Error> {
         let first = self.first_since(super::View::Desk, since).await?;
         match first {

@@ -67,7 +67,7 @@ impl Store {
     /// request put under embargo are not split (W5).
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn ended_embargoes(&self, but: &[(String, i64)], limit: i64) -> Result<Ended, Error> {
         let (names, revisions): (Vec<_>, Vec<_>) = but.iter().cloned().unzip();
         let rows = sqlx::query!(
@@ -116,7 +116,7 @@ impl Store {
     /// Returns the references among these records: source and target, as indexes into the list.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn links_among(&self, due: &[Due]) -> Result<Vec<(usize, usize)>, Error> {
         if due.len() < 2 {
             return Ok(Vec::new());
@@ -142,7 +142,7 @@ impl Store {
     /// Returns the backlog of publication, and those of these revisions that are still due.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn overdue_embargoes(
         &self,
         known: &[(String, i64)],

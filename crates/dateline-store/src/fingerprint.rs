@@ -59,7 +59,7 @@ impl Store {
     /// Returns the fingerprint of the change at a sequence of a view; `None` if there is none, or it was dropped.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn fingerprint_at(&self, view: View, at: u64) -> Result<Option<u64>, Error> {
         let at = i64::try_from(at).unwrap_or(i64::MAX);
         let row = match view {
@@ -93,7 +93,7 @@ impl Store {
     /// Returns the last of these changes of the desk feed that the log still holds with the same fingerprint.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn last_shared(&self, seen: &[Mark]) -> Result<Option<u64>, Error> {
         let sequences: Vec<_> = seen
             .iter()
@@ -123,7 +123,7 @@ impl Store {
     /// history has begun since.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn part(&self, known_epoch: u64, shared: u64) -> Result<bool, Error> {
         let began = sqlx::query_scalar!(
             r#"SELECT part_feed($1, $2) AS "began!""#,

@@ -49,7 +49,7 @@ impl Store {
     /// Returns one revision of a record, if it was ever visible in the view.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn find_revision(
         &self,
         name: &str,
@@ -73,7 +73,7 @@ impl Store {
     /// Returns the record as of a sequence of the view's feed, if it existed then.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn find_record_as_of(
         &self,
         name: &str,
@@ -118,7 +118,7 @@ impl Store {
     /// are more. The first one is always returned.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn list_revisions(
         &self,
         name: &str,
@@ -179,7 +179,7 @@ impl Store {
     /// Returns the record into which a record was merged, following further merges.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn find_winner(&self, name: &str) -> Result<Option<String>, Error> {
         let winner = sqlx::query_scalar!(
             r#"WITH RECURSIVE way (name, merged_into, depth) AS (
@@ -202,7 +202,7 @@ impl Store {
     /// Returns these names and those of records that were merged into them.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn with_merged(&self, names: &[String]) -> Result<Vec<String>, Error> {
         let all = sqlx::query_scalar!(
             r#"WITH RECURSIVE way (name, depth) AS (
@@ -225,7 +225,7 @@ impl Store {
     /// Returns the decoded contents of two revisions; `None` unless both were ever visible in the view.
     ///
     /// # Errors
-    /// When the database cannot answer, or a content is damaged.
+    /// If the database cannot answer, or a content is damaged.
     pub async fn find_contents(
         &self,
         name: &str,

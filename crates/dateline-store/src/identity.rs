@@ -93,7 +93,7 @@ impl Store {
     /// Returns the identity of the feed.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn identity(&self) -> Result<FeedIdentity, Error> {
         // One statement: `feed.epoch` and its row in `epochs` are read consistently.
         let rows = sqlx::query!(
@@ -131,7 +131,7 @@ impl Store {
     /// Returns the status of the feeds.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn standing(&self) -> Result<Standing, Error> {
         Ok(self.standing_after(0).await?.0)
     }
@@ -140,7 +140,7 @@ impl Store {
     /// if there is no such change.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn standing_after(&self, seen: u64) -> Result<(Standing, Option<u64>), Error> {
         let row = sqlx::query!(
             r#"SELECT feed.id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally,
@@ -168,7 +168,7 @@ impl Store {
     /// true if it did.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn settle(&self, known_head: u64) -> Result<bool, Error> {
         let known_head = i64::try_from(known_head).unwrap_or(i64::MAX);
         let began = sqlx::query_scalar!(r#"SELECT settle_feed($1) AS "began!""#, known_head)
@@ -181,7 +181,7 @@ impl Store {
     /// the id of this feed.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn fork(&self, feed: Uuid) -> Result<Option<Uuid>, Error> {
         let mut transaction = self.vital.begin().await?;
         let forked = fork(&mut transaction, feed).await?;
@@ -192,7 +192,7 @@ impl Store {
     /// Returns the first sequence of a view that was accepted at a time or later; `None` if there is none.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn first_since(
         &self,
         view: View,

@@ -118,7 +118,7 @@ impl Store {
     /// Connects and migrates the schema.
     ///
     /// # Errors
-    /// When the database is unreachable, refuses the connection, or has a schema of a newer version.
+    /// If the database is unreachable, refuses the connection, or has a schema of a newer version.
     pub async fn connect(url: &str, settings: &Settings) -> Result<Self, Error> {
         let timeout = settings.statement_timeout.as_millis().to_string();
         let options = options(url)?.application_name("dateline").options([
@@ -170,7 +170,7 @@ impl Store {
     /// Checks that the database answers.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub async fn ping(&self) -> Result<(), Error> {
         self.probe(&self.vital, "SELECT true").await.map(drop)
     }
@@ -179,7 +179,7 @@ impl Store {
     /// standby nor read-only.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub async fn ping_writer(&self) -> Result<(), Error> {
         let question =
             "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";

@@ -28,7 +28,7 @@ impl Store {
     /// Returns at most `limit` matching records whose names come after `after`.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn list_records(
         &self,
         filter: &Filter,
@@ -62,7 +62,7 @@ impl Store {
     /// on that.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn names_within(
         &self,
         names: &[String],

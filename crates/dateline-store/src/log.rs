@@ -171,7 +171,7 @@ impl Store {
     /// they are a large part of the cost of a small change.
     ///
     /// # Errors
-    /// When the database cannot answer, or the log is damaged.
+    /// If the database cannot answer, or the log is damaged.
     pub async fn log_after(&self, view: View, after: u64, facets: bool) -> Result<LogPage, Error> {
         page(&self.feed, view, after, i64::MAX, facets).await
     }
@@ -180,7 +180,7 @@ impl Store {
     /// of streams that lag, so it does not wait for them.
     ///
     /// # Errors
-    /// When the database cannot answer, or the log is damaged.
+    /// If the database cannot answer, or the log is damaged.
     pub async fn tail_after(&self, after: u64, head: u64) -> Result<LogPage, Error> {
         let head = i64::try_from(head).unwrap_or(i64::MAX);
         page(&self.vital, View::Desk, after, head, true).await
@@ -190,7 +190,7 @@ impl Store {
     /// nothing is before it.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn place_before(
         &self,
         heads: (u64, u64),
@@ -218,7 +218,7 @@ impl Store {
     /// Returns the newest sequences: desk, then wire.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn heads(&self) -> Result<(u64, u64), Error> {
         let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
             .fetch_one(&mut self.vital.acquire().await?)

@@ -125,7 +125,7 @@ impl Pool {
     /// Acquires a connection.
     ///
     /// # Errors
-    /// When none is free within the bound.
+    /// If none is free within the bound.
     pub(super) async fn acquire(&self) -> Result<Lease, sqlx::Error> {
         let asked_at = Instant::now();
         let connection = self.connections.acquire().await?;
@@ -143,7 +143,7 @@ impl Pool {
     /// Acquires a connection and begins a transaction, which is rolled back unless it is committed.
     ///
     /// # Errors
-    /// When there is no connection, or the database does not answer.
+    /// If there is no connection, or the database does not answer.
     pub(super) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         let mut lease = self.acquire().await?;
         (&mut lease).execute("BEGIN").await?;
@@ -353,7 +353,7 @@ impl Transaction {
     /// Commits the transaction.
     ///
     /// # Errors
-    /// When the database cannot answer; the outcome is then unknown.
+    /// If the database cannot answer; the outcome is then unknown.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         (&mut self.lease).execute("COMMIT").await?;
         self.is_over = true;

@@ -13,7 +13,7 @@ impl Store {
     /// into this many bytes, and the names of the rest. The first record is always returned.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn get_fitting(
         &self,
         names: &[String],
@@ -72,7 +72,7 @@ impl Store {
     /// Returns the records of these names that are visible in the view, in no particular order.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn get_records(
         &self,
         names: &[String],

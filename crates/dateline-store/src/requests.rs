@@ -137,7 +137,7 @@ impl Store {
     /// a day with very many would hit the statement timeout every time.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn forget_requests(&self) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {

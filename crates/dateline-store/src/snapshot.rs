@@ -164,7 +164,7 @@ impl Store {
     /// Returns the page after a name.
     ///
     /// # Errors
-    /// When the database cannot answer, or the log is damaged.
+    /// If the database cannot answer, or the log is damaged.
     pub async fn snapshot_page(
         &self,
         extract: &Extract,

@@ -75,7 +75,7 @@ impl Store {
     /// Returns the token of an id.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn find_token(&self, id: &str) -> Result<Option<StoredToken>, Error> {
         Ok(self.read_tokens(&[id.to_owned()]).await?.pop())
     }
@@ -83,7 +83,7 @@ impl Store {
     /// Returns the tokens of these ids, in no particular order.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn read_tokens(&self, ids: &[String]) -> Result<Vec<StoredToken>, Error> {
         let tokens = sqlx::query_as!(
             StoredToken,
@@ -101,7 +101,7 @@ impl Store {
     /// are more. The first one is always returned.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn list_tokens(
         &self,
         with_ended: bool,
@@ -155,7 +155,7 @@ impl Store {
     /// Stores a new token. Returns false if another valid token has its name.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn create_token(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
         if is_name_taken(&mut transaction, &token.name, &token.id).await? {
@@ -170,7 +170,7 @@ impl Store {
     /// Stores an admin token unless there is one already; returns false then.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn create_first_admin(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
         if admin_beside(&mut transaction, "").await?.is_some() {
@@ -189,7 +189,7 @@ impl Store {
     /// Changes the roles, scope and expiry of a token; [`Revoked::Unknown`] if there is none, or it is revoked.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn update_token(
         &self,
         id: &str,
@@ -232,7 +232,7 @@ impl Store {
     /// Revokes a token for good. A token that was revoked before is returned unchanged.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn revoke_token(&self, id: &str, by: &By) -> Result<Revoked, Error> {
         let mut transaction = self.lock_tokens().await?;
         if let Some(held) = admin_end(&mut transaction, id).await?
@@ -256,7 +256,7 @@ impl Store {
     /// Stores the times at which tokens were last used, in seconds of Unix time.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn note_tokens_used(&self, used: &[(String, i64)]) -> Result<(), Error> {
         if used.is_empty() {
             return Ok(());
@@ -288,7 +288,7 @@ impl Store {
     /// Returns the latest expiry of the valid tokens.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// If the database cannot answer.
     pub async fn token_ends(&self) -> Result<TokenEnds, Error> {
         let ends = sqlx::query_as!(
             TokenEnds,

@@ -24,7 +24,7 @@ impl Store {
     /// Listens for commits of every server on this database.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// If the database cannot be reached.
     pub async fn listen(&self) -> Result<Wake, Error> {
         // A pool of its own: the connection is held permanently, and must not be taken from a shared pool.
         let pool = sqlx::postgres::PgPoolOptions::new()
@@ -54,7 +54,7 @@ impl Wake {
     /// Waits for a commit of any server, for a local notification, or until `at_most` has passed.
     ///
     /// # Errors
-    /// When the connection was lost. Notifications may be missing: read the log, and listen again.
+    /// If the connection was lost. Notifications may be missing: read the log, and listen again.
     pub async fn wait(&mut self, local: &Notify, at_most: Duration) -> Result<(), Error> {
         tokio::select! {
             () = local.notified() => {}

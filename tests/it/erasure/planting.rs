@@ -202,7 +202,7 @@ impl Planter<'_> {
             ("evidence.quote.exact", _) => Some(value.to_owned()),
             // Put afterwards, for they repeat words of other fields.
             ("mentions.span.exact" | "evidence.supports", _) => Some(String::new()),
-            // What the service computes: dates, and a hash that is looked for where an original is sent.
+            // Computed by the service: dates, and the hash of an original that is sent.
             _ if rules.output_only => Some(String::new()),
             // Names of other records, which stay.
             ("object", _) => Some("actors/two".to_owned()),

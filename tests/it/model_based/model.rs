@@ -110,7 +110,7 @@ struct Done {
 impl Model {
     /// Decides a request and, if it is accepted, applies it.
     pub fn take(&mut self, request: &[Deeds]) -> Outcome {
-        // What is wrong in itself is told before anything is looked at.
+        // An invalid request is refused before any record is read.
         if request.iter().any(is_malformed) || names_twice(request) {
             return Err(BTreeSet::from(["INVALID_RECORD"]));
         }

@@ -175,7 +175,7 @@ pub trait Encoder: Send {
     /// Appends a record to `out`, or keeps it for a later append. `referents` are the records that it refers to.
     ///
     /// # Errors
-    /// When the record cannot be written at all; nothing of it is in the file then, and the file is lost.
+    /// If the record cannot be written at all; nothing of it is in the file then, and the file is lost.
     fn write(
         &mut self,
         record: &Encoded,
@@ -187,7 +187,7 @@ pub trait Encoder: Send {
     /// Appends what was kept, and what ends the file. The encoder is used up.
     ///
     /// # Errors
-    /// When what was kept cannot be written.
+    /// If what was kept cannot be written.
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error>;
 }
 

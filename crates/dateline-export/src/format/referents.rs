@@ -90,7 +90,7 @@ impl Referents {
     /// Collects all records of an export.
     ///
     /// # Errors
-    /// When a record cannot be decoded.
+    /// If a record cannot be decoded.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Encoded>) -> Result<Self, NoRecord> {
         let mut referents = Self::default();
         for record in records {
@@ -103,7 +103,7 @@ impl Referents {
     /// Adds a record of an export.
     ///
     /// # Errors
-    /// When it cannot be decoded.
+    /// If it cannot be decoded.
     pub fn note(&mut self, record: &Encoded) -> Result<(), NoRecord> {
         let body = record.body()?;
         let is_tombstone = record.is_tombstone();
@@ -189,7 +189,7 @@ impl Referents {
     /// Counts the names in a record that lead to no record, for formats that write names unchanged.
     ///
     /// # Errors
-    /// When it cannot be decoded.
+    /// If it cannot be decoded.
     pub fn count_dangling(&self, record: &Encoded, losses: &mut Losses) -> Result<(), NoRecord> {
         if !self.has_dangling {
             return Ok(());
