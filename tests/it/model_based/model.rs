@@ -15,11 +15,23 @@ pub struct Content {
     pub names: BTreeSet<String>,
     /// Events that it is part of.
     pub part_of: BTreeSet<String>,
+    /// Cited articles whose pin was moved to a revision that readers can read. All evidence is drafted with a pin of
+    /// revision 1, which readers never see.
+    pub repinned: BTreeSet<String>,
 }
 
 impl Content {
     fn references(&self) -> impl Iterator<Item = &String> {
         self.cites.iter().chain(&self.names).chain(&self.part_of)
+    }
+
+    /// True if they differ at most in pins.
+    fn is_same_but_for_pins(&self, other: &Content) -> bool {
+        let pinned_alike = Content {
+            repinned: other.repinned.clone(),
+            ..self.clone()
+        };
+        pinned_alike == *other
     }
 }
 
@@ -35,8 +47,6 @@ pub struct Known {
     pub merged_into: String,
     pub merged_from: BTreeSet<String>,
     pub corrections: usize,
-    /// Number of revisions before it was first meant for readers: their evidence cites articles as they were drafted.
-    pub drafts: usize,
 }
 
 impl Known {
@@ -146,6 +156,9 @@ impl Model {
         if !reasons.is_empty() {
             return Err(reasons);
         }
+        for name in shown.iter().filter(|name| names.contains(*name)) {
+            after.repin(name);
+        }
         for name in &names {
             let visible = |model: &Model| {
                 model
@@ -180,7 +193,6 @@ impl Model {
                 merged_into: String::new(),
                 merged_from: BTreeSet::new(),
                 corrections: 0,
-                drafts: 0,
             };
             self.records.insert(name.clone(), known);
             return Ok(done(name, false));
@@ -225,15 +237,12 @@ impl Model {
                     Deed::Embargo => State::Embargoed,
                     _ => State::Published,
                 };
-                if known.drafts == 0 {
-                    next.drafts = known.revision();
-                }
                 shows = true;
             }
             Deed::Correct(content, _) => {
                 need(known, &[State::Published])?;
                 next.content = content.clone();
-                if next.content == known.content {
+                if next.content.is_same_but_for_pins(&known.content) {
                     return Ok(same(true));
                 }
                 next.corrections += 1;
@@ -280,7 +289,11 @@ impl Model {
                 }
                 next.content = known.past[revision - 1].clone();
                 if next.content == known.content {
-                    return Ok(same(published && *revision <= known.drafts));
+                    return Ok(nothing());
+                }
+                // In a published record the pins are moved again, and then nothing differs.
+                if published && next.content.is_same_but_for_pins(&known.content) {
+                    return Ok(same(true));
                 }
                 next.corrections += usize::from(published);
                 shows = published;
@@ -389,6 +402,20 @@ impl Model {
                 && let Some(further) = self.records.get(event).filter(|it| !it.gone)
             {
                 open.extend(&further.content.part_of);
+            }
+        }
+    }
+
+    /// Moves the pins of a record that readers will see to revisions that they can read (W9). A pin of an article under
+    /// embargo stays until the record is published.
+    fn repin(&mut self, name: &str) {
+        let published = |cited: &&String| self.records[*cited].state == State::Published;
+        let cites = self.records[name].content.cites.iter();
+        let repinned: BTreeSet<_> = cites.filter(published).cloned().collect();
+        if let Some(known) = self.records.get_mut(name) {
+            known.content.repinned.extend(repinned);
+            if let Some(newest) = known.past.last_mut() {
+                newest.clone_from(&known.content);
             }
         }
     }

@@ -7,6 +7,9 @@ use dateline_proto::v1::{
 use super::model::{Content, is_article};
 use crate::life::hands;
 
+/// Revision of an article that evidence pins when it is written.
+const DRAFTED: i64 = 1;
+
 fn kind_of(name: &str) -> Kind {
     match name.split('/').next() {
         Some("articles") => Kind::Article,
@@ -26,6 +29,7 @@ pub fn record(name: &str, content: &Content) -> Record {
         .cites
         .iter()
         .map(|article| dateline_proto::v1::Evidence {
+            article_revision: DRAFTED,
             quote: None,
             ..hands::quoting(article)
         });
@@ -58,6 +62,10 @@ pub fn read(record: &Record) -> Content {
         _ => &[],
     };
     content.cites = evidence.iter().map(|entry| entry.article.clone()).collect();
+    let moved = evidence
+        .iter()
+        .filter(|entry| entry.article_revision != DRAFTED);
+    content.repinned = moved.map(|entry| entry.article.clone()).collect();
     if let Some(Body::Event(event)) = &record.kind {
         content.names = event
             .participants
