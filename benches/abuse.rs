@@ -7,14 +7,14 @@
 
 mod support;
 
-#[path = "../tests/it/edge/talker.rs"]
+#[path = "../tests/it/support/raw_h2.rs"]
 #[allow(
     clippy::unwrap_used,
     clippy::expect_used,
     dead_code,
     reason = "the tests' own way to speak frames; what it does not expect ends the benchmark"
 )]
-mod talker;
+mod raw_h2;
 
 use std::{
     io::Write,
@@ -35,17 +35,17 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use raw_h2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, H2Connection, HEADERS, LIST, PING, PREFACE,
+    PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, call, frame, headers,
+};
 use support::{
     child::{Child, mib},
-    compare::{Form, is_wanted, load},
-    raw::Raw,
-    site::Site,
-    times::Times,
-    watching::{WATCH, from},
-};
-use talker::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LIST, PING, PREFACE, PRIORITY,
-    RST_STREAM, SETTINGS, Talker, WINDOW_UPDATE, call, frame, headers,
+    compare::{BenchMode, is_wanted, load},
+    latencies::Latencies,
+    raw_client::RawClient,
+    server::BenchServer,
+    watchers::{WATCH, from},
 };
 
 /// Interval between two calls of the well-behaved client.
@@ -87,10 +87,10 @@ const ATTACKS: [(&str, Attack); 14] = [
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
-    let mut site = Site::start().await?;
-    site.stop_server().await?;
-    let server = Child::start(&site.url).await?;
+    let form = BenchMode::from_args();
+    let mut bench_server = BenchServer::start().await?;
+    bench_server.stop_server().await?;
+    let server = Child::start(&bench_server.url).await?;
     let bystander = Bystander::start(&server.address).await?;
     head();
     for (name, attack) in ATTACKS.into_iter().filter(|(name, _)| is_wanted(name)) {
@@ -99,7 +99,7 @@ async fn main() -> Result<()> {
     let answered = bystander.stop().await?;
     tail(answered);
     drop(server);
-    site.stop().await
+    bench_server.stop().await
 }
 
 /// Measures before, during and after, each for some seconds.
@@ -108,7 +108,7 @@ async fn measure(
     attack: Attack,
     server: &Child,
     bystander: &Bystander,
-    form: Form,
+    form: BenchMode,
 ) -> Result<()> {
     let phase = Duration::from_secs(form.pick(1, 5));
     let resident = server.resident()?;
@@ -155,7 +155,7 @@ fn head() {
     clippy::print_stdout,
     reason = "a benchmark's result is what it prints"
 )]
-fn row(name: &str, times: &[Times; 3], resident: [u64; 3], cpu: f64, outcome: &str) {
+fn row(name: &str, times: &[Latencies; 3], resident: [u64; 3], cpu: f64, outcome: &str) {
     let times = times
         .each_ref()
         .map(|times| format!("{:.1} / {:.1}", times.percentile(50), times.percentile(99)));
@@ -195,10 +195,10 @@ impl Bystander {
         })
     }
 
-    fn between(&self, from: Instant, until: Instant) -> Times {
+    fn between(&self, from: Instant, until: Instant) -> Latencies {
         let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         let within = times.iter().filter(|(due, _)| (from..until).contains(due));
-        Times::of(within.map(|(_, time)| *time))
+        Latencies::from_durations(within.map(|(_, time)| *time))
     }
 
     /// Stops the calls. Fails if one of them failed.
@@ -245,7 +245,7 @@ async fn calls(
 
 impl Attack {
     /// Attacks for one phase; returns a summary of the result.
-    async fn run(self, address: &str, phase: Duration, form: Form) -> Result<String> {
+    async fn run(self, address: &str, phase: Duration, form: BenchMode) -> Result<String> {
         let since = Instant::now();
         let mut rounds = 0;
         loop {
@@ -260,7 +260,7 @@ impl Attack {
         }
     }
 
-    async fn once(self, address: &str, phase: Duration, form: Form) -> Result<String> {
+    async fn once(self, address: &str, phase: Duration, form: BenchMode) -> Result<String> {
         match self {
             Attack::Connections => connections(address, form.pick(200, 2000), phase).await,
             Attack::Streams => streams(address, form.pick(500, 10_000), phase).await,
@@ -296,7 +296,7 @@ async fn connections(address: &str, count: usize, phase: Duration) -> Result<Str
 }
 
 async fn streams(address: &str, count: usize, phase: Duration) -> Result<String> {
-    let clients = Raw::connect_all(address, count.div_ceil(PER_ADDRESS)).await?;
+    let clients = RawClient::connect_all(address, count.div_ceil(PER_ADDRESS)).await?;
     let mut open = JoinSet::new();
     for number in 0..count {
         let mut client = clients[number / PER_ADDRESS].clone();
@@ -330,7 +330,7 @@ async fn garbage(address: &str, megabytes: usize) -> Result<String> {
             }
         }
     }
-    let mut client = Raw::connect(address).await?;
+    let mut client = RawClient::connect(address).await?;
     for _ in 0..megabytes / 2 {
         let answer = client.call(COMMIT, noise.clone().into()).await;
         refused += usize::from(answer.is_err());
@@ -406,14 +406,15 @@ async fn calls_of(
 async fn resets(address: &str, count: usize) -> Result<String> {
     let (mut sent, mut connections) = (0, 0);
     while sent < count {
-        let mut talker = Talker::begin(address).await;
+        let mut talker = H2Connection::connect_with_preface(address).await;
         connections += 1;
         let mut next = 1;
         loop {
             let opened = frame(HEADERS, END_HEADERS, next, &headers(LIST));
             let reset = frame(RST_STREAM, 0, next, &[0, 0, 0, 8]);
             next += 2;
-            if sent >= count || talker.is_over() || !talker.say(&[opened, reset].concat()).await {
+            if sent >= count || talker.is_closed() || !talker.send(&[opened, reset].concat()).await
+            {
                 break;
             }
             sent += 1;
@@ -436,10 +437,10 @@ async fn flood(address: &str, kind: u8, phase: Duration) -> Result<String> {
     let bytes = frame(kind, 0, stream, payload).repeat(AT_ONCE);
     let (mut frames, mut connections) = (0_u32, 0);
     while Instant::now() < until {
-        let mut talker = Talker::begin(address).await;
-        talker.say(&begin).await;
+        let mut talker = H2Connection::connect_with_preface(address).await;
+        talker.send(&begin).await;
         let mut writes = 0_u32;
-        while Instant::now() < until && !talker.is_over() && talker.say(&bytes).await {
+        while Instant::now() < until && !talker.is_closed() && talker.send(&bytes).await {
             writes += 1;
         }
         frames += writes * u32::try_from(AT_ONCE)?;

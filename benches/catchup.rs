@@ -13,11 +13,11 @@ use tokio::sync::Mutex;
 
 use support::{
     child::{Child, mib},
-    clones::{Filled, fill},
-    compare::{Comparison, Form, is_wanted, rate},
-    raw::Raw,
-    site::Site,
-    watching::{WATCH, from},
+    cloned_records::{Filled, fill},
+    compare::{BenchMode, Comparison, is_wanted, rate},
+    raw_client::RawClient,
+    server::BenchServer,
+    watchers::{WATCH, from},
 };
 
 /// Bytes per record; the change adds to it.
@@ -44,7 +44,7 @@ const SNAPSHOT: &str = "COPY (
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
+    let form = BenchMode::from_args();
     for (part, origin, short, full) in [
         ("log", Origin::Beginning, 10_000, 200_000),
         ("snapshot", Origin::Snapshot, 20_000, 1_000_000),
@@ -52,15 +52,15 @@ async fn main() -> Result<()> {
         if !is_wanted(part) {
             continue;
         }
-        let mut site = Site::start().await?;
-        let filled = fill(&mut site, BYTES, form.pick(short, full)).await?;
-        compare(&site, origin, &filled).await?;
-        site.stop().await?;
+        let mut bench_server = BenchServer::start().await?;
+        let filled = fill(&mut bench_server, BYTES, form.pick(short, full)).await?;
+        compare(&bench_server, origin, &filled).await?;
+        bench_server.stop().await?;
     }
     Ok(())
 }
 
-async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
+async fn compare(bench_server: &BenchServer, origin: Origin, filled: &Filled) -> Result<()> {
     let is_snapshot = origin == Origin::Snapshot;
     let (count, what, copied): (_, _, &[&str]) = if is_snapshot {
         (filled.records, "snapshot", &[SNAPSHOT])
@@ -73,10 +73,10 @@ async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
     let memory = Mutex::new(Vec::new());
     let measure = async |side, _| {
         if side > 0 {
-            return rate(count, copy(&site.url, copied[side - 1])).await;
+            return rate(count, copy(&bench_server.url, copied[side - 1])).await;
         }
         // A fresh server each time, so that everything sent comes from the database.
-        let server = Child::start(&site.url).await?;
+        let server = Child::start(&bench_server.url).await?;
         let before = server.resident()?;
         let peak = server.peak();
         let rate = rate(count, watch(&server.address, origin, count)).await?;
@@ -87,7 +87,7 @@ async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
         Ok(rate)
     };
     comparison.run(3, measure).await?;
-    tell(&memory.into_inner());
+    print_memory(&memory.into_inner());
     Ok(())
 }
 
@@ -95,7 +95,7 @@ async fn compare(site: &Site, origin: Origin, filled: &Filled) -> Result<()> {
     clippy::print_stdout,
     reason = "a benchmark's result is what it prints"
 )]
-fn tell(memory: &[(u64, u64, u64)]) {
+fn print_memory(memory: &[(u64, u64, u64)]) {
     for (before, most, after) in memory {
         println!(
             "  resident memory of the server: {:.1} MiB before, {:.1} at most, {:.1} after",
@@ -108,7 +108,7 @@ fn tell(memory: &[(u64, u64, u64)]) {
 
 /// Reads until `count` changes have arrived, and for a snapshot until it is complete.
 async fn watch(address: &str, origin: Origin, count: usize) -> Result<()> {
-    let mut client = Raw::connect(address).await?;
+    let mut client = RawClient::connect(address).await?;
     let mut stream = client.stream(WATCH, from(View::Published, origin)).await?;
     let mut had = 0;
     loop {

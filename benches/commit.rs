@@ -12,10 +12,10 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 
 use support::{
-    compare::{Comparison, Form, rate},
-    raw::{Raw, all, call_all},
+    compare::{BenchMode, Comparison, rate},
+    raw_client::{RawClient, all, call_all},
     records::Records,
-    site::{Site, gold},
+    server::{BenchServer, gold},
 };
 
 const CREATE: &str = "/dateline.v1.RecordService/CreateRecord";
@@ -36,9 +36,9 @@ const NUMBERED: &str = "WITH next AS (UPDATE plain_head SET head = head + 1 RETU
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
-    let site = Site::start().await?;
-    let mut connection = PgConnection::connect(&site.url).await?;
+    let form = BenchMode::from_args();
+    let server = BenchServer::start().await?;
+    let mut connection = PgConnection::connect(&server.url).await?;
     sqlx::raw_sql(TABLES).execute(&mut connection).await?;
     connection.close().await?;
     let mut writes = Writes {
@@ -48,10 +48,10 @@ async fn main() -> Result<()> {
     for (clients, short, full) in [(1, 200, 600), (16, 1600, 3200), (64, 3200, 6400)] {
         let count = form.pick(short, full);
         writes
-            .compare(&site, clients, count, form.pick(3, 5))
+            .compare(&server, clients, count, form.pick(3, 5))
             .await?;
     }
-    site.stop().await
+    server.stop().await
 }
 
 /// Records that were not written yet.
@@ -62,7 +62,7 @@ struct Writes {
 
 impl Writes {
     /// Takes `count` records for each client.
-    fn take(&mut self, clients: usize, count: usize) -> Vec<Vec<Record>> {
+    fn next_records(&mut self, clients: usize, count: usize) -> Vec<Vec<Record>> {
         let each = count / clients;
         let mut take = || {
             let first = self.next;
@@ -76,17 +76,17 @@ impl Writes {
 
     async fn compare(
         &mut self,
-        site: &Site,
+        server: &BenchServer,
         clients: usize,
         count: usize,
         rounds: usize,
     ) -> Result<()> {
-        let callers = Raw::connect_all(&site.address, clients).await?;
+        let callers = RawClient::connect_all(&server.address, clients).await?;
         let title = format!("commits of one record of {BYTES} bytes, {clients} clients");
         let sides = ["CreateRecord", "INSERT", "INSERT with a dense number"];
         let comparison = Comparison::new(title, "commits/s", &sides);
         let measure = |side, _| {
-            let records = self.take(clients, count);
+            let records = self.next_records(clients, count);
             let callers = &callers;
             async move {
                 match side {
@@ -94,8 +94,8 @@ impl Writes {
                         let requests: Vec<Vec<_>> = each(&records, request);
                         rate(count, call_all(callers, CREATE, requests.into_iter())).await
                     }
-                    1 => insert(&site.url, PLAIN, each(&records, row)).await,
-                    _ => insert(&site.url, NUMBERED, each(&records, row)).await,
+                    1 => insert(&server.url, PLAIN, each(&records, row)).await,
+                    _ => insert(&server.url, NUMBERED, each(&records, row)).await,
                 }
             }
         };

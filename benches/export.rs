@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 use support::{
     child::{Child, mib},
     command::{dateline, fill},
-    compare::{Comparison, Form, Spread, is_wanted, rate},
-    site::Site,
+    compare::{BenchMode, Comparison, Spread, is_wanted, rate},
+    server::BenchServer,
 };
 
 /// The published heads, as an export reads them.
@@ -45,13 +45,13 @@ const FORMATS: [&str; 3] = ["protobuf", "ndjson", "parquet"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
-    let mut site = Site::start().await?;
-    site.stop_server().await?;
-    let server = Child::start(&site.url).await?;
+    let form = BenchMode::from_args();
+    let mut bench_server = BenchServer::start().await?;
+    bench_server.stop_server().await?;
+    let server = Child::start(&bench_server.url).await?;
     let scratch = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     fill(&server.address, form.pick(2_000, 50_000), scratch.path()).await?;
-    let mut connection = PgConnection::connect(&site.url).await?;
+    let mut connection = PgConnection::connect(&bench_server.url).await?;
     for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
         sqlx::raw_sql(statement).execute(&mut connection).await?;
     }
@@ -63,30 +63,30 @@ async fn main() -> Result<()> {
     .fetch_one(&mut connection)
     .await?;
     connection.close().await?;
-    let filled = Filled {
+    let filled = ExportInput {
         count: usize::try_from(count)?,
         bytes: bytes as f64,
     };
     if is_wanted("out") {
         for format in FORMATS {
-            export(&site, &server, format, &filled, scratch.path()).await?;
+            export(&bench_server, &server, format, &filled, scratch.path()).await?;
         }
     }
     if is_wanted("in") {
-        import(&site, &server, &filled, scratch.path()).await?;
+        import(&bench_server, &server, &filled, scratch.path()).await?;
     }
     drop(server);
-    site.stop().await
+    bench_server.stop().await
 }
 
 /// The database that is exported.
-struct Filled {
+struct ExportInput {
     count: usize,
     /// Total bytes of content.
     bytes: f64,
 }
 
-impl Filled {
+impl ExportInput {
     fn title(&self, what: &str) -> String {
         let each = self.bytes / self.count as f64;
         let Self { count, bytes } = self;
@@ -96,10 +96,10 @@ impl Filled {
 }
 
 async fn export(
-    site: &Site,
+    bench_server: &BenchServer,
     server: &Child,
     format: &'static str,
-    filled: &Filled,
+    filled: &ExportInput,
     scratch: &Path,
 ) -> Result<()> {
     let title = filled.title("export");
@@ -111,18 +111,28 @@ async fn export(
         let made = match side {
             0 => {
                 let out = scratch.join(format!("{format}-{round}"));
-                let taken = rate(filled.count, take(&server.address, format, &out)).await;
+                let taken = rate(filled.count, run_export(&server.address, format, &out)).await;
                 std::fs::remove_dir_all(&out)?;
                 taken?
             }
-            1 => rate(filled.count, async { out(&site.url, CONTENT, drop).await }).await?,
-            _ => rate(filled.count, async { out(&site.url, PAGE, drop).await }).await?,
+            1 => {
+                rate(filled.count, async {
+                    out(&bench_server.url, CONTENT, drop).await
+                })
+                .await?
+            }
+            _ => {
+                rate(filled.count, async {
+                    out(&bench_server.url, PAGE, drop).await
+                })
+                .await?
+            }
         };
         rates.lock().await[side].push(made * filled.bytes / filled.count as f64 / 1e6);
         Ok(made)
     };
     comparison.run(5, measure).await?;
-    tell(&sides, rates.into_inner());
+    print_rates(&sides, rates.into_inner());
     tell_memory(before, peak.stop(), server.resident()?);
     Ok(())
 }
@@ -131,9 +141,9 @@ async fn export(
     clippy::print_stdout,
     reason = "a benchmark's result is what it prints"
 )]
-fn tell(sides: &[&str], rates: Vec<Vec<f64>>) {
+fn print_rates(sides: &[&str], rates: Vec<Vec<f64>>) {
     for (side, rates) in sides.iter().zip(rates) {
-        let Spread { median, low, high } = Spread::of(rates);
+        let Spread { median, low, high } = Spread::from_values(rates);
         println!("  {side:<40} {median:>11.1} MB/s of content   ({low:.1} to {high:.1})");
     }
 }
@@ -151,7 +161,7 @@ fn tell_memory(before: u64, most: u64, after: u64) {
     );
 }
 
-async fn take(server: &str, format: &str, out: &Path) -> Result<()> {
+async fn run_export(server: &str, format: &str, out: &Path) -> Result<()> {
     let out = out.to_string_lossy();
     let how = ["--out", &out, "--format", format, "--server", server];
     dateline(&[&["export"], &how[..]].concat()).await?;
@@ -159,20 +169,25 @@ async fn take(server: &str, format: &str, out: &Path) -> Result<()> {
 }
 
 /// Imports into an empty database.
-async fn import(site: &Site, server: &Child, filled: &Filled, scratch: &Path) -> Result<()> {
+async fn import(
+    bench_server: &BenchServer,
+    server: &Child,
+    filled: &ExportInput,
+    scratch: &Path,
+) -> Result<()> {
     let exported = scratch.join("whole");
-    take(&server.address, "protobuf", &exported).await?;
+    run_export(&server.address, "protobuf", &exported).await?;
     let directory = std::fs::read_dir(&exported)?.next();
     let directory = directory.ok_or_else(|| anyhow::anyhow!("an export"))??;
     let directory = directory.path().to_string_lossy().into_owned();
     let mut rows = Vec::new();
-    out(&site.url, ROWS, |piece| rows.push(piece)).await?;
+    out(&bench_server.url, ROWS, |piece| rows.push(piece)).await?;
     let comparison = Comparison::new(filled.title("import"), "records/s", &["import", "COPY"]);
     let measure = async |side, round| {
         if side > 0 {
-            return copy_in(&site.url, &rows, filled.count).await;
+            return copy_in(&bench_server.url, &rows, filled.count).await;
         }
-        let empty = site.another(&format!("empty{round}")).await?;
+        let empty = bench_server.another(&format!("empty{round}")).await?;
         let server = Child::start(&empty).await?;
         let work = async {
             dateline(&["import", &directory, "--server", &server.address]).await?;

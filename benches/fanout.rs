@@ -10,12 +10,12 @@ use prost::Message;
 use tokio::task::JoinSet;
 
 use support::{
-    compare::{Comparison, Form, rate},
+    compare::{BenchMode, Comparison, rate},
     constant::{Constant, STREAM},
-    raw::{Raw, all},
+    raw_client::{RawClient, all},
     records::Records,
-    site::{Site, gold, publish},
-    watching::{WATCH, request},
+    server::{BenchServer, gold, publish},
+    watchers::{WATCH, request},
 };
 
 /// Records that are published together.
@@ -61,25 +61,25 @@ const SIZES: [Size; 2] = [
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
-    let site = Site::start().await?;
+    let form = BenchMode::from_args();
+    let server = BenchServer::start().await?;
     let mut written = 0;
     for size in SIZES {
         let records = Records::new(&gold()?, size.record_bytes)?;
         let changes = form.pick(size.changes / 10, size.changes);
         for first in (written..written + changes).step_by(BATCH) {
             let batch = (first..first + BATCH).map(|number| records.nth(number));
-            publish(&site.client, batch.collect()).await?;
+            publish(&server.client, batch.collect()).await?;
         }
         written += changes;
         for load in size.loads {
             let wanted = form.pick(load.changes / 10, load.changes);
-            let feed = Feed::newest(&site, wanted).await?;
-            feed.compare(form, &site.address, load.streams, load.times)
+            let feed = Feed::newest(&server, wanted).await?;
+            feed.compare(form, &server.address, load.streams, load.times)
                 .await?;
         }
     }
-    site.stop().await
+    server.stop().await
 }
 
 /// The messages of a stream up to the head.
@@ -92,15 +92,15 @@ struct Feed {
 
 impl Feed {
     /// Reads about `wanted` of the newest changes.
-    async fn newest(site: &Site, wanted: usize) -> Result<Self> {
+    async fn newest(server: &BenchServer, wanted: usize) -> Result<Self> {
         let beginning = Start::Origin(Origin::Beginning.into());
-        let whole = Self::read(site, beginning, wanted).await?;
-        Self::read(site, Start::Cursor(whole.cursor), 0).await
+        let whole = Self::read(server, beginning, wanted).await?;
+        Self::read(server, Start::Cursor(whole.cursor), 0).await
     }
 
     /// Reads to the head. Returns the last cursor that has at least `wanted` changes after it.
-    async fn read(site: &Site, start: Start, wanted: usize) -> Result<Self> {
-        let mut client = site.client.feed.clone();
+    async fn read(server: &BenchServer, start: Start, wanted: usize) -> Result<Self> {
+        let mut client = server.client.feed.clone();
         let request = WatchRequest {
             start: Some(start),
             ..WatchRequest::default()
@@ -127,7 +127,13 @@ impl Feed {
         Ok(feed)
     }
 
-    async fn compare(&self, form: Form, address: &str, streams: usize, times: usize) -> Result<()> {
+    async fn compare(
+        &self,
+        form: BenchMode,
+        address: &str,
+        streams: usize,
+        times: usize,
+    ) -> Result<()> {
         let size = self.bytes / self.changes;
         let message = self.bytes / self.messages;
         let connections = streams.min(CONNECTIONS);
@@ -136,7 +142,7 @@ impl Feed {
              {times} times, in messages of {message} bytes",
             self.changes,
         );
-        let ours = Raw::connect_all(address, connections).await?;
+        let ours = RawClient::connect_all(address, connections).await?;
         let large = self.constant(message, connections).await?;
         let small = self.constant(size, connections).await?;
         let sides = [
@@ -167,19 +173,19 @@ impl Feed {
         comparison.run(form.pick(3, 7), measure).await
     }
 
-    async fn constant(&self, bytes: usize, connections: usize) -> Result<Vec<Raw>> {
+    async fn constant(&self, bytes: usize, connections: usize) -> Result<Vec<RawClient>> {
         let constant = Constant {
             answer: vec![0; bytes].into(),
             messages: self.bytes.div_ceil(bytes),
             every: None,
         };
-        Raw::connect_all(&constant.serve().await?, connections).await
+        RawClient::connect_all(&constant.serve().await?, connections).await
     }
 }
 
 /// Opens a stream for every client, and reads until each has its bytes. Skipped messages do not count.
 async fn send(
-    clients: impl Iterator<Item = Raw>,
+    clients: impl Iterator<Item = RawClient>,
     method: &'static str,
     request: &Bytes,
     bytes: usize,

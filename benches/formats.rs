@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use dateline_export::format::{Format, Losses, Options, Referents};
 use dateline_proto::v1::{Kind, Record, record::Kind as Body};
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 use prost::Message;
 
 use support::{
-    compare::{Comparison, Form, rate},
+    compare::{BenchMode, Comparison, rate},
     records::Records,
-    site::gold,
+    server::gold,
 };
 
 /// Approximate bytes per event.
@@ -21,14 +21,14 @@ const BYTES: usize = 2000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
+    let form = BenchMode::from_args();
     let gold = gold()?;
     let encoded: Vec<_> = gold
         .iter()
         .cloned()
-        .map(Encoded::of)
+        .map(EncodedRecord::from_record)
         .collect::<Result<_, _>>()?;
-    let referents = Referents::of(&encoded)?;
+    let referents = Referents::from_records(&encoded)?;
     let of_two_kinds = Records::new(&gold, BYTES)?;
     let records = (0..).map(|number| of_two_kinds.nth(number));
     let events = records.filter(|record| matches!(record.kind, Some(Body::Event(_))));
@@ -44,7 +44,7 @@ async fn compare(
     format: Format,
     events: &[Bytes],
     referents: &Referents,
-    form: Form,
+    form: BenchMode,
 ) -> Result<()> {
     let bytes: usize = events.iter().map(Bytes::len).sum();
     let written = write(format, events, referents)?;
@@ -72,7 +72,7 @@ fn write(format: Format, events: &[Bytes], referents: &Referents) -> Result<usiz
     let mut encoder = encoder.context("every format has events")?;
     let (mut losses, mut out, mut written) = (Losses::default(), Vec::new(), 0);
     for encoded in events {
-        let record = Encoded::read(encoded.clone())?;
+        let record = EncodedRecord::from_bytes(encoded.clone())?;
         encoder.write(&record, referents, &mut losses, &mut out)?;
         written += out.len();
         out.clear();

@@ -15,11 +15,11 @@ use sqlx::{
 use tokio::task::JoinSet;
 
 use support::{
-    compare::{Comparison, Form, rate},
+    compare::{BenchMode, Comparison, rate},
     constant::{Constant, UNARY},
-    raw::{Raw, all, call_all},
+    raw_client::{RawClient, all, call_all},
     records::Records,
-    site::{Site, gold, publish},
+    server::{BenchServer, gold, publish},
 };
 
 const GET: &str = "/dateline.v1.RecordService/GetRecord";
@@ -36,12 +36,12 @@ const SELECT: &str = "SELECT changes.name, changes.kind, changes.state, changes.
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
-    let site = Site::start().await?;
+    let form = BenchMode::from_args();
+    let server = BenchServer::start().await?;
     let records = Records::new(&gold()?, 2000)?;
     for first in (0..RECORDS).step_by(500) {
         publish(
-            &site.client,
+            &server.client,
             (first..first + 500).map(|n| records.nth(n)).collect(),
         )
         .await?;
@@ -51,12 +51,12 @@ async fn main() -> Result<()> {
         let name = record_name(&records.nth(number)).context("a record has a name")?;
         names.push(name.to_string());
     }
-    let reads = Reads::new(&site, names).await?;
+    let reads = Reads::new(&server, names).await?;
     for callers in [1, 16] {
         reads.compare(form, callers).await?;
     }
     reads.pool.close().await;
-    site.stop().await
+    server.stop().await
 }
 
 struct Reads {
@@ -68,10 +68,13 @@ struct Reads {
 }
 
 impl Reads {
-    async fn new(site: &Site, names: Vec<String>) -> Result<Self> {
-        let pool = pool(&site.url).await?;
+    async fn new(server: &BenchServer, names: Vec<String>) -> Result<Self> {
+        let pool = pool(&server.url).await?;
         let first = request(&names[0]);
-        let answer_bytes = Raw::connect(&site.address).await?.call(GET, first).await?;
+        let answer_bytes = RawClient::connect(&server.address)
+            .await?
+            .call(GET, first)
+            .await?;
         let constant = Constant {
             answer: vec![0; answer_bytes].into(),
             messages: 1,
@@ -79,16 +82,16 @@ impl Reads {
         };
         Ok(Self {
             names,
-            address: site.address.clone(),
+            address: server.address.clone(),
             constant: constant.serve().await?,
             pool,
             answer_bytes,
         })
     }
 
-    async fn compare(&self, form: Form, callers: usize) -> Result<()> {
-        let ours = Raw::connect_all(&self.address, callers).await?;
-        let limit = Raw::connect_all(&self.constant, callers).await?;
+    async fn compare(&self, form: BenchMode, callers: usize) -> Result<()> {
+        let ours = RawClient::connect_all(&self.address, callers).await?;
+        let limit = RawClient::connect_all(&self.constant, callers).await?;
         let calls = form.pick(100, 2000) * callers.min(8);
         let title = format!(
             "get, {callers} callers, answers of {} bytes",

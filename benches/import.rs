@@ -11,9 +11,9 @@ use prost::Message;
 use sqlx::{Connection, PgConnection};
 
 use support::{
-    compare::{Comparison, Form, rate},
+    compare::{BenchMode, Comparison, rate},
     records::Records,
-    site::{Site, creation, gold},
+    server::{BenchServer, creation, gold},
 };
 
 /// Approximate bytes per record.
@@ -29,16 +29,16 @@ const COPY: &str = "COPY plain (name, content) FROM STDIN (FORMAT binary)";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let count = Form::chosen().pick(5000, 100_000);
-    let site = Site::start().await?;
-    let mut connection = PgConnection::connect(&site.url).await?;
+    let count = BenchMode::from_args().pick(5000, 100_000);
+    let server = BenchServer::start().await?;
+    let mut connection = PgConnection::connect(&server.url).await?;
     sqlx::raw_sql(TABLE).execute(&mut connection).await?;
     connection.close().await?;
-    compare(&site, count).await?;
-    site.stop().await
+    compare(&server, count).await?;
+    server.stop().await
 }
 
-async fn compare(site: &Site, count: usize) -> Result<()> {
+async fn compare(server: &BenchServer, count: usize) -> Result<()> {
     let records = Records::new(&gold()?, BYTES)?;
     let title = format!("import of {count} records of {BYTES} bytes, {BATCH} to a commit");
     let comparison = Comparison::new(title, "records/s", &["import", "COPY"]);
@@ -48,22 +48,22 @@ async fn compare(site: &Site, count: usize) -> Result<()> {
         let numbers = round * each..(round + 1) * each;
         let batch: Vec<_> = numbers.map(|number| records.nth(number)).collect();
         if side == 0 {
-            import(site, batch).await
+            import(server, batch).await
         } else {
-            copy(&site.url, batch).await
+            copy(&server.url, batch).await
         }
     };
     comparison.run(ROUNDS, measure).await
 }
 
 /// Commits one batch after the other and waits for each.
-async fn import(site: &Site, records: Vec<Record>) -> Result<f64> {
+async fn import(server: &BenchServer, records: Vec<Record>) -> Result<f64> {
     let count = records.len();
     let batches = records.chunks(BATCH).map(|batch| creation(batch.to_vec()));
     let batches: Vec<_> = batches.collect();
     let work = async {
         for batch in batches {
-            site.client.commit(batch).await?;
+            server.client.commit(batch).await?;
         }
         Ok(())
     };

@@ -1,6 +1,6 @@
 //! From a write to its delivery: 200 writes a second at an even pace, independent of unfinished ones, with 100 streams
 //! that watch the desk feed. Alternates with an autocommitted `INSERT` of the same bytes at the same pace on the same
-//! cluster. Times count from when a write was due.
+//! cluster. Latencies count from when a write was due.
 
 mod support;
 
@@ -14,12 +14,12 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use support::{
     child::Child,
-    compare::{Form, Spread, load},
-    raw::Raw,
+    compare::{BenchMode, Spread, load},
+    latencies::{Latencies, run_at_rate},
+    raw_client::RawClient,
     records::Records,
-    site::{Site, gold},
-    times::{Times, paced},
-    watching::Watchers,
+    server::{BenchServer, gold},
+    watchers::Watchers,
 };
 
 const PER_SECOND: u32 = 200;
@@ -36,17 +36,17 @@ const INSERT: &str = "INSERT INTO plain VALUES ($1, $2)";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let form = Form::chosen();
-    let mut site = Site::start().await?;
-    site.stop_server().await?;
+    let form = BenchMode::from_args();
+    let mut bench_server = BenchServer::start().await?;
+    bench_server.stop_server().await?;
     let pool = PgPoolOptions::new()
         .min_connections(u32::try_from(CONNECTIONS)?)
         .max_connections(u32::try_from(CONNECTIONS)?)
         .test_before_acquire(false)
-        .connect(&site.url)
+        .connect(&bench_server.url)
         .await?;
     sqlx::raw_sql(TABLE).execute(&pool).await?;
-    let server = Child::start(&site.url).await?;
+    let server = Child::start(&bench_server.url).await?;
     let records = Records::new(&gold()?, BYTES)?;
     let count = form.pick(400, 3000);
     let rounds = form.pick(2, 6);
@@ -65,24 +65,24 @@ async fn main() -> Result<()> {
     table.print(count, rounds, &before);
     pool.close().await;
     drop(server);
-    site.stop().await
+    bench_server.stop().await
 }
 
-/// Times of one round of our side.
+/// Latencies of one round of our side.
 struct Delivery {
     /// Until the call returned.
-    commit: Times,
+    commit: Latencies,
     /// Until each watcher received the change.
-    each: Times,
+    each: Latencies,
     /// Until the last watcher received the change.
-    last: Times,
+    last: Latencies,
 }
 
 async fn deliver(server: &Child, records: &[Record]) -> Result<Delivery> {
-    let connections = Raw::connect_all(&server.address, CONNECTIONS).await?;
+    let connections = RawClient::connect_all(&server.address, CONNECTIONS).await?;
     let mut watchers = Watchers::open(&connections, WATCHERS).await?;
     let client = dateline_client::Client::connect(&server.address).await?;
-    let written = paced(records.len(), PER_SECOND, |number| {
+    let written = run_at_rate(records.len(), PER_SECOND, |number| {
         let mut client = client.records.clone();
         let request = CreateRecordRequest {
             record: Some(records[number].clone()),
@@ -113,14 +113,14 @@ async fn deliver(server: &Child, records: &[Record]) -> Result<Delivery> {
     }
     let commit = written.iter().map(|(due, (_, answered))| *answered - *due);
     Ok(Delivery {
-        commit: Times::of(commit),
-        each: Times::of(each),
-        last: Times::of(last),
+        commit: Latencies::from_durations(commit),
+        each: Latencies::from_durations(each),
+        last: Latencies::from_durations(last),
     })
 }
 
-async fn insert(pool: &PgPool, records: &[Record]) -> Result<Times> {
-    let written = paced(records.len(), PER_SECOND, |number| {
+async fn insert(pool: &PgPool, records: &[Record]) -> Result<Latencies> {
+    let written = run_at_rate(records.len(), PER_SECOND, |number| {
         let name = record_name(&records[number]).map(|name| name.to_string());
         let content = records[number].encode_to_vec();
         let pool = pool.clone();
@@ -131,7 +131,9 @@ async fn insert(pool: &PgPool, records: &[Record]) -> Result<Times> {
         }
     });
     let written = written.await?;
-    Ok(Times::of(written.iter().map(|(due, done)| *done - *due)))
+    Ok(Latencies::from_durations(
+        written.iter().map(|(due, done)| *done - *due),
+    ))
 }
 
 /// Milliseconds by name of the measurement, round by round.
@@ -139,7 +141,7 @@ async fn insert(pool: &PgPool, records: &[Record]) -> Result<Times> {
 struct Table(BTreeMap<&'static str, Vec<f64>>);
 
 impl Table {
-    fn add(&mut self, ours: &Delivery, limit: &Times) {
+    fn add(&mut self, ours: &Delivery, limit: &Latencies) {
         let (half, most) = (limit.percentile(50), limit.percentile(99));
         let mut add = |name, value| self.0.entry(name).or_default().push(value);
         add("1 INSERT, p50", half);
@@ -168,7 +170,7 @@ impl Table {
              {count} writes a round ({rounds} rounds); milliseconds from when each was due"
         );
         for (name, values) in self.0 {
-            let Spread { median, low, high } = Spread::of(values);
+            let Spread { median, low, high } = Spread::from_values(values);
             println!(
                 "  {:<45} {median:>8.2}   ({low:.2} to {high:.2})",
                 &name[2..]

@@ -19,13 +19,13 @@ use tonic::Streaming;
 
 use support::{
     child::{Child, mib},
-    compare::{Form, Spread, is_wanted, load},
+    compare::{BenchMode, Spread, is_wanted, load},
     constant::{Constant, STREAM},
-    raw::{Raw, Seen},
+    latencies::{Latencies, run_at_rate},
+    raw_client::{MessageCounts, RawClient},
     records::Records,
-    site::{Site, gold},
-    times::{Times, paced},
-    watching::{WATCH, Watchers, from},
+    server::{BenchServer, gold},
+    watchers::{WATCH, Watchers, from},
 };
 
 /// Streams that only wait.
@@ -55,29 +55,29 @@ const LOADS: [(usize, u32, usize); 3] = [(600, 100, 8), (63_500, 20, 15), (1_000
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if let Some((_, address)) = Child::asked() {
+    if let Some((_, address)) = Child::requested_limit() {
         return ready_bytes(&address).await;
     }
-    let form = Form::chosen();
-    let mut site = Site::start().await?;
-    site.stop_server().await?;
+    let form = BenchMode::from_args();
+    let mut bench_server = BenchServer::start().await?;
+    bench_server.stop_server().await?;
     let seconds = form.pick(6, 40);
     if is_wanted("idle") {
         for streams in [1, form.pick(500, IDLE)] {
-            let server = Child::start(&site.url).await?;
-            idle(&site, "Watch", server, WATCH, streams, seconds).await?;
+            let server = Child::start(&bench_server.url).await?;
+            idle(&bench_server, "Watch", server, WATCH, streams, seconds).await?;
             let server = Child::start_limit(READY).await?;
-            idle(&site, READY, server, STREAM, streams, seconds).await?;
+            idle(&bench_server, READY, server, STREAM, streams, seconds).await?;
         }
     }
     if is_wanted("slow") {
-        slow(&site, form).await?;
+        slow(&bench_server, form).await?;
     }
-    site.stop().await
+    bench_server.stop().await
 }
 
 /// Measures slow streams beside streams that are not slow.
-async fn slow(site: &Site, form: Form) -> Result<()> {
+async fn slow(bench_server: &BenchServer, form: BenchMode) -> Result<()> {
     let mut written = 0;
     for (bytes, per_second, seconds) in LOADS {
         let records = Records::new(&gold()?, bytes)?;
@@ -85,14 +85,21 @@ async fn slow(site: &Site, form: Form) -> Result<()> {
         let mut table = Table::default();
         for round in 0..form.pick(1, ROUNDS) {
             // The order rotates, because the database grows and the machine's speed varies.
-            let mut companies = [Company::None, Company::Slow, Company::Stalled];
-            companies.rotate_left(round % 3);
-            for company in companies {
+            let mut kinds = [
+                OtherStreams::None,
+                OtherStreams::Slow,
+                OtherStreams::Stalled,
+            ];
+            kinds.rotate_left(round % 3);
+            for others in kinds {
                 let batch: Vec<_> = (written..written + count)
                     .map(|number| records.nth(number))
                     .collect();
                 written += count;
-                table.add(company, follow(site, &batch, per_second, company).await?);
+                table.add(
+                    others,
+                    follow(bench_server, &batch, per_second, others).await?,
+                );
             }
         }
         table.print(bytes, count, per_second);
@@ -116,7 +123,7 @@ async fn ready_bytes(address: &str) -> Result<()> {
     reason = "a benchmark's result is what it prints"
 )]
 async fn idle(
-    site: &Site,
+    bench_server: &BenchServer,
     name: &str,
     server: Child,
     method: &'static str,
@@ -124,7 +131,7 @@ async fn idle(
     seconds: u64,
 ) -> Result<()> {
     let connections = streams.min(IDLE_CONNECTIONS);
-    let clients = Raw::connect_all(&server.address, connections).await?;
+    let clients = RawClient::connect_all(&server.address, connections).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = server.resident()?;
     let mut open = JoinSet::new();
@@ -137,13 +144,13 @@ async fn idle(
     tokio::time::sleep(Duration::from_secs(6)).await;
     let (cpu, queries, since) = (
         server.cpu()?,
-        transactions(&site.url).await?,
+        transactions(&bench_server.url).await?,
         Instant::now(),
     );
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let elapsed = since.elapsed().as_secs_f64();
     let cpu = (server.cpu()? - cpu) / elapsed * 100.0;
-    let queries = (transactions(&site.url).await? - queries) as f64 / elapsed;
+    let queries = (transactions(&bench_server.url).await? - queries) as f64 / elapsed;
     let after = server.resident()?;
     ensure!(open.try_join_next().is_none(), "a stream ended");
     let each = after.saturating_sub(before) as f64 / streams as f64 / 1000.0;
@@ -168,7 +175,7 @@ async fn transactions(url: &str) -> Result<i64> {
 
 /// The other streams of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Company {
+enum OtherStreams {
     None,
     /// One stream that is read slowly.
     Slow,
@@ -178,28 +185,28 @@ enum Company {
 
 /// One part of a round.
 struct Part {
-    times: Times,
+    times: Latencies,
     before: u64,
     peak: u64,
     after: u64,
 }
 
 async fn follow(
-    site: &Site,
+    bench_server: &BenchServer,
     records: &[Record],
     per_second: u32,
-    company: Company,
+    others: OtherStreams,
 ) -> Result<Part> {
-    let server = Child::start(&site.url).await?;
-    let clients = Raw::connect_all(&server.address, CONNECTIONS).await?;
+    let server = Child::start(&bench_server.url).await?;
+    let clients = RawClient::connect_all(&server.address, CONNECTIONS).await?;
     let mut watchers = Watchers::open(&clients, FOLLOWING).await?;
     let mut slow = JoinSet::new();
     let mut stalled = Vec::new();
-    if company != Company::None {
+    if others != OtherStreams::None {
         let stream = narrow(&server.address, 1).await?.pop();
         slow.spawn(read_slowly(stream.context("a stream")?));
     }
-    if company == Company::Stalled {
+    if others == OtherStreams::Stalled {
         for _ in 0..CONNECTIONS {
             stalled.extend(narrow(&server.address, STALLED / CONNECTIONS).await?);
         }
@@ -208,7 +215,7 @@ async fn follow(
     let before = server.resident()?;
     let peak = server.peak();
     let client = Client::connect(&server.address).await?;
-    let written = paced(records.len(), per_second, |number| {
+    let written = run_at_rate(records.len(), per_second, |number| {
         let mut client = client.records.clone();
         let request = CreateRecordRequest {
             record: Some(records[number].clone()),
@@ -230,7 +237,7 @@ async fn follow(
         delays.extend(came.iter().map(|came| came[place] - *due));
     }
     Ok(Part {
-        times: Times::of(delays),
+        times: Latencies::from_durations(delays),
         before,
         peak,
         after,
@@ -238,8 +245,8 @@ async fn follow(
 }
 
 /// Opens streams on one connection, and reads nothing of them yet.
-async fn narrow(address: &str, count: usize) -> Result<Vec<Streaming<Seen>>> {
-    let mut client = Raw::connect_narrow(address).await?;
+async fn narrow(address: &str, count: usize) -> Result<Vec<Streaming<MessageCounts>>> {
+    let mut client = RawClient::connect_narrow(address).await?;
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
         streams.push(client.stream(WATCH, from(View::Desk, Origin::Now)).await?);
@@ -247,14 +254,14 @@ async fn narrow(address: &str, count: usize) -> Result<Vec<Streaming<Seen>>> {
     Ok(streams)
 }
 
-async fn read_slowly(mut stream: Streaming<Seen>) {
+async fn read_slowly(mut stream: Streaming<MessageCounts>) {
     while let Ok(Some(message)) = stream.message().await {
         let pause = message.bytes as f64 / SLOW_BYTES_PER_SECOND;
         tokio::time::sleep(Duration::from_secs_f64(pause)).await;
     }
 }
 
-/// The parts of all rounds, by company.
+/// The parts of all rounds, by others.
 #[derive(Default)]
 struct Table {
     alone: Vec<Part>,
@@ -263,11 +270,11 @@ struct Table {
 }
 
 impl Table {
-    fn add(&mut self, company: Company, part: Part) {
-        match company {
-            Company::None => self.alone.push(part),
-            Company::Slow => self.slow.push(part),
-            Company::Stalled => self.stalled.push(part),
+    fn add(&mut self, others: OtherStreams, part: Part) {
+        match others {
+            OtherStreams::None => self.alone.push(part),
+            OtherStreams::Slow => self.slow.push(part),
+            OtherStreams::Stalled => self.stalled.push(part),
         }
     }
 
@@ -285,18 +292,19 @@ impl Table {
             ("with one read at 1 kB/s", &self.slow),
             ("with that and 200 never read", &self.stalled),
         ] {
-            let of = |number: fn(&Part) -> f64| Spread::of(parts.iter().map(number).collect());
+            let of =
+                |number: fn(&Part) -> f64| Spread::from_values(parts.iter().map(number).collect());
             let ratios = |number: fn(&Part) -> f64| {
                 let pairs = parts.iter().zip(&self.alone);
-                Spread::of(
+                Spread::from_values(
                     pairs
                         .map(|(part, alone)| number(part) / number(alone))
                         .collect(),
                 )
             };
-            let all = |parts: &[Part]| Times::joined(parts.iter().map(|part| &part.times));
+            let all = |parts: &[Part]| Latencies::merged(parts.iter().map(|part| &part.times));
             let (these, alone) = (all(parts), all(&self.alone));
-            let most = |times: &Times| times.percentile(99);
+            let most = |times: &Latencies| times.percentile(99);
             let rounds = of(|part| part.times.percentile(99));
             let moved = ratios(|part| part.times.percentile(99));
             println!(
@@ -327,7 +335,7 @@ impl Table {
             let more = pairs().map(|(stalled, slow)| {
                 (number(stalled) as f64 - number(slow) as f64) / STALLED as f64 / 1000.0
             });
-            Spread::of(more.collect())
+            Spread::from_values(more.collect())
         };
         let (open, after) = (each(|part| part.before), each(|part| part.after));
         println!(

@@ -251,7 +251,7 @@ fn unwrapped<'text>(lines: &[&'text str], width: Option<usize>) -> Vec<Cow<'text
             && !is_of_top(before);
         match joined.last_mut().filter(|_| parted) {
             Some(last) => {
-                let words = words.get_or_insert_with(|| Words::of(lines));
+                let words = words.get_or_insert_with(|| Words::collect(lines));
                 *last = join(last, line, words).into();
             }
             None => joined.push((*line).into()),
@@ -279,7 +279,7 @@ impl<'text> Top<'text> {
         let mut top = Self::default();
         let mut rest = without_furniture(lines, is_furniture);
         while let Some((first, after)) = rest.split_first() {
-            if !top.take(first) {
+            if !top.accept(first) {
                 break;
             }
             rest = without_furniture(after, is_furniture);
@@ -288,7 +288,7 @@ impl<'text> Top<'text> {
     }
 
     /// Returns true if the line belongs to the top. Each kind occurs once: a second date is body text.
-    fn take(&mut self, line: &'text str) -> bool {
+    fn accept(&mut self, line: &'text str) -> bool {
         if let (true, Some(date)) = (self.published.is_none(), date_line(line)) {
             self.published = Some(date);
             return true;

@@ -9,15 +9,15 @@ use prost_types::Timestamp;
 
 use super::{
     Server, json,
-    output::{self, Format, change_word, printable, say},
+    output::{self, OutputFormat, change_word, print_message, printable},
     table::Table,
-    when,
+    time_arg,
 };
 
 /// Entries per page, the server's maximum.
-const PAGE: i32 = 1000;
+const PAGE_SIZE: i32 = 1000;
 /// Maximum number of records named in a table row.
-const NAMED: usize = 3;
+const MAX_NAMES: usize = 3;
 
 /// `dateline audit`
 #[derive(Debug, clap::Args)]
@@ -32,10 +32,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
     /// At or after this time: 2026-08-01T06:00:00Z, a day in UTC such as 2026-08-01 or yesterday, or an age, -7d
-    #[arg(long, value_name = "TIME", value_parser = when::parse_past, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time_arg::parse_past, allow_hyphen_values = true)]
     since: Option<Timestamp>,
     /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = when::parse_point, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time_arg::parse_point, allow_hyphen_values = true)]
     until: Option<Timestamp>,
     /// Only entries after this one: to append to an earlier output
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
@@ -51,14 +51,14 @@ pub(super) struct Args {
         default_value = "table",
         value_name = "FORMAT"
     )]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
     server: Server,
 }
 
 /// Prints audit entries, newest first.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    let is_table = args.output == Format::Table;
+    let is_table = args.output == OutputFormat::Table;
     let mut left = args.limit.unwrap_or(if is_table { 50 } else { usize::MAX });
     let mut client = args.server.connect().await?;
     let mut request = ListAuditEntriesRequest {
@@ -72,15 +72,15 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     };
     let mut kept = Vec::new();
     while left > 0 {
-        request.page_size = i32::try_from(left).unwrap_or(PAGE).min(PAGE);
+        request.page_size = i32::try_from(left).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
         let answer = client.admin.list_audit_entries(request.clone()).await;
         let mut page = answer.map_err(Failure::from)?.into_inner();
         page.entries.truncate(left);
         left -= page.entries.len();
-        if args.output == Format::Ndjson {
+        if args.output == OutputFormat::Ndjson {
             // Printed page by page: the whole log need not fit into memory.
             let entries: Vec<_> = page.entries.iter().map(json::document).collect();
-            output::documents(Format::Ndjson, &entries, false)?;
+            output::documents(OutputFormat::Ndjson, &entries, false)?;
         } else {
             kept.extend(page.entries);
         }
@@ -90,9 +90,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         }
     }
     match args.output {
-        Format::Ndjson => {}
-        Format::Table if kept.is_empty() => say("nothing was done that fits"),
-        Format::Table => writeln!(anstream::stdout().lock(), "{}", table(&kept))?,
+        OutputFormat::Ndjson => {}
+        OutputFormat::Table if kept.is_empty() => print_message("nothing was done that fits"),
+        OutputFormat::Table => writeln!(anstream::stdout().lock(), "{}", table(&kept))?,
         format => {
             let entries: Vec<_> = kept.iter().map(json::document).collect();
             output::documents(format, &entries, false)?;
@@ -113,7 +113,11 @@ fn table(entries: &[AuditEntry]) -> Table {
         };
         table.add_row([
             entry.number.to_string(),
-            entry.time.as_ref().map(when::shown).unwrap_or_default(),
+            entry
+                .time
+                .as_ref()
+                .map(time_arg::format_time)
+                .unwrap_or_default(),
             printable(&entry.author),
             entry.method.clone(),
             entry.outcome.clone(),
@@ -126,9 +130,9 @@ fn table(entries: &[AuditEntry]) -> Table {
 }
 
 fn named(records: &[AuditedRecord]) -> String {
-    let mut told: Vec<_> = records.iter().take(NAMED).map(one).collect();
-    if records.len() > NAMED {
-        told.push(format!("and {} more", records.len() - NAMED));
+    let mut told: Vec<_> = records.iter().take(MAX_NAMES).map(one).collect();
+    if records.len() > MAX_NAMES {
+        told.push(format!("and {} more", records.len() - MAX_NAMES));
     }
     told.join(", ")
 }

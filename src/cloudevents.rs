@@ -8,13 +8,13 @@ use dateline_client::{Client, Connection, Event, Failure};
 use dateline_proto::v1::{
     Change, Checkpoint, GetFeedRequest, Kind, Record, View, record::Kind as Body,
 };
-use dateline_record::name::kind_word;
+use dateline_record::name::kind_label;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     json,
-    output::{Format, change_word},
+    output::{OutputFormat, change_word},
 };
 
 /// Output formats of `dateline watch`: the common ones, and events.
@@ -31,12 +31,12 @@ pub(super) enum Output {
 
 impl Output {
     /// The format of all output other than events.
-    pub(super) fn format(self) -> Format {
+    pub(super) fn format(self) -> OutputFormat {
         match self {
-            Self::Table => Format::Table,
-            Self::Json => Format::Json,
-            Self::Ndjson | Self::Cloudevents => Format::Ndjson,
-            Self::Yaml => Format::Yaml,
+            Self::Table => OutputFormat::Table,
+            Self::Json => OutputFormat::Json,
+            Self::Ndjson | Self::Cloudevents => OutputFormat::Ndjson,
+            Self::Yaml => OutputFormat::Yaml,
         }
     }
 }
@@ -291,5 +291,5 @@ fn text(value: Option<&Value>) -> Option<String> {
 
 /// The word of a kind, such as `actor`; `None` for an unknown kind.
 fn word_of(kind: Kind) -> Option<String> {
-    (kind != Kind::Unspecified).then(|| kind_word(kind).to_owned())
+    (kind != Kind::Unspecified).then(|| kind_label(kind).to_owned())
 }

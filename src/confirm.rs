@@ -4,10 +4,10 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{Result, bail};
 
-use super::output::say;
+use super::output::print_message;
 
 /// A confirmation prompt before an irreversible action.
-pub(super) struct Question<'a> {
+pub(super) struct Confirmation<'a> {
     /// Error if stdin is not a terminal.
     pub unasked: &'a str,
     /// The effect of the action.
@@ -24,12 +24,12 @@ pub(super) struct Question<'a> {
 ///
 /// # Errors
 /// If nobody can be asked, or another text was typed.
-pub(super) fn confirm(question: &Question<'_>) -> Result<()> {
+pub(super) fn confirm(question: &Confirmation<'_>) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("{}", question.unasked);
     }
-    say(question.warning);
-    if ask(question.prompt)?.trim() != question.answer {
+    print_message(question.warning);
+    if prompt_line(question.prompt)?.trim() != question.answer {
         bail!("{}", question.otherwise);
     }
     Ok(())
@@ -39,7 +39,7 @@ pub(super) fn confirm(question: &Question<'_>) -> Result<()> {
 ///
 /// # Errors
 /// If the terminal is closed.
-pub(super) fn ask(question: &str) -> Result<String> {
+pub(super) fn prompt_line(question: &str) -> Result<String> {
     let mut err = anstream::stderr();
     write!(err, "{question}")?;
     err.flush()?;

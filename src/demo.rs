@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use dateline_client::{Client, Failure, Watch};
+use dateline_client::{Client, Failure, WatchStream};
 use dateline_proto::v1::{
     BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest,
     record::Kind as Body, watch_request::Start,
@@ -22,10 +22,11 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DEFAULT_ADDRESS, json,
-    outgoing::{Manner, Outgoing},
-    output::say,
-    send::Sender,
+    DEFAULT_ADDRESS,
+    bulk_writer::BulkWriter,
+    json,
+    outgoing::{Outgoing, WriteOptions},
+    output::print_message,
     serve::{self, ProgramsArgs, stop_on_signal},
     watch,
 };
@@ -35,7 +36,7 @@ const ARTICLE: &str = include_str!("../seed/article.txt");
 /// The records that an editor made of it.
 const BUNDLE: &str = include_str!("../seed/gold.json");
 /// Maximum wait for the wire feed before the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `dateline demo`
 #[derive(Debug, clap::Args)]
@@ -60,11 +61,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     tokio::spawn(stop_on_signal(stop.clone()));
     let running = start(&args, &scratch, &stop).await?;
     let address = running.address.to_string();
-    let told = tell(&address, &stop).await;
-    let code = match told {
+    let outcome = run_round_trip(&address, &stop).await;
+    let code = match outcome {
         Ok(code) if args.once => code,
         Ok(code) => {
-            say_what_next(&address, &scratch.path);
+            print_next_steps(&address, &scratch.path);
             stop.cancelled().await;
             step("stopping");
             code
@@ -106,7 +107,7 @@ impl Drop for Scratch {
             && let Err(error) = std::fs::remove_dir_all(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            say(format_args!(
+            print_message(format_args!(
                 "{} could not be removed: {error}",
                 self.path.display()
             ));
@@ -148,7 +149,7 @@ async fn start(args: &Args, scratch: &Scratch, stop: &CancellationToken) -> Resu
 }
 
 /// Runs the round trip and prints each step.
-async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
+async fn run_round_trip(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
     let client = Client::connect(address).await?;
     let bundle: Bundle = json::read(BUNDLE).context("the seed's bundle cannot be read")?;
     let records = Vec::<Record>::from(bundle);
@@ -158,7 +159,7 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         start: Some(Start::Origin(Origin::Now.into())),
         ..WatchRequest::default()
     };
-    let mut wire = Watch::open(address, request).await?;
+    let mut wire = WatchStream::open(address, request).await?;
     // The first response is a checkpoint: no later change can be missed.
     wire.next(&mut |_| {}).await?;
 
@@ -166,11 +167,11 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         "an editor sends one article and what it tells of: {} records, one commit",
         records.len()
     ));
-    let manner = Manner {
+    let options = WriteOptions {
         publishes: true,
-        ..Manner::default()
+        ..WriteOptions::default()
     };
-    let mut sender = Sender::new(client.clone(), manner);
+    let mut writer = BulkWriter::new(client.clone(), options);
     let outgoing = records.iter().map(|record| Outgoing {
         record: record.clone(),
         original: match &record.kind {
@@ -179,13 +180,13 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         },
         ..Outgoing::default()
     });
-    sender.create(outgoing.collect()).await?;
+    writer.create(outgoing.collect()).await?;
     let published_at = Instant::now();
-    sender.publish().await?;
-    detail(&sender.report.to_string());
+    writer.publish().await?;
+    detail(&writer.report.to_string());
 
     step("the wire, as a service downstream sees it");
-    let changes = arrive(&mut wire, sender.report.published, stop).await?;
+    let changes = await_changes(&mut wire, writer.report.published, stop).await?;
     detail(&format!(
         "{} changes of one batch, {:.0} ms after the request to publish",
         changes.len(),
@@ -199,14 +200,14 @@ async fn tell(address: &str, stop: &CancellationToken) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for difference in &differences {
-        show(difference);
+        print_line(difference);
     }
-    say(format_args!("{} differences", differences.len()));
+    print_message(format_args!("{} differences", differences.len()));
     Ok(ExitCode::FAILURE)
 }
 
-async fn arrive(
-    wire: &mut Watch,
+async fn await_changes(
+    wire: &mut WatchStream,
     expected: usize,
     stop: &CancellationToken,
 ) -> Result<Vec<Change>> {
@@ -214,19 +215,19 @@ async fn arrive(
     let arriving = async {
         while changes.len() < expected {
             let response = wire
-                .next(&mut |reason| say(format_args!("waiting: {reason}")))
+                .next(&mut |reason| print_message(format_args!("waiting: {reason}")))
                 .await?;
             for change in response.changes {
-                show(watch::line(&change));
+                print_line(watch::line(&change));
                 changes.push(change);
             }
         }
         Ok::<_, Failure>(())
     };
     tokio::select! {
-        arrived = tokio::time::timeout(PATIENCE, arriving) => match arrived {
+        arrived = tokio::time::timeout(ARRIVAL_TIMEOUT, arriving) => match arrived {
             Ok(arrived) => arrived?,
-            Err(_) => bail!("the wire stayed silent for {PATIENCE:?}"),
+            Err(_) => bail!("the wire stayed silent for {ARRIVAL_TIMEOUT:?}"),
         },
         () = stop.cancelled() => bail!("interrupted"),
     }
@@ -280,21 +281,21 @@ fn bare(record: &Record) -> Vec<u8> {
 }
 
 /// Prints to stdout. The demo continues if stdout is closed.
-fn show(text: impl Display) {
+fn print_line(text: impl Display) {
     drop(writeln!(anstream::stdout(), "{text}"));
 }
 
 fn step(text: &str) {
     let bold = anstyle::Style::new().bold();
-    show(format_args!("\n{bold}{text}{bold:#}"));
+    print_line(format_args!("\n{bold}{text}{bold:#}"));
 }
 
 fn detail(text: &str) {
     let dim = anstyle::Style::new().dimmed();
-    show(format_args!("  {dim}{text}{dim:#}"));
+    print_line(format_args!("  {dim}{text}{dim:#}"));
 }
 
-fn say_what_next(address: &str, data_dir: &Path) {
+fn print_next_steps(address: &str, data_dir: &Path) {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "dateline".to_owned());
@@ -304,7 +305,7 @@ fn say_what_next(address: &str, data_dir: &Path) {
         format!(" --server {address}")
     };
     step("try, in another terminal");
-    show(format_args!(
+    print_line(format_args!(
         "  {program} get{server} events/steppe-eagle
   {program} list{server} --kind event --actor actors/nato --from 2021-01-01 --to 2021-12-31
   {program} list{server} --kind actor --type person -o ndjson
@@ -317,7 +318,7 @@ fn say_what_next(address: &str, data_dir: &Path) {
     let socket = data_dir.join("socket");
     if socket.join(".s.PGSQL.5432").exists() {
         let socket = socket.display();
-        show(format_args!(
+        print_line(format_args!(
             "  psql -h {socket} -U postgres dateline -c 'TABLE relations'"
         ));
     }

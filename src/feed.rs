@@ -8,22 +8,22 @@ use dateline_proto::v1::{
     CompactFeedRequest, CompactFeedResponse, Digest, ForkFeedRequest, GetFeedRequest,
     GetFeedResponse, View, compact_feed_request::Before,
 };
-use dateline_record::name::kind_word;
+use dateline_record::name::kind_label;
 use serde::Serialize;
 
 use super::{
     Server,
-    confirm::{Question, confirm},
-    output::{self, Format, say},
+    confirm::{Confirmation, confirm},
+    output::{self, OutputFormat, print_message},
     table::Table,
-    when,
+    time_arg,
 };
 
 /// `dateline feed`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    act: Option<Act>,
+    act: Option<FeedCommand>,
     /// Output format
     #[arg(
         short,
@@ -32,13 +32,13 @@ pub(super) struct Args {
         default_value = "table",
         value_name = "FORMAT"
     )]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
     server: Server,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Act {
+enum FeedCommand {
     /// Make a copied database a feed of its own; cursors of the original are then rejected
     Fork {
         /// Do not ask for confirmation
@@ -67,14 +67,14 @@ pub(super) struct CompactArgs {
 fn before(text: &str) -> Result<Before, String> {
     match text.parse() {
         Ok(sequence) => Ok(Before::DeskSequence(sequence)),
-        Err(_) => when::parse_past(text).map(Before::Time),
+        Err(_) => time_arg::parse_past(text).map(Before::Time),
     }
 }
 
 /// One view of a feed, as printed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct FeedView {
     feed: String,
     epoch: u64,
     view: &'static str,
@@ -84,27 +84,27 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<i64>,
     digest: String,
-    kinds: Vec<OfKind>,
+    kinds: Vec<KindCounts>,
 }
 
 #[derive(Serialize)]
-struct OfKind {
+struct KindCounts {
     #[serde(rename = "kind")]
     name: &'static str,
     records: i64,
     digest: String,
 }
 
-impl Shown {
+impl FeedView {
     fn new(view: &'static str, feed: GetFeedResponse) -> Self {
-        let is_told = feed.digest.is_some();
+        let has_digest = feed.digest.is_some();
         let Digest {
             records,
             digest,
             kinds,
         } = feed.digest.unwrap_or_default();
-        let kinds = kinds.into_iter().map(|of| OfKind {
-            name: kind_word(of.kind()),
+        let kinds = kinds.into_iter().map(|of| KindCounts {
+            name: kind_label(of.kind()),
             records: of.records,
             digest: hex::encode(of.digest),
         });
@@ -114,7 +114,7 @@ impl Shown {
             view,
             head_sequence: feed.head_sequence,
             earliest_sequence: feed.earliest_sequence,
-            records: is_told.then_some(records),
+            records: has_digest.then_some(records),
             digest: hex::encode(digest),
             kinds: kinds.collect(),
         }
@@ -130,25 +130,25 @@ pub(super) async fn get(client: &Client, view: View) -> Result<GetFeedResponse> 
 
 /// Prints the feed, or forks it.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    if let Some(Act::Fork { yes }) = args.act {
+    if let Some(FeedCommand::Fork { yes }) = args.act {
         return fork(&args.server, yes).await;
     }
     let client = args.server.connect().await?;
-    let mut shown = Vec::new();
+    let mut views = Vec::new();
     for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
         match get(&client, view).await {
-            Ok(feed) => shown.push(Shown::new(word, feed)),
+            Ok(feed) => views.push(FeedView::new(word, feed)),
             // A caller without access to the desk feed still gets the wire feed.
-            Err(error) if !shown.is_empty() && is_denied(&error) => {
-                say("the desk's view is not for this token");
+            Err(error) if !views.is_empty() && is_denied(&error) => {
+                print_message("the desk's view is not for this token");
             }
             Err(error) => return Err(error),
         }
     }
-    if args.output == Format::Table {
-        print(&shown)?;
+    if args.output == OutputFormat::Table {
+        print(&views)?;
     } else {
-        output::documents(args.output, &shown, false)?;
+        output::documents(args.output, &views, false)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,10 +158,10 @@ fn is_denied(error: &anyhow::Error) -> bool {
     failure.is_some_and(|failure| failure.code == tonic::Code::PermissionDenied)
 }
 
-fn print(shown: &[Shown]) -> Result<()> {
+fn print(views: &[FeedView]) -> Result<()> {
     use std::io::Write;
     let mut table = Table::new(&["VIEW", "HEAD", "EARLIEST", "KIND", "RECORDS", "DIGEST"]);
-    for view in shown {
+    for view in views {
         let (head, earliest) = (view.head_sequence, view.earliest_sequence);
         let start = [view.view.to_owned(), head.to_string(), earliest.to_string()];
         let all = [
@@ -182,7 +182,7 @@ fn print(shown: &[Shown]) -> Result<()> {
         }
     }
     let mut out = anstream::stdout().lock();
-    if let Some(view) = shown.first() {
+    if let Some(view) = views.first() {
         writeln!(out, "feed {}, epoch {}", view.feed, view.epoch)?;
     }
     writeln!(out, "{table}")?;
@@ -200,14 +200,14 @@ async fn fork(server: &Server, yes: bool) -> Result<ExitCode> {
         let what = format!(
             "This makes feed {feed} another one: every consumer has to begin anew, and open streams end."
         );
-        ask(&what, "fork")?;
+        confirm_word(&what, "fork")?;
     }
     let answer = client
         .admin
         .fork_feed(ForkFeedRequest { feed: feed.clone() })
         .await;
     let forked = answer.map_err(Failure::from)?.into_inner().feed;
-    say(format_args!("feed {feed} is feed {forked} now"));
+    print_message(format_args!("feed {feed} is feed {forked} now"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -223,18 +223,18 @@ pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
         Ok(answer.map_err(Failure::from)?.into_inner())
     };
     let counted = call(true).await?;
-    let tell = |what: &str, counted: &CompactFeedResponse| {
+    let report = |what: &str, counted: &CompactFeedResponse| {
         let CompactFeedResponse {
             revisions,
             earliest_desk_sequence: desk,
             earliest_wire_sequence: wire,
         } = counted;
-        say(format_args!(
+        print_message(format_args!(
             "{what} {revisions} superseded revisions; history begins at {desk} for the desk and {wire} for readers"
         ));
     };
     if args.dry_run {
-        tell("would drop", &counted);
+        report("would drop", &counted);
         return Ok(ExitCode::SUCCESS);
     }
     if !args.yes {
@@ -242,14 +242,14 @@ pub(super) async fn compact(args: CompactArgs) -> Result<ExitCode> {
             "This drops {} superseded revisions for good; consumers that stand before {} (readers) have to begin anew.",
             counted.revisions, counted.earliest_wire_sequence
         );
-        ask(&what, "compact")?;
+        confirm_word(&what, "compact")?;
     }
-    tell("dropped", &call(false).await?);
+    report("dropped", &call(false).await?);
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(what: &str, word: &str) -> Result<()> {
-    confirm(&Question {
+fn confirm_word(what: &str, word: &str) -> Result<()> {
+    confirm(&Confirmation {
         unasked: &format!("{what} Say --yes if that is meant."),
         warning: what,
         prompt: &format!("Type {word} to go on: "),

@@ -139,7 +139,7 @@ impl Args {
             ("language_codes", "--language", &self.language),
             ("articles", "--article", &self.article),
         ];
-        failure.rename(|field| {
+        failure.map_fields(|field| {
             let path = field.strip_prefix("filter.").unwrap_or(field);
             let element = path
                 .split_once('[')

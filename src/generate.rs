@@ -11,16 +11,16 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
-use dateline_generate::{DISPATCH, Records};
+use dateline_generate::{RecordGenerator, STORY_RECORDS};
 use indicatif::ProgressBar;
 use prost::Message;
 
-use super::{INTERRUPTED, counting, json, signals::Signals};
+use super::{INTERRUPTED, json, progress, signals::Signals};
 
 /// Records per chunk.
-const CHUNK: usize = 100 * DISPATCH;
+const CHUNK: usize = 100 * STORY_RECORDS;
 /// Finished chunks per core that may wait to be written.
-const WAITING: usize = 2;
+const QUEUED_CHUNKS: usize = 2;
 
 /// `dateline generate`
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,11 @@ pub(super) struct Args {
     output: PathBuf,
     /// NDJSON, or `Record` messages, each preceded by its length as a varint
     #[arg(long, value_enum, default_value = "ndjson", value_name = "FORMAT")]
-    format: Format,
+    format: GeneratedFormat,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
+enum GeneratedFormat {
     Ndjson,
     Protobuf,
 }
@@ -48,9 +48,9 @@ enum Format {
 /// Writes the records; a signal ends it, and what was written remains.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let bar = progress_bar(args.records as u64);
-    let shown = bar.clone();
+    let work_bar = bar.clone();
     let mut signals = Signals::new()?;
-    let work = tokio::task::spawn_blocking(move || write_all(&args, &shown));
+    let work = tokio::task::spawn_blocking(move || write_all(&args, &work_bar));
     let done = tokio::select! {
         done = work => Some(done?),
         () = signals.next() => None,
@@ -72,7 +72,7 @@ fn write_all(args: &Args, bar: &ProgressBar) -> Result<ExitCode> {
 }
 
 fn progress_bar(records: u64) -> ProgressBar {
-    counting::bar(
+    progress::bar(
         Some(records),
         "{spinner} {human_pos}/{human_len} records {wide_bar} {rate} {eta}",
     )
@@ -83,7 +83,7 @@ fn write(args: &Args, out: &mut impl Write, bar: &ProgressBar) -> Result<()> {
     thread::scope(|scope| {
         let pieces: Vec<Receiver<Result<Vec<u8>>>> = (0..workers)
             .map(|worker| {
-                let (made, pieces) = sync_channel(WAITING);
+                let (made, pieces) = sync_channel(QUEUED_CHUNKS);
                 scope.spawn(move || make(args, worker, workers, &made));
                 pieces
             })
@@ -102,7 +102,7 @@ fn write(args: &Args, out: &mut impl Write, bar: &ProgressBar) -> Result<()> {
 fn make(args: &Args, worker: usize, workers: usize, made: &SyncSender<Result<Vec<u8>>>) {
     let starts = (0..args.records).step_by(CHUNK);
     for start in starts.skip(worker).step_by(workers) {
-        let records = Records::from_dispatch(args.seed, (start / DISPATCH) as u64);
+        let records = RecordGenerator::from_story(args.seed, (start / STORY_RECORDS) as u64);
         let records = records.take(CHUNK.min(args.records - start));
         if made.send(encode(records, args.format)).is_err() {
             return;
@@ -112,13 +112,13 @@ fn make(args: &Args, worker: usize, workers: usize, made: &SyncSender<Result<Vec
 
 fn encode(
     records: impl Iterator<Item = dateline_proto::v1::Record>,
-    format: Format,
+    format: GeneratedFormat,
 ) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for record in records {
         match format {
-            Format::Protobuf => record.encode_length_delimited(&mut bytes)?,
-            Format::Ndjson => {
+            GeneratedFormat::Protobuf => record.encode_length_delimited(&mut bytes)?,
+            GeneratedFormat::Ndjson => {
                 serde_json::to_writer(&mut bytes, &json::document(&record))?;
                 bytes.push(b'\n');
             }

@@ -10,7 +10,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Server, UNAVAILABLE, when};
+use super::{Server, UNAVAILABLE, time_arg};
 
 /// `dateline health`
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
 fn print(health: &GetHealthResponse) -> Result<()> {
     let mut out = anstream::stdout().lock();
     for problem in &health.problems {
-        let since = shown(problem.since.as_ref());
+        let since = time_text(problem.since.as_ref());
         writeln!(
             out,
             "{}: {}, since {since}",
@@ -69,7 +69,7 @@ fn print(health: &GetHealthResponse) -> Result<()> {
         )?;
     }
     for it in &health.isolated {
-        let (name, since) = (&it.name, shown(it.since.as_ref()));
+        let (name, since) = (&it.name, time_text(it.since.as_ref()));
         writeln!(
             out,
             "{name}: cannot be published since {since}: {}",
@@ -83,6 +83,6 @@ fn print(health: &GetHealthResponse) -> Result<()> {
     Ok(())
 }
 
-fn shown(time: Option<&Timestamp>) -> String {
-    time.map(when::shown).unwrap_or_default()
+fn time_text(time: Option<&Timestamp>) -> String {
+    time.map(time_arg::format_time).unwrap_or_default()
 }

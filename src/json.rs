@@ -11,12 +11,12 @@ use serde::de::{self, DeserializeSeed, Deserializer};
 use serde_json::Value;
 
 use super::{
-    words::{self, Message as Words},
+    enum_names::{self, MessageSeed},
     yaml,
 };
 
 /// Maximum number of values of a document that is read: several times the schema's maximum for a record.
-const VALUES: usize = 100_000;
+const MAX_VALUES: usize = 100_000;
 
 /// Reads a message from JSON text. Unknown fields are errors, and so are duplicate keys.
 ///
@@ -40,7 +40,7 @@ pub fn read_dynamic(
     let read = DynamicMessage::deserialize_with_options(descriptor.clone(), &mut json, &strict());
     if read.as_ref().is_err_and(has_unknown_word) {
         let mut json = serde_json::Deserializer::from_str(text);
-        let value = Words(&descriptor).deserialize(&mut json)?;
+        let value = MessageSeed(&descriptor).deserialize(&mut json)?;
         json.end()?;
         return DynamicMessage::deserialize_with_options(descriptor, value, &strict());
     }
@@ -60,7 +60,7 @@ pub fn read_yaml(text: &str, descriptor: MessageDescriptor) -> anyhow::Result<Dy
     });
     match read {
         Err(error) if has_unknown_word(&error) => {
-            let value = yaml::read(text, |yaml| Words(&descriptor).deserialize(yaml))?;
+            let value = yaml::read(text, |yaml| MessageSeed(&descriptor).deserialize(yaml))?;
             let read = DynamicMessage::deserialize_with_options(descriptor, value, &strict());
             Ok(read?)
         }
@@ -74,7 +74,7 @@ fn strict() -> DeserializeOptions {
 
 /// True for an unknown enum value: it may be spelt as people spell it, which the second reading accepts.
 fn has_unknown_word(error: &impl ToString) -> bool {
-    error.to_string().contains(words::UNKNOWN)
+    error.to_string().contains(enum_names::UNKNOWN_VALUE)
 }
 
 /// Rejects duplicate keys of an object, and more values than a record has.
@@ -82,7 +82,7 @@ fn has_unknown_word(error: &impl ToString) -> bool {
 /// # Errors
 /// The key and, if the deserializer knows it, its position; or another syntax error.
 pub fn check_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    check_keys_of(deserializer, VALUES)
+    check_keys_of(deserializer, MAX_VALUES)
 }
 
 /// Like [`check_keys`], with another maximum number of values.

@@ -3,16 +3,18 @@
 
 mod article_text;
 mod audit;
+mod bulk_writer;
 mod cloudevents;
 mod confirm;
-mod counting;
-pub mod decoders;
 mod demo;
 mod desk;
 mod duration;
+mod enum_names;
 mod export;
 mod feed;
+mod field_path;
 mod filter;
+pub mod fuzz_targets;
 mod generate;
 mod health;
 mod html_text;
@@ -21,26 +23,24 @@ pub mod json;
 mod limits;
 mod outgoing;
 mod output;
-mod place;
-mod publisher;
+mod progress;
+mod publish_queue;
 mod read;
-mod refusal;
+mod rejection;
 mod release;
 pub mod renamed_flags;
-mod send;
 mod serve;
 mod serve_access;
 mod signals;
 mod state_file;
 mod table;
+mod time_arg;
 mod tls;
 mod token;
 mod verify;
 mod version_step;
 mod versions;
 mod watch;
-mod when;
-mod words;
 mod yaml;
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
@@ -254,7 +254,7 @@ impl Server {
 
 /// Reads the command line and runs it.
 pub fn run() -> ExitCode {
-    let cli = parse(&behind_the_command(std::env::args_os().collect()));
+    let cli = parse(&move_connection_flags(std::env::args_os().collect()));
     let cli = cli.unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -292,7 +292,7 @@ const CONNECTION_FLAGS: [&str; 5] = [
 ];
 
 /// Moves connection flags from before the subcommand to the end: only subcommands that use a server accept them.
-fn behind_the_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+fn move_connection_flags(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let mut end = 1;
     while let Some(flag) = arguments.get(end).and_then(|flag| flag.to_str()) {
         if CONNECTION_FLAGS.contains(&flag) {
@@ -359,15 +359,15 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Reports flags that contradict each other.
 fn misused(wrong: &str) -> ExitCode {
-    say_error(wrong);
+    print_error(wrong);
     USAGE.into()
 }
 
-fn say_error(text: &str) {
+fn print_error(text: &str) {
     let red = anstyle::Style::new()
         .fg_color(Some(anstyle::AnsiColor::Red.into()))
         .bold();
-    output::say(format_args!("{red}error:{red:#} {}", output::lines(text)));
+    output::print_message(format_args!("{red}error:{red:#} {}", output::lines(text)));
 }
 
 /// Reports the error, and returns its exit code.
@@ -376,7 +376,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         // The reader of the output has closed it.
         return ExitCode::SUCCESS;
     }
-    say_error(&chain(error));
+    print_error(&chain(error));
     match error.downcast_ref::<Failure>().map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),
@@ -396,16 +396,16 @@ fn chain(error: &anyhow::Error) -> String {
     error
         .chain()
         .map(ToString::to_string)
-        .fold(String::new(), |told, cause| match told.as_str() {
+        .fold(String::new(), |chain, cause| match chain.as_str() {
             "" => cause,
-            before if before.ends_with(&cause) => told,
+            before if before.ends_with(&cause) => chain,
             before => format!("{before}: {cause}"),
         })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::behind_the_command;
+    use super::move_connection_flags;
 
     #[test]
     fn flags_of_a_connection_may_stand_before_the_command() {
@@ -423,7 +423,7 @@ mod tests {
             ("d", "d"),
         ] {
             let given = given.split(' ').map(Into::into).collect();
-            let moved = behind_the_command(given).join(std::ffi::OsStr::new(" "));
+            let moved = move_connection_flags(given).join(std::ffi::OsStr::new(" "));
             assert_eq!(moved, expected);
         }
     }

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use dateline_access::Quotas;
-use dateline_server::{Limits, budget, edge};
+use dateline_server::{Limits, middleware::budget, transport};
 
 use super::duration::{DAY, HOUR, MINUTE, SECOND, between};
 
@@ -103,13 +103,13 @@ pub(super) struct LimitsArgs {
     )]
     max_exports: usize,
     /// Maximum size of buffered requests and responses on one connection, in bytes; further responses wait until some are read
-    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_CONNECTION", default_value_t = budget::Limits::default().max_buffered_bytes_per_connection, value_parser = buffered_bytes, value_name = "BYTES")]
+    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_CONNECTION", default_value_t = budget::BufferLimits::default().max_buffered_bytes_per_connection, value_parser = buffered_bytes, value_name = "BYTES")]
     max_buffered_bytes_per_connection: usize,
     /// Maximum size of buffered requests and responses of one identity, in bytes
-    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_IDENTITY", default_value_t = budget::Limits::default().max_buffered_bytes_per_identity, value_parser = buffered_bytes, value_name = "BYTES")]
+    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_IDENTITY", default_value_t = budget::BufferLimits::default().max_buffered_bytes_per_identity, value_parser = buffered_bytes, value_name = "BYTES")]
     max_buffered_bytes_per_identity: usize,
     /// Maximum size of all buffered requests and responses, in bytes
-    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES", default_value_t = budget::Limits::default().max_buffered_bytes, value_parser = buffered_bytes, value_name = "BYTES")]
+    #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES", default_value_t = budget::BufferLimits::default().max_buffered_bytes, value_parser = buffered_bytes, value_name = "BYTES")]
     max_buffered_bytes: usize,
 }
 
@@ -131,7 +131,7 @@ impl LimitsArgs {
             max_batch_request_bytes: self.max_batch_request_bytes,
             request_timeout: self.request_timeout,
             max_concurrent_streams: self.max_concurrent_streams,
-            edge: edge::Limits {
+            connections: transport::ConnectionLimits {
                 max_connections: self.max_connections as usize,
                 max_connections_per_ip: self.max_connections_per_ip as usize,
                 tls_handshake_timeout: self.tls_handshake_timeout,
@@ -145,7 +145,7 @@ impl LimitsArgs {
             },
             max_watches: self.max_watches,
             max_exports: self.max_exports,
-            buffers: budget::Limits {
+            buffers: budget::BufferLimits {
                 max_buffered_bytes_per_connection: self.max_buffered_bytes_per_connection,
                 max_buffered_bytes_per_identity: self.max_buffered_bytes_per_identity,
                 max_buffered_bytes: self.max_buffered_bytes,

@@ -11,7 +11,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Before any thread exists: the same binary starts the embedded Postgres under another user.
-    if let Some(code) = dateline_embedded_postgres::keeper::run_if_asked() {
+    if let Some(code) = dateline_embedded_postgres::launcher::run_if_asked() {
         return code;
     }
     dateline::run()

@@ -6,7 +6,7 @@ use dateline_proto::v1::{Record, SourceItem, record::Kind as Body};
 use prost::Message;
 
 use super::{
-    refusal::{Notice, Problem, Refusal},
+    rejection::{FieldProblem, Notice, Rejection},
     release::Release,
 };
 
@@ -18,18 +18,18 @@ pub(super) struct Outgoing {
     /// The article's text as received, if known.
     pub original: Vec<u8>,
     /// `line 17`; empty if the file has no lines of its own.
-    pub place: String,
-    /// The number in `place`.
+    pub position: String,
+    /// The number in `position`.
     pub line: u64,
     /// The use that the sender allows.
     pub release: Release,
     /// Set for items of other publishers, which may have newer versions.
-    pub origin: Option<Origin>,
+    pub origin: Option<ItemOrigin>,
 }
 
 /// An item of another publisher, with fields that the record does not hold.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Origin {
+pub(super) struct ItemOrigin {
     /// An older name that its article may have: earlier releases derived names from headlines.
     pub earlier_name: String,
     /// The uid of the record, if the item is an export of a Dateline.
@@ -57,17 +57,17 @@ impl Outgoing {
     }
 
     /// The position and name for messages: `line 17: actors/nato`.
-    pub(super) fn known_as(&self) -> String {
-        let parts = [self.place.as_str(), self.name()]
+    pub(super) fn label(&self) -> String {
+        let parts = [self.position.as_str(), self.name()]
             .into_iter()
             .filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join(": ")
     }
 
-    pub(super) fn refused(&self, reason: &str, problems: Vec<Problem>) -> Refusal {
-        Refusal {
+    pub(super) fn to_rejection(&self, reason: &str, problems: Vec<FieldProblem>) -> Rejection {
+        Rejection {
             line: self.line,
-            place: self.place.clone(),
+            position: self.position.clone(),
             name: self.name().to_owned(),
             reason: reason.to_owned(),
             problems,
@@ -79,7 +79,7 @@ impl Outgoing {
         Notice {
             word,
             is_open: true,
-            about: self.refused(reason, vec![Problem::new("", what)]),
+            about: self.to_rejection(reason, vec![FieldProblem::new("", what)]),
         }
     }
 }
@@ -103,10 +103,10 @@ pub(super) enum OnChange {
 
 /// Options of sending.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct WriteOptions {
     /// Nothing is written; the server only checks.
     pub dry_run: bool,
-    /// Refused records are left out and the others sent; otherwise the first refusal ends the run.
+    /// Refused records are left out and the others sent; otherwise the first rejection ends the run.
     pub leaves_out: bool,
     /// Drafts are queued for publication.
     pub publishes: bool,
@@ -116,7 +116,7 @@ pub(super) struct Manner {
 
 /// Counts of outcomes.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Report {
+pub(super) struct WriteReport {
     pub created: usize,
     pub unchanged: usize,
     pub published: usize,
@@ -138,7 +138,7 @@ pub(super) struct Report {
     pub sequence: i64,
 }
 
-impl Report {
+impl WriteReport {
     pub(super) fn sent(&self) -> usize {
         let changed = self.updated + self.corrected + self.retracted + self.canceled;
         self.created + self.unchanged + changed + self.older + self.skipped
@@ -157,14 +157,14 @@ impl Report {
             (self.skipped, "newer and skipped"),
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let told: Vec<_> = counts
+        let parts_text: Vec<_> = counts
             .map(|(count, what)| format!(", {count} {what}"))
             .collect();
-        told.concat()
+        parts_text.concat()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for WriteReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,

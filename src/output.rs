@@ -21,7 +21,7 @@ use super::{json, table::Table, yaml};
 // The variants have no doc comments: clap would lengthen every command's help with them.
 #[allow(missing_docs, reason = "said above")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     Table,
     Json,
     Ndjson,
@@ -32,7 +32,7 @@ pub enum Format {
 static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
 /// Prints a line to stderr, above the bar if there is one. A closed stderr is no error.
-pub fn say(text: impl Display) {
+pub fn print_message(text: impl Display) {
     let write = || drop(writeln!(anstream::stderr(), "{text}"));
     let bar = BAR.lock().ok().and_then(|bar| bar.as_ref()?.upgrade());
     match bar {
@@ -42,7 +42,7 @@ pub fn say(text: impl Display) {
 }
 
 /// Prints all later messages above this bar.
-pub(super) fn stands_below(bar: &ProgressBar) {
+pub(super) fn print_above(bar: &ProgressBar) {
     if let Ok(mut current) = BAR.lock() {
         *current = Some(bar.downgrade());
     }
@@ -51,18 +51,18 @@ pub(super) fn stands_below(bar: &ProgressBar) {
 /// Prints a warning to stderr.
 pub fn warn(text: impl Display) {
     let yellow = anstyle::Style::new().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
-    say(format_args!("{yellow}warning:{yellow:#} {text}"));
+    print_message(format_args!("{yellow}warning:{yellow:#} {text}"));
 }
 
 /// Intervals at which an outage is reported; the last one repeats.
-const REPORTS: [Duration; 3] = [
+const REPORT_INTERVALS: [Duration; 3] = [
     Duration::from_secs(10),
     Duration::from_mins(1),
     Duration::from_mins(10),
 ];
 
 /// After this long without an attempt, the next one starts a new outage.
-const FORGOTTEN: Duration = Duration::from_mins(1);
+const OUTAGE_EXPIRY: Duration = Duration::from_mins(1);
 
 /// The current outage, of any server: several streams report it once.
 static OUTAGE: Mutex<Option<Outage>> = Mutex::new(None);
@@ -77,14 +77,14 @@ struct Outage {
 }
 
 /// Reports the reason of an outage, at the first attempt and then at growing intervals.
-pub fn waits(reason: &str) {
+pub fn report_outage(reason: &str) {
     let Ok(mut current) = OUTAGE.lock() else {
         return;
     };
     let now = Instant::now();
-    let outage = current.filter(|outage| now.duration_since(outage.attempted) < FORGOTTEN);
+    let outage = current.filter(|outage| now.duration_since(outage.attempted) < OUTAGE_EXPIRY);
     let Some(mut outage) = outage else {
-        say(format_args!("waiting for the server: {reason}"));
+        print_message(format_args!("waiting for the server: {reason}"));
         *current = Some(Outage {
             began: now,
             reported: now,
@@ -96,11 +96,11 @@ pub fn waits(reason: &str) {
     };
     outage.attempted = now;
     outage.attempts += 1;
-    let interval = REPORTS[outage.reports.min(REPORTS.len() - 1)];
+    let interval = REPORT_INTERVALS[outage.reports.min(REPORT_INTERVALS.len() - 1)];
     if now.duration_since(outage.reported) >= interval {
         outage.reported = now;
         outage.reports += 1;
-        say(format_args!(
+        print_message(format_args!(
             "still waiting for the server, after {} and {} attempts: {reason}",
             seconds(now.duration_since(outage.began)),
             outage.attempts
@@ -110,10 +110,10 @@ pub fn waits(reason: &str) {
 }
 
 /// Reports the end of an outage, if there was one.
-pub fn is_back() {
+pub fn report_recovery() {
     let outage = OUTAGE.lock().ok().and_then(|mut current| current.take());
     if let Some(outage) = outage {
-        say(format_args!(
+        print_message(format_args!(
             "the server is back after {}",
             seconds(outage.began.elapsed())
         ));
@@ -129,18 +129,18 @@ fn seconds(span: Duration) -> humantime::FormattedDuration {
 ///
 /// # Errors
 /// If stdout is closed.
-pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) -> Result<()> {
+pub fn documents<D: Serialize>(format: OutputFormat, documents: &[D], single: bool) -> Result<()> {
     let mut out = anstream::stdout().lock();
     match (format, documents) {
-        (Format::Table | Format::Json, [only]) if single => {
+        (OutputFormat::Table | OutputFormat::Json, [only]) if single => {
             writeln!(out, "{}", serde_json::to_string_pretty(only)?)?;
         }
-        (Format::Table | Format::Json, all) => {
+        (OutputFormat::Table | OutputFormat::Json, all) => {
             writeln!(out, "{}", serde_json::to_string_pretty(all)?)?;
         }
-        (Format::Yaml, [only]) if single => write!(out, "{}", yaml::write(only)?)?,
-        (Format::Yaml, all) => write!(out, "{}", yaml::write(&all)?)?,
-        (Format::Ndjson, all) => {
+        (OutputFormat::Yaml, [only]) if single => write!(out, "{}", yaml::write(only)?)?,
+        (OutputFormat::Yaml, all) => write!(out, "{}", yaml::write(&all)?)?,
+        (OutputFormat::Ndjson, all) => {
             for document in all {
                 writeln!(out, "{}", serde_json::to_string(document)?)?;
             }
@@ -154,8 +154,8 @@ pub fn documents<D: Serialize>(format: Format, documents: &[D], single: bool) ->
 ///
 /// # Errors
 /// If stdout is closed.
-pub fn records(format: Format, records: &[Record], single: bool) -> Result<()> {
-    if format != Format::Table {
+pub fn records(format: OutputFormat, records: &[Record], single: bool) -> Result<()> {
+    if format != OutputFormat::Table {
         let all: Vec<_> = records.iter().map(json::document).collect();
         return documents(format, &all, single);
     }
@@ -187,7 +187,7 @@ fn row(record: &Record) -> [String; 5] {
 /// `published`, `in review` …
 #[must_use]
 pub fn state_word(state: State) -> String {
-    dateline_record::state::state_in_words(state)
+    dateline_record::state::state_label(state)
 }
 
 /// `created`, `published` …
@@ -200,7 +200,7 @@ pub fn change_word(what: change::Type) -> String {
 /// `meeting`, `member_of` …; `article` for articles.
 #[must_use]
 pub fn type_word(body: &Body) -> String {
-    body.type_word().unwrap_or_else(|| "article".to_owned())
+    body.type_label().unwrap_or_else(|| "article".to_owned())
 }
 
 /// The title of a record in lists. A relation has none: its subject, object and role describe it.

@@ -10,11 +10,10 @@ use dateline_proto::v1::{
 };
 
 use super::{
-    NOT_FOUND, Server,
+    NOT_FOUND, Server, field_path,
     filter::{self, ViewArg},
     misused,
-    output::{self, Format},
-    place,
+    output::{self, OutputFormat},
 };
 
 /// Maximum number of names per call.
@@ -34,7 +33,7 @@ pub(super) struct GetArgs {
     no_redirect: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
     server: Server,
 }
@@ -56,7 +55,7 @@ pub(super) struct ListArgs {
         default_value = "table",
         value_name = "FORMAT"
     )]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
@@ -76,7 +75,7 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
         let answer = client
             .batch_get(request)
             .await
-            .map_err(|status| place::by_name(status.into(), names))?;
+            .map_err(|status| field_path::with_names(status.into(), names))?;
         for record in answer.records {
             records.push(follow(&client, record, &args).await?);
         }
@@ -86,7 +85,7 @@ pub(super) async fn get(args: GetArgs) -> Result<ExitCode> {
         output::records(args.output, &records, args.names.len() == 1)?;
     }
     for name in &missing {
-        output::say(match args.view {
+        output::print_message(match args.view {
             ViewArg::Published => {
                 format!("there is no published record {name}; --view desk shows drafts too")
             }
@@ -122,7 +121,7 @@ async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Recor
         return Ok(record);
     };
     let winner = found.kind.as_ref().map(Body::name).unwrap_or_default();
-    output::say(format_args!("{name} was merged into {winner}"));
+    output::print_message(format_args!("{name} was merged into {winner}"));
     Ok(found)
 }
 
@@ -147,7 +146,7 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
             .into_inner();
         let mut page = answer.records;
         page.truncate(limit - printed - kept.len());
-        if args.output == Format::Ndjson {
+        if args.output == OutputFormat::Ndjson {
             output::records(args.output, &page, false)?;
             printed += page.len();
         } else {
@@ -158,12 +157,12 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
             break;
         }
     }
-    if args.output != Format::Ndjson {
+    if args.output != OutputFormat::Ndjson {
         output::records(args.output, &kept, false)?;
     }
-    if args.output == Format::Table {
+    if args.output == OutputFormat::Table {
         let count = kept.len();
-        output::say(format_args!(
+        output::print_message(format_args!(
             "{count} record{}",
             if count == 1 { "" } else { "s" }
         ));

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use dateline_server::{Config, Database, Listen, Running, edge};
+use dateline_server::{Config, Database, Listen, Running, transport};
 use dateline_store::Settings;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -102,10 +102,10 @@ impl ProgramsArgs {
         let launcher = dateline_embedded_postgres::this_program()
             .context("cannot tell where this program lies")?;
         let mut options = dateline_embedded_postgres::Options::new(data_dir, launcher);
-        options.programs = match self.postgres.as_str() {
-            "auto" => dateline_embedded_postgres::ProgramsFrom::Auto,
-            "npm" => dateline_embedded_postgres::ProgramsFrom::Npm,
-            directory => dateline_embedded_postgres::ProgramsFrom::Dir(directory.into()),
+        options.binaries = match self.postgres.as_str() {
+            "auto" => dateline_embedded_postgres::BinarySource::Auto,
+            "npm" => dateline_embedded_postgres::BinarySource::Npm,
+            directory => dateline_embedded_postgres::BinarySource::Dir(directory.into()),
         };
         options.purpose = purpose.to_owned();
         Ok(options)
@@ -122,7 +122,7 @@ enum LogFormat {
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     start_logging(&args.log, args.log_format)?;
     let config = config(&args)?;
-    edge::raise_descriptor_limit(config.limits.edge.max_connections);
+    transport::raise_descriptor_limit(config.limits.connections.max_connections);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     start(config, stop).await?.wait().await?;

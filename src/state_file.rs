@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::json;
 
 /// Maximum size of a state file: a cursor and a filter are short.
-const MOST: u64 = 1024 * 1024;
+const MAX_STATE_BYTES: u64 = 1024 * 1024;
 
 /// Content of the file.
 #[derive(Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl StateFile {
             filter: filter.unwrap_or_default(),
             position: Position::default(),
         };
-        let state = match dateline_files::read(path, MOST) {
+        let state = match dateline_files::read(path, MAX_STATE_BYTES) {
             Ok(text) => {
                 let state: State = serde_json::from_slice(&text)
                     .with_context(|| format!("{} is no state file", path.display()))?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use dateline_server::edge::TlsFiles;
+use dateline_server::transport::TlsFiles;
 
 /// TLS settings of the server.
 #[derive(Debug, clap::Args)]

@@ -12,38 +12,38 @@ use prost_types::Timestamp;
 
 use super::{
     Server,
-    confirm::{Question, confirm},
+    confirm::{Confirmation, confirm},
     json,
-    output::{self, Format, printable, say},
+    output::{self, OutputFormat, print_message, printable},
     table::Table,
-    when,
+    time_arg,
 };
 
 /// Maximum number of names tried for a token without a name.
-const MOST_NAMES: u32 = 100;
+const MAX_NAMES: u32 = 100;
 
 /// `dateline token`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    act: Act,
+    act: TokenCommand,
     #[command(flatten)]
     server: Server,
 }
 
 #[derive(Debug, Subcommand)]
-enum Act {
+enum TokenCommand {
     /// Create a token and print it; it cannot be printed again
     #[command(after_help = "Example:
   dateline token create --role exporter --scope lang:en --expires +90d > exporter.token")]
     Create {
         #[command(flatten)]
-        allows: Allows,
+        grant: GrantArgs,
         /// Name of the holder, and author of its writes [default: the first role, with a number if that is taken]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Expiry, within a year: 2027-01-31T00:00:00Z, or a time from now, +90d
-        #[arg(long, value_name = "TIME", value_parser = when::parse)]
+        #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
         expires: Timestamp,
     },
     /// List tokens, newest first, without their secrets
@@ -59,16 +59,16 @@ enum Act {
             default_value = "table",
             value_name = "FORMAT"
         )]
-        output: Format,
+        output: OutputFormat,
     },
     /// Change the roles, scope or expiry of a token; its open streams end within 5 s and can be opened again
     Update {
         /// Id of the token: the eight letters after `dateline_`
         id: String,
         #[command(flatten)]
-        allows: Allows,
+        grant: GrantArgs,
         /// Expiry; unchanged if not given
-        #[arg(long, value_name = "TIME", value_parser = when::parse)]
+        #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
         expires: Option<Timestamp>,
     },
     /// Revoke tokens, and end their open streams within 5 s
@@ -84,7 +84,7 @@ enum Act {
 
 /// The permissions of a token.
 #[derive(Debug, clap::Args)]
-struct Allows {
+struct GrantArgs {
     /// Roles, separated by commas
     #[arg(
         long = "role",
@@ -125,7 +125,7 @@ impl RoleArg {
     }
 }
 
-impl Allows {
+impl GrantArgs {
     fn roles(&self) -> Vec<i32> {
         self.roles
             .iter()
@@ -138,28 +138,24 @@ impl Allows {
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let server = &args.server;
     match args.act {
-        Act::Create {
-            allows,
+        TokenCommand::Create {
+            grant,
             name,
             expires,
-        } => create(server, &allows, name, expires).await,
-        Act::List { all, output } => list(server, all, output).await,
-        Act::Update {
-            id,
-            allows,
-            expires,
-        } => update(server, id, &allows, expires).await,
-        Act::Revoke { ids, yes } => revoke(server, ids, yes).await,
+        } => create(server, &grant, name, expires).await,
+        TokenCommand::List { all, output } => list(server, all, output).await,
+        TokenCommand::Update { id, grant, expires } => update(server, id, &grant, expires).await,
+        TokenCommand::Revoke { ids, yes } => revoke(server, ids, yes).await,
     }
 }
 
 async fn create(
     server: &Server,
-    allows: &Allows,
+    grant: &GrantArgs,
     name: Option<String>,
     expires: Timestamp,
 ) -> Result<ExitCode> {
-    let roles = allows.roles();
+    let roles = grant.roles();
     let first = roles
         .first()
         .and_then(|role| v1::Role::try_from(*role).ok());
@@ -167,7 +163,7 @@ async fn create(
     let mut request = CreateTokenRequest {
         name: name.clone().unwrap_or_else(|| role.clone()),
         roles,
-        scope: allows.scope.clone(),
+        scope: grant.scope.clone(),
         expire_time: Some(expires),
     };
     let mut client = server.connect().await?;
@@ -179,7 +175,7 @@ async fn create(
             Err(status)
                 if status.code() == tonic::Code::AlreadyExists
                     && name.is_none()
-                    && number < MOST_NAMES =>
+                    && number < MAX_NAMES =>
             {
                 number += 1;
                 request.name = format!("{role}-{number}");
@@ -192,7 +188,7 @@ async fn create(
     writeln!(out, "{}", answer.secret)?;
     out.flush()
         .context("the token is made, but could not be printed; revoke it, and make another")?;
-    say(format_args!(
+    print_message(format_args!(
         "token {} of {}: {}, until {}. It cannot be shown again: put it into a file, and say --token-file FILE.",
         token.id,
         token.name,
@@ -202,7 +198,7 @@ async fn create(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
+async fn list(server: &Server, all: bool, format: OutputFormat) -> Result<ExitCode> {
     let mut client = server.connect().await?;
     let mut request = ListTokensRequest {
         show_ended: all,
@@ -218,13 +214,13 @@ async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
         }
         request.page_token = answer.next_page_token;
     }
-    if format != Format::Table {
+    if format != OutputFormat::Table {
         let tokens: Vec<_> = tokens.iter().map(json::document).collect();
         output::documents(format, &tokens, false)?;
         return Ok(ExitCode::SUCCESS);
     }
     if tokens.is_empty() {
-        say("there are no tokens");
+        print_message("there are no tokens");
         return Ok(ExitCode::SUCCESS);
     }
     let header = [
@@ -262,13 +258,13 @@ async fn list(server: &Server, all: bool, format: Format) -> Result<ExitCode> {
 async fn update(
     server: &Server,
     id: String,
-    allows: &Allows,
+    grant: &GrantArgs,
     expires: Option<Timestamp>,
 ) -> Result<ExitCode> {
     let request = UpdateTokenRequest {
         id: id_of(&id)?,
-        roles: allows.roles(),
-        scope: allows.scope.clone(),
+        roles: grant.roles(),
+        scope: grant.scope.clone(),
         expire_time: expires,
     };
     let mut client = server.connect().await?;
@@ -278,7 +274,7 @@ async fn update(
         .into_inner()
         .token
         .unwrap_or_default();
-    say(format_args!(
+    print_message(format_args!(
         "token {} of {}: {} {}, until {}",
         token.id,
         token.name,
@@ -293,7 +289,7 @@ async fn revoke(server: &Server, ids: Vec<String>, yes: bool) -> Result<ExitCode
     let ids: Vec<_> = ids.iter().map(|id| id_of(id)).collect::<Result<_>>()?;
     if !yes {
         let what = format!("This ends {} for good.", ids.join(", "));
-        confirm(&Question {
+        confirm(&Confirmation {
             unasked: &format!("{what} Say --yes if that is meant."),
             warning: &what,
             prompt: "Type revoke to go on: ",
@@ -309,7 +305,7 @@ async fn revoke(server: &Server, ids: Vec<String>, yes: bool) -> Result<ExitCode
             .into_inner()
             .token
             .unwrap_or_default();
-        say(format_args!(
+        print_message(format_args!(
             "token {} of {} is revoked",
             token.id, token.name
         ));
@@ -340,5 +336,5 @@ fn role_word(role: v1::Role) -> String {
 }
 
 fn time_of(time: Option<&Timestamp>) -> String {
-    time.map(when::shown).unwrap_or_default()
+    time.map(time_arg::format_time).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
 //! `dateline verify`: verifies that the log, the records and the digest of a server agree, or that a recorded stream is
-//! a true copy. Reports each difference. Holds names and hashes, not records.
+//! a true replica. Reports each difference. Holds names and hashes, not records.
 
 use std::{
     io::{BufRead, Read},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use dateline_client::{Client, Connection, Copy, Event, Failure, Subscriber};
+use dateline_client::{Client, Connection, Event, Failure, ReplicaDigest, Subscriber};
 use dateline_proto::{
     DESCRIPTORS,
     v1::{
@@ -21,26 +21,27 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::{
-    FAILED, INTERRUPTED, Server, counting,
+    FAILED, INTERRUPTED, Server,
     export::{self, verify::is_export},
     feed,
     filter::ViewArg,
     json,
-    output::{is_back, say, waits},
+    output::{print_message, report_outage, report_recovery},
+    progress,
     signals::Signals,
 };
 
 /// Maximum number of differences reported.
-const NAMED: usize = 100;
+const MAX_REPORTED: usize = 100;
 /// Records per page of a list.
-const PAGE: i32 = 1000;
+const PAGE_SIZE: i32 = 1000;
 /// Maximum number of reads of records that others are changing.
-const TRIES: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// Maximum length of a line of a recorded stream.
-const LINE: u64 = 64 * 1024 * 1024;
+const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Pause before a lagging server is asked again.
-const BEHIND: Duration = Duration::from_millis(100);
+const LAG_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `dateline verify`
 #[derive(Debug, clap::Args)]
@@ -58,48 +59,51 @@ pub(super) struct Args {
 
 /// Verifies; exit 1 if there are differences.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
-    let verifying = Verifying {
+    let verifier = Verifier {
         server: args.server.connection(),
         view: args.view.into(),
-        bar: counting::bar(None, "{spinner} {msg}: {human_pos} ({rate})"),
+        bar: progress::bar(None, "{spinner} {msg}: {human_pos} ({rate})"),
     };
-    let bar = verifying.bar.clone();
+    let bar = verifier.bar.clone();
     let mut signals = Signals::new()?;
     // A read of stdin may block: signals are handled beside it.
-    let work = tokio::spawn(async move { verifying.differences(args.file.as_deref()).await });
+    let work = tokio::spawn(async move { verifier.differences(args.file.as_deref()).await });
     let differences = tokio::select! {
         done = work => Some(done?),
         () = signals.next() => None,
     };
     bar.finish_and_clear();
     let Some(differences) = differences else {
-        say("stopped before everything was compared");
+        print_message("stopped before everything was compared");
         return Ok(INTERRUPTED.into());
     };
     let differences = differences?;
-    for (name, how) in differences.iter().take(NAMED) {
-        say(format_args!("{name}: {how}"));
+    for (name, how) in differences.iter().take(MAX_REPORTED) {
+        print_message(format_args!("{name}: {how}"));
     }
-    if differences.len() > NAMED {
-        say(format_args!("and {} more", differences.len() - NAMED));
+    if differences.len() > MAX_REPORTED {
+        print_message(format_args!(
+            "and {} more",
+            differences.len() - MAX_REPORTED
+        ));
     }
     Ok(if differences.is_empty() {
         ExitCode::SUCCESS
     } else {
-        say(format_args!("{} differences", differences.len()));
+        print_message(format_args!("{} differences", differences.len()));
         FAILED.into()
     })
 }
 
 type Differences = Vec<(String, String)>;
 
-struct Verifying {
+struct Verifier {
     server: Connection,
     view: View,
     bar: ProgressBar,
 }
 
-impl Verifying {
+impl Verifier {
     async fn differences(&self, path: Option<&Path>) -> Result<Differences> {
         match path {
             Some(path) if is_export(path) => export::verify::run(path, &self.bar).await,
@@ -110,19 +114,19 @@ impl Verifying {
 
     /// Compares the fold of the log with a snapshot, the snapshot with lists, and the result with the digest.
     async fn server(&self) -> Result<Differences> {
-        let mut following = Following::begin(self).await?;
-        let at = following.sequence;
+        let mut follower = ReplicaFollower::begin(self).await?;
+        let at = follower.sequence;
         let mut differences = Vec::new();
         if let Some(log) = self.log_up_to(at).await? {
-            differences = log.differences("the log", &following.copy, "a snapshot");
+            differences = log.differences("the log", &follower.replica, "a snapshot");
         } else {
-            say("the log does not reach back to the beginning; it is left out");
+            print_message("the log does not reach back to the beginning; it is left out");
         }
-        differences.extend(self.lists(&mut following).await?);
-        match following.prove(self).await {
-            Ok(sequence) => say(format_args!(
+        differences.extend(self.lists(&mut follower).await?);
+        match follower.check_digest(self).await {
+            Ok(sequence) => print_message(format_args!(
                 "{} records at {sequence}; the digest is theirs",
-                following.copy.len()
+                follower.replica.len()
             )),
             Err(failure) => differences.push(("the digest".to_owned(), failure.to_string())),
         }
@@ -130,24 +134,26 @@ impl Verifying {
     }
 
     /// Folds the log up to a sequence; `None` if it was compacted.
-    async fn log_up_to(&self, at: i64) -> Result<Option<Copy>> {
+    async fn log_up_to(&self, at: i64) -> Result<Option<ReplicaDigest>> {
         self.bar.set_message("reading the log");
         let mut log = match self.open(Origin::Beginning).await {
             Err(failure) if failure.reason == "CURSOR_EXPIRED" => return Ok(None),
             opened => opened?,
         };
-        log.go_on_to(at).await?;
-        Ok(Some(log.copy))
+        log.follow_to(at).await?;
+        Ok(Some(log.replica))
     }
 
     /// Compares lists with a stream. Others may write meanwhile: differing records are read again.
-    async fn lists(&self, following: &mut Following<'_>) -> Result<Differences> {
+    async fn lists(&self, follower: &mut ReplicaFollower<'_>) -> Result<Differences> {
         let mut differences = Vec::new();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let listed = self.listed().await?;
             let head = self.feed().await?.head_sequence;
-            following.go_on_to(head).await?;
-            let now = following.copy.differences("the stream", &listed, "a list");
+            follower.follow_to(head).await?;
+            let now = follower
+                .replica
+                .differences("the stream", &listed, "a list");
             let was_empty = differences.is_empty();
             // Only a record that differs twice is reported.
             differences = if was_empty {
@@ -164,15 +170,15 @@ impl Verifying {
         Ok(differences)
     }
 
-    async fn listed(&self) -> Result<Copy> {
+    async fn listed(&self) -> Result<ReplicaDigest> {
         self.bar.set_message("listing records");
         let mut client = Client::connect_with(&self.server).await?;
-        let mut copy = Copy::default();
+        let mut replica = ReplicaDigest::default();
         let mut page_token = String::new();
         loop {
             let request = ListRecordsRequest {
                 view: self.view.into(),
-                page_size: PAGE,
+                page_size: PAGE_SIZE,
                 page_token,
                 ..ListRecordsRequest::default()
             };
@@ -180,10 +186,10 @@ impl Verifying {
             let answer = answer.map_err(Failure::from)?.into_inner();
             for record in &answer.records {
                 self.bar.inc(1);
-                copy.put(record);
+                replica.insert(record);
             }
             if answer.next_page_token.is_empty() {
-                return Ok(copy);
+                return Ok(replica);
             }
             page_token = answer.next_page_token;
         }
@@ -193,15 +199,15 @@ impl Verifying {
         feed::get(&Client::connect_with(&self.server).await?, self.view).await
     }
 
-    async fn open(&self, origin: Origin) -> Result<Following<'_>, Failure> {
+    async fn open(&self, origin: Origin) -> Result<ReplicaFollower<'_>, Failure> {
         let request = WatchRequest {
             view: self.view.into(),
             start: Some(Start::Origin(origin.into())),
             ..WatchRequest::default()
         };
-        Ok(Following {
+        Ok(ReplicaFollower {
             subscriber: Subscriber::open(&self.server, request, None).await?,
-            copy: Copy::default(),
+            replica: ReplicaDigest::default(),
             sequence: 0,
             bar: &self.bar,
         })
@@ -210,49 +216,49 @@ impl Verifying {
     /// Compares a recorded stream with the log at the sequence of its end.
     async fn file(&self, path: &Path) -> Result<Differences> {
         let recorded = if path == Path::new("-") {
-            read(std::io::stdin().lock(), &mut tell_cut)
+            fold_recording(std::io::stdin().lock(), &mut report_cut)
         } else {
             let file = dateline_files::open(path);
             let file = file.with_context(|| format!("cannot read {}", path.display()))?;
-            read(std::io::BufReader::new(file), &mut tell_cut)
+            fold_recording(std::io::BufReader::new(file), &mut report_cut)
         };
-        let (copy, at) = recorded.with_context(|| path.display().to_string())?;
+        let (replica, at) = recorded.with_context(|| path.display().to_string())?;
         let Some(log) = self.log_up_to(at).await? else {
             bail!(
                 "the server's log does not reach back to the beginning, so what it showed at {at} cannot be told"
             );
         };
-        say(format_args!("{} records at {at}", copy.len()));
-        Ok(copy.differences("the file", &log, "the log"))
+        print_message(format_args!("{} records at {at}", replica.len()));
+        Ok(replica.differences("the file", &log, "the log"))
     }
 }
 
 /// A replica that a stream keeps up to date.
-struct Following<'a> {
+struct ReplicaFollower<'a> {
     subscriber: Subscriber,
-    copy: Copy,
+    replica: ReplicaDigest,
     sequence: i64,
     bar: &'a ProgressBar,
 }
 
-impl<'a> Following<'a> {
-    async fn begin(verifying: &'a Verifying) -> Result<Self> {
-        verifying.bar.set_message("taking a snapshot");
-        let mut following = verifying.open(Origin::Snapshot).await?;
+impl<'a> ReplicaFollower<'a> {
+    async fn begin(verifier: &'a Verifier) -> Result<Self> {
+        verifier.bar.set_message("taking a snapshot");
+        let mut follower = verifier.open(Origin::Snapshot).await?;
         loop {
-            if let Event::Checkpoint(checkpoint) = following.step().await?
+            if let Event::Checkpoint(checkpoint) = follower.next_event().await?
                 && checkpoint.caught_up
             {
-                return Ok(following);
+                return Ok(follower);
             }
         }
     }
 
-    async fn step(&mut self) -> Result<Event, Failure> {
-        let (event, _) = self.subscriber.next(&mut waits).await?;
-        is_back();
+    async fn next_event(&mut self) -> Result<Event, Failure> {
+        let (event, _) = self.subscriber.next(&mut report_outage).await?;
+        report_recovery();
         self.bar.inc(1);
-        self.copy.take(&event);
+        self.replica.apply(&event);
         match &event {
             Event::Record(_) => {}
             Event::Change(change) => {
@@ -265,58 +271,61 @@ impl<'a> Following<'a> {
         Ok(event)
     }
 
-    async fn go_on_to(&mut self, sequence: i64) -> Result<()> {
+    async fn follow_to(&mut self, sequence: i64) -> Result<()> {
         while self.sequence < sequence {
-            self.step().await?;
+            self.next_event().await?;
         }
         Ok(())
     }
 
     /// Follows the feed up to the head that the server reports, and compares the digests; returns the sequence. Asks
     /// the server instead of waiting for a checkpoint: a feed under constant writes sends none.
-    async fn prove(&mut self, verifying: &Verifying) -> Result<i64> {
+    async fn check_digest(&mut self, verifier: &Verifier) -> Result<i64> {
         self.bar.set_message("comparing with the digest");
         loop {
-            let feed = verifying.feed().await?;
-            self.go_on_to(feed.head_sequence).await?;
+            let feed = verifier.feed().await?;
+            self.follow_to(feed.head_sequence).await?;
             // Another replica of the server may report an older head than this stream has reached.
             if self.sequence == feed.head_sequence {
                 let said = feed.digest.context("the server tells no digest: it is of the whole view, and this token sees a part of it")?;
-                self.copy.check(&said, &[], self.sequence)?;
+                self.replica.check(&said, &[], self.sequence)?;
                 return Ok(self.sequence);
             }
-            tokio::time::sleep(BEHIND).await;
+            tokio::time::sleep(LAG_POLL_INTERVAL).await;
         }
     }
 }
 
 /// The state of a recorded stream.
 #[derive(Default)]
-struct Recorded {
-    copy: Copy,
-    /// The sequence of the copy.
+struct RecordedStream {
+    replica: ReplicaDigest,
+    /// The sequence of the replica.
     at: i64,
     /// True in a snapshot that is not complete: the copy is then valid for no sequence.
     in_snapshot: bool,
 }
 
-fn tell_cut(line: u64) {
-    say(format_args!(
+fn report_cut(line: u64) {
+    print_message(format_args!(
         "line {line} is the last one and not whole; it is left out"
     ));
 }
 
 /// Folds the lines of `dateline watch --output ndjson`; returns the copy and its sequence. `cut` is called for an
 /// incomplete last line, which is left out.
-pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<(Copy, i64)> {
-    let mut recorded = Recorded::default();
+pub(super) fn fold_recording(
+    mut lines: impl BufRead,
+    cut: &mut dyn FnMut(u64),
+) -> Result<(ReplicaDigest, i64)> {
+    let mut recorded = RecordedStream::default();
     let mut line = String::new();
     for number in 1.. {
         line.clear();
-        if lines.by_ref().take(LINE).read_line(&mut line)? == 0 {
+        if lines.by_ref().take(MAX_LINE_BYTES).read_line(&mut line)? == 0 {
             break;
         }
-        if line.len() as u64 == LINE {
+        if line.len() as u64 == MAX_LINE_BYTES {
             bail!("line {number} is longer than any of `dateline watch`");
         }
         match recorded.read_line(line.trim()) {
@@ -330,10 +339,10 @@ pub(super) fn read(mut lines: impl BufRead, cut: &mut dyn FnMut(u64)) -> Result<
             "ends inside of its snapshot, before the line with caughtUp: let `dateline watch` go on"
         );
     }
-    Ok((recorded.copy, recorded.at))
+    Ok((recorded.replica, recorded.at))
 }
 
-impl Recorded {
+impl RecordedStream {
     fn read_line(&mut self, line: &str) -> Result<()> {
         if line.is_empty() {
             return Ok(());
@@ -352,8 +361,8 @@ impl Recorded {
         }
         if let Some(record) = fields.remove("snapshot") {
             self.in_snapshot = true;
-            self.copy
-                .put(&message::<Record>(&record, "dateline.v1.Record")?);
+            self.replica
+                .insert(&message::<Record>(&record, "dateline.v1.Record")?);
             return Ok(());
         }
         let change = message::<Change>(&line, "dateline.v1.Change")?;
@@ -369,7 +378,7 @@ impl Recorded {
             );
         }
         self.at = change.sequence;
-        self.copy.fold(&change);
+        self.replica.apply_change(&change);
         Ok(())
     }
 }

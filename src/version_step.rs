@@ -69,7 +69,7 @@ fn compare(sent: &str, stored: &str) -> Option<Ordering> {
 
 /// The next step for an existing record.
 #[derive(Debug, PartialEq)]
-pub(super) enum Step {
+pub(super) enum VersionStep {
     /// No change: it equals the sent version.
     Keep,
     Older,
@@ -87,7 +87,7 @@ pub(super) enum Step {
 }
 
 /// Input of the decision.
-pub(super) struct Situation<'a> {
+pub(super) struct StepContext<'a> {
     pub sent: &'a Outgoing,
     pub age: Age,
     pub is_same: bool,
@@ -97,10 +97,10 @@ pub(super) struct Situation<'a> {
     pub on_change: OnChange,
 }
 
-impl Situation<'_> {
-    pub(super) fn step(&self) -> Step {
+impl StepContext<'_> {
+    pub(super) fn step(&self) -> VersionStep {
         if self.age == Age::Older {
-            return Step::Older;
+            return VersionStep::Older;
         }
         match &self.sent.release.allowed {
             Allowed::Canceled => self.canceled(),
@@ -109,43 +109,43 @@ impl Situation<'_> {
         }
     }
 
-    fn canceled(&self) -> Step {
+    fn canceled(&self) -> VersionStep {
         match self.state {
-            State::Retracted | State::Merged => Step::Keep,
-            State::Published if self.publishes => Step::Retract,
-            State::Published => Step::Report(
+            State::Retracted | State::Merged => VersionStep::Keep,
+            State::Published if self.publishes => VersionStep::Retract,
+            State::Published => VersionStep::Report(
                 "its sender has canceled it, and it is published here: --publish retracts it"
                     .to_owned(),
             ),
-            State::Embargoed | State::InReview => Step::SendBack,
-            _ if self.status == Status::Canceled => Step::Keep,
-            _ => Step::Mark,
+            State::Embargoed | State::InReview => VersionStep::SendBack,
+            _ if self.status == Status::Canceled => VersionStep::Keep,
+            _ => VersionStep::Mark,
         }
     }
 
-    fn withheld(&self) -> Step {
+    fn withheld(&self) -> VersionStep {
         match self.state {
-            State::Retracted | State::Merged => Step::Keep,
+            State::Retracted | State::Merged => VersionStep::Keep,
             // An editor has released it in the meantime, or the item is an export of this record.
-            _ if self.age == Age::Same => Step::Keep,
-            State::Published if self.publishes && self.on_change == OnChange::Correct => Step::Retract,
-            State::Published => Step::Report(
+            _ if self.age == Age::Same => VersionStep::Keep,
+            State::Published if self.publishes && self.on_change == OnChange::Correct => VersionStep::Retract,
+            State::Published => VersionStep::Report(
                 "its sender withholds it, and it is published here: `dateline retract` or --on-change correct withdraws it, for good"
                     .to_owned(),
             ),
-            State::Embargoed | State::InReview => Step::SendBack,
-            _ if self.on_change == OnChange::Correct => Step::Update,
-            _ if self.status == Status::Withheld => Step::Keep,
-            _ => Step::Mark,
+            State::Embargoed | State::InReview => VersionStep::SendBack,
+            _ if self.on_change == OnChange::Correct => VersionStep::Update,
+            _ if self.status == Status::Withheld => VersionStep::Keep,
+            _ => VersionStep::Mark,
         }
     }
 
-    fn usable(&self) -> Step {
+    fn usable(&self) -> VersionStep {
         let is_kept = self.age == Age::Same || self.age == Age::Unknown && self.is_same;
         match (is_kept, self.on_change) {
-            (true, _) => Step::Keep,
-            (false, OnChange::Skip) => Step::Skip,
-            (false, OnChange::Report) => Step::Report(
+            (true, _) => VersionStep::Keep,
+            (false, OnChange::Skip) => VersionStep::Skip,
+            (false, OnChange::Report) => VersionStep::Report(
                 "its sender has a newer version; --on-change correct takes it over, skip leaves it out"
                     .to_owned(),
             ),
@@ -153,27 +153,27 @@ impl Situation<'_> {
         }
     }
 
-    fn corrected(&self) -> Step {
+    fn corrected(&self) -> VersionStep {
         let allowed = &self.sent.release.allowed;
         match self.state {
-            State::Published if allowed.is_under_embargo() => Step::Report(
+            State::Published if allowed.is_under_embargo() => VersionStep::Report(
                 "its newer version is under embargo: a correction would publish it before its time".to_owned(),
             ),
             State::Published => match allowed {
-                Allowed::Held { why, .. } => Step::Report(format!("its newer version is not taken over: {why}")),
-                _ => Step::Correct,
+                Allowed::Held { why, .. } => VersionStep::Report(format!("its newer version is not taken over: {why}")),
+                _ => VersionStep::Correct,
             },
-            State::Embargoed if self.publishes => Step::SendBack,
-            State::Embargoed => Step::Report(
+            State::Embargoed if self.publishes => VersionStep::SendBack,
+            State::Embargoed => VersionStep::Report(
                 "it is under embargo here; --publish takes its newer version over".to_owned(),
             ),
-            State::InReview => Step::Report(
+            State::InReview => VersionStep::Report(
                 "it is in review here; once it is a draft again its newer version can be taken over".to_owned(),
             ),
-            State::Retracted | State::Merged => Step::Report(
+            State::Retracted | State::Merged => VersionStep::Report(
                 "its sender has a newer version, and it was withdrawn here".to_owned(),
             ),
-            _ => Step::Update,
+            _ => VersionStep::Update,
         }
     }
 }

@@ -50,7 +50,13 @@ fn numbers_decide_then_times_then_the_stricter_status() {
     assert_eq!(age(&bare(Status::Canceled), &bare(usable)), Age::Newer);
 }
 
-fn step(allowed: &Allowed, age: Age, state: State, publishes: bool, on_change: OnChange) -> Step {
+fn step(
+    allowed: &Allowed,
+    age: Age,
+    state: State,
+    publishes: bool,
+    on_change: OnChange,
+) -> VersionStep {
     let sent = Outgoing {
         release: Release {
             allowed: allowed.clone(),
@@ -58,7 +64,7 @@ fn step(allowed: &Allowed, age: Age, state: State, publishes: bool, on_change: O
         },
         ..Outgoing::default()
     };
-    let situation = Situation {
+    let situation = StepContext {
         sent: &sent,
         age,
         is_same: false,
@@ -78,40 +84,44 @@ fn a_kill_is_never_left_out_and_an_older_version_always() {
         for age in [Age::Same, Age::Newer, Age::Unknown] {
             assert_eq!(
                 step(&Allowed::Canceled, age, State::Published, true, on_change),
-                Step::Retract
+                VersionStep::Retract
             );
             assert!(matches!(
                 step(&Allowed::Canceled, age, State::Published, false, on_change),
-                Step::Report(_)
+                VersionStep::Report(_)
             ));
             assert_eq!(
                 step(&Allowed::Canceled, age, State::Embargoed, true, on_change),
-                Step::SendBack
+                VersionStep::SendBack
             );
             assert_eq!(
                 step(&Allowed::Canceled, age, State::Draft, true, on_change),
-                Step::Mark
+                VersionStep::Mark
             );
             let stays = age == Age::Same;
             assert_eq!(
                 step(&withheld, age, State::Embargoed, true, on_change),
-                if stays { Step::Keep } else { Step::SendBack }
+                if stays {
+                    VersionStep::Keep
+                } else {
+                    VersionStep::SendBack
+                }
             );
         }
         for allowed in [&Allowed::Canceled, &Allowed::Now, &withheld] {
             assert_eq!(
                 step(allowed, Age::Older, State::Published, true, on_change),
-                Step::Older
+                VersionStep::Older
             );
         }
     }
     assert_eq!(
         step(&withheld, Age::Newer, State::Published, true, Correct),
-        Step::Retract
+        VersionStep::Retract
     );
     assert!(matches!(
         step(&withheld, Age::Newer, State::Published, true, Skip),
-        Step::Report(_)
+        VersionStep::Report(_)
     ));
 }
 
@@ -127,20 +137,26 @@ fn a_newer_version_does_what_the_caller_says_and_never_breaks_an_embargo() {
     for state in [State::Draft, State::Published, State::Embargoed] {
         assert!(matches!(
             newer(&Allowed::Now, state, Report),
-            Step::Report(_)
+            VersionStep::Report(_)
         ));
-        assert_eq!(newer(&Allowed::Now, state, Skip), Step::Skip);
+        assert_eq!(newer(&Allowed::Now, state, Skip), VersionStep::Skip);
         assert_eq!(
             step(&Allowed::Now, Age::Same, state, true, Correct),
-            Step::Keep
+            VersionStep::Keep
         );
     }
-    assert_eq!(newer(&Allowed::Now, State::Draft, Correct), Step::Update);
+    assert_eq!(
+        newer(&Allowed::Now, State::Draft, Correct),
+        VersionStep::Update
+    );
     assert_eq!(
         newer(&Allowed::Now, State::Published, Correct),
-        Step::Correct
+        VersionStep::Correct
     );
-    assert_eq!(newer(&far, State::Embargoed, Correct), Step::SendBack);
+    assert_eq!(
+        newer(&far, State::Embargoed, Correct),
+        VersionStep::SendBack
+    );
     for (allowed, state) in [
         (&far, State::Published),
         (&Allowed::held("PARTIAL", ""), State::Published),
@@ -148,7 +164,7 @@ fn a_newer_version_does_what_the_caller_says_and_never_breaks_an_embargo() {
         (&Allowed::Now, State::Retracted),
     ] {
         assert!(
-            matches!(newer(allowed, state, Correct), Step::Report(_)),
+            matches!(newer(allowed, state, Correct), VersionStep::Report(_)),
             "{allowed:?} {state:?}"
         );
     }

@@ -11,15 +11,15 @@ use dateline_proto::v1::{
 use prost_types::FieldMask;
 
 use super::{
+    bulk_writer::{BulkWriter, is_about_records, is_same},
     outgoing::{OnChange, Outgoing, source_item},
-    refusal::Problem,
+    rejection::FieldProblem,
     release::Allowed,
-    send::{Sender, is_about_records, is_same},
-    version_step::{Age, Situation, Step, age},
+    version_step::{Age, StepContext, VersionStep, age},
 };
 
 /// Maximum number of attempts on a record that others change at the same time.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// Maximum length of a public note, in code points.
 const MAX_NOTE: usize = 2000;
@@ -49,11 +49,11 @@ const REPLACED_BY_EXPORT: [&str; 6] = [
     "source_item",
 ];
 
-impl Sender {
+impl BulkWriter {
     /// Updates the article of an item to the version sent, as far as sender and caller allow.
-    pub(super) async fn follow(
+    pub(super) async fn apply_version(
         &mut self,
-        place: usize,
+        position: usize,
         mut sent: Outgoing,
         mut stored: Record,
     ) -> Result<()> {
@@ -65,18 +65,18 @@ impl Sender {
             .to_owned();
         rename(&mut sent.record, &name);
         let mut has_written = false;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let Ok(known) = stored_item(&sent, &stored) else {
                 let what = "is there already as the article of another item; import never changes one for another";
-                return self.refuse(&sent, what);
+                return self.reject(&sent, what);
             };
-            let step = self.situation(&sent, &stored, known.as_ref()).step();
+            let step = self.step_context(&sent, &stored, known.as_ref()).step();
             let Some(action) = action(&step, &sent, &stored, known.as_ref()) else {
-                self.keep(place, &sent, &stored, step, has_written);
+                self.leave_unchanged(position, &sent, &stored, step, has_written);
                 return Ok(());
             };
             match self.write(action).await {
-                Ok(()) if self.manner.dry_run => {
+                Ok(()) if self.options.dry_run => {
                     self.count(&step);
                     return Ok(());
                 }
@@ -88,28 +88,28 @@ impl Sender {
                 Err(failure)
                     if matches!(failure.reason.as_str(), "ETAG_MISMATCH" | "WRONG_STATE") => {}
                 Err(failure) if is_about_records(&failure) => {
-                    return self.left_alone(&sent, &failure);
+                    return self.reject_change(&sent, &failure);
                 }
                 Err(failure) => return Err(failure.into()),
             }
             match self.look_up(vec![name.clone()]).await?.remove(&name) {
                 Some(newest) => stored = newest,
                 None => {
-                    return self.refuse(&sent, "was deleted meanwhile; names are never used again");
+                    return self.reject(&sent, "was deleted meanwhile; names are never used again");
                 }
             }
         }
-        self.refuse(&sent, "is changed by others all the time; try again later")
+        self.reject(&sent, "is changed by others all the time; try again later")
     }
 
     /// Remembers an item that was canceled before its article existed. The name of a deleted draft is never reused
     /// (W10), so a later arrival of an older version is refused.
-    pub(super) async fn cancel_unknown(&mut self, place: usize, sent: Outgoing) -> Result<()> {
+    pub(super) async fn cancel_unknown(&mut self, position: usize, sent: Outgoing) -> Result<()> {
         let is_own = sent
             .origin
             .as_ref()
             .is_some_and(|origin| origin.uid.is_some());
-        if self.manner.dry_run || is_own {
+        if self.options.dry_run || is_own {
             self.report.canceled += 1;
             return Ok(());
         }
@@ -129,10 +129,12 @@ impl Sender {
             Ok(()) => {}
             Err(failure) if failure.reason == "NAME_TAKEN" => {
                 if let Some(stored) = self.look_up(vec![name.clone()]).await?.remove(&name) {
-                    return self.follow(place, sent, stored).await;
+                    return self.apply_version(position, sent, stored).await;
                 }
             }
-            Err(failure) if is_about_records(&failure) => return self.left_alone(&sent, &failure),
+            Err(failure) if is_about_records(&failure) => {
+                return self.reject_change(&sent, &failure);
+            }
             Err(failure) => return Err(failure.into()),
         }
         if let Some(stub) = self.look_up(vec![name.clone()]).await?.remove(&name) {
@@ -143,43 +145,43 @@ impl Sender {
         Ok(())
     }
 
-    fn situation<'a>(
+    fn step_context<'a>(
         &self,
         sent: &'a Outgoing,
         stored: &Record,
         known: Option<&SourceItem>,
-    ) -> Situation<'a> {
+    ) -> StepContext<'a> {
         let item = sent.item().zip(known);
         // Nobody else has edited an article that this run created.
         let is_ours = self.made.contains(sent.name());
-        Situation {
+        StepContext {
             sent,
             age: item.map_or(Age::Unknown, |(sent, stored)| age(sent, stored)),
             is_same: is_same(&without_item(&sent.record), &without_item(stored)),
             state: meta_of(stored).state(),
             status: known.map(SourceItem::status).unwrap_or_default(),
-            publishes: self.manner.publishes,
+            publishes: self.options.publishes,
             on_change: if is_ours {
                 OnChange::Correct
             } else {
-                self.manner.on_change
+                self.options.on_change
             },
         }
     }
 
     /// Leaves a record unchanged.
-    fn keep(
+    fn leave_unchanged(
         &mut self,
-        place: usize,
+        position: usize,
         sent: &Outgoing,
         stored: &Record,
-        step: Step,
+        step: VersionStep,
         has_written: bool,
     ) {
         match step {
-            Step::Older => self.report.older += 1,
-            Step::Skip => self.report.skipped += 1,
-            Step::Report(what) => {
+            VersionStep::Older => self.report.older += 1,
+            VersionStep::Skip => self.report.skipped += 1,
+            VersionStep::Report(what) => {
                 self.notices
                     .push(sent.notice("not taken over", "CHANGED_AT_SOURCE", &what));
             }
@@ -193,34 +195,35 @@ impl Sender {
                     self.notices
                         .push(sent.notice("not published", "CANCELED", what));
                 } else {
-                    self.remember(place, stored, sent);
+                    self.queue_publication(position, stored, sent);
                 }
             }
         }
     }
 
-    fn count(&mut self, step: &Step) {
+    fn count(&mut self, step: &VersionStep) {
         match step {
-            Step::Update => self.report.updated += 1,
-            Step::Correct => self.report.corrected += 1,
-            Step::Retract => self.report.retracted += 1,
-            Step::SendBack => self.report.sent_back += 1,
+            VersionStep::Update => self.report.updated += 1,
+            VersionStep::Correct => self.report.corrected += 1,
+            VersionStep::Retract => self.report.retracted += 1,
+            VersionStep::SendBack => self.report.sent_back += 1,
             _ => {}
         }
     }
 
     /// Reports a change that the server refuses: the record stays unchanged, and counts as a reject.
-    fn left_alone(&mut self, sent: &Outgoing, failure: &Failure) -> Result<()> {
-        let told = |field: &str| super::place::told(field, |_| Some(String::new()));
+    fn reject_change(&mut self, sent: &Outgoing, failure: &Failure) -> Result<()> {
+        let describe = |field: &str| super::field_path::describe(field, |_| Some(String::new()));
         let mut problems: Vec<_> = (failure.details().iter())
-            .map(|(field, what)| Problem::new(&told(field), what))
+            .map(|(field, what)| FieldProblem::new(&describe(field), what))
             .collect();
         if problems.is_empty() {
-            problems.push(Problem::new("", failure.message()));
+            problems.push(FieldProblem::new("", failure.message()));
         }
-        let text = format!("{}: stays as it is: {}", sent.known_as(), failure.message());
-        self.refused.push(sent.refused(&failure.reason, problems));
-        if self.manner.leaves_out {
+        let text = format!("{}: stays as it is: {}", sent.label(), failure.message());
+        self.refused
+            .push(sent.to_rejection(&failure.reason, problems));
+        if self.options.leaves_out {
             return Ok(());
         }
         bail!("{text} [{}]", failure.reason)
@@ -232,7 +235,7 @@ impl Sender {
                 action: Some(action),
             }],
             omit_content: true,
-            validate_only: self.manner.dry_run,
+            validate_only: self.options.dry_run,
             ..CommitRequest::default()
         };
         let answer = self.client.commit(request).await.map_err(Failure::from)?;
@@ -264,7 +267,7 @@ fn stored_item(sent: &Outgoing, stored: &Record) -> Result<Option<SourceItem>, (
 }
 
 fn action(
-    step: &Step,
+    step: &VersionStep,
     sent: &Outgoing,
     stored: &Record,
     known: Option<&SourceItem>,
@@ -287,26 +290,26 @@ fn action(
     let of_sent = || Some(with_etag(sent.record.clone(), &etag));
     let note = |otherwise: &str| note(&sent.release.note, otherwise);
     match step {
-        Step::Update => Some(Action::Update(write::Update {
+        VersionStep::Update => Some(Action::Update(write::Update {
             record: of_sent(),
             update_mask: mask(replaced),
         })),
-        Step::Correct => Some(Action::Correct(write::Correct {
+        VersionStep::Correct => Some(Action::Correct(write::Correct {
             record: of_sent(),
             update_mask: mask(replaced),
             note: note("Its source has sent a newer version."),
             ..write::Correct::default()
         })),
-        Step::Retract => Some(Action::Retract(write::Retract {
+        VersionStep::Retract => Some(Action::Retract(write::Retract {
             record: Some(version_of(stored)),
             note: note("Canceled by its source."),
             cascade: false,
         })),
-        Step::SendBack => Some(Action::SendBack(write::SendBack {
+        VersionStep::SendBack => Some(Action::SendBack(write::SendBack {
             record: Some(version_of(stored)),
             note: note("Its source has sent a newer version."),
         })),
-        Step::Mark => {
+        VersionStep::Mark => {
             let item = sent.item()?;
             let marked = Article {
                 name: sent.name().to_owned(),
@@ -321,7 +324,7 @@ fn action(
                 update_mask: mask(&["source_item"]),
             }))
         }
-        Step::Keep | Step::Older | Step::Skip | Step::Report(_) => None,
+        VersionStep::Keep | VersionStep::Older | VersionStep::Skip | VersionStep::Report(_) => None,
     }
 }
 

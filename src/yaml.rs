@@ -9,13 +9,13 @@ use serde_saphyr::{
 };
 
 /// Maximum nesting depth: a record has fewer than a dozen levels.
-const DEPTH: usize = 64;
+const MAX_DEPTH: usize = 64;
 /// Maximum number of values of a document, including those that aliases repeat.
-const VALUES: usize = 100_000;
+const MAX_VALUES: usize = 100_000;
 /// Maximum number of aliases of a document.
-const ALIASES: usize = 1000;
+const MAX_ALIASES: usize = 1000;
 /// Maximum length of an error message: it may quote the input.
-const MESSAGE: usize = 400;
+const MAX_ERROR_CHARS: usize = 400;
 
 /// Writes a value as a YAML document.
 ///
@@ -56,16 +56,16 @@ pub(super) fn read<'de, T>(
 ) -> Result<T> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_depth: DEPTH,
-            flow_nesting_limit: DEPTH,
-            max_nodes: VALUES,
-            max_events: 4 * VALUES,
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_nodes: MAX_VALUES,
+            max_events: 4 * MAX_VALUES,
             max_documents: 1,
-            max_anchors: ALIASES,
-            max_aliases: ALIASES,
+            max_anchors: MAX_ALIASES,
+            max_aliases: MAX_ALIASES,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: VALUES,
+            max_total_replayed_events: MAX_VALUES,
         },
         // The caller rejects duplicate keys, in JSON and in YAML alike.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
@@ -74,13 +74,13 @@ pub(super) fn read<'de, T>(
         with_snippet: false,
     };
     serde_saphyr::with_deserializer_from_str_with_options(text, options, read)
-        .map_err(|error| anyhow!(shortened(&told(&error))))
+        .map_err(|error| anyhow!(shortened(&error_text(&error))))
 }
 
-fn told(error: &Error) -> String {
+fn error_text(error: &Error) -> String {
     match error.without_snippet() {
         Error::Budget { location, .. } => format!(
-            "is nested deeper or has more values than any record, which are {DEPTH} levels and {VALUES} values at most, \
+            "is nested deeper or has more values than any record, which are {MAX_DEPTH} levels and {MAX_VALUES} values at most, \
              at line {}",
             location.line()
         ),
@@ -91,10 +91,10 @@ fn told(error: &Error) -> String {
 /// Shortens a long message in the middle; the end holds the position.
 pub(super) fn shortened(message: &str) -> String {
     let count = message.chars().count();
-    if count <= MESSAGE {
+    if count <= MAX_ERROR_CHARS {
         return message.to_owned();
     }
-    let begin: String = message.chars().take(MESSAGE / 2).collect();
-    let end: String = message.chars().skip(count - MESSAGE / 2).collect();
+    let begin: String = message.chars().take(MAX_ERROR_CHARS / 2).collect();
+    let end: String = message.chars().skip(count - MAX_ERROR_CHARS / 2).collect();
     format!("{begin} … {end}")
 }

@@ -19,7 +19,7 @@ const TICKS: f64 = 100.0;
 const LIMIT: &str = "DATELINE_BENCH_LIMIT";
 /// The argument before the listen address.
 const LISTEN: &str = "--listen";
-const POLL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `dateline serve` as a child process.
 pub struct Child {
@@ -38,7 +38,7 @@ impl Child {
         Self::run(command).await
     }
 
-    /// Starts this benchmark once more, as the limit of this name: see [`Child::asked`].
+    /// Starts this benchmark once more, as the limit of this name: see [`Child::requested_limit`].
     pub async fn start_limit(name: &str) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(LIMIT, name);
@@ -46,7 +46,7 @@ impl Child {
     }
 
     /// The name of the limit that this process was started to serve, and its listen address.
-    pub fn asked() -> Option<(String, String)> {
+    pub fn requested_limit() -> Option<(String, String)> {
         let name = std::env::var(LIMIT).ok()?;
         let address = std::env::args().skip_while(|it| it != LISTEN).nth(1)?;
         Some((name, address))
@@ -67,7 +67,7 @@ impl Child {
             if Client::connect(&child.address).await.is_ok() {
                 return Ok(child);
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         anyhow::bail!("the server does not start")
     }
@@ -98,7 +98,7 @@ impl Child {
                 if let Ok(now) = resident(id) {
                     most.fetch_max(now, Ordering::Relaxed);
                 }
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         });
         peak

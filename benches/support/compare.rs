@@ -7,16 +7,16 @@ use anyhow::Result;
 
 /// The length of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum BenchMode {
     /// Seconds: checks that the benchmark runs.
     Short,
     /// Minutes: for figures.
     Full,
 }
 
-impl Form {
+impl BenchMode {
     /// Short with `--short` or `DATELINE_BENCH=short`.
-    pub fn chosen() -> Self {
+    pub fn from_args() -> Self {
         let by_flag = std::env::args().any(|argument| argument == "--short");
         let by_variable = std::env::var("DATELINE_BENCH").is_ok_and(|form| form == "short");
         if by_flag || by_variable {
@@ -117,7 +117,7 @@ impl Comparison {
             print_ratio(ours, &("these, one after the other", rates));
         }
         for (side, rates) in &self.sides {
-            let Spread { median, low, high } = Spread::of(rates.clone());
+            let Spread { median, low, high } = Spread::from_values(rates.clone());
             let unit = self.unit;
             println!("  {side:<40} {median:>11.0} {unit}   ({low:.0} to {high:.0})");
         }
@@ -133,7 +133,7 @@ type Side = (&'static str, Vec<f64>);
 )]
 fn print_ratio((ours, rates): &Side, (limit, limits): &Side) {
     let ratios = rates.iter().zip(limits).map(|(ours, limit)| ours / limit);
-    let Spread { median, low, high } = Spread::of(ratios.collect());
+    let Spread { median, low, high } = Spread::from_values(ratios.collect());
     println!("  {ours} / {limit:<34} {median:>9.3}   ({low:.3} to {high:.3})");
 }
 
@@ -149,7 +149,7 @@ pub struct Spread {
 
 impl Spread {
     /// The spread of at least one value.
-    pub fn of(mut values: Vec<f64>) -> Self {
+    pub fn from_values(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let last = values.len() - 1;
         Self {

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use dateline_proto::v1::{GetRecordRequest, GetRecordResponse, WatchRequest, WatchResponse};
 use dateline_server::{
     Limits,
-    codec::{Ready, ReadyCodec},
-    dress::DressLayer,
-    edge::Edge,
+    middleware::errors::ErrorDetailsLayer,
+    transport::Transport,
+    transport::codec::{PreEncoded, PreEncodedCodec},
 };
 use futures_util::{Stream, stream};
 use tokio::net::TcpListener;
@@ -56,18 +56,19 @@ impl Constant {
     /// Serves until the process ends.
     pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
         let limits = Limits::default();
-        let dress = DressLayer {
+        let error_details = ErrorDetailsLayer {
             request_timeout: limits.request_timeout,
         };
-        let service = dress.layer(Routes::new(self).prepare());
-        let edge = Edge::new(vec![listener], &limits, None)?;
-        edge.serve(service, CancellationToken::new(), std::future::pending())
+        let service = error_details.layer(Routes::new(self).prepare());
+        let transport = Transport::new(vec![listener], &limits, None)?;
+        transport
+            .serve(service, CancellationToken::new(), std::future::pending())
             .await;
         Ok(())
     }
 
-    fn ready<T>(&self) -> Ready<T> {
-        Ready::from_pieces(vec![self.answer.clone()])
+    fn ready<T>(&self) -> PreEncoded<T> {
+        PreEncoded::from_pieces(vec![self.answer.clone()])
     }
 
     fn messages<T>(self) -> Messages<T>
@@ -85,7 +86,7 @@ impl Constant {
     }
 
     async fn unary(self, request: http::Request<Body>) -> http::Response<Body> {
-        let codec = ReadyCodec::<Ready<GetRecordResponse>, GetRecordRequest>::default();
+        let codec = PreEncodedCodec::<PreEncoded<GetRecordResponse>, GetRecordRequest>::default();
         let answer = service_fn(|_: Request<GetRecordRequest>| {
             let answer = Response::new(self.ready());
             async move { Ok::<_, Status>(answer) }
@@ -94,7 +95,7 @@ impl Constant {
     }
 
     async fn stream(self, request: http::Request<Body>) -> http::Response<Body> {
-        let codec = ReadyCodec::<Ready<WatchResponse>, WatchRequest>::default();
+        let codec = PreEncodedCodec::<PreEncoded<WatchResponse>, WatchRequest>::default();
         let answer = service_fn(|_: Request<WatchRequest>| {
             let constant = self.clone();
             async move { Ok::<_, Status>(Response::new(constant.messages())) }
@@ -103,7 +104,7 @@ impl Constant {
     }
 }
 
-type Messages<T> = Pin<Box<dyn Stream<Item = Result<Ready<T>, Status>> + Send>>;
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<PreEncoded<T>, Status>> + Send>>;
 
 impl NamedService for Constant {
     const NAME: &'static str = "bench.Constant";

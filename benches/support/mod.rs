@@ -3,12 +3,12 @@
 #![allow(dead_code, reason = "each benchmark uses its part of this")]
 
 pub mod child;
-pub mod clones;
+pub mod cloned_records;
 pub mod command;
 pub mod compare;
 pub mod constant;
-pub mod raw;
+pub mod latencies;
+pub mod raw_client;
 pub mod records;
-pub mod site;
-pub mod times;
-pub mod watching;
+pub mod server;
+pub mod watchers;

@@ -67,7 +67,7 @@ pub(super) fn date_line(line: &str) -> Option<FuzzyDate> {
         .replace([',', '(', ')', '|', '·', '•', '–', '—'], " ");
     let mut date = Parts::default();
     for word in plain.split_whitespace() {
-        if !date.take(word.trim_end_matches([':', ';'])) {
+        if !date.accept(word.trim_end_matches([':', ';'])) {
             return None;
         }
     }
@@ -154,7 +154,7 @@ struct Parts {
 
 impl Parts {
     /// Adds a word; returns false if it is not part of a date, or repeats a part.
-    fn take(&mut self, word: &str) -> bool {
+    fn accept(&mut self, word: &str) -> bool {
         if let Some((year, month, day)) = numeric(word) {
             return self.year.replace(year).is_none()
                 && self.month.replace(month).is_none()

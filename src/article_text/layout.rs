@@ -91,7 +91,7 @@ pub fn one_line(text: &str) -> String {
 pub(super) struct Words(HashSet<String>);
 
 impl Words {
-    pub(super) fn of(lines: &[&str]) -> Self {
+    pub(super) fn collect(lines: &[&str]) -> Self {
         let words = lines
             .iter()
             .flat_map(|line| line.split(|found: char| !is_of_word(found)));
@@ -252,7 +252,7 @@ mod tests {
             ("plain", "  text", "", "plain text"),
         ] {
             assert_eq!(
-                join(line, next, &Words::of(&[text])),
+                join(line, next, &Words::collect(&[text])),
                 expected,
                 "{line} {next}"
             );

@@ -12,15 +12,15 @@ use dateline_proto::v1::{
     write::{self, Action},
 };
 
-use super::{Desk, Reach, document, name_of};
+use super::{EditorialClient, WriteArgs, document, name_of};
 use crate::{
     article_text,
     filter::KindArg,
-    output::{self, Format, say, warn},
+    output::{self, OutputFormat, print_message, warn},
 };
 
 /// Maximum size of a record's text: many times the server's limit.
-pub(super) const MOST: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_TEXT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// `dateline create`
 #[derive(Debug, clap::Args)]
@@ -33,13 +33,13 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<KindArg>,
     #[command(flatten)]
-    making: Making,
+    output_args: OutputArgs,
     #[command(subcommand)]
-    from: Option<From>,
+    from: Option<CreateSource>,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum From {
+enum CreateSource {
     /// Create an article from its plain text: headline first, then the body
     #[command(after_help = "Example:
   dateline create article story.txt --language en --source-url https://example.org/story")]
@@ -77,60 +77,60 @@ struct ArticleArgs {
     )]
     publisher: String,
     #[command(flatten)]
-    making: Making,
+    output_args: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
-struct Making {
+struct OutputArgs {
     /// Output format of the draft
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
-    reach: Reach,
+    write_args: WriteArgs,
 }
 
 /// Creates a draft and prints it as stored.
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     match (args.from, args.file) {
-        (Some(From::Article(args)), _) => {
+        (Some(CreateSource::Article(args)), _) => {
             let original = read_bytes(&args.file)?;
             let record = article(&args, &original)?;
-            create(record, original, &args.making).await
+            create(record, original, &args.output_args).await
         }
         (None, Some(file)) => {
             let record = read_record(&file, args.kind.map(Kind::from))?;
-            create(record, Vec::new(), &args.making).await
+            create(record, Vec::new(), &args.output_args).await
         }
         (None, None) => bail!("there is no file to read"),
     }
 }
 
-async fn create(record: Record, original: Vec<u8>, making: &Making) -> Result<ExitCode> {
-    let desk = Desk::open(&making.reach).await?;
+async fn create(record: Record, original: Vec<u8>, output_args: &OutputArgs) -> Result<ExitCode> {
+    let desk = EditorialClient::open(&output_args.write_args).await?;
     let name = name_of(&record);
     let action = Action::Create(write::Create {
         record: Some(record),
         original,
     });
     let records = desk.commit(vec![(name, action)], false).await?;
-    output::records(making.output, &records, true)?;
+    output::records(output_args.output, &records, true)?;
     if desk.dry_run {
-        say("dry run: nothing was created");
+        print_message("dry run: nothing was created");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn read_record(file: &Path, kind: Option<Kind>) -> Result<Record> {
     let text = String::from_utf8(read_bytes(file)?)
-        .with_context(|| format!("{} is not UTF-8", shown(file)))?;
-    document::read(&text, kind).with_context(|| shown(file))
+        .with_context(|| format!("{} is not UTF-8", display_path(file)))?;
+    document::read(&text, kind).with_context(|| display_path(file))
 }
 
 fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {
     let text = article_text::decode(original, args.encoding.as_deref())
-        .with_context(|| shown(&args.file))?;
+        .with_context(|| display_path(&args.file))?;
     let mut article = article_text::read_text(&text, args.language.as_deref())
-        .with_context(|| shown(&args.file))?;
+        .with_context(|| display_path(&args.file))?;
     for warning in article_text::warnings(&text) {
         warn(warning);
     }
@@ -150,15 +150,15 @@ fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {
 fn read_bytes(file: &Path) -> Result<Vec<u8>> {
     let read = || {
         if file.as_os_str() == "-" {
-            dateline_files::read_up_to(std::io::stdin().lock(), MOST)
+            dateline_files::read_up_to(std::io::stdin().lock(), MAX_TEXT_BYTES)
         } else {
-            dateline_files::read(file, MOST)
+            dateline_files::read(file, MAX_TEXT_BYTES)
         }
     };
-    read().with_context(|| format!("cannot read {}", shown(file)))
+    read().with_context(|| format!("cannot read {}", display_path(file)))
 }
 
-fn shown(file: &Path) -> String {
+fn display_path(file: &Path) -> String {
     if file.as_os_str() == "-" {
         "stdin".to_owned()
     } else {

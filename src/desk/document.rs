@@ -7,7 +7,7 @@ use dateline_proto::{
     DESCRIPTORS,
     v1::{Kind, Record, RecordMeta, record::Kind as Body},
 };
-use dateline_record::name::{KINDS, Name, collection, kind_word};
+use dateline_record::name::{KINDS, Name, collection, kind_label};
 use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use crate::{json, yaml};
 /// Format of a record's text.
 #[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Form {
+pub(crate) enum TextFormat {
     #[default]
     Yaml,
     Json,
@@ -77,11 +77,11 @@ pub(super) fn with_etag(record: &Record, etag: &str) -> Result<Record> {
 }
 
 /// Writes a record's content as text.
-pub(crate) fn write(record: &Record, form: Form) -> Result<String> {
+pub(crate) fn write(record: &Record, form: TextFormat) -> Result<String> {
     let document = json::document(&content(record)?);
     Ok(match form {
-        Form::Yaml => yaml::write(&document)?,
-        Form::Json => serde_json::to_string_pretty(&document)? + "\n",
+        TextFormat::Yaml => yaml::write(&document)?,
+        TextFormat::Json => serde_json::to_string_pretty(&document)? + "\n",
     })
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
     if body.trim().is_empty() {
         bail!("the text is empty");
     }
-    let keys = Keys::of(&body);
+    let keys = Keys::read(&body);
     let bare = if keys.is_envelope() {
         None
     } else {
@@ -179,7 +179,7 @@ fn without_header(text: &str) -> String {
 fn descriptor(kind: Kind) -> Option<prost_reflect::MessageDescriptor> {
     let field = Record::default()
         .descriptor()
-        .get_field_by_name(kind_word(kind))?;
+        .get_field_by_name(kind_label(kind))?;
     field.kind().as_message().cloned()
 }
 
@@ -208,7 +208,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(text: &str) -> Self {
+    fn read(text: &str) -> Self {
         let value: serde_json::Value = if is_json(text) {
             serde_json::from_str(text).unwrap_or_default()
         } else {
@@ -222,7 +222,7 @@ impl Keys {
     }
 
     fn is_envelope(&self) -> bool {
-        KINDS.iter().any(|kind| self.has(kind_word(*kind)))
+        KINDS.iter().any(|kind| self.has(kind_label(*kind)))
     }
 
     fn kind_by_name(&self) -> Option<Kind> {

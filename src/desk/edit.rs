@@ -13,17 +13,17 @@ use dateline_proto::v1::{
 use prost_types::FieldMask;
 
 use super::{
-    Desk, Reach,
-    create::MOST,
-    document::{self, Form, Header},
-    editor::Draft,
-    meta_of, past, print,
-    rework::{Edited, Rework},
+    EditorialClient, WriteArgs,
+    create::MAX_TEXT_BYTES,
+    document::{self, Header, TextFormat},
+    editor::DraftFile,
+    history, meta_of, print,
+    rebase::{EditedRecord, Rebase},
     show,
 };
 use crate::{
-    confirm::ask,
-    output::{Format, say, state_word},
+    confirm::prompt_line,
+    output::{OutputFormat, print_message, state_word},
 };
 
 /// `dateline edit`
@@ -40,9 +40,9 @@ pub(crate) struct EditArgs {
     force: bool,
     /// Format of the text to edit
     #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    output: Form,
+    output: TextFormat,
     #[command(flatten)]
-    reach: Reach,
+    write_args: WriteArgs,
 }
 
 /// `dateline correct`
@@ -53,37 +53,37 @@ pub(crate) struct CorrectArgs {
     note: Option<String>,
     /// Correction of an error, or an addition
     #[arg(long, value_enum, default_value = "correction", value_name = "KIND")]
-    kind: KindArg,
+    kind: CorrectionKindArg,
     #[command(flatten)]
     edit: EditArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum KindArg {
+enum CorrectionKindArg {
     Correction,
     Update,
 }
 
 /// Edits a draft.
 pub(crate) async fn edit(args: EditArgs) -> Result<ExitCode> {
-    Session::open(args, Purpose::Edit).await?.run().await
+    EditSession::open(args, EditMode::Edit).await?.run().await
 }
 
 /// Edits a published record, with a note to readers.
 pub(crate) async fn correct(args: CorrectArgs) -> Result<ExitCode> {
     let kind = match args.kind {
-        KindArg::Correction => correction::Kind::Correction,
-        KindArg::Update => correction::Kind::Update,
+        CorrectionKindArg::Correction => correction::Kind::Correction,
+        CorrectionKindArg::Update => correction::Kind::Update,
     };
-    let purpose = Purpose::Correct {
+    let mode = EditMode::Correct {
         note: args.note.filter(|note| !note.trim().is_empty()),
         kind,
     };
-    Session::open(args.edit, purpose).await?.run().await
+    EditSession::open(args.edit, mode).await?.run().await
 }
 
 /// The command that a text is edited for.
-enum Purpose {
+enum EditMode {
     Edit,
     Correct {
         note: Option<String>,
@@ -91,28 +91,28 @@ enum Purpose {
     },
 }
 
-impl Purpose {
+impl EditMode {
     /// The command to resume with; a note is in the text itself.
     fn command(&self, name: &str) -> String {
         match self {
-            Purpose::Edit => format!("dateline edit {name}"),
-            Purpose::Correct { kind, .. } if *kind == correction::Kind::Update => {
+            EditMode::Edit => format!("dateline edit {name}"),
+            EditMode::Correct { kind, .. } if *kind == correction::Kind::Update => {
                 format!("dateline correct {name} --kind update")
             }
-            Purpose::Correct { .. } => format!("dateline correct {name}"),
+            EditMode::Correct { .. } => format!("dateline correct {name}"),
         }
     }
 
     /// Rejects early a state that the server would reject after the edit.
     fn check(&self, name: &str, state: State) -> Result<()> {
         let advice = match (self, state) {
-            (Purpose::Edit, State::Draft) | (Purpose::Correct { .. }, State::Published) => {
+            (EditMode::Edit, State::Draft) | (EditMode::Correct { .. }, State::Published) => {
                 return Ok(());
             }
-            (Purpose::Edit, State::Published) => {
+            (EditMode::Edit, State::Published) => {
                 format!("`dateline correct {name}` changes it, with a note for readers")
             }
-            (Purpose::Correct { .. }, State::Draft) => {
+            (EditMode::Correct { .. }, State::Draft) => {
                 format!("`dateline edit {name}` changes it, without a note")
             }
             (_, State::InReview | State::Embargoed) => {
@@ -127,22 +127,22 @@ impl Purpose {
     /// The advice in the header of the text.
     fn advice(&self) -> String {
         match self {
-            Purpose::Edit => {
+            EditMode::Edit => {
                 "Save and close to send it; leave it unchanged to send nothing.".to_owned()
             }
-            Purpose::Correct { note, .. } => format!(
+            EditMode::Correct { note, .. } => format!(
                 "For readers: what changed and why. Nothing is sent without it.\nnote: {}",
                 note.as_deref().unwrap_or_default()
             ),
         }
     }
 
-    fn action(&self, edited: Edited, text: &str) -> Result<Action> {
+    fn action(&self, edited: EditedRecord, text: &str) -> Result<Action> {
         let record = Some(edited.record);
         let update_mask = Some(FieldMask {
             paths: edited.paths,
         });
-        let Purpose::Correct { note, kind } = self else {
+        let EditMode::Correct { note, kind } = self else {
             return Ok(Action::Update(write::Update {
                 record,
                 update_mask,
@@ -163,21 +163,21 @@ impl Purpose {
 }
 
 /// An edit of one record.
-struct Session {
+struct EditSession {
     args: EditArgs,
-    purpose: Purpose,
-    desk: Desk,
+    mode: EditMode,
+    desk: EditorialClient,
     head: Record,
 }
 
-impl Session {
-    async fn open(args: EditArgs, purpose: Purpose) -> Result<Self> {
-        let desk = Desk::open(&args.reach).await?;
+impl EditSession {
+    async fn open(args: EditArgs, mode: EditMode) -> Result<Self> {
+        let desk = EditorialClient::open(&args.write_args).await?;
         let head = desk.read_one(&args.name).await?;
-        purpose.check(&args.name, meta_of(&head).state())?;
+        mode.check(&args.name, meta_of(&head).state())?;
         Ok(Self {
             args,
-            purpose,
+            mode,
             desk,
             head,
         })
@@ -193,8 +193,8 @@ impl Session {
     /// Sends a kept text.
     async fn resume(&self, file: &std::path::Path) -> Result<ExitCode> {
         let shown = file.display();
-        let bytes =
-            dateline_files::read(file, MOST).with_context(|| format!("cannot read {shown}"))?;
+        let bytes = dateline_files::read(file, MAX_TEXT_BYTES)
+            .with_context(|| format!("cannot read {shown}"))?;
         let text = String::from_utf8(bytes).with_context(|| format!("{shown} is not UTF-8"))?;
         let revision = document::base_revision(&text).with_context(|| {
             format!(
@@ -203,10 +203,10 @@ impl Session {
             )
         })?;
         let base = self.at(revision).await?;
-        let rework = Rework::since(&base, &self.head)?;
-        match self.send(&rework, &text, self.args.force).await {
+        let rebase = Rebase::since(&base, &self.head)?;
+        match self.send(&rebase, &text, self.args.force).await {
             Err(error) if is_conflict(&error) => {
-                self.tell_both_sides(&rework, &text).await?;
+                self.print_both_sides(&rebase, &text).await?;
                 Err(error)
             }
             sent => sent,
@@ -233,26 +233,26 @@ impl Session {
 
     /// Opens the editor until the text is sent, left unchanged, or given up.
     async fn in_editor(&self) -> Result<ExitCode> {
-        let rework = Rework::new(&self.head)?;
+        let rebase = Rebase::new(&self.head)?;
         let header = document::header(
-            &rework.name,
-            &rework.meta,
-            &state_word(rework.meta.state()),
-            &self.purpose.advice(),
+            &rebase.name,
+            &rebase.meta,
+            &state_word(rebase.meta.state()),
+            &self.mode.advice(),
         );
-        let text = header + &rework.text(self.args.output)?;
+        let text = header + &rebase.text(self.args.output)?;
         let ending = match self.args.output {
-            Form::Yaml => "yaml",
-            Form::Json => "json",
+            TextFormat::Yaml => "yaml",
+            TextFormat::Json => "json",
         };
-        let mut draft = Draft::new(&rework.name, ending, &text)?;
+        let mut draft = DraftFile::new(&rebase.name, ending, &text)?;
         loop {
             let edited = draft.edit()?;
             if edited == text {
-                say("nothing changed");
+                print_message("nothing changed");
                 return Ok(ExitCode::SUCCESS);
             }
-            let error = match self.send(&rework, &edited, false).await {
+            let error = match self.send(&rebase, &edited, false).await {
                 Ok(code) => {
                     // After a dry run the text is still to be sent.
                     if self.desk.dry_run {
@@ -268,9 +268,9 @@ impl Session {
             let code = crate::failed(&error);
             let is_conflict = is_conflict(&error);
             if is_conflict {
-                self.tell_both_sides(&rework, &edited).await?;
+                self.print_both_sides(&rebase, &edited).await?;
             } else if std::io::stdin().is_terminal()
-                && ask("Open the editor again? [y/N] ")?
+                && prompt_line("Open the editor again? [y/N] ")?
                     .trim()
                     .eq_ignore_ascii_case("y")
             {
@@ -282,41 +282,41 @@ impl Session {
     }
 
     /// Keeps the text in its file, and prints how to resume.
-    fn keep(&self, draft: &mut Draft) {
+    fn keep(&self, draft: &mut DraftFile) {
         draft.keep();
         let path = draft.path().display();
-        let command = self.purpose.command(&self.args.name);
-        say(format_args!(
+        let command = self.mode.command(&self.args.name);
+        print_message(format_args!(
             "your text is kept in {path}; to go on with it:\n  {command} --from {path}"
         ));
     }
 
-    async fn send(&self, rework: &Rework, text: &str, force: bool) -> Result<ExitCode> {
-        let Some(edited) = rework.read(text, force)? else {
-            say("nothing changed");
+    async fn send(&self, rebase: &Rebase, text: &str, force: bool) -> Result<ExitCode> {
+        let Some(edited) = rebase.read(text, force)? else {
+            print_message("nothing changed");
             return Ok(ExitCode::SUCCESS);
         };
-        let action = self.purpose.action(edited, text)?;
-        let writes = vec![(rework.name.clone(), action)];
+        let action = self.mode.action(edited, text)?;
+        let writes = vec![(rebase.name.clone(), action)];
         let done = self.desk.commit(writes, true).await?;
-        print(Format::Table, &done, self.desk.dry_run, None)?;
+        print(OutputFormat::Table, &done, self.desk.dry_run, None)?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// Prints what others changed since the text was read, and what the text changes.
-    async fn tell_both_sides(&self, rework: &Rework, text: &str) -> Result<()> {
+    async fn print_both_sides(&self, rebase: &Rebase, text: &str) -> Result<()> {
         let bold = anstyle::Style::new().bold();
-        let newest = meta_of(&self.desk.read_one(&rework.name).await?).revision;
-        let (name, read) = (&rework.name, rework.base_revision);
+        let newest = meta_of(&self.desk.read_one(&rebase.name).await?).revision;
+        let (name, read) = (&rebase.name, rebase.base_revision);
         let client = &self.desk.client;
-        let theirs = past::between(client, name, View::Desk, read, newest).await?;
-        say(format_args!(
+        let theirs = history::diff_between(client, name, View::Desk, read, newest).await?;
+        print_message(format_args!(
             "\n{bold}others changed, from revision {read} to {newest}:{bold:#}\n{}",
             show::differences(&theirs)
         ));
-        say(format_args!(
+        print_message(format_args!(
             "{bold}you changed:{bold:#}\n{}",
-            rework.mine(text)?
+            rebase.own_changes(text)?
         ));
         Ok(())
     }
@@ -326,5 +326,5 @@ impl Session {
 fn is_conflict(error: &anyhow::Error) -> bool {
     let is_stale = |failure: &Failure| failure.reason == "ETAG_MISMATCH";
     error.downcast_ref::<Failure>().is_some_and(is_stale)
-        || error.downcast_ref::<super::rework::Conflict>().is_some()
+        || error.downcast_ref::<super::rebase::Conflict>().is_some()
 }

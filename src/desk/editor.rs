@@ -10,13 +10,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// The file of a text in an editor. Removed on drop unless it is kept.
-pub(super) struct Draft {
+pub(super) struct DraftFile {
     path: PathBuf,
     written: String,
     is_kept: bool,
 }
 
-impl Draft {
+impl DraftFile {
     /// Writes a text to a new file that only its owner can read.
     pub(super) fn new(name: &str, ending: &str, text: &str) -> Result<Self> {
         let stem = name.replace('/', "-");
@@ -80,7 +80,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for DraftFile {
     fn drop(&mut self) {
         if !self.is_kept {
             drop(std::fs::remove_file(&self.path));

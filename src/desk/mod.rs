@@ -1,13 +1,13 @@
 //! The desk: commands that write, correct and move records. Each makes one commit, with etags read just before, so that
 //! no concurrent change is overwritten (W3).
 
-mod company;
 mod create;
 mod document;
 mod edit;
 mod editor;
-mod past;
-mod rework;
+mod history;
+mod rebase;
+mod reference_closure;
 mod show;
 mod verbs;
 
@@ -20,22 +20,21 @@ use dateline_proto::v1::{
     record::Kind as Body, write::Action,
 };
 
-pub(super) use self::document::{Form, read as read_document, write as write_document};
+pub(super) use self::document::{TextFormat, read as read_document, write as write_document};
 pub(super) use self::{
     create::{Args as CreateArgs, run as create},
     edit::{CorrectArgs, EditArgs, correct, edit},
-    past::{DiffArgs, HistoryArgs, diff, history},
+    history::{DiffArgs, HistoryArgs, diff, history},
     verbs::{
         MergeArgs, NamesArgs, PublishArgs, PurgeArgs, RestoreArgs, RetractArgs, SendBackArgs,
         UnmergeArgs, delete, merge, publish, purge, restore, retract, send_back, submit, unmerge,
     },
 };
 use super::{
-    Server,
-    output::{self, Format, printable, state_word, warn},
-    place,
+    Server, field_path,
+    output::{self, OutputFormat, printable, state_word, warn},
     table::Table,
-    when,
+    time_arg,
 };
 
 /// Maximum number of names per call.
@@ -43,7 +42,7 @@ const NAMES_PER_CALL: usize = 1000;
 
 /// Flags of every command that writes.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Reach {
+pub(super) struct WriteArgs {
     /// Check everything and print what would be done, without doing it
     #[arg(long)]
     dry_run: bool,
@@ -53,7 +52,7 @@ pub(super) struct Reach {
 
 /// Flags of every command that moves records.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Act {
+pub(super) struct TransitionArgs {
     /// Output format; a table has a line per record
     #[arg(
         short,
@@ -62,22 +61,22 @@ pub(super) struct Act {
         default_value = "table",
         value_name = "FORMAT"
     )]
-    output: Format,
+    output: OutputFormat,
     #[command(flatten)]
-    reach: Reach,
+    write_args: WriteArgs,
 }
 
 /// The connection of a command.
-struct Desk {
+struct EditorialClient {
     client: Client,
     dry_run: bool,
 }
 
-impl Desk {
-    async fn open(reach: &Reach) -> Result<Self> {
+impl EditorialClient {
+    async fn open(write_args: &WriteArgs) -> Result<Self> {
         Ok(Self {
-            client: reach.server.connect().await?,
-            dry_run: reach.dry_run,
+            client: write_args.server.connect().await?,
+            dry_run: write_args.dry_run,
         })
     }
 
@@ -91,7 +90,7 @@ impl Desk {
                 min_sequence: 0,
             };
             let answer = self.client.batch_get(request).await;
-            let answer = answer.map_err(|status| place::by_name(status.into(), names))?;
+            let answer = answer.map_err(|status| field_path::with_names(status.into(), names))?;
             records.extend(answer.records);
             missing.extend(answer.missing);
         }
@@ -104,7 +103,7 @@ impl Desk {
         if missing.is_empty() {
             return Ok(records);
         }
-        Err(Failure::no_records(&missing).into())
+        Err(Failure::records_not_found(&missing).into())
     }
 
     /// Reads one record.
@@ -120,7 +119,7 @@ impl Desk {
         omit_content: bool,
     ) -> Result<Vec<Record>> {
         let (names, actions): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
-        let told = |field: &str| place::told(field, |index| names.get(index).cloned());
+        let describe = |field: &str| field_path::describe(field, |index| names.get(index).cloned());
         let request = CommitRequest {
             writes: actions
                 .into_iter()
@@ -133,9 +132,9 @@ impl Desk {
             ..CommitRequest::default()
         };
         let answer = self.client.commit(request).await;
-        let answer = answer.map_err(|status| Failure::from(status).rename(told))?;
+        let answer = answer.map_err(|status| Failure::from(status).map_fields(describe))?;
         for warning in &answer.warnings {
-            let text = format!("{}: {}", told(&warning.field), warning.description);
+            let text = format!("{}: {}", describe(&warning.field), warning.description);
             warn(printable(text.trim_start_matches(": ")));
         }
         Ok(answer.records)
@@ -162,19 +161,19 @@ fn meta_of(record: &Record) -> RecordMeta {
 /// Prints the outcome: a line per record, or names and meta as data. `state` replaces the state of the first `named`
 /// records, if the record does not hold it.
 fn print(
-    output: Format,
+    output: OutputFormat,
     records: &[Record],
     dry_run: bool,
     state: Option<(&str, usize)>,
 ) -> Result<()> {
-    if output != Format::Table {
+    if output != OutputFormat::Table {
         return output::records(output, records, false);
     }
     let mut table = Table::new(&[]);
     for (index, record) in records.iter().enumerate() {
         let own = state.filter(|(_, named)| index < *named);
         let meta = meta_of(record);
-        let state = own.map_or_else(|| standing(&meta), |(state, _)| state.to_owned());
+        let state = own.map_or_else(|| describe_state(&meta), |(state, _)| state.to_owned());
         let revision = format!("revision {}", meta.revision);
         let name = printable(&name_of(record));
         if dry_run {
@@ -192,9 +191,11 @@ fn print(
 }
 
 /// The state of a record, with its embargo.
-fn standing(meta: &RecordMeta) -> String {
+fn describe_state(meta: &RecordMeta) -> String {
     match (meta.state(), &meta.embargo_time) {
-        (State::Embargoed, Some(time)) => format!("embargoed until {}", when::shown(time)),
+        (State::Embargoed, Some(time)) => {
+            format!("embargoed until {}", time_arg::format_time(time))
+        }
         (State::Merged, _) => format!("merged into {}", meta.merged_into),
         (state, _) => state_word(state),
     }

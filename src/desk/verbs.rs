@@ -11,11 +11,11 @@ use dateline_proto::v1::{
 };
 use prost_types::Timestamp;
 
-use super::{Act, Desk, company, meta_of, name_of, print};
+use super::{EditorialClient, TransitionArgs, meta_of, name_of, print, reference_closure};
 use crate::{
-    confirm::{Question, confirm},
-    output::say,
-    when,
+    confirm::{Confirmation, confirm},
+    output::print_message,
+    time_arg,
 };
 
 /// `dateline submit` and `dateline delete`
@@ -25,7 +25,7 @@ pub(crate) struct NamesArgs {
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
-    act: Act,
+    transition: TransitionArgs,
 }
 
 /// `dateline send-back`
@@ -47,7 +47,7 @@ pub(crate) struct SendBackArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct PublishArgs {
     /// Embargo until this time: 2026-08-01T06:00:00Z, or a time from now: +30m, +2h, +3d
-    #[arg(long, value_parser = when::parse, value_name = "TIME")]
+    #[arg(long, value_parser = time_arg::parse, value_name = "TIME")]
     at: Option<Timestamp>,
     /// Do not ask for confirmation if the time of --at has passed: the records are then published at once
     #[arg(long)]
@@ -90,7 +90,7 @@ pub(crate) struct MergeArgs {
     )]
     note: String,
     #[command(flatten)]
-    act: Act,
+    transition: TransitionArgs,
 }
 
 /// `dateline unmerge`
@@ -108,7 +108,7 @@ pub(crate) struct UnmergeArgs {
     )]
     note: String,
     #[command(flatten)]
-    act: Act,
+    transition: TransitionArgs,
 }
 
 /// `dateline restore`
@@ -129,7 +129,7 @@ pub(crate) struct RestoreArgs {
     )]
     note: String,
     #[command(flatten)]
-    act: Act,
+    transition: TransitionArgs,
 }
 
 /// `dateline purge`
@@ -148,7 +148,7 @@ pub(crate) struct PurgeArgs {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    act: Act,
+    transition: TransitionArgs,
 }
 
 /// Submits drafts for review.
@@ -175,8 +175,8 @@ pub(crate) async fn send_back(args: SendBackArgs) -> Result<ExitCode> {
 
 /// Publishes records, now or at a given time.
 pub(crate) async fn publish(args: PublishArgs) -> Result<ExitCode> {
-    if let Some(at) = args.at.filter(when::is_past) {
-        confirm_past(&at, args.yes || args.names.act.reach.dry_run)?;
+    if let Some(at) = args.at.filter(time_arg::is_past) {
+        confirm_past(&at, args.yes || args.names.transition.write_args.dry_run)?;
     }
     let action = |record| {
         Action::Publish(write::Publish {
@@ -188,9 +188,9 @@ pub(crate) async fn publish(args: PublishArgs) -> Result<ExitCode> {
         let done = each(&args.names, None, action).await;
         return done.or_else(advise_references);
     }
-    let desk = Desk::open(&args.names.act.reach).await?;
-    let records = company::with_references(&desk, &unique(&args.names.names)).await?;
-    carry_out(&desk, &args.names.act, &records, None, action).await
+    let desk = EditorialClient::open(&args.names.transition.write_args).await?;
+    let records = reference_closure::with_references(&desk, &unique(&args.names.names)).await?;
+    carry_out(&desk, &args.names.transition, &records, None, action).await
 }
 
 /// Adds the advice to publish the missing references too.
@@ -200,7 +200,7 @@ fn advise_references(error: anyhow::Error) -> Result<ExitCode> {
         return Err(error);
     }
     let code = crate::failed(&error);
-    say(
+    print_message(
         "to publish with them every draft and record in review that they refer to, add: --with-references",
     );
     Ok(code)
@@ -225,7 +225,7 @@ pub(crate) async fn delete(args: NamesArgs) -> Result<ExitCode> {
 
 /// Merges a record into another one.
 pub(crate) async fn merge(args: MergeArgs) -> Result<ExitCode> {
-    let desk = Desk::open(&args.act.reach).await?;
+    let desk = EditorialClient::open(&args.transition.write_args).await?;
     let into = desk.read_one(&args.into).await?;
     let records = [desk.read_one(&args.name).await?];
     let action = |record| {
@@ -235,7 +235,7 @@ pub(crate) async fn merge(args: MergeArgs) -> Result<ExitCode> {
             note: args.note.clone(),
         })
     };
-    carry_out(&desk, &args.act, &records, None, action).await
+    carry_out(&desk, &args.transition, &records, None, action).await
 }
 
 /// Undoes a merge.
@@ -247,7 +247,7 @@ pub(crate) async fn unmerge(args: UnmergeArgs) -> Result<ExitCode> {
             note,
         })
     };
-    one(&args.name, &args.act, action).await
+    one(&args.name, &args.transition, action).await
 }
 
 /// Restores the content of an older revision.
@@ -259,12 +259,12 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<ExitCode> {
             note: args.note.clone(),
         })
     };
-    one(&args.name, &args.act, action).await
+    one(&args.name, &args.transition, action).await
 }
 
 /// Erases a record's content irreversibly, after confirmation.
 pub(crate) async fn purge(args: PurgeArgs) -> Result<ExitCode> {
-    let desk = Desk::open(&args.act.reach).await?;
+    let desk = EditorialClient::open(&args.transition.write_args).await?;
     let etag = etag_of_any(&desk, &args.name).await?;
     if !args.yes && !desk.dry_run {
         confirm_purge(&args.name)?;
@@ -279,7 +279,12 @@ pub(crate) async fn purge(args: PurgeArgs) -> Result<ExitCode> {
         cascade: args.cascade,
     });
     let done = desk.commit(vec![(args.name, action)], true).await?;
-    print(args.act.output, &done, desk.dry_run, Some(("purged", 1)))?;
+    print(
+        args.transition.output,
+        &done,
+        desk.dry_run,
+        Some(("purged", 1)),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -288,21 +293,25 @@ async fn each(
     state: Option<&str>,
     action: impl Fn(RecordVersion) -> Action,
 ) -> Result<ExitCode> {
-    let desk = Desk::open(&args.act.reach).await?;
+    let desk = EditorialClient::open(&args.transition.write_args).await?;
     let records = desk.read(&unique(&args.names)).await?;
-    carry_out(&desk, &args.act, &records, state, action).await
+    carry_out(&desk, &args.transition, &records, state, action).await
 }
 
-async fn one(name: &str, act: &Act, action: impl Fn(RecordVersion) -> Action) -> Result<ExitCode> {
-    let desk = Desk::open(&act.reach).await?;
+async fn one(
+    name: &str,
+    transition: &TransitionArgs,
+    action: impl Fn(RecordVersion) -> Action,
+) -> Result<ExitCode> {
+    let desk = EditorialClient::open(&transition.write_args).await?;
     let records = [desk.read_one(name).await?];
-    carry_out(&desk, act, &records, None, action).await
+    carry_out(&desk, transition, &records, None, action).await
 }
 
 /// Applies an action to records as they were read, all or none, and prints the outcome.
 async fn carry_out(
-    desk: &Desk,
-    act: &Act,
+    desk: &EditorialClient,
+    transition: &TransitionArgs,
     records: &[Record],
     state: Option<&str>,
     action: impl Fn(RecordVersion) -> Action,
@@ -312,7 +321,7 @@ async fn carry_out(
         .map(|record| (name_of(record), action(version(record))));
     let done = desk.commit(writes.collect(), true).await?;
     let state = state.map(|state| (state, records.len()));
-    print(act.output, &done, desk.dry_run, state)?;
+    print(transition.output, &done, desk.dry_run, state)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -331,7 +340,7 @@ fn version(record: &Record) -> RecordVersion {
 }
 
 /// The newest etag of a record, including deleted drafts: they can be purged too.
-async fn etag_of_any(desk: &Desk, name: &str) -> Result<String> {
+async fn etag_of_any(desk: &EditorialClient, name: &str) -> Result<String> {
     let request = ListRevisionsRequest {
         name: name.to_owned(),
         view: View::Desk.into(),
@@ -345,12 +354,15 @@ async fn etag_of_any(desk: &Desk, name: &str) -> Result<String> {
 
 /// Asks for confirmation: a past time is usually a mistake, and a publication cannot be undone.
 fn confirm_past(at: &Timestamp, is_sure: bool) -> Result<()> {
-    let what = format!("{} has passed, so this publishes at once", when::shown(at));
+    let what = format!(
+        "{} has passed, so this publishes at once",
+        time_arg::format_time(at)
+    );
     if is_sure {
-        say(what);
+        print_message(what);
         return Ok(());
     }
-    confirm(&Question {
+    confirm(&Confirmation {
         unasked: &format!("{what}; say --yes if that is meant"),
         warning: &format!("{what}."),
         prompt: "Type publish to go on: ",
@@ -360,7 +372,7 @@ fn confirm_past(at: &Timestamp, is_sure: bool) -> Result<()> {
 }
 
 fn confirm_purge(name: &str) -> Result<()> {
-    confirm(&Question {
+    confirm(&Confirmation {
         unasked: &format!("this erases {name} for good; say --yes if that is meant"),
         warning: &format!(
             "This erases the content of {name} from every revision, for good; nothing brings it back."

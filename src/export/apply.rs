@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use dateline_export::{Destination, Manifest, Shape, apply, format::Options, manifest::MANIFEST};
+use dateline_export::{
+    Destination, ExportLayout, Manifest, apply, format::Options, manifest::MANIFEST,
+};
 
-use crate::{counting::Counting, output::say};
+use crate::{output::print_message, progress::RecordProgress};
 
 /// `dateline apply`
 #[derive(Debug, clap::Args)]
@@ -24,16 +26,16 @@ pub struct Args {
 /// Applies the deltas; exit 1 if they do not belong together, or the result does not match the feed's digest.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let to = Destination::open(&args.out)?;
-    let mut full = Destination::of_export(&args.full)?;
+    let mut full = Destination::open_export(&args.full)?;
     let first = Manifest::read(&full).await?;
-    let shape = shape(&first);
-    let shown = Counting::new(None);
+    let layout = layout(&first);
+    let counter = RecordProgress::new(None);
     let last = args.deltas.len().saturating_sub(1);
     let mut between = Vec::new();
     for (number, delta) in args.deltas.iter().enumerate() {
-        let delta = Destination::of_export(delta)?;
-        let applied = apply::apply(&full, &delta, &to, &shape, &mut || shown.add(1)).await;
-        let (place, outcome) = applied?;
+        let delta = Destination::open_export(delta)?;
+        let applied = apply::apply(&full, &delta, &to, &layout, &mut || counter.add(1)).await;
+        let (destination, outcome) = applied?;
         let proved = match outcome.state {
             Some(_) if outcome.subject.metadata_only => {
                 "; as many as the feed showed: without their content no digest can be computed"
@@ -41,26 +43,26 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             Some(_) => "; it is what the feed showed",
             None => "; the delta does not say what the feed showed, so this is not proved",
         };
-        say(format_args!(
+        print_message(format_args!(
             "{} records at {}{proved}",
             outcome.digest.records, outcome.subject.sequence
         ));
-        full = place;
+        full = destination;
         if number < last {
             between.push((full.clone(), outcome));
         }
     }
-    shown.finish();
-    for (place, manifest) in between {
-        manifest.delete(&place).await?;
+    counter.finish();
+    for (destination, manifest) in between {
+        manifest.delete(&destination).await?;
     }
-    say(format_args!("{}/{MANIFEST}", full.shown()));
+    print_message(format_args!("{}/{MANIFEST}", full.display_name()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// The result has the formats and layout of the full export.
-fn shape(full: &Manifest) -> Shape {
-    Shape {
+fn layout(full: &Manifest) -> ExportLayout {
+    ExportLayout {
         formats: full.formats.clone(),
         compression: full.compression,
         options: Options {

@@ -2,10 +2,10 @@
 //! export. `dateline apply`: applies deltas.
 
 mod apply;
-mod keep;
 mod plan;
+mod retention;
+mod run;
 mod schedule;
-mod take;
 pub(super) mod verify;
 
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use dateline_export::{Compression, Destination, format::Format};
 use dateline_proto::v1::View;
 
 pub(super) use self::apply::{Args as ApplyArgs, run as apply};
-use super::{Server, filter, misused, output::say};
+use super::{Server, filter, misused, output::print_message};
 
 /// Exit code after SIGINT, by the convention of shells.
 const INTERRUPTED: u8 = 130;
@@ -141,43 +141,47 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if let Some(wrong) = args.filter.misuse(args.view()) {
         return Ok(misused(&wrong));
     }
-    let wish = plan::Wish::new(&args)?;
+    let requested = plan::RequestedOptions::new(&args)?;
     let to = Destination::open(&args.out)?;
     match &args.schedule {
-        Some(times) => schedule::run(&args, &wish, &to, times).await,
-        None => Ok(match once(&args, &wish, &to).await? {
-            Outcome::Complete => ExitCode::SUCCESS,
-            Outcome::Interrupted => INTERRUPTED.into(),
+        Some(times) => schedule::run(&args, &requested, &to, times).await,
+        None => Ok(match once(&args, &requested, &to).await? {
+            ExportOutcome::Complete => ExitCode::SUCCESS,
+            ExportOutcome::Interrupted => INTERRUPTED.into(),
         }),
     }
 }
 
 /// Outcomes of a run without an error.
-enum Outcome {
+enum ExportOutcome {
     Complete,
     Interrupted,
 }
 
-async fn once(args: &Args, wish: &plan::Wish, to: &Destination) -> Result<Outcome> {
+async fn once(
+    args: &Args,
+    requested: &plan::RequestedOptions,
+    to: &Destination,
+) -> Result<ExportOutcome> {
     let server = args.server.connection();
-    let taking = take::take(&server, wish, to);
-    let taken = tokio::select! {
+    let exporting = run::run_export(&server, requested, to);
+    let exported = tokio::select! {
         biased;
-        () = asked_to_stop() => None,
-        taken = taking => Some(taken.map_err(|error| explained(args, error))?),
+        () = stop_signal() => None,
+        exported = exporting => Some(exported.map_err(|error| explain(args, error))?),
     };
-    let Some(taken) = taken else {
-        say("stopped; what is finished is kept, and the same command goes on behind it");
-        return Ok(Outcome::Interrupted);
+    let Some(exported) = exported else {
+        print_message("stopped; what is finished is kept, and the same command goes on behind it");
+        return Ok(ExportOutcome::Interrupted);
     };
-    say(taken);
+    print_message(exported);
     if let Some(kept) = args.keep {
-        keep::keep(to, kept).await?;
+        retention::delete_old_exports(to, kept).await?;
     }
-    Ok(Outcome::Complete)
+    Ok(ExportOutcome::Complete)
 }
 
-fn explained(args: &Args, error: anyhow::Error) -> anyhow::Error {
+fn explain(args: &Args, error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<dateline_client::Failure>() {
         Ok(failure) => args.filter.explain(failure).into(),
         Err(error) => error,
@@ -185,7 +189,7 @@ fn explained(args: &Args, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Returns on SIGINT or SIGTERM.
-async fn asked_to_stop() {
+async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminated) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

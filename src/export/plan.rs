@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use dateline_export::{
-    Compression, Destination, Manifest, Shape,
+    Compression, Destination, ExportLayout, Manifest,
     format::{Format, Options},
     manifest::{MANIFEST, Subject},
 };
@@ -19,7 +19,7 @@ const FILE_RECORDS: u64 = 50_000;
 
 /// Options given on the command line. The others are taken from the base of a delta, or have their defaults.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct RequestedOptions {
     formats: Option<Vec<Format>>,
     compression: Option<Compression>,
     view: Option<View>,
@@ -36,12 +36,12 @@ pub struct Wish {
 
 /// The request of an export, and the layout of its files.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ExportPlan {
     pub request: ExportRequest,
-    pub shape: Shape,
+    pub layout: ExportLayout,
 }
 
-impl Wish {
+impl RequestedOptions {
     /// Reads the command line.
     pub fn new(args: &Args) -> Result<Self> {
         let mut formats: Vec<Format> = args.format.iter().map(|it| Format::from(*it)).collect();
@@ -74,13 +74,13 @@ impl Wish {
             return Ok(None);
         };
         if since != "latest" {
-            let base = Manifest::read(&Destination::of_export(since)?).await?;
+            let base = Manifest::read(&Destination::open_export(since)?).await?;
             self.check(&base.subject)?;
             return Ok(Some(base));
         }
         let (mut newest, mut misfit) = (None::<Manifest>, None);
         for directory in to.directories().await? {
-            let below = to.below(&directory);
+            let below = to.child(&directory);
             if below.get(MANIFEST).await?.is_none() {
                 continue;
             }
@@ -102,7 +102,7 @@ impl Wish {
             (None, Some(misfit)) => Err(misfit),
             (None, None) => bail!(
                 "there is no complete export below {} to build upon; take a full one first",
-                to.shown()
+                to.display_name()
             ),
             (newest, _) => Ok(newest),
         }
@@ -144,7 +144,7 @@ impl Wish {
     }
 
     /// The plan of a full export, or of a delta on a base.
-    pub fn plan(&self, base: Option<&Manifest>) -> Result<Plan> {
+    pub fn plan(&self, base: Option<&Manifest>) -> Result<ExportPlan> {
         let of_base = |subject: fn(&Subject) -> bool| base.is_some_and(|it| subject(&it.subject));
         let view = base.map(|base| view_of(&base.subject));
         let filter = base.map(|base| filter_of(&base.subject)).transpose()?;
@@ -156,7 +156,7 @@ impl Wish {
         let partitions = self.partitions.or(partitions).unwrap_or(1);
         let file_records = base.map(|base| base.file_records);
         let options = Options::default();
-        let shape = Shape {
+        let layout = ExportLayout {
             formats: formats.unwrap_or_else(|| vec![Format::Ndjson]),
             compression: self
                 .compression
@@ -173,7 +173,7 @@ impl Wish {
             file_records: self.file_records.or(file_records).unwrap_or(FILE_RECORDS),
             part: (0, partitions),
         };
-        Ok(Plan {
+        Ok(ExportPlan {
             request: ExportRequest {
                 view: self.view.or(view).unwrap_or(View::Published).into(),
                 filter: Some(self.filter.clone().or(filter).unwrap_or_default()),
@@ -182,10 +182,10 @@ impl Wish {
                 tombstones: self.tombstones || of_base(|it| it.tombstones),
                 partitions: partitions.into(),
                 references: true,
-                dependants: base.is_some() && shape.tells_of_others(),
+                dependants: base.is_some() && layout.embeds_references(),
                 ..ExportRequest::default()
             },
-            shape,
+            layout,
         })
     }
 }
@@ -199,7 +199,7 @@ fn one_of(args: &Args, first: ViewWord, second: ViewWord) -> Result<Option<bool>
     Ok((has(first) || has(second)).then(|| has(second)))
 }
 
-impl Plan {
+impl ExportPlan {
     /// True if no record of the view is left out.
     pub fn is_whole(&self) -> bool {
         self.request.filter.as_ref() == Some(&RecordFilter::default())
@@ -214,14 +214,19 @@ impl Plan {
 
     /// All options that determine the content of the files, in one line.
     pub fn asked(&self, since: Option<&Subject>) -> Result<String> {
-        let formats: Vec<_> = self.shape.formats.iter().map(ToString::to_string).collect();
+        let formats: Vec<_> = self
+            .layout
+            .formats
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let asked = serde_json::json!({
             "request": json::value(&self.request)?,
             "formats": formats,
-            "compression": self.shape.compression,
-            "metadataOnly": self.shape.options.metadata_only,
-            "baseUri": self.shape.options.base_uri,
-            "fileRecords": self.shape.file_records,
+            "compression": self.layout.compression,
+            "metadataOnly": self.layout.options.metadata_only,
+            "baseUri": self.layout.options.base_uri,
+            "fileRecords": self.layout.file_records,
             "since": since,
             "schema": schema(),
         });
@@ -239,7 +244,7 @@ impl Plan {
             since: self.request.since_sequence,
             filter: filter.unwrap_or_default(),
             tombstones: self.request.tombstones,
-            metadata_only: self.shape.options.metadata_only,
+            metadata_only: self.layout.options.metadata_only,
             schema: schema(),
         })
     }

@@ -7,26 +7,31 @@ use croner::Cron;
 use dateline_export::Destination;
 use time::OffsetDateTime;
 
-use super::{Args, Outcome, asked_to_stop, once, plan::Wish};
-use crate::output::say;
+use super::{Args, ExportOutcome, once, plan::RequestedOptions, stop_signal};
+use crate::output::print_message;
 
 /// Runs until stopped by a signal.
-pub async fn run(args: &Args, wish: &Wish, to: &Destination, times: &str) -> Result<ExitCode> {
+pub async fn run(
+    args: &Args,
+    requested: &RequestedOptions,
+    to: &Destination,
+    times: &str,
+) -> Result<ExitCode> {
     let cron: Cron = times.parse().with_context(|| {
         format!("{times:?} is no schedule; \"0 2 * * *\" is every night at two")
     })?;
     loop {
         let (next, wait) = next(&cron)?;
-        say(format_args!("the next export is at {next}"));
+        print_message(format_args!("the next export is at {next}"));
         tokio::select! {
             biased;
-            () = asked_to_stop() => return Ok(ExitCode::SUCCESS),
+            () = stop_signal() => return Ok(ExitCode::SUCCESS),
             () = tokio::time::sleep(wait) => {}
         }
-        match once(args, wish, to).await {
-            Ok(Outcome::Complete) => {}
-            Ok(Outcome::Interrupted) => return Ok(ExitCode::SUCCESS),
-            Err(error) => say(format_args!(
+        match once(args, requested, to).await {
+            Ok(ExportOutcome::Complete) => {}
+            Ok(ExportOutcome::Interrupted) => return Ok(ExitCode::SUCCESS),
+            Err(error) => print_message(format_args!(
                 "error: {error:#}; the next one goes on from there"
             )),
         }

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 
 use super::{originals::Originals, source::Source};
 use crate::{
-    outgoing::{Origin, Outgoing},
-    refusal::{Problem, Refusal},
+    outgoing::{ItemOrigin, Outgoing},
+    rejection::{FieldProblem, Rejection},
     release::{Allowed, Release},
 };
 
@@ -17,16 +17,16 @@ const BATCH_RECORDS: usize = 1000;
 const BATCH_BYTES: usize = 3 * 1024 * 1024;
 
 /// A batch of records, or the end of reading.
-pub(super) enum Batch {
+pub(super) enum ImportBatch {
     Records {
         outgoing: Vec<Outgoing>,
         /// Errors of records between them that could not be read.
-        unreadable: Vec<Refusal>,
+        unreadable: Vec<Rejection>,
     },
     /// Reading ended with an error.
     Failed {
         error: Error,
-        unreadable: Vec<Refusal>,
+        unreadable: Vec<Rejection>,
         /// Items already read whose senders do not allow their use any more: they are retracted nevertheless.
         forbidden: Vec<Outgoing>,
     },
@@ -35,10 +35,10 @@ pub(super) enum Batch {
 }
 
 /// A record of a file, or its error.
-pub(super) struct Found {
+pub(super) struct ImportedRecord {
     /// `line 17`; empty if records have no position of their own.
-    pub place: String,
-    /// The number in `place`.
+    pub position: String,
+    /// The number in `position`.
     pub line: u64,
     pub content: Result<Content, String>,
     /// True for the only article of a Bundle: a single original belongs to it.
@@ -50,7 +50,7 @@ pub(super) struct Content {
     pub record: Record,
     pub release: Release,
     /// Set for items of other publishers.
-    pub origin: Option<Origin>,
+    pub origin: Option<ItemOrigin>,
 }
 
 impl From<Record> for Content {
@@ -65,7 +65,7 @@ impl From<Record> for Content {
 
 /// Options of reading.
 #[derive(Clone, Copy)]
-pub(super) struct Reading {
+pub(super) struct ReadOptions {
     /// Records that cannot be read are left out; otherwise the first one ends the run.
     pub leaves_out: bool,
     /// Records are published whatever their state in the file.
@@ -76,85 +76,85 @@ pub(super) struct Reading {
 pub(super) fn read(
     mut source: Source,
     mut originals: Originals,
-    reading: Reading,
-    told: &mpsc::Sender<Batch>,
+    read_options: ReadOptions,
+    sender: &mpsc::Sender<ImportBatch>,
 ) {
-    let mut batch = Open::default();
+    let mut batch = BatchBuilder::default();
     loop {
         let found = match source.next() {
             Ok(Some(found)) => found,
             Ok(None) => break,
             Err(error) => {
-                if reading.leaves_out {
-                    let _ = told.blocking_send(batch.take());
+                if read_options.leaves_out {
+                    let _ = sender.blocking_send(batch.build());
                 }
-                let _ = told.blocking_send(batch.fail(error));
+                let _ = sender.blocking_send(batch.fail(error));
                 return;
             }
         };
         let outgoing = match found.content {
             Ok(content) => Outgoing {
-                original: originals.of(&content.record, found.is_only_article),
+                original: originals.find(&content.record, found.is_only_article),
                 release: match &content.origin {
                     Some(_) => content.release,
-                    None => Release::of_record(&content.record, reading.any_state),
+                    None => Release::of_record(&content.record, read_options.any_state),
                 },
                 record: content.record,
                 origin: content.origin,
-                place: found.place,
+                position: found.position,
                 line: found.line,
             },
             Err(message) => {
-                let error = anyhow!("{}{}: {message}", source.file, found.place);
+                let error = anyhow!("{}{}: {message}", source.file, found.position);
                 batch
                     .unreadable
-                    .push(unreadable(found.line, found.place, &message));
-                if reading.leaves_out {
+                    .push(unreadable(found.line, found.position, &message));
+                if read_options.leaves_out {
                     if batch.unreadable.len() == BATCH_RECORDS
-                        && told.blocking_send(batch.take()).is_err()
+                        && sender.blocking_send(batch.build()).is_err()
                     {
                         return;
                     }
                     continue;
                 }
                 // The records before it in this batch are not sent either, except for forbidden ones: see
-                // [`Open::fail`].
-                let _ = told.blocking_send(batch.fail(error));
+                // [`BatchBuilder::fail`].
+                let _ = sender.blocking_send(batch.fail(error));
                 return;
             }
         };
         let bytes = outgoing.encoded_len();
-        if batch.is_full(bytes) && told.blocking_send(batch.take()).is_err() {
+        if batch.is_full(bytes) && sender.blocking_send(batch.build()).is_err() {
             return;
         }
         batch.push(outgoing, bytes);
     }
-    let _ = told.blocking_send(batch.take());
+    let _ = sender.blocking_send(batch.build());
     let unused = originals.unused();
     let unused = unused.map(|unused| {
         format!("no article in the file has the SHA-256 of {unused}; it was not sent")
     });
-    let _ = told.blocking_send(Batch::Noted(unused.chain(source.notes()).collect()));
+    let _ = sender.blocking_send(ImportBatch::Noted(unused.chain(source.notes()).collect()));
 }
 
-fn unreadable(line: u64, place: String, message: &str) -> Refusal {
-    Refusal {
+fn unreadable(line: u64, position: String, message: &str) -> Rejection {
+    Rejection {
         line,
-        place,
+        position,
         name: String::new(),
         reason: "UNREADABLE".to_owned(),
-        problems: vec![Problem::new("", message)],
+        problems: vec![FieldProblem::new("", message)],
     }
 }
 
 #[derive(Default)]
-struct Open {
+struct BatchBuilder {
     outgoing: Vec<Outgoing>,
-    unreadable: Vec<Refusal>,
+    unreadable: Vec<Rejection>,
     bytes: usize,
 }
 
-impl Open {
+impl BatchBuilder {
     fn is_full(&self, bytes: usize) -> bool {
         let is_large = !self.outgoing.is_empty() && self.bytes + bytes > BATCH_BYTES;
         is_large || self.outgoing.len() == BATCH_RECORDS
@@ -165,23 +165,23 @@ impl Open {
         self.outgoing.push(outgoing);
     }
 
-    fn fail(self, error: Error) -> Batch {
+    fn fail(self, error: Error) -> ImportBatch {
         let is_forbidden = |outgoing: &Outgoing| {
             matches!(
                 outgoing.release.allowed,
                 Allowed::Canceled | Allowed::Held { .. }
             )
         };
-        Batch::Failed {
+        ImportBatch::Failed {
             error,
             unreadable: self.unreadable,
             forbidden: self.outgoing.into_iter().filter(is_forbidden).collect(),
         }
     }
 
-    fn take(&mut self) -> Batch {
+    fn build(&mut self) -> ImportBatch {
         self.bytes = 0;
-        Batch::Records {
+        ImportBatch::Records {
             outgoing: std::mem::take(&mut self.outgoing),
             unreadable: std::mem::take(&mut self.unreadable),
         }

@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 use crate::json;
 
 /// Decodes one record of a list.
-type Read = fn(&str) -> Result<Body, serde_json::Error>;
+type ParseBody = fn(&str) -> Result<Body, serde_json::Error>;
 
 /// The records of a bundle that were not read yet.
 pub(super) struct Bundle {
     text: String,
-    lists: [(Read, std::vec::IntoIter<Range<usize>>); 4],
+    lists: [(ParseBody, std::vec::IntoIter<Range<usize>>); 4],
     /// True if it holds exactly one article.
     pub has_one_article: bool,
 }
@@ -48,10 +48,10 @@ impl Bundle {
             });
             places.collect::<Vec<_>>().into_iter()
         };
-        let articles: Read = |text| json::read::<Article>(text).map(Body::Article);
-        let actors: Read = |text| json::read::<Actor>(text).map(Body::Actor);
-        let relations: Read = |text| json::read::<Relation>(text).map(Body::Relation);
-        let events: Read = |text| json::read::<Event>(text).map(Body::Event);
+        let articles: ParseBody = |text| json::read::<Article>(text).map(Body::Article);
+        let actors: ParseBody = |text| json::read::<Actor>(text).map(Body::Actor);
+        let relations: ParseBody = |text| json::read::<Relation>(text).map(Body::Relation);
+        let events: ParseBody = |text| json::read::<Event>(text).map(Body::Event);
         let lists = [
             (articles, places(lists.articles)),
             (actors, places(lists.actors)),

@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{
-    batches::Found,
+    batches::ImportedRecord,
     bundle::Bundle,
     lines,
-    ninjs::{Losses, to_record},
-    source::{Bytes, whole},
+    ninjs::{DroppedFields, to_record},
+    source::{InputReader, whole},
 };
 /// The rest of the document, not read yet.
-pub(super) enum Document {
+pub(super) enum JsonDocument {
     Bundle {
         records: Box<Bundle>,
         count: u64,
@@ -24,8 +24,8 @@ pub(super) enum Document {
     },
 }
 
-impl Document {
-    pub(super) fn bundle(reader: Bytes, path: &Path) -> Result<Self> {
+impl JsonDocument {
+    pub(super) fn bundle(reader: InputReader, path: &Path) -> Result<Self> {
         let bundle = Bundle::new(whole(reader, path)?).with_context(|| {
             let name = path.display();
             format!("{name} is neither a Bundle nor NDJSON of records")
@@ -36,7 +36,7 @@ impl Document {
         })
     }
 
-    pub(super) fn items(reader: Bytes, path: &Path) -> Result<Self> {
+    pub(super) fn items(reader: InputReader, path: &Path) -> Result<Self> {
         let text = whole(reader, path)?;
         let read = lines::whole_json(&text);
         let items = match read.with_context(|| format!("{} is not JSON", path.display()))? {
@@ -49,22 +49,22 @@ impl Document {
         })
     }
 
-    pub(super) fn next(&mut self, losses: &mut Losses) -> Option<Found> {
+    pub(super) fn next(&mut self, losses: &mut DroppedFields) -> Option<ImportedRecord> {
         match self {
             Self::Bundle { records, count } => {
                 *count += 1;
-                Some(Found {
+                Some(ImportedRecord {
                     content: records.next()?.map(Into::into),
-                    place: String::new(),
+                    position: String::new(),
                     line: *count,
                     is_only_article: records.has_one_article,
                 })
             }
             Self::Items { items, count } => {
                 *count += 1;
-                Some(Found {
+                Some(ImportedRecord {
                     content: to_record(&items.next()?, losses),
-                    place: format!("item {count}"),
+                    position: format!("item {count}"),
                     line: *count,
                     is_only_article: false,
                 })

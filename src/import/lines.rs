@@ -6,25 +6,25 @@ use anyhow::Result;
 use dateline_proto::v1::Record;
 
 use super::{
-    batches::{Content, Found},
-    source::Bytes,
+    batches::{Content, ImportedRecord},
+    source::InputReader,
 };
 use crate::json;
 
 /// Maximum length of a line: many times the server's limit, in any escaping.
-const MOST: usize = 16 * 1024 * 1024;
+const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Maximum number of values of a document: more than one day of a news wire has.
-const VALUES: usize = 2_000_000;
+const MAX_VALUES: usize = 2_000_000;
 
 /// The lines of a file, with their numbers.
 pub(super) struct Lines {
-    reader: Bytes,
+    reader: InputReader,
     line: u64,
 }
 
 impl Lines {
-    pub(super) fn new(reader: Bytes) -> Self {
+    pub(super) fn new(reader: InputReader) -> Self {
         Self { reader, line: 0 }
     }
 
@@ -32,10 +32,10 @@ impl Lines {
     pub(super) fn next(
         &mut self,
         mut read: impl FnMut(&str) -> Result<Content, String>,
-    ) -> Result<Option<Found>> {
+    ) -> Result<Option<ImportedRecord>> {
         loop {
             let mut bytes = Vec::new();
-            let most = MOST as u64 + 1;
+            let most = MAX_LINE_BYTES as u64 + 1;
             self.reader
                 .by_ref()
                 .take(most)
@@ -45,11 +45,11 @@ impl Lines {
             }
             self.line += 1;
             let is_cut = bytes.last() != Some(&b'\n');
-            let content = if bytes.len() > MOST && is_cut {
+            let content = if bytes.len() > MAX_LINE_BYTES && is_cut {
                 self.reader.skip_until(b'\n')?;
                 Err(format!(
                     "is longer than {} MiB; no record is",
-                    MOST / 1024 / 1024
+                    MAX_LINE_BYTES / 1024 / 1024
                 ))
             } else {
                 match std::str::from_utf8(&bytes) {
@@ -68,8 +68,8 @@ impl Lines {
                     )),
                 }
             };
-            return Ok(Some(Found {
-                place: format!("line {}", self.line),
+            return Ok(Some(ImportedRecord {
+                position: format!("line {}", self.line),
                 line: self.line,
                 content,
                 is_only_article: false,
@@ -80,23 +80,23 @@ impl Lines {
 
 /// Parses a line as a record.
 pub(super) fn record(line: &str) -> Result<Content, String> {
-    let record: Record = json::read(line).map_err(|error| told(&error))?;
+    let record: Record = json::read(line).map_err(|error| error_text(&error))?;
     Ok(record.into())
 }
 
 /// Parses a line as JSON.
 pub(super) fn json(line: &str) -> Result<serde_json::Value, String> {
-    whole_json(line).map_err(|error| told(&error))
+    whole_json(line).map_err(|error| error_text(&error))
 }
 
 /// Parses a text as JSON without duplicate keys.
 pub(super) fn whole_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
-    json::check_keys_of(&mut serde_json::Deserializer::from_str(text), VALUES)?;
+    json::check_keys_of(&mut serde_json::Deserializer::from_str(text), MAX_VALUES)?;
     serde_json::from_str(text)
 }
 
 /// Formats an error: `column 2: expected value`
-fn told(error: &serde_json::Error) -> String {
+fn error_text(error: &serde_json::Error) -> String {
     json::in_line(error)
         .trim_start_matches([',', ':', ' '])
         .to_owned()

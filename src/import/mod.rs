@@ -4,8 +4,8 @@
 mod batches;
 mod bundle;
 mod document;
-mod home;
 mod lines;
+mod load_export;
 mod messages;
 mod ninjs;
 mod originals;
@@ -24,19 +24,19 @@ use dateline_proto::v1::Record;
 use tokio::sync::mpsc;
 
 use self::{
-    batches::{Batch, Reading},
+    batches::{ImportBatch, ReadOptions},
     originals::Originals,
-    progress::Progress,
+    progress::ImportProgress,
     rejects::Rejects,
     source::Source,
 };
 use super::{
     FAILED, Server,
+    bulk_writer::BulkWriter,
     export::verify::is_export,
-    outgoing::{Manner, OnChange},
-    output::say,
-    refusal::Refusal,
-    send::Sender,
+    outgoing::{OnChange, WriteOptions},
+    output::print_message,
+    rejection::Rejection,
 };
 
 /// Batches read ahead of the server.
@@ -66,7 +66,7 @@ pub(super) struct Args {
     file: PathBuf,
     /// Format of the file; `auto` detects it from the name and the first bytes
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    format: Format,
+    format: InputFormat,
     /// Publish the records as far as their senders allow: an embargo is kept, a withheld item stays a draft, a canceled
     /// one is retracted
     #[arg(long)]
@@ -98,7 +98,7 @@ pub(super) struct Args {
 
 // The variants have no doc comments: clap would lengthen the help with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum InputFormat {
     Auto,
     /// A `Record` per line
     Ndjson,
@@ -120,46 +120,46 @@ enum OnError {
 /// Imports a file.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     if is_export(&args.file) {
-        return home::run(&args).await;
+        return load_export::run(&args).await;
     }
     let originals = Originals::read(&args.original)?;
     let source = Source::open(&args.file, args.format)?;
-    let progress = Progress::new(&source);
+    let progress = ImportProgress::new(&source);
     let rejects = Rejects::create(args.rejects.as_deref(), args.on_error == OnError::Report)?;
     let client = args.server.connect().await?;
-    let manner = Manner {
+    let options = WriteOptions {
         dry_run: args.dry_run,
         leaves_out: args.on_error != OnError::Stop,
         publishes: args.publish,
         on_change: args.on_change,
     };
-    let reading = Reading {
-        leaves_out: manner.leaves_out,
+    let read_options = ReadOptions {
+        leaves_out: options.leaves_out,
         any_state: args.any_state,
     };
     let mut import = Import {
-        sender: Sender::new(client, manner),
-        manner,
+        writer: BulkWriter::new(client, options),
+        options,
         progress,
         rejects,
     };
     let answer = tokio::select! {
-        answer = import.all(source, originals, reading) => Some(answer),
+        answer = import.all(source, originals, read_options) => Some(answer),
         _ = tokio::signal::ctrl_c() => None,
     };
     import.progress.finish();
     let Some(answer) = answer else {
-        let report = &import.sender.report;
-        say(format_args!(
+        let report = &import.writer.report;
+        print_message(format_args!(
             "stopped: {report}; the same command goes on from here"
         ));
         return Ok(FAILED.into());
     };
     if let Err(error) = answer {
-        import.tell_before();
+        import.print_partial_summary();
         return Err(error);
     }
-    import.tell();
+    import.print_summary();
     Ok(
         if import.rejects.count() + import.rejects.open_count() == 0 {
             ExitCode::SUCCESS
@@ -175,7 +175,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
 /// An error after which nothing more can be read.
 pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
     let bytes = Box::new(std::io::Cursor::new(bytes));
-    let mut source = Source::of(bytes, name, Format::Auto)?;
+    let mut source = Source::from_reader(bytes, name, InputFormat::Auto)?;
     let mut records = Vec::new();
     while let Some(found) = source.next()? {
         records.push(found.content.map(|content| content.record));
@@ -184,28 +184,35 @@ pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, 
 }
 
 struct Import {
-    sender: Sender,
-    manner: Manner,
-    progress: Progress,
+    writer: BulkWriter,
+    options: WriteOptions,
+    progress: ImportProgress,
     rejects: Rejects,
 }
 
 impl Import {
-    async fn all(&mut self, source: Source, originals: Originals, reading: Reading) -> Result<()> {
-        let (told, mut batches) = mpsc::channel(READ_AHEAD);
+    async fn all(
+        &mut self,
+        source: Source,
+        originals: Originals,
+        read_options: ReadOptions,
+    ) -> Result<()> {
+        let (batch_sender, mut batches) = mpsc::channel(READ_AHEAD);
         // A read of stdin may block, and decoding runs on another core.
-        tokio::task::spawn_blocking(move || batches::read(source, originals, reading, &told));
+        tokio::task::spawn_blocking(move || {
+            batches::read(source, originals, read_options, &batch_sender)
+        });
         while let Some(batch) = batches.recv().await {
             let sent = self.send(batch).await;
             // Refusals are reported even if the rest failed.
             self.reject_refused()?;
             sent?;
             self.progress
-                .told(&self.sender.report, self.rejects.count());
+                .update(&self.writer.report, self.rejects.count());
         }
-        if self.manner.publishes && !self.manner.dry_run {
-            self.progress.doing("publishing");
-            let published = self.sender.publish().await;
+        if self.options.publishes && !self.options.dry_run {
+            self.progress.set_phase("publishing");
+            let published = self.writer.publish().await;
             self.reject_refused()?;
             published?;
         }
@@ -213,63 +220,63 @@ impl Import {
     }
 
     fn reject_refused(&mut self) -> Result<()> {
-        let notices = std::mem::take(&mut self.sender.notices);
+        let notices = std::mem::take(&mut self.writer.notices);
         let rejects = &mut self.rejects;
         if !notices.is_empty() {
-            self.progress.aside(|| rejects.add_notices(&notices))?;
+            self.progress.suspend(|| rejects.add_notices(&notices))?;
         }
-        let refused = std::mem::take(&mut self.sender.refused);
+        let refused = std::mem::take(&mut self.writer.refused);
         self.reject(&refused)
     }
 
     /// Reports refusals above the bar.
-    fn reject(&mut self, refused: &[Refusal]) -> Result<()> {
+    fn reject(&mut self, refused: &[Rejection]) -> Result<()> {
         let rejects = &mut self.rejects;
-        self.progress.aside(|| rejects.add(refused))
+        self.progress.suspend(|| rejects.add(refused))
     }
 
-    async fn send(&mut self, batch: Batch) -> Result<()> {
+    async fn send(&mut self, batch: ImportBatch) -> Result<()> {
         match batch {
-            Batch::Records {
+            ImportBatch::Records {
                 outgoing,
                 unreadable,
             } => {
                 self.reject(&unreadable)?;
-                self.sender.create(outgoing).await?;
-                if self.manner.publishes && !self.manner.dry_run {
-                    self.sender.publish_ready().await?;
+                self.writer.create(outgoing).await?;
+                if self.options.publishes && !self.options.dry_run {
+                    self.writer.publish_ready().await?;
                 }
                 Ok(())
             }
-            Batch::Failed {
+            ImportBatch::Failed {
                 error,
                 unreadable,
                 forbidden,
             } => {
                 self.reject(&unreadable)?;
-                self.sender.withdraw(forbidden).await?;
+                self.writer.withdraw(forbidden).await?;
                 Err(error)
             }
-            Batch::Noted(notes) => {
-                self.progress.note(notes);
+            ImportBatch::Noted(notes) => {
+                self.progress.add_notes(notes);
                 Ok(())
             }
         }
     }
 
     /// Reports the records that were sent before the import failed.
-    fn tell_before(&self) {
-        let report = &self.sender.report;
-        if report.sent() > 0 && !self.manner.dry_run {
-            say(format_args!(
+    fn print_partial_summary(&self) {
+        let report = &self.writer.report;
+        if report.sent() > 0 && !self.options.dry_run {
+            print_message(format_args!(
                 "before it failed: {report}; the same command goes on from here"
             ));
         }
     }
 
-    fn tell(&self) {
-        let report = &self.sender.report;
-        let mut told = if self.manner.dry_run {
+    fn print_summary(&self) {
+        let report = &self.writer.report;
+        let mut summary = if self.options.dry_run {
             format!(
                 "dry run, nothing is written: {} would be created, {} already there{}",
                 report.created,
@@ -280,13 +287,13 @@ impl Import {
             report.to_string()
         };
         if self.rejects.count() > 0 {
-            told = format!("{told}, {} rejected", self.rejects.count());
+            summary = format!("{summary}, {} rejected", self.rejects.count());
         }
         if self.rejects.open_count() > 0 {
-            told = format!("{told}, {} left to do", self.rejects.open_count());
+            summary = format!("{summary}, {} left to do", self.rejects.open_count());
         }
-        self.rejects.tell_rest();
-        say(told);
-        self.progress.tell_notes();
+        self.rejects.print_omitted();
+        print_message(summary);
+        self.progress.print_notes();
     }
 }

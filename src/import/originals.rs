@@ -10,7 +10,7 @@ use dateline_proto::v1::{Record, record::Kind as Body};
 use sha2::{Digest, Sha256};
 
 /// Maximum size of an original.
-const MOST: u64 = 16 * 1024 * 1024;
+const MAX_ORIGINAL_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Originals by SHA-256, the hash that the service computes too.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Originals {
     pub(super) fn read(files: &[PathBuf]) -> Result<Self> {
         let mut by_hash = HashMap::new();
         for file in files {
-            let text = dateline_files::read(file, MOST)
+            let text = dateline_files::read(file, MAX_ORIGINAL_BYTES)
                 .with_context(|| format!("cannot read {}", file.display()))?;
             let hash = hex::encode(Sha256::digest(&text));
             by_hash.insert(hash, (file.display().to_string(), text));
@@ -37,7 +37,7 @@ impl Originals {
 
     /// The original of a record; empty if there is none. A single original belongs to the only article of a Bundle,
     /// unless the article has another hash.
-    pub(super) fn of(&mut self, record: &Record, is_only_article: bool) -> Vec<u8> {
+    pub(super) fn find(&mut self, record: &Record, is_only_article: bool) -> Vec<u8> {
         let Some(Body::Article(article)) = &record.kind else {
             return Vec::new();
         };

@@ -8,18 +8,18 @@ use std::sync::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::source::Source;
-use crate::{counting::Pace, outgoing::Report, output::say};
+use crate::{outgoing::WriteReport, output::print_message, progress::ProgressTimer};
 
-pub(super) struct Progress {
+pub(super) struct ImportProgress {
     bar: ProgressBar,
     /// Number of bytes of the file read so far.
     read: Arc<AtomicU64>,
-    pace: Pace,
+    timer: ProgressTimer,
     /// Notes to print at the end.
     notes: Vec<String>,
 }
 
-impl Progress {
+impl ImportProgress {
     pub(super) fn new(source: &Source) -> Self {
         let style = match source.bytes {
             Some(_) => "{spinner} {bytes}/{total_bytes} {wide_bar} {msg} {eta} left",
@@ -35,35 +35,35 @@ impl Progress {
         Self {
             bar,
             read: source.read.clone(),
-            pace: Pace::begin(),
+            timer: ProgressTimer::begin(),
             notes: Vec::new(),
         }
     }
 
-    pub(super) fn told(&mut self, report: &Report, rejected: usize) {
+    pub(super) fn update(&mut self, report: &WriteReport, rejected: usize) {
         let records = report.sent() + rejected;
-        let rate = self.pace.rate(records as u64);
+        let rate = self.timer.rate(records as u64);
         let message = format!("{records} records, {rate:.0}/s");
         let read = self.read.load(Ordering::Relaxed);
         self.bar.set_position(read);
         self.bar.set_message(message.clone());
-        if self.bar.is_hidden() && self.pace.is_due() {
+        if self.bar.is_hidden() && self.timer.is_due() {
             let share = self.bar.length().filter(|length| *length > 0);
             let share = share.map(|length| format!("{} % of the file, ", read * 100 / length));
-            say(format_args!("{}{message}", share.unwrap_or_default()));
+            print_message(format_args!("{}{message}", share.unwrap_or_default()));
         }
     }
 
-    pub(super) fn doing(&self, what: &str) {
+    pub(super) fn set_phase(&self, what: &str) {
         self.bar.set_message(what.to_owned());
     }
 
     /// Runs `work` with the bar hidden.
-    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
         self.bar.suspend(work)
     }
 
-    pub(super) fn note(&mut self, notes: Vec<String>) {
+    pub(super) fn add_notes(&mut self, notes: Vec<String>) {
         self.notes.extend(notes);
     }
 
@@ -71,9 +71,9 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    pub(super) fn tell_notes(&self) {
+    pub(super) fn print_notes(&self) {
         for note in &self.notes {
-            say(note);
+            print_message(note);
         }
     }
 }

@@ -9,16 +9,16 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    output::{lines, say},
-    refusal::{Notice, Refusal},
+    output::{lines, print_message},
+    rejection::{Notice, Rejection},
 };
 
 /// Maximum number of notices printed; the file has all of them.
-const MOST_SAID: usize = 20;
+const MAX_PRINTED: usize = 20;
 
 pub(super) struct Rejects {
     file: Option<BufWriter<File>>,
-    is_told: bool,
+    is_printed: bool,
     count: usize,
     /// Number of notices, and of those that require action.
     notices: usize,
@@ -27,28 +27,28 @@ pub(super) struct Rejects {
 
 impl Rejects {
     /// Creates the file, or truncates it: it holds the rejects of one run.
-    pub(super) fn create(file: Option<&Path>, is_told: bool) -> Result<Self> {
+    pub(super) fn create(file: Option<&Path>, is_printed: bool) -> Result<Self> {
         let opened = file.map(|path| {
             let created = dateline_files::create(path);
             created.with_context(|| format!("cannot write {}", path.display()))
         });
         Ok(Self {
             file: opened.transpose()?.map(BufWriter::new),
-            is_told,
+            is_printed,
             count: 0,
             notices: 0,
             open: 0,
         })
     }
 
-    pub(super) fn add(&mut self, refused: &[Refusal]) -> Result<()> {
-        for refusal in refused {
+    pub(super) fn add(&mut self, refused: &[Rejection]) -> Result<()> {
+        for rejection in refused {
             self.count += 1;
-            if self.is_told {
-                say(lines(&refusal.to_string()));
+            if self.is_printed {
+                print_message(lines(&rejection.to_string()));
             }
             if let Some(file) = &mut self.file {
-                refusal
+                rejection
                     .write(file)
                     .context("cannot write the file of rejects")?;
             }
@@ -63,8 +63,8 @@ impl Rejects {
     pub(super) fn add_notices(&mut self, notices: &[Notice]) -> Result<()> {
         for notice in notices {
             self.notices += 1;
-            if self.notices <= MOST_SAID {
-                say(lines(&notice.to_string()));
+            if self.notices <= MAX_PRINTED {
+                print_message(lines(&notice.to_string()));
             }
             if !notice.is_open {
                 continue;
@@ -79,10 +79,10 @@ impl Rejects {
     }
 
     /// Reports how many notices were not printed.
-    pub(super) fn tell_rest(&self) {
-        let rest = self.notices.saturating_sub(MOST_SAID);
+    pub(super) fn print_omitted(&self) {
+        let rest = self.notices.saturating_sub(MAX_PRINTED);
         if rest > 0 {
-            say(format_args!(
+            print_message(format_args!(
                 "and {rest} more of these; --rejects FILE writes them down"
             ));
         }

@@ -14,23 +14,23 @@ use anyhow::{Context, Result, bail};
 use flate2::read::MultiGzDecoder;
 
 use super::{
-    Format,
-    batches::Found,
-    document::Document,
+    InputFormat,
+    batches::ImportedRecord,
+    document::JsonDocument,
     lines::{self, Lines},
-    messages::Messages,
-    ninjs::{Losses, is_item, to_record},
+    messages::DelimitedRecords,
+    ninjs::{DroppedFields, is_item, to_record},
 };
 
 /// Bytes read to detect the format.
-const HEAD: usize = 64 * 1024;
+const DETECTION_BYTES: usize = 64 * 1024;
 
 /// Buffered input after decompression.
-pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
+pub(super) type InputReader = BufReader<Box<dyn Read + Send>>;
 
 /// A file of records.
 pub(super) struct Source {
-    form: Form,
+    reader_kind: SourceReader,
     /// Prefix for messages, `records.ndjson: `; empty for stdin.
     pub file: String,
     /// Size of the file; `None` for other input.
@@ -38,23 +38,23 @@ pub(super) struct Source {
     /// Number of bytes read so far, before decompression.
     pub read: Arc<AtomicU64>,
     /// Fields of ninjs items that records cannot hold.
-    losses: Losses,
+    losses: DroppedFields,
 }
 
-enum Form {
+enum SourceReader {
     Lines(Lines),
-    Messages(Messages),
-    Document(Document),
+    Messages(DelimitedRecords),
+    Document(JsonDocument),
     Items(Lines),
 }
 
 /// Counts the bytes read.
-struct Counted<R> {
+struct CountingReader<R> {
     inner: R,
     count: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.count.fetch_add(read as u64, Ordering::Relaxed);
@@ -63,20 +63,24 @@ impl<R: Read> Read for Counted<R> {
 }
 
 impl Source {
-    pub(super) fn open(path: &Path, format: Format) -> Result<Self> {
+    pub(super) fn open(path: &Path, format: InputFormat) -> Result<Self> {
         if is_stdin(path) {
-            return Self::of(Box::new(std::io::stdin()), path, format);
+            return Self::from_reader(Box::new(std::io::stdin()), path, format);
         }
         let opened = dateline_files::open(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self {
             bytes: opened.length,
-            ..Self::of(Box::new(opened), path, format)?
+            ..Self::from_reader(Box::new(opened), path, format)?
         })
     }
 
     /// Opens any input; `path` is its name.
-    pub(super) fn of(raw: Box<dyn Read + Send>, path: &Path, format: Format) -> Result<Self> {
+    pub(super) fn from_reader(
+        raw: Box<dyn Read + Send>,
+        path: &Path,
+        format: InputFormat,
+    ) -> Result<Self> {
         let file = if is_stdin(path) {
             String::new()
         } else {
@@ -84,34 +88,37 @@ impl Source {
         };
         let context = || format!("cannot read {}", path.display());
         let read = Arc::new(AtomicU64::new(0));
-        let counted = Counted {
+        let counted = CountingReader {
             inner: raw,
             count: read.clone(),
         };
         let unpacked = unpack(counted).with_context(context)?;
-        let (head, bytes_of) = peek(unpacked, HEAD).with_context(context)?;
+        let (head, bytes_of) = peek(unpacked, DETECTION_BYTES).with_context(context)?;
         let format = match format {
-            Format::Auto => recognise(path, &head),
-            told => told,
+            InputFormat::Auto => recognise(path, &head),
+            given => given,
         };
-        if format != Format::Protobuf && matches!(head.get(..2), Some([0xff, 0xfe] | [0xfe, 0xff]))
+        if format != InputFormat::Protobuf
+            && matches!(head.get(..2), Some([0xff, 0xfe] | [0xfe, 0xff]))
         {
             bail!("{file}is UTF-16; records are read as UTF-8");
         }
         let reader = BufReader::new(bytes_of);
-        let form = match format {
-            Format::Protobuf => Form::Messages(Messages::new(reader)),
-            Format::Bundle => Form::Document(Document::bundle(reader, path)?),
-            Format::Ninjs if is_lines_of_items(&head) => Form::Items(Lines::new(reader)),
-            Format::Ninjs => Form::Document(Document::items(reader, path)?),
-            Format::Auto | Format::Ndjson => Form::Lines(Lines::new(reader)),
+        let reader_kind = match format {
+            InputFormat::Protobuf => SourceReader::Messages(DelimitedRecords::new(reader)),
+            InputFormat::Bundle => SourceReader::Document(JsonDocument::bundle(reader, path)?),
+            InputFormat::Ninjs if is_lines_of_items(&head) => {
+                SourceReader::Items(Lines::new(reader))
+            }
+            InputFormat::Ninjs => SourceReader::Document(JsonDocument::items(reader, path)?),
+            InputFormat::Auto | InputFormat::Ndjson => SourceReader::Lines(Lines::new(reader)),
         };
         Ok(Self {
-            form,
+            reader_kind,
             file,
             bytes: None,
             read,
-            losses: Losses::default(),
+            losses: DroppedFields::default(),
         })
     }
 
@@ -119,22 +126,22 @@ impl Source {
     ///
     /// # Errors
     /// If nothing that follows can be read.
-    pub(super) fn next(&mut self) -> Result<Option<Found>> {
+    pub(super) fn next(&mut self) -> Result<Option<ImportedRecord>> {
         let file = &self.file;
-        match &mut self.form {
-            Form::Lines(lines) => lines.next(lines::record),
-            Form::Items(lines) => {
+        match &mut self.reader_kind {
+            SourceReader::Lines(lines) => lines.next(lines::record),
+            SourceReader::Items(lines) => {
                 lines.next(|text| to_record(&lines::json(text)?, &mut self.losses))
             }
-            Form::Messages(messages) => messages.next(),
-            Form::Document(document) => Ok(document.next(&mut self.losses)),
+            SourceReader::Messages(messages) => messages.next(),
+            SourceReader::Document(document) => Ok(document.next(&mut self.losses)),
         }
         .with_context(|| format!("{file}cannot be read to its end"))
     }
 
     /// Notes to print at the end.
     pub(super) fn notes(&self) -> Option<String> {
-        self.losses.told()
+        self.losses.summary()
     }
 }
 
@@ -163,7 +170,7 @@ fn unpack(reader: impl Read + Send + 'static) -> std::io::Result<Box<dyn Read + 
     })
 }
 
-fn recognise(path: &Path, head: &[u8]) -> Format {
+fn recognise(path: &Path, head: &[u8]) -> InputFormat {
     let name = path
         .file_name()
         .unwrap_or_default()
@@ -176,30 +183,30 @@ fn recognise(path: &Path, head: &[u8]) -> Format {
         .unwrap_or(head)
         .trim_ascii_start();
     if ends(&[".binpb", ".pb", ".protobuf"]) || is_delimited(head) {
-        return Format::Protobuf;
+        return InputFormat::Protobuf;
     }
     if text.first() == Some(&b'[') {
-        return Format::Ninjs;
+        return InputFormat::Ninjs;
     }
     if text.is_empty() || ends(&[".ndjson", ".jsonl"]) && text.first() == Some(&b'{') {
         return if is_item_line(text) {
-            Format::Ninjs
+            InputFormat::Ninjs
         } else {
-            Format::Ndjson
+            InputFormat::Ndjson
         };
     }
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if lines::is_record(line) {
-        return Format::Ndjson;
+        return InputFormat::Ndjson;
     }
     if is_item_line(text) || looks_like_item(text) {
-        return Format::Ninjs;
+        return InputFormat::Ninjs;
     }
     // A line longer than the bytes read is a record if it begins like one.
-    if line.len() >= HEAD / 2 && lines::begins_like_record(line) {
-        return Format::Ndjson;
+    if line.len() >= DETECTION_BYTES / 2 && lines::begins_like_record(line) {
+        return InputFormat::Ndjson;
     }
-    Format::Bundle
+    InputFormat::Bundle
 }
 
 /// True for a length followed by a `Record` of a known kind that has this length and begins with its name.
@@ -242,14 +249,14 @@ fn is_lines_of_items(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// If it is too large, or not UTF-8.
-pub(super) fn whole(mut reader: Bytes, path: &Path) -> Result<String> {
+pub(super) fn whole(mut reader: InputReader, path: &Path) -> Result<String> {
     /// Bundles and lists of items hold one article's records, or one day of a news wire.
-    const MOST: u64 = 256 * 1024 * 1024;
+    const MAX_DOCUMENT_BYTES: u64 = 256 * 1024 * 1024;
     let mut bytes = Vec::new();
     let context = || format!("cannot read {}", path.display());
     reader
         .by_ref()
-        .take(MOST)
+        .take(MAX_DOCUMENT_BYTES)
         .read_to_end(&mut bytes)
         .with_context(context)?;
     if !reader.fill_buf().with_context(context)?.is_empty() {
@@ -275,44 +282,44 @@ mod tests {
     use prost::Message;
 
     use super::recognise;
-    use crate::import::Format;
-    use dateline_generate::Records;
+    use crate::import::InputFormat;
+    use dateline_generate::RecordGenerator;
 
     #[test]
     fn a_file_is_recognised_by_how_it_begins_and_then_by_its_name() {
-        let records: Vec<_> = Records::new(1).take(9).collect();
+        let records: Vec<_> = RecordGenerator::new(1).take(9).collect();
         let delimited: Vec<u8> = (records.iter())
             .flat_map(Message::encode_length_delimited_to_vec)
             .collect();
         let long = format!("{{\"article\": {{\"body\": \"{}", "a".repeat(70_000));
         let pretty = "{\n\n\n  \"actors\": []}";
         for (name, head, expected) in [
-            ("a", delimited.as_slice(), Format::Protobuf),
-            ("a.json", delimited.as_slice(), Format::Protobuf),
+            ("a", delimited.as_slice(), InputFormat::Protobuf),
+            ("a.json", delimited.as_slice(), InputFormat::Protobuf),
             // The largest length that can be encoded.
             (
                 "a",
                 b"\x7b\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",
-                Format::Bundle,
+                InputFormat::Bundle,
             ),
-            ("a.pb.zst", b"", Format::Protobuf),
-            ("a", b"", Format::Ndjson),
-            ("a", b"\xef\xbb\xbf", Format::Ndjson),
-            ("a.json", b"{\"actor\": {}}", Format::Ndjson),
-            ("a.ndjson.gz", b"{\"aktor\": {}}", Format::Ndjson),
-            ("a", long.as_bytes(), Format::Ndjson),
-            ("a.json", pretty.as_bytes(), Format::Bundle),
-            ("a", b"not json", Format::Bundle),
-            ("a", b" [", Format::Ninjs),
+            ("a.pb.zst", b"", InputFormat::Protobuf),
+            ("a", b"", InputFormat::Ndjson),
+            ("a", b"\xef\xbb\xbf", InputFormat::Ndjson),
+            ("a.json", b"{\"actor\": {}}", InputFormat::Ndjson),
+            ("a.ndjson.gz", b"{\"aktor\": {}}", InputFormat::Ndjson),
+            ("a", long.as_bytes(), InputFormat::Ndjson),
+            ("a.json", pretty.as_bytes(), InputFormat::Bundle),
+            ("a", b"not json", InputFormat::Bundle),
+            ("a", b" [", InputFormat::Ninjs),
             (
                 "a.ndjson",
                 b"{\"uri\": \"urn:x\", \"type\": \"text\"}\n",
-                Format::Ninjs,
+                InputFormat::Ninjs,
             ),
             (
                 "a",
                 b"{\n \"uri\": \"urn:x\",\n \"headlines\": []",
-                Format::Ninjs,
+                InputFormat::Ninjs,
             ),
         ] {
             let found = recognise(Path::new(name), head);

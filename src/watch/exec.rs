@@ -18,12 +18,12 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{output::say, signals::Signals};
+use crate::{output::print_message, signals::Signals};
 
 /// Pause before the second attempt; doubled for each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Maximum pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
+/// Maximum backoff between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Flags of `--exec`.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,7 +58,7 @@ impl fmt::Display for Delivery<'_> {
 }
 
 /// Outcome of a delivery.
-pub(super) enum Outcome {
+pub(super) enum DeliveryOutcome {
     /// The command exited with 0.
     Acknowledged,
     /// The command did not acknowledge it, and is not tried again. Holds the reason.
@@ -93,16 +93,16 @@ impl Exec {
     ///
     /// # Errors
     /// If the command cannot be started at all.
-    pub(super) async fn hand_over(
+    pub(super) async fn deliver(
         &mut self,
         delivery: &Delivery<'_>,
         signals: &mut Signals,
-    ) -> Result<Outcome> {
-        let mut pause = FIRST_PAUSE;
+    ) -> Result<DeliveryOutcome> {
+        let mut backoff = INITIAL_BACKOFF;
         for attempt in 1..=self.attempts {
             let status = self.attempt(delivery, attempt, signals).await?;
             if status.success() {
-                return Ok(Outcome::Acknowledged);
+                return Ok(DeliveryOutcome::Acknowledged);
             }
             let why = format!("the command of --exec ended with {status}");
             if self.is_asked_to_end() || attempt == self.attempts {
@@ -110,27 +110,27 @@ impl Exec {
                     1 => String::new(),
                     attempt => format!(", at attempt {attempt}"),
                 };
-                return Ok(Outcome::Kept(format!(
+                return Ok(DeliveryOutcome::Kept(format!(
                     "{why}{times}; it did not acknowledge {delivery}, which is kept"
                 )));
             }
-            say(format_args!(
+            print_message(format_args!(
                 "{why}; attempt {} of {} with {delivery} in {}",
                 attempt + 1,
                 self.attempts,
-                humantime::format_duration(pause),
+                humantime::format_duration(backoff),
             ));
             tokio::select! {
                 biased;
                 () = signals.next() => {
                     self.asked_to_end += 1;
-                    return Ok(Outcome::Kept(format!("{why}; {delivery} is kept")));
+                    return Ok(DeliveryOutcome::Kept(format!("{why}; {delivery} is kept")));
                 }
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff = (backoff * 2).min(MAX_BACKOFF);
         }
-        Ok(Outcome::Kept(String::new()))
+        Ok(DeliveryOutcome::Kept(String::new()))
     }
 
     /// Runs the command to its end. Unread input is no failure: only the exit code counts.
@@ -178,7 +178,7 @@ impl Exec {
         self.asked_to_end += 1;
         let signal = match self.asked_to_end {
             1 => {
-                say("waiting for the command of --exec to end; Ctrl-C again ends it");
+                print_message("waiting for the command of --exec to end; Ctrl-C again ends it");
                 return;
             }
             2 => Signal::SIGTERM,
@@ -187,7 +187,7 @@ impl Exec {
         if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok())
             && killpg(Pid::from_raw(group), signal).is_err()
         {
-            say("the command of --exec has ended already");
+            print_message("the command of --exec has ended already");
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     json,
-    output::{Format, change_word, printable, title, type_word},
+    output::{OutputFormat, change_word, printable, title, type_word},
     table::{cut, terminal_width},
     yaml,
 };
@@ -18,22 +18,26 @@ use crate::{
 /// Writes an event; returns its number of records and changes. Checkpoints within a stream are not written.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    format: Format,
+    format: OutputFormat,
     event: &Event,
     cursor: Option<&str>,
 ) -> Result<u64> {
     match event {
         Event::Record(record) => {
             let line = |record: &Record| record.kind.as_ref().map(record_line).unwrap_or_default();
-            write_one(out, format, &Snapshot::new(record, cursor), || line(record))?;
+            write_one(out, format, &SnapshotLine::new(record, cursor), || {
+                line(record)
+            })?;
             Ok(1)
         }
         Event::Change(change) => {
-            write_one(out, format, &Document::new(change, cursor), || line(change))?;
+            write_one(out, format, &ChangeLine::new(change, cursor), || {
+                line(change)
+            })?;
             Ok(1)
         }
         Event::Checkpoint(checkpoint) if checkpoint.caught_up => {
-            let caught_up = CaughtUp {
+            let caught_up = CaughtUpLine {
                 caught_up: checkpoint.sequence.to_string(),
                 cursor,
             };
@@ -48,29 +52,29 @@ pub(super) fn write(
 
 fn write_one<D: Serialize>(
     out: &mut Vec<u8>,
-    format: Format,
+    format: OutputFormat,
     document: &D,
     line: impl FnOnce() -> String,
 ) -> Result<()> {
     match format {
-        Format::Table => writeln!(out, "{}", line())?,
-        Format::Ndjson => writeln!(out, "{}", serde_json::to_string(document)?)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(document)?)?,
-        Format::Yaml => write!(out, "---\n{}", yaml::write(document)?)?,
+        OutputFormat::Table => writeln!(out, "{}", line())?,
+        OutputFormat::Ndjson => writeln!(out, "{}", serde_json::to_string(document)?)?,
+        OutputFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(document)?)?,
+        OutputFormat::Yaml => write!(out, "---\n{}", yaml::write(document)?)?,
     }
     Ok(())
 }
 
 /// A change as data; the last one of a response holds the cursor to resume after it.
 #[derive(Serialize)]
-struct Document<'a> {
+struct ChangeLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
     #[serde(flatten)]
     change: DynamicMessage,
 }
 
-impl<'a> Document<'a> {
+impl<'a> ChangeLine<'a> {
     fn new(change: &Change, cursor: Option<&'a str>) -> Self {
         Self {
             cursor,
@@ -81,13 +85,13 @@ impl<'a> Document<'a> {
 
 /// A snapshot record as data.
 #[derive(Serialize)]
-struct Snapshot<'a> {
+struct SnapshotLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
     snapshot: DynamicMessage,
 }
 
-impl<'a> Snapshot<'a> {
+impl<'a> SnapshotLine<'a> {
     fn new(record: &Record, cursor: Option<&'a str>) -> Self {
         Self {
             cursor,
@@ -99,7 +103,7 @@ impl<'a> Snapshot<'a> {
 /// The end of a snapshot, with its sequence.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CaughtUp<'a> {
+struct CaughtUpLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
     /// A string, as proto-JSON writes 64-bit numbers.
@@ -109,7 +113,7 @@ struct CaughtUp<'a> {
 /// Width of the name column on a wide terminal, and on others.
 const NAMES: [usize; 2] = [55, 32];
 /// Minimum columns of a wide terminal.
-const ROOM: usize = 110;
+const TITLE_WIDTH: usize = 110;
 
 /// Formats a snapshot record in the columns of changes.
 fn record_line(body: &Body) -> String {
@@ -153,7 +157,7 @@ fn columns(
     width: Option<usize>,
 ) -> String {
     let style = anstyle::Style::new().fg_color(colour.map(Into::into));
-    let is_narrow = width.is_some_and(|width| width < ROOM);
+    let is_narrow = width.is_some_and(|width| width < TITLE_WIDTH);
     let name = format!("{name:<pad$}", pad = NAMES[usize::from(is_narrow)]);
     let before = 6 + 2 + what.len().max(9) + 2 + name.chars().count() + 2;
     let left = width.map_or(usize::MAX, |width| width.saturating_sub(before));

@@ -16,9 +16,9 @@ use bytes::Bytes;
 use clap::{ValueEnum, builder::ArgPredicate};
 use dateline_client::{Event, Failure, Position, Subscriber};
 use dateline_proto::v1::{Checkpoint, Consumer, Origin, View, WatchRequest, watch_request::Start};
-use dateline_record::seal;
+use dateline_record::mac;
 
-use self::exec::{Delivery, Exec, Outcome};
+use self::exec::{Delivery, DeliveryOutcome, Exec};
 pub(super) use self::lines::line;
 use super::{
     FAILED, Server,
@@ -26,10 +26,10 @@ use super::{
     duration,
     filter::{self, ViewArg},
     misused,
-    output::{is_back, say, waits, warn},
+    output::{print_message, report_outage, report_recovery, warn},
     signals::Signals,
     state_file::StateFile,
-    when,
+    time_arg,
 };
 
 /// `dateline watch`
@@ -99,9 +99,9 @@ fn since(text: &str) -> Result<Start, String> {
     match text {
         "beginning" => Ok(Start::Origin(Origin::Beginning.into())),
         "now" => Ok(Start::Origin(Origin::Now.into())),
-        text => match when::parse_point(text) {
+        text => match time_arg::parse_point(text) {
             Ok(time) => Ok(Start::Time(time)),
-            Err(_) if seal::split(text).is_some() => Ok(Start::Cursor(text.to_owned())),
+            Err(_) if mac::split(text).is_some() => Ok(Start::Cursor(text.to_owned())),
             Err(error) => Err(format!(
                 "it is neither a cursor nor a time: {error}; or beginning, or now"
             )),
@@ -158,7 +158,7 @@ impl Args {
     async fn open(&self, position: Option<Position>) -> Result<Subscriber, Failure> {
         let (server, request) = (&self.server.connection(), self.request());
         if self.verify {
-            Subscriber::open_proved(server, request).await
+            Subscriber::open_verified(server, request).await
         } else {
             Subscriber::open(server, request, position).await
         }
@@ -181,9 +181,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
              CMD acknowledge what it has done, or write to a file with >> FILE",
         );
     }
-    let mut watching = Watching::open(&args, state, exec).await?;
-    let ended = watching.follow().await;
-    watching.end(ended)
+    let mut run = WatchRun::open(&args, state, exec).await?;
+    let ended = run.follow().await;
+    run.end(ended)
 }
 
 /// True if stdout is a pipe or a socket: its reader processes the output later, without acknowledgement.
@@ -194,7 +194,7 @@ fn is_pipe() -> bool {
 }
 
 /// Outcomes of a watch without an error.
-enum End {
+enum WatchEnd {
     /// A signal arrived, or the limit was reached.
     Asked,
     /// The reader closed the output.
@@ -204,7 +204,7 @@ enum End {
 }
 
 /// A stream written to stdout or to a command.
-struct Watching<'a> {
+struct WatchRun<'a> {
     args: &'a Args,
     subscriber: Subscriber,
     events: Option<Printer>,
@@ -223,7 +223,7 @@ struct Watching<'a> {
     left: u64,
 }
 
-impl<'a> Watching<'a> {
+impl<'a> WatchRun<'a> {
     async fn open(args: &'a Args, state: Option<StateFile>, exec: Option<Exec>) -> Result<Self> {
         let position = state.as_ref().and_then(StateFile::position);
         let opened = args.open(position.clone()).await;
@@ -245,33 +245,33 @@ impl<'a> Watching<'a> {
         })
     }
 
-    async fn follow(&mut self) -> Result<End> {
-        let mut told = waits;
+    async fn follow(&mut self) -> Result<WatchEnd> {
+        let mut on_retry = report_outage;
         // A batch is never split for a command, whatever the limit.
         while self.left > 0 || self.exec.is_some() && !self.buffer.is_empty() {
             let (event, now) = tokio::select! {
                 biased;
-                () = self.signals.next() => return Ok(End::Asked),
-                next = self.subscriber.next(&mut told) => next?,
+                () = self.signals.next() => return Ok(WatchEnd::Asked),
+                next = self.subscriber.next(&mut on_retry) => next?,
             };
-            is_back();
-            self.take(&event, &now).await?;
+            report_recovery();
+            self.buffer_event(&event, &now).await?;
             let is_last = self.subscriber.is_between_responses();
             let is_cut = matches!(&event, Event::Change(change) if !change.last_in_batch);
             let end = match (&self.exec, is_last) {
                 (None, _) => self.print(is_last)?,
-                (Some(_), true) if !is_cut => self.hand_over().await?,
+                (Some(_), true) if !is_cut => self.deliver().await?,
                 (Some(_), _) => None,
             };
             if let Some(end) = end {
                 return Ok(end);
             }
         }
-        Ok(End::Asked)
+        Ok(WatchEnd::Asked)
     }
 
     /// Formats an event into the buffer, and records its position.
-    async fn take(&mut self, event: &Event, now: &Position) -> Result<()> {
+    async fn buffer_event(&mut self, event: &Event, now: &Position) -> Result<()> {
         let cursor = (now.cursor != self.came.cursor).then_some(now.cursor.as_str());
         let out = &mut self.buffer;
         let count = match &mut self.events {
@@ -282,7 +282,7 @@ impl<'a> Watching<'a> {
             None => lines::write(out, self.args.output.format(), event, cursor)?,
         };
         if let Event::Checkpoint(checkpoint) = event {
-            tell(self.args, checkpoint, cursor.unwrap_or_default());
+            report_checkpoint(self.args, checkpoint, cursor.unwrap_or_default());
         }
         self.left = self.left.saturating_sub(count);
         self.sequence = match event {
@@ -295,12 +295,14 @@ impl<'a> Watching<'a> {
     }
 
     /// Writes the buffer to stdout and, at the end of a response, the position to the state file.
-    fn print(&mut self, is_last: bool) -> Result<Option<End>> {
+    fn print(&mut self, is_last: bool) -> Result<Option<WatchEnd>> {
         let mut out = anstream::stdout().lock();
         let written = out.write_all(&self.buffer).and_then(|()| out.flush());
         self.buffer.clear();
         match written {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Some(End::Unread)),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                return Ok(Some(WatchEnd::Unread));
+            }
             written => written?,
         }
         // A list of events is written only with the last event of its response.
@@ -314,7 +316,7 @@ impl<'a> Watching<'a> {
     }
 
     /// Delivers the buffer to the command; stores the position only after its acknowledgement.
-    async fn hand_over(&mut self) -> Result<Option<End>> {
+    async fn deliver(&mut self) -> Result<Option<WatchEnd>> {
         let Some(exec) = &mut self.exec else {
             return Ok(None);
         };
@@ -324,14 +326,14 @@ impl<'a> Watching<'a> {
             sequence: self.sequence,
         };
         if !delivery.input.is_empty()
-            && let Outcome::Kept(why) = exec.hand_over(&delivery, &mut self.signals).await?
+            && let DeliveryOutcome::Kept(why) = exec.deliver(&delivery, &mut self.signals).await?
         {
-            return Ok(Some(End::Kept(why)));
+            return Ok(Some(WatchEnd::Kept(why)));
         }
         let is_asked_to_end = exec.is_asked_to_end();
         self.done = self.came.clone();
         self.store()?;
-        Ok(is_asked_to_end.then_some(End::Asked))
+        Ok(is_asked_to_end.then_some(WatchEnd::Asked))
     }
 
     /// Stores the delivered position, if there is one.
@@ -343,27 +345,31 @@ impl<'a> Watching<'a> {
     }
 
     /// Delivers the rest, and reports how to resume.
-    fn end(mut self, ended: Result<End>) -> Result<ExitCode> {
-        if let (Ok(End::Asked), None, Some(events)) = (&ended, &self.exec, &mut self.events) {
+    fn end(mut self, ended: Result<WatchEnd>) -> Result<ExitCode> {
+        if let (Ok(WatchEnd::Asked), None, Some(events)) = (&ended, &self.exec, &mut self.events) {
             events.end_response(&mut self.buffer)?;
             if let Some(end) = self.print(true)? {
                 return self.end(Ok(end));
             }
         }
         self.store()?;
-        self.tell_end(ended.as_ref().is_ok_and(|end| matches!(end, End::Unread)));
+        self.report_end(
+            ended
+                .as_ref()
+                .is_ok_and(|end| matches!(end, WatchEnd::Unread)),
+        );
         match ended? {
-            End::Asked => Ok(ExitCode::SUCCESS),
-            End::Unread => Ok(FAILED.into()),
-            End::Kept(why) => Err(anyhow!(why)),
+            WatchEnd::Asked => Ok(ExitCode::SUCCESS),
+            WatchEnd::Unread => Ok(FAILED.into()),
+            WatchEnd::Kept(why) => Err(anyhow!(why)),
         }
     }
 
-    fn tell_end(&self, is_unread: bool) {
+    fn report_end(&self, is_unread: bool) {
         let Position { cursor, .. } = &self.done;
         let what = match (&self.exec, is_unread) {
             (Some(_), _) if cursor.is_empty() => {
-                return say("nothing was acknowledged");
+                return print_message("nothing was acknowledged");
             }
             (Some(_), _) => "acknowledged",
             (None, true) => "nobody reads the output any more; written",
@@ -372,24 +378,24 @@ impl<'a> Watching<'a> {
         match (what, cursor.as_str()) {
             ("", "") => {}
             ("", cursor) if self.state.is_none() => {
-                say(format_args!("to go on from here, add: --since {cursor}"));
+                print_message(format_args!("to go on from here, add: --since {cursor}"));
             }
             ("", _) => {}
-            (what, cursor) => say(format_args!("{what} up to cursor {cursor}")),
+            (what, cursor) => print_message(format_args!("{what} up to cursor {cursor}")),
         }
     }
 }
 
 /// Reports a checkpoint if requested.
-fn tell(args: &Args, checkpoint: &Checkpoint, cursor: &str) {
+fn report_checkpoint(args: &Args, checkpoint: &Checkpoint, cursor: &str) {
     if args.checkpoints {
-        say(format_args!(
+        print_message(format_args!(
             "checkpoint: {} of {}, cursor {cursor}",
             checkpoint.sequence, checkpoint.head_sequence
         ));
     }
     if let Some(digest) = checkpoint.digest.as_ref().filter(|_| args.verify) {
-        say(format_args!(
+        print_message(format_args!(
             "proved at {}: what came is what the feed shows, {} records in all",
             checkpoint.sequence, digest.records
         ));

@@ -1,7 +1,6 @@
 //! Authentication and authorisation: tokens, JWT, certificates, roles, scopes; the end of credentials; the audit log.
 
 mod audit;
-pub mod callers;
 mod calls;
 mod commands;
 mod defaults;
@@ -9,13 +8,9 @@ mod embargo;
 mod endings;
 mod endings_certificates;
 mod expected;
-mod held;
-mod issuer;
 mod jwt;
 mod jwt_claims;
 mod matrix;
 mod revocation;
 mod scopes;
-mod stage;
-mod streams;
 mod tokens;

@@ -6,13 +6,13 @@ use std::{path::Path, process::Stdio, time::Duration};
 use serde_json::{Map, Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::rig::{GOLD, PATIENCE, PROGRAM, scratch, site};
+use crate::support::server::{GOLD, PROGRAM, TIMEOUT, start_server, temp_dir};
 
 const GOLD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/gold.json");
 const ARTICLE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/article.txt");
 
 /// The result of a run.
-pub struct Done {
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -33,22 +33,22 @@ pub fn program(server: &str, arguments: &[&str]) -> Command {
 }
 
 /// Runs the program to its end.
-pub async fn dateline(server: &str, arguments: &[&str]) -> Done {
+pub async fn dateline(server: &str, arguments: &[&str]) -> CommandOutput {
     dateline_reading(server, arguments, "").await
 }
 
-pub async fn dateline_reading(server: &str, arguments: &[&str], input: &str) -> Done {
+pub async fn dateline_reading(server: &str, arguments: &[&str], input: &str) -> CommandOutput {
     let mut child = program(server, arguments).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     // A program that fails early does not read its input.
     let writing = tokio::spawn(async move { drop(stdin.write_all(input.as_bytes()).await) });
-    let output = tokio::time::timeout(PATIENCE * 2, child.wait_with_output())
+    let output = tokio::time::timeout(TIMEOUT * 2, child.wait_with_output())
         .await
         .expect("the program ends")
         .unwrap();
     writing.await.unwrap();
-    let done = Done {
+    let done = CommandOutput {
         code: output.status.code().expect("no signal ended the program"),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -67,7 +67,7 @@ pub async fn dateline_reading(server: &str, arguments: &[&str], input: &str) -> 
     done
 }
 
-impl Done {
+impl CommandOutput {
     /// Asserts that the run succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {
@@ -87,7 +87,7 @@ impl Done {
     }
 }
 
-pub async fn import_gold(server: &str) -> Done {
+pub async fn import_gold(server: &str) -> CommandOutput {
     dateline(
         server,
         &["import", GOLD_FILE, "--publish", "--original", ARTICLE_FILE],
@@ -149,40 +149,42 @@ fn write(directory: &Path, file: &str, text: &str) -> String {
 
 #[tokio::test]
 async fn an_import_creates_and_publishes_and_a_second_one_finds_everything_there() {
-    let site = site().await;
-    let first = import_gold(&site.address).await;
+    let test_server = start_server().await;
+    let first = import_gold(&test_server.address).await;
     assert_eq!(first.stderr, "47 created, 0 already there, 47 published\n");
     assert_eq!(first.stdout, "");
-    let second = import_gold(&site.address).await;
+    let second = import_gold(&test_server.address).await;
     assert_eq!(second.stderr, "0 created, 47 already there, 0 published\n");
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn an_import_that_stopped_before_publishing_is_completed_by_the_next() {
-    let site = site().await;
-    dateline(&site.address, &["import", GOLD_FILE]).await.ok();
+    let test_server = start_server().await;
+    dateline(&test_server.address, &["import", GOLD_FILE])
+        .await
+        .ok();
     assert_eq!(
-        import_gold(&site.address).await.stderr,
+        import_gold(&test_server.address).await.stderr,
         "0 created, 47 already there, 47 published\n"
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn import_reads_stdin_as_a_bundle_or_as_ndjson() {
-    let site = site().await;
-    let bundle = dateline_reading(&site.address, &["import", "-"], GOLD)
+    let test_server = start_server().await;
+    let bundle = dateline_reading(&test_server.address, &["import", "-"], GOLD)
         .await
         .ok();
     assert_eq!(bundle.stderr, "47 created, 0 already there, 0 published\n");
     let lines = format!("{}\n\n{}\n", actor("readers"), actor("writers"));
-    let lines = dateline_reading(&site.address, &["import", "-"], &lines)
+    let lines = dateline_reading(&test_server.address, &["import", "-"], &lines)
         .await
         .ok();
     assert_eq!(lines.stderr, "2 created, 0 already there, 0 published\n");
     let desk = dateline(
-        &site.address,
+        &test_server.address,
         &["get", "--view", "desk", "-o", "ndjson", "actors/writers"],
     )
     .await
@@ -191,13 +193,13 @@ async fn import_reads_stdin_as_a_bundle_or_as_ndjson() {
         without_meta(desk.lines().remove(0)).to_string(),
         actor("writers")
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn w6_a_bad_file_is_refused_with_its_lines_and_fields_and_nothing_is_written() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let good = actor("good");
     let nameless = r#"{"actor":{"name":"actors/bad","type":"TYPE_GROUP"}}"#;
     let cases = [
@@ -228,7 +230,7 @@ async fn w6_a_bad_file_is_refused_with_its_lines_and_fields_and_nothing_is_writt
     ];
     for (text, told) in cases {
         let file = write(&directory, "bad", &text);
-        let refused = dateline(&site.address, &["import", &file]).await;
+        let refused = dateline(&test_server.address, &["import", &file]).await;
         assert_eq!(refused.code, 1, "{text}");
         for part in told {
             assert!(
@@ -238,7 +240,7 @@ async fn w6_a_bad_file_is_refused_with_its_lines_and_fields_and_nothing_is_writt
             );
         }
     }
-    let absent = dateline(&site.address, &["import", "/no/such/file"]).await;
+    let absent = dateline(&test_server.address, &["import", "/no/such/file"]).await;
     assert_eq!(absent.code, 1);
     assert!(
         absent
@@ -247,33 +249,36 @@ async fn w6_a_bad_file_is_refused_with_its_lines_and_fields_and_nothing_is_writt
         "{}",
         absent.stderr
     );
-    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"])
-        .await
-        .ok();
+    let written = dateline(
+        &test_server.address,
+        &["list", "--view", "desk", "-o", "ndjson"],
+    )
+    .await
+    .ok();
     assert_eq!(written.stdout, "");
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn an_import_never_changes_a_record() {
-    let site = site().await;
-    dateline_reading(&site.address, &["import", "-"], &actor("readers"))
+    let test_server = start_server().await;
+    dateline_reading(&test_server.address, &["import", "-"], &actor("readers"))
         .await
         .ok();
     let other = actor("readers").replace("TYPE_GROUP", "TYPE_MEDIA");
-    let refused = dateline_reading(&site.address, &["import", "-"], &other).await;
+    let refused = dateline_reading(&test_server.address, &["import", "-"], &other).await;
     assert_eq!(refused.code, 1);
     let told = "line 1: actors/readers is there already with other content";
     assert!(refused.stderr.contains(told), "{}", refused.stderr);
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn an_unknown_record_is_exit_3_and_what_is_known_is_printed_all_the_same() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
     let some = dateline(
-        &site.address,
+        &test_server.address,
         &["get", "-o", "ndjson", "actors/nobody", "actors/nato"],
     )
     .await;
@@ -286,12 +291,12 @@ async fn an_unknown_record_is_exit_3_and_what_is_known_is_printed_all_the_same()
         some.stderr,
         "there is no published record actors/nobody; --view desk shows drafts too\n"
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn a_refused_argument_is_told_as_it_was_typed() {
-    let site = site().await;
+    let test_server = start_server().await;
     let cases: [(&[&str], &str); 4] = [
         (&["get", "nato"], "error: nato: "),
         (
@@ -308,7 +313,7 @@ async fn a_refused_argument_is_told_as_it_was_typed() {
         ),
     ];
     for (arguments, told) in cases {
-        let refused = dateline(&site.address, arguments).await;
+        let refused = dateline(&test_server.address, arguments).await;
         assert_eq!(
             (refused.code, refused.stdout.as_str()),
             (1, ""),
@@ -329,7 +334,7 @@ async fn a_refused_argument_is_told_as_it_was_typed() {
         "{}",
         address.stderr
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
@@ -369,13 +374,13 @@ async fn without_a_server_it_is_exit_4_and_the_message_says_how_to_start_one() {
 
 #[tokio::test]
 async fn health_tells_scripts_and_people() {
-    let site = site().await;
-    let serving = dateline(&site.address, &["health"]).await.ok();
+    let test_server = start_server().await;
+    let serving = dateline(&test_server.address, &["health"]).await.ok();
     assert_eq!(
         (serving.stdout.as_str(), serving.stderr.as_str()),
         ("serving\n", "")
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
@@ -431,8 +436,8 @@ async fn help_of_every_command_fits_a_terminal() {
 
 #[tokio::test]
 async fn who_closes_the_pipe_early_is_not_complained_to() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
     for arguments in [
         &["list", "-o", "ndjson"][..],
         &["list"],
@@ -440,10 +445,10 @@ async fn who_closes_the_pipe_early_is_not_complained_to() {
         &["completions", "bash"],
         &["health"],
     ] {
-        let mut child = program(&site.address, arguments).spawn().unwrap();
+        let mut child = program(&test_server.address, arguments).spawn().unwrap();
         // Closed before a line is read: the first write fails, however small it is.
         drop(child.stdout.take());
-        let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        let output = tokio::time::timeout(TIMEOUT, child.wait_with_output())
             .await
             .unwrap()
             .unwrap();
@@ -454,15 +459,15 @@ async fn who_closes_the_pipe_early_is_not_complained_to() {
             "{arguments:?}: {stderr}"
         );
     }
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn the_demo_shows_the_article_first_compares_and_leaves_nothing_behind() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let mut demo = program("", &["demo", "--once"]);
     demo.env("TMPDIR", &directory);
-    let output = tokio::time::timeout(PATIENCE + Duration::from_mins(1), demo.output())
+    let output = tokio::time::timeout(TIMEOUT + Duration::from_mins(1), demo.output())
         .await
         .unwrap()
         .unwrap();

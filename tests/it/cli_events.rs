@@ -7,8 +7,8 @@ use tokio::process::Command;
 
 use crate::{
     cli::{dateline, import_gold},
-    rig::{PATIENCE, scratch, site},
-    tools::{or_skip, path, python, run},
+    support::server::{TIMEOUT, start_server, temp_dir},
+    support::tools::{or_skip, python_environment, repo_path, run_tool},
 };
 
 /// The output of `dateline watch` with these arguments.
@@ -19,14 +19,14 @@ async fn watch(address: &str, arguments: &[&str]) -> String {
 
 /// The events as the SDK reads them.
 async fn read(python: &std::path::Path, events: &str) -> Vec<Value> {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let file = directory.join("events");
     std::fs::write(&file, events).unwrap();
     let mut script = Command::new(python);
     script
-        .arg(path("tests/python/cloudevents_read.py"))
+        .arg(repo_path("tests/python/cloudevents_read.py"))
         .stdin(std::fs::File::open(file).unwrap());
-    let told = run(&mut script, PATIENCE * 2).await.unwrap();
+    let told = run_tool(&mut script, TIMEOUT * 2).await.unwrap();
     told.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
@@ -41,17 +41,20 @@ fn ids(events: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn the_feed_is_events_that_the_python_sdk_accepts_in_order_with_ids_of_their_own() {
-    let Some(python) = or_skip(python("tests/python/requirements.txt").await, "CloudEvents") else {
+    let Some(python) = or_skip(
+        python_environment("tests/python/requirements.txt").await,
+        "CloudEvents",
+    ) else {
         return;
     };
-    let site = site().await;
-    import_gold(&site.address).await.ok();
-    let feed = dateline(&site.address, &["feed", "-o", "json"])
+    let server = start_server().await;
+    import_gold(&server.address).await.ok();
+    let feed = dateline(&server.address, &["feed", "-o", "json"])
         .await
         .ok()
         .stdout;
 
-    let printed = watch(&site.address, &["--from-beginning", "--limit", "47"]).await;
+    let printed = watch(&server.address, &["--from-beginning", "--limit", "47"]).await;
     let events = read(&python, &printed).await;
     let sequences: Vec<_> = events
         .iter()
@@ -104,7 +107,7 @@ async fn the_feed_is_events_that_the_python_sdk_accepts_in_order_with_ids_of_the
 
     // A second run gets the same ids; in batches the events are the same, in a list per response.
     let batched = watch(
-        &site.address,
+        &server.address,
         &["--from-beginning", "--limit", "47", "--batch"],
     )
     .await;
@@ -122,7 +125,7 @@ async fn the_feed_is_events_that_the_python_sdk_accepts_in_order_with_ids_of_the
         .unwrap();
     assert_eq!(position, 46, "one batch is one response here");
     dateline(
-        &site.address,
+        &server.address,
         &[
             "retract",
             "events/steppe-eagle",
@@ -134,28 +137,31 @@ async fn the_feed_is_events_that_the_python_sdk_accepts_in_order_with_ids_of_the
     .ok();
     let next = read(
         &python,
-        &watch(&site.address, &["--since", cursor, "--limit", "1"]).await,
+        &watch(&server.address, &["--since", cursor, "--limit", "1"]).await,
     )
     .await;
     assert_eq!(
         (next[0]["type"].as_str(), next[0]["sequence"].as_i64()),
         (Some("dateline.v1.record.retracted"), Some(48))
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_snapshot_is_events_too_and_the_end_of_it_is_told() {
-    let Some(python) = or_skip(python("tests/python/requirements.txt").await, "CloudEvents") else {
+    let Some(python) = or_skip(
+        python_environment("tests/python/requirements.txt").await,
+        "CloudEvents",
+    ) else {
         return;
     };
-    let site = site().await;
-    import_gold(&site.address).await.ok();
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await.ok();
+    let (_keep, directory) = temp_dir();
     let state = directory.join("events.state");
     let state = state.to_str().unwrap();
     let mut printed = watch(
-        &site.address,
+        &server.address,
         &["--snapshot", "--limit", "47", "--state-file", state],
     )
     .await;
@@ -165,8 +171,8 @@ async fn a_snapshot_is_events_too_and_the_end_of_it_is_told() {
         "--note",
         "It did not take place.",
     ];
-    dateline(&site.address, &retract).await.ok();
-    printed += &watch(&site.address, &["--limit", "1", "--state-file", state]).await;
+    dateline(&server.address, &retract).await.ok();
+    printed += &watch(&server.address, &["--limit", "1", "--state-file", state]).await;
     let events = read(&python, &printed).await;
     assert_eq!(
         ids(&events).into_iter().collect::<HashSet<_>>().len(),
@@ -185,7 +191,7 @@ async fn a_snapshot_is_events_too_and_the_end_of_it_is_told() {
         .map(|event| event["sequence"].as_i64().unwrap())
         .collect();
     assert_eq!(sequences, (1..=47).collect());
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]

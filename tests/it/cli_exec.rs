@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use tokio::process::Child;
 
 use crate::{
-    cli::{Done, dateline, dateline_reading, import_gold, program},
-    process::{PATIENCE, pid},
-    rig::{Site, scratch, site},
+    cli::{CommandOutput, dateline, dateline_reading, import_gold, program},
+    support::process::{PROCESS_TIMEOUT, pid},
+    support::server::{TestServer, start_server, temp_dir},
 };
 
 /// Number of long articles: a snapshot of them, and the batch that publishes them, take several responses.
 const ARTICLES: usize = 16;
 
-async fn import_long_articles(site: &Site) {
+async fn import_long_articles(server: &TestServer) {
     let lines = (0..ARTICLES).map(|number| {
         let body = format!("{number} ").repeat(60_000);
         let article = json!({ "article": {
@@ -25,14 +25,14 @@ async fn import_long_articles(site: &Site) {
         format!("{article}\n")
     });
     let lines: String = lines.collect();
-    dateline_reading(&site.address, &["import", "-", "--publish"], &lines)
+    dateline_reading(&server.address, &["import", "-", "--publish"], &lines)
         .await
         .ok();
 }
 
 /// A watch with a command, in a directory that holds the command's files.
 struct Exec<'a> {
-    site: &'a Site,
+    server: &'a TestServer,
     directory: PathBuf,
     script: &'static str,
 }
@@ -40,7 +40,7 @@ struct Exec<'a> {
 impl Exec<'_> {
     fn child(&self, arguments: &[&str]) -> Child {
         let all = [&["watch", "--exec", self.script], arguments].concat();
-        let mut command = program(&self.site.address, &all);
+        let mut command = program(&self.server.address, &all);
         command
             .current_dir(&self.directory)
             .stdin(Stdio::null())
@@ -48,7 +48,7 @@ impl Exec<'_> {
             .unwrap()
     }
 
-    async fn run(&self, arguments: &[&str]) -> Done {
+    async fn run(&self, arguments: &[&str]) -> CommandOutput {
         end(self.child(arguments)).await
     }
 
@@ -68,16 +68,16 @@ impl Exec<'_> {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(PROCESS_TIMEOUT, waiting).await;
         waited.unwrap_or_else(|_| panic!("{} is not made", file.display()));
     }
 }
 
 /// Exit code and output; code -1 if a signal ended it.
-async fn end(child: Child) -> Done {
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+async fn end(child: Child) -> CommandOutput {
+    let output = tokio::time::timeout(PROCESS_TIMEOUT, child.wait_with_output()).await;
     let output = output.expect("the watch ends").unwrap();
-    Done {
+    CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -105,10 +105,10 @@ fn snapshot_names(lines: &[Value]) -> Vec<String> {
 }
 
 /// Publishes one more record in a batch of its own.
-async fn publish_one(site: &Site, id: &str) {
+async fn publish_one(server: &TestServer, id: &str) {
     let story = json!({ "article": { "name": format!("articles/{id}"), "headline": id, "languageCode": "en" } });
     let import = ["import", "-", "--publish"];
-    dateline_reading(&site.address, &import, &story.to_string())
+    dateline_reading(&server.address, &import, &story.to_string())
         .await
         .ok();
 }
@@ -122,19 +122,19 @@ cat > part.$n && cat part.$n >> applied && tail -n 1 part.$n >> lasts";
 #[tokio::test]
 async fn f2_f3_a_command_that_crashes_at_every_delivery_in_turn_loses_nothing_in_stream_and_snapshot()
  {
-    let site = site().await;
-    import_long_articles(&site).await;
+    let server = start_server().await;
+    import_long_articles(&server).await;
     for id in ["one", "two", "three"] {
-        publish_one(&site, id).await;
+        publish_one(&server, id).await;
     }
     let all = ARTICLES + 3;
     for start in ["--from-beginning", "--snapshot"] {
         let mut deliveries = 1;
         let mut crash = 1;
         while crash <= deliveries {
-            let (_keep, directory) = scratch();
+            let (_keep, directory) = temp_dir();
             let exec = Exec {
-                site: &site,
+                server: &server,
                 directory: directory.clone(),
                 script: CRASHES,
             };
@@ -175,16 +175,16 @@ async fn f2_f3_a_command_that_crashes_at_every_delivery_in_turn_loses_nothing_in
         let least = if start == "--snapshot" { 3 } else { 1 };
         assert!(deliveries >= least, "{start}: {deliveries} deliveries");
     }
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f2_a_command_is_tried_again_with_the_same_batch_until_it_acknowledges_it() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
     let exec = Exec {
-        site: &site,
+        server: &server,
         directory,
         script: "cat > in.$DATELINE_ATTEMPT; [ $DATELINE_ATTEMPT = 3 ] && cat in.3 >> applied",
     };
@@ -198,17 +198,17 @@ async fn f2_a_command_is_tried_again_with_the_same_batch_until_it_acknowledges_i
         "{}",
         done.stderr
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f2_after_the_last_attempt_it_ends_with_the_batch_kept_and_tells_the_last_acknowledged_cursor()
  {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
     let mut exec = Exec {
-        site: &site,
+        server: &server,
         directory: directory.clone(),
         script: "exit 7",
     };
@@ -231,7 +231,7 @@ async fn f2_after_the_last_attempt_it_ends_with_the_batch_kept_and_tells_the_las
     exec.script = "[ $DATELINE_SEQUENCE = 47 ] && echo $DATELINE_CURSOR > cursor";
     let taking = exec.child(&flags);
     exec.exists("cursor").await;
-    publish_one(&site, "one").await;
+    publish_one(&server, "one").await;
     let failed = end(taking).await;
     assert_eq!(failed.code, 1, "{}", failed.stderr);
     let cursor = exec.read("cursor");
@@ -247,26 +247,26 @@ async fn f2_after_the_last_attempt_it_ends_with_the_batch_kept_and_tells_the_las
         "-o",
         "ndjson",
     ];
-    let since = dateline(&site.address, &since).await.ok();
+    let since = dateline(&server.address, &since).await.ok();
     assert_eq!(sequences(&since.lines()), [48]);
     exec.script = "cat >> applied";
     exec.run(&["--state-file", "state", "--limit", "1"])
         .await
         .ok();
     assert_eq!(sequences(&exec.applied()), [48]);
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f2_a_watcher_that_is_killed_between_the_command_and_its_state_file_repeats_and_loses_nothing()
  {
-    let site = site().await;
-    import_gold(&site.address).await;
-    publish_one(&site, "one").await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    publish_one(&server, "one").await;
+    let (_keep, directory) = temp_dir();
     // On its first run the command kills its parent after its work.
     let exec = Exec {
-        site: &site,
+        server: &server,
         directory,
         script: "cat >> applied; [ -e killed ] || { touch killed; kill -9 $PPID; }",
     };
@@ -277,18 +277,18 @@ async fn f2_a_watcher_that_is_killed_between_the_command_and_its_state_file_repe
     assert!(all.len() > 48, "something comes twice");
     let each: BTreeSet<_> = all.into_iter().collect();
     assert_eq!(each, (1..=48).collect());
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f2_a_command_that_stores_the_cursor_with_its_effects_has_each_change_once() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    publish_one(&site, "one").await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    publish_one(&server, "one").await;
+    let (_keep, directory) = temp_dir();
     // Effects and cursor are one file, replaced atomically; then the command kills its parent.
     let exec = Exec {
-        site: &site,
+        server: &server,
         directory: directory.clone(),
         script: "{ sed 1d store; cat; } > new 2>/dev/null
 { echo $DATELINE_CURSOR; cat new; } > whole && mv whole store && kill -9 $PPID",
@@ -302,19 +302,19 @@ async fn f2_a_command_that_stores_the_cursor_with_its_effects_has_each_change_on
         let (cursor, rest) = store.split_once('\n').unwrap();
         cursor.clone_into(&mut since);
         seen = sequences(&lines(rest));
-        publish_one(&site, more).await;
+        publish_one(&server, more).await;
     }
     assert_eq!(seen, (1..=50).collect::<Vec<_>>());
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn ctrl_c_waits_for_the_command_and_saves_what_it_acknowledged() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
     let exec = Exec {
-        site: &site,
+        server: &server,
         directory: directory.clone(),
         script: "cat >> applied; touch began; while [ ! -e go ]; do sleep 0.02; done",
     };
@@ -335,7 +335,7 @@ async fn ctrl_c_waits_for_the_command_and_saves_what_it_acknowledged() {
             done.stderr
         );
         publish_one(
-            &site,
+            &server,
             if signal == Signal::SIGINT {
                 "one"
             } else {
@@ -345,16 +345,16 @@ async fn ctrl_c_waits_for_the_command_and_saves_what_it_acknowledged() {
         .await;
     }
     assert_eq!(sequences(&exec.applied()), (1..=48).collect::<Vec<_>>());
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_second_ctrl_c_ends_the_command_too_and_keeps_the_batch() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
     let mut exec = Exec {
-        site: &site,
+        server: &server,
         directory: directory.clone(),
         script: "cat > in; touch began; sleep 600",
     };
@@ -376,16 +376,16 @@ async fn a_second_ctrl_c_ends_the_command_too_and_keeps_the_batch() {
         .await
         .ok();
     assert_eq!(exec.applied().len(), 47, "all of the batch comes again");
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn the_exit_code_of_the_command_is_its_word_whatever_it_reads_and_prints() {
-    let site = site().await;
-    import_long_articles(&site).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_long_articles(&server).await;
+    let (_keep, directory) = temp_dir();
     let mut exec = Exec {
-        site: &site,
+        server: &server,
         directory,
         script: "echo taken",
     };
@@ -405,17 +405,17 @@ async fn the_exit_code_of_the_command_is_its_word_whatever_it_reads_and_prints()
     }
     let table = exec.run(&["--from-beginning", "-o", "table"]).await;
     assert_eq!(table.code, 2, "{}", table.stderr);
-    let alone = dateline(&site.address, &["watch", "--exec-attempts", "2"]).await;
+    let alone = dateline(&server.address, &["watch", "--exec-attempts", "2"]).await;
     assert_eq!(alone.code, 2, "{}", alone.stderr);
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f2_a_state_file_with_a_pipe_is_warned_of_and_a_reader_that_goes_away_is_told_with_the_cursor()
  {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
     let state = directory.join("state");
     let state = state.to_str().unwrap();
     let watch = [
@@ -426,7 +426,7 @@ async fn f2_a_state_file_with_a_pipe_is_warned_of_and_a_reader_that_goes_away_is
         "--state-file",
         state,
     ];
-    let piped = dateline(&site.address, &[&watch[..], &["--limit", "20"]].concat())
+    let piped = dateline(&server.address, &[&watch[..], &["--limit", "20"]].concat())
         .await
         .ok();
     assert!(piped.stderr.starts_with("warning: "), "{}", piped.stderr);
@@ -443,13 +443,13 @@ async fn f2_a_state_file_with_a_pipe_is_warned_of_and_a_reader_that_goes_away_is
         "--limit",
         "1",
     ];
-    let mut command = program(&site.address, &other);
+    let mut command = program(&server.address, &other);
     command.stdout(std::fs::File::create(directory.join("out")).unwrap());
     let filed = end(command.spawn().unwrap()).await.ok();
     assert_eq!(filed.stderr, "");
     for more in [&["--state-file", state][..], &[]] {
         let watch = ["watch", "--from-beginning", "-o", "ndjson"];
-        let mut child = program(&site.address, &[&watch[..], more].concat())
+        let mut child = program(&server.address, &[&watch[..], more].concat())
             .spawn()
             .unwrap();
         drop(child.stdout.take());
@@ -466,12 +466,12 @@ async fn f2_a_state_file_with_a_pipe_is_warned_of_and_a_reader_that_goes_away_is
             "-o",
             "ndjson",
         ];
-        let next = dateline(&site.address, &since).await.ok();
+        let next = dateline(&server.address, &since).await.ok();
         assert_eq!(
             sequences(&next.lines()),
             [1],
             "the cursor lies before the only response"
         );
     }
-    site.stop().await;
+    server.stop().await;
 }

@@ -7,16 +7,16 @@ use nix::{sys::stat::Mode, unistd::mkfifo};
 use tokio::process::Command;
 
 use crate::{
-    cli::{Done, actor, dateline, import_gold, program},
+    cli::{CommandOutput, actor, dateline, import_gold, program},
     desk::draft,
-    rig::{PATIENCE, PROGRAM, scratch, site},
+    support::server::{PROGRAM, TIMEOUT, start_server, temp_dir},
 };
 
 #[tokio::test]
 async fn no_command_hangs_on_a_path_that_is_no_file() {
-    let site = site().await;
-    let name = draft(&site, "readers").await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    let name = draft(&test_server, "readers").await;
+    let (_keep, directory) = temp_dir();
     let socket = directory.join("socket");
     let _socket = UnixListener::bind(&socket).unwrap();
     let pipe = directory.join("pipe");
@@ -39,10 +39,10 @@ async fn no_command_hangs_on_a_path_that_is_no_file() {
         ];
         for command in commands {
             // A directory is searched for an export.
-            let mut child = program(&site.address, &command);
+            let mut child = program(&test_server.address, &command);
             let told = command.join(" ");
             runs.spawn(async move {
-                let output = tokio::time::timeout(PATIENCE, child.output()).await;
+                let output = tokio::time::timeout(TIMEOUT, child.output()).await;
                 (
                     output.unwrap_or_else(|_| panic!("{told} ends")).unwrap(),
                     told,
@@ -75,19 +75,19 @@ async fn no_command_hangs_on_a_path_that_is_no_file() {
         "{}",
         nobody.stderr
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 /// Runs a script in bash, which has `<(command)`.
-async fn bash(server: &str, script: &str) -> Done {
+async fn bash(server: &str, script: &str) -> CommandOutput {
     let mut command = Command::new("bash");
     command
         .args(["-c", script])
         .env("DATELINE_SERVER", server)
         .env("DATELINE", PROGRAM);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = tokio::time::timeout(TIMEOUT, command.output()).await;
     let output = output.expect("the script ends").unwrap();
-    Done {
+    CommandOutput {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -96,9 +96,9 @@ async fn bash(server: &str, script: &str) -> Done {
 
 #[tokio::test]
 async fn a_pipe_that_somebody_writes_to_is_read_like_a_file() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
+    let (_keep, directory) = temp_dir();
     for id in ["one", "two", "three"] {
         std::fs::write(directory.join(id), actor(id)).unwrap();
     }
@@ -134,8 +134,8 @@ async fn a_pipe_that_somebody_writes_to_is_read_like_a_file() {
         ),
         ("$DATELINE import /dev/null".to_owned(), "0 created"),
     ] {
-        let done = bash(&site.address, &script).await.ok();
+        let done = bash(&test_server.address, &script).await.ok();
         assert!(done.stderr.contains(told), "{script}: {}", done.stderr);
     }
-    site.stop().await;
+    test_server.stop().await;
 }

@@ -7,18 +7,18 @@ use crate::{
         actor, dateline, dateline_reading, gold_as_read, gold_documents, import_gold, name,
         without_meta,
     },
-    rig::site,
+    support::server::start_server,
 };
 
 #[tokio::test]
 async fn get_prints_every_gold_record_as_it_was_imported() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let server = start_server().await;
+    import_gold(&server.address).await;
     let gold = gold_as_read();
     let names: Vec<_> = gold.iter().map(name).collect();
     let mut arguments = vec!["get", "-o", "json"];
     arguments.extend(names.iter().map(String::as_str));
-    let all = dateline(&site.address, &arguments).await.ok();
+    let all = dateline(&server.address, &arguments).await.ok();
     let read: Vec<_> = all
         .json()
         .as_array()
@@ -28,7 +28,7 @@ async fn get_prints_every_gold_record_as_it_was_imported() {
         .map(without_meta)
         .collect();
     assert_eq!(read, gold);
-    let one = dateline(&site.address, &["get", "-o", "json", &names[0]])
+    let one = dateline(&server.address, &["get", "-o", "json", &names[0]])
         .await
         .ok();
     assert_eq!(without_meta(one.json()), gold[0]);
@@ -37,22 +37,22 @@ async fn get_prints_every_gold_record_as_it_was_imported() {
         "fields come as in the schema: {}",
         one.stdout
     );
-    let yaml = dateline(&site.address, &["get", &names[0]]).await.ok();
+    let yaml = dateline(&server.address, &["get", &names[0]]).await.ok();
     assert_eq!(
         without_meta(serde_saphyr::from_str(&yaml.stdout).unwrap()),
         gold[0]
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn list_filters_in_every_format() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let server = start_server().await;
+    import_gold(&server.address).await;
     let people = ["list", "--kind", "actor", "--type", "person"];
     let run = |format: &'static str| {
         let (address, arguments) = (
-            site.address.clone(),
+            server.address.clone(),
             [&people[..], &["-o", format]].concat(),
         );
         async move { dateline(&address, &arguments).await.ok() }
@@ -96,15 +96,15 @@ async fn list_filters_in_every_format() {
         "--to",
         "2021-12-31",
     ];
-    let dated = dateline(&site.address, &[&dated[..], &["-o", "ndjson"]].concat())
+    let dated = dateline(&server.address, &[&dated[..], &["-o", "ndjson"]].concat())
         .await
         .ok();
     assert_eq!(dated.lines().len(), 2);
-    let limited = dateline(&site.address, &["list", "--limit", "5", "-o", "ndjson"])
+    let limited = dateline(&server.address, &["list", "--limit", "5", "-o", "ndjson"])
         .await
         .ok();
     assert_eq!(limited.lines().len(), 5);
-    let relations = dateline(&site.address, &["list", "--kind", "relation"])
+    let relations = dateline(&server.address, &["list", "--kind", "relation"])
         .await
         .ok();
     assert!(
@@ -117,22 +117,22 @@ async fn list_filters_in_every_format() {
             .stdout
             .contains("actors/james-malloy → actors/us-central-command, deputy commander")
     );
-    let nothing = dateline(&site.address, &["list", "--region", "FR"])
+    let nothing = dateline(&server.address, &["list", "--region", "FR"])
         .await
         .ok();
     assert_eq!(
         (nothing.stdout.as_str(), nothing.stderr.as_str()),
         ("", "0 records\n")
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f4_watch_prints_dense_sequences_and_goes_on_after_its_cursor() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let server = start_server().await;
+    import_gold(&server.address).await;
     let watch = ["watch", "--from-beginning", "--limit", "47", "-o", "ndjson"];
-    let changes = dateline(&site.address, &watch).await.ok().lines();
+    let changes = dateline(&server.address, &watch).await.ok().lines();
     let sequences: Vec<_> = changes
         .iter()
         .map(|change| change["sequence"].as_str().unwrap().to_owned())
@@ -157,7 +157,7 @@ async fn f4_watch_prints_dense_sequences_and_goes_on_after_its_cursor() {
         .as_str()
         .expect("the last change carries the cursor");
     let watch = ["watch", "--view", "desk", "--since", cursor];
-    let foreign = dateline(&site.address, &watch).await;
+    let foreign = dateline(&server.address, &watch).await;
     assert_eq!(foreign.code, 1);
     assert!(
         foreign.stderr.contains("[CURSOR_FOREIGN]"),
@@ -175,13 +175,13 @@ async fn f4_watch_prints_dense_sequences_and_goes_on_after_its_cursor() {
         "-o",
         "ndjson",
     ];
-    let desk = dateline(&site.address, &watch).await.ok().lines();
+    let desk = dateline(&server.address, &watch).await.ok().lines();
     let cursor = desk[93]["cursor"].as_str().unwrap();
-    dateline_reading(&site.address, &["import", "-"], &actor("latecomers"))
+    dateline_reading(&server.address, &["import", "-"], &actor("latecomers"))
         .await
         .ok();
     let watch = ["watch", "--view", "desk", "--since", cursor, "--limit", "1"];
-    let resumed = dateline(&site.address, &watch).await.ok();
+    let resumed = dateline(&server.address, &watch).await.ok();
     assert!(
         resumed
             .stdout
@@ -199,17 +199,17 @@ async fn f4_watch_prints_dense_sequences_and_goes_on_after_its_cursor() {
 
     // The gold batch is one response; a limit inside it must not make the next run skip its rest.
     let cut = dateline(
-        &site.address,
+        &server.address,
         &["watch", "--from-beginning", "--limit", "1"],
     )
     .await
     .ok();
     let cursor = cut.stderr.trim().rsplit(' ').next().unwrap();
     let watch = ["watch", "--since", cursor, "--limit", "2", "-o", "ndjson"];
-    let rest = dateline(&site.address, &watch).await.ok().lines();
+    let rest = dateline(&server.address, &watch).await.ok().lines();
     assert!(
         rest.iter().any(|change| change["sequence"] == "2"),
         "{rest:?}"
     );
-    site.stop().await;
+    server.stop().await;
 }

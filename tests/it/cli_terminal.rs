@@ -9,28 +9,31 @@ use crate::{
     cli::{actor, dateline, dateline_reading, import_gold, program},
     crash::serve,
     desk::{draft, published, run},
-    process::{PATIENCE, pid},
-    rig::{scratch, site},
-    terminal::Terminal,
+    support::process::{PROCESS_TIMEOUT, pid},
+    support::server::{start_server, temp_dir},
+    support::terminal::Terminal,
 };
 
-async fn shown(server: &str, arguments: &[&str], columns: u16) -> (i32, String) {
+async fn run_in_terminal(server: &str, arguments: &[&str], columns: u16) -> (i32, String) {
     let (code, screen, _) = Terminal::start(server, arguments, columns).end().await;
     (code, screen)
 }
 
 #[tokio::test]
 async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    draft(&site, "readers").await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
+    draft(&test_server, "readers").await;
     let note = "Who says so, and when did they say it? ".repeat(4);
-    run(&site, &["submit", "actors/readers"]).await.ok();
-    run(&site, &["send-back", "actors/readers", "--note", &note])
-        .await
-        .ok();
+    run(&test_server, &["submit", "actors/readers"]).await.ok();
+    run(
+        &test_server,
+        &["send-back", "actors/readers", "--note", &note],
+    )
+    .await
+    .ok();
     dateline(
-        &site.address,
+        &test_server.address,
         &[
             "token",
             "create",
@@ -58,7 +61,7 @@ async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() 
     ];
     for columns in [80, 100, 120] {
         for (command, rows) in commands {
-            let (code, screen) = shown(&site.address, command, columns).await;
+            let (code, screen) = run_in_terminal(&test_server.address, command, columns).await;
             assert_eq!(code, 0, "{command:?}: {screen}");
             for line in screen
                 .lines()
@@ -84,24 +87,24 @@ async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() 
             );
         }
         let publish = ["publish", "actors/readers", "--dry-run"];
-        let (_, screen) = shown(&site.address, &publish, columns).await;
+        let (_, screen) = run_in_terminal(&test_server.address, &publish, columns).await;
         assert!(
             screen.lines().all(|line| line.chars().count() <= 200),
             "{screen}"
         );
     }
     // In a pipe nothing is cut, and a row is a line.
-    let piped = run(&site, &["list"]).await.ok().stdout;
+    let piped = run(&test_server, &["list"]).await.ok().stdout;
     assert_eq!(piped.lines().count(), 48, "{piped}");
     assert!(!piped.contains('…'), "{piped}");
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn no_spinner_stays_on_the_screen_however_it_ends_and_rates_are_whole() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
+    let (_keep, directory) = temp_dir();
     let file = directory.join("file");
     std::fs::write(&file, "not a line of a stream\nnor this\n").unwrap();
     let file = file.to_str().unwrap();
@@ -120,7 +123,9 @@ async fn no_spinner_stays_on_the_screen_however_it_ends_and_rates_are_whole() {
         (&["import", out, "--dry-run"], 0),
     ];
     for (command, expected) in commands {
-        let (code, screen, all) = Terminal::start(&site.address, command, 80).end().await;
+        let (code, screen, all) = Terminal::start(&test_server.address, command, 80)
+            .end()
+            .await;
         assert_eq!(code, expected, "{command:?}: {screen}");
         let is_spinner =
             |sign: char| ('\u{2801}'..='\u{28ff}').contains(&sign) || sign == '█' || sign == '░';
@@ -135,7 +140,11 @@ async fn no_spinner_stays_on_the_screen_however_it_ends_and_rates_are_whole() {
     // Ctrl-C during the read: the log is not read to its end while a writer holds the file open.
     let pipe = directory.join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let verifying = Terminal::start(&site.address, &["verify", pipe.to_str().unwrap()], 80);
+    let verifying = Terminal::start(
+        &test_server.address,
+        &["verify", pipe.to_str().unwrap()],
+        80,
+    );
     let writer =
         tokio::task::spawn_blocking(move || File::options().write(true).open(pipe).unwrap());
     let writer = writer.await.unwrap();
@@ -146,38 +155,38 @@ async fn no_spinner_stays_on_the_screen_however_it_ends_and_rates_are_whole() {
         (130, "stopped before everything was compared\n")
     );
     drop(writer);
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn publishing_at_a_time_that_has_passed_asks_first() {
-    let site = site().await;
+    let test_server = start_server().await;
     let name = "articles/late";
     let story =
         r#"{"article": {"name": "articles/late", "headline": "Late", "languageCode": "en"}}"#;
-    dateline_reading(&site.address, &["create", "-"], story)
+    dateline_reading(&test_server.address, &["create", "-"], story)
         .await
         .ok();
     let publish = ["publish", name, "--at", "2020-01-01T06:00:00Z"];
-    let unasked = run(&site, &publish).await;
+    let unasked = run(&test_server, &publish).await;
     assert_eq!((unasked.code, unasked.stdout.as_str()), (1, ""));
     let told = "2020-01-01 06:00:00 UTC has passed, so this publishes at once; say --yes";
     assert!(unasked.stderr.contains(told), "{}", unasked.stderr);
     for (answer, code) in [("no\n", 1), ("publish\n", 0)] {
         assert_eq!(
-            run(&site, &["get", name]).await.code,
+            run(&test_server, &["get", name]).await.code,
             3,
             "nothing is published yet"
         );
-        let mut asking = Terminal::start(&site.address, &publish, 80);
-        asking.types(answer);
+        let mut asking = Terminal::start(&test_server.address, &publish, 80);
+        asking.type_text(answer);
         let (found, screen, _) = asking.end().await;
         assert_eq!(found, code, "{screen}");
         assert!(screen.contains("Type publish to go on: "), "{screen}");
     }
-    run(&site, &["get", name]).await.ok();
+    run(&test_server, &["get", name]).await.ok();
     let other = story.replace("late", "later");
-    dateline_reading(&site.address, &["create", "-"], &other)
+    dateline_reading(&test_server.address, &["create", "-"], &other)
         .await
         .ok();
     let sure = [
@@ -187,20 +196,20 @@ async fn publishing_at_a_time_that_has_passed_asks_first() {
         "2020-01-01T06:00:00Z",
         "--yes",
     ];
-    let sure = run(&site, &sure).await.ok();
+    let sure = run(&test_server, &sure).await.ok();
     assert!(sure.stderr.contains("has passed"), "{}", sure.stderr);
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn times_have_whole_seconds_and_states_that_readers_never_see_are_told() {
-    let site = site().await;
+    let test_server = start_server().await;
     let story =
         r#"{"article": {"name": "articles/later", "headline": "Later", "languageCode": "en"}}"#;
-    dateline_reading(&site.address, &["create", "-"], story)
+    dateline_reading(&test_server.address, &["create", "-"], story)
         .await
         .ok();
-    let hidden = run(&site, &["publish", "articles/later", "--at", "+2h"])
+    let hidden = run(&test_server, &["publish", "articles/later", "--at", "+2h"])
         .await
         .ok();
     let (_, time) = hidden.stdout.split_once("embargoed until ").unwrap();
@@ -210,7 +219,7 @@ async fn times_have_whole_seconds_and_states_that_readers_never_see_are_told() {
         hidden.stdout
     );
     let record = run(
-        &site,
+        &test_server,
         &["get", "--view", "desk", "-o", "json", "articles/later"],
     )
     .await
@@ -219,7 +228,7 @@ async fn times_have_whole_seconds_and_states_that_readers_never_see_are_told() {
     assert!(!time.contains('.'), "{time}");
     for state in ["draft", "in-review", "in_review", "in review", "EMBARGOED"] {
         for command in ["list", "watch"] {
-            let silent = run(&site, &[command, "--state", state]).await;
+            let silent = run(&test_server, &[command, "--state", state]).await;
             assert_eq!(
                 (silent.code, silent.stdout.as_str()),
                 (2, ""),
@@ -231,13 +240,17 @@ async fn times_have_whole_seconds_and_states_that_readers_never_see_are_told() {
                 silent.stderr
             );
         }
-        run(&site, &["list", "--state", state, "--view", "desk"])
+        run(&test_server, &["list", "--state", state, "--view", "desk"])
             .await
             .ok();
     }
-    let export = run(&site, &["export", "--out", "/nowhere", "--state", "draft"]).await;
+    let export = run(
+        &test_server,
+        &["export", "--out", "/nowhere", "--state", "draft"],
+    )
+    .await;
     assert_eq!(export.code, 2, "{}", export.stderr);
-    let unknown = run(&site, &["list", "--type", "organisation"]).await;
+    let unknown = run(&test_server, &["list", "--type", "organisation"]).await;
     assert_eq!(unknown.code, 1);
     for told in [
         "--type organisation: ",
@@ -248,20 +261,20 @@ async fn times_have_whole_seconds_and_states_that_readers_never_see_are_told() {
     ] {
         assert!(unknown.stderr.contains(told), "{told}: {}", unknown.stderr);
     }
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn since_takes_days_and_refuses_what_is_neither_a_time_nor_a_cursor() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
     for since in ["yesterday", "today", "2020-01-01", "-1h", "beginning"] {
         let watch = ["watch", "--since", since, "--limit", "47", "-o", "ndjson"];
-        let lines = dateline(&site.address, &watch).await.ok().lines();
+        let lines = dateline(&test_server.address, &watch).await.ok().lines();
         assert_eq!(lines.len(), 47, "{since}");
     }
     for since in ["last week", "tomorow", "2026-13-01", ""] {
-        let refused = dateline(&site.address, &["watch", "--since", since]).await;
+        let refused = dateline(&test_server.address, &["watch", "--since", since]).await;
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{since}");
         for told in [
             "neither a cursor nor a time",
@@ -272,22 +285,22 @@ async fn since_takes_days_and_refuses_what_is_neither_a_time_nor_a_cursor() {
         }
     }
     let audit = dateline(
-        &site.address,
+        &test_server.address,
         &["audit", "--since", "yesterday", "-o", "ndjson"],
     )
     .await;
     assert!(!audit.ok().lines().is_empty());
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn the_server_may_be_named_before_the_command() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
+    let (_keep, directory) = temp_dir();
     std::fs::write(directory.join("token"), "").unwrap();
     let token = directory.join("token");
-    let address = site.address.as_str();
+    let address = test_server.address.as_str();
     let equals = format!("--server={address}");
     for before in [
         &["--server", address][..],
@@ -312,17 +325,17 @@ async fn the_server_may_be_named_before_the_command() {
         "a server has no server"
     );
     assert_eq!(dateline("", &["--server", address]).await.code, 2);
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn restoring_what_was_retracted_advises_what_is_possible() {
-    let site = site().await;
-    let name = published(&site, "nato").await;
-    run(&site, &["retract", &name, "--note", "Invented."])
+    let test_server = start_server().await;
+    let name = published(&test_server, "nato").await;
+    run(&test_server, &["retract", &name, "--note", "Invented."])
         .await
         .ok();
-    let refused = run(&site, &["restore", &name, "1", "--note", "Back."]).await;
+    let refused = run(&test_server, &["restore", &name, "1", "--note", "Back."]).await;
     assert_eq!(refused.code, 1);
     assert!(
         refused
@@ -332,12 +345,12 @@ async fn restoring_what_was_retracted_advises_what_is_possible() {
         refused.stderr
     );
     assert!(!refused.stderr.contains("unmerge"), "{}", refused.stderr);
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn an_outage_is_told_once_and_that_it_is_over() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let data = directory.join("data");
     let mut server = serve(&data, "127.0.0.1:0").await;
     let address = server.address.clone();
@@ -356,7 +369,7 @@ async fn an_outage_is_told_once_and_that_it_is_over() {
     ];
     let mut watcher = program(&address, &watch).spawn().unwrap();
     let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
-    let first = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+    let first = tokio::time::timeout(PROCESS_TIMEOUT, lines.next_line()).await;
     assert!(first.expect("a line comes").unwrap().is_some());
     server.signal(Signal::SIGKILL);
     server.end().await;
@@ -366,7 +379,7 @@ async fn an_outage_is_told_once_and_that_it_is_over() {
     dateline_reading(&address, &["import", "-"], &actor("two"))
         .await
         .ok();
-    let output = tokio::time::timeout(PATIENCE, watcher.wait_with_output()).await;
+    let output = tokio::time::timeout(PROCESS_TIMEOUT, watcher.wait_with_output()).await;
     let stderr = String::from_utf8(output.expect("it ends").unwrap().stderr).unwrap();
     assert_eq!(
         stderr.matches("waiting for the server").count(),

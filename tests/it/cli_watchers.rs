@@ -10,17 +10,17 @@ use tokio::{
 use crate::{
     cli::{dateline, dateline_reading, import_gold, program},
     crash::{RECORDS, drafts, serve},
-    process::{PATIENCE, pid},
-    rig::{scratch, site},
+    support::process::{PROCESS_TIMEOUT, pid},
+    support::server::{start_server, temp_dir},
 };
 
 /// A running watcher.
-struct Watcher {
+struct WatchProcess {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Watcher {
+impl WatchProcess {
     fn start(server: &str, arguments: &[&str]) -> Self {
         let mut child = program(server, arguments).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -31,7 +31,7 @@ impl Watcher {
     async fn read(&mut self, count: usize) -> Vec<u64> {
         let mut sequences = Vec::new();
         while sequences.len() < count {
-            let next = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+            let next = tokio::time::timeout(PROCESS_TIMEOUT, self.lines.next_line()).await;
             let Some(line) = next.expect("a line comes").unwrap() else {
                 break;
             };
@@ -48,7 +48,7 @@ impl Watcher {
     }
 
     async fn end(mut self) -> Option<i32> {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let ended = tokio::time::timeout(PROCESS_TIMEOUT, self.child.wait()).await;
         ended.expect("it ends").unwrap().code()
     }
 }
@@ -60,15 +60,15 @@ fn watch_from<'a>(file: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn f2_a_watcher_that_is_killed_or_interrupted_goes_on_from_its_state_file() {
-    let site = site().await;
-    import_gold(&site.address).await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
     for (signal, code) in [(Signal::SIGKILL, None), (Signal::SIGINT, Some(0))] {
-        let (_keep, directory) = scratch();
+        let (_keep, directory) = temp_dir();
         let file = directory.join("news.state");
         let watch = watch_from(file.to_str().unwrap(), &[]);
         let mut next = 1;
         for last in [1, 20, 47] {
-            let mut watcher = Watcher::start(&site.address, &watch);
+            let mut watcher = WatchProcess::start(&test_server.address, &watch);
             let mut seen = watcher.read(1).await;
             while seen.last().is_some_and(|seen| *seen < last) {
                 seen.extend(watcher.read(1).await);
@@ -94,15 +94,15 @@ async fn f2_a_watcher_that_is_killed_or_interrupted_goes_on_from_its_state_file(
 
 #[tokio::test]
 async fn a_state_file_is_held_by_one_watcher_at_a_time() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
+    let (_keep, directory) = temp_dir();
     let file = directory.join("news.state");
     let file = file.to_str().unwrap();
-    let mut first = Watcher::start(&site.address, &watch_from(file, &[]));
+    let mut first = WatchProcess::start(&test_server.address, &watch_from(file, &[]));
     assert_eq!(first.read(47).await.len(), 47);
     let second = watch_from(file, &["--limit", "1"]);
-    let refused = dateline(&site.address, &second).await;
+    let refused = dateline(&test_server.address, &second).await;
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("is in use"), "{}", refused.stderr);
     first.signal(Signal::SIGINT);
@@ -111,7 +111,7 @@ async fn a_state_file_is_held_by_one_watcher_at_a_time() {
 
 #[tokio::test]
 async fn f2_f12_a_watcher_outlives_its_server_and_misses_nothing() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let data = directory.join("data");
     let mut server = serve(&data, "127.0.0.1:0").await;
     let address = server.address.clone();
@@ -123,7 +123,7 @@ async fn f2_f12_a_watcher_outlives_its_server_and_misses_nothing() {
         "-o",
         "ndjson",
     ];
-    let mut watcher = Watcher::start(&address, &watch);
+    let mut watcher = WatchProcess::start(&address, &watch);
     let mut seen = Vec::new();
     for (round, signal) in [Signal::SIGKILL, Signal::SIGTERM].into_iter().enumerate() {
         let file = drafts(&format!("round-{round}"));
@@ -147,21 +147,23 @@ async fn f2_f12_a_watcher_outlives_its_server_and_misses_nothing() {
 
 #[tokio::test]
 async fn f2_a_watcher_whose_reader_goes_away_remembers_what_was_read() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
+    let (_keep, directory) = temp_dir();
     let file = directory.join("news.state");
     let file = file.to_str().unwrap();
-    let mut watcher = Watcher::start(&site.address, &watch_from(file, &["--limit", "20"]));
+    let mut watcher =
+        WatchProcess::start(&test_server.address, &watch_from(file, &["--limit", "20"]));
     let seen = watcher.read(usize::MAX).await;
     assert_eq!(seen.last(), Some(&20));
     assert_eq!(watcher.end().await, Some(0));
     // A pipe that nobody reads: no further line counts as printed.
-    let mut watcher = Watcher::start(&site.address, &watch_from(file, &[]));
+    let mut watcher = WatchProcess::start(&test_server.address, &watch_from(file, &[]));
     drop(watcher.lines);
-    let ended = tokio::time::timeout(PATIENCE, watcher.child.wait()).await;
+    let ended = tokio::time::timeout(PROCESS_TIMEOUT, watcher.child.wait()).await;
     assert!(ended.expect("it ends").unwrap().code().is_some());
-    let mut watcher = Watcher::start(&site.address, &watch_from(file, &["--limit", "27"]));
+    let mut watcher =
+        WatchProcess::start(&test_server.address, &watch_from(file, &["--limit", "27"]));
     assert_eq!(
         watcher.read(usize::MAX).await,
         (21..=47).collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write, process::Stdio, time::Instant};
 
-use dateline::{decoders, json};
+use dateline::{fuzz_targets, json};
 use dateline_proto::v1::{Actor, Name, Record, record::Kind as Body};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use crate::{
     cli::{actor, dateline, dateline_reading},
-    rig::{PATIENCE, PROGRAM, scratch, site},
-    tools::{or_skip, path, python, run},
+    support::server::{PROGRAM, TIMEOUT, start_server, temp_dir},
+    support::tools::{or_skip, python_environment, repo_path, run_tool},
 };
 
 /// Plain words that YAML 1.1 or 1.2 does not read as text.
@@ -110,7 +110,10 @@ fn scalars() -> Vec<String> {
 
 #[tokio::test]
 async fn yaml_of_records_is_read_by_pyyaml_as_what_it_is() {
-    let Some(python) = or_skip(python("tests/python/yaml_requirements.txt").await, "YAML") else {
+    let Some(python) = or_skip(
+        python_environment("tests/python/yaml_requirements.txt").await,
+        "YAML",
+    ) else {
         return;
     };
     let scalars = scalars();
@@ -127,20 +130,21 @@ async fn yaml_of_records_is_read_by_pyyaml_as_what_it_is() {
             names: names.collect(),
             ..Actor::default()
         }));
-        let text = decoders::written(&record, false).unwrap();
-        let back = decoders::document(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let text = fuzz_targets::document_text(&record, false).unwrap();
+        let back =
+            fuzz_targets::parse_document(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!(back, record, "{text}");
         let line = serde_json::to_string(&(text, json::value(&record).unwrap())).unwrap();
         writeln!(lines, "{line}").unwrap();
     }
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let file = directory.join("lines");
     std::fs::write(&file, lines).unwrap();
     let mut script = Command::new(python);
     script
-        .arg(path("tests/python/yaml_read.py"))
+        .arg(repo_path("tests/python/yaml_read.py"))
         .stdin(std::fs::File::open(file).unwrap());
-    let told = run(&mut script, PATIENCE * 4).await.unwrap();
+    let told = run_tool(&mut script, TIMEOUT * 4).await.unwrap();
     assert_eq!(
         told.trim(),
         format!("{} documents", scalars.len().div_ceil(20))
@@ -149,14 +153,17 @@ async fn yaml_of_records_is_read_by_pyyaml_as_what_it_is() {
 
 #[tokio::test]
 async fn what_get_and_list_print_as_yaml_is_what_they_print_as_json() {
-    let Some(python) = or_skip(python("tests/python/yaml_requirements.txt").await, "YAML") else {
+    let Some(python) = or_skip(
+        python_environment("tests/python/yaml_requirements.txt").await,
+        "YAML",
+    ) else {
         return;
     };
-    let site = site().await;
+    let server = start_server().await;
     let article = json!({ "article": {
         "name": "articles/no", "headline": "2024-10-12", "body": "yes", "languageCode": "no",
     }});
-    dateline_reading(&site.address, &["create", "-"], &article.to_string())
+    dateline_reading(&server.address, &["create", "-"], &article.to_string())
         .await
         .ok();
     let mut lines = String::new();
@@ -167,7 +174,7 @@ async fn what_get_and_list_print_as_yaml_is_what_they_print_as_json() {
     ] {
         let printed = async |form| {
             let view = [command, &["--view", "desk", "-o", form]].concat();
-            dateline(&site.address, &view).await.ok().stdout
+            dateline(&server.address, &view).await.ok().stdout
         };
         let (yaml, json) = (printed("yaml").await, printed("json").await);
         let json: Value = serde_json::from_str(&json).unwrap();
@@ -175,7 +182,7 @@ async fn what_get_and_list_print_as_yaml_is_what_they_print_as_json() {
     }
     let mut script = Command::new(python);
     script
-        .arg(path("tests/python/yaml_read.py"))
+        .arg(repo_path("tests/python/yaml_read.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -189,7 +196,7 @@ async fn what_get_and_list_print_as_yaml_is_what_they_print_as_json() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 /// Texts of at most a few MB that are read in seconds, or refused.
@@ -265,9 +272,11 @@ fn bombs() -> Vec<(&'static str, String)> {
 fn no_text_takes_time_or_memory_out_of_proportion_or_a_screen_to_be_refused() {
     for (what, text) in bombs() {
         let began = Instant::now();
-        let error = decoders::document(&text).expect_err(what).to_string();
+        let error = fuzz_targets::parse_document(&text)
+            .expect_err(what)
+            .to_string();
         assert!(
-            began.elapsed() < PATIENCE / 2,
+            began.elapsed() < TIMEOUT / 2,
             "{what}: {:?}",
             began.elapsed()
         );
@@ -277,8 +286,8 @@ fn no_text_takes_time_or_memory_out_of_proportion_or_a_screen_to_be_refused() {
 
 #[tokio::test]
 async fn a_file_of_9_mb_takes_little_more_memory_than_that_whatever_is_in_it() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let empty = "{},".repeat(3_000_000);
     let files = [
         ("bundle.json", format!("{{\"actors\":[{empty}{{}}]}}")),
@@ -303,10 +312,10 @@ async fn a_file_of_9_mb_takes_little_more_memory_than_that_whatever_is_in_it() {
                 .args(["-c", "ulimit -v 1500000 && exec \"$@\"", "sh", PROGRAM])
                 .args([command, name])
                 .current_dir(&directory)
-                .env("DATELINE_SERVER", &site.address)
+                .env("DATELINE_SERVER", &server.address)
                 .kill_on_drop(true)
                 .stdin(Stdio::null());
-            let output = tokio::time::timeout(PATIENCE * 4, limited.output()).await;
+            let output = tokio::time::timeout(TIMEOUT * 4, limited.output()).await;
             let output = output
                 .unwrap_or_else(|_| panic!("{command} {name} ends"))
                 .unwrap();
@@ -320,12 +329,12 @@ async fn a_file_of_9_mb_takes_little_more_memory_than_that_whatever_is_in_it() {
             );
         }
     }
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_list_of_many_items_is_one_document_and_not_one_record() {
-    let site = site().await;
+    let server = start_server().await;
     let subjects = vec![json!({ "name": "one", "uri": "urn:x:1" }); 100];
     let items: Vec<_> = (0..1000)
         .map(|number| {
@@ -346,20 +355,20 @@ async fn a_list_of_many_items_is_one_document_and_not_one_record() {
         "--on-error",
         "skip",
     ];
-    let done = dateline_reading(&site.address, &import, &items).await;
+    let done = dateline_reading(&server.address, &import, &items).await;
     assert!(!done.stderr.contains("more values"), "{}", done.stderr);
     assert!(
         done.stderr.contains("1000 would be created"),
         "{}",
         done.stderr
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_told_which_there_are()
 {
-    let site = site().await;
+    let server = start_server().await;
     for (id, word) in [
         ("a", "organization"),
         ("b", "Organization"),
@@ -369,15 +378,15 @@ async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_tol
         let yaml = format!(
             "name: actors/{id}\ntype: {word}\ndisplayName: 1.10\nnames: [{{text: 1.10, languageCode: en, type: full}}]"
         );
-        dateline_reading(&site.address, &["create", "-"], &yaml)
+        dateline_reading(&server.address, &["create", "-"], &yaml)
             .await
             .ok();
         let json = actor(&format!("{id}-json")).replace("TYPE_GROUP", word);
-        dateline_reading(&site.address, &["create", "-"], &json)
+        dateline_reading(&server.address, &["create", "-"], &json)
             .await
             .ok();
         let line = actor(&format!("{id}-line")).replace("TYPE_GROUP", word);
-        dateline_reading(&site.address, &["import", "-"], &line)
+        dateline_reading(&server.address, &["import", "-"], &line)
             .await
             .ok();
     }
@@ -390,7 +399,7 @@ async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_tol
         "-o",
         "ndjson",
     ];
-    let all = dateline(&site.address, &list).await.ok().lines();
+    let all = dateline(&server.address, &list).await.ok().lines();
     assert_eq!(all.len(), 12);
     let first = &all[0]["actor"];
     assert_eq!(
@@ -404,7 +413,7 @@ async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_tol
         } else {
             actor("x").replace("TYPE_GROUP", "grup")
         };
-        let refused = dateline_reading(&site.address, &[command, "-"], &text).await;
+        let refused = dateline_reading(&server.address, &[command, "-"], &text).await;
         assert_eq!(refused.code, 1);
         for told in ["'grup'; there are: ", "organization", "person", "line "] {
             assert!(
@@ -414,5 +423,5 @@ async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_tol
             );
         }
     }
-    site.stop().await;
+    server.stop().await;
 }

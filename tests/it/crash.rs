@@ -23,9 +23,9 @@ use tokio::{process::Command, task::JoinHandle};
 use tonic::{Code, Streaming};
 
 use crate::{
-    cli::{Done, dateline, program},
-    process::{PATIENCE, Process, pid},
-    rig::{PROGRAM, create_all, name, scratch},
+    cli::{CommandOutput, dateline, program},
+    support::process::{PROCESS_TIMEOUT, Process, pid},
+    support::server::{PROGRAM, create_request, name, temp_dir},
 };
 
 /// Records of one import: enough for several commits.
@@ -77,7 +77,7 @@ async fn watch(address: &str, start: Start) -> Streaming<dateline_proto::v1::Wat
 async fn feed_until(address: &str, enough: impl Fn(&[Change]) -> bool) -> Vec<Change> {
     let mut stream = watch(address, Start::Origin(Origin::Beginning.into())).await;
     let mut changes = Vec::new();
-    tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(PROCESS_TIMEOUT, async {
         while !enough(&changes) {
             changes.extend(
                 stream
@@ -113,7 +113,7 @@ async fn whole_feed(address: &str) -> Vec<Change> {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, reading)
+    tokio::time::timeout(PROCESS_TIMEOUT, reading)
         .await
         .expect("the feed comes to its head");
     changes
@@ -132,7 +132,7 @@ fn editor(address: &str, prefix: &'static str) -> JoinHandle<Vec<String>> {
             // Bypasses the client's retries: only the answer to this one call counts.
             let mut editorial = client.editorial.clone();
             match editorial
-                .commit(create_all(std::slice::from_ref(&record)))
+                .commit(create_request(std::slice::from_ref(&record)))
                 .await
             {
                 Ok(_) => acknowledged.push(name(&record).to_owned()),
@@ -150,7 +150,7 @@ fn count(changes: &[Change], prefix: &str) -> usize {
         .count()
 }
 
-async fn import(address: &str, file: &Path) -> Done {
+async fn import(address: &str, file: &Path) -> CommandOutput {
     dateline(address, &["import", file.to_str().unwrap()]).await
 }
 
@@ -165,7 +165,7 @@ async fn import_through(address: &str, file: &Path, prefix: &str, kill: impl Asy
         "there is a middle to be killed in"
     );
     kill().await;
-    let output = tokio::time::timeout(PATIENCE, importing.wait_with_output())
+    let output = tokio::time::timeout(PROCESS_TIMEOUT, importing.wait_with_output())
         .await
         .unwrap()
         .unwrap();
@@ -199,7 +199,7 @@ fn postmaster(data_dir: &Path) -> Pid {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w1_w4_f1_kill_the_server_then_postgres_amid_an_import_and_nothing_is_lost_or_twice() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let data_dir = directory.join("data");
     let mut server = serve(&data_dir, "127.0.0.1:0").await;
     let address = server.address.clone();
@@ -271,10 +271,13 @@ async fn w1_w4_f1_kill_the_server_then_postgres_amid_an_import_and_nothing_is_lo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let mut server = serve(&directory, "127.0.0.1:0").await;
     let client = Client::connect(&server.address).await.unwrap();
-    client.commit(create_all(&[draft("before")])).await.unwrap();
+    client
+        .commit(create_request(&[draft("before")]))
+        .await
+        .unwrap();
     let mut stream = watch(&server.address, Start::Origin(Origin::Beginning.into())).await;
     let (mut changes, mut last) = (Vec::new(), None);
     while changes.is_empty() {
@@ -297,7 +300,10 @@ async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
 
     let server = serve(&directory, "127.0.0.1:0").await;
     let client = Client::connect(&server.address).await.unwrap();
-    client.commit(create_all(&[draft("after")])).await.unwrap();
+    client
+        .commit(create_request(&[draft("after")]))
+        .await
+        .unwrap();
     let mut stream = watch(&server.address, Start::Cursor(last.cursor)).await;
     let mut changes = Vec::new();
     while changes.is_empty() {
@@ -312,7 +318,7 @@ async fn f12_sigterm_ends_streams_with_a_cursor_that_resumes_and_exits_0() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_is_told_that_the_data_directory_is_in_use() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let server = serve(&directory, "127.0.0.1:0").await;
     let second = [
         "serve",

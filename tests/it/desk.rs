@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Done, actor, dateline, dateline_reading, gold_as_read, name, without_meta},
-    rig::{PATIENCE, Site, site},
+    cli::{CommandOutput, actor, dateline, dateline_reading, gold_as_read, name, without_meta},
+    support::server::{TIMEOUT, TestServer, start_server},
 };
 
 const GOLD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/gold.json");
@@ -13,19 +13,19 @@ pub const ARTICLE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/articl
 pub const STORY: &str = "articles/kazakhstan-confirms-partnership-with-nato-us";
 
 /// Creates a draft of an actor by the program.
-pub async fn draft(site: &Site, id: &str) -> String {
-    dateline_reading(&site.address, &["create", "-"], &actor(id))
+pub async fn draft(server: &TestServer, id: &str) -> String {
+    dateline_reading(&server.address, &["create", "-"], &actor(id))
         .await
         .ok();
     format!("actors/{id}")
 }
 
 /// Publishes an article and an actor that cites it together.
-pub async fn published(site: &Site, id: &str) -> String {
+pub async fn published(server: &TestServer, id: &str) -> String {
     let story = json!({ "article": {
         "name": format!("articles/{id}-story"), "headline": format!("{id} was seen"), "languageCode": "en",
     }});
-    dateline_reading(&site.address, &["create", "-"], &story.to_string())
+    dateline_reading(&server.address, &["create", "-"], &story.to_string())
         .await
         .ok();
     let mut cited: Value = serde_json::from_str(&actor(id)).unwrap();
@@ -33,43 +33,43 @@ pub async fn published(site: &Site, id: &str) -> String {
         "article": format!("articles/{id}-story"), "articleRevision": "1", "modality": "MODALITY_ASSERTED",
         "quote": { "part": "PART_HEADLINE", "end": id.len(), "exact": id },
     }]);
-    dateline_reading(&site.address, &["create", "-"], &cited.to_string())
+    dateline_reading(&server.address, &["create", "-"], &cited.to_string())
         .await
         .ok();
     let name = format!("actors/{id}");
-    run(site, &["publish", "--with-references", &name])
+    run(server, &["publish", "--with-references", &name])
         .await
         .ok();
     name
 }
 
-pub async fn run(site: &Site, arguments: &[&str]) -> Done {
-    dateline(&site.address, arguments).await
+pub async fn run(server: &TestServer, arguments: &[&str]) -> CommandOutput {
+    dateline(&server.address, arguments).await
 }
 
-pub async fn desk_view(site: &Site, name: &str) -> Value {
-    let read = run(site, &["get", "--view", "desk", "-o", "json", name]).await;
+pub async fn desk_view(server: &TestServer, name: &str) -> Value {
+    let read = run(server, &["get", "--view", "desk", "-o", "json", name]).await;
     read.ok().json()
 }
 
-async fn state(site: &Site, name: &str) -> String {
-    let record = desk_view(site, name).await;
+async fn state(server: &TestServer, name: &str) -> String {
+    let record = desk_view(server, name).await;
     let body = record.as_object().unwrap().values().next().unwrap().clone();
     body["meta"]["state"].as_str().unwrap().to_owned()
 }
 
 /// The words of a line, without the space between columns.
-fn words(line: &str) -> Vec<&str> {
+fn split_words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
 #[tokio::test]
 async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
-    let site = site().await;
-    run(&site, &["import", GOLD_FILE, "--original", ARTICLE_FILE])
+    let server = start_server().await;
+    run(&server, &["import", GOLD_FILE, "--original", ARTICLE_FILE])
         .await
         .ok();
-    let alone = run(&site, &["publish", STORY]).await;
+    let alone = run(&server, &["publish", STORY]).await;
     assert_eq!((alone.code, alone.stdout.as_str()), (1, ""));
     assert!(
         alone.stderr.contains("UNRESOLVED_REFERENCES"),
@@ -79,7 +79,7 @@ async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
     assert!(alone.stderr.ends_with("add: --with-references\n"));
     // Records from the article cite it; the records that they refer to are listed too.
     let citing = ["list", "--view", "desk", "--article", STORY, "-o", "ndjson"];
-    let citing = run(&site, &citing).await.ok();
+    let citing = run(&server, &citing).await.ok();
     let names: Vec<_> = citing.lines().iter().map(name).collect();
     assert!(!names.is_empty() && names.len() < 47);
     let names = names.iter().map(String::as_str);
@@ -87,7 +87,7 @@ async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
         .into_iter()
         .chain(names)
         .collect();
-    let tried = run(&site, &[&publish[..], &["--dry-run"]].concat())
+    let tried = run(&server, &[&publish[..], &["--dry-run"]].concat())
         .await
         .ok();
     assert!(
@@ -96,37 +96,40 @@ async fn the_gold_bundle_is_published_in_one_go_with_what_it_refers_to() {
             .lines()
             .all(|line| line.contains("would be published"))
     );
-    assert_eq!(state(&site, STORY).await, "STATE_DRAFT");
-    let done = run(&site, &publish).await.ok();
+    assert_eq!(state(&server, STORY).await, "STATE_DRAFT");
+    let done = run(&server, &publish).await.ok();
     assert_eq!(done.stdout.lines().count(), 47);
-    assert_eq!(words(done.stdout.lines().next().unwrap())[1], "published");
-    let wire = run(&site, &["list", "-o", "ndjson"]).await.ok();
+    assert_eq!(
+        split_words(done.stdout.lines().next().unwrap())[1],
+        "published"
+    );
+    let wire = run(&server, &["list", "-o", "ndjson"]).await.ok();
     let mut wire: Vec<_> = wire.lines().into_iter().map(without_meta).collect();
     let mut gold = gold_as_read();
     wire.sort_by_key(name);
     gold.sort_by_key(name);
     assert_eq!(wire, gold);
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_record_goes_to_review_and_back_and_its_history_tells_it() {
-    let site = site().await;
-    let name = draft(&site, "readers").await;
-    let sent = run(&site, &["submit", &name]).await.ok();
+    let server = start_server().await;
+    let name = draft(&server, "readers").await;
+    let sent = run(&server, &["submit", &name]).await.ok();
     assert_eq!(
         sent.stdout,
         "actors/readers  in review  revision 2  sequence 2\n"
     );
     run(
-        &site,
+        &server,
         &["send-back", &name, "--note", "Who \u{1b}[2J says so?"],
     )
     .await;
-    run(&site, &["send-back", &name, "--note", "Who says so?"])
+    run(&server, &["send-back", &name, "--note", "Who says so?"])
         .await
         .ok();
-    let table = run(&site, &["history", &name]).await.ok();
+    let table = run(&server, &["history", &name]).await.ok();
     for told in [
         "returned",
         "submitted",
@@ -137,7 +140,7 @@ async fn a_record_goes_to_review_and_back_and_its_history_tells_it() {
     ] {
         assert!(table.stdout.contains(told), "{told}: {}", table.stdout);
     }
-    let data = run(&site, &["history", &name, "-o", "ndjson", "--limit", "2"])
+    let data = run(&server, &["history", &name, "-o", "ndjson", "--limit", "2"])
         .await
         .ok();
     let types: Vec<_> = data
@@ -147,23 +150,23 @@ async fn a_record_goes_to_review_and_back_and_its_history_tells_it() {
         .collect();
     assert_eq!(types[0], "TYPE_RETURNED");
     assert_eq!(types.len(), 2);
-    let same = run(&site, &["diff", &name]).await.ok();
+    let same = run(&server, &["diff", &name]).await.ok();
     assert!(
         same.stdout.is_empty() && same.stderr.contains("say the same"),
         "{}",
         same.stderr
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
-    let site = site().await;
+    let server = start_server().await;
     let (draft, public) = (
-        draft(&site, "readers").await,
-        published(&site, "nato").await,
+        draft(&server, "readers").await,
+        published(&server, "nato").await,
     );
-    let other = published(&site, "otan").await;
+    let other = published(&server, "otan").await;
     let cases: [(&[&str], &str); 6] = [
         (&["submit", &draft], "would be in review"),
         (&["delete", &draft], "would be deleted"),
@@ -182,7 +185,9 @@ async fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
         (&["purge", &public, "--note", "Order 1."], "would be purged"),
     ];
     for (arguments, told) in cases {
-        let tried = run(&site, &[arguments, &["--dry-run"]].concat()).await.ok();
+        let tried = run(&server, &[arguments, &["--dry-run"]].concat())
+            .await
+            .ok();
         assert!(
             tried.stdout.contains(told),
             "{arguments:?}: {}",
@@ -190,21 +195,21 @@ async fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
         );
         assert!(!tried.stdout.contains("sequence"), "{}", tried.stdout);
     }
-    assert_eq!(state(&site, &draft).await, "STATE_DRAFT");
-    assert_eq!(state(&site, &public).await, "STATE_PUBLISHED");
-    assert_eq!(state(&site, &other).await, "STATE_PUBLISHED");
-    site.stop().await;
+    assert_eq!(state(&server, &draft).await, "STATE_DRAFT");
+    assert_eq!(state(&server, &public).await, "STATE_PUBLISHED");
+    assert_eq!(state(&server, &other).await, "STATE_PUBLISHED");
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_record_under_embargo_is_hidden_until_its_time() {
-    let site = site().await;
-    let name = published(&site, "nato").await;
+    let server = start_server().await;
+    let name = published(&server, "nato").await;
     let story = json!({ "article": { "name": "articles/later", "headline": "Later", "languageCode": "en" } });
-    dateline_reading(&site.address, &["create", "-"], &story.to_string())
+    dateline_reading(&server.address, &["create", "-"], &story.to_string())
         .await
         .ok();
-    let hidden = run(&site, &["publish", "articles/later", "--at", "+2h"])
+    let hidden = run(&server, &["publish", "articles/later", "--at", "+2h"])
         .await
         .ok();
     assert!(
@@ -212,104 +217,107 @@ async fn a_record_under_embargo_is_hidden_until_its_time() {
         "{}",
         hidden.stdout
     );
-    assert_eq!(run(&site, &["get", "articles/later"]).await.code, 3);
-    run(&site, &["send-back", "articles/later"]).await.ok();
+    assert_eq!(run(&server, &["get", "articles/later"]).await.code, 3);
+    run(&server, &["send-back", "articles/later"]).await.ok();
     let in_a_moment = time::OffsetDateTime::now_utc() + time::Duration::seconds(2);
     let at = in_a_moment
         .format(&time::format_description::well_known::Rfc3339)
         .unwrap();
-    run(&site, &["publish", "articles/later", "--at", &at])
+    run(&server, &["publish", "articles/later", "--at", &at])
         .await
         .ok();
     let since = std::time::Instant::now();
-    while run(&site, &["get", "articles/later"]).await.code == 3 {
-        assert!(since.elapsed() < PATIENCE, "the embargo ends by itself");
+    while run(&server, &["get", "articles/later"]).await.code == 3 {
+        assert!(since.elapsed() < TIMEOUT, "the embargo ends by itself");
     }
     for bad in ["+2w", "tomorrow", "2026-08-01"] {
         assert_eq!(
-            run(&site, &["publish", &name, "--at", bad]).await.code,
+            run(&server, &["publish", &name, "--at", bad]).await.code,
             2,
             "{bad}"
         );
     }
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_published_record_is_merged_parted_restored_withdrawn_and_erased() {
-    let site = site().await;
+    let server = start_server().await;
     let (kept, other) = (
-        published(&site, "nato").await,
-        published(&site, "otan").await,
+        published(&server, "nato").await,
+        published(&server, "otan").await,
     );
-    let merged = run(&site, &["merge", &other, "--into", &kept, "--note", "One."])
-        .await
-        .ok();
-    let lines: Vec<_> = merged.stdout.lines().map(words).collect();
+    let merged = run(
+        &server,
+        &["merge", &other, "--into", &kept, "--note", "One."],
+    )
+    .await
+    .ok();
+    let lines: Vec<_> = merged.stdout.lines().map(split_words).collect();
     assert_eq!(lines[0][..4], [other.as_str(), "merged", "into", &kept]);
     assert_eq!(lines[1][..2], [kept.as_str(), "published"]);
-    let led = run(&site, &["get", &other]).await;
+    let led = run(&server, &["get", &other]).await;
     assert!(led.stdout.contains(&format!("name: {kept}\n")));
     let told = format!("{other} was merged into {kept}");
     assert!(led.stderr.contains(&told), "{}", led.stderr);
-    let left = run(&site, &["get", &other, "--no-redirect"]).await.ok();
+    let left = run(&server, &["get", &other, "--no-redirect"]).await.ok();
     assert!(left.stdout.contains(&format!("mergedInto: {kept}\n")));
-    run(&site, &["unmerge", &other, "--note", "Two."])
+    run(&server, &["unmerge", &other, "--note", "Two."])
         .await
         .ok();
-    assert_eq!(state(&site, &other).await, "STATE_PUBLISHED");
-    let noteless = run(&site, &["restore", &kept, "1"]).await;
+    assert_eq!(state(&server, &other).await, "STATE_PUBLISHED");
+    let noteless = run(&server, &["restore", &kept, "1"]).await;
     assert_eq!(noteless.code, 1);
     assert!(noteless.stderr.contains("note"), "{}", noteless.stderr);
     let stories = ["retract", "articles/nato-story", "--note", "Invented."];
-    let only = run(&site, &stories).await;
+    let only = run(&server, &stories).await;
     assert_eq!(only.code, 1);
     assert!(only.stderr.contains("ONLY_EVIDENCE"), "{}", only.stderr);
     let gone = run(
-        &site,
+        &server,
         &[&stories[..], &["--cascade", "-o", "ndjson"]].concat(),
     )
     .await
     .ok();
     let names: Vec<_> = gone.lines().iter().map(name).collect();
     assert_eq!(names, ["articles/nato-story", "actors/nato"]);
-    let unsure = run(&site, &["purge", &other, "--note", "Order 1."]).await;
+    let unsure = run(&server, &["purge", &other, "--note", "Order 1."]).await;
     assert_eq!(unsure.code, 1);
     assert!(unsure.stderr.contains("--yes"), "{}", unsure.stderr);
-    let erased = run(&site, &["purge", &other, "--note", "Order 1.", "--yes"])
+    let erased = run(&server, &["purge", &other, "--note", "Order 1.", "--yes"])
         .await
         .ok();
-    assert_eq!(words(&erased.stdout)[..2], [other.as_str(), "purged"]);
+    assert_eq!(split_words(&erased.stdout)[..2], [other.as_str(), "purged"]);
     assert_eq!(
-        run(&site, &["retract", &other]).await.code,
+        run(&server, &["retract", &other]).await.code,
         2,
         "a note is needed"
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_deleted_draft_is_gone_and_can_still_be_erased() {
-    let site = site().await;
-    let name = draft(&site, "readers").await;
-    let gone = run(&site, &["delete", &name]).await.ok();
+    let server = start_server().await;
+    let name = draft(&server, "readers").await;
+    let gone = run(&server, &["delete", &name]).await.ok();
     assert_eq!(
         gone.stdout,
         "actors/readers  deleted  revision 2  sequence 2\n"
     );
-    assert_eq!(run(&site, &["delete", &name]).await.code, 3);
-    run(&site, &["purge", &name, "--note", "Order 2.", "--yes"])
+    assert_eq!(run(&server, &["delete", &name]).await.code, 3);
+    run(&server, &["purge", &name, "--note", "Order 2.", "--yes"])
         .await
         .ok();
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn every_command_answers_3_for_an_unknown_name_and_1_for_the_wrong_state() {
-    let site = site().await;
+    let server = start_server().await;
     let (draft, public) = (
-        draft(&site, "readers").await,
-        published(&site, "nato").await,
+        draft(&server, "readers").await,
+        published(&server, "nato").await,
     );
     let note = ["--note", "Because."];
     let cases: [(&str, &[&str], &str); 12] = [
@@ -327,7 +335,7 @@ async fn every_command_answers_3_for_an_unknown_name_and_1_for_the_wrong_state()
         ("history", &[], ""),
     ];
     for (command, flags, wrong) in cases {
-        let unknown = run(&site, &[&[command, "actors/nobody"], flags].concat()).await;
+        let unknown = run(&server, &[&[command, "actors/nobody"], flags].concat()).await;
         assert_eq!(
             (unknown.code, unknown.stdout.as_str()),
             (3, ""),
@@ -340,7 +348,7 @@ async fn every_command_answers_3_for_an_unknown_name_and_1_for_the_wrong_state()
             unknown.stderr
         );
         if !wrong.is_empty() {
-            let refused = run(&site, &[&[command, wrong], flags].concat()).await;
+            let refused = run(&server, &[&[command, wrong], flags].concat()).await;
             assert_eq!(
                 (refused.code, refused.stdout.as_str()),
                 (1, ""),
@@ -352,14 +360,18 @@ async fn every_command_answers_3_for_an_unknown_name_and_1_for_the_wrong_state()
             assert!(told, "{command}: {}", refused.stderr);
         }
     }
-    let restored = run(&site, &["restore", "actors/nobody", "1"]).await;
+    let restored = run(&server, &["restore", "actors/nobody", "1"]).await;
     assert_eq!(restored.code, 3);
-    let several = run(&site, &["submit", "actors/nobody", &draft, "actors/noone"]).await;
+    let several = run(
+        &server,
+        &["submit", "actors/nobody", &draft, "actors/noone"],
+    )
+    .await;
     assert!(
         several.stderr.contains("actors/nobody, actors/noone"),
         "{}",
         several.stderr
     );
-    assert_eq!(state(&site, &draft).await, "STATE_DRAFT");
-    site.stop().await;
+    assert_eq!(state(&server, &draft).await, "STATE_DRAFT");
+    server.stop().await;
 }

@@ -5,14 +5,14 @@ use serde_json::Value;
 use crate::{
     cli::{actor, dateline_reading, gold_documents, name},
     desk::{ARTICLE_FILE, STORY, desk_view, run},
-    rig::site,
+    support::server::start_server,
 };
 
 #[tokio::test]
 async fn an_article_is_made_of_its_plain_text_as_the_gold_record_says_it() {
-    let site = site().await;
+    let server = start_server().await;
     let made = run(
-        &site,
+        &server,
         &[
             "create",
             "article",
@@ -42,7 +42,7 @@ async fn an_article_is_made_of_its_plain_text_as_the_gold_record_says_it() {
     };
     assert_eq!(names(&made), names(&gold));
     let again = run(
-        &site,
+        &server,
         &[
             "create",
             "article",
@@ -58,12 +58,12 @@ async fn an_article_is_made_of_its_plain_text_as_the_gold_record_says_it() {
         "{}",
         again.stderr
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_record_is_read_as_yaml_or_json_bare_or_in_its_envelope() {
-    let site = site().await;
+    let server = start_server().await;
     let bare = "type: TYPE_GROUP\ndisplayName: D\nactive: {start: {edtf: 1949}}\nnames: [{text: D, languageCode: en, type: TYPE_FULL}]";
     let cases = [
         (format!("name: actors/a\n{bare}"), vec![]),
@@ -76,22 +76,22 @@ async fn a_record_is_read_as_yaml_or_json_bare_or_in_its_envelope() {
     ];
     for (text, flags) in cases {
         let arguments = [vec!["create", "-", "-o", "json"], flags].concat();
-        let made = dateline_reading(&site.address, &arguments, &text)
+        let made = dateline_reading(&server.address, &arguments, &text)
             .await
             .ok();
         assert_eq!(made.json()["actor"]["meta"]["state"], "STATE_DRAFT");
     }
     // A year is a number in YAML; it is read as text all the same.
     assert_eq!(
-        desk_view(&site, "actors/a").await["actor"]["active"]["start"]["edtf"],
+        desk_view(&server, "actors/a").await["actor"]["active"]["start"]["edtf"],
         "1949"
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn w6_a_bad_record_is_refused_by_field_and_place_and_nothing_is_made() {
-    let site = site().await;
+    let server = start_server().await;
     let cases = [
         (
             "actor:\n  name: actors/x\n  nmae: y\n",
@@ -115,26 +115,26 @@ async fn w6_a_bad_record_is_refused_by_field_and_place_and_nothing_is_made() {
         ("# nothing\n", "the text is empty"),
     ];
     for (text, told) in cases {
-        let refused = dateline_reading(&site.address, &["create", "-"], text).await;
+        let refused = dateline_reading(&server.address, &["create", "-"], text).await;
         assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{text}");
         assert!(refused.stderr.contains(told), "{told}: {}", refused.stderr);
     }
-    let absent = run(&site, &["create", "/no/such/file"]).await;
+    let absent = run(&server, &["create", "/no/such/file"]).await;
     assert!(
         absent.stderr.contains("cannot read /no/such/file"),
         "{}",
         absent.stderr
     );
-    let all = run(&site, &["list", "--view", "desk", "-o", "ndjson"])
+    let all = run(&server, &["list", "--view", "desk", "-o", "ndjson"])
         .await
         .ok();
     assert_eq!(all.stdout, "");
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn warnings_are_told_on_stderr_a_line_each() {
-    let site = site().await;
+    let server = start_server().await;
     let arguments = [
         "create",
         "article",
@@ -144,9 +144,9 @@ async fn warnings_are_told_on_stderr_a_line_each() {
         "-o",
         "json",
     ];
-    let made = run(&site, &arguments).await.ok();
+    let made = run(&server, &arguments).await.ok();
     let told = format!("warning: {STORY}: publisher: there is no record actors/kazinform yet");
     assert!(made.stderr.starts_with(&told), "{}", made.stderr);
     assert_eq!(made.stderr.lines().count(), 1);
-    site.stop().await;
+    server.stop().await;
 }

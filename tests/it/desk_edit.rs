@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    cli::{Done, dateline, program},
+    cli::{CommandOutput, dateline, program},
     desk::{desk_view, draft, published, run},
-    rig::{PATIENCE, Site, scratch, site},
+    support::server::{TIMEOUT, TestServer, start_server, temp_dir},
 };
 
 /// An editor that runs a shell script on the file `$1`.
@@ -21,21 +21,26 @@ fn editor(directory: &Path, script: &str) -> String {
 }
 
 /// Runs a command with that editor; texts are kept in the directory.
-async fn edit(site: &Site, directory: &Path, script: &str, arguments: &[&str]) -> Done {
+async fn edit(
+    test_server: &TestServer,
+    directory: &Path,
+    script: &str,
+    arguments: &[&str],
+) -> CommandOutput {
     let editor = editor(directory, script);
     let kept = directory.join("kept");
     std::fs::create_dir_all(&kept).unwrap();
-    let mut command = program(&site.address, arguments);
+    let mut command = program(&test_server.address, arguments);
     command
         .env("EDITOR", editor)
         .env_remove("VISUAL")
         .env("TMPDIR", kept);
     command.stdin(std::process::Stdio::null());
-    let output = tokio::time::timeout(PATIENCE, command.output())
+    let output = tokio::time::timeout(TIMEOUT, command.output())
         .await
         .unwrap()
         .unwrap();
-    Done {
+    CommandOutput {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -57,15 +62,15 @@ const TITLE: &str = "displayName: .*";
 
 #[tokio::test]
 async fn a_draft_is_edited_as_yaml_or_json_and_the_file_goes() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = draft(&site, "readers").await;
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = draft(&test_server, "readers").await;
     let script = format!(
         "cp \"$1\" {}/seen\n{}",
         directory.display(),
         replace(TITLE, "displayName: Readers")
     );
-    let done = edit(&site, &directory, &script, &["edit", &name])
+    let done = edit(&test_server, &directory, &script, &["edit", &name])
         .await
         .ok();
     assert_eq!(
@@ -85,48 +90,55 @@ async fn a_draft_is_edited_as_yaml_or_json_and_the_file_goes() {
         "\"displayName\": \"Readers\"",
         "\"displayName\": \"All readers\"",
     );
-    edit(&site, &directory, &script, &["edit", &name, "-o", "json"])
-        .await
-        .ok();
+    edit(
+        &test_server,
+        &directory,
+        &script,
+        &["edit", &name, "-o", "json"],
+    )
+    .await
+    .ok();
     assert_eq!(
-        desk_view(&site, &name).await["actor"]["displayName"],
+        desk_view(&test_server, &name).await["actor"]["displayName"],
         "All readers"
     );
     assert_eq!(kept(&directory), Vec::<PathBuf>::new());
-    let diff = run(&site, &["diff", &name, "1"]).await.ok();
+    let diff = run(&test_server, &["diff", &name, "1"]).await.ok();
     assert_eq!(diff.stdout, "display_name\n- readers\n+ All readers\n");
-    let data = run(&site, &["diff", &name, "1", "2", "-o", "json"])
+    let data = run(&test_server, &["diff", &name, "1", "2", "-o", "json"])
         .await
         .ok();
     assert_eq!(data.json()[0]["afterJson"], "\"Readers\"");
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn an_unchanged_text_changes_nothing() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = draft(&site, "readers").await;
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = draft(&test_server, "readers").await;
     for script in ["true", "echo '# a thought' >> \"$1\""] {
-        let done = edit(&site, &directory, script, &["edit", &name]).await.ok();
+        let done = edit(&test_server, &directory, script, &["edit", &name])
+            .await
+            .ok();
         assert_eq!(
             (done.stdout.as_str(), done.stderr.as_str()),
             ("", "nothing changed\n")
         );
     }
     assert_eq!(
-        desk_view(&site, &name).await["actor"]["meta"]["revision"],
+        desk_view(&test_server, &name).await["actor"]["meta"]["revision"],
         "1"
     );
     assert_eq!(kept(&directory), Vec::<PathBuf>::new());
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn a_text_that_is_refused_is_kept_and_told_by_field() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = draft(&site, "readers").await;
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = draft(&test_server, "readers").await;
     let cases = [
         (
             replace(TITLE, "displayName: \"\""),
@@ -143,7 +155,7 @@ async fn a_text_that_is_refused_is_kept_and_told_by_field() {
         ("echo > \"$1\"".to_owned(), "the text is empty"),
     ];
     for (count, (script, told)) in cases.iter().enumerate() {
-        let refused = edit(&site, &directory, script, &["edit", &name]).await;
+        let refused = edit(&test_server, &directory, script, &["edit", &name]).await;
         assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
         assert!(refused.stderr.contains(told), "{told}: {}", refused.stderr);
         let files = kept(&directory);
@@ -156,7 +168,7 @@ async fn a_text_that_is_refused_is_kept_and_told_by_field() {
         assert!(named, "{}", refused.stderr);
     }
     let failed = edit(
-        &site,
+        &test_server,
         &directory,
         "echo x >> \"$1\"; exit 3",
         &["edit", &name],
@@ -169,15 +181,15 @@ async fn a_text_that_is_refused_is_kept_and_told_by_field() {
         failed.stderr
     );
     assert_eq!(kept(&directory).len(), cases.len() + 1);
-    site.stop().await;
+    test_server.stop().await;
 }
 
 /// An editor that lets `other` change the record while it edits.
-fn slow(directory: &Path, site: &Site, name: &str, other: &str, mine: &str) -> String {
+fn slow(directory: &Path, test_server: &TestServer, name: &str, other: &str, mine: &str) -> String {
     let fast = directory.join("fast");
     std::fs::write(&fast, format!("#!/bin/sh\n{other}\n")).unwrap();
     std::fs::set_permissions(&fast, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (program, server) = (crate::rig::PROGRAM, &site.address);
+    let (program, server) = (crate::support::server::PROGRAM, &test_server.address);
     format!(
         "EDITOR={} {program} edit {name} --server {server} >&2\n{mine}",
         fast.display()
@@ -186,17 +198,17 @@ fn slow(directory: &Path, site: &Site, name: &str, other: &str, mine: &str) -> S
 
 #[tokio::test]
 async fn w3_a_conflict_shows_both_sides_keeps_the_text_and_from_goes_on_by_field() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = draft(&site, "readers").await;
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = draft(&test_server, "readers").await;
     let script = slow(
         &directory,
-        &site,
+        &test_server,
         &name,
         &replace("TYPE_GROUP", "TYPE_MEDIA"),
         &replace(TITLE, "displayName: Mine"),
     );
-    let refused = edit(&site, &directory, &script, &["edit", &name]).await;
+    let refused = edit(&test_server, &directory, &script, &["edit", &name]).await;
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     for told in [
         "[ETAG_MISMATCH]",
@@ -211,41 +223,45 @@ async fn w3_a_conflict_shows_both_sides_keeps_the_text_and_from_goes_on_by_field
         panic!("one text is kept")
     };
     let file = file.to_str().unwrap();
-    let done = run(&site, &["edit", &name, "--from", file]).await.ok();
+    let done = run(&test_server, &["edit", &name, "--from", file])
+        .await
+        .ok();
     assert_eq!(
         done.stdout,
         "actors/readers  draft  revision 3  sequence 3\n"
     );
-    let record = desk_view(&site, &name).await;
+    let record = desk_view(&test_server, &name).await;
     assert_eq!(record["actor"]["displayName"], "Mine");
     assert_eq!(
         record["actor"]["type"], "TYPE_MEDIA",
         "what others changed stays"
     );
-    let again = run(&site, &["edit", &name, "--from", file]).await.ok();
+    let again = run(&test_server, &["edit", &name, "--from", file])
+        .await
+        .ok();
     assert_eq!(again.stderr, "nothing changed\n");
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn w3_fields_that_both_changed_are_sent_only_by_force() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = draft(&site, "readers").await;
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = draft(&test_server, "readers").await;
     let theirs = replace(TITLE, "displayName: Theirs");
     let script = slow(
         &directory,
-        &site,
+        &test_server,
         &name,
         &theirs,
         &replace(TITLE, "displayName: Mine"),
     );
-    edit(&site, &directory, &script, &["edit", &name]).await;
+    edit(&test_server, &directory, &script, &["edit", &name]).await;
     let [file] = &kept(&directory)[..] else {
         panic!("one text is kept")
     };
     let file = file.to_str().unwrap();
-    let refused = run(&site, &["edit", &name, "--from", file]).await;
+    let refused = run(&test_server, &["edit", &name, "--from", file]).await;
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     assert!(
         refused.stderr.contains("display_name"),
@@ -254,25 +270,25 @@ async fn w3_fields_that_both_changed_are_sent_only_by_force() {
     );
     assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
     assert_eq!(
-        desk_view(&site, &name).await["actor"]["displayName"],
+        desk_view(&test_server, &name).await["actor"]["displayName"],
         "Theirs"
     );
-    run(&site, &["edit", &name, "--from", file, "--force"])
+    run(&test_server, &["edit", &name, "--from", file, "--force"])
         .await
         .ok();
     assert_eq!(
-        desk_view(&site, &name).await["actor"]["displayName"],
+        desk_view(&test_server, &name).await["actor"]["displayName"],
         "Mine"
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn from_takes_what_get_wrote() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = draft(&site, "readers").await;
-    let text = run(&site, &["get", "--view", "desk", &name])
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = draft(&test_server, "readers").await;
+    let text = run(&test_server, &["get", "--view", "desk", &name])
         .await
         .ok()
         .stdout;
@@ -282,29 +298,36 @@ async fn from_takes_what_get_wrote() {
         text.replace("displayName: readers", "displayName: Readers"),
     )
     .unwrap();
-    run(&site, &["edit", &name, "--from", file.to_str().unwrap()])
-        .await
-        .ok();
+    run(
+        &test_server,
+        &["edit", &name, "--from", file.to_str().unwrap()],
+    )
+    .await
+    .ok();
     assert_eq!(
-        desk_view(&site, &name).await["actor"]["displayName"],
+        desk_view(&test_server, &name).await["actor"]["displayName"],
         "Readers"
     );
     std::fs::write(&file, "actor: {name: actors/readers}").unwrap();
-    let baseless = run(&site, &["edit", &name, "--from", file.to_str().unwrap()]).await;
+    let baseless = run(
+        &test_server,
+        &["edit", &name, "--from", file.to_str().unwrap()],
+    )
+    .await;
     assert!(
         baseless.stderr.contains("# revision: N"),
         "{}",
         baseless.stderr
     );
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn w8_a_published_record_is_corrected_with_a_note_for_readers() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
-    let name = published(&site, "nato").await;
-    let refused = edit(&site, &directory, "true", &["edit", &name]).await;
+    let test_server = start_server().await;
+    let (_keep, directory) = temp_dir();
+    let name = published(&test_server, "nato").await;
+    let refused = edit(&test_server, &directory, "true", &["edit", &name]).await;
     assert_eq!(refused.code, 1);
     assert!(
         refused
@@ -314,7 +337,7 @@ async fn w8_a_published_record_is_corrected_with_a_note_for_readers() {
         refused.stderr
     );
     let noteless = edit(
-        &site,
+        &test_server,
         &directory,
         &replace(TITLE, "displayName: NATO"),
         &["correct", &name],
@@ -327,19 +350,19 @@ async fn w8_a_published_record_is_corrected_with_a_note_for_readers() {
         replace(TITLE, "displayName: NATO"),
         replace("# note:.*", "# note: In capitals.")
     );
-    edit(&site, &directory, &script, &["correct", &name])
+    edit(&test_server, &directory, &script, &["correct", &name])
         .await
         .ok();
     let flags = ["correct", &name, "--note", "Spelt out.", "--kind", "update"];
     edit(
-        &site,
+        &test_server,
         &directory,
         &replace(TITLE, "displayName: The NATO"),
         &flags,
     )
     .await
     .ok();
-    let read = dateline(&site.address, &["get", "-o", "json", &name])
+    let read = dateline(&test_server.address, &["get", "-o", "json", &name])
         .await
         .ok()
         .json();
@@ -347,14 +370,14 @@ async fn w8_a_published_record_is_corrected_with_a_note_for_readers() {
     let corrections = &read["actor"]["meta"]["corrections"];
     assert_eq!(corrections[0]["note"], "In capitals.");
     assert_eq!(corrections[1]["kind"], "KIND_UPDATE");
-    site.stop().await;
+    test_server.stop().await;
 }
 
 #[tokio::test]
 async fn without_an_editor_and_a_terminal_it_says_what_to_do() {
-    let site = site().await;
-    let name = draft(&site, "readers").await;
-    let mut command = program(&site.address, &["edit", &name]);
+    let test_server = start_server().await;
+    let name = draft(&test_server, "readers").await;
+    let mut command = program(&test_server.address, &["edit", &name]);
     command
         .env_remove("EDITOR")
         .env_remove("VISUAL")
@@ -366,5 +389,5 @@ async fn without_an_editor_and_a_terminal_it_says_what_to_do() {
         stderr.contains("set EDITOR") && stderr.contains("--from FILE"),
         "{stderr}"
     );
-    site.stop().await;
+    test_server.stop().await;
 }

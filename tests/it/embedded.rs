@@ -1,9 +1,9 @@
 //! The private Postgres: it starts by itself, ends with its owner, restarts after any death, and leaves foreign files
 //! alone.
 
-mod deaths;
+mod binaries;
+mod crashes;
 mod directory;
-mod programs;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dateline_embedded_postgres::{Cluster, Error, Options, ProgramsFrom, State, keeper};
+use dateline_embedded_postgres::{BinarySource, Cluster, ClusterState, Error, Options, launcher};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use sqlx::postgres::PgConnection;
@@ -98,12 +98,13 @@ async fn until_dead(pids: &[u32], limit: Duration) {
 /// Waits for a server other than `dead`; returns its process id.
 async fn until_back(cluster: &Cluster, dead: u32) -> u32 {
     let mut state = cluster.state();
-    let back = state.wait_for(|state| matches!(state, State::Running { pid } if *pid != dead));
+    let back =
+        state.wait_for(|state| matches!(state, ClusterState::Running { pid } if *pid != dead));
     let back = tokio::time::timeout(COMEBACK, back)
         .await
         .expect("Postgres came back")
         .unwrap();
-    let State::Running { pid } = *back else {
+    let ClusterState::Running { pid } = *back else {
         unreachable!()
     };
     pid

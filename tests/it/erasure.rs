@@ -7,37 +7,39 @@
 //! - names, of the erased record too, for they answer for ever (W10), and whatever refers to them;
 //! - the note of the erasure, which says on what ground.
 
-mod lives;
-mod places;
-mod planting;
+mod lifecycles;
+mod observation;
+mod planted_records;
 
 use std::collections::BTreeSet;
 
 use dateline_proto::v1::{Kind, PurgeRecordRequest};
 use uuid::Uuid;
 
-use self::{lives::Stage, places::Seen, planting::verbs_with_a_note};
-use crate::{gold::version, life::hands::*, rig::name};
+use self::{
+    lifecycles::ErasureFixture, observation::ObservedBytes, planted_records::verbs_with_a_note,
+};
+use crate::{gold::version, support::builders::*, support::server::name};
 
 /// Everything that can be seen.
-async fn all_of(stage: &Stage) -> Seen {
-    let (mut seen, site) = (Seen::default(), &stage.site);
-    seen.database(site).await;
-    seen.streams(site).await;
-    seen.reads(site, &stage.names().await, &stage.erased_names())
+async fn all_of(stage: &ErasureFixture) -> ObservedBytes {
+    let (mut seen, server) = (ObservedBytes::default(), &stage.server);
+    seen.database(server).await;
+    seen.streams(server).await;
+    seen.reads(server, &stage.names().await, &stage.erased_names())
         .await;
-    seen.exports(site).await;
-    seen.audit(site).await;
+    seen.exports(server).await;
+    seen.audit(server).await;
     for request in &stage.requests {
         // A repeated request id is answered with the records that are left.
-        let answer = send(&site.client, request.clone()).await;
+        let answer = try_commit(&server.client, request.clone()).await;
         seen.answered(&answer.unwrap());
     }
     seen
 }
 
 /// Erases what lived.
-async fn erase(stage: &Stage, seen: &mut Seen) {
+async fn erase(stage: &ErasureFixture, seen: &mut ObservedBytes) {
     for record in &stage.lived {
         let request = PurgeRecordRequest {
             record: Some(version(record)),
@@ -47,7 +49,7 @@ async fn erase(stage: &Stage, seen: &mut Seen) {
             ..PurgeRecordRequest::default()
         };
         let answer = stage
-            .site
+            .server
             .client
             .clone()
             .editorial
@@ -72,16 +74,16 @@ fn verbs_of(kind: Kind) -> BTreeSet<String> {
 }
 
 async fn no_word_is_left(kind: Kind) {
-    let mut stage = Stage::of(kind).await;
+    let mut stage = ErasureFixture::start(kind).await;
     stage.live_all().await;
     let planted: BTreeSet<_> = stage.words.planted.values().cloned().collect();
     for verb in verbs_of(kind) {
         assert!(planted.contains(&verb), "{verb} of {kind:?} is planted");
     }
     // There is something to be erased: each word is found where it was planted.
-    let mut before = Seen::default();
-    before.database(&stage.site).await;
-    before.streams(&stage.site).await;
+    let mut before = ObservedBytes::default();
+    before.database(&stage.server).await;
+    before.streams(&stage.server).await;
     let found = before.find(stage.words.planted.keys());
     for (word, field) in &stage.words.planted {
         assert!(
@@ -90,7 +92,7 @@ async fn no_word_is_left(kind: Kind) {
         );
     }
     drop(before);
-    let mut answers = Seen::default();
+    let mut answers = ObservedBytes::default();
     erase(&stage, &mut answers).await;
     let after = all_of(&stage).await;
     for seen in [&answers, &after] {
@@ -108,7 +110,7 @@ async fn no_word_is_left(kind: Kind) {
             "{field} of another record is its own"
         );
     }
-    stage.site.stop().await;
+    stage.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

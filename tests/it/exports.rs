@@ -1,12 +1,10 @@
 //! Exports of the state: the service, and its clients.
 
 pub mod buckets;
+mod command;
 mod deltas;
-pub mod home;
-mod homes;
 mod loads;
-mod named;
-mod nights;
+mod record_names;
 mod references;
+mod schedules;
 mod states;
-mod taker;

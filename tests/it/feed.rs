@@ -1,4 +1,4 @@
-//! The feed under concurrency: two servers on one database, writers that are refused or disconnect, watchers that
+//! The feed under concurrency: two servers on one create_database, writers that are refused or disconnect, watchers that
 //! disconnect and resume anywhere. Every run prints its seed.
 
 use std::{
@@ -21,12 +21,15 @@ use sqlx::Row;
 use tonic::Code;
 
 use crate::{
-    gold::{changes, from_beginning, version},
-    history::{
-        Acknowledged, Watched, assert_acknowledged, assert_dense, assert_nothing_dangling,
+    gold::{read_changes, version, watch_from_beginning},
+    support::invariants::{
+        AckedChange, ReceivedChanges, assert_acknowledged, assert_dense, assert_nothing_dangling,
         assert_revisions_follow, assert_same, assert_whole_batches,
     },
-    rig::{PATIENCE, Site, config, create_all, database, gold, meta, name as name_of, site_on},
+    support::server::{
+        TIMEOUT, TestServer, config, create_database, create_request, gold_records, meta,
+        name as name_of, start_server_with,
+    },
 };
 
 const WRITERS: usize = 16;
@@ -137,20 +140,20 @@ fn commit(writes: Vec<Write>) -> CommitRequest {
 
 /// The answers to all writers.
 #[derive(Default)]
-struct Told {
-    acknowledged: Mutex<Vec<Acknowledged>>,
+struct WriterAnswers {
+    acknowledged: Mutex<Vec<AckedChange>>,
     /// Names of records in requests that were abandoned before the answer.
     unknown: Mutex<HashSet<String>>,
 }
 
-impl Told {
+impl WriterAnswers {
     /// Commits, remembers the answer, and returns the records if the commit was accepted.
     async fn commit(&self, client: &Client, writes: Vec<Write>) -> Option<Vec<Record>> {
         match client.clone().editorial.commit(commit(writes)).await {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 let mut acknowledged = self.acknowledged.lock().unwrap();
-                acknowledged.extend(answer.records.iter().map(|record| Acknowledged {
+                acknowledged.extend(answer.records.iter().map(|record| AckedChange {
                     name: name_of(record).to_owned(),
                     revision: meta(record).revision,
                     desk_sequence: meta(record).sequence,
@@ -185,7 +188,13 @@ impl Told {
 
 /// One writer: creates, edits, publishes and withdraws its own records, competes for shared ones, sends invalid
 /// requests, and abandons some.
-async fn write(number: usize, client: Client, shared: Vec<Record>, told: Arc<Told>, seed: u64) {
+async fn write(
+    number: usize,
+    client: Client,
+    shared: Vec<Record>,
+    told: Arc<WriterAnswers>,
+    seed: u64,
+) {
     let mut random = StdRng::seed_from_u64(seed ^ number as u64);
     let mut known = shared.clone();
     for round in 0..ROUNDS {
@@ -261,10 +270,10 @@ async fn watch(
     finished: Arc<AtomicBool>,
     head: impl AsyncFn() -> i64,
     seed: u64,
-) -> Watched {
+) -> ReceivedChanges {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut request = from_beginning(view);
-    let mut watched = Watched::default();
+    let mut request = watch_from_beginning(view);
+    let mut watched = ReceivedChanges::default();
     loop {
         let mut client = clients[random.random_range(0..2)].clone();
         let mut stream = client
@@ -301,51 +310,58 @@ async fn head(url: &str, view: View) -> i64 {
     row.get(usize::from(view != View::Desk))
 }
 
-async fn two_sites() -> [Site; 2] {
-    let url = database().await;
-    [site_on(config(&url)).await, site_on(config(&url)).await]
+async fn two_sites() -> [TestServer; 2] {
+    let url = create_database().await;
+    [
+        start_server_with(config(&url)).await,
+        start_server_with(config(&url)).await,
+    ]
 }
 
 /// Publishes the seed article with the records that it names, for others to cite; returns the shared drafts.
-async fn prepare(site: &Site, told: &Told) -> Vec<Record> {
-    let created = site.client.commit(create_all(&gold())).await.unwrap();
+async fn prepare(server: &TestServer, told: &WriterAnswers) -> Vec<Record> {
+    let created = server
+        .client
+        .commit(create_request(&gold_records()))
+        .await
+        .unwrap();
     let publishing = created.records.iter().map(publish).collect();
     for record in &created.records {
-        told.acknowledged.lock().unwrap().push(Acknowledged {
+        told.acknowledged.lock().unwrap().push(AckedChange {
             name: name_of(record).to_owned(),
             revision: 1,
             desk_sequence: meta(record).sequence,
             batch: created.sequence,
         });
     }
-    told.commit(&site.client, publishing).await.unwrap();
+    told.commit(&server.client, publishing).await.unwrap();
     let shared = (0..SHARED)
         .map(|number| create(actor(&format!("shared-{number}"))))
         .collect();
-    told.commit(&site.client, shared).await.unwrap()
+    told.commit(&server.client, shared).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_without_a_gap() {
     let seed = rand::random();
     println!("seed {seed}");
-    let sites = two_sites().await;
-    let clients = || [sites[0].client.clone(), sites[1].client.clone()];
-    let told = Arc::new(Told::default());
-    let shared = prepare(&sites[0], &told).await;
+    let servers = two_sites().await;
+    let clients = || [servers[0].client.clone(), servers[1].client.clone()];
+    let told = Arc::new(WriterAnswers::default());
+    let shared = prepare(&servers[0], &told).await;
     let finished = Arc::new(AtomicBool::new(false));
     let watchers: Vec<_> = [View::Desk, View::Desk, View::Published, View::Published]
         .into_iter()
         .enumerate()
         .map(|(number, view)| {
-            let (finished, url) = (finished.clone(), sites[0].url.clone());
+            let (finished, url) = (finished.clone(), servers[0].url.clone());
             let head = async move || head(&url, view).await;
             tokio::spawn(watch(clients(), view, finished, head, seed + number as u64))
         })
         .collect();
     let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
-            let client = sites[number % 2].client.clone();
+            let client = servers[number % 2].client.clone();
             tokio::spawn(write(number, client, shared.clone(), told.clone(), seed))
         })
         .collect();
@@ -353,16 +369,19 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
         writer.await.unwrap();
     }
     // Abandoned requests may still be in flight; a commit at each server is ordered after them.
-    for (number, site) in sites.iter().enumerate() {
-        told.commit(&site.client, vec![create(actor(&format!("last-{number}")))])
-            .await
-            .unwrap();
+    for (number, server) in servers.iter().enumerate() {
+        told.commit(
+            &server.client,
+            vec![create(actor(&format!("last-{number}")))],
+        )
+        .await
+        .unwrap();
     }
     finished.store(true, Ordering::Release);
     let mut seen = Vec::new();
     for watcher in watchers {
         seen.push(
-            tokio::time::timeout(PATIENCE, watcher)
+            tokio::time::timeout(TIMEOUT, watcher)
                 .await
                 .expect("every watcher gets everything")
                 .unwrap(),
@@ -372,8 +391,8 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
     for watched in &seen {
         assert_whole_batches(watched);
     }
-    assert_dense(desk, head(&sites[0].url, View::Desk).await);
-    assert_dense(wire, head(&sites[0].url, View::Published).await);
+    assert_dense(desk, head(&servers[0].url, View::Desk).await);
+    assert_dense(wire, head(&servers[0].url, View::Published).await);
     assert_same(desk, &seen[1]);
     assert_same(wire, &seen[3]);
     assert_revisions_follow(desk);
@@ -387,27 +406,27 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
             .iter()
             .all(|change| matches!(change.r#type(), Type::Published | Type::Retracted))
     );
-    for site in sites {
-        site.stop().await;
+    for server in servers {
+        server.stop().await;
     }
 }
 
 /// One server withdraws a record to which the other is about to refer.
-async fn race(sites: &[Site; 2], told: &Told, number: usize) {
+async fn race(servers: &[TestServer; 2], told: &WriterAnswers, number: usize) {
     let (target, other) = (format!("target-{number}"), format!("other-{number}"));
     let tie = relation(&format!("tie-{number}"), &target, &other);
     let drafts = vec![create(actor(&target)), create(actor(&other)), create(tie)];
-    let drafts = told.commit(&sites[0].client, drafts).await.unwrap();
+    let drafts = told.commit(&servers[0].client, drafts).await.unwrap();
     let shown = told
         .commit(
-            &sites[0].client,
+            &servers[0].client,
             vec![publish(&drafts[0]), publish(&drafts[1])],
         )
         .await
         .unwrap();
     tokio::join!(
-        told.commit(&sites[number % 2].client, vec![retract(&shown[0])]),
-        told.commit(&sites[(number + 1) % 2].client, vec![publish(&drafts[2])]),
+        told.commit(&servers[number % 2].client, vec![retract(&shown[0])]),
+        told.commit(&servers[(number + 1) % 2].client, vec![publish(&drafts[2])]),
     );
 }
 
@@ -415,18 +434,18 @@ async fn race(sites: &[Site; 2], told: &Told, number: usize) {
 async fn w9_a_reference_that_is_withdrawn_at_the_same_moment_is_never_published() {
     const ROUNDS: usize = 10;
     const AT_ONCE: usize = 8;
-    let sites = two_sites().await;
-    let told = Told::default();
-    prepare(&sites[0], &told).await;
+    let servers = two_sites().await;
+    let told = WriterAnswers::default();
+    prepare(&servers[0], &told).await;
     for round in 0..ROUNDS {
-        let pairs = (0..AT_ONCE).map(|pair| race(&sites, &told, round * AT_ONCE + pair));
+        let pairs = (0..AT_ONCE).map(|pair| race(&servers, &told, round * AT_ONCE + pair));
         futures_util::future::join_all(pairs).await;
     }
-    let count = head(&sites[0].url, View::Desk).await;
-    let desk = Watched {
-        changes: changes(
-            &sites[0],
-            from_beginning(View::Desk),
+    let count = head(&servers[0].url, View::Desk).await;
+    let desk = ReceivedChanges {
+        changes: read_changes(
+            &servers[0],
+            watch_from_beginning(View::Desk),
             usize::try_from(count).unwrap(),
         )
         .await,
@@ -444,12 +463,12 @@ async fn w9_a_reference_that_is_withdrawn_at_the_same_moment_is_never_published(
 
 #[tokio::test]
 async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused() {
-    let sites = two_sites().await;
-    crate::gold::publish_gold(&sites[0]).await;
-    let mut client = sites[0].client.clone();
+    let servers = two_sites().await;
+    crate::gold::publish_gold(&servers[0]).await;
+    let mut client = servers[0].client.clone();
     let mut stream = client
         .feed
-        .watch(from_beginning(View::Published))
+        .watch(watch_from_beginning(View::Published))
         .await
         .unwrap()
         .into_inner();
@@ -466,17 +485,17 @@ async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused()
         ..WatchRequest::default()
     };
     assert_eq!(
-        changes(&sites[1], resume(&first.cursor, View::Published), 47)
+        read_changes(&servers[1], resume(&first.cursor, View::Published), 47)
             .await
             .len(),
         47
     );
-    let stranger = site_on(config(&database().await)).await;
-    for (site, request) in [
+    let stranger = start_server_with(config(&create_database().await)).await;
+    for (server, request) in [
         (&stranger, resume(&first.cursor, View::Published)),
-        (&sites[1], resume(&first.cursor, View::Desk)),
+        (&servers[1], resume(&first.cursor, View::Desk)),
     ] {
-        let status = site.client.clone().feed.watch(request).await.unwrap_err();
+        let status = server.client.clone().feed.watch(request).await.unwrap_err();
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert_eq!(
             dateline_client::Failure::from(status).reason,

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use dateline_generate::Records;
+use dateline_generate::RecordGenerator;
 use dateline_proto::v1::{
     CommitRequest, PublishRecordsRequest, Record, RecordVersion, Write, record::Kind as Body, write,
 };
@@ -18,14 +18,14 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
     cli::{dateline, program},
-    rig::{meta, name, scratch, site},
+    support::server::{meta, name, start_server, temp_dir},
 };
 
 const SEED: u64 = 7;
 const RECORDS: usize = 3000;
 
 fn records() -> impl Iterator<Item = Record> {
-    Records::new(SEED).take(RECORDS)
+    RecordGenerator::new(SEED).take(RECORDS)
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn the_same_seed_makes_the_same_bytes_for_ever_and_more_records_begin_with
             "9171c023ce46ddfc16559c15dc30794e2fb66b85ba99889b756878578742daa8",
         ),
     ] {
-        let (_keep, directory) = scratch();
+        let (_keep, directory) = temp_dir();
         let file = directory.join("made");
         let arguments = [
             "--records",
@@ -207,7 +207,7 @@ fn shape(edtf: &str) -> String {
 
 #[tokio::test]
 async fn every_beginning_is_published_batch_by_batch_by_the_real_server() {
-    let site = site().await;
+    let server = start_server().await;
     let records: Vec<_> = records().collect();
     // Not a multiple of the generator's group size: batches may end anywhere.
     for batch in records.chunks(333) {
@@ -221,7 +221,7 @@ async fn every_beginning_is_published_batch_by_batch_by_the_real_server() {
             writes: writes.collect(),
             ..CommitRequest::default()
         };
-        let created = site.client.commit(request).await.unwrap();
+        let created = server.client.commit(request).await.unwrap();
         let dangling: Vec<_> = created
             .warnings
             .iter()
@@ -237,8 +237,8 @@ async fn every_beginning_is_published_batch_by_batch_by_the_real_server() {
             omit_content: true,
             ..PublishRecordsRequest::default()
         };
-        let published = site.client.publish(request).await.unwrap();
+        let published = server.client.publish(request).await.unwrap();
         assert_eq!(published.records.len(), batch.len());
     }
-    site.stop().await;
+    server.stop().await;
 }

@@ -7,13 +7,18 @@ use dateline_proto::v1::{
     RecordVersion, State, View, WatchRequest, change, watch_request::Start,
 };
 
-use crate::rig::{
-    GOLD, PATIENCE, Site, bare, create_all, gold, gold_as_published, meta, name, site,
+use crate::support::server::{
+    GOLD, TIMEOUT, TestServer, create_request, gold_as_published, gold_records, meta, name,
+    start_server, without_server_fields,
 };
 
 /// Creates and publishes the gold records; returns the published ones.
-pub async fn publish_gold(site: &Site) -> Vec<Record> {
-    let created = site.client.commit(create_all(&gold())).await.unwrap();
+pub async fn publish_gold(server: &TestServer) -> Vec<Record> {
+    let created = server
+        .client
+        .commit(create_request(&gold_records()))
+        .await
+        .unwrap();
     assert_eq!(created.records.len(), 47);
     assert_eq!((created.sequence, created.wire_sequence), (47, 0));
     let versions = created.records.iter().map(version).collect();
@@ -21,7 +26,7 @@ pub async fn publish_gold(site: &Site) -> Vec<Record> {
         records: versions,
         ..PublishRecordsRequest::default()
     };
-    let published = site.client.publish(request).await.unwrap();
+    let published = server.client.publish(request).await.unwrap();
     assert_eq!((published.sequence, published.wire_sequence), (94, 47));
     published.records
 }
@@ -34,11 +39,11 @@ pub fn version(record: &Record) -> RecordVersion {
 }
 
 /// Reads a stream until it has brought `count` changes.
-pub async fn changes(site: &Site, request: WatchRequest, count: usize) -> Vec<Change> {
-    let mut client = site.client.clone();
+pub async fn read_changes(server: &TestServer, request: WatchRequest, count: usize) -> Vec<Change> {
+    let mut client = server.client.clone();
     let mut stream = client.feed.watch(request).await.unwrap().into_inner();
     let mut changes = Vec::new();
-    tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(TIMEOUT, async {
         while changes.len() < count {
             changes.extend(stream.message().await.unwrap().unwrap().changes);
         }
@@ -48,7 +53,7 @@ pub async fn changes(site: &Site, request: WatchRequest, count: usize) -> Vec<Ch
     changes
 }
 
-pub fn from_beginning(view: View) -> WatchRequest {
+pub fn watch_from_beginning(view: View) -> WatchRequest {
     WatchRequest {
         view: view.into(),
         filter: None,
@@ -66,9 +71,9 @@ fn the_gold_file_reads_as_a_bundle_and_prints_back_the_same() {
 
 #[tokio::test]
 async fn w5_the_gold_records_go_in_as_one_commit_and_come_out_as_one_batch() {
-    let site = site().await;
-    publish_gold(&site).await;
-    let changes = changes(&site, from_beginning(View::Published), 47).await;
+    let server = start_server().await;
+    publish_gold(&server).await;
+    let changes = read_changes(&server, watch_from_beginning(View::Published), 47).await;
     let sequences: Vec<_> = changes.iter().map(|change| change.sequence).collect();
     assert_eq!(sequences, (1..=47).collect::<Vec<_>>());
     assert!(
@@ -83,18 +88,21 @@ async fn w5_the_gold_records_go_in_as_one_commit_and_come_out_as_one_batch() {
     assert!(changes[46].last_in_batch);
     for (change, sent) in changes.iter().zip(gold_as_published()) {
         let received = change.record.as_ref().unwrap();
-        assert_eq!(bare(received), bare(&sent));
+        assert_eq!(
+            without_server_fields(received),
+            without_server_fields(&sent)
+        );
         assert_eq!(meta(received).sequence, change.sequence);
         assert_eq!(meta(received).state(), State::Published);
     }
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn gold_records_read_back_value_for_value_by_get_and_list() {
-    let site = site().await;
-    publish_gold(&site).await;
-    let mut client = site.client.clone();
+    let server = start_server().await;
+    publish_gold(&server).await;
+    let mut client = server.client.clone();
     for sent in gold_as_published() {
         let request = GetRecordRequest {
             name: name(&sent).to_owned(),
@@ -108,7 +116,7 @@ async fn gold_records_read_back_value_for_value_by_get_and_list() {
             .into_inner()
             .record
             .unwrap();
-        assert_eq!(bare(&read), bare(&sent));
+        assert_eq!(without_server_fields(&read), without_server_fields(&sent));
     }
     let (mut listed, mut token) = (Vec::new(), String::new());
     loop {
@@ -133,8 +141,11 @@ async fn gold_records_read_back_value_for_value_by_get_and_list() {
     let mut expected = gold_as_published();
     expected.sort_by(|left, right| name(left).cmp(name(right)));
     assert_eq!(
-        listed.iter().map(bare).collect::<Vec<_>>(),
-        expected.iter().map(bare).collect::<Vec<_>>()
+        listed.iter().map(without_server_fields).collect::<Vec<_>>(),
+        expected
+            .iter()
+            .map(without_server_fields)
+            .collect::<Vec<_>>()
     );
-    site.stop().await;
+    server.stop().await;
 }

@@ -1,16 +1,16 @@
 //! `dateline import` as a user meets it: every file format, bad records among good ones, dry runs, repeated runs, and
 //! the state after an interruption. Files that cannot be read at all are in `bad_input::files`.
 
+mod agency_items;
 mod texts;
 mod versions;
-mod wire;
 
 use std::{
     io::Write,
     path::{Path, PathBuf},
 };
 
-use dateline_generate::Records;
+use dateline_generate::RecordGenerator;
 use dateline_proto::v1::{GetFeedRequest, Record, View};
 use nix::sys::signal::{Signal, kill};
 use prost::Message;
@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    cli::{Done, actor, dateline, program},
-    process::{PATIENCE, pid},
-    rig::{Site, name, scratch, site},
+    cli::{CommandOutput, actor, dateline, program},
+    support::process::{PROCESS_TIMEOUT, pid},
+    support::server::{TestServer, name, start_server, temp_dir},
 };
 
 fn records(count: usize) -> Vec<Record> {
-    Records::new(1).take(count).collect()
+    RecordGenerator::new(1).take(count).collect()
 }
 
 fn lines(records: &[Record]) -> String {
@@ -52,22 +52,22 @@ fn file(directory: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     file
 }
 
-async fn import(site: &Site, file: &Path, arguments: &[&str]) -> Done {
+async fn import(server: &TestServer, file: &Path, arguments: &[&str]) -> CommandOutput {
     let arguments = [&["import", file.to_str().unwrap()], arguments].concat();
-    dateline(&site.address, &arguments).await
+    dateline(&server.address, &arguments).await
 }
 
-async fn desk(site: &Site) -> Vec<Value> {
-    let listed = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]);
+async fn desk(server: &TestServer) -> Vec<Value> {
+    let listed = dateline(&server.address, &["list", "--view", "desk", "-o", "ndjson"]);
     listed.await.ok().lines()
 }
 
 /// The head of the desk feed: the number of changes.
-async fn changes(site: &Site) -> i64 {
+async fn changes(server: &TestServer) -> i64 {
     let request = GetFeedRequest {
         view: View::Desk.into(),
     };
-    let mut feed = site.client.feed.clone();
+    let mut feed = server.client.feed.clone();
     feed.get_feed(request)
         .await
         .unwrap()
@@ -76,7 +76,7 @@ async fn changes(site: &Site) -> i64 {
 }
 
 /// The last line of stderr; on a slow machine, lines of progress precede it.
-fn last(done: &Done) -> &str {
+fn last(done: &CommandOutput) -> &str {
     done.stderr.lines().last().unwrap_or_default()
 }
 
@@ -89,7 +89,7 @@ fn rejects(path: &Path) -> Vec<Value> {
 
 #[tokio::test]
 async fn every_form_of_file_holds_the_same_records_and_a_second_run_writes_nothing() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let records = records(60);
     let (text, bytes) = (lines(&records), messages(&records));
     let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
@@ -110,41 +110,41 @@ async fn every_form_of_file_holds_the_same_records_and_a_second_run_writes_nothi
         ("nobody-knows", bytes.clone()),
         ("records.pb.zst", zstd(&bytes)),
     ];
-    let site = site().await;
+    let server = start_server().await;
     let first = import(
-        &site,
+        &server,
         &file(&directory, "first.ndjson", &text),
         &["--publish"],
     )
     .await
     .ok();
     assert_eq!(first.stderr, "60 created, 0 already there, 60 published\n");
-    let before = changes(&site).await;
+    let before = changes(&server).await;
     for (name, bytes) in files {
-        let again = import(&site, &file(&directory, name, bytes), &["--publish"]).await;
+        let again = import(&server, &file(&directory, name, bytes), &["--publish"]).await;
         assert_eq!(
             (again.code, again.stderr.as_str()),
             (0, "0 created, 60 already there, 0 published\n"),
             "{name}"
         );
     }
-    assert_eq!(changes(&site).await, before, "nothing was written");
-    site.stop().await;
+    assert_eq!(changes(&server).await, before, "nothing was written");
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn records_are_published_as_they_come_each_after_what_it_refers_to() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let mut records = records(2400);
     // The order of the file does not matter.
     records[1100..].reverse();
     let file = file(&directory, "records.ndjson", lines(&records));
-    let done = import(&site, &file, &["--publish"]).await.ok();
+    let done = import(&server, &file, &["--publish"]).await.ok();
     assert_eq!(last(&done), "2400 created, 0 already there, 2400 published");
-    let again = import(&site, &file, &["--publish"]).await.ok();
+    let again = import(&server, &file, &["--publish"]).await.ok();
     assert_eq!(last(&again), "0 created, 2400 already there, 0 published");
-    site.stop().await;
+    server.stop().await;
 }
 
 /// Four good records, with invalid ones of all kinds among them.
@@ -177,10 +177,10 @@ fn mixed() -> (String, Vec<(u64, &'static str, &'static str, &'static str)>) {
 
 #[tokio::test]
 async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_why() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     import(
-        &site,
+        &server,
         &file(&directory, "taken.ndjson", actor("taken")),
         &[],
     )
@@ -191,9 +191,9 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
     let told = directory.join("rejects.ndjson");
     let told_as = told.to_str().unwrap();
     // A dry run reports everything, and writes nothing.
-    let before = changes(&site).await;
+    let before = changes(&server).await;
     let dry = import(
-        &site,
+        &server,
         &mixed,
         &["--on-error", "skip", "--dry-run", "--publish"],
     )
@@ -203,8 +203,13 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
         dry.stderr,
         "dry run, nothing is written: 4 would be created, 1 already there, 5 rejected\n"
     );
-    assert_eq!(changes(&site).await, before);
-    let skipped = import(&site, &mixed, &["--on-error", "skip", "--rejects", told_as]).await;
+    assert_eq!(changes(&server).await, before);
+    let skipped = import(
+        &server,
+        &mixed,
+        &["--on-error", "skip", "--rejects", told_as],
+    )
+    .await;
     assert_eq!(skipped.code, 1);
     assert_eq!(
         skipped.stderr,
@@ -221,9 +226,9 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
     found.sort_by_key(ToString::to_string);
     expected.sort_by_key(ToString::to_string);
     assert_eq!(found, expected);
-    assert_eq!(desk(&site).await.len(), 5);
+    assert_eq!(desk(&server).await.len(), 5);
     // A repeated run finds the same, and reports it on request.
-    let again = import(&site, &mixed, &["--on-error", "report"]).await;
+    let again = import(&server, &mixed, &["--on-error", "report"]).await;
     assert_eq!(again.code, 1);
     let last = again.stderr.lines().last().unwrap();
     assert_eq!(last, "0 created, 5 already there, 0 published, 5 rejected");
@@ -240,17 +245,21 @@ async fn a_bad_record_is_left_out_alone_and_the_file_of_rejects_says_which_and_w
     }
     // A run without rejects leaves an empty file.
     let clean = file(&directory, "clean.ndjson", actor("first"));
-    import(&site, &clean, &["--on-error", "skip", "--rejects", told_as])
-        .await
-        .ok();
+    import(
+        &server,
+        &clean,
+        &["--on-error", "skip", "--rejects", told_as],
+    )
+    .await
+    .ok();
     assert!(rejects(&told).is_empty());
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn an_import_that_stops_writes_down_what_stopped_it() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let told = directory.join("rejects.ndjson");
     let (text, _) = mixed();
     let lines: Vec<_> = text.lines().collect();
@@ -259,19 +268,19 @@ async fn an_import_that_stops_writes_down_what_stopped_it() {
         ("refused", [lines[2], lines[3]].join("\n"), 2),
     ] {
         let file = file(&directory, "mixed.ndjson", text);
-        let stopped = import(&site, &file, &["--rejects", told.to_str().unwrap()]).await;
+        let stopped = import(&server, &file, &["--rejects", told.to_str().unwrap()]).await;
         assert_eq!(stopped.code, 1, "{id}");
         assert!(rejects(&told).iter().all(|row| row["line"] == line), "{id}");
         assert!(!rejects(&told).is_empty(), "{id}");
     }
-    assert!(desk(&site).await.is_empty(), "nothing of the batch is in");
-    site.stop().await;
+    assert!(desk(&server).await.is_empty(), "nothing of the batch is in");
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn what_refers_to_a_record_that_was_left_out_stays_a_draft() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let records = records(20);
     let gone = records
         .iter()
@@ -287,7 +296,7 @@ async fn what_refers_to_a_record_that_was_left_out_stays_a_draft() {
         told.to_str().unwrap(),
     ];
     let file = file(&directory, "kept.ndjson", lines(&kept));
-    let done = import(&site, &file, &arguments).await;
+    let done = import(&server, &file, &arguments).await;
     assert_eq!(done.code, 1, "{}", done.stderr);
     let rows = rejects(&told);
     assert!(
@@ -301,7 +310,7 @@ async fn what_refers_to_a_record_that_was_left_out_stays_a_draft() {
             .any(|row| row["message"].as_str().unwrap().contains(missing)),
         "{rows:?}"
     );
-    let drafts = desk(&site)
+    let drafts = desk(&server)
         .await
         .iter()
         .filter(|record| record.to_string().contains("STATE_DRAFT"))
@@ -316,18 +325,18 @@ async fn what_refers_to_a_record_that_was_left_out_stays_a_draft() {
     );
     // Once the reference exists, the same command does the rest.
     let whole = self::file(&directory, "whole.ndjson", lines(&records));
-    let rest = import(&site, &whole, &["--publish"]).await.ok();
+    let rest = import(&server, &whole, &["--publish"]).await.ok();
     assert_eq!(
         last(&rest),
         format!("1 created, 19 already there, {} published", drafts + 1)
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn ninjs_items_become_drafts_of_articles_and_what_has_no_room_is_counted() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let item = |number: u32| {
         json!({
             "uri": format!("http://wire.example.org/{number}"), "type": "text", "language": "en",
@@ -344,13 +353,15 @@ async fn ninjs_items_become_drafts_of_articles_and_what_has_no_room_is_counted()
         ("list.json", list, "1 created, 1 already there"),
         ("lines.ndjson", lines, "1 created, 2 already there"),
     ] {
-        let done = import(&site, &file(&directory, name, text), &[]).await.ok();
+        let done = import(&server, &file(&directory, name, text), &[])
+            .await
+            .ok();
         assert!(done.stderr.starts_with(told), "{name}: {}", done.stderr);
         assert!(done.stderr.contains("people ("), "{name}: {}", done.stderr);
     }
     let picture = json!([item(4), {"uri": "urn:x", "type": "picture"}]).to_string();
     let done = import(
-        &site,
+        &server,
         &file(&directory, "picture.json", picture),
         &["--on-error", "report"],
     )
@@ -361,34 +372,36 @@ async fn ninjs_items_become_drafts_of_articles_and_what_has_no_room_is_counted()
         "{}",
         done.stderr
     );
-    let desk = desk(&site).await;
+    let desk = desk(&server).await;
     assert_eq!(desk.len(), 4);
     assert!(
         desk.iter()
             .all(|record| record["article"]["body"] == "One.\n\nTwo."),
         "{desk:?}"
     );
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn ctrl_c_says_how_far_it_came_and_the_same_command_goes_on() {
-    let site = site().await;
+    let server = start_server().await;
     let drafts: Vec<String> = (0..3500)
         .map(|number| actor(&format!("a-{number}")) + "\n")
         .collect();
-    let mut importing = program(&site.address, &["import", "-"]).spawn().unwrap();
+    let mut importing = program(&server.address, &["import", "-"]).spawn().unwrap();
     let mut stdin = importing.stdin.take().unwrap();
     // More than two batches; then the import waits for more input.
     stdin
         .write_all(drafts[..2500].concat().as_bytes())
         .await
         .unwrap();
-    tokio::time::timeout(PATIENCE, async { while changes(&site).await < 2000 {} })
-        .await
-        .unwrap();
+    tokio::time::timeout(PROCESS_TIMEOUT, async {
+        while changes(&server).await < 2000 {}
+    })
+    .await
+    .unwrap();
     kill(pid(importing.id().unwrap()), Signal::SIGINT).unwrap();
-    let output = tokio::time::timeout(PATIENCE, importing.wait_with_output())
+    let output = tokio::time::timeout(PROCESS_TIMEOUT, importing.wait_with_output())
         .await
         .unwrap()
         .unwrap();
@@ -400,12 +413,12 @@ async fn ctrl_c_says_how_far_it_came_and_the_same_command_goes_on() {
         format!("stopped: {count} created, 0 already there, 0 published; the same command goes on from here\n")
     });
     assert!(came_to.contains(&told), "{told}");
-    let again = crate::cli::dateline_reading(&site.address, &["import", "-"], &drafts.concat())
+    let again = crate::cli::dateline_reading(&server.address, &["import", "-"], &drafts.concat())
         .await
         .ok();
     assert_eq!(
         again.stderr,
         "1500 created, 2000 already there, 0 published\n"
     );
-    site.stop().await;
+    server.stop().await;
 }

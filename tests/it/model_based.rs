@@ -2,9 +2,9 @@
 //! model of the contract: after each request the service and the model agree on its outcome and on the visible state. A
 //! failure prints its seed and step; `DATELINE_SEED` and `DATELINE_STEPS` repeat just that run.
 
+mod conversion;
 mod model;
 mod pairs;
-mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,12 +17,14 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use uuid::Uuid;
 
 use self::{
-    model::{Content, Deed, Deeds, Known, Model, Outcome, is_article, is_visible},
-    said::{read, record},
+    conversion::{read, record},
+    model::{Content, Deed, Deeds, Model, ModelRecord, Outcome, is_article, is_visible},
 };
 use crate::{
-    life::hands::{self, Refused, get, get_request, look, send},
-    rig::{Site, config, database, meta, name as name_of, site_on},
+    support::builders::{self, RpcError, find_record, get_record, get_request, try_commit},
+    support::server::{
+        TestServer, config, create_database, meta, name as name_of, start_server_with,
+    },
 };
 
 /// Steps in the form that CI runs.
@@ -36,7 +38,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 /// A run: the service, the model, and the clients' memory.
 struct Run {
-    sites: Vec<Site>,
+    servers: Vec<TestServer>,
     model: Model,
     random: StdRng,
     /// Etags by name and revision, as they were returned.
@@ -50,14 +52,17 @@ struct Run {
 
 impl Run {
     async fn begin(seed: u64) -> Self {
-        let url = database().await;
+        let url = create_database().await;
         Self {
-            sites: vec![site_on(config(&url)).await, site_on(config(&url)).await],
+            servers: vec![
+                start_server_with(config(&url)).await,
+                start_server_with(config(&url)).await,
+            ],
             model: Model::default(),
             random: StdRng::seed_from_u64(seed),
             etags: BTreeMap::new(),
             answered: Vec::new(),
-            embargo: hands::in_ms(3_600_000),
+            embargo: builders::timestamp_in_ms(3_600_000),
             outcomes: BTreeMap::new(),
         }
     }
@@ -113,7 +118,7 @@ impl Run {
             name = self.any(kind);
         }
         let known = self.model.records.get(&name).cloned();
-        let newest = known.as_ref().map_or(1, Known::revision);
+        let newest = known.as_ref().map_or(1, ModelRecord::revision);
         let stale = self.random.random_bool(0.06);
         let seen = if stale {
             self.random.random_range(1..=newest)
@@ -148,7 +153,11 @@ impl Run {
             8 => Deed::Retract { cascade, noted },
             9 => {
                 let into = self.any(kind);
-                let seen = self.model.records.get(&into).map_or(1, Known::revision);
+                let seen = self
+                    .model
+                    .records
+                    .get(&into)
+                    .map_or(1, ModelRecord::revision);
                 Deed::Merge { into, seen }
             }
             10 => Deed::Unmerge,
@@ -185,7 +194,7 @@ impl Run {
 
     fn version(&self, name: &str, seen: usize) -> RecordVersion {
         let etag = self.etags.get(&(name.to_owned(), seen));
-        hands::named(name, etag.map_or("0-unknown", String::as_str))
+        builders::version_with_etag(name, etag.map_or("0-unknown", String::as_str))
     }
 
     fn body(&self, deeds: &Deeds, content: &Content) -> Option<Record> {
@@ -268,9 +277,9 @@ impl Run {
         }
     }
 
-    fn site(&mut self) -> &Site {
-        let pick = self.random.random_range(0..self.sites.len());
-        &self.sites[pick]
+    fn server(&mut self) -> &TestServer {
+        let pick = self.random.random_range(0..self.servers.len());
+        &self.servers[pick]
     }
 
     async fn step(&mut self) {
@@ -282,12 +291,12 @@ impl Run {
     }
 
     async fn restart(&mut self) {
-        let site = self
-            .sites
-            .swap_remove(self.random.random_range(0..self.sites.len()));
-        let url = site.url.clone();
-        site.stop().await;
-        self.sites.push(site_on(config(&url)).await);
+        let server = self
+            .servers
+            .swap_remove(self.random.random_range(0..self.servers.len()));
+        let url = server.url.clone();
+        server.stop().await;
+        self.servers.push(start_server_with(config(&url)).await);
     }
 
     /// Repeats an earlier request (W4), or uses its id for another one.
@@ -301,14 +310,17 @@ impl Run {
             omit_content: !request.omit_content,
             ..request
         };
-        let client = self.site().client.clone();
-        match send(&client, asked).await {
+        let client = self.server().client.clone();
+        match try_commit(&client, asked).await {
             Ok(again) if !other => {
                 assert_eq!(
                     (again.sequence, again.wire_sequence),
                     (answer.sequence, answer.wire_sequence)
                 );
-                assert_eq!(hands::names(&again.records), hands::names(&answer.records));
+                assert_eq!(
+                    builders::names(&again.records),
+                    builders::names(&answer.records)
+                );
             }
             Err(refused) if other => assert_eq!(refused.reason, "REQUEST_ID_REUSED"),
             answer => panic!("a repeated request: {answer:?}"),
@@ -318,11 +330,11 @@ impl Run {
     async fn commit(&mut self) {
         let deeds = self.request();
         let only_asks = self.random.random_bool(0.05);
-        self.take(deeds, only_asks).await;
+        self.send_and_check(deeds, only_asks).await;
     }
 
     /// Sends a request, and compares what it comes to with the model.
-    async fn take(&mut self, deeds: Vec<Deeds>, only_asks: bool) {
+    async fn send_and_check(&mut self, deeds: Vec<Deeds>, only_asks: bool) {
         let request = CommitRequest {
             writes: deeds.iter().map(|deeds| self.write(deeds)).collect(),
             request_id: Uuid::now_v7().to_string(),
@@ -330,12 +342,12 @@ impl Run {
             ..CommitRequest::default()
         };
         let expected = if only_asks {
-            self.model.clone().take(&deeds)
+            self.model.clone().apply(&deeds)
         } else {
-            self.model.take(&deeds)
+            self.model.apply(&deeds)
         };
-        let client = self.site().client.clone();
-        let answer = send(&client, request.clone()).await;
+        let client = self.server().client.clone();
+        let answer = try_commit(&client, request.clone()).await;
         self.compare(&deeds, &expected, &answer);
         let (Ok(changed), Ok(answer)) = (expected, answer) else {
             return self
@@ -369,7 +381,7 @@ impl Run {
         &mut self,
         deeds: &[Deeds],
         expected: &Outcome,
-        answer: &Result<CommitResponse, Refused>,
+        answer: &Result<CommitResponse, RpcError>,
     ) {
         let outcome = match (expected, answer) {
             (Ok(_), Ok(_)) => "OK".to_owned(),
@@ -384,8 +396,8 @@ impl Run {
     async fn look_at(&mut self, names: BTreeSet<String>) {
         for name in names {
             for view in [View::Desk, View::Published] {
-                let client = self.site().client.clone();
-                let seen = look(&client, &name, view).await;
+                let client = self.server().client.clone();
+                let seen = find_record(&client, &name, view).await;
                 let known = self.model.records.get(&name).filter(|it| !it.gone);
                 let known = known.filter(|it| view == View::Desk || is_visible(it.state));
                 let (Some(record), Some(known)) = (&seen, known) else {
@@ -397,7 +409,7 @@ impl Run {
                     continue;
                 };
                 self.assert_as_known(record, known, view);
-                let led = get(&client, get_request(&name, view))
+                let led = get_record(&client, get_request(&name, view))
                     .await
                     .unwrap()
                     .record
@@ -407,7 +419,7 @@ impl Run {
         }
     }
 
-    fn assert_as_known(&self, seen: &Record, known: &Known, view: View) {
+    fn assert_as_known(&self, seen: &Record, known: &ModelRecord, view: View) {
         let told = meta(seen);
         let name = name_of(seen);
         assert_eq!(told.state(), known.state, "{name}");
@@ -436,11 +448,11 @@ impl Run {
     async fn end(mut self) {
         let all = self.model.records.keys().cloned().collect();
         self.look_at(all).await;
-        let heads = hands::heads(&self.sites[0].url).await;
+        let heads = builders::feed_heads(&self.servers[0].url).await;
         assert_eq!(heads, (self.model.desk, self.model.wire));
         println!("outcomes {:?}, heads {heads:?}", self.outcomes);
-        for site in self.sites {
-            site.stop().await;
+        for server in self.servers {
+            server.stop().await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use dateline::renamed_flags::{OldValue, RENAMED_FLAGS, RenamedFlag};
 
-use crate::rig::PROGRAM;
+use crate::support::server::PROGRAM;
 
 /// Runs a command without the variables of this process.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {

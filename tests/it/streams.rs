@@ -9,28 +9,31 @@ use dateline_proto::v1::{
 use dateline_server::Config;
 
 use crate::{
-    copies::follower::{next, open},
     feed::actor,
-    gold::{changes, from_beginning, publish_gold, version},
-    rig::{PATIENCE, Site, bare, config, create_all, database, meta, name, site, site_on},
+    gold::{publish_gold, read_changes, version, watch_from_beginning},
+    support::replica::{next_response, open_stream},
+    support::server::{
+        TIMEOUT, TestServer, config, create_database, create_request, meta, name, start_server,
+        start_server_with, without_server_fields,
+    },
 };
 
 fn filtered(view: View, filter: RecordFilter) -> WatchRequest {
     WatchRequest {
         filter: Some(filter),
-        ..from_beginning(view)
+        ..watch_from_beginning(view)
     }
 }
 
 #[tokio::test]
 async fn a_stream_by_kind_gets_that_kind_and_the_last_of_a_batch_is_marked() {
-    let site = site().await;
-    publish_gold(&site).await;
+    let server = start_server().await;
+    publish_gold(&server).await;
     let filter = RecordFilter {
         kinds: vec![Kind::Event.into()],
         ..RecordFilter::default()
     };
-    let events = changes(&site, filtered(View::Published, filter), 11).await;
+    let events = read_changes(&server, filtered(View::Published, filter), 11).await;
     assert!(events.iter().all(|change| change.kind() == Kind::Event));
     assert!(
         events
@@ -47,15 +50,15 @@ async fn a_stream_by_kind_gets_that_kind_and_the_last_of_a_batch_is_marked() {
 
 #[tokio::test]
 async fn filters_are_or_within_and_and_between_dimensions() {
-    let site = site().await;
-    publish_gold(&site).await;
+    let server = start_server().await;
+    publish_gold(&server).await;
     let filter = RecordFilter {
         kinds: vec![Kind::Event.into(), Kind::Relation.into()],
         actors: vec!["actors/nato".into()],
         types: vec!["meeting".into(), "member_of".into(), "agreement".into()],
         ..RecordFilter::default()
     };
-    let mut client = site.client.clone();
+    let mut client = server.client.clone();
     let request = dateline_proto::v1::ListRecordsRequest {
         filter: Some(filter.clone()),
         ..Default::default()
@@ -79,7 +82,7 @@ async fn filters_are_or_within_and_and_between_dimensions() {
             "events/kazakhstan-nato-centcom-meetings-summer-2021",
         ]
     );
-    let mut streamed: Vec<_> = changes(&site, filtered(View::Published, filter), 3)
+    let mut streamed: Vec<_> = read_changes(&server, filtered(View::Published, filter), 3)
         .await
         .into_iter()
         .map(|change| change.name)
@@ -93,11 +96,11 @@ async fn filters_are_or_within_and_and_between_dimensions() {
 
 #[tokio::test]
 async fn f7_a_record_that_stops_matching_is_announced_by_name_only() {
-    let site = site().await;
-    let mut client = site.client.clone();
+    let server = start_server().await;
+    let mut client = server.client.clone();
     let created = client
         .editorial
-        .commit(create_all(&[actor("mover")]))
+        .commit(create_request(&[actor("mover")]))
         .await
         .unwrap()
         .into_inner();
@@ -126,11 +129,14 @@ async fn f7_a_record_that_stops_matching_is_announced_by_name_only() {
         actor.region_code = "DE".into();
     }
     client.records.update_record(update(away)).await.unwrap();
-    let seen = changes(&site, filtered(View::Desk, in_kazakhstan), 2).await;
+    let seen = read_changes(&server, filtered(View::Desk, in_kazakhstan), 2).await;
     assert_eq!(seen[0].r#type(), Type::Updated);
     assert_eq!(
-        (seen[0].sequence, bare(seen[0].record.as_ref().unwrap())),
-        (2, bare(&updated))
+        (
+            seen[0].sequence,
+            without_server_fields(seen[0].record.as_ref().unwrap())
+        ),
+        (2, without_server_fields(&updated))
     );
     assert_eq!(seen[1].r#type(), Type::Left);
     assert_eq!(
@@ -141,8 +147,8 @@ async fn f7_a_record_that_stops_matching_is_announced_by_name_only() {
 
 #[tokio::test]
 async fn f7_f10_a_retraction_always_arrives_and_brings_no_content() {
-    let site = site().await;
-    let published = publish_gold(&site).await;
+    let server = start_server().await;
+    let published = publish_gold(&server).await;
     let event = published
         .iter()
         .find(|record| name(record) == "events/steppe-eagle")
@@ -152,7 +158,8 @@ async fn f7_f10_a_retraction_always_arrives_and_brings_no_content() {
         note: "it was another exercise".into(),
         ..RetractRecordsRequest::default()
     };
-    site.client
+    server
+        .client
         .clone()
         .editorial
         .retract_records(request)
@@ -163,7 +170,7 @@ async fn f7_f10_a_retraction_always_arrives_and_brings_no_content() {
         types: vec!["exercise".into()],
         ..RecordFilter::default()
     };
-    let seen = changes(&site, filtered(View::Published, only_published), 3).await;
+    let seen = read_changes(&server, filtered(View::Published, only_published), 3).await;
     let last = &seen[2];
     assert_eq!(
         (last.r#type(), last.sequence, last.note.as_str()),
@@ -190,18 +197,25 @@ async fn f7_f10_a_retraction_always_arrives_and_brings_no_content() {
 async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves_on() {
     let config = Config {
         checkpoint_interval: Duration::from_millis(50),
-        ..config(&database().await)
+        ..config(&create_database().await)
     };
-    let site = site_on(config).await;
+    let server = start_server_with(config).await;
     let filter = RecordFilter {
         regions: vec!["IS".into()],
         ..RecordFilter::default()
     };
-    let mut stream = open(&site, filtered(View::Published, filter)).await;
-    assert_eq!(next(&mut stream).await.checkpoint.unwrap().sequence, 0);
-    publish_gold(&site).await;
+    let mut stream = open_stream(&server, filtered(View::Published, filter)).await;
+    assert_eq!(
+        next_response(&mut stream)
+            .await
+            .checkpoint
+            .unwrap()
+            .sequence,
+        0
+    );
+    publish_gold(&server).await;
     let reached = loop {
-        let response = next(&mut stream).await;
+        let response = next_response(&mut stream).await;
         assert!(response.changes.is_empty(), "nothing matches");
         let checkpoint = response.checkpoint.unwrap();
         assert!(checkpoint.time.is_some());
@@ -212,34 +226,44 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
     };
     let request = WatchRequest {
         start: Some(Start::Cursor(reached)),
-        ..from_beginning(View::Published)
+        ..watch_from_beginning(View::Published)
     };
-    let mut resumed = open(&site, request).await;
-    assert_eq!(next(&mut resumed).await.checkpoint.unwrap().sequence, 47);
+    let mut resumed = open_stream(&server, request).await;
+    assert_eq!(
+        next_response(&mut resumed)
+            .await
+            .checkpoint
+            .unwrap()
+            .sequence,
+        47
+    );
 }
 
 #[tokio::test]
 async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
-    let site = site().await;
-    let mut wire = open(
-        &site,
+    let server = start_server().await;
+    let mut wire = open_stream(
+        &server,
         WatchRequest {
             start: Some(Start::Origin(Origin::Now.into())),
-            ..from_beginning(View::Published)
+            ..watch_from_beginning(View::Published)
         },
     )
     .await;
-    next(&mut wire).await;
-    let mut client = site.client.clone();
+    next_response(&mut wire).await;
+    let mut client = server.client.clone();
     client
         .editorial
-        .commit(create_all(&[actor("zz-draft-one"), actor("zz-draft-two")]))
+        .commit(create_request(&[
+            actor("zz-draft-one"),
+            actor("zz-draft-two"),
+        ]))
         .await
         .unwrap();
-    let published = publish_gold_after(&site, 2).await;
+    let published = publish_gold_after(&server, 2).await;
     let mut sequences = Vec::new();
     while sequences.len() < published {
-        for change in next(&mut wire).await.changes {
+        for change in next_response(&mut wire).await.changes {
             assert!(!change.name.contains("zz-draft"));
             sequences.push(change.sequence);
         }
@@ -285,10 +309,10 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
 }
 
 /// Publishes the gold records on a feed that has `before` changes; returns their number.
-async fn publish_gold_after(site: &Site, before: i64) -> usize {
-    let created = site
+async fn publish_gold_after(server: &TestServer, before: i64) -> usize {
+    let created = server
         .client
-        .commit(create_all(&crate::rig::gold()))
+        .commit(create_request(&crate::support::server::gold_records()))
         .await
         .unwrap();
     assert_eq!(created.sequence, before + 47);
@@ -296,12 +320,12 @@ async fn publish_gold_after(site: &Site, before: i64) -> usize {
         records: created.records.iter().map(version).collect(),
         ..Default::default()
     };
-    site.client.publish(request).await.unwrap().records.len()
+    server.client.publish(request).await.unwrap().records.len()
 }
 
 /// Commits a batch of 40 that is larger than a message, changes 2 to 41, and one before and after it.
-async fn commit_large(site: &Site) {
-    let mut client = site.client.clone();
+async fn commit_large(server: &TestServer) {
+    let mut client = server.client.clone();
     let large: Vec<_> = (0..40)
         .map(|number| {
             let mut record = actor(&format!("large-{number}"));
@@ -319,25 +343,29 @@ async fn commit_large(site: &Site) {
         .collect();
     client
         .editorial
-        .commit(create_all(&[actor("before")]))
+        .commit(create_request(&[actor("before")]))
         .await
         .unwrap();
-    client.editorial.commit(create_all(&large)).await.unwrap();
     client
         .editorial
-        .commit(create_all(&[actor("after")]))
+        .commit(create_request(&large))
+        .await
+        .unwrap();
+    client
+        .editorial
+        .commit(create_request(&[actor("after")]))
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else() {
-    let site = site().await;
-    commit_large(&site).await;
-    let mut stream = open(&site, from_beginning(View::Desk)).await;
+    let server = start_server().await;
+    commit_large(&server).await;
+    let mut stream = open_stream(&server, watch_from_beginning(View::Desk)).await;
     let (mut seen, mut parts) = (0, 0);
     while seen < 42 {
-        let response = next(&mut stream).await;
+        let response = next_response(&mut stream).await;
         let batches: std::collections::BTreeSet<_> =
             response.changes.iter().map(|change| change.batch).collect();
         if batches.contains(&41) {
@@ -352,23 +380,23 @@ async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else(
 #[tokio::test]
 async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
     // A checkpoint may be due at any time.
-    let site = site_on(Config {
+    let server = start_server_with(Config {
         checkpoint_interval: Duration::from_nanos(1),
-        ..config(&database().await)
+        ..config(&create_database().await)
     })
     .await;
-    commit_large(&site).await;
-    let mut stream = open(&site, from_beginning(View::Desk)).await;
+    commit_large(&server).await;
+    let mut stream = open_stream(&server, watch_from_beginning(View::Desk)).await;
     // Any number of checkpoints may be sent before the server is notified of the batch.
     let batch = async {
         loop {
-            let response = next(&mut stream).await;
+            let response = next_response(&mut stream).await;
             if response.changes.first().is_some_and(|it| it.batch == 41) {
                 return response;
             }
         }
     };
-    let batch = tokio::time::timeout(PATIENCE, batch).await;
+    let batch = tokio::time::timeout(TIMEOUT, batch).await;
     let response = batch.expect("something but checkpoints comes");
     assert!(
         response.changes.last().unwrap().sequence < 41,
@@ -379,11 +407,11 @@ async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
         start: Some(Start::Cursor(response.cursor)),
         ..WatchRequest::default()
     };
-    let mut stream = open(&site, inside).await;
-    assert!(next(&mut stream).await.checkpoint.is_some());
+    let mut stream = open_stream(&server, inside).await;
+    assert!(next_response(&mut stream).await.checkpoint.is_some());
     let mut last = 0;
     while last < 41 {
-        let response = next(&mut stream).await;
+        let response = next_response(&mut stream).await;
         assert_eq!(response.checkpoint, None, "after {last}");
         last = response.changes.last().unwrap().sequence;
     }

@@ -9,11 +9,11 @@ use sqlx::{Connection, Executor, PgConnection, migrate::Migrator};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::callers::client,
-    copies::follower::{feed_of, resume, tallies_add_up},
-    gold::{changes, from_beginning},
-    life::hands::*,
-    rig::{Site, config, database, site_on},
+    gold::{read_changes, watch_from_beginning},
+    support::builders::*,
+    support::callers::client_with_token,
+    support::replica::{are_tallies_correct, get_feed, watch_from_cursor},
+    support::server::{TestServer, config, create_database, start_server_with},
 };
 
 /// Migrations and rows of the last version before the baseline, commit 0039dbc.
@@ -38,7 +38,7 @@ async fn run(sql: &mut PgConnection, text: &str) {
 
 /// A database without anything.
 async fn empty() -> (String, PgConnection) {
-    let url = database().await;
+    let url = create_database().await;
     let mut sql = PgConnection::connect(&url).await.unwrap();
     run(&mut sql, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
     (url, sql)
@@ -139,11 +139,11 @@ async fn objects(sql: &mut PgConnection) -> Vec<String> {
 /// Compares a feed with the one of before: identity, head, digest, every change, and the changes behind each saved
 /// cursor.
 async fn compare(
-    site: &Site,
+    server: &TestServer,
     (view, changes_file, cursors_file): (View, &str, &str),
     reported: &serde_json::Value,
 ) {
-    let feed = feed_of(site, view).await;
+    let feed = get_feed(server, view).await;
     let digest = feed.digest.unwrap();
     assert_eq!(feed.feed, reported["feed"]);
     assert_eq!(feed.epoch, reported["epoch"]);
@@ -156,7 +156,7 @@ async fn compare(
     let lines = data(changes_file);
     let expected = lines.lines().map(|line| json::read(line).unwrap());
     let expected: Vec<Change> = expected.collect();
-    let all = changes(site, from_beginning(view), expected.len()).await;
+    let all = read_changes(server, watch_from_beginning(view), expected.len()).await;
     assert_eq!(all, expected);
     for line in data(cursors_file).lines() {
         let (sequence, cursor) = line.split_once(' ').unwrap();
@@ -166,7 +166,7 @@ async fn compare(
             .filter(|change| change.sequence > sequence)
             .cloned()
             .collect();
-        let resumed = changes(site, resume(view, cursor), behind.len()).await;
+        let resumed = read_changes(server, watch_from_cursor(view, cursor), behind.len()).await;
         assert_eq!(resumed, behind, "behind {sequence}");
     }
 }
@@ -175,33 +175,33 @@ async fn compare(
 async fn a_database_of_the_last_version_before_the_baseline_goes_on_as_it_was() {
     let (url, mut sql) = made_before().await;
     let before = kept(&mut sql).await;
-    let site = site_on(config(&url)).await;
+    let server = start_server_with(config(&url)).await;
     assert_eq!(kept(&mut sql).await, before);
     // The report of `dateline feed`: published, then desk.
     let reported: Vec<serde_json::Value> = serde_json::from_str(&data("feed.json")).unwrap();
     for (feed, reported) in FEEDS.into_iter().zip(&reported) {
-        compare(&site, feed, reported).await;
+        compare(&server, feed, reported).await;
     }
     let mut settings = config(&url);
     settings.access.required = true;
-    let closed = site_on(settings).await;
-    let mut reader = client(&closed.address, &data("token")).await;
+    let closed = start_server_with(settings).await;
+    let mut reader = client_with_token(&closed.address, &data("token")).await;
     reader
         .feed
         .get_feed(GetFeedRequest::default())
         .await
         .unwrap();
-    let refused = send(&reader, commit_of(vec![create(&actor("by-a-reader"))])).await;
+    let refused = try_commit(&reader, commit_request(vec![create(&actor("by-a-reader"))])).await;
     refused
         .unwrap_err()
-        .is(tonic::Code::PermissionDenied, "ROLE_REQUIRED");
+        .assert_is(tonic::Code::PermissionDenied, "ROLE_REQUIRED");
     // It takes writes, behind what was there.
-    let head = feed_of(&site, View::Desk).await.head_sequence;
-    lay_base(&site.client).await;
-    assert_eq!(feed_of(&site, View::Desk).await.head_sequence, head + 6);
-    assert!(tallies_add_up(&mut sql).await);
+    let head = get_feed(&server, View::Desk).await.head_sequence;
+    create_base(&server.client).await;
+    assert_eq!(get_feed(&server, View::Desk).await.head_sequence, head + 6);
+    assert!(are_tallies_correct(&mut sql).await);
     closed.stop().await;
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -251,25 +251,25 @@ async fn a_database_with_some_of_the_squashed_migrations_is_refused_and_left_alo
         assert_eq!(versions.last(), Some(&last));
         // The advice in the error helps.
         migrations.run(&mut sql).await.unwrap();
-        site_on(config(&url)).await.stop().await;
+        start_server_with(config(&url)).await.stop().await;
     }
 }
 
 #[tokio::test]
 async fn functions_are_put_right_at_start_under_a_server_that_runs() {
-    let site = site_on(config(&database().await)).await;
-    make(&site.client, &[actor("before")]).await;
-    let mut sql = PgConnection::connect(&site.url).await.unwrap();
+    let server = start_server_with(config(&create_database().await)).await;
+    create_drafts(&server.client, &[actor("before")]).await;
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
     run(
         &mut sql,
         "DROP FUNCTION append; CREATE FUNCTION append(other int) RETURNS int LANGUAGE sql AS 'SELECT other';
          UPDATE applied_functions SET sha256 = '' WHERE file = 'append'",
     )
     .await;
-    refused_write(&site).await;
-    let second = site_on(config(&site.url)).await;
-    make(&site.client, &[actor("on-the-first")]).await;
-    make(&second.client, &[actor("on-the-second")]).await;
+    refused_write(&server).await;
+    let second = start_server_with(config(&server.url)).await;
+    create_drafts(&server.client, &[actor("on-the-first")]).await;
+    create_drafts(&second.client, &[actor("on-the-second")]).await;
     let functions: i64 =
         sqlx::query_scalar("SELECT count(*) FROM pg_proc WHERE proname = 'append'")
             .fetch_one(&mut sql)
@@ -279,25 +279,31 @@ async fn functions_are_put_right_at_start_under_a_server_that_runs() {
 }
 
 /// A write fails while there is no function to write by.
-async fn refused_write(site: &Site) {
-    let answer = send(&site.client, commit_of(vec![create(&actor("between"))])).await;
-    answer.unwrap_err().is(tonic::Code::Internal, "INTERNAL");
+async fn refused_write(server: &TestServer) {
+    let answer = try_commit(
+        &server.client,
+        commit_request(vec![create(&actor("between"))]),
+    )
+    .await;
+    answer
+        .unwrap_err()
+        .assert_is(tonic::Code::Internal, "INTERNAL");
 }
 
 #[tokio::test]
 async fn functions_that_have_not_changed_are_not_applied_again() {
-    let url = database().await;
+    let url = create_database().await;
     let mut sql = PgConnection::connect(&url).await.unwrap();
     let oids = "SELECT array_agg(oid::int8 ORDER BY oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace";
     let before: Vec<i64> = sqlx::query_scalar(oids).fetch_one(&mut sql).await.unwrap();
-    site_on(config(&url)).await.stop().await;
+    start_server_with(config(&url)).await.stop().await;
     let after: Vec<i64> = sqlx::query_scalar(oids).fetch_one(&mut sql).await.unwrap();
     assert_eq!(after, before);
 }
 
 #[tokio::test]
 async fn functions_of_a_later_version_are_not_put_back() {
-    let url = database().await;
+    let url = create_database().await;
     let mut sql = PgConnection::connect(&url).await.unwrap();
     run(
         &mut sql,

@@ -2,17 +2,17 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use dateline_engine::request::By;
+use dateline_engine::request::Attribution;
 use dateline_proto::v1::{self, write};
 use dateline_record::name::Name;
-use dateline_store::View;
+use dateline_store::FeedView;
 
 use super::{
     certificates::ClientCertificate,
-    claims::Fault,
-    permission::{Permission, needed_for},
+    claims::ClaimError,
+    permission::{Permission, required_permission},
     sessions::Session,
-    sight::Sight,
+    visibility::Visibility,
 };
 
 /// Reason why a caller is refused.
@@ -28,7 +28,7 @@ pub enum Denied {
     Invalid,
     /// The issuer signed the JWT, but a claim is wrong.
     #[error("this JWT is not valid here: {0}")]
-    Claim(Fault),
+    Claim(ClaimError),
     /// The credentials were revoked.
     #[error("these credentials were revoked; ask for others")]
     Revoked,
@@ -85,8 +85,8 @@ impl Caller {
 
     /// True if one of the roles has the permission.
     #[must_use]
-    pub fn may(&self, permission: Permission) -> bool {
-        self.session.may(permission)
+    pub fn has_permission(&self, permission: Permission) -> bool {
+        self.session.has_permission(permission)
     }
 
     /// Checks that one of the roles has the permission.
@@ -94,7 +94,7 @@ impl Caller {
     /// # Errors
     /// If none of the roles allows it.
     pub fn require(&self, permission: Permission) -> Result<(), Denied> {
-        if self.may(permission) {
+        if self.has_permission(permission) {
             Ok(())
         } else {
             Err(Denied::Role(permission))
@@ -105,9 +105,15 @@ impl Caller {
     ///
     /// # Errors
     /// If none of the roles allows any.
-    pub fn require_one(&self, needed: &[Permission]) -> Result<(), Denied> {
+    pub fn require_any(&self, needed: &[Permission]) -> Result<(), Denied> {
         match needed.first() {
-            Some(_) if needed.iter().any(|permission| self.may(*permission)) => Ok(()),
+            Some(_)
+                if needed
+                    .iter()
+                    .any(|permission| self.has_permission(*permission)) =>
+            {
+                Ok(())
+            }
             Some(first) => Err(Denied::Role(*first)),
             None => Err(Denied::Invalid),
         }
@@ -117,16 +123,16 @@ impl Caller {
     ///
     /// # Errors
     /// If the caller may not read that view.
-    pub fn sight(&self, view: v1::View) -> Result<Sight, Denied> {
+    pub fn visibility(&self, view: v1::View) -> Result<Visibility, Denied> {
         let view = match view {
-            v1::View::Unspecified | v1::View::Published => View::Published,
-            v1::View::Desk => View::Desk,
+            v1::View::Unspecified | v1::View::Published => FeedView::Wire,
+            v1::View::Desk => FeedView::Desk,
         };
         self.require(match view {
-            View::Published => Permission::Read,
-            View::Desk => Permission::ReadDesk,
+            FeedView::Wire => Permission::Read,
+            FeedView::Desk => Permission::ReadDesk,
         })?;
-        Ok(Sight::new(view, self.session.scope().clone()))
+        Ok(Visibility::new(view, self.session.scope().clone()))
     }
 
     /// Checks that the caller may make these writes.
@@ -141,19 +147,19 @@ impl Caller {
                 .filter_map(|write| write.action.as_ref())
         };
         for action in actions() {
-            self.require(needed_for(action))?;
+            self.require(required_permission(action))?;
         }
-        if self.session.scope().is_everything() {
+        if self.session.scope().is_unrestricted() {
             return Ok(());
         }
         if actions().any(is_cascade) {
             return Err(Denied::Scope("a cascade reaches records of other kinds"));
         }
-        let written = actions().filter_map(name_of);
+        let written = actions().filter_map(record_name);
         let looked_at = commit.preconditions.iter().map(|it| it.name.as_str());
         let names = written.chain(looked_at).filter_map(Name::parse);
         for name in names {
-            if !self.session.scope().has_kind(name.kind()) {
+            if !self.session.scope().allows_kind(name.kind()) {
                 return Err(Denied::Scope("this kind of record is not in it"));
             }
         }
@@ -162,8 +168,8 @@ impl Caller {
 
     /// The identity for the log and the audit.
     #[must_use]
-    pub fn by(&self) -> By {
-        By {
+    pub fn attribution(&self) -> Attribution {
+        Attribution {
             author: self.session.identity().to_owned(),
             credential: self.session.credential().to_owned(),
             peer: self.peer.map(|peer| peer.to_string()).unwrap_or_default(),
@@ -188,9 +194,9 @@ impl Caller {
 
     /// The reason why they ended.
     #[must_use]
-    pub fn why_ended(&self) -> Denied {
+    pub fn end_reason(&self) -> Denied {
         let of_connection = self.certificate.as_ref().and_then(|it| it.end_reason());
-        of_connection.unwrap_or_else(|| self.session.why_ended())
+        of_connection.unwrap_or_else(|| self.session.end_reason())
     }
 }
 
@@ -202,25 +208,25 @@ fn is_cascade(action: &write::Action) -> bool {
     }
 }
 
-fn name_of(action: &write::Action) -> Option<&str> {
+fn record_name(action: &write::Action) -> Option<&str> {
     use write::Action;
     let record = match action {
         Action::Create(create) => &create.record,
         Action::Update(update) => &update.record,
         Action::Correct(correct) => &correct.record,
         Action::Delete(version) => return Some(&version.name),
-        Action::Publish(it) => return name_in(it.record.as_ref()),
-        Action::Submit(it) => return name_in(it.record.as_ref()),
-        Action::SendBack(it) => return name_in(it.record.as_ref()),
-        Action::Retract(it) => return name_in(it.record.as_ref()),
-        Action::Merge(it) => return name_in(it.record.as_ref()),
-        Action::Unmerge(it) => return name_in(it.record.as_ref()),
-        Action::Restore(it) => return name_in(it.record.as_ref()),
-        Action::Purge(it) => return name_in(it.record.as_ref()),
+        Action::Publish(it) => return version_name(it.record.as_ref()),
+        Action::Submit(it) => return version_name(it.record.as_ref()),
+        Action::SendBack(it) => return version_name(it.record.as_ref()),
+        Action::Retract(it) => return version_name(it.record.as_ref()),
+        Action::Merge(it) => return version_name(it.record.as_ref()),
+        Action::Unmerge(it) => return version_name(it.record.as_ref()),
+        Action::Restore(it) => return version_name(it.record.as_ref()),
+        Action::Purge(it) => return version_name(it.record.as_ref()),
     };
     Some(record.as_ref()?.kind.as_ref()?.name())
 }
 
-fn name_in(version: Option<&v1::RecordVersion>) -> Option<&str> {
+fn version_name(version: Option<&v1::RecordVersion>) -> Option<&str> {
     version.map(|version| version.name.as_str())
 }

@@ -52,7 +52,7 @@ impl CertificateName {
                             .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
                 };
                 ensure!(scheme.is_some_and(is_scheme), "is no URI: it has no scheme");
-                text::check(uri, text::Shape::Line)?;
+                text::check(uri, text::TextLayout::Line)?;
                 ensure!(
                     !uri.contains(char::is_whitespace),
                     "is no URI: it has a space"
@@ -80,19 +80,19 @@ impl CertificateName {
 
 /// Names in certificates, each with its roles and scope.
 #[derive(Debug, Default, Clone)]
-pub struct Certificates {
+pub struct CertificateRoles {
     known: HashMap<CertificateName, Grant>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct GrantEntry {
     roles: Vec<String>,
     #[serde(default)]
     scope: Vec<String>,
 }
 
-impl Certificates {
+impl CertificateRoles {
     /// Reads the file: YAML, a map from a URI or DNS name among a certificate's subject alternative names to roles and
     /// scope. Malformed entries are skipped and returned as errors; they give no access.
     ///
@@ -114,7 +114,7 @@ impl Certificates {
         let (mut known, mut faults) = (HashMap::new(), Vec::new());
         let mut twice = Vec::new();
         for (key, value) in entries {
-            match entry(&key, value).with_context(|| key.clone()) {
+            match parse_entry(&key, value).with_context(|| key.clone()) {
                 Ok((name, grant)) => {
                     if known.insert(name.clone(), grant).is_some() {
                         faults.push(anyhow!("{key}: is there twice"));
@@ -149,9 +149,9 @@ impl Certificates {
     }
 }
 
-fn entry(key: &str, value: Value) -> Result<(CertificateName, Grant)> {
+fn parse_entry(key: &str, value: Value) -> Result<(CertificateName, Grant)> {
     let name = CertificateName::parse(key)?;
-    let entry: Entry = serde_json::from_value(value)?;
+    let entry: GrantEntry = serde_json::from_value(value)?;
     let roles = entry
         .roles
         .iter()
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_name_has_the_roles_that_the_file_gives_it_and_no_mistake_gives_more() {
-        let (known, faults) = Certificates::parse(
+        let (known, faults) = CertificateRoles::parse(
             "spiffe://example/reader: {roles: [reader], scope: ['lang:en']}\nexporter.example: {roles: [reader, exporter]}",
         )
         .unwrap();
@@ -259,20 +259,20 @@ mod tests {
             ("a: {roles: [reader]}\ndns:A: {roles: [admin]}", "twice"),
         ] {
             let text = format!("{entry}\nother.example: {{roles: [reader]}}");
-            let (known, faults) = Certificates::parse(&text).unwrap();
+            let (known, faults) = CertificateRoles::parse(&text).unwrap();
             let error = format!("{faults:?}");
             assert!(error.contains(words), "{entry}: {error}");
             assert_eq!(known.known.len(), 1, "{entry}: the others hold");
         }
         for text in ["a: {roles: [reader]}\na: {roles: [admin]}", "- a", "a: {"] {
-            assert!(Certificates::parse(text).is_err(), "{text}");
+            assert!(CertificateRoles::parse(text).is_err(), "{text}");
         }
-        assert!(Certificates::parse("").unwrap().0.is_empty());
+        assert!(CertificateRoles::parse("").unwrap().0.is_empty());
     }
 
     #[test]
     fn a_uri_is_never_taken_for_a_dns_name_nor_the_other_way() {
-        let (known, _) = Certificates::parse(
+        let (known, _) = CertificateRoles::parse(
             "desk.example: {roles: [admin]}\nhttps://desk.example: {roles: [reader]}\nuri:dns:b: {roles: [reader]}",
         )
         .unwrap();

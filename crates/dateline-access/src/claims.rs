@@ -12,22 +12,22 @@ use serde_json::{Map, Number, Value};
 use time::OffsetDateTime;
 
 /// Tolerated difference of the issuer's clock, in seconds.
-const LEEWAY: i64 = 30;
+const LEEWAY_SECONDS: i64 = 30;
 /// Longest validity of a token, in seconds.
-const LONGEST: i64 = 24 * 3600;
+const MAX_LIFETIME_SECONDS: i64 = 24 * 3600;
 /// Longest subject, in characters.
 const MAX_SUBJECT: usize = 200;
 
 /// The claim for which a JWT is refused, and the reason. Does not contain the claim's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ClaimError {
     /// Name of the claim.
     pub claim: String,
     /// The fault, as the rest of a sentence that begins with the claim's name.
     pub what: String,
 }
 
-impl Fault {
+impl ClaimError {
     pub(super) fn new(claim: &str, what: impl Into<String>) -> Self {
         Self {
             claim: claim.to_owned(),
@@ -36,7 +36,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ClaimError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "its claim {} {}", self.claim, self.what)
     }
@@ -74,13 +74,16 @@ impl Claims {
     ///
     /// # Errors
     /// The first claim that is missing, malformed or not as expected.
-    pub fn check(
+    pub fn validate(
         &self,
         expected: &Expected<'_>,
         now: OffsetDateTime,
-    ) -> Result<(String, OffsetDateTime), Fault> {
+    ) -> Result<(String, OffsetDateTime), ClaimError> {
         if self.string("iss")? != expected.issuer {
-            return Err(Fault::new("iss", "names another issuer (--jwt-issuer)"));
+            return Err(ClaimError::new(
+                "iss",
+                "names another issuer (--jwt-issuer)",
+            ));
         }
         self.check_audience(expected.audience)?;
         self.check_kind()?;
@@ -89,7 +92,7 @@ impl Claims {
     }
 
     /// Checks `aud`: one string or a list of strings (RFC 7519).
-    fn check_audience(&self, audience: &str) -> Result<(), Fault> {
+    fn check_audience(&self, audience: &str) -> Result<(), ClaimError> {
         let named = match self.0.get("aud") {
             Some(Value::String(one)) => vec![one.clone()],
             Some(Value::Array(list)) => strings(list).ok_or_else(|| malformed("aud"))?,
@@ -100,19 +103,19 @@ impl Claims {
             return Ok(());
         }
         let what = "does not name this server's audience (--jwt-audience)";
-        Err(Fault::new("aud", what))
+        Err(ClaimError::new("aud", what))
     }
 
     /// Refuses tokens that are signed with the same key but meant for another purpose.
-    fn check_kind(&self) -> Result<(), Fault> {
+    fn check_kind(&self) -> Result<(), ClaimError> {
         match self.0.get("typ") {
             None => {}
             Some(Value::String(kind))
                 if ["bearer", "jwt", "at+jwt"].contains(&kind.to_ascii_lowercase().as_str()) => {}
-            Some(_) => return Err(Fault::new("typ", "is not that of an access token")),
+            Some(_) => return Err(ClaimError::new("typ", "is not that of an access token")),
         }
         if self.0.get("events").is_some() {
-            return Err(Fault::new(
+            return Err(ClaimError::new(
                 "events",
                 "is that of a security event, not of an access token",
             ));
@@ -120,43 +123,43 @@ impl Claims {
         if self.0.get("cnf").is_some() {
             let what =
                 "binds it to a key of the caller (DPoP or mutual TLS), which is not checked here";
-            return Err(Fault::new("cnf", what));
+            return Err(ClaimError::new("cnf", what));
         }
         Ok(())
     }
 
-    fn check_times(&self, now: OffsetDateTime) -> Result<OffsetDateTime, Fault> {
+    fn check_times(&self, now: OffsetDateTime) -> Result<OffsetDateTime, ClaimError> {
         let seconds = now.unix_timestamp();
         let exp = self.seconds("exp")?.ok_or_else(|| missing("exp"))?;
-        if exp.saturating_sub(seconds) > LONGEST {
-            return Err(Fault::new("exp", "is more than 24 hours ahead"));
+        if exp.saturating_sub(seconds) > MAX_LIFETIME_SECONDS {
+            return Err(ClaimError::new("exp", "is more than 24 hours ahead"));
         }
         if self
             .seconds("nbf")?
-            .is_some_and(|nbf| nbf > seconds + LEEWAY)
+            .is_some_and(|nbf| nbf > seconds + LEEWAY_SECONDS)
         {
-            return Err(Fault::new("nbf", "is in the future"));
+            return Err(ClaimError::new("nbf", "is in the future"));
         }
         // No leeway here: an expired token is refused.
         OffsetDateTime::from_unix_timestamp(exp).map_err(|_| malformed("exp"))
     }
 
-    fn subject(&self) -> Result<String, Fault> {
+    fn subject(&self) -> Result<String, ClaimError> {
         let subject = self.string("sub")?;
         if text::is_blank(&subject) || subject.chars().count() > MAX_SUBJECT {
             let what = format!("must have 1 to {MAX_SUBJECT} characters");
-            return Err(Fault::new("sub", what));
+            return Err(ClaimError::new("sub", what));
         }
-        text::check(&subject, text::Shape::Line)
-            .map_err(|error| Fault::new("sub", error.to_string()))?;
+        text::check(&subject, text::TextLayout::Line)
+            .map_err(|error| ClaimError::new("sub", error.to_string()))?;
         // Two encodings of the same text would be two identities.
         if text::normalize(&subject) != subject {
-            return Err(Fault::new("sub", "is not in Unicode's form NFC"));
+            return Err(ClaimError::new("sub", "is not in Unicode's form NFC"));
         }
         Ok(subject)
     }
 
-    fn string(&self, claim: &str) -> Result<String, Fault> {
+    fn string(&self, claim: &str) -> Result<String, ClaimError> {
         match self.0.get(claim) {
             Some(Value::String(text)) => Ok(text.clone()),
             Some(_) => Err(malformed(claim)),
@@ -164,11 +167,11 @@ impl Claims {
         }
     }
 
-    fn seconds(&self, claim: &str) -> Result<Option<i64>, Fault> {
+    fn seconds(&self, claim: &str) -> Result<Option<i64>, ClaimError> {
         match self.0.get(claim) {
             None => Ok(None),
             Some(value) => value.as_i64().map(Some).ok_or_else(|| {
-                Fault::new(
+                ClaimError::new(
                     claim,
                     "is malformed: it must be a whole number of seconds since 1970",
                 )
@@ -181,13 +184,13 @@ impl Claims {
     ///
     /// # Errors
     /// If the claim has another type.
-    pub fn words(&self, claim: &str) -> Result<Option<Vec<String>>, Fault> {
+    pub fn string_list(&self, claim: &str) -> Result<Option<Vec<String>>, ClaimError> {
         let mut found = Vec::new();
         find(&self.0, claim, &mut found).map_err(|()| malformed(claim))?;
         let value = match found[..] {
             [] => return Ok(None),
             [value] => value,
-            _ => return Err(Fault::new(claim, "is there more than once")),
+            _ => return Err(ClaimError::new(claim, "is there more than once")),
         };
         let words = match value {
             Value::String(word) => Some(vec![word.clone()]),
@@ -199,7 +202,7 @@ impl Claims {
             .filter(|words| words.iter().all(is_word))
             .map(Some)
             .ok_or_else(|| {
-                Fault::new(
+                ClaimError::new(
                     claim,
                     "is malformed: it must be a list of strings, or one string",
                 )
@@ -225,12 +228,12 @@ fn strings(list: &[Value]) -> Option<Vec<String>> {
     words.collect()
 }
 
-fn missing(claim: &str) -> Fault {
-    Fault::new(claim, "is missing")
+fn missing(claim: &str) -> ClaimError {
+    ClaimError::new(claim, "is missing")
 }
 
-fn malformed(claim: &str) -> Fault {
-    Fault::new(claim, "is malformed")
+fn malformed(claim: &str) -> ClaimError {
+    ClaimError::new(claim, "is malformed")
 }
 
 /// A JSON value without duplicate keys. Parsers differ in which duplicate they keep, so duplicates are refused.
@@ -316,7 +319,7 @@ mod tests {
             "nested": [["admin"]], "mixed": ["admin", 1], "object": {"admin": true}, "number": 5,
             "null": null, "blank": "", "blanks": ["admin", " "], "text": "x",
         }));
-        let words = |claim| claims.words(claim);
+        let words = |claim| claims.string_list(claim);
         for (claim, expected) in [
             ("roles", &["reader", "offline_access"][..]),
             ("one", &["admin"]),

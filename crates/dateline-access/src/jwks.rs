@@ -17,20 +17,20 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
-use super::{jwt::Algorithm, stamp::FollowedFile, token::Hash};
+use super::{file_version::WatchedFile, jwt::Algorithm, token::Hash};
 
 /// Default interval between two requests for an issuer's keys.
-pub const REFRESH: Duration = Duration::from_mins(5);
+pub const REFRESH_INTERVAL: Duration = Duration::from_mins(5);
 /// Least interval between two requests that an unknown key causes.
-const SOONEST: Duration = Duration::from_secs(20);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(20);
 /// Largest response of an issuer, in bytes.
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 /// Longest wait for a response of the issuer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The source of the keys.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum KeySource {
     /// A file; it is read again when it changes.
     File(PathBuf),
     /// An address, requested every 5 minutes, and when a key is unknown.
@@ -39,7 +39,7 @@ pub enum Source {
     Issuer(String),
 }
 
-impl Source {
+impl KeySource {
     /// Returns the source that the operator configured, or the issuer itself if none is.
     ///
     /// # Errors
@@ -97,20 +97,20 @@ pub type KeySet = HashMap<String, PublicKey>;
 
 /// Decides when to read the keys.
 #[derive(Debug)]
-pub struct Schedule {
-    source: Source,
+pub struct RefreshSchedule {
+    source: KeySource,
     refresh: Duration,
     read_at: Instant,
-    file: Option<FollowedFile>,
+    file: Option<WatchedFile>,
 }
 
-impl Schedule {
+impl RefreshSchedule {
     /// Starts the schedule; the caller reads the keys now.
     #[must_use]
-    pub fn new(source: Source, refresh: Duration) -> Self {
+    pub fn new(source: KeySource, refresh: Duration) -> Self {
         let file = match &source {
-            Source::File(path) => Some(FollowedFile::new(path.clone())),
-            Source::Url(_) | Source::Issuer(_) => None,
+            KeySource::File(path) => Some(WatchedFile::new(path.clone())),
+            KeySource::Url(_) | KeySource::Issuer(_) => None,
         };
         Self {
             source,
@@ -121,9 +121,9 @@ impl Schedule {
     }
 
     /// Returns the source if it is time to read it again. `missing` is true if a key was not found.
-    pub fn due(&mut self, missing: bool) -> Option<Source> {
+    pub fn due(&mut self, missing: bool) -> Option<KeySource> {
         let pause = if missing {
-            SOONEST.min(self.refresh)
+            MIN_REFRESH_INTERVAL.min(self.refresh)
         } else {
             self.refresh
         };
@@ -143,9 +143,9 @@ impl Schedule {
 ///
 /// # Errors
 /// If it cannot be read. A set without a key for the algorithm is returned as empty.
-pub async fn load(source: &Source, algorithm: Algorithm) -> Result<KeySet> {
+pub async fn load(source: &KeySource, algorithm: Algorithm) -> Result<KeySet> {
     let bytes = match source {
-        Source::File(path) => match std::fs::read(path) {
+        KeySource::File(path) => match std::fs::read(path) {
             // A deleted file means that there are no keys; an unreadable one may contain any.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(KeySet::new());
@@ -153,14 +153,14 @@ pub async fn load(source: &Source, algorithm: Algorithm) -> Result<KeySet> {
             read => read
                 .with_context(|| format!("cannot read the issuer's keys in {}", path.display()))?,
         },
-        Source::Url(url) => get(url)
+        KeySource::Url(url) => fetch(url)
             .await
             .with_context(|| format!("cannot get the issuer's keys from {url}"))?,
-        Source::Issuer(issuer) => {
+        KeySource::Issuer(issuer) => {
             let url = discover(issuer)
                 .await
                 .with_context(|| format!("cannot discover the keys of {issuer}"))?;
-            get(&url)
+            fetch(&url)
                 .await
                 .with_context(|| format!("cannot get the issuer's keys from {url}"))?
         }
@@ -174,13 +174,13 @@ fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<KeySet> {
         keys: Vec<Value>,
     }
     ensure!(
-        bytes.len() <= MAX_BYTES,
-        "the issuer's keys are larger than {MAX_BYTES} bytes"
+        bytes.len() <= MAX_RESPONSE_BYTES,
+        "the issuer's keys are larger than {MAX_RESPONSE_BYTES} bytes"
     );
     let set: Set = serde_json::from_slice(bytes).context("the issuer's keys are no JWK set")?;
     let mut known = KeySet::new();
     let mut ambiguous = Vec::new();
-    for (id, key) in set.keys.iter().filter_map(|key| usable(key, algorithm)) {
+    for (id, key) in set.keys.iter().filter_map(|key| usable_key(key, algorithm)) {
         match known.get(&id) {
             Some(other) if other.hash != key.hash => ambiguous.push(id),
             _ => {
@@ -196,7 +196,7 @@ fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<KeySet> {
 }
 
 /// Returns a key that may sign with the algorithm. Unknown types of keys are skipped (RFC 7517 section 5).
-fn usable(key: &Value, algorithm: Algorithm) -> Option<(String, PublicKey)> {
+fn usable_key(key: &Value, algorithm: Algorithm) -> Option<(String, PublicKey)> {
     let key: Jwk = serde_json::from_value(key.clone()).ok()?;
     let common = &key.common;
     let is_for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
@@ -204,7 +204,7 @@ fn usable(key: &Value, algorithm: Algorithm) -> Option<(String, PublicKey)> {
             .key_operations
             .as_ref()
             .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-    let named = KeyAlgorithm::from(algorithm.pinned());
+    let named = KeyAlgorithm::from(algorithm.to_jsonwebtoken());
     let is_for_algorithm = common.key_algorithm.is_none_or(|other| other == named);
     let decoding = DecodingKey::from_jwk(&key).ok()?;
     // A symmetric key that is public proves nothing: no accepted algorithm is of that family.
@@ -245,7 +245,7 @@ async fn discover(issuer: &str) -> Result<Url> {
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
     );
-    let bytes = get(&Url::parse(&address)?)
+    let bytes = fetch(&Url::parse(&address)?)
         .await
         .with_context(|| format!("cannot get {address}"))?;
     let document: Document = serde_json::from_slice(&bytes)
@@ -265,7 +265,7 @@ async fn discover(issuer: &str) -> Result<Url> {
     Ok(url)
 }
 
-async fn get(url: &Url) -> Result<Vec<u8>> {
+async fn fetch(url: &Url) -> Result<Vec<u8>> {
     let mut client = reqwest::Client::builder()
         .timeout(FETCH_TIMEOUT)
         // Redirects are not followed: keys come only from the configured address.
@@ -283,8 +283,8 @@ async fn get(url: &Url) -> Result<Vec<u8>> {
     while let Some(chunk) = answer.chunk().await? {
         bytes.extend_from_slice(&chunk);
         ensure!(
-            bytes.len() <= MAX_BYTES,
-            "it is larger than {MAX_BYTES} bytes"
+            bytes.len() <= MAX_RESPONSE_BYTES,
+            "it is larger than {MAX_RESPONSE_BYTES} bytes"
         );
     }
     Ok(bytes)
@@ -312,7 +312,7 @@ mod tests {
             ("accounts", Some("http://issuer.example/keys"), false),
             ("accounts", Some("http://127.0.0.1/keys"), true),
         ] {
-            let taken = Source::new(issuer, keys);
+            let taken = KeySource::new(issuer, keys);
             assert_eq!(taken.is_ok(), is_taken, "{issuer} {keys:?}: {taken:?}");
         }
     }

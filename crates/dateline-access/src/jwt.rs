@@ -16,17 +16,17 @@ use tokio::sync::Mutex;
 
 use super::{
     caller::Denied,
-    claims::{Claims, Expected, Fault},
-    jwks::{KeySet, PublicKey, REFRESH, Schedule, Source, load},
+    claims::{ClaimError, Claims, Expected},
+    jwks::{KeySet, KeySource, PublicKey, REFRESH_INTERVAL, RefreshSchedule, load},
     permission::Role,
     ring_provider,
     scope::Scope,
-    sessions::{Grant, Key, Sessions, SigningKey},
+    sessions::{CredentialKey, Grant, Sessions, SigningKey},
     token,
 };
 
 /// Most refusals that are logged per second.
-const LOGGED: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+const LOGGED_REJECTIONS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The algorithm of an issuer's signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    pub(super) fn pinned(self) -> jsonwebtoken::Algorithm {
+    pub(super) fn to_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::Rs256 => jsonwebtoken::Algorithm::RS256,
             Self::Ps256 => jsonwebtoken::Algorithm::PS256,
@@ -81,7 +81,7 @@ impl JwtSettings {
             algorithm: Algorithm::Rs256,
             roles_claim: "dateline_roles".to_owned(),
             scope_claim: "dateline_scope".to_owned(),
-            refresh: REFRESH,
+            refresh: REFRESH_INTERVAL,
         }
     }
 
@@ -90,67 +90,69 @@ impl JwtSettings {
     /// # Errors
     /// If there is no source of keys, or one without transport security.
     pub fn check(&self) -> Result<()> {
-        Source::new(&self.issuer, self.keys.as_deref()).map(drop)
+        KeySource::new(&self.issuer, self.keys.as_deref()).map(drop)
     }
 }
 
 /// Verifies tokens.
 #[derive(Debug)]
-pub(super) struct Jwt {
+pub(super) struct JwtAuthenticator {
     settings: JwtSettings,
     keys: RwLock<Arc<KeySet>>,
-    schedule: Mutex<Schedule>,
+    schedule: Mutex<RefreshSchedule>,
     logged: DefaultDirectRateLimiter,
 }
 
-/// A refusal: the error for the client, and the line in the log.
-struct Refusal {
+/// A rejection: the error for the client, and the line in the log.
+struct Rejection {
     denied: Denied,
-    fault: Fault,
+    claim_error: ClaimError,
 }
 
-impl Refusal {
-    /// A refusal before the signature was checked. The token may be forged, so the sender gets no details.
-    fn unsigned(part: &str, what: impl Into<String>) -> Self {
+impl Rejection {
+    /// A rejection before the signature was checked. The token may be forged, so the sender gets no details.
+    fn unverified(part: &str, what: impl Into<String>) -> Self {
         Self {
             denied: Denied::Invalid,
-            fault: Fault::new(part, what),
+            claim_error: ClaimError::new(part, what),
         }
     }
 }
 
-impl From<Fault> for Refusal {
-    /// A refusal after the signature was checked. The sender may learn which claim is wrong.
-    fn from(fault: Fault) -> Self {
+impl From<ClaimError> for Rejection {
+    /// A rejection after the signature was checked. The sender may learn which claim is wrong.
+    fn from(claim_error: ClaimError) -> Self {
         Self {
-            denied: Denied::Claim(fault.clone()),
-            fault,
+            denied: Denied::Claim(claim_error.clone()),
+            claim_error,
         }
     }
 }
 
-impl Jwt {
+impl JwtAuthenticator {
     /// Reads the issuer's keys.
     pub async fn new(settings: JwtSettings) -> Result<Self> {
         ring_provider::install();
-        let source = Source::new(&settings.issuer, settings.keys.as_deref())?;
-        if let Source::File(path) = &source {
+        let source = KeySource::new(&settings.issuer, settings.keys.as_deref())?;
+        if let KeySource::File(path) = &source {
             let opened = std::fs::File::open(path);
             opened
                 .with_context(|| format!("cannot read the issuer's keys in {}", path.display()))?;
         }
-        let schedule = Schedule::new(source.clone(), settings.refresh);
+        let schedule = RefreshSchedule::new(source.clone(), settings.refresh);
         let keys = load(&source, settings.algorithm).await?;
         ensure!(
             !keys.is_empty(),
             "the issuer's keys hold no public key with an id for {:?} (--jwt-algorithm)",
-            settings.algorithm.pinned(),
+            settings.algorithm.to_jsonwebtoken(),
         );
         Ok(Self {
             settings,
             keys: RwLock::new(Arc::new(keys)),
             schedule: Mutex::new(schedule),
-            logged: DefaultDirectRateLimiter::direct(Quota::per_second(LOGGED)),
+            logged: DefaultDirectRateLimiter::direct(Quota::per_second(
+                LOGGED_REJECTIONS_PER_SECOND,
+            )),
         })
     }
 
@@ -160,43 +162,43 @@ impl Jwt {
     }
 
     /// Verifies a token and returns its grant.
-    pub async fn check(&self, text: &str, now: OffsetDateTime) -> Result<Grant, Denied> {
-        self.grant_of(text, now).await.map_err(|refusal| {
+    pub async fn authenticate(&self, text: &str, now: OffsetDateTime) -> Result<Grant, Denied> {
+        self.grant_of(text, now).await.map_err(|rejection| {
             if self.logged.check().is_ok() {
-                let Fault { claim, what } = &refusal.fault;
+                let ClaimError { claim, what } = &rejection.claim_error;
                 tracing::info!(
                     issuer = self.settings.issuer,
                     claim,
                     "a JWT was refused: {what}"
                 );
             }
-            refusal.denied
+            rejection.denied
         })
     }
 
-    async fn grant_of(&self, text: &str, now: OffsetDateTime) -> Result<Grant, Refusal> {
+    async fn grant_of(&self, text: &str, now: OffsetDateTime) -> Result<Grant, Rejection> {
         let header = decode_header(text)
-            .map_err(|error| Refusal::unsigned("header", format!("cannot be read: {error}")))?;
-        let id = self.key_of(&header)?;
+            .map_err(|error| Rejection::unverified("header", format!("cannot be read: {error}")))?;
+        let id = self.key_id(&header)?;
         let key = match self.keys().get(id).cloned() {
             Some(key) => key,
-            None => self.newer_key(id).await?,
+            None => self.refetch_key(id).await?,
         };
         let claims = self.verify(text, &key)?;
         self.grant(&claims, id, &key, now)
     }
 
     /// Reads the keys again, for a key that may be newer than the last read.
-    async fn newer_key(&self, id: &str) -> Result<PublicKey, Refusal> {
-        self.reread(true).await;
+    async fn refetch_key(&self, id: &str) -> Result<PublicKey, Rejection> {
+        self.reload_keys(true).await;
         self.keys().get(id).cloned().ok_or_else(|| {
             let id: String = id.chars().take(80).collect();
-            Refusal::unsigned("kid", format!("names no key of the issuer: {id:?}"))
+            Rejection::unverified("kid", format!("names no key of the issuer: {id:?}"))
         })
     }
 
     /// Returns the id of the key; refuses a header that asks to trust something else.
-    fn key_of<'a>(&self, header: &'a Header) -> Result<&'a str, Refusal> {
+    fn key_id<'a>(&self, header: &'a Header) -> Result<&'a str, Rejection> {
         let kind = header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
         let brings_keys = header.jku.is_some()
             || header.jwk.is_some()
@@ -205,29 +207,32 @@ impl Jwt {
             || header.crit.is_some();
         if brings_keys {
             let what = "the header brings keys, or asks for more than is understood";
-            return Err(Refusal::unsigned("header", what));
+            return Err(Rejection::unverified("header", what));
         }
-        if header.alg != self.settings.algorithm.pinned() {
+        if header.alg != self.settings.algorithm.to_jsonwebtoken() {
             let what = format!("is {:?}, which is not --jwt-algorithm", header.alg);
-            return Err(Refusal::unsigned("alg", what));
+            return Err(Rejection::unverified("alg", what));
         }
         if !matches!(kind.as_str(), "jwt" | "at+jwt" | "application/at+jwt") {
-            return Err(Refusal::unsigned("typ", "is not that of an access token"));
+            return Err(Rejection::unverified(
+                "typ",
+                "is not that of an access token",
+            ));
         }
-        let missing = || Refusal::unsigned("kid", "is missing");
+        let missing = || Rejection::unverified("kid", "is missing");
         header.kid.as_deref().ok_or_else(missing)
     }
 
     /// Returns the claims if the key has signed them.
-    fn verify(&self, text: &str, key: &PublicKey) -> Result<Claims, Refusal> {
-        let wrong = || Refusal::unsigned("signature", "is not by the issuer's key");
+    fn verify(&self, text: &str, key: &PublicKey) -> Result<Claims, Rejection> {
+        let wrong = || Rejection::unverified("signature", "is not by the issuer's key");
         let (message, signature) = text.rsplit_once('.').ok_or_else(wrong)?;
-        let algorithm = self.settings.algorithm.pinned();
+        let algorithm = self.settings.algorithm.to_jsonwebtoken();
         let is_signed = crypto::verify(signature, message.as_bytes(), &key.decoding, algorithm);
         if !is_signed.unwrap_or(false) {
             return Err(wrong());
         }
-        let malformed = |what: String| Refusal::from(Fault::new("payload", what));
+        let malformed = |what: String| Rejection::from(ClaimError::new("payload", what));
         let (_, payload) = message.split_once('.').ok_or_else(wrong)?;
         let payload = URL_SAFE_NO_PAD.decode(payload);
         let payload = payload.map_err(|error| malformed(error.to_string()))?;
@@ -240,20 +245,22 @@ impl Jwt {
         id: &str,
         key: &PublicKey,
         now: OffsetDateTime,
-    ) -> Result<Grant, Refusal> {
+    ) -> Result<Grant, Rejection> {
         let settings = &self.settings;
         let expected = Expected {
             issuer: &settings.issuer,
             audience: &settings.audience,
         };
-        let (subject, ends_at) = claims.check(&expected, now)?;
+        let (subject, ends_at) = claims.validate(&expected, now)?;
         if ends_at <= now {
-            return Err(Refusal {
+            return Err(Rejection {
                 denied: Denied::Expired,
-                fault: Fault::new("exp", format!("is over (subject {subject:?})")),
+                claim_error: ClaimError::new("exp", format!("is over (subject {subject:?})")),
             });
         }
-        let roles = claims.words(&settings.roles_claim)?.unwrap_or_default();
+        let roles = claims
+            .string_list(&settings.roles_claim)?
+            .unwrap_or_default();
         // Realms have roles of their own, which have no meaning here.
         let roles: Vec<_> = roles.iter().filter_map(|word| Role::parse(word)).collect();
         if roles.is_empty() {
@@ -277,29 +284,29 @@ impl Jwt {
     }
 
     /// Returns the scope; it is unlimited only if there is no such claim.
-    fn scope(&self, claims: &Claims, roles: &[Role]) -> Result<Scope, Fault> {
+    fn scope(&self, claims: &Claims, roles: &[Role]) -> Result<Scope, ClaimError> {
         let claim = &self.settings.scope_claim;
-        let Some(entries) = claims.words(claim)? else {
+        let Some(entries) = claims.string_list(claim)? else {
             return Ok(Scope::default());
         };
         if entries.is_empty() {
             let what = "is an empty list; leave it out for everything";
-            return Err(Fault::new(claim, what));
+            return Err(ClaimError::new(claim, what));
         }
         Scope::new(&entries, roles)
-            .map_err(|what| Fault::new(claim, format!("cannot be understood: {what}")))
+            .map_err(|what| ClaimError::new(claim, format!("cannot be understood: {what}")))
     }
 
     /// Reads the keys again if it is time.
     pub async fn refresh(&self) {
-        self.reread(false).await;
+        self.reload_keys(false).await;
     }
 
     /// Ends the sessions of tokens whose key was removed or replaced under the same id.
-    pub fn end_unsigned(&self, sessions: &Sessions) {
+    pub fn end_without_key(&self, sessions: &Sessions) {
         let keys = self.keys();
         sessions.end_where(|key, grant| {
-            let (Key::Jwt(_), Some(signed_by)) = (key, &grant.signed_by) else {
+            let (CredentialKey::Jwt(_), Some(signed_by)) = (key, &grant.signed_by) else {
                 return None;
             };
             let known = keys.get(&signed_by.id);
@@ -308,7 +315,7 @@ impl Jwt {
         });
     }
 
-    async fn reread(&self, missing: bool) {
+    async fn reload_keys(&self, missing: bool) {
         // Held during the request to the issuer: concurrent callers with another new key wait for the same response.
         let mut schedule = self.schedule.lock().await;
         let Some(source) = schedule.due(missing) else {
@@ -332,19 +339,19 @@ impl Jwt {
 }
 
 /// The key of a token's session.
-pub(super) fn key_of(text: &str) -> Key {
-    Key::Jwt(token::hash(text))
+pub(super) fn session_key(text: &str) -> CredentialKey {
+    CredentialKey::Jwt(token::hash(text))
 }
 
 /// True if the text could be a JWT.
-pub(super) fn looks_like_one(text: &str) -> bool {
+pub(super) fn has_jwt_shape(text: &str) -> bool {
     text.split('.').count() == 3
 }
 
 /// Opens the verifier if there are settings; fails if they cannot be used.
-pub(super) async fn open(settings: Option<JwtSettings>) -> Result<Option<Jwt>> {
+pub(super) async fn open(settings: Option<JwtSettings>) -> Result<Option<JwtAuthenticator>> {
     match settings {
-        Some(settings) => Jwt::new(settings)
+        Some(settings) => JwtAuthenticator::new(settings)
             .await
             .map(Some)
             .context("tokens of the issuer cannot be checked"),

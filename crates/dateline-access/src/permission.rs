@@ -152,13 +152,13 @@ pub const METHODS: &[(&str, &[Permission])] = {
 
 /// Looks up a method of this service by its path; `None` for any other method.
 #[must_use]
-pub fn method(path: &str) -> Option<(&'static str, &'static [Permission])> {
+pub fn lookup_method(path: &str) -> Option<(&'static str, &'static [Permission])> {
     METHODS.iter().copied().find(|(known, _)| *known == path)
 }
 
 /// The permission that a write of a commit needs.
 #[must_use]
-pub fn needed_for(action: &write::Action) -> Permission {
+pub fn required_permission(action: &write::Action) -> Permission {
     use write::Action;
     match action {
         Action::Create(_) | Action::Update(_) | Action::Delete(_) | Action::Submit(_) => {

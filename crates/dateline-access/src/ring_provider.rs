@@ -34,18 +34,18 @@ fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifi
     if key.family() != family {
         return Err(ErrorKind::InvalidKeyFormat.into());
     }
-    Ok(Box::new(Checks {
+    Ok(Box::new(RingVerifier {
         algorithm,
         key: key.clone(),
     }))
 }
 
-struct Checks {
+struct RingVerifier {
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
-impl Verifier<Vec<u8>> for Checks {
+impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], given: &Vec<u8>) -> std::result::Result<(), signature::Error> {
         let algorithm: &dyn VerificationAlgorithm = match (self.algorithm, self.key.kind()) {
             (Algorithm::RS256 | Algorithm::PS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
@@ -71,7 +71,7 @@ impl Verifier<Vec<u8>> for Checks {
     }
 }
 
-impl JwtVerifier for Checks {
+impl JwtVerifier for RingVerifier {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

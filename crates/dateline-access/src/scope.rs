@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dateline_proto::v1::{Kind, RecordFilter};
 use dateline_record::{
     filter::Filter,
-    name::{KINDS, kind_word},
+    name::{KINDS, kind_label},
 };
 
 use super::permission::{Permission, Role};
@@ -70,7 +70,7 @@ impl Scope {
 
     /// True if it does not limit anything.
     #[must_use]
-    pub fn is_everything(&self) -> bool {
+    pub fn is_unrestricted(&self) -> bool {
         self.entries.is_empty()
     }
 
@@ -82,7 +82,7 @@ impl Scope {
 
     /// True if records of a kind can be in it.
     #[must_use]
-    pub fn has_kind(&self, kind: Kind) -> bool {
+    pub fn allows_kind(&self, kind: Kind) -> bool {
         self.kinds
             .as_ref()
             .is_none_or(|kinds| kinds.contains(&kind))
@@ -115,12 +115,12 @@ fn check_roles(roles: &[Role], kinds: &[Kind], by_content: bool) -> Result<(), S
 }
 
 fn kind(word: &str) -> Result<Kind, String> {
-    let found = KINDS.into_iter().find(|kind| kind_word(*kind) == word);
+    let found = KINDS.into_iter().find(|kind| kind_label(*kind) == word);
     found.ok_or_else(|| {
         format!(
             "{} is no kind; there are {}",
             short(word),
-            KINDS.map(kind_word).join(", ")
+            KINDS.map(kind_label).join(", ")
         )
     })
 }
@@ -142,9 +142,9 @@ mod tests {
     #[test]
     fn f10_a_scope_is_by_what_there_is_and_fits_the_roles() {
         let reader = [Role::Reader];
-        assert!(scope(&[], &reader).unwrap().is_everything());
+        assert!(scope(&[], &reader).unwrap().is_unrestricted());
         let narrow = scope(&["kind:event", "kind:article", "lang:en"], &reader).unwrap();
-        assert!(narrow.has_kind(Kind::Event) && !narrow.has_kind(Kind::Actor));
+        assert!(narrow.allows_kind(Kind::Event) && !narrow.allows_kind(Kind::Actor));
         let facets = ["kind:event".to_owned(), "lang:en".to_owned()];
         assert!(narrow.filter().matches(&facets, None));
         let facets = ["kind:event".to_owned(), "lang:fr".to_owned()];

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Idle time after which a session is dropped, in seconds; it is created again when needed.
-const IDLE_SECONDS: i64 = 600;
+const IDLE_TIMEOUT_SECONDS: i64 = 600;
 
 /// Limits of one identity.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Default for Quotas {
 
 /// Identifies the credentials of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum CredentialKey {
     /// The id of an API token.
     Token(String),
     /// The hash of a JWT.
@@ -200,14 +200,14 @@ impl Session {
 
     /// True if one of the roles has the permission.
     #[must_use]
-    pub fn may(&self, permission: Permission) -> bool {
+    pub fn has_permission(&self, permission: Permission) -> bool {
         let mut roles = self.grant.roles.iter();
         roles.any(|role| role.permissions().contains(&permission))
     }
 
     /// Counts a call; false if the rate limit is exceeded.
     #[must_use]
-    pub fn take_turn(&self) -> bool {
+    pub fn check_rate(&self) -> bool {
         self.allowance
             .rate
             .as_ref()
@@ -216,13 +216,13 @@ impl Session {
 
     /// Permits for open streams.
     #[must_use]
-    pub fn watches(&self) -> &Arc<Semaphore> {
+    pub fn watch_permits(&self) -> &Arc<Semaphore> {
         &self.allowance.watches
     }
 
     /// Permits for open exports.
     #[must_use]
-    pub fn exports(&self) -> &Arc<Semaphore> {
+    pub fn export_permits(&self) -> &Arc<Semaphore> {
         &self.allowance.exports
     }
 
@@ -233,7 +233,7 @@ impl Session {
 
     /// The reason why the session ended.
     #[must_use]
-    pub fn why_ended(&self) -> Denied {
+    pub fn end_reason(&self) -> Denied {
         self.why.get().cloned().unwrap_or(Denied::Changed)
     }
 
@@ -250,31 +250,31 @@ impl Session {
     }
 
     fn is_idle(self: &Arc<Self>, now: i64) -> bool {
-        Arc::strong_count(self) == 1 && now - self.used_at() > IDLE_SECONDS
+        Arc::strong_count(self) == 1 && now - self.used_at() > IDLE_TIMEOUT_SECONDS
     }
 }
 
 /// The sessions of this process.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    known: Mutex<Known>,
+    known: Mutex<SessionTable>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    sessions: HashMap<Key, Arc<Session>>,
+struct SessionTable {
+    sessions: HashMap<CredentialKey, Arc<Session>>,
     /// By person.
     allowances: HashMap<String, Arc<Allowance>>,
 }
 
 impl Sessions {
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn known(&self) -> std::sync::MutexGuard<'_, SessionTable> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the session of credentials that were verified before, unless it has ended.
     #[must_use]
-    pub fn find(&self, key: &Key, now: OffsetDateTime) -> Option<Arc<Session>> {
+    pub fn find(&self, key: &CredentialKey, now: OffsetDateTime) -> Option<Arc<Session>> {
         let session = self.known().sessions.get(key).cloned()?;
         if has_expired(&session.grant, now) {
             self.end(key, Denied::Expired);
@@ -289,7 +289,7 @@ impl Sessions {
     /// Returns the session of credentials that were just verified. If a concurrent call began one with another grant,
     /// that session ends and is replaced: a session that is not in this map would never end.
     #[must_use]
-    pub fn begin(&self, key: Key, grant: Grant, quotas: &Quotas) -> Arc<Session> {
+    pub fn begin(&self, key: CredentialKey, grant: Grant, quotas: &Quotas) -> Arc<Session> {
         let mut known = self.known();
         if let Some(session) = known
             .sessions
@@ -308,7 +308,7 @@ impl Sessions {
     }
 
     /// Ends a session and its streams.
-    pub fn end(&self, key: &Key, why: Denied) {
+    pub fn end(&self, key: &CredentialKey, why: Denied) {
         if let Some(session) = self.known().sessions.remove(key) {
             tracing::info!(
                 identity = session.identity(),
@@ -319,13 +319,13 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions for which `judge` returns a reason.
-    pub fn end_where(&self, judge: impl Fn(&Key, &Grant) -> Option<Denied>) {
+    /// Ends the sessions for which `end_reason` returns a reason.
+    pub fn end_where(&self, end_reason: impl Fn(&CredentialKey, &Grant) -> Option<Denied>) {
         let ended: Vec<_> = self
             .known()
             .sessions
             .iter()
-            .filter_map(|(key, session)| Some((key.clone(), judge(key, &session.grant)?)))
+            .filter_map(|(key, session)| Some((key.clone(), end_reason(key, &session.grant)?)))
             .collect();
         for (key, why) in ended {
             self.end(&key, why);
@@ -333,7 +333,7 @@ impl Sessions {
     }
 
     /// Ends expired sessions and drops idle ones.
-    pub fn tidy(&self, now: OffsetDateTime) {
+    pub fn evict(&self, now: OffsetDateTime) {
         self.end_where(|_, grant| has_expired(grant, now).then_some(Denied::Expired));
         let seconds = now.unix_timestamp();
         let mut known = self.known();
@@ -345,13 +345,13 @@ impl Sessions {
 
     /// API tokens in use, each with the time of its last use in seconds of Unix time.
     #[must_use]
-    pub fn tokens(&self) -> Vec<(String, i64)> {
+    pub fn tokens_in_use(&self) -> Vec<(String, i64)> {
         let known = self.known();
         let tokens = known
             .sessions
             .iter()
             .filter_map(|(key, session)| match key {
-                Key::Token(id) => Some((id.clone(), session.used_at())),
+                CredentialKey::Token(id) => Some((id.clone(), session.used_at())),
                 _ => None,
             });
         tokens.collect()
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn f10_a_session_that_another_takes_the_place_of_ends() {
         let sessions = Sessions::default();
-        let key = || Key::Token("somebody".to_owned());
+        let key = || CredentialKey::Token("somebody".to_owned());
         let quotas = Quotas::default();
         let first = sessions.begin(key(), Grant::local(), &quotas);
         let same = sessions.begin(key(), Grant::local(), &quotas);
@@ -382,9 +382,9 @@ mod tests {
         };
         let other = sessions.begin(key(), less, &quotas);
         assert!(first.ended.is_cancelled() && !other.ended.is_cancelled());
-        assert!(matches!(first.why_ended(), Denied::Changed));
+        assert!(matches!(first.end_reason(), Denied::Changed));
         sessions.end(&key(), Denied::Revoked);
-        assert!(matches!(other.why_ended(), Denied::Revoked));
+        assert!(matches!(other.end_reason(), Denied::Revoked));
     }
 
     #[test]
@@ -399,19 +399,25 @@ mod tests {
                 person: person.to_owned(),
                 ..Grant::local()
             };
-            sessions.begin(Key::Token(key.to_owned()), grant, &quotas)
+            sessions.begin(CredentialKey::Token(key.to_owned()), grant, &quotas)
         };
-        let one = begin("one", "a").watches().clone().try_acquire_owned();
-        let two = begin("two", "a").watches().clone().try_acquire_owned();
+        let one = begin("one", "a")
+            .watch_permits()
+            .clone()
+            .try_acquire_owned();
+        let two = begin("two", "a")
+            .watch_permits()
+            .clone()
+            .try_acquire_owned();
         let open = (one.unwrap(), two.unwrap());
         let later = OffsetDateTime::now_utc() + time::Duration::hours(1);
-        sessions.tidy(later);
+        sessions.evict(later);
         assert!(sessions.known().sessions.is_empty());
         let third = begin("three", "a");
-        assert!(third.watches().try_acquire().is_err(), "two are open");
-        assert!(begin("four", "b").watches().try_acquire().is_ok());
+        assert!(third.watch_permits().try_acquire().is_err(), "two are open");
+        assert!(begin("four", "b").watch_permits().try_acquire().is_ok());
         drop((open, third));
-        sessions.tidy(later);
+        sessions.evict(later);
         assert!(sessions.known().allowances.is_empty());
     }
 }

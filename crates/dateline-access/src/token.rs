@@ -53,7 +53,7 @@ pub fn new_token() -> Option<NewToken> {
 
 /// Returns the id of a text that has the shape of a token.
 #[must_use]
-pub fn id_of(token: &str) -> Option<&str> {
+pub fn parse_id(token: &str) -> Option<&str> {
     let (id, secret) = token.strip_prefix(PREFIX)?.split_at_checked(ID_LEN)?;
     let secret = secret.strip_prefix('_')?;
     let is_secret = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -71,7 +71,7 @@ pub fn hash(token: &str) -> Hash {
 
 /// Compares two hashes in constant time.
 #[must_use]
-pub fn is_same(one: &Hash, other: &[u8]) -> bool {
+pub fn hashes_match(one: &Hash, other: &[u8]) -> bool {
     one.as_slice().ct_eq(other).into()
 }
 
@@ -86,9 +86,9 @@ mod tests {
         let (one, other) = (new_token().unwrap(), new_token().unwrap());
         assert_ne!(one.id, other.id);
         let text = one.secret.expose_secret();
-        assert_eq!(id_of(text), Some(one.id.as_str()));
-        assert!(is_same(&one.hash, &hash(text)));
-        assert!(!is_same(&one.hash, &other.hash));
+        assert_eq!(parse_id(text), Some(one.id.as_str()));
+        assert!(hashes_match(&one.hash, &hash(text)));
+        assert!(!hashes_match(&one.hash, &other.hash));
         assert!(!format!("{one:?}").contains(&text[PREFIX.len() + ID_LEN..]));
     }
 
@@ -106,7 +106,7 @@ mod tests {
             &longer,
             "dateline_ébcdefgh_0123456789012345678901234567890123456789012",
         ] {
-            assert_eq!(id_of(text), None, "{text}");
+            assert_eq!(parse_id(text), None, "{text}");
         }
     }
 }

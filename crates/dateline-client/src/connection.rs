@@ -11,10 +11,10 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use super::{Failure, bearer::Bearer};
 
 /// Longest file of a certificate, key or token, in bytes.
-const MOST: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Address and credentials for a server. Files are read for each new connection, so that they can be renewed.
 #[derive(Debug, Clone, Default)]
@@ -73,15 +73,16 @@ impl Connection {
             ),
             (None, token) => token.clone(),
         };
-        Bearer::new(token.as_ref()).ok_or_else(|| Failure::misused("a token is one line of text"))
+        Bearer::new(token.as_ref())
+            .ok_or_else(|| Failure::invalid_settings("a token is one line of text"))
     }
 
     fn endpoint(&self) -> Result<Endpoint, Failure> {
         let url = self.url()?;
         let is_tls = url.starts_with("https://");
         let endpoint = Endpoint::from_shared(url)
-            .map_err(|_| Failure::no_address(&self.server))?
-            .connect_timeout(CONNECT)
+            .map_err(|_| Failure::invalid_address(&self.server))?
+            .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .keep_alive_while_idle(true)
@@ -103,17 +104,17 @@ impl Connection {
             (None, true) => Ok(format!("https://{}", self.server)),
             (None, false) => Ok(format!("http://{}", self.server)),
             // Whoever sets TLS files must not get a plaintext connection.
-            (Some(("http", _)), true) => Err(Failure::misused(&format!(
+            (Some(("http", _)), true) => Err(Failure::invalid_settings(&format!(
                 "certificates are for TLS, and {} is without; say https://",
                 self.server
             ))),
             (Some(("http" | "https", _)), _) => Ok(self.server.clone()),
-            (Some(_), _) => Err(Failure::no_scheme(&self.server)),
+            (Some(_), _) => Err(Failure::unsupported_scheme(&self.server)),
         }
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, Failure> {
-        let tls = ClientTlsConfig::new().timeout(CONNECT);
+        let tls = ClientTlsConfig::new().timeout(CONNECT_TIMEOUT);
         let tls = match &self.ca {
             Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
             None => tls.with_native_roots(),
@@ -123,7 +124,7 @@ impl Connection {
                 Ok(tls.identity(Identity::from_pem(read(certificate)?, read(key)?)))
             }
             (None, None) => Ok(tls),
-            _ => Err(Failure::misused(
+            _ => Err(Failure::invalid_settings(
                 "a client certificate goes with its key: name both",
             )),
         }
@@ -131,8 +132,9 @@ impl Connection {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    dateline_files::read(path, MOST)
-        .map_err(|error| Failure::misused(&format!("cannot read {}: {error}", path.display())))
+    dateline_files::read(path, MAX_FILE_BYTES).map_err(|error| {
+        Failure::invalid_settings(&format!("cannot read {}: {error}", path.display()))
+    })
 }
 
 #[cfg(test)]

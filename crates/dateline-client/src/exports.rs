@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use dateline_proto::{
-    EXPORT,
+    EXPORT_METHOD,
     v1::{ExportBegin, ExportRequest, Reference, Removal},
 };
 use tonic::{Request, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
-use super::{Client, MAX_ANSWER_BYTES};
+use super::{Client, MAX_RESPONSE_BYTES};
 
 /// An [`ExportResponse`](dateline_proto::v1::ExportResponse) in which each record is the bytes that the server sent.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ExportPart {
+pub struct EncodedExportResponse {
     /// Encoded `Record`s, in the order of names.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub records: Vec<Bytes>,
@@ -41,13 +41,14 @@ impl Client {
     pub async fn export_encoded(
         &self,
         request: ExportRequest,
-    ) -> Result<Streaming<ExportPart>, Status> {
-        let mut grpc = Grpc::new(self.line.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+    ) -> Result<Streaming<EncodedExportResponse>, Status> {
+        let mut grpc =
+            Grpc::new(self.authenticated.clone()).max_decoding_message_size(MAX_RESPONSE_BYTES);
         grpc.ready()
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
-        let codec = ProstCodec::<ExportRequest, ExportPart>::default();
-        let method = PathAndQuery::from_static(EXPORT);
+        let codec = ProstCodec::<ExportRequest, EncodedExportResponse>::default();
+        let method = PathAndQuery::from_static(EXPORT_METHOD);
         let response = grpc.server_streaming(Request::new(request), method, codec);
         Ok(response.await?.into_inner())
     }
@@ -86,7 +87,7 @@ mod tests {
         };
         let known = response.descriptor().fields().count();
         let encoded = response.encode_to_vec();
-        let part = ExportPart::decode(encoded.as_slice()).unwrap();
+        let part = EncodedExportResponse::decode(encoded.as_slice()).unwrap();
         assert_eq!(part.records, [record.encode_to_vec()]);
         assert_eq!(part.encode_to_vec(), encoded);
         assert_eq!(known, 6, "a new field of the schema belongs here too");

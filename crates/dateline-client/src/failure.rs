@@ -5,7 +5,7 @@ use std::fmt;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::is_broken;
+use super::is_connection_broken;
 
 /// A call that failed.
 #[derive(Debug, Clone)]
@@ -25,13 +25,13 @@ impl Failure {
             let message = format!(
                 "the server at {server} does not speak TLS; say http:// if it is meant to be without, and no --ca nor --client-cert"
             );
-            return Self::ours(Code::Unavailable, &message);
+            return Self::local(Code::Unavailable, &message);
         }
         if cause.contains("certificate") {
             let message = format!(
                 "the server at {server} is not to be believed ({cause}); name the authority of its certificate with --ca"
             );
-            return Self::ours(Code::Unavailable, &message);
+            return Self::local(Code::Unavailable, &message);
         }
         Self {
             code: Code::Unavailable,
@@ -45,7 +45,7 @@ impl Failure {
 
     /// Names that match no record, found before the request was sent.
     #[must_use]
-    pub fn no_records(names: &[String]) -> Self {
+    pub fn records_not_found(names: &[String]) -> Self {
         Self {
             code: Code::NotFound,
             reason: "RECORD_NOT_FOUND".to_owned(),
@@ -55,27 +55,27 @@ impl Failure {
     }
 
     /// A replica that differs from its feed.
-    pub(super) fn not_the_same(message: &str) -> Self {
-        Self::ours(Code::DataLoss, message)
+    pub(super) fn replica_differs(message: &str) -> Self {
+        Self::local(Code::DataLoss, message)
     }
 
     /// A request for a proof that does not select enough of the feed.
-    pub(super) fn no_proof(message: &str) -> Self {
-        Self::ours(Code::InvalidArgument, message)
+    pub(super) fn cannot_verify(message: &str) -> Self {
+        Self::local(Code::InvalidArgument, message)
     }
 
     /// A server that breaks the promised order (F1).
     pub(super) fn out_of_order(what: &str) -> Self {
         let message = format!("the server broke the order of the feed: {what}; report it");
-        Self::ours(Code::DataLoss, &message)
+        Self::local(Code::DataLoss, &message)
     }
 
     /// Settings that cannot be used.
-    pub(super) fn misused(message: &str) -> Self {
-        Self::ours(Code::InvalidArgument, message)
+    pub(super) fn invalid_settings(message: &str) -> Self {
+        Self::local(Code::InvalidArgument, message)
     }
 
-    fn ours(code: Code, message: &str) -> Self {
+    fn local(code: Code, message: &str) -> Self {
         Self {
             code,
             reason: String::new(),
@@ -84,14 +84,14 @@ impl Failure {
         }
     }
 
-    pub(super) fn no_scheme(server: &str) -> Self {
+    pub(super) fn unsupported_scheme(server: &str) -> Self {
         let message = format!(
             "{server} is not the address of a server; write HOST:PORT, http://HOST:PORT or, for TLS, https://HOST:PORT"
         );
-        Self::ours(Code::InvalidArgument, &message)
+        Self::local(Code::InvalidArgument, &message)
     }
 
-    pub(super) fn no_address(server: &str) -> Self {
+    pub(super) fn invalid_address(server: &str) -> Self {
         Self {
             code: Code::InvalidArgument,
             reason: String::new(),
@@ -101,14 +101,14 @@ impl Failure {
     }
 
     /// The connection broke before the response arrived.
-    fn lost(status: &Status) -> Self {
+    fn connection_lost(status: &Status) -> Self {
         let cause = std::error::Error::source(status)
             .map_or_else(|| status.message().to_owned(), innermost);
         // A server of another protocol: its bytes are read as a frame that is too long.
         if cause.contains("frame with invalid size") {
             let message = "what answers there does not speak gRPC in plain text; with TLS say https://HOST:PORT, \
                            otherwise check host and port";
-            return Self::ours(Code::Unavailable, message);
+            return Self::local(Code::Unavailable, message);
         }
         Self {
             code: Code::Unavailable,
@@ -137,9 +137,9 @@ impl Failure {
 
     /// Renames the fields in the details, from those of the request to those of the user's input.
     #[must_use]
-    pub fn rename(mut self, rename: impl Fn(&str) -> String) -> Self {
+    pub fn map_fields(mut self, map: impl Fn(&str) -> String) -> Self {
         for (about, what) in &mut self.details {
-            let renamed = rename(about);
+            let renamed = map(about);
             if !about.is_empty() && self.message.starts_with(about.as_str()) {
                 self.message = format!("{renamed}: {what}");
             }
@@ -159,8 +159,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        if is_broken(&status) {
-            return Self::lost(&status);
+        if is_connection_broken(&status) {
+            return Self::connection_lost(&status);
         }
         let found = status.get_error_details();
         let mut details = Vec::new();

@@ -3,10 +3,10 @@
 
 mod bearer;
 mod connection;
-mod copy;
 mod exports;
 mod failure;
-mod resumed;
+mod replica;
+mod resuming_stream;
 mod subscriber;
 
 use std::time::{Duration, Instant};
@@ -25,43 +25,43 @@ use uuid::Uuid;
 pub use self::{
     bearer::Bearer,
     connection::Connection,
-    copy::{Copy, Kept},
-    exports::ExportPart,
+    exports::EncodedExportResponse,
     failure::Failure,
-    resumed::{Exporting, Watch},
+    replica::{ReplicaDigest, ReplicaEntry},
+    resuming_stream::{ExportStream, WatchStream},
     subscriber::{Event, Position, Subscriber},
 };
 
 /// Largest response that this client accepts, in bytes: a page or a commit, with a margin.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 /// Time for which a call is retried while no server responds: enough for a restart of the server or a recovery of the
 /// database.
-const PATIENCE: Duration = Duration::from_secs(15);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Retries of a call that exceeded the server's deadline: a database that is busy with a large statement is usually
 /// free again soon.
-const LATE_TRIES: u32 = 3;
+const MAX_DEADLINE_RETRIES: u32 = 3;
 /// Pause before the second try; doubles with each try.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest backoff between two tries.
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// A channel that sends a token with each call, if there is one.
-pub type Line = InterceptedService<Channel, Bearer>;
+pub type AuthenticatedChannel = InterceptedService<Channel, Bearer>;
 
 /// A connection to a server; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// Reads and single drafts.
-    pub records: RecordServiceClient<Line>,
+    pub records: RecordServiceClient<AuthenticatedChannel>,
     /// Commits and publishing.
-    pub editorial: EditorialServiceClient<Line>,
+    pub editorial: EditorialServiceClient<AuthenticatedChannel>,
     /// Streams.
-    pub feed: FeedServiceClient<Line>,
+    pub feed: FeedServiceClient<AuthenticatedChannel>,
     /// Administration.
-    pub admin: AdminServiceClient<Line>,
+    pub admin: AdminServiceClient<AuthenticatedChannel>,
     /// The state at one sequence.
-    pub exports: ExportServiceClient<Line>,
-    line: Line,
+    pub exports: ExportServiceClient<AuthenticatedChannel>,
+    authenticated: AuthenticatedChannel,
     channel: Channel,
 }
 
@@ -81,17 +81,18 @@ impl Client {
     pub async fn connect_with(connection: &Connection) -> Result<Self, Failure> {
         let bearer = connection.bearer()?;
         let channel = connection.connect().await?;
-        let line = InterceptedService::new(channel.clone(), bearer);
+        let authenticated = InterceptedService::new(channel.clone(), bearer);
         Ok(Self {
-            records: RecordServiceClient::new(line.clone())
-                .max_decoding_message_size(MAX_ANSWER_BYTES),
-            editorial: EditorialServiceClient::new(line.clone())
-                .max_decoding_message_size(MAX_ANSWER_BYTES),
-            admin: AdminServiceClient::new(line.clone()),
-            exports: ExportServiceClient::new(line.clone())
-                .max_decoding_message_size(MAX_ANSWER_BYTES),
-            feed: FeedServiceClient::new(line.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
-            line,
+            records: RecordServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            editorial: EditorialServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            admin: AdminServiceClient::new(authenticated.clone()),
+            exports: ExportServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            feed: FeedServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            authenticated,
             channel,
         })
     }
@@ -104,7 +105,7 @@ impl Client {
         &self,
         mut request: LoadRecordsRequest,
     ) -> Result<LoadRecordsResponse, Status> {
-        name_request(&mut request.request_id);
+        set_request_id(&mut request.request_id);
         retry(request, |request| {
             let mut admin = self.admin.clone();
             async move { admin.load_records(request).await }
@@ -124,7 +125,7 @@ impl Client {
     /// # Errors
     /// The server's error, if it is not UNAVAILABLE or the time for retries is over.
     pub async fn commit(&self, mut request: CommitRequest) -> Result<CommitResponse, Status> {
-        name_request(&mut request.request_id);
+        set_request_id(&mut request.request_id);
         retry(request, |request| {
             let mut editorial = self.editorial.clone();
             async move { editorial.commit(request).await }
@@ -140,7 +141,7 @@ impl Client {
         &self,
         mut request: PublishRecordsRequest,
     ) -> Result<PublishRecordsResponse, Status> {
-        name_request(&mut request.request_id);
+        set_request_id(&mut request.request_id);
         retry(request, |request| {
             let mut editorial = self.editorial.clone();
             async move { editorial.publish_records(request).await }
@@ -219,7 +220,7 @@ impl Client {
     }
 }
 
-fn name_request(id: &mut String) {
+fn set_request_id(id: &mut String) {
     if id.is_empty() {
         *id = Uuid::now_v7().to_string();
     }
@@ -235,18 +236,21 @@ where
     Call: Future<Output = Result<Response<Answer>, Status>>,
 {
     let since = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    let mut late = 0;
+    let mut backoff = INITIAL_BACKOFF;
+    let mut deadline_retries = 0;
     loop {
         match call(request.clone()).await {
-            Err(status) if status.code() == Code::DeadlineExceeded && late < LATE_TRIES => {
-                late += 1;
+            Err(status)
+                if status.code() == Code::DeadlineExceeded
+                    && deadline_retries < MAX_DEADLINE_RETRIES =>
+            {
+                deadline_retries += 1;
                 tracing::debug!(message = status.message(), "trying again");
             }
-            Err(status) if is_away(&status) && since.elapsed() + pause < PATIENCE => {
+            Err(status) if is_unavailable(&status) && since.elapsed() + backoff < RETRY_TIMEOUT => {
                 tracing::debug!(message = status.message(), "trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
             }
             answer => return answer.map(Response::into_inner),
         }
@@ -254,8 +258,8 @@ where
 }
 
 /// True if the server is unavailable or the connection to it broke.
-fn is_away(status: &Status) -> bool {
-    status.code() == Code::Unavailable || is_broken(status)
+fn is_unavailable(status: &Status) -> bool {
+    status.code() == Code::Unavailable || is_connection_broken(status)
 }
 
 /// Begin of the codec's message for a response that cannot be decoded.
@@ -263,7 +267,7 @@ const UNDECODABLE: &str = "failed to decode Protobuf message";
 
 /// True if the connection broke. The transport reports this under many codes; but every error of the server carries
 /// details, and these carry none. A response that cannot be decoded would fail again, so it is not retried.
-fn is_broken(status: &Status) -> bool {
+fn is_connection_broken(status: &Status) -> bool {
     if status.message().starts_with(UNDECODABLE) {
         return false;
     }

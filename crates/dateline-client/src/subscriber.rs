@@ -10,7 +10,7 @@ use dateline_proto::v1::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, Failure, Watch, copy::Copy};
+use super::{Connection, Failure, WatchStream, replica::ReplicaDigest};
 
 /// Position of a consumer. If it is stored together with the effects of its event, every event has its effects exactly
 /// once (F2).
@@ -40,7 +40,7 @@ pub enum Event {
 /// A stream of events.
 #[derive(Debug)]
 pub struct Subscriber {
-    watch: Watch,
+    watch: WatchStream,
     pending: VecDeque<(Event, Position)>,
     position: Position,
     /// Position from which the stream was resumed: events between its cursor and this position are sent again.
@@ -52,7 +52,7 @@ pub struct Subscriber {
 
 #[derive(Debug)]
 struct Proof {
-    copy: Copy,
+    replica: ReplicaDigest,
     kinds: Vec<i32>,
 }
 
@@ -71,7 +71,7 @@ impl Subscriber {
             request.start = Some(Start::Cursor(position.cursor.clone()));
         }
         Ok(Self {
-            watch: Watch::open(server, request).await?,
+            watch: WatchStream::open(server, request).await?,
             pending: VecDeque::new(),
             position: resumed.clone().unwrap_or_default(),
             resumed,
@@ -86,12 +86,12 @@ impl Subscriber {
     ///
     /// # Errors
     /// Those of [`Self::open`], and a request that selects too little for a proof.
-    pub async fn open_proved(
+    pub async fn open_verified(
         server: impl Into<Connection>,
         request: WatchRequest,
     ) -> Result<Self, Failure> {
-        if !is_whole(&request) {
-            return Err(Failure::no_proof(
+        if !covers_whole_feed(&request) {
+            return Err(Failure::cannot_verify(
                 "a digest proves a copy of everything: begin with a snapshot or the beginning",
             ));
         }
@@ -103,7 +103,7 @@ impl Subscriber {
                     ..RecordFilter::default()
                 };
                 if *filter != only_kinds {
-                    return Err(Failure::no_proof(
+                    return Err(Failure::cannot_verify(
                         "a digest proves a copy of everything, or of kinds: leave other filters out",
                     ));
                 }
@@ -116,29 +116,29 @@ impl Subscriber {
         };
         let mut subscriber = Self::open(server, request, None).await?;
         subscriber.proof = Some(Proof {
-            copy: Copy::default(),
+            replica: ReplicaDigest::default(),
             kinds,
         });
         Ok(subscriber)
     }
 
     /// Returns the next event, and the position of the consumer once it has processed the event. Waits for a server as
-    /// long as it takes; `told` is called with the reason for each wait.
+    /// long as it takes; `on_retry` is called with the reason for each wait.
     ///
     /// # Errors
     /// If the server refuses to resume (F6), if it breaks its promises, or if the replica differs from the feed.
     pub async fn next(
         &mut self,
-        told: &mut (dyn FnMut(&str) + Send),
+        on_retry: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(Event, Position), Failure> {
         loop {
             if let Some((event, position)) = self.pending.pop_front() {
-                self.prove(&event)?;
+                self.verify_digest(&event)?;
                 self.position = position.clone();
                 return Ok((event, position));
             }
-            let response = self.watch.next(told).await?;
-            self.take(response)?;
+            let response = self.watch.next(on_retry).await?;
+            self.queue_response(response)?;
         }
     }
 
@@ -148,7 +148,7 @@ impl Subscriber {
         self.pending.is_empty()
     }
 
-    fn take(&mut self, response: WatchResponse) -> Result<(), Failure> {
+    fn queue_response(&mut self, response: WatchResponse) -> Result<(), Failure> {
         let mut at = self.position.clone();
         for record in response.records {
             let body = record.kind.as_ref();
@@ -158,7 +158,7 @@ impl Subscriber {
                 return Err(Failure::out_of_order(&what));
             }
             self.newest.1.clone_from(&name);
-            if self.came_before(|before| name <= before.name) {
+            if self.was_delivered(|before| name <= before.name) {
                 continue;
             }
             at.name = name;
@@ -172,7 +172,7 @@ impl Subscriber {
                 return Err(Failure::out_of_order(&what));
             }
             self.newest.0 = sequence;
-            if self.came_before(|before| sequence <= before.sequence) {
+            if self.was_delivered(|before| sequence <= before.sequence) {
                 continue;
             }
             at.sequence = sequence;
@@ -194,30 +194,30 @@ impl Subscriber {
     }
 
     /// True if an event was delivered before the stream was resumed. From the first new event on it is always false.
-    fn came_before(&mut self, is_before: impl Fn(&Position) -> bool) -> bool {
+    fn was_delivered(&mut self, is_before: impl Fn(&Position) -> bool) -> bool {
         let before = self.resumed.take().filter(is_before);
         self.resumed = before;
         self.resumed.is_some()
     }
 
-    fn prove(&mut self, event: &Event) -> Result<(), Failure> {
+    fn verify_digest(&mut self, event: &Event) -> Result<(), Failure> {
         let Some(proof) = &mut self.proof else {
             return Ok(());
         };
-        proof.copy.take(event);
+        proof.replica.apply(event);
         match event {
             Event::Checkpoint(Checkpoint {
                 sequence,
                 digest: Some(said),
                 ..
-            }) => proof.copy.check(said, &proof.kinds, *sequence),
+            }) => proof.replica.check(said, &proof.kinds, *sequence),
             _ => Ok(()),
         }
     }
 }
 
 /// True if a stream brings everything that is visible in the feed: a later start omits what was there before.
-fn is_whole(request: &WatchRequest) -> bool {
+fn covers_whole_feed(request: &WatchRequest) -> bool {
     let origin = match request.start {
         Some(Start::Cursor(_) | Start::Time(_)) => return false,
         Some(Start::Origin(origin)) => Origin::try_from(origin).unwrap_or_default(),
@@ -263,7 +263,11 @@ mod tests {
             ),
         ] {
             let told = format!("{start:?} {consumer:?}");
-            assert_eq!(is_whole(&request(start, consumer)), is_proof, "{told}");
+            assert_eq!(
+                covers_whole_feed(&request(start, consumer)),
+                is_proof,
+                "{told}"
+            );
         }
     }
 }

@@ -9,21 +9,21 @@ use tokio::task::JoinHandle;
 
 use super::directory::Directory;
 use super::error::Error;
-use super::server::{Recipe, Server};
-use super::{Options, database, identity, initialise, log, programs, residents, socket};
+use super::server::{Server, ServerConfig};
+use super::{Options, binaries, database, identity, initdb, log, socket, stale_processes};
 
 /// Shortest run that counts as a success; after a shorter one the next start waits.
-const GOOD_RUN: Duration = Duration::from_mins(1);
+const STABLE_RUNTIME: Duration = Duration::from_mins(1);
 
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MIN_RESTART_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_RESTART_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Interval of the checks of the log's size.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// State of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ClusterState {
     /// It accepts connections.
     Running {
         /// Process id of the postmaster.
@@ -42,7 +42,7 @@ pub struct Cluster {
     data_dir: PathBuf,
     socket_dir: PathBuf,
     major: u32,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<ClusterState>,
     /// Dropping the sender asks the supervisor to stop.
     stop: watch::Sender<()>,
     supervisor: JoinHandle<Result<(), Error>>,
@@ -53,48 +53,48 @@ impl Cluster {
     /// returns when the server accepts connections.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let directory = Directory::claim(&options.data_dir, &options.purpose).await?;
-        let programs = programs::choose(&options, &directory).await?;
-        residents::clear(&directory).await?;
+        let binaries = binaries::choose(&options, &directory).await?;
+        stale_processes::stop_all(&directory).await?;
         let executable =
             std::path::absolute(&options.launcher).map_err(Error::io("find", &options.launcher))?;
         let launcher = identity::choose(
             &directory,
-            &programs,
+            &binaries,
             &executable,
             options.account.as_deref(),
         )
         .await?;
-        initialise::ensure_cluster(&directory, &programs, &launcher, options.durable).await?;
-        let recipe = Recipe {
+        initdb::ensure_cluster(&directory, &binaries, &launcher, options.durable).await?;
+        let config = ServerConfig {
             directory,
-            programs,
+            binaries,
             launcher,
             durable: options.durable,
         };
         let began = Instant::now();
-        let server = recipe.start().await?;
+        let server = config.start().await?;
         tracing::info!(
-            data_dir = %recipe.directory.root().display(),
-            programs = %recipe.programs.bin_dir.display(),
-            major = recipe.programs.major,
-            identity = %recipe.launcher.identity,
+            data_dir = %config.directory.root().display(),
+            programs = %config.binaries.bin_dir.display(),
+            major = config.binaries.major,
+            identity = %config.launcher.identity,
             pid = server.pid(),
             elapsed_ms = began.elapsed().as_millis(),
             "Postgres runs"
         );
-        Ok(Self::supervised(recipe, server))
+        Ok(Self::supervised(config, server))
     }
 
-    fn supervised(recipe: Recipe, server: Server) -> Self {
+    fn supervised(config: ServerConfig, server: Server) -> Self {
         let (stop, stopped) = watch::channel(());
-        let (sender, state) = watch::channel(State::Running { pid: server.pid() });
+        let (sender, state) = watch::channel(ClusterState::Running { pid: server.pid() });
         Self {
-            data_dir: recipe.directory.root().to_owned(),
-            socket_dir: recipe.directory.socket(),
-            major: recipe.programs.major,
+            data_dir: config.directory.root().to_owned(),
+            socket_dir: config.directory.socket(),
+            major: config.binaries.major,
             state,
             stop,
-            supervisor: tokio::spawn(supervise(recipe, server, sender, stopped)),
+            supervisor: tokio::spawn(supervise(config, server, sender, stopped)),
         }
     }
 
@@ -121,13 +121,13 @@ impl Cluster {
     /// Returns the server's process id, while it runs.
     pub fn postmaster_pid(&self) -> Option<u32> {
         match *self.state.borrow() {
-            State::Running { pid } => Some(pid),
-            State::Restarting | State::Stopped => None,
+            ClusterState::Running { pid } => Some(pid),
+            ClusterState::Restarting | ClusterState::Stopped => None,
         }
     }
 
     /// Returns a receiver of the server's state.
-    pub fn state(&self) -> watch::Receiver<State> {
+    pub fn state(&self) -> watch::Receiver<ClusterState> {
         self.state.clone()
     }
 
@@ -146,9 +146,9 @@ impl Cluster {
 /// Keeps the server running until asked to stop. It owns the directory and its lock, so that nobody else can use the
 /// directory while a process of the server may be left.
 async fn supervise(
-    recipe: Recipe,
+    config: ServerConfig,
     mut server: Server,
-    state: watch::Sender<State>,
+    state: watch::Sender<ClusterState>,
     mut stop: watch::Receiver<()>,
 ) -> Result<(), Error> {
     let mut wait = Duration::ZERO;
@@ -156,37 +156,37 @@ async fn supervise(
         let began = Instant::now();
         let exit = tokio::select! {
             exit = server.exited() => exit,
-            never = keep_log_small(&recipe) => match never {},
+            never = keep_log_small(&config) => match never {},
             _ = stop.changed() => {
                 server.stop().await;
-                break residents::clear(&recipe.directory).await;
+                break stale_processes::stop_all(&config.directory).await;
             }
         };
-        state.send_replace(State::Restarting);
+        state.send_replace(ClusterState::Restarting);
         tracing::error!(%exit, "Postgres died; starting it again");
-        wait = if began.elapsed() < GOOD_RUN {
+        wait = if began.elapsed() < STABLE_RUNTIME {
             wait
         } else {
             Duration::ZERO
         };
         server = tokio::select! {
-            server = start_again(&recipe, &mut wait) => server,
-            _ = stop.changed() => break residents::clear(&recipe.directory).await,
+            server = start_again(&config, &mut wait) => server,
+            _ = stop.changed() => break stale_processes::stop_all(&config.directory).await,
         };
         tracing::info!(pid = server.pid(), "Postgres runs again");
-        state.send_replace(State::Running { pid: server.pid() });
+        state.send_replace(ClusterState::Running { pid: server.pid() });
     };
-    drop(recipe);
-    state.send_replace(State::Stopped);
+    drop(config);
+    state.send_replace(ClusterState::Stopped);
     outcome
 }
 
 /// Restarts the server until it works. The wait doubles with each try, after a failed start or a short run.
-async fn start_again(recipe: &Recipe, wait: &mut Duration) -> Server {
+async fn start_again(config: &ServerConfig, wait: &mut Duration) -> Server {
     loop {
         tokio::time::sleep(*wait).await;
-        *wait = (*wait * 2).clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        match recipe.start().await {
+        *wait = (*wait * 2).clamp(MIN_RESTART_BACKOFF, MAX_RESTART_BACKOFF);
+        match config.start().await {
             Ok(server) => return server,
             Err(error) => {
                 tracing::error!(%error, next_try_ms = wait.as_millis(), "Postgres could not be started again");
@@ -195,10 +195,10 @@ async fn start_again(recipe: &Recipe, wait: &mut Duration) -> Server {
     }
 }
 
-async fn keep_log_small(recipe: &Recipe) -> std::convert::Infallible {
+async fn keep_log_small(config: &ServerConfig) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(LOG_INTERVAL).await;
-        if let Err(error) = log::keep_small(&recipe.directory.log()) {
+        if let Err(error) = log::truncate_large(&config.directory.log()) {
             tracing::warn!(%error, "could not put the log of Postgres aside");
         }
     }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::error::Error;
 
 /// SQLSTATEs of a database that exists already, and of one that is being created by another session.
-const THERE_ALREADY: [&str; 2] = ["42P04", "23505"];
+const ALREADY_EXISTS: [&str; 2] = ["42P04", "23505"];
 
 /// Creates the database `name` unless it exists, on the server at `url` (of any database there, such as `postgres`).
 pub async fn ensure_database(url: &str, name: &str) -> Result<(), Error> {
@@ -46,7 +46,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
     let code = error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| THERE_ALREADY.contains(&code.as_ref()))
+    code.is_some_and(|code| ALREADY_EXISTS.contains(&code.as_ref()))
 }
 
 fn is_plain(name: &str) -> bool {

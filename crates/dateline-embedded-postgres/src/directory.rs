@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use super::{DATABASE, residents, socket};
+use super::{DATABASE, socket, stale_processes};
 
 const LOCK: &str = "lock";
 const MARKER: &str = "dateline-data";
@@ -38,10 +38,10 @@ const NEGLIGIBLE: [&str; 2] = ["lost+found", ".DS_Store"];
 
 /// Longest time for which remains of an earlier owner are waited for: the lock, which a child between fork and exec
 /// still holds open, and an initdb.
-const AFTERLIFE: Duration = Duration::from_secs(5);
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Interval at which a temporary condition is polled.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A data directory that is ours and locked. Dropping it releases the lock.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) struct Directory {
 
 /// The holder of a data directory, as written in its lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LockHolder {
     /// Process id.
     pub pid: u32,
     /// Purpose of the process, such as `dateline serve`.
@@ -62,7 +62,7 @@ pub struct Holder {
     pub url: String,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} ({})", self.pid, self.purpose)
     }
@@ -83,10 +83,13 @@ impl Directory {
             .map_err(Error::io("open the lock of", &root))?;
         acquire(&lock, &root).await?;
         let tag = tag(&root)?;
-        let holder = Holder {
+        let holder = LockHolder {
             pid: std::process::id(),
             purpose: purpose.to_owned(),
-            url: socket::url(&socket::place(&root.join(SOCKET), &tag), DATABASE),
+            url: socket::url(
+                &socket::choose_directory(&root.join(SOCKET), &tag),
+                DATABASE,
+            ),
         };
         write_holder(&mut lock, &holder).map_err(Error::io("write the lock of", &root))?;
         let marker = root.join(MARKER);
@@ -116,7 +119,7 @@ impl Directory {
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        socket::place(&self.root.join(SOCKET), &self.tag)
+        socket::choose_directory(&self.root.join(SOCKET), &self.tag)
     }
 
     /// Returns a word that every process of this directory's server has in its command line, and no other process: not
@@ -221,7 +224,7 @@ async fn remove_stubbornly(path: PathBuf) -> Result<(), Error> {
         let doomed = path.clone();
         match tokio::task::spawn_blocking(move || fs::remove_dir_all(doomed)).await? {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                if since.elapsed() > AFTERLIFE {
+                if since.elapsed() > CLAIM_TIMEOUT {
                     let path = path.display();
                     tracing::warn!(%path, %error, "could not remove a half-made cluster");
                     return Ok(());
@@ -229,7 +232,7 @@ async fn remove_stubbornly(path: PathBuf) -> Result<(), Error> {
             }
             Ok(()) | Err(_) => return Ok(()),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -267,19 +270,19 @@ async fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
         let holder = fs::read(root.join(LOCK))
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
-        let late = since.elapsed() > AFTERLIFE;
+        let late = since.elapsed() > CLAIM_TIMEOUT;
         let dir = root.to_owned();
         match holder {
-            Some(holder @ Holder { pid, .. }) if late || residents::exists(pid) => {
+            Some(holder @ LockHolder { pid, .. }) if late || stale_processes::exists(pid) => {
                 return Err(Error::InUse { dir, holder });
             }
             None if late => return Err(Error::InUseBySomebody { dir }),
-            _ => tokio::time::sleep(PAUSE).await,
+            _ => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
 }
 
-fn write_holder(lock: &mut File, holder: &Holder) -> std::io::Result<()> {
+fn write_holder(lock: &mut File, holder: &LockHolder) -> std::io::Result<()> {
     let text = serde_json::to_vec(holder)?;
     lock.set_len(0)?;
     lock.rewind()?;

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::Holder;
+use super::directory::LockHolder;
 
 /// Advice for a machine without server programs.
 const INSTALL: &str = "On Debian or Ubuntu: `apt-get install postgresql`; on macOS: `brew install \
@@ -20,7 +20,7 @@ pub enum Error {
         dir.display(),
         holder.url
     )]
-    InUse { dir: PathBuf, holder: Holder },
+    InUse { dir: PathBuf, holder: LockHolder },
 
     #[error("the data directory {} is in use by a process that has not said who it is", dir.display())]
     InUseBySomebody { dir: PathBuf },

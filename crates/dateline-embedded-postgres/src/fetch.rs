@@ -16,7 +16,7 @@ use sha2::{Digest, Sha512};
 use tokio::process::Command;
 
 use super::error::Error;
-use super::{Options, residents};
+use super::{Options, stale_processes};
 
 /// The major version of the pinned package.
 pub(super) const MAJOR: u32 = 18;
@@ -261,7 +261,7 @@ fn remove_abandoned(cache: &Path) {
         let pid = name
             .to_str()
             .and_then(|name| name.strip_prefix(UNFINISHED)?.parse().ok());
-        if pid.is_some_and(|pid| !residents::exists(pid)) {
+        if pid.is_some_and(|pid| !stale_processes::exists(pid)) {
             let _ = remove(&entry.path());
         }
     }

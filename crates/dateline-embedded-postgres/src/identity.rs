@@ -1,6 +1,6 @@
 //! The user as which Postgres runs. It refuses root, so under root it gets either a user namespace, in which root has
 //! another number, or an account of its own. This file lists the ways and tries which of them works here;
-//! [`super::keeper`] applies them.
+//! [`super::launcher`] applies them.
 
 use std::fmt;
 use std::fs;
@@ -9,11 +9,11 @@ use std::path::Path;
 
 use nix::unistd::{User, geteuid};
 
+use super::binaries::Binaries;
 use super::directory::Directory;
 use super::error::Error;
-use super::keeper::Launcher;
+use super::launcher::Launcher;
 use super::ownership;
-use super::programs::Programs;
 
 /// A way to run the server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl fmt::Display for Identity {
 /// home directory may be closed to other accounts.
 pub(super) async fn choose(
     directory: &Directory,
-    programs: &Programs,
+    binaries: &Binaries,
     executable: &Path,
     account: Option<&str>,
 ) -> Result<Launcher, Error> {
@@ -75,7 +75,7 @@ pub(super) async fn choose(
         identity,
     };
     if !geteuid().is_root() {
-        ownership::admit(directory.root(), &Identity::Plain)?;
+        ownership::restrict_root(directory.root(), &Identity::Plain)?;
         return Ok(launcher(Identity::Plain));
     }
     let candidates = match account {
@@ -86,9 +86,9 @@ pub(super) async fn choose(
     };
     let mut tried = Vec::new();
     for identity in candidates {
-        ownership::admit(directory.root(), &identity)?;
+        ownership::restrict_root(directory.root(), &identity)?;
         let launcher = launcher(identity);
-        match launcher.probe(directory.root(), &programs.postgres()).await {
+        match launcher.probe(directory.root(), &binaries.postgres()).await {
             Ok(()) => return Ok(launcher),
             Err(problem) => tried.push(format!("{}: {problem}", launcher.identity)),
         }

@@ -13,6 +13,7 @@
 //!
 //! This crate knows nothing of schemas, migrations, pools, or the data in the cluster.
 
+mod binaries;
 mod child;
 mod cluster;
 mod database;
@@ -20,21 +21,20 @@ mod directory;
 mod error;
 mod fetch;
 mod identity;
-mod initialise;
-pub mod keeper;
+mod initdb;
+pub mod launcher;
 mod log;
 mod ownership;
-mod programs;
-mod residents;
 mod server;
 mod socket;
+mod stale_processes;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-pub use cluster::{Cluster, State};
+pub use cluster::{Cluster, ClusterState};
 pub use database::ensure_database;
-pub use directory::Holder;
+pub use directory::LockHolder;
 pub use error::Error;
 
 /// The database named in messages that explain how to connect.
@@ -48,10 +48,10 @@ pub const OLDEST_MAJOR: u32 = 13;
 pub struct Options {
     /// Directory of the cluster, its log and its lock. Created if absent; refused if it holds something else.
     pub data_dir: PathBuf,
-    /// The `dateline` executable, which starts the server programs through [`keeper`].
+    /// The `dateline` executable, which starts the server programs through [`launcher`].
     pub launcher: PathBuf,
     /// Source of the server programs.
-    pub programs: ProgramsFrom,
+    pub binaries: BinarySource,
     /// `false` gives up crash safety for speed: for tests only.
     pub durable: bool,
     /// Cache of fetched server programs, for every data directory of this user.
@@ -66,7 +66,7 @@ pub struct Options {
 
 /// Source of the server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProgramsFrom {
+pub enum BinarySource {
     /// `PG_BIN_DIR`, otherwise the usual directories, otherwise the npm package.
     Auto,
     /// This directory and no other.
@@ -82,7 +82,7 @@ impl Options {
         Self {
             data_dir: data_dir.into(),
             launcher: launcher.into(),
-            programs: ProgramsFrom::Auto,
+            binaries: BinarySource::Auto,
             durable: true,
             cache_dir: default_cache_dir(),
             progress: std::io::stderr().is_terminal(),

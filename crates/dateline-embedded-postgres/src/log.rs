@@ -14,7 +14,7 @@ const QUOTED_LINES: usize = 20;
 
 /// Opens the log for appending by a server.
 pub(super) fn open(log: &Path) -> io::Result<File> {
-    keep_small(log)?;
+    truncate_large(log)?;
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -23,7 +23,7 @@ pub(super) fn open(log: &Path) -> io::Result<File> {
 }
 
 /// Moves a large log aside. It is copied and truncated rather than renamed, because the server holds it open.
-pub(super) fn keep_small(log: &Path) -> io::Result<()> {
+pub(super) fn truncate_large(log: &Path) -> io::Result<()> {
     if length(log) <= LARGEST_BYTES {
         return Ok(());
     }
@@ -108,7 +108,7 @@ mod tests {
         writer
             .write_all(&vec![b'x'; usize::try_from(LARGEST_BYTES).unwrap() + 1])
             .unwrap();
-        keep_small(&log).unwrap();
+        truncate_large(&log).unwrap();
         writer.write_all(b"after").unwrap();
         assert_eq!(fs::read(&log).unwrap(), b"after");
         assert_eq!(length(&aside(&log)), LARGEST_BYTES + 1);

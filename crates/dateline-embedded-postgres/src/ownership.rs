@@ -10,7 +10,7 @@ use super::identity::Identity;
 
 /// Takes ownership of the data directory itself and closes it to others. An account of Postgres's own may pass through
 /// it to the files that it owns, without listing the directory.
-pub(super) fn admit(root: &Path, identity: &Identity) -> Result<(), Error> {
+pub(super) fn restrict_root(root: &Path, identity: &Identity) -> Result<(), Error> {
     let (uid, gid) = Identity::Plain.owner();
     let metadata = fs::metadata(root).map_err(Error::io("look at", root))?;
     if metadata.uid() != uid {
@@ -34,7 +34,7 @@ pub(super) fn close(directory: &Path, mode: u32) -> Result<(), Error> {
 ///
 /// The directory itself comes last: as long as it has its old owner, the work is incomplete. Only files of its old
 /// owner are changed, so that a planted link gives away nobody else's files.
-pub(super) fn hand_over(directory: &Path, identity: &Identity) -> Result<(), Error> {
+pub(super) fn change_owner(directory: &Path, identity: &Identity) -> Result<(), Error> {
     let (uid, gid) = identity.owner();
     let old = fs::metadata(directory)
         .map_err(Error::io("look at", directory))?

@@ -9,46 +9,48 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::binaries::Binaries;
 use super::child::{self, Child, Exit};
 use super::directory::Directory;
 use super::error::Error;
-use super::keeper::{KERNEL_TELLS, Launcher};
-use super::programs::Programs;
-use super::{log, residents, socket};
+use super::launcher::{HAS_PARENT_DEATH_SIGNAL, Launcher};
+use super::{log, socket, stale_processes};
 
 /// Interval at which the server's status is polled while it starts.
-const POLL: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Time without progress of a start after which the wait is logged.
-const PATIENCE: Duration = Duration::from_secs(5);
+const START_LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shutdown signals, each with the time that it gets afterwards: fast, then immediate.
-const STOP: [(Signal, Duration); 2] = [
+const STOP_SIGNALS: [(Signal, Duration); 2] = [
     (Signal::SIGINT, Duration::from_mins(1)),
     (Signal::SIGQUIT, Duration::from_secs(6)),
 ];
 
 /// Most attempts to start while a process of an earlier server is still ending.
-const TRIES: u32 = 10;
+const MAX_START_ATTEMPTS: u32 = 10;
 
 /// Everything needed to start the server, for the first time or again.
 #[derive(Debug)]
-pub(super) struct Recipe {
+pub(super) struct ServerConfig {
     pub(super) directory: Directory,
-    pub(super) programs: Programs,
+    pub(super) binaries: Binaries,
     pub(super) launcher: Launcher,
     pub(super) durable: bool,
 }
 
-impl Recipe {
+impl ServerConfig {
     /// Starts the server and returns when it accepts connections.
     pub(super) async fn start(&self) -> Result<Server, Error> {
         let mut tries = 0;
         loop {
-            residents::clear(&self.directory).await?;
+            stale_processes::stop_all(&self.directory).await?;
             socket::prepare(&self.directory.socket(), &self.launcher.identity)?;
             match self.start_once().await {
-                Err(Error::Start { tail, .. }) if tries < TRIES && will_pass(&tail) => {
+                Err(Error::Start { tail, .. })
+                    if tries < MAX_START_ATTEMPTS && will_pass(&tail) =>
+                {
                     tries += 1;
                     tracing::info!("something of an earlier Postgres is still there; trying again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -66,7 +68,7 @@ impl Recipe {
         let mut command = self.command();
         command.stdout(out).stderr(err);
         let launcher = self.launcher.clone();
-        let watcher = move |pid| (!KERNEL_TELLS).then(|| launcher.watcher(pid));
+        let watcher = move |pid| (!HAS_PARENT_DEATH_SIGNAL).then(|| launcher.watcher(pid));
         let child = child::spawn(command, watcher)
             .await
             .map_err(Error::io("run", &self.launcher.executable))?;
@@ -83,7 +85,7 @@ impl Recipe {
 
     fn command(&self) -> Command {
         let cluster = self.directory.cluster();
-        let mut command = self.launcher.command(&cluster, &self.programs.postgres());
+        let mut command = self.launcher.command(&cluster, &self.binaries.postgres());
         command.arg("-D").arg(&cluster);
         for (name, value) in self.settings() {
             command.arg("-c").arg(format!("{name}={value}"));
@@ -156,10 +158,10 @@ impl Server {
     async fn ready(&mut self, cluster: &Path) -> Result<(), Exit> {
         let mut said = Instant::now();
         while !is_ready(cluster, self.pid()) {
-            if let Ok(exit) = tokio::time::timeout(POLL, self.child.exited()).await {
+            if let Ok(exit) = tokio::time::timeout(POLL_INTERVAL, self.child.exited()).await {
                 return Err(exit);
             }
-            if said.elapsed() > PATIENCE {
+            if said.elapsed() > START_LOG_INTERVAL {
                 said = Instant::now();
                 tracing::info!("Postgres is still starting; after a crash it first has to recover");
             }
@@ -169,18 +171,18 @@ impl Server {
 
     /// Stops the server and waits. A server that does not stop is killed, which costs only the time of a recovery.
     pub(super) async fn stop(mut self) {
-        for (signal, patience) in STOP {
-            self.tell(signal);
-            if tokio::time::timeout(patience, self.exited()).await.is_ok() {
+        for (signal, timeout) in STOP_SIGNALS {
+            self.send_signal(signal);
+            if tokio::time::timeout(timeout, self.exited()).await.is_ok() {
                 return;
             }
-            tracing::warn!(%signal, "Postgres did not end within {} s", patience.as_secs());
+            tracing::warn!(%signal, "Postgres did not end within {} s", timeout.as_secs());
         }
-        self.tell(Signal::SIGKILL);
+        self.send_signal(Signal::SIGKILL);
         self.exited().await;
     }
 
-    fn tell(&self, signal: Signal) {
+    fn send_signal(&self, signal: Signal) {
         if let (false, Ok(pid)) = (self.child.has_exited(), i32::try_from(self.pid())) {
             // It may have ended just now.
             let _ = kill(Pid::from_raw(pid), signal);

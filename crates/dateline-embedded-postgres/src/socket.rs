@@ -18,7 +18,7 @@ const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// Returns the directory for the socket: the preferred one or, if its path is too long or not valid in a URL, one with
 /// the tag in its name in the system's temporary directory.
-pub(super) fn place(preferred: &Path, tag: &str) -> PathBuf {
+pub(super) fn choose_directory(preferred: &Path, tag: &str) -> PathBuf {
     if fits(preferred) {
         return preferred.to_owned();
     }
@@ -87,15 +87,18 @@ mod tests {
     #[test]
     fn a_path_that_fits_is_kept() {
         let directory = Path::new("/var/lib/dateline/socket");
-        assert_eq!(place(directory, "dateline-1"), directory);
+        assert_eq!(choose_directory(directory, "dateline-1"), directory);
     }
 
     #[test]
     fn a_path_is_too_long_from_the_byte_at_which_the_kernel_refuses_it() {
         let longest = LONGEST_PATH - "/.s.PGSQL.5432".len();
         let directory = |length: usize| PathBuf::from(format!("/{}", "x".repeat(length - 1)));
-        assert_eq!(place(&directory(longest), "dateline-1"), directory(longest));
-        assert!(place(&directory(longest + 1), "dateline-1").ends_with("dateline-1"));
+        assert_eq!(
+            choose_directory(&directory(longest), "dateline-1"),
+            directory(longest)
+        );
+        assert!(choose_directory(&directory(longest + 1), "dateline-1").ends_with("dateline-1"));
     }
 
     #[test]

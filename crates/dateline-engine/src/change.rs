@@ -5,9 +5,9 @@ use dateline_proto::v1::{
     Kind, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
 };
 use dateline_record::{
-    digest::{Tally, WORDS, record_words},
-    drawing::Drawing,
+    digest::{LANES, Tally, record_lanes},
     edtf::Bounds,
+    index::IndexTerms,
     name::Name,
     state::is_visible,
     violation::Warning,
@@ -15,7 +15,7 @@ use dateline_record::{
 use prost::Message;
 use uuid::Uuid;
 
-use super::world::NoteCopy;
+use super::read_view::NoteCopy;
 
 /// The next revision of a record.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub struct Change {
     /// The same content with access to fields.
     pub body: Body,
     /// Index data extracted from the new revision: facets, references, days, search text and keys.
-    pub drawing: Drawing,
+    pub terms: IndexTerms,
     /// Facets of the revision before.
     pub facets_before: Vec<String>,
     /// Days of the revision before.
@@ -50,8 +50,8 @@ pub struct Change {
     pub note: String,
     /// True if the content, and so its references, may differ from the revision before.
     pub has_new_content: bool,
-    /// Digest words of the revision before, for views that counted it.
-    pub words_before: Option<[u32; WORDS]>,
+    /// Digest lanes of the revision before, for views that counted it.
+    pub lanes_before: Option<[u32; LANES]>,
 }
 
 impl Change {
@@ -82,13 +82,13 @@ impl Change {
     #[must_use]
     pub fn tally(&self, counts: impl Fn(State) -> bool) -> Tally {
         let mut tally = Tally::default();
-        if let (Some(state), Some(words)) = (self.state_before, &self.words_before)
+        if let (Some(state), Some(lanes)) = (self.state_before, &self.lanes_before)
             && counts(state)
         {
-            tally.remove(words);
+            tally.remove(lanes);
         }
         if counts(self.state) && !self.is_gone() {
-            tally.add(&record_words(self.revision, [self.content.as_slice()]));
+            tally.add(&record_lanes(self.revision, [self.content.as_slice()]));
         }
         tally
     }
@@ -127,16 +127,16 @@ pub struct Decision {
     /// Outcomes in the order of the writes, followed by further changes that they cause.
     pub outcomes: Vec<Outcome>,
     /// The read set, which must be unchanged when the decision is written.
-    pub seen: Seen,
+    pub read_set: ReadSet,
     /// Warnings about data that is stored nevertheless.
     pub warnings: Vec<Warning>,
-    /// Revisions of other records whose note is blanked, because it was also the note of a record that is erased (W11).
-    pub blanked: Vec<NoteCopy>,
+    /// Revisions of other records whose note is redacted, because it was also the note of a record that is erased (W11).
+    pub redacted_notes: Vec<NoteCopy>,
 }
 
 /// The read set of a decision.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct ReadSet {
     /// Every record that was read, with its revision; 0 for a record that does not exist.
     pub revisions: Vec<(Name, i64)>,
     /// Articles, with the number of published records that cite each of them as evidence.

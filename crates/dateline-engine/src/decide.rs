@@ -13,18 +13,17 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    change::{Change, Decision, Outcome, Seen},
-    erasure,
-    next::MAX_META_BYTES,
-    pins,
-    publishing::Publishing,
-    refusal::Refusal,
+    change::{Change, Decision, Outcome, ReadSet},
+    erasure, pins,
+    publication::PublicationCheck,
+    read_view::ReadView,
+    rejection::Rejection,
     request::{Request, Write, kind_field},
+    revision::MAX_META_BYTES,
     sources,
-    step::{self, Step, Stepped},
+    transition::{self, Transition, TransitionEffects},
     warnings,
     withdrawal::Withdrawal,
-    world::World,
 };
 
 /// Most bytes of a record's content. With its meta it fits a response, and gRPC clients accept 4 MiB.
@@ -36,64 +35,64 @@ pub const MAX_BATCH_RECORDS: usize = 5000;
 /// Most warnings of an answer.
 const MAX_WARNINGS: usize = 100;
 
-/// Decides a request. `mint` makes uids for new records.
+/// Decides a request. `new_uid` makes uids for new records.
 ///
 /// # Errors
 /// A refusal; nothing may be written then (W2).
 pub fn decide(
     request: &Request,
-    world: &World,
+    read_view: &ReadView,
     now: OffsetDateTime,
-    mint: &mut dyn FnMut() -> Uuid,
-) -> Result<Decision, Refusal> {
-    let mut seen = check_preconditions(request, world)?;
-    let mut plan = Plan::of(request, world, now, mint)?;
-    let pins = pins::find(&plan, world, request.is_load(), &mut seen);
+    new_uid: &mut dyn FnMut() -> Uuid,
+) -> Result<Decision, Rejection> {
+    let mut read_set = check_preconditions(request, read_view)?;
+    let mut change_set = ChangeSet::build(request, read_view, now, new_uid)?;
+    let pins = pins::find(&change_set, read_view, request.is_load(), &mut read_set);
     if request.is_load() {
         // References may be loaded later; they were checked where the record was published.
         if !pins.unreadable.is_empty() {
-            return Err(Refusal::UnresolvedReferences {
+            return Err(Rejection::UnresolvedReferences {
                 references: pins.unreadable,
             });
         }
-        pins.apply(&mut plan, world);
-        return plan.loaded(request, world, seen);
+        pins.apply(&mut change_set, read_view);
+        return change_set.loaded(request, read_view, read_set);
     }
-    let violations = sources::check(&plan, world);
+    let violations = sources::check(&change_set, read_view);
     if !violations.is_empty() {
-        return Err(Refusal::Invalid(violations));
+        return Err(Rejection::Invalid(violations));
     }
-    let publishing = Publishing::of(&plan, world);
-    publishing.check(&pins.unreadable, &mut seen)?;
-    let cascaded = Withdrawal::of(&plan, request, world, now).check(&mut seen)?;
-    publishing.check_without(&cascaded)?;
-    pins.apply(&mut plan, world);
-    warnings::add(&mut plan, world);
-    plan.warnings.truncate(MAX_WARNINGS);
-    let blanked = erasure::blanked(&plan, world, &mut seen);
+    let publication = PublicationCheck::new(&change_set, read_view);
+    publication.check(&pins.unreadable, &mut read_set)?;
+    let cascaded = Withdrawal::new(&change_set, request, read_view, now).check(&mut read_set)?;
+    publication.check_without(&cascaded)?;
+    pins.apply(&mut change_set, read_view);
+    warnings::add(&mut change_set, read_view);
+    change_set.warnings.truncate(MAX_WARNINGS);
+    let redacted_notes = erasure::redact_notes(&change_set, read_view, &mut read_set);
     let names = request.writes.iter().flat_map(Write::names);
-    let looked_at = names.map(|name| (name.clone(), world.revision(name)));
-    seen.revisions.extend(looked_at);
-    let others = plan.others.into_iter().chain(cascaded);
-    seen.revisions.extend(
+    let revisions_read = names.map(|name| (name.clone(), read_view.revision(name)));
+    read_set.revisions.extend(revisions_read);
+    let others = change_set.others.into_iter().chain(cascaded);
+    read_set.revisions.extend(
         others
             .clone()
             .map(|change| (change.name, change.revision - 1)),
     );
-    plan.outcomes.extend(others.map(Outcome::Changed));
-    check_size(&plan.outcomes)?;
-    seen.revisions.sort_unstable();
-    seen.revisions.dedup();
+    change_set.outcomes.extend(others.map(Outcome::Changed));
+    check_size(&change_set.outcomes)?;
+    read_set.revisions.sort_unstable();
+    read_set.revisions.dedup();
     Ok(Decision {
-        outcomes: plan.outcomes,
-        seen,
-        warnings: plan.warnings,
-        blanked,
+        outcomes: change_set.outcomes,
+        read_set,
+        warnings: change_set.warnings,
+        redacted_notes,
     })
 }
 
 /// Checks the size of a batch, which every reader holds in memory as a whole.
-fn check_size(outcomes: &[Outcome]) -> Result<(), Refusal> {
+fn check_size(outcomes: &[Outcome]) -> Result<(), Rejection> {
     let changes = || outcomes.iter().filter_map(Outcome::change);
     let (bytes, records) = (
         changes().map(|change| change.content.len()).sum(),
@@ -102,7 +101,7 @@ fn check_size(outcomes: &[Outcome]) -> Result<(), Refusal> {
     if bytes <= MAX_BATCH_BYTES && records <= MAX_BATCH_RECORDS {
         return Ok(());
     }
-    Err(Refusal::TooLarge {
+    Err(Rejection::TooLarge {
         bytes,
         records,
         most_bytes: MAX_BATCH_BYTES,
@@ -111,24 +110,26 @@ fn check_size(outcomes: &[Outcome]) -> Result<(), Refusal> {
 }
 
 /// Checks that records which are not written have the etags of the preconditions.
-fn check_preconditions(request: &Request, world: &World) -> Result<Seen, Refusal> {
-    let mut seen = Seen::default();
+fn check_preconditions(request: &Request, read_view: &ReadView) -> Result<ReadSet, Rejection> {
+    let mut read_set = ReadSet::default();
     for (name, etag) in &request.preconditions {
-        match world.head(name) {
+        match read_view.head(name) {
             None if etag.is_empty() => {}
             Some(head) if etag.is_empty() => {
-                return Err(Refusal::EtagMismatch {
+                return Err(Rejection::EtagMismatch {
                     name: name.clone(),
                     current: head.meta.etag.clone(),
                     seen: None,
                     changed_paths: Vec::new(),
                 });
             }
-            _ => drop(step::current(world, name, etag)?),
+            _ => drop(transition::current_head(read_view, name, etag)?),
         }
-        seen.revisions.push((name.clone(), world.revision(name)));
+        read_set
+            .revisions
+            .push((name.clone(), read_view.revision(name)));
     }
-    Ok(seen)
+    Ok(read_set)
 }
 
 /// Returns the violation for a record that two writes of a request change, one of them along with its own record.
@@ -138,7 +139,7 @@ pub(super) fn changes_twice(name: &Name) -> Violation {
 }
 
 /// The results of a request's writes, one by one.
-pub(super) struct Plan<'a> {
+pub(super) struct ChangeSet<'a> {
     /// In the order of the writes.
     pub writes: &'a [Write],
     /// One for each write.
@@ -148,31 +149,31 @@ pub(super) struct Plan<'a> {
     /// Warnings.
     pub warnings: Vec<Warning>,
     /// Positions of the records' new revisions.
-    by_name: HashMap<Name, Place>,
+    by_name: HashMap<Name, ChangeIndex>,
     /// Outcomes whose records have names that look alike, by key.
     by_key: HashMap<i64, Vec<usize>>,
     /// New articles, by the hash of their original text.
     by_original: HashMap<String, Name>,
 }
 
-/// Position of a change in a plan.
+/// Position of a change in a change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum ChangeIndex {
     /// Index of a write's outcome.
     Outcome(usize),
     /// Index of a further change.
     Other(usize),
 }
 
-impl<'a> Plan<'a> {
-    fn of(
+impl<'a> ChangeSet<'a> {
+    fn build(
         request: &'a Request,
-        world: &World,
+        read_view: &ReadView,
         now: OffsetDateTime,
-        mint: &mut dyn FnMut() -> Uuid,
-    ) -> Result<Self, Refusal> {
+        new_uid: &mut dyn FnMut() -> Uuid,
+    ) -> Result<Self, Rejection> {
         let mut violations = Vec::new();
-        let mut plan = Plan {
+        let mut change_set = ChangeSet {
             writes: &request.writes,
             outcomes: Vec::with_capacity(request.writes.len()),
             others: Vec::new(),
@@ -182,47 +183,52 @@ impl<'a> Plan<'a> {
             by_original: HashMap::new(),
         };
         for (index, write) in request.writes.iter().enumerate() {
-            let step = Step {
+            let transition = Transition {
                 index,
                 write,
-                world,
+                read_view,
                 now,
             };
-            match step.take(mint) {
-                Ok(stepped) => {
-                    plan.check_original(&stepped)?;
-                    plan.add(stepped);
+            match transition.apply(new_uid) {
+                Ok(effects) => {
+                    change_set.check_original(&effects)?;
+                    change_set.add(effects);
                 }
-                Err(Refusal::Invalid(more)) => violations.extend(more),
-                Err(refusal) => return Err(refusal),
+                Err(Rejection::Invalid(more)) => violations.extend(more),
+                Err(rejection) => return Err(rejection),
             }
         }
-        violations.extend(plan.overlaps());
-        violations.extend(plan.oversized(request.is_load()));
+        violations.extend(change_set.overlaps());
+        violations.extend(change_set.oversized(request.is_load()));
         if violations.is_empty() {
-            Ok(plan)
+            Ok(change_set)
         } else {
-            Err(Refusal::Invalid(violations))
+            Err(Rejection::Invalid(violations))
         }
     }
 
     /// Returns the decision on loaded records: only the records themselves were read.
-    fn loaded(self, request: &Request, world: &World, mut seen: Seen) -> Result<Decision, Refusal> {
+    fn loaded(
+        self,
+        request: &Request,
+        read_view: &ReadView,
+        mut read_set: ReadSet,
+    ) -> Result<Decision, Rejection> {
         let names = request.writes.iter().map(|write| &write.name);
-        let looked_at = names.map(|name| (name.clone(), world.revision(name)));
-        seen.revisions.extend(looked_at);
+        let revisions_read = names.map(|name| (name.clone(), read_view.revision(name)));
+        read_set.revisions.extend(revisions_read);
         check_size(&self.outcomes)?;
         Ok(Decision {
             outcomes: self.outcomes,
-            seen,
+            read_set,
             warnings: self.warnings,
-            blanked: Vec::new(),
+            redacted_notes: Vec::new(),
         })
     }
 
     /// Checks that no two articles of a request have the same original text.
-    fn check_original(&mut self, stepped: &Stepped) -> Result<(), Refusal> {
-        let Some(change) = stepped.outcome.change() else {
+    fn check_original(&mut self, effects: &TransitionEffects) -> Result<(), Rejection> {
+        let Some(change) = effects.outcome.change() else {
             return Ok(());
         };
         let (ChangeType::Created, Body::Article(article)) = (change.change_type, &change.body)
@@ -235,38 +241,38 @@ impl<'a> Plan<'a> {
         let hash = article.original_sha256.clone();
         match self.by_original.insert(hash, change.name.clone()) {
             None => Ok(()),
-            Some(existing) => Err(Refusal::DuplicateOriginal { existing }),
+            Some(existing) => Err(Rejection::DuplicateOriginal { existing }),
         }
     }
 
-    fn add(&mut self, stepped: Stepped) {
-        if let Some(change) = stepped.outcome.change() {
-            let place = self.outcomes.len();
+    fn add(&mut self, effects: TransitionEffects) {
+        if let Some(change) = effects.outcome.change() {
+            let position = self.outcomes.len();
             self.by_name
-                .insert(change.name.clone(), Place::Outcome(place));
-            for key in &change.drawing.keys {
-                self.by_key.entry(*key).or_default().push(place);
+                .insert(change.name.clone(), ChangeIndex::Outcome(position));
+            for key in &change.terms.keys {
+                self.by_key.entry(*key).or_default().push(position);
             }
         }
-        self.outcomes.push(stepped.outcome);
-        if let Some(other) = stepped.other {
-            let place = Place::Other(self.others.len());
-            self.by_name.insert(other.name.clone(), place);
+        self.outcomes.push(effects.outcome);
+        if let Some(other) = effects.other {
+            let position = ChangeIndex::Other(self.others.len());
+            self.by_name.insert(other.name.clone(), position);
             self.others.push(other);
         }
-        self.warnings.extend(stepped.warnings);
+        self.warnings.extend(effects.warnings);
     }
 
     /// Returns violations for records that would get two revisions at once, because one write changes them along with
     /// its own record.
     fn overlaps(&self) -> Vec<Violation> {
-        let mut seen: HashMap<&Name, usize> = HashMap::new();
+        let mut counts: HashMap<&Name, usize> = HashMap::new();
         let written = self.changes().map(|(_, change)| &change.name);
         let others = self.others.iter().map(|change| &change.name);
         for name in written.chain(others) {
-            *seen.entry(name).or_default() += 1;
+            *counts.entry(name).or_default() += 1;
         }
-        let twice = seen.into_iter().filter(|(_, count)| *count > 1);
+        let twice = counts.into_iter().filter(|(_, count)| *count > 1);
         twice.map(|(name, _)| changes_twice(name)).collect()
     }
 
@@ -274,7 +280,7 @@ impl<'a> Plan<'a> {
     fn oversized(&self, is_load: bool) -> Vec<Violation> {
         let mut found = Vec::new();
         for (index, change) in self.changes() {
-            let word = self.writes[index].action.word();
+            let word = self.writes[index].action.field_name();
             let kind = kind_field(&change.body);
             let at = if is_load {
                 format!("records[{index}].{kind}")
@@ -307,33 +313,33 @@ impl<'a> Plan<'a> {
     /// Returns the new revision of a record in the batch.
     pub(super) fn change_of(&self, name: &Name) -> Option<&Change> {
         match *self.by_name.get(name)? {
-            Place::Outcome(place) => self.outcomes[place].change(),
-            Place::Other(place) => self.others.get(place),
+            ChangeIndex::Outcome(position) => self.outcomes[position].change(),
+            ChangeIndex::Other(position) => self.others.get(position),
         }
     }
 
     /// Returns every new revision of the batch, including further changes.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Place, &Change)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (ChangeIndex, &Change)> {
         let written = self.changes();
-        let written = written.map(|(index, change)| (Place::Outcome(index), change));
+        let written = written.map(|(index, change)| (ChangeIndex::Outcome(index), change));
         let others = self.others.iter().enumerate();
-        written.chain(others.map(|(index, change)| (Place::Other(index), change)))
+        written.chain(others.map(|(index, change)| (ChangeIndex::Other(index), change)))
     }
 
     /// Returns the change at a position, for modification.
-    pub(super) fn change_at(&mut self, place: Place) -> Option<&mut Change> {
-        match place {
-            Place::Outcome(index) => match self.outcomes.get_mut(index)? {
+    pub(super) fn change_at(&mut self, position: ChangeIndex) -> Option<&mut Change> {
+        match position {
+            ChangeIndex::Outcome(index) => match self.outcomes.get_mut(index)? {
                 Outcome::Changed(change) => Some(change),
                 Outcome::Unchanged(..) => None,
             },
-            Place::Other(index) => self.others.get_mut(index),
+            ChangeIndex::Other(index) => self.others.get_mut(index),
         }
     }
 
     /// Makes a write's outcome unchanged.
-    pub(super) fn leave(&mut self, place: Place) {
-        if let Place::Outcome(index) = place
+    pub(super) fn mark_unchanged(&mut self, position: ChangeIndex) {
+        if let ChangeIndex::Outcome(index) = position
             && let Outcome::Changed(change) = &self.outcomes[index]
         {
             self.outcomes[index] = Outcome::Unchanged(change.name.clone(), change.revision - 1);
@@ -341,8 +347,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Returns the records of the batch that share a key.
-    pub(super) fn alike(&self, key: i64) -> impl Iterator<Item = &Name> {
-        let places = self.by_key.get(&key).into_iter().flatten();
-        places.filter_map(|place| Some(&self.outcomes[*place].change()?.name))
+    pub(super) fn similar(&self, key: i64) -> impl Iterator<Item = &Name> {
+        let positions = self.by_key.get(&key).into_iter().flatten();
+        positions.filter_map(|position| Some(&self.outcomes[*position].change()?.name))
     }
 }

@@ -4,9 +4,9 @@
 use dateline_proto::v1::change::Type as ChangeType;
 
 use super::{
-    change::Seen,
-    decide::Plan,
-    world::{NoteCopy, World},
+    change::ReadSet,
+    decide::ChangeSet,
+    read_view::{NoteCopy, ReadView},
 };
 
 /// Text that replaces an erased note.
@@ -14,14 +14,18 @@ pub(super) const ERASED: &str = "erased";
 
 /// Returns the revisions of other records whose note is blanked by a batch's erasures. Records that are erased
 /// themselves are left out, since nothing remains of them.
-pub(super) fn blanked(plan: &Plan<'_>, world: &World, seen: &mut Seen) -> Vec<NoteCopy> {
+pub(super) fn redact_notes(
+    change_set: &ChangeSet<'_>,
+    read_view: &ReadView,
+    read_set: &mut ReadSet,
+) -> Vec<NoteCopy> {
     let is_erased = |change_type| change_type == ChangeType::Purged;
-    let erased = plan.changes().map(|(_, change)| change);
+    let erased = change_set.changes().map(|(_, change)| change);
     let erased = erased.filter(|change| is_erased(change.change_type));
-    let copies = erased.filter_map(|change| world.copies.get(&change.name));
+    let copies = erased.filter_map(|change| read_view.copies.get(&change.name));
     let mut blanked: Vec<NoteCopy> = Vec::new();
     for copy in copies.flatten() {
-        let goes_too = plan.change_of(&copy.name);
+        let goes_too = change_set.change_of(&copy.name);
         let is_known =
             |known: &NoteCopy| (&known.name, known.revision) == (&copy.name, copy.revision);
         if goes_too.is_some_and(|change| is_erased(change.change_type))
@@ -30,8 +34,9 @@ pub(super) fn blanked(plan: &Plan<'_>, world: &World, seen: &mut Seen) -> Vec<No
             continue;
         }
         // In the read set: if the record is erased meanwhile, this would restore its meta.
-        seen.revisions
-            .push((copy.name.clone(), world.revision(&copy.name)));
+        read_set
+            .revisions
+            .push((copy.name.clone(), read_view.revision(&copy.name)));
         let mut copy = copy.clone();
         for correction in &mut copy.meta.corrections {
             if correction.revision == copy.revision {

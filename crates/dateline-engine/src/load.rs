@@ -15,14 +15,14 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::request::{Action, By, Request, Write, kind_field, request_id};
+use super::request::{Action, Attribution, Request, Write, kind_field, request_id};
 
 impl Request {
     /// Checks records of another database, each by itself: that they fit each other was checked there.
     ///
     /// # Errors
     /// Every violation (W6), with paths from the root of `LoadRecordsRequest`.
-    pub fn load(load: LoadRecordsRequest, by: By) -> Result<Self, Vec<Violation>> {
+    pub fn load(load: LoadRecordsRequest, by: Attribution) -> Result<Self, Vec<Violation>> {
         let encoded = load.encode_to_vec();
         let (fingerprint, bytes) = (Sha256::digest(&encoded).into(), encoded.len());
         drop(encoded);
@@ -35,7 +35,7 @@ impl Request {
                 Err(more) => violations.extend(more),
             }
         }
-        refuse_twice(&writes, &mut violations);
+        reject_repeats(&writes, &mut violations);
         if !violations.is_empty() {
             return Err(violations);
         }
@@ -61,7 +61,7 @@ impl Request {
 }
 
 /// Refuses a request that holds a record twice, by name or by uid.
-fn refuse_twice(writes: &[Write], violations: &mut Vec<Violation>) {
+fn reject_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
     let (mut names, mut uids) = (HashSet::new(), HashSet::new());
     for (index, write) in writes.iter().enumerate() {
         let at = format!("records[{index}]");
@@ -124,7 +124,7 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
 /// Checks that the meta of another database, which is kept unchanged, could have been written by this one.
 fn check_meta(name: &Name, meta: &mut RecordMeta, at: &mut Path) -> Vec<Violation> {
     at.enter("meta");
-    let mut validation = Validation::of_stored();
+    let mut validation = Validation::for_stored();
     meta.walk(at, &mut validation);
     let mut violations = validation.into_findings().violations;
     let mut wrong = |field: &str, what: &str| {

@@ -8,15 +8,15 @@ use dateline_proto::v1::{
     Evidence, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
 };
 use dateline_record::{
-    drawing::Reference, mask, name::Name, rules::quote::check_quote, violation::Warning,
+    index::FieldReference, mask, name::Name, rules::quote::check_quote, violation::Warning,
 };
 
 use super::{
-    change::{Change, Seen},
-    decide::{Place, Plan},
-    refusal::Unresolved,
+    change::{Change, ReadSet},
+    decide::{ChangeIndex, ChangeSet},
+    read_view::ReadView,
+    rejection::UnresolvedReference,
     sources,
-    world::World,
 };
 
 /// Most records in a warning besides the article.
@@ -25,15 +25,15 @@ const MAX_NAMED: usize = 20;
 /// Pins of a batch that readers cannot follow.
 #[derive(Debug, Default)]
 pub(super) struct Pins {
-    moved: Vec<Moved>,
+    moved: Vec<MovedPin>,
     /// Pins without a readable revision to move to.
-    pub unreadable: Vec<Unresolved>,
+    pub unreadable: Vec<UnresolvedReference>,
 }
 
 /// A pin that is moved to a readable revision.
 #[derive(Debug)]
-struct Moved {
-    place: Place,
+struct MovedPin {
+    position: ChangeIndex,
     entry: usize,
     article: Name,
     from: i64,
@@ -41,26 +41,31 @@ struct Moved {
 }
 
 /// Readability of a pin.
-enum Found {
+enum PinStatus {
     /// Readers can read the revision, or will when they see the record.
     Readable,
     /// Readers can read the quote in this other revision.
-    At(i64),
+    MovedTo(i64),
     /// Readers can read the article, but not the quote.
-    Nowhere(String),
+    Unreadable(String),
     /// Readers cannot read the article. The check of references reports it; in a load it may follow later.
-    NotThere,
+    NoSource,
 }
 
 /// Checks every pin in records that the batch makes visible, now or at the end of an embargo.
-pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut Seen) -> Pins {
+pub(super) fn find(
+    change_set: &ChangeSet<'_>,
+    read_view: &ReadView,
+    is_load: bool,
+    read_set: &mut ReadSet,
+) -> Pins {
     let mut pins = Pins::default();
-    let finder = Finder {
-        plan,
-        world,
+    let checker = PinChecker {
+        change_set,
+        read_view,
         is_load,
     };
-    for (place, change) in plan.all() {
+    for (position, change) in change_set.all() {
         // A record loaded under embargo is checked when the embargo ends.
         let shows =
             change.state == State::Published || change.state == State::Embargoed && !is_load;
@@ -70,18 +75,19 @@ pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut See
             let Some(article) = Name::parse(&entry.article) else {
                 continue;
             };
-            seen.revisions
-                .push((article.clone(), world.revision(&article)));
-            match finder.find(change.state, entry, &article) {
-                Found::Readable | Found::NotThere => {}
-                Found::At(to) => pins.moved.push(Moved {
-                    place,
+            read_set
+                .revisions
+                .push((article.clone(), read_view.revision(&article)));
+            match checker.find(change.state, entry, &article) {
+                PinStatus::Readable | PinStatus::NoSource => {}
+                PinStatus::MovedTo(to) => pins.moved.push(MovedPin {
+                    position,
                     entry: index,
                     article,
                     from: entry.article_revision,
                     to,
                 }),
-                Found::Nowhere(why) => {
+                PinStatus::Unreadable(why) => {
                     let pin = unresolved(&change.name, index, article, &why);
                     pins.unreadable.push(pin);
                 }
@@ -89,15 +95,15 @@ pub(super) fn find(plan: &Plan<'_>, world: &World, is_load: bool, seen: &mut See
         }
     }
     if is_load {
-        finder.find_before(&mut pins.unreadable, seen);
+        checker.find_before(&mut pins.unreadable, read_set);
     }
     pins
 }
 
-fn unresolved(source: &Name, index: usize, article: Name, why: &str) -> Unresolved {
-    Unresolved {
+fn unresolved(source: &Name, index: usize, article: Name, why: &str) -> UnresolvedReference {
+    UnresolvedReference {
         source: source.clone(),
-        reference: Reference {
+        reference: FieldReference {
             target: article,
             field: format!("evidence[{index}].article_revision"),
         },
@@ -105,26 +111,32 @@ fn unresolved(source: &Name, index: usize, article: Name, why: &str) -> Unresolv
     }
 }
 
-struct Finder<'a> {
-    plan: &'a Plan<'a>,
-    world: &'a World,
+struct PinChecker<'a> {
+    change_set: &'a ChangeSet<'a>,
+    read_view: &'a ReadView,
     is_load: bool,
 }
 
-impl Finder<'_> {
+impl PinChecker<'_> {
     /// Checks the pins of records that were loaded before the articles that they cite.
-    fn find_before(&self, unreadable: &mut Vec<Unresolved>, seen: &mut Seen) {
-        let loaded = self.plan.changes().map(|(_, change)| change);
+    fn find_before(&self, unreadable: &mut Vec<UnresolvedReference>, read_set: &mut ReadSet) {
+        let loaded = self.change_set.changes().map(|(_, change)| change);
         for article in loaded.filter(|change| change.state == State::Published) {
-            let citing = self.world.citing.get(&article.name).into_iter().flatten();
-            for (name, head) in citing.filter_map(|name| Some((name, self.world.head(name)?))) {
-                seen.revisions
-                    .push((name.clone(), self.world.revision(name)));
+            let citing = self
+                .read_view
+                .citing
+                .get(&article.name)
+                .into_iter()
+                .flatten();
+            for (name, head) in citing.filter_map(|name| Some((name, self.read_view.head(name)?))) {
+                read_set
+                    .revisions
+                    .push((name.clone(), self.read_view.revision(name)));
                 let entries = head.body.evidence().unwrap_or_default().iter().enumerate();
                 for (index, entry) in entries.filter(|(_, it)| it.article == article.name.as_str())
                 {
                     let found = self.find(State::Published, entry, &article.name);
-                    if let Found::Nowhere(why) = found {
+                    if let PinStatus::Unreadable(why) = found {
                         unreadable.push(unresolved(name, index, article.name.clone(), &why));
                     }
                 }
@@ -132,74 +144,77 @@ impl Finder<'_> {
         }
     }
 
-    fn find(&self, state: State, entry: &Evidence, article: &Name) -> Found {
+    fn find(&self, state: State, entry: &Evidence, article: &Name) -> PinStatus {
         let pin = (article.clone(), entry.article_revision);
-        let written = self.plan.change_of(article);
+        let written = self.change_set.change_of(article);
         let is_written = written.is_some_and(|written| {
             written.state == State::Published && written.revision == entry.article_revision
         });
-        if is_written || self.world.readable.contains(&pin) || self.was_readable(&pin) {
-            return Found::Readable;
+        if is_written || self.read_view.readable.contains(&pin) || self.was_readable(&pin) {
+            return PinStatus::Readable;
         }
-        if let Some(to) = self.elsewhere(entry, article) {
-            return Found::At(to);
+        if let Some(to) = self.find_matching_revision(entry, article) {
+            return PinStatus::MovedTo(to);
         }
         if state == State::Embargoed
             && self
-                .hidden(article)
-                .is_some_and(|body| stands(entry, body).is_ok())
+                .embargoed_body(article)
+                .is_some_and(|body| check_entry_quote(entry, body).is_ok())
         {
-            return Found::Readable;
+            return PinStatus::Readable;
         }
-        self.nowhere(state, entry, article)
+        self.unreadable_pin(state, entry, article)
     }
 
     /// Returns the article's readable revisions, including the batch's; ascending.
     fn candidates(&self, article: &Name) -> impl Iterator<Item = (i64, &Body)> {
-        let stored = self.world.published.get(article).into_iter().flatten();
+        let stored = self.read_view.published.get(article).into_iter().flatten();
         let stored = stored.filter_map(|revision| {
-            let body = self.world.revisions.get(&(article.clone(), *revision))?;
+            let body = self
+                .read_view
+                .revisions
+                .get(&(article.clone(), *revision))?;
             Some((*revision, body))
         });
-        let written = self.plan.change_of(article);
+        let written = self.change_set.change_of(article);
         let written = written.filter(|written| written.state == State::Published);
         stored.chain(written.map(|written| (written.revision, &written.body)))
     }
 
     /// Returns the first revision after the pinned one that has the quote, otherwise the last one before it.
-    fn elsewhere(&self, entry: &Evidence, article: &Name) -> Option<i64> {
-        let standing = self
+    fn find_matching_revision(&self, entry: &Evidence, article: &Name) -> Option<i64> {
+        let matching = self
             .candidates(article)
-            .filter(|(_, body)| stands(entry, body).is_ok());
-        let standing: Vec<_> = standing.map(|(revision, _)| revision).collect();
-        let after = standing.iter().find(|to| **to > entry.article_revision);
-        after.or(standing.last()).copied()
+            .filter(|(_, body)| check_entry_quote(entry, body).is_ok());
+        let matching: Vec<_> = matching.map(|(revision, _)| revision).collect();
+        let after = matching.iter().find(|to| **to > entry.article_revision);
+        after.or(matching.last()).copied()
     }
 
     /// Returns the content of an article under embargo, which becomes visible when the embargo ends.
-    fn hidden(&self, article: &Name) -> Option<&Body> {
-        let written = self.plan.change_of(article);
+    fn embargoed_body(&self, article: &Name) -> Option<&Body> {
+        let written = self.change_set.change_of(article);
         let written = written.map(|written| (written.state, &written.body));
         let stored = || {
-            let head = self.world.head(article)?;
-            Some((head.standing.state, &head.body))
+            let head = self.read_view.head(article)?;
+            Some((head.status.state, &head.body))
         };
         let (state, body) = written.or_else(stored)?;
         (state == State::Embargoed).then_some(body)
     }
 
-    fn nowhere(&self, state: State, entry: &Evidence, article: &Name) -> Found {
+    fn unreadable_pin(&self, state: State, entry: &Evidence, article: &Name) -> PinStatus {
         let (newest, body) = match self.candidates(article).last() {
             Some((revision, body)) => (format!("revision {revision}"), body),
-            None => match self.hidden(article) {
+            None => match self.embargoed_body(article) {
                 Some(body) if state == State::Embargoed => {
                     ("the revision that comes out with it".to_owned(), body)
                 }
-                _ => return Found::NotThere,
+                _ => return PinStatus::NoSource,
             },
         };
-        let there = stands(entry, body).err().unwrap_or_default();
-        Found::Nowhere(format!(
+        let there = check_entry_quote(entry, body).err().unwrap_or_default();
+        PinStatus::Unreadable(format!(
             "quotes revision {} of {article}, which readers never saw; in {newest} {there}",
             entry.article_revision
         ))
@@ -208,8 +223,11 @@ impl Finder<'_> {
     /// True if readers of the original database could read the revision of a loaded record. Articles are not merged, so
     /// every revision after publication is a correction, and the first correction shows when publication was.
     fn was_readable(&self, (article, revision): &(Name, i64)) -> bool {
-        let loaded = self.plan.change_of(article).map(|change| &change.meta);
-        let stored = || self.world.head(article).map(|head| &head.meta);
+        let loaded = self
+            .change_set
+            .change_of(article)
+            .map(|change| &change.meta);
+        let stored = || self.read_view.head(article).map(|head| &head.meta);
         let meta = loaded.or_else(stored).filter(|_| self.is_load);
         meta.is_some_and(|meta| {
             first_readable(meta).is_some_and(|first| (first..=meta.revision).contains(revision))
@@ -227,7 +245,7 @@ fn first_readable(meta: &RecordMeta) -> Option<i64> {
 }
 
 /// Checks that an article has the quote of an entry. An entry without a quote refers to the whole article.
-fn stands(entry: &Evidence, body: &Body) -> Result<(), String> {
+fn check_entry_quote(entry: &Evidence, body: &Body) -> Result<(), String> {
     match (&entry.quote, body) {
         (None, Body::Article(_)) => Ok(()),
         (Some(quote), Body::Article(article)) => {
@@ -239,35 +257,37 @@ fn stands(entry: &Evidence, body: &Body) -> Result<(), String> {
 
 impl Pins {
     /// Moves the pins, and adds warnings. A correction that then makes no difference is dropped.
-    pub(super) fn apply(self, plan: &mut Plan<'_>, world: &World) {
+    pub(super) fn apply(self, change_set: &mut ChangeSet<'_>, read_view: &ReadView) {
         for moved in &self.moved {
-            let change = plan.change_at(moved.place);
+            let change = change_set.change_at(moved.position);
             let entry = change.and_then(|change| change.body.evidence_mut()?.get_mut(moved.entry));
             if let Some(entry) = entry {
                 entry.article_revision = moved.to;
             }
         }
-        let places: BTreeSet<_> = self.moved.iter().map(|moved| moved.place).collect();
-        for place in places {
-            let keeps = |change| settle(change, world);
-            if !plan.change_at(place).is_none_or(keeps) {
-                plan.leave(place);
+        let positions: BTreeSet<_> = self.moved.iter().map(|moved| moved.position).collect();
+        for position in positions {
+            let keeps = |change| refresh_content(change, read_view);
+            if !change_set.change_at(position).is_none_or(keeps) {
+                change_set.mark_unchanged(position);
             }
         }
-        let found = self.warnings(plan);
-        plan.warnings.splice(0..0, found);
+        let found = self.warnings(change_set);
+        change_set.warnings.splice(0..0, found);
     }
 
-    fn warnings(&self, plan: &mut Plan<'_>) -> Vec<Warning> {
+    fn warnings(&self, change_set: &mut ChangeSet<'_>) -> Vec<Warning> {
         let mut groups: BTreeMap<_, (String, BTreeSet<String>)> = BTreeMap::new();
         for moved in &self.moved {
-            let Some(change) = plan.change_at(moved.place) else {
+            let Some(change) = change_set.change_at(moved.position) else {
                 continue;
             };
             let name = change.name.to_string();
-            let at = match moved.place {
-                Place::Outcome(index) => sources::path(&plan.writes[index], index, &name),
-                Place::Other(_) => name.clone(),
+            let at = match moved.position {
+                ChangeIndex::Outcome(index) => {
+                    sources::path(&change_set.writes[index], index, &name)
+                }
+                ChangeIndex::Other(_) => name.clone(),
             };
             let at = format!("{at}.evidence[{}].article_revision", moved.entry);
             let group = groups.entry((&moved.article, moved.from, moved.to));
@@ -295,9 +315,9 @@ impl Pins {
 
 /// Updates the bookkeeping of a change after its body was modified; returns false if the change makes no difference any
 /// more.
-fn settle(change: &mut Change, world: &World) -> bool {
+fn refresh_content(change: &mut Change, read_view: &ReadView) -> bool {
     change.content = change.body.to_content();
-    let Some(head) = world.head(&change.name) else {
+    let Some(head) = read_view.head(&change.name) else {
         return true;
     };
     change.has_new_content = head.content != change.content;

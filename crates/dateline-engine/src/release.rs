@@ -13,19 +13,19 @@ use super::decide::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
 
 /// Most records, and bytes of content, up to which requests that depend on one another are merged into one commit.
 /// Otherwise a long chain of them would take a commit each.
-const MERGED: Size = Size {
+const MERGED: BatchSize = BatchSize {
     records: 1000,
     bytes: 4 * 1024 * 1024,
 };
 /// Most records, and bytes of content, of one commit.
-const COMMIT: Size = Size {
+const COMMIT: BatchSize = BatchSize {
     records: MAX_BATCH_RECORDS,
     bytes: MAX_BATCH_BYTES,
 };
 
 /// A record whose embargo has ended.
 #[derive(Debug, Clone)]
-pub struct Ended {
+pub struct EndedEmbargo {
     /// Name of the record.
     pub name: Name,
     /// Size of its content, in bytes.
@@ -35,12 +35,12 @@ pub struct Ended {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Size {
+struct BatchSize {
     records: usize,
     bytes: usize,
 }
 
-impl Size {
+impl BatchSize {
     fn plus(self, other: Self) -> Self {
         Self {
             records: self.records + other.records,
@@ -58,21 +58,21 @@ type Atom = Vec<usize>;
 
 /// Records of one commit; records that others refer to come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
+pub struct ReleaseUnit {
     /// Requests, and within each the atoms that cannot be split.
     requests: Vec<Vec<Atom>>,
 }
 
-impl Unit {
+impl ReleaseUnit {
     /// Returns the records, as indexes into the planned list.
-    pub fn places(&self) -> impl Iterator<Item = usize> {
+    pub fn indexes(&self) -> impl Iterator<Item = usize> {
         self.requests.iter().flatten().flatten().copied()
     }
 
     /// Returns the number of records.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.places().count()
+        self.indexes().count()
     }
 
     /// True if there are no records.
@@ -134,7 +134,7 @@ fn middle<T>(parts: &[T], len: impl Fn(&T) -> usize) -> usize {
 /// Plans the publication of records. `links` are references (source, target), as indexes into the list. Returns rows of
 /// commits: those of a row follow one another, and the rows are independent.
 #[must_use]
-pub fn plan(ended: &[Ended], links: &[(usize, usize)]) -> Vec<Vec<Unit>> {
+pub fn plan_commits(ended: &[EndedEmbargo], links: &[(usize, usize)]) -> Vec<Vec<ReleaseUnit>> {
     let mut numbers = HashMap::new();
     let request_of: Vec<usize> = ended
         .iter()
@@ -174,7 +174,7 @@ pub fn plan(ended: &[Ended], links: &[(usize, usize)]) -> Vec<Vec<Unit>> {
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_by_key(|(row, _)| first_of.get(row).copied());
     rows.into_iter()
-        .map(|(_, requests)| packed(ended, requests))
+        .map(|(_, requests)| pack_requests(ended, requests))
         .collect()
 }
 
@@ -216,22 +216,22 @@ fn atoms(places: &[usize], links: &[(usize, usize)]) -> Vec<Atom> {
 }
 
 /// Packs requests into commits: small ones are merged, and one is split only if it does not fit.
-fn packed(ended: &[Ended], requests: Vec<Vec<Atom>>) -> Vec<Unit> {
-    let atom_size = |atom: &Atom| Size {
+fn pack_requests(ended: &[EndedEmbargo], requests: Vec<Vec<Atom>>) -> Vec<ReleaseUnit> {
+    let atom_size = |atom: &Atom| BatchSize {
         records: atom.len(),
         bytes: atom.iter().map(|place| ended[*place].bytes).sum(),
     };
     let size = |atoms: &[Atom]| {
         let sizes = atoms.iter().map(atom_size);
-        sizes.fold(Size::default(), Size::plus)
+        sizes.fold(BatchSize::default(), BatchSize::plus)
     };
-    let mut units: Vec<Unit> = Vec::new();
-    let mut open = Size::default();
+    let mut units: Vec<ReleaseUnit> = Vec::new();
+    let mut open = BatchSize::default();
     for request in requests {
         let whole = size(&request);
         if !whole.fits(COMMIT) {
-            let parts = in_parts(request, atom_size);
-            units.extend(parts.into_iter().map(|atoms| Unit {
+            let parts = split_atoms(request, atom_size);
+            units.extend(parts.into_iter().map(|atoms| ReleaseUnit {
                 requests: vec![atoms],
             }));
             // Nothing is added to the last part of a split request.
@@ -244,7 +244,7 @@ fn packed(ended: &[Ended], requests: Vec<Vec<Atom>>) -> Vec<Unit> {
                 open = open.plus(whole);
             }
             _ => {
-                units.push(Unit {
+                units.push(ReleaseUnit {
                     requests: vec![request],
                 });
                 open = whole;
@@ -255,9 +255,9 @@ fn packed(ended: &[Ended], requests: Vec<Vec<Atom>>) -> Vec<Unit> {
 }
 
 /// Splits a request that does not fit one commit into parts that do, as far as possible.
-fn in_parts(atoms: Vec<Atom>, size: impl Fn(&Atom) -> Size) -> Vec<Vec<Atom>> {
+fn split_atoms(atoms: Vec<Atom>, size: impl Fn(&Atom) -> BatchSize) -> Vec<Vec<Atom>> {
     let mut parts: Vec<Vec<Atom>> = Vec::new();
-    let mut open = Size::default();
+    let mut open = BatchSize::default();
     for atom in atoms {
         let added = open.plus(size(&atom));
         match parts.last_mut() {
@@ -278,23 +278,27 @@ fn in_parts(atoms: Vec<Atom>, size: impl Fn(&Atom) -> Size) -> Vec<Vec<Atom>> {
 mod tests {
     use super::*;
 
-    fn ended(batches: &[i64], bytes: usize) -> Vec<Ended> {
-        let records = batches.iter().enumerate().map(|(place, batch)| Ended {
-            name: Name::parse(&format!("actors/a{place}")).unwrap(),
-            bytes,
-            batch: *batch,
-        });
+    fn ended(batches: &[i64], bytes: usize) -> Vec<EndedEmbargo> {
+        let records = batches
+            .iter()
+            .enumerate()
+            .map(|(place, batch)| EndedEmbargo {
+                name: Name::parse(&format!("actors/a{place}")).unwrap(),
+                bytes,
+                batch: *batch,
+            });
         records.collect()
     }
 
-    fn places(rows: &[Vec<Unit>]) -> Vec<Vec<Vec<usize>>> {
-        let of_row = |row: &Vec<Unit>| row.iter().map(|unit| unit.places().collect()).collect();
+    fn places(rows: &[Vec<ReleaseUnit>]) -> Vec<Vec<Vec<usize>>> {
+        let of_row =
+            |row: &Vec<ReleaseUnit>| row.iter().map(|unit| unit.indexes().collect()).collect();
         rows.iter().map(of_row).collect()
     }
 
     #[test]
     fn w5_a_request_is_one_commit_and_independent_of_others() {
-        let rows = plan(&ended(&[7, 7, 9, 12, 9], 10), &[(1, 0)]);
+        let rows = plan_commits(&ended(&[7, 7, 9, 12, 9], 10), &[(1, 0)]);
         assert_eq!(
             places(&rows),
             [vec![vec![0, 1]], vec![vec![2, 4]], vec![vec![3]]]
@@ -304,45 +308,45 @@ mod tests {
     #[test]
     fn what_is_referred_to_comes_first_within_and_between_requests() {
         // 0 and 1 are one request; 0 refers to 2, which refers to 3; 4 is independent.
-        let rows = plan(&ended(&[1, 1, 2, 3, 4], 10), &[(0, 2), (2, 3), (0, 1)]);
+        let rows = plan_commits(&ended(&[1, 1, 2, 3, 4], 10), &[(0, 2), (2, 3), (0, 1)]);
         assert_eq!(places(&rows), [vec![vec![3, 2, 1, 0]], vec![vec![4]]]);
         let large = MERGED.bytes / 2 + 1;
-        let rows = plan(&ended(&[1, 2, 3], large), &[(0, 1), (1, 2)]);
+        let rows = plan_commits(&ended(&[1, 2, 3], large), &[(0, 1), (1, 2)]);
         assert_eq!(places(&rows), [vec![vec![2], vec![1], vec![0]]]);
     }
 
     #[test]
     fn requests_that_refer_to_one_another_go_together_if_they_fit() {
         let links = [(0, 1), (1, 0)];
-        let rows = plan(&ended(&[1, 2], MERGED.bytes), &links);
+        let rows = plan_commits(&ended(&[1, 2], MERGED.bytes), &links);
         assert_eq!(places(&rows), [vec![vec![0, 1]]]);
-        let rows = plan(&ended(&[1, 2, 2], COMMIT.bytes / 2), &links);
+        let rows = plan_commits(&ended(&[1, 2, 2], COMMIT.bytes / 2), &links);
         assert_eq!(places(&rows), [vec![vec![0, 1], vec![2]]]);
     }
 
     #[test]
     fn a_request_that_does_not_fit_goes_in_parts_in_order() {
         let links: Vec<_> = (1..6).map(|place| (place - 1, place)).collect();
-        let rows = plan(&ended(&[1; 6], COMMIT.bytes / 2), &links);
+        let rows = plan_commits(&ended(&[1; 6], COMMIT.bytes / 2), &links);
         assert_eq!(places(&rows), [vec![vec![5, 4], vec![3, 2], vec![1, 0]]]);
-        let rows = plan(&ended(&vec![1; 12_000], 1), &[]);
-        let lengths: Vec<_> = rows[0].iter().map(Unit::len).collect();
+        let rows = plan_commits(&ended(&vec![1; 12_000], 1), &[]);
+        let lengths: Vec<_> = rows[0].iter().map(ReleaseUnit::len).collect();
         assert_eq!(lengths, [5000, 5000, 2000]);
     }
 
     #[test]
     fn a_unit_is_halved_between_requests_then_within_down_to_what_cannot_be_parted() {
-        let rows = plan(&ended(&[1, 1, 1, 2], 10), &[(3, 0), (1, 2), (2, 1)]);
+        let rows = plan_commits(&ended(&[1, 1, 1, 2], 10), &[(3, 0), (1, 2), (2, 1)]);
         let [unit] = &rows[0][..] else {
             panic!("one commit")
         };
         let (first, second) = unit.clone().halves().unwrap();
-        assert_eq!(first.places().collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(second.places().collect::<Vec<_>>(), [3]);
+        assert_eq!(first.indexes().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(second.indexes().collect::<Vec<_>>(), [3]);
         assert_eq!(second.halves(), None);
         let (alone, circle) = first.halves().unwrap();
-        assert_eq!(alone.places().collect::<Vec<_>>(), [0]);
-        assert_eq!(circle.places().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(alone.indexes().collect::<Vec<_>>(), [0]);
+        assert_eq!(circle.indexes().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(circle.clone().halves(), None);
         assert_eq!(circle.without(&HashSet::from([1])).len(), 1);
         assert!(circle.without(&HashSet::from([1, 2])).is_empty());
@@ -351,13 +355,13 @@ mod tests {
     #[test]
     fn halving_ends_with_single_records_for_any_number() {
         for count in 1..40 {
-            let rows = plan(&ended(&vec![1; count], 10), &[]);
+            let rows = plan_commits(&ended(&vec![1; count], 10), &[]);
             let mut open = rows.into_iter().flatten().collect::<Vec<_>>();
             let mut single = Vec::new();
             while let Some(unit) = open.pop() {
                 match unit.clone().halves() {
                     Some((first, second)) => open.extend([second, first]),
-                    None => single.extend(unit.places()),
+                    None => single.extend(unit.indexes()),
                 }
             }
             assert_eq!(single, (0..count).collect::<Vec<_>>());

@@ -7,7 +7,7 @@ use dateline_proto::v1::{
     self, CommitRequest, correction, record::Kind as Body, write::Action as Sent,
 };
 use dateline_record::{
-    drawing::Drawing,
+    index::IndexTerms,
     name::Name,
     validate::Validation,
     violation::{Findings, Violation, Warning},
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::reader::Reader;
+use super::parse::WriteParser;
 
 /// Most entries of evidence in one request.
 const MAX_EVIDENCE: usize = 20_000;
@@ -27,7 +27,7 @@ const MAX_CITED: usize = 1000;
 
 /// The caller of a request, for the log and the audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct By {
+pub struct Attribution {
     /// Author of what is written.
     pub author: String,
     /// Credential by which the caller was identified.
@@ -49,7 +49,7 @@ pub struct Request {
     /// the last 24 hours may have this fingerprint.
     pub earlier_fingerprint: Option<[u8; 32]>,
     /// The caller.
-    pub by: By,
+    pub by: Attribution,
     /// Writes in the order of the request.
     pub writes: Vec<Write>,
     /// Preconditions on records that are not written: name and etag; an empty etag means that the record must not
@@ -85,7 +85,7 @@ pub enum Action {
         /// Without meta, normalised and valid.
         body: Body,
         /// Index data extracted from the draft.
-        drawing: Drawing,
+        terms: IndexTerms,
     },
     /// Edit the draft.
     Update {
@@ -150,7 +150,7 @@ pub enum Action {
 impl Action {
     /// Returns the arm of `Write.action` from which the action came.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn field_name(&self) -> &'static str {
         match self {
             Action::Create { .. } => "create",
             Action::Update { .. } => "update",
@@ -170,7 +170,7 @@ impl Action {
 
     /// True if the action depends on other records staying published.
     #[must_use]
-    pub fn relies_on_others(&self) -> bool {
+    pub fn depends_on_others(&self) -> bool {
         matches!(
             self,
             Action::Publish { .. }
@@ -191,7 +191,7 @@ impl Action {
 
     /// True if the action may change records that the request does not name.
     #[must_use]
-    pub fn reaches_further(&self) -> bool {
+    pub fn changes_unnamed_records(&self) -> bool {
         matches!(
             self,
             Action::Retract { cascade: true } | Action::Purge { cascade: true } | Action::Unmerge
@@ -213,7 +213,7 @@ impl Write {
 impl Request {
     /// True if a fingerprint is of this request.
     #[must_use]
-    pub fn is_of(&self, fingerprint: &[u8]) -> bool {
+    pub fn has_fingerprint(&self, fingerprint: &[u8]) -> bool {
         let earlier = self.earlier_fingerprint.iter();
         earlier
             .chain([&self.fingerprint])
@@ -226,7 +226,7 @@ impl Request {
     /// Every violation (W6), with paths from the root of `CommitRequest`.
     pub fn new(
         mut commit: CommitRequest,
-        by: By,
+        by: Attribution,
         now: OffsetDateTime,
     ) -> Result<Self, Vec<Violation>> {
         // The amount of content in the response is not part of the request: a retry may ask for less.
@@ -245,15 +245,15 @@ impl Request {
         let id = request_id(&commit.request_id, &mut violations);
         let mut writes = Vec::with_capacity(commit.writes.len());
         for (index, (write, etag)) in commit.writes.into_iter().zip(etags).enumerate() {
-            let mut reader = Reader {
+            let mut parser = WriteParser {
                 index,
                 now,
                 violations: &mut violations,
             };
-            writes.extend(write.action.and_then(|action| reader.read(action, etag)));
+            writes.extend(write.action.and_then(|action| parser.parse(action, etag)));
         }
-        refuse_repeats(&writes, &mut violations);
-        bound_evidence(&writes, &mut violations);
+        reject_repeats(&writes, &mut violations);
+        check_evidence_count(&writes, &mut violations);
         if !violations.is_empty() {
             return Err(violations);
         }
@@ -315,12 +315,12 @@ pub(super) fn request_id(text: &str, violations: &mut Vec<Violation>) -> Option<
 /// Returns the field of `Record` that holds a body, such as `event`.
 #[must_use]
 pub fn kind_field(body: &Body) -> &'static str {
-    dateline_record::name::kind_word(body.kind())
+    dateline_record::name::kind_label(body.kind())
 }
 
 /// Bounds the evidence of a request: every quote is checked, and every cited revision read, while all other writers
 /// wait.
-fn bound_evidence(writes: &[Write], violations: &mut Vec<Violation>) {
+fn check_evidence_count(writes: &[Write], violations: &mut Vec<Violation>) {
     let bodies = writes.iter().filter_map(|write| match &write.action {
         Action::Create { body, .. }
         | Action::Update { body, .. }
@@ -347,7 +347,7 @@ fn bound_evidence(writes: &[Write], violations: &mut Vec<Violation>) {
     }
 }
 
-fn refuse_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
+fn reject_repeats(writes: &[Write], violations: &mut Vec<Violation>) {
     let mut seen = HashMap::new();
     for (index, write) in writes.iter().enumerate() {
         for name in write.names() {

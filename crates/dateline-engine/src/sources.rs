@@ -5,24 +5,27 @@
 use dateline_proto::v1::{Article, Evidence, change::Type as ChangeType, record::Kind as Body};
 use dateline_record::rules::quote::check_quote;
 use dateline_record::{
-    name::{Name, kind_word},
+    name::{Name, kind_label},
     violation::Violation,
 };
 
 use super::{
     change::Change,
-    decide::Plan,
+    decide::ChangeSet,
+    read_view::ReadView,
     request::{Action, Write},
-    world::World,
 };
 
 /// Most violations reported at once.
 const MAX_VIOLATIONS: usize = 100;
 
 /// Returns all violations in the quotes of a batch.
-pub(super) fn check(plan: &Plan<'_>, world: &World) -> Vec<Violation> {
+pub(super) fn check(change_set: &ChangeSet<'_>, read_view: &ReadView) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (index, change) in plan.changes().filter(|(_, change)| is_checked(change)) {
+    for (index, change) in change_set
+        .changes()
+        .filter(|(_, change)| is_checked(change))
+    {
         for (place, entry) in change
             .body
             .evidence()
@@ -34,8 +37,8 @@ pub(super) fn check(plan: &Plan<'_>, world: &World) -> Vec<Violation> {
             if violations.len() >= MAX_VIOLATIONS {
                 return violations;
             }
-            if let Err((field, what)) = check_entry(entry, plan, world) {
-                let at = path(&plan.writes[index], index, change.name.as_str());
+            if let Err((field, what)) = check_entry(entry, change_set, read_view) {
+                let at = path(&change_set.writes[index], index, change.name.as_str());
                 let field = format!("{at}.evidence[{place}].{field}");
                 violations.push(Violation::new(field, what));
             }
@@ -55,17 +58,17 @@ fn is_checked(change: &Change) -> bool {
 
 fn check_entry(
     entry: &Evidence,
-    plan: &Plan<'_>,
-    world: &World,
+    change_set: &ChangeSet<'_>,
+    read_view: &ReadView,
 ) -> Result<(), (&'static str, String)> {
     // Invalid names and offsets are reported as violations of their own.
     let Some(article) = Name::parse(&entry.article) else {
         return Ok(());
     };
-    let Some(newest) = newest_revision(&article, plan, world) else {
+    let Some(newest) = newest_revision(&article, change_set, read_view) else {
         return Ok(());
     };
-    let Some(pinned) = pinned(&article, entry.article_revision, plan, world) else {
+    let Some(pinned) = pinned(&article, entry.article_revision, change_set, read_view) else {
         let what = format!(
             "{article} has no revision {}; its newest is {newest}",
             entry.article_revision
@@ -81,23 +84,27 @@ fn check_entry(
 }
 
 /// Returns the newest revision of an article, including this batch's; `None` if there is no such article.
-fn newest_revision(article: &Name, plan: &Plan<'_>, world: &World) -> Option<i64> {
-    let stored = world.standings.get(article);
-    let stored = stored.filter(|standing| !standing.deleted);
-    let written = plan.change_of(article).map(|change| change.revision);
-    written.or(stored.map(|standing| standing.revision))
+fn newest_revision(
+    article: &Name,
+    change_set: &ChangeSet<'_>,
+    read_view: &ReadView,
+) -> Option<i64> {
+    let stored = read_view.statuses.get(article);
+    let stored = stored.filter(|status| !status.deleted);
+    let written = change_set.change_of(article).map(|change| change.revision);
+    written.or(stored.map(|status| status.revision))
 }
 
 fn pinned<'a>(
     article: &Name,
     revision: i64,
-    plan: &'a Plan<'_>,
-    world: &'a World,
+    change_set: &'a ChangeSet<'_>,
+    read_view: &'a ReadView,
 ) -> Option<&'a Article> {
-    let written = plan
+    let written = change_set
         .change_of(article)
         .filter(|change| change.revision == revision);
-    let stored = || world.revisions.get(&(article.clone(), revision));
+    let stored = || read_view.revisions.get(&(article.clone(), revision));
     match written.map(|change| &change.body).or_else(stored)? {
         Body::Article(article) => Some(article),
         _ => None,
@@ -106,8 +113,8 @@ fn pinned<'a>(
 
 /// Returns the path of a write's record in the request; for a stored record, that of the field that names it.
 pub(super) fn path(write: &Write, index: usize, name: &str) -> String {
-    let word = write.action.word();
-    let kind = Name::parse(name).map_or("", |name| kind_word(name.kind()));
+    let word = write.action.field_name();
+    let kind = Name::parse(name).map_or("", |name| kind_label(name.kind()));
     match write.action {
         Action::Create { .. } | Action::Update { .. } | Action::Correct { .. } => {
             format!("writes[{index}].{word}.record.{kind}")

@@ -6,19 +6,21 @@ use std::collections::BTreeSet;
 use dateline_proto::v1::{State, change::Type as ChangeType};
 use dateline_record::violation::Warning;
 
-use super::{change::Change, decide::Plan, request::kind_field, world::World};
+use super::{change::Change, decide::ChangeSet, read_view::ReadView, request::kind_field};
 
-/// Adds the warnings of a batch to its plan.
-pub(super) fn add(plan: &mut Plan<'_>, world: &World) {
+/// Adds the warnings of a batch to its change set.
+pub(super) fn add(change_set: &mut ChangeSet<'_>, read_view: &ReadView) {
     let mut found = Vec::new();
-    let written = plan.changes().filter(|(_, change)| is_written(change));
+    let written = change_set
+        .changes()
+        .filter(|(_, change)| is_written(change));
     for (index, change) in written {
-        let word = plan.writes[index].action.word();
+        let word = change_set.writes[index].action.field_name();
         let at = format!("writes[{index}].{word}.record.{}", kind_field(&change.body));
-        references(change, &at, plan, world, &mut found);
-        found.extend(alike(change, &at, plan, world));
+        references(change, &at, change_set, read_view, &mut found);
+        found.extend(similar(change, &at, change_set, read_view));
     }
-    plan.warnings.extend(found);
+    change_set.warnings.extend(found);
 }
 
 /// True if the change is an edit; other changes got their warnings before.
@@ -29,30 +31,36 @@ fn is_written(change: &Change) -> bool {
     ) && change.has_new_content
 }
 
-fn references(change: &Change, at: &str, plan: &Plan<'_>, world: &World, found: &mut Vec<Warning>) {
-    for reference in &change.drawing.references {
+fn references(
+    change: &Change,
+    at: &str,
+    change_set: &ChangeSet<'_>,
+    read_view: &ReadView,
+    found: &mut Vec<Warning>,
+) {
+    for reference in &change.terms.references {
         let target = &reference.target;
-        let standing = world
-            .standings
+        let status = read_view
+            .statuses
             .get(target)
-            .filter(|standing| !standing.deleted);
+            .filter(|status| !status.deleted);
         let warn = |reason, description, records| Warning {
             field: format!("{at}.{}", reference.field),
             reason,
             description,
             records,
         };
-        if plan.change_of(target).is_some() {
+        if change_set.change_of(target).is_some() {
             continue;
         }
-        match standing {
+        match status {
             None => found.push(warn(
                 "DANGLING_REFERENCE",
                 format!("there is no record {target} yet; it has to be published before this one or with it"),
                 vec![target.to_string()],
             )),
-            Some(standing) if standing.state == State::Merged => {
-                let into = standing.merged_into.as_ref();
+            Some(status) if status.state == State::Merged => {
+                let into = status.merged_into.as_ref();
                 let into = into.map(ToString::to_string).unwrap_or_default();
                 found.push(warn(
                     "MERGED_REFERENCE",
@@ -65,11 +73,16 @@ fn references(change: &Change, at: &str, plan: &Plan<'_>, world: &World, found: 
     }
 }
 
-fn alike(change: &Change, at: &str, plan: &Plan<'_>, world: &World) -> Option<Warning> {
+fn similar(
+    change: &Change,
+    at: &str,
+    change_set: &ChangeSet<'_>,
+    read_view: &ReadView,
+) -> Option<Warning> {
     let mut names = BTreeSet::new();
-    for key in &change.drawing.keys {
-        names.extend(world.alike.get(key).into_iter().flatten());
-        names.extend(plan.alike(*key));
+    for key in &change.terms.keys {
+        names.extend(read_view.similar.get(key).into_iter().flatten());
+        names.extend(change_set.similar(*key));
     }
     names.remove(&change.name);
     let records: Vec<_> = names.iter().take(5).map(ToString::to_string).collect();

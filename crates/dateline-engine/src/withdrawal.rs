@@ -8,34 +8,36 @@ use dateline_record::{name::Name, state::is_tombstone};
 use time::OffsetDateTime;
 
 use super::{
-    change::{Change, Seen},
-    decide::{Plan, changes_twice},
-    next::Next,
-    refusal::Refusal,
+    change::{Change, ReadSet},
+    decide::{ChangeSet, changes_twice},
+    read_view::ReadView,
+    rejection::Rejection,
     request::{Action, Request, Write},
-    world::World,
+    revision::RevisionBuilder,
 };
 
 /// The articles that a batch withdraws.
 pub(super) struct Withdrawal<'a> {
-    plan: &'a Plan<'a>,
-    world: &'a World,
+    change_set: &'a ChangeSet<'a>,
+    read_view: &'a ReadView,
     now: OffsetDateTime,
     /// Articles, each with the write that withdraws it.
     articles: BTreeMap<&'a Name, &'a Write>,
 }
 
 impl<'a> Withdrawal<'a> {
-    pub(super) fn of(
-        plan: &'a Plan<'a>,
+    pub(super) fn new(
+        change_set: &'a ChangeSet<'a>,
         request: &'a Request,
-        world: &'a World,
+        read_view: &'a ReadView,
         now: OffsetDateTime,
     ) -> Self {
-        let articles = plan.changes().filter(|(_, change)| takes_a_source(change));
+        let articles = change_set
+            .changes()
+            .filter(|(_, change)| withdraws_source(change));
         Self {
-            plan,
-            world,
+            change_set,
+            read_view,
             now,
             articles: articles
                 .map(|(index, change)| (&change.name, &request.writes[index]))
@@ -45,57 +47,60 @@ impl<'a> Withdrawal<'a> {
 
     /// Returns the tombstones of records withdrawn with the articles, and adds the records that were read to the read
     /// set.
-    pub(super) fn check(&self, seen: &mut Seen) -> Result<Vec<Change>, Refusal> {
+    pub(super) fn check(&self, read_set: &mut ReadSet) -> Result<Vec<Change>, Rejection> {
         let mut citing = BTreeSet::new();
         for article in self.articles.keys() {
             let cited_by = self
-                .world
+                .read_view
                 .citing
                 .get(*article)
                 .map_or(&[][..], Vec::as_slice);
             let count = i64::try_from(cited_by.len()).unwrap_or(i64::MAX);
-            seen.citing.push(((*article).clone(), count));
+            read_set.citing.push(((*article).clone(), count));
             citing.extend(cited_by);
         }
-        let (mut tombstones, mut bereft, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tombstones, mut unsupported, mut twice) = (Vec::new(), Vec::new(), Vec::new());
         for name in citing {
-            seen.revisions
-                .push((name.clone(), self.world.revision(name)));
-            let Some(article) = self.only_source_of(name, seen) else {
+            read_set
+                .revisions
+                .push((name.clone(), self.read_view.revision(name)));
+            let Some(article) = self.only_source_of(name, read_set) else {
                 continue;
             };
             let write = self.articles[article];
-            match (&write.action, self.world.head(name)) {
+            match (&write.action, self.read_view.head(name)) {
                 (
                     Action::Retract { cascade: true } | Action::Purge { cascade: true },
                     Some(head),
                 ) => {
-                    twice.extend(self.plan.change_of(name).map(|_| changes_twice(name)));
-                    let next = Next {
+                    twice.extend(self.change_set.change_of(name).map(|_| changes_twice(name)));
+                    let builder = RevisionBuilder {
                         name,
                         now: self.now,
                         note: &write.note,
                     };
-                    tombstones.push(next.retraction(head));
+                    tombstones.push(builder.retraction(head));
                 }
-                _ => bereft.push((name.clone(), article.clone())),
+                _ => unsupported.push((name.clone(), article.clone())),
             }
         }
-        if !bereft.is_empty() {
-            Err(Refusal::OnlyEvidence { records: bereft })
+        if !unsupported.is_empty() {
+            Err(Rejection::OnlyEvidence {
+                records: unsupported,
+            })
         } else if !twice.is_empty() {
-            Err(Refusal::Invalid(twice))
+            Err(Rejection::Invalid(twice))
         } else {
             Ok(tombstones)
         }
     }
 
     /// Returns one of the withdrawn articles that a record cites, if no other article supports it.
-    fn only_source_of(&self, name: &Name, seen: &mut Seen) -> Option<&'a Name> {
-        let body = match self.plan.change_of(name) {
+    fn only_source_of(&self, name: &Name, read_set: &mut ReadSet) -> Option<&'a Name> {
+        let body = match self.change_set.change_of(name) {
             Some(change) if is_tombstone(change.state) => return None,
             Some(change) => &change.body,
-            None => &self.world.head(name)?.body,
+            None => &self.read_view.head(name)?.body,
         };
         let mut lost = None;
         for source in supporting(body) {
@@ -103,10 +108,11 @@ impl<'a> Withdrawal<'a> {
                 lost = lost.or(Some(*article));
                 continue;
             }
-            seen.revisions
-                .push((source.clone(), self.world.revision(&source)));
-            let standing = self.world.standings.get(&source);
-            if standing.is_some_and(|standing| standing.state == State::Published) {
+            read_set
+                .revisions
+                .push((source.clone(), self.read_view.revision(&source)));
+            let status = self.read_view.statuses.get(&source);
+            if status.is_some_and(|status| status.state == State::Published) {
                 return None;
             }
         }
@@ -114,7 +120,7 @@ impl<'a> Withdrawal<'a> {
     }
 }
 
-fn takes_a_source(change: &Change) -> bool {
+fn withdraws_source(change: &Change) -> bool {
     change.kind() == Kind::Article
         && is_tombstone(change.state)
         && change.state_before == Some(State::Published)

@@ -3,17 +3,17 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use dateline_proto::v1::{Record, Removal};
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 
 use super::{
-    Destination, Error, Manifest, Shape,
+    Destination, Error, ExportLayout, Manifest,
     format::Referents,
     manifest::{self, DigestText, MANIFEST},
-    read::{self, Records},
-    session::{Session, join},
+    reader::{self, RecordReader},
+    writer::{ExportWriter, join},
 };
 
-/// Applies one delta to a full export, and writes the result below `to`. Returns its destination and manifest. `told`
+/// Applies one delta to a full export, and writes the result below `to`. Returns its destination and manifest. `on_record`
 /// is called for every record.
 ///
 /// # Errors
@@ -23,35 +23,37 @@ pub async fn apply(
     full: &Destination,
     delta: &Destination,
     to: &Destination,
-    asked: &Shape,
-    told: &mut dyn FnMut(),
+    asked: &ExportLayout,
+    on_record: &mut dyn FnMut(),
 ) -> Result<(Destination, Manifest), Error> {
     let (base, change) = (Manifest::read(full).await?, Manifest::read(delta).await?);
-    fits(&base, &change)?;
+    check_base(&base, &change)?;
     let subject = manifest::Subject {
         since: None,
         ..change.subject.clone()
     };
-    let to = to.below(&manifest::directory(&subject));
-    if let Some(there) = done(&to, &subject, &change).await? {
+    let to = to.child(&manifest::directory(&subject));
+    if let Some(there) = load_result(&to, &subject, &change).await? {
         return Ok((to, there));
     }
-    to.tidy();
-    let mut session = Session::begin(
+    to.remove_temporary_files();
+    let mut writer = ExportWriter::begin(
         to.clone(),
         "apply".to_owned(),
         subject.clone(),
         asked.clone(),
     )
     .await?;
-    let mut merging = Merging::open((full, &base), (delta, &change)).await?;
-    session.refer(referents(merging).await?);
-    merging = Merging::open((full, &base), (delta, &change)).await?;
-    while let Some(record) = merging.next().await? {
-        told();
-        session.record(Encoded::of(record)?.into()).await?;
+    let mut merge = DeltaMerge::open((full, &base), (delta, &change)).await?;
+    writer.set_referents(referents(merge).await?);
+    merge = DeltaMerge::open((full, &base), (delta, &change)).await?;
+    while let Some(record) = merge.next().await? {
+        on_record();
+        writer
+            .write_record(EncodedRecord::from_record(record)?.into())
+            .await?;
     }
-    let part = session.finish().await?;
+    let part = writer.finish().await?;
     let mut outcome = join(subject, asked, vec![part], None);
     if let Some(state) = &change.state {
         if outcome.subject.metadata_only && state.counts() == outcome.digest.counts() {
@@ -67,24 +69,27 @@ pub async fn apply(
         outcome.state = Some(state.clone());
     }
     if !to.put_new(MANIFEST, outcome.to_bytes()?).await? {
-        return Err(Error::Broken(format!("{} is there already", to.shown())));
+        return Err(Error::Broken(format!(
+            "{} is there already",
+            to.display_name()
+        )));
     }
-    super::session::Progress::forget(&to, 0).await?;
+    super::writer::ExportProgress::delete(&to, 0).await?;
     Ok((to, outcome))
 }
 
 /// The records of the result, the only ones that names in it may lead to. This reads the inputs once more.
-async fn referents(mut merging: Merging) -> Result<Arc<Referents>, Error> {
+async fn referents(mut merge: DeltaMerge) -> Result<Arc<Referents>, Error> {
     let mut referents = Referents::default();
-    while let Some(record) = merging.next().await? {
-        referents.note(&Encoded::of(record)?)?;
+    while let Some(record) = merge.next().await? {
+        referents.add(&EncodedRecord::from_record(record)?)?;
     }
-    referents.settle();
+    referents.resolve_merges();
     Ok(Arc::new(referents))
 }
 
 /// Returns the result of an earlier run, if it is complete.
-async fn done(
+async fn load_result(
     to: &Destination,
     subject: &manifest::Subject,
     change: &Manifest,
@@ -96,14 +101,14 @@ async fn done(
     if there.subject != *subject {
         return Err(Error::Broken(format!(
             "{} holds another export of this sequence; choose another --out",
-            to.shown()
+            to.display_name()
         )));
     }
     let is_proved = |state: &DigestText| *state == there.digest;
     Ok(change.state.as_ref().is_none_or(is_proved).then_some(there))
 }
 
-fn fits(base: &Manifest, delta: &Manifest) -> Result<(), Error> {
+fn check_base(base: &Manifest, delta: &Manifest) -> Result<(), Error> {
     let broken = |what: String| Err(Error::Broken(what));
     let Some(since) = delta.subject.since else {
         return broken("what is to be applied is a full export, not a delta".to_owned());
@@ -137,13 +142,13 @@ fn fits(base: &Manifest, delta: &Manifest) -> Result<(), Error> {
 }
 
 /// A sequence of records with its next record read ahead.
-struct Peek {
-    records: Records,
+struct PeekableRecords {
+    records: RecordReader,
     next: Option<Record>,
 }
 
-impl Peek {
-    async fn new(mut records: Records) -> Result<Self, Error> {
+impl PeekableRecords {
+    async fn new(mut records: RecordReader) -> Result<Self, Error> {
         let next = records.next().await?;
         Ok(Self { records, next })
     }
@@ -153,7 +158,7 @@ impl Peek {
         Some(record.kind.as_ref().map_or("", |body| body.name()))
     }
 
-    async fn take(&mut self) -> Result<Option<Record>, Error> {
+    async fn pop(&mut self) -> Result<Option<Record>, Error> {
         let taken = self.next.take();
         self.next = self.records.next().await?;
         Ok(taken)
@@ -161,21 +166,21 @@ impl Peek {
 }
 
 /// A merge of two sequences of records by name, in which the newer record wins, without the removed names.
-struct Merging {
-    base: Peek,
-    new: Peek,
+struct DeltaMerge {
+    base: PeekableRecords,
+    new: PeekableRecords,
     removed: VecDeque<Removal>,
 }
 
-impl Merging {
+impl DeltaMerge {
     async fn open(
         (full, base): (&Destination, &Manifest),
         (delta, change): (&Destination, &Manifest),
     ) -> Result<Self, Error> {
         Ok(Self {
-            base: Peek::new(Records::open(full, base).await?).await?,
-            new: Peek::new(Records::open(delta, change).await?).await?,
-            removed: read::removals(delta, change).await?.into(),
+            base: PeekableRecords::new(RecordReader::open(full, base).await?).await?,
+            new: PeekableRecords::new(RecordReader::open(delta, change).await?).await?,
+            removed: reader::removals(delta, change).await?.into(),
         })
     }
 
@@ -186,16 +191,16 @@ impl Merging {
             match (base, new) {
                 (None, None) => return Ok(None),
                 (Some(base), Some(new)) if base == new => {
-                    self.base.take().await?;
+                    self.base.pop().await?;
                 }
                 (Some(base), new) if new.is_none_or(|new| base < new) => {
                     let base = base.to_owned();
-                    let record = self.base.take().await?;
+                    let record = self.base.pop().await?;
                     if !self.is_removed(&base) {
                         return Ok(record);
                     }
                 }
-                _ => return self.new.take().await,
+                _ => return self.new.pop().await,
             }
         }
     }

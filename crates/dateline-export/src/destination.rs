@@ -22,7 +22,7 @@ pub struct Destination {
     prefix: Path,
     /// Path on this machine, if it is a local directory.
     local: Option<PathBuf>,
-    shown: String,
+    display_name: String,
 }
 
 impl Destination {
@@ -36,7 +36,8 @@ impl Destination {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "file" => {
                 let path = url.to_file_path();
-                let path = path.map_err(|()| Error::Place(format!("{text} is no path here")))?;
+                let path =
+                    path.map_err(|()| Error::Destination(format!("{text} is no path here")))?;
                 Self::directory(path)
             }
             // A scheme of one letter is a Windows drive.
@@ -49,21 +50,22 @@ impl Destination {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn of_export(text: &str) -> Result<Self, Error> {
+    pub fn open_export(text: &str) -> Result<Self, Error> {
         let directory = text.trim_end_matches(MANIFEST).trim_end_matches('/');
         Self::open(if directory.is_empty() { "." } else { directory })
     }
 
     fn directory(path: PathBuf) -> Result<Self, Error> {
-        let shown = path.display().to_string();
-        let failed = |error: &dyn std::fmt::Display| Error::Place(format!("{shown}: {error}"));
+        let display_name = path.display().to_string();
+        let failed =
+            |error: &dyn std::fmt::Display| Error::Destination(format!("{display_name}: {error}"));
         std::fs::create_dir_all(&path).map_err(|error| failed(&error))?;
         let store = LocalFileSystem::new_with_prefix(&path).map_err(|error| failed(&error))?;
         Ok(Self {
             store: Arc::new(store.with_fsync(true)),
             prefix: Path::default(),
             local: Some(path),
-            shown,
+            display_name,
         })
     }
 
@@ -72,30 +74,30 @@ impl Destination {
         drop(rustls::crypto::ring::default_provider().install_default());
         let settings = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
         let (store, prefix) = object_store::parse_url_opts(url, settings)
-            .map_err(|error| Error::Place(format!("{url}: {error}")))?;
+            .map_err(|error| Error::Destination(format!("{url}: {error}")))?;
         Ok(Self {
             store: Arc::from(store),
             prefix,
             local: None,
-            shown: url.to_string(),
+            display_name: url.to_string(),
         })
     }
 
     /// A destination below this one.
     #[must_use]
-    pub fn below(&self, name: &str) -> Self {
+    pub fn child(&self, name: &str) -> Self {
         Self {
             store: self.store.clone(),
             prefix: self.prefix.clone().join(name),
             local: self.local.as_ref().map(|path| path.join(name)),
-            shown: format!("{}/{name}", self.shown.trim_end_matches('/')),
+            display_name: format!("{}/{name}", self.display_name.trim_end_matches('/')),
         }
     }
 
     /// Path or URL for messages.
     #[must_use]
-    pub fn shown(&self) -> &str {
-        &self.shown
+    pub fn display_name(&self) -> &str {
+        &self.display_name
     }
 
     fn path(&self, name: &str) -> Path {
@@ -109,9 +111,9 @@ impl Destination {
         };
         let found = std::fs::symlink_metadata(local.join(name));
         if found.is_ok_and(|found| found.is_symlink()) {
-            return Err(Error::Place(format!(
+            return Err(Error::Destination(format!(
                 "{}/{name} is a symbolic link; an export has files of its own",
-                self.shown.trim_end_matches('/')
+                self.display_name.trim_end_matches('/')
             )));
         }
         Ok(())
@@ -222,7 +224,7 @@ impl Destination {
     }
 
     /// Deletes the temporary files of a killed process, and then the directory if it is empty.
-    pub fn tidy(&self) {
+    pub fn remove_temporary_files(&self) {
         let Some(local) = &self.local else { return };
         for file in std::fs::read_dir(local).into_iter().flatten().flatten() {
             if file.file_name().to_string_lossy().contains('#') {
@@ -234,7 +236,7 @@ impl Destination {
 
     /// Removes the directory itself if it is empty.
     pub fn remove(&self) {
-        self.tidy();
+        self.remove_temporary_files();
         if let Some(local) = &self.local {
             // An object store has no directories, and a directory that is not empty has files of others.
             drop(std::fs::remove_dir(local));
@@ -243,7 +245,7 @@ impl Destination {
 
     fn failed(&self, name: &str, error: object_store::Error) -> Error {
         Error::Store {
-            what: format!("{}/{name}", self.shown.trim_end_matches('/')),
+            what: format!("{}/{name}", self.display_name.trim_end_matches('/')),
             source: error,
         }
     }

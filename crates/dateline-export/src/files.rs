@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use dateline_proto::v1::{Kind, Removal};
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 use flate2::write::GzEncoder;
 use object_store::buffered::BufWriter;
 use prost_reflect::ReflectMessage;
@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use super::{
     Destination, Error,
     format::{Encoder, Format, Losses, Options, Referents, redact},
-    manifest::{FileEntry, REMOVED, holds},
+    manifest::{FileEntry, REMOVED, collection_word},
 };
 
 /// Bytes that a file buffers before they are written.
@@ -38,7 +38,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    fn of(self, format: Format) -> Self {
+    fn for_format(self, format: Format) -> Self {
         if format == Format::Parquet {
             Self::None
         } else {
@@ -57,7 +57,7 @@ impl Compression {
 
 /// Layout of the files of an export.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct ExportLayout {
     /// Formats, each once.
     pub formats: Vec<Format>,
     /// Compression of the files.
@@ -70,10 +70,10 @@ pub struct Shape {
     pub part: (u16, u16),
 }
 
-impl Shape {
+impl ExportLayout {
     /// Returns true if files contain data of other records, which may change without the record that refers to them.
     #[must_use]
-    pub fn tells_of_others(&self) -> bool {
+    pub fn embeds_references(&self) -> bool {
         self.formats.iter().any(|format| !format.keeps_names())
     }
 
@@ -81,7 +81,7 @@ impl Shape {
     ///
     /// # Errors
     /// If it cannot be decoded.
-    pub fn prepare(&self, record: &Encoded) -> Result<(), Error> {
+    pub fn prepare(&self, record: &EncodedRecord) -> Result<(), Error> {
         if self.options.metadata_only {
             // It is redacted and encoded again; the reflected message is not needed.
             record.record()?;
@@ -109,7 +109,7 @@ impl Shape {
         format!(
             "{holds}-{part}{number:05}.{}{}",
             format.extension(),
-            self.compression.of(format).suffix()
+            self.compression.for_format(format).suffix()
         )
     }
 }
@@ -123,9 +123,9 @@ struct Chunk {
 }
 
 /// A set of files that is being written.
-pub struct Files {
+pub struct FileSet {
     to: Destination,
-    shape: Shape,
+    layout: ExportLayout,
     chunk: Option<Chunk>,
     open: Vec<OpenFile>,
     /// The records that the next written records refer to.
@@ -136,18 +136,18 @@ pub struct Files {
     pub losses: BTreeMap<Format, Losses>,
 }
 
-impl Files {
+impl FileSet {
     /// An empty set; or the complete files of an interrupted export.
     #[must_use]
     pub fn new(
         to: Destination,
-        shape: Shape,
+        layout: ExportLayout,
         done: Vec<FileEntry>,
         losses: BTreeMap<Format, Losses>,
     ) -> Self {
         Self {
             to,
-            shape,
+            layout,
             chunk: None,
             open: Vec::new(),
             referents: Arc::default(),
@@ -160,21 +160,21 @@ impl Files {
     #[must_use]
     pub fn is_full_for(&self, kind: Kind) -> bool {
         self.chunk
-            .is_some_and(|chunk| chunk.kind != kind || chunk.records >= self.shape.file_records)
+            .is_some_and(|chunk| chunk.kind != kind || chunk.records >= self.layout.file_records)
     }
 
     /// Writes a record in all formats.
     ///
     /// # Errors
     /// If a format or the destination fails.
-    pub async fn write(&mut self, mut record: Encoded) -> Result<(), Error> {
+    pub async fn write(&mut self, mut record: EncodedRecord) -> Result<(), Error> {
         if self.chunk.is_none() {
             self.begin(record.kind());
         }
-        if self.shape.options.metadata_only {
+        if self.layout.options.metadata_only {
             let mut redacted = record.record()?.clone();
             redact(&mut redacted);
-            record = Encoded::of(redacted)?;
+            record = EncodedRecord::from_record(redacted)?;
         }
         let mut dangling = Losses::default();
         self.referents.count_dangling(&record, &mut dangling)?;
@@ -191,25 +191,25 @@ impl Files {
     }
 
     fn begin(&mut self, kind: Kind) {
-        let of_kind = holds(kind);
+        let of_kind = collection_word(kind);
         let finished = |format: &Format| {
             let of_both = |file: &&FileEntry| file.holds == of_kind && file.format == *format;
             self.done.iter().filter(of_both).count()
         };
         // Formats without files for this kind do not count.
-        let number = self.shape.formats.iter().map(finished).max();
+        let number = self.layout.formats.iter().map(finished).max();
         let number = u32::try_from(number.unwrap_or_default()).unwrap_or(u32::MAX);
         self.chunk = Some(Chunk {
             kind,
             number,
             records: 0,
         });
-        for format in &self.shape.formats {
-            let Some(encoder) = format.encoder(kind, &self.shape.options) else {
+        for format in &self.layout.formats {
+            let Some(encoder) = format.encoder(kind, &self.layout.options) else {
                 continue;
             };
-            let name = self.shape.file_name(of_kind, number, *format);
-            let compression = self.shape.compression.of(*format);
+            let name = self.layout.file_name(of_kind, number, *format);
+            let compression = self.layout.compression.for_format(*format);
             self.open.push(OpenFile::new(
                 &self.to,
                 name,
@@ -236,8 +236,8 @@ impl Files {
             self.done.push(FileEntry {
                 name,
                 format,
-                holds: holds(chunk.kind).to_owned(),
-                partition: self.shape.part.0,
+                holds: collection_word(chunk.kind).to_owned(),
+                partition: self.layout.part.0,
                 bytes,
                 records: chunk.records,
                 sha256,
@@ -250,27 +250,33 @@ impl Files {
     ///
     /// # Errors
     /// If the destination fails.
-    pub async fn removed(&mut self, removals: &[Removal]) -> Result<(), Error> {
+    pub async fn write_removals(&mut self, removals: &[Removal]) -> Result<(), Error> {
         let number = self
             .done
             .iter()
             .filter(|file| file.holds == REMOVED)
             .count();
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let name = self.shape.file_name(REMOVED, number, Format::Ndjson);
-        let mut file = OpenFile::new(&self.to, name, Format::Ndjson, self.shape.compression, None);
+        let name = self.layout.file_name(REMOVED, number, Format::Ndjson);
+        let mut file = OpenFile::new(
+            &self.to,
+            name,
+            Format::Ndjson,
+            self.layout.compression,
+            None,
+        );
         for removal in removals {
             let document = removal.transcode_to_dynamic();
             serde_json::to_writer(&mut file.buffer, &document)?;
             file.buffer.push(b'\n');
-            file.send(false).await?;
+            file.write_buffer(false).await?;
         }
         let (name, bytes, sha256) = file.finish().await?;
         self.done.push(FileEntry {
             name,
             format: Format::Ndjson,
             holds: REMOVED.to_owned(),
-            partition: self.shape.part.0,
+            partition: self.layout.part.0,
             bytes,
             records: removals.len() as u64,
             sha256,
@@ -282,12 +288,12 @@ impl Files {
 /// A file that is being written.
 struct OpenFile {
     name: String,
-    shown: String,
+    display_name: String,
     format: Format,
     encoder: Option<Box<dyn Encoder>>,
     losses: Losses,
     buffer: Vec<u8>,
-    press: Press,
+    compressor: Compressor,
     hash: Sha256,
     bytes: u64,
     to: BufWriter,
@@ -302,38 +308,38 @@ impl OpenFile {
         encoder: Option<Box<dyn Encoder>>,
     ) -> Self {
         Self {
-            shown: format!("{}/{name}", to.shown()),
+            display_name: format!("{}/{name}", to.display_name()),
             to: to.writer(&name),
             name,
             format,
             encoder,
             losses: Losses::default(),
             buffer: Vec::new(),
-            press: Press::new(compression),
+            compressor: Compressor::new(compression),
             hash: Sha256::new(),
             bytes: 0,
         }
     }
 
-    async fn write(&mut self, record: &Encoded, referents: &Referents) -> Result<(), Error> {
+    async fn write(&mut self, record: &EncodedRecord, referents: &Referents) -> Result<(), Error> {
         if let Some(encoder) = &mut self.encoder {
             let (losses, buffer) = (&mut self.losses, &mut self.buffer);
             encoder.write(record, referents, losses, buffer)?;
         }
-        self.send(false).await
+        self.write_buffer(false).await
     }
 
     /// Writes the buffer to the destination if it is full, or if `is_all` is set.
-    async fn send(&mut self, is_all: bool) -> Result<(), Error> {
+    async fn write_buffer(&mut self, is_all: bool) -> Result<(), Error> {
         if self.buffer.len() < BUFFER_BYTES && !is_all {
             return Ok(());
         }
         let plain = std::mem::take(&mut self.buffer);
-        let pressed = self.press.take(plain, is_all);
-        let pressed = pressed.map_err(|source| self.failed(source))?;
-        self.hash.update(&pressed);
-        self.bytes += pressed.len() as u64;
-        let sent = self.to.write_all(&pressed).await;
+        let compressed = self.compressor.compress(plain, is_all);
+        let compressed = compressed.map_err(|source| self.failed(source))?;
+        self.hash.update(&compressed);
+        self.bytes += compressed.len() as u64;
+        let sent = self.to.write_all(&compressed).await;
         sent.map_err(|source| self.failed(source))
     }
 
@@ -341,7 +347,7 @@ impl OpenFile {
         if let Some(mut encoder) = self.encoder.take() {
             encoder.finish(&mut self.buffer)?;
         }
-        self.send(true).await?;
+        self.write_buffer(true).await?;
         let shut = self.to.shutdown().await;
         shut.map_err(|source| self.failed(source))?;
         let hash = std::mem::take(&mut self.hash).finalize();
@@ -354,20 +360,20 @@ impl OpenFile {
 
     fn failed(&self, source: std::io::Error) -> Error {
         Error::Io {
-            what: self.shown.clone(),
+            what: self.display_name.clone(),
             source,
         }
     }
 }
 
 /// Compresses a stream of bytes.
-enum Press {
+enum Compressor {
     None,
     Zstd(Option<zstd::stream::write::Encoder<'static, Vec<u8>>>),
     Gzip(Option<GzEncoder<Vec<u8>>>),
 }
 
-impl Press {
+impl Compressor {
     fn new(compression: Compression) -> Self {
         match compression {
             Compression::None => Self::None,
@@ -381,17 +387,17 @@ impl Press {
         }
     }
 
-    fn take(&mut self, plain: Vec<u8>, is_all: bool) -> std::io::Result<Vec<u8>> {
+    fn compress(&mut self, plain: Vec<u8>, is_all: bool) -> std::io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(plain),
-            Self::Zstd(encoder) => pass(
+            Self::Zstd(encoder) => encode_chunk(
                 encoder,
                 &plain,
                 is_all,
                 |it| it.get_mut(),
                 zstd::Encoder::finish,
             ),
-            Self::Gzip(encoder) => pass(
+            Self::Gzip(encoder) => encode_chunk(
                 encoder,
                 &plain,
                 is_all,
@@ -403,7 +409,7 @@ impl Press {
 }
 
 /// Passes bytes through an encoder, and returns its output; for the last bytes also the end of the stream.
-fn pass<E: std::io::Write>(
+fn encode_chunk<E: std::io::Write>(
     encoder: &mut Option<E>,
     plain: &[u8],
     is_all: bool,
@@ -416,7 +422,7 @@ fn pass<E: std::io::Write>(
     if is_all {
         return finish(inner);
     }
-    let pressed = std::mem::take(out(&mut inner));
+    let compressed = std::mem::take(out(&mut inner));
     *encoder = Some(inner);
-    Ok(pressed)
+    Ok(compressed)
 }

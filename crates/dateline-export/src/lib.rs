@@ -4,8 +4,8 @@
 //! - [`destination`]: a directory or an object store.
 //! - [`files`]: writes records, in the order of names, to files of all formats at once.
 //! - [`manifest`]: description and file list of an export, written last (E4).
-//! - [`session`]: an export in progress, which can be interrupted and resumed (E3).
-//! - [`read`]: the records of a finished export; [`verify`]: checks one; [`apply`]: applies a delta to one (E5).
+//! - [`writer`]: an export in progress, which can be interrupted and resumed (E3).
+//! - [`reader`]: the records of a finished export; [`verify`]: checks one; [`apply`]: applies a delta to one (E5).
 //!
 //! Depends on the generated messages and the model; not on gRPC, the store or the command line.
 
@@ -14,17 +14,17 @@ pub mod destination;
 pub mod files;
 pub mod format;
 pub mod manifest;
-pub mod read;
-pub mod session;
+pub mod reader;
 pub mod verify;
+pub mod writer;
 
-use dateline_record::encoded::NoRecord;
+use dateline_record::encoded::InvalidRecord;
 
 pub use self::{
     destination::Destination,
-    files::{Compression, Shape},
+    files::{Compression, ExportLayout},
     manifest::Manifest,
-    session::Session,
+    writer::ExportWriter,
 };
 
 /// The reason why an export cannot be made, read or verified.
@@ -32,7 +32,7 @@ pub use self::{
 pub enum Error {
     /// The destination cannot be opened.
     #[error("{0}")]
-    Place(String),
+    Destination(String),
     /// The destination failed.
     #[error("{what}: {source}")]
     Store {
@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// Bytes that are not a record.
     #[error(transparent)]
-    NoRecord(#[from] NoRecord),
+    InvalidRecord(#[from] InvalidRecord),
     /// A record that a format cannot write.
     #[error(transparent)]
     Format(#[from] format::Error),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dateline_proto::v1::{Digest, Kind, KindDigest};
 use dateline_record::{
-    name::{KINDS, kind_word},
-    text::shown,
+    name::{KINDS, kind_label},
+    text::quote_for_error,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,11 +110,11 @@ impl FileEntry {
         if !is_file_name(&self.name) {
             return Err("this is not the name of a file beside the manifest".to_owned());
         }
-        let kinds = KINDS.into_iter().map(holds);
+        let kinds = KINDS.into_iter().map(collection_word);
         if self.holds != REMOVED && !kinds.into_iter().any(|kind| kind == self.holds) {
             return Err(format!(
                 "it holds {}, which is no kind of record",
-                shown(&self.holds)
+                quote_for_error(&self.holds)
             ));
         }
         if self.partition >= partitions.max(1) {
@@ -176,7 +176,7 @@ impl DigestText {
 impl From<&Digest> for DigestText {
     fn from(digest: &Digest) -> Self {
         let of_kind = |of: &KindDigest| KindText {
-            kind: kind_word(of.kind()).to_owned(),
+            kind: kind_label(of.kind()).to_owned(),
             records: of.records,
             digest: hex::encode(&of.digest),
         };
@@ -195,10 +195,10 @@ impl Manifest {
     /// If it does not exist or cannot be read.
     pub async fn read(from: &Destination) -> Result<Self, Error> {
         let Some(bytes) = from.get(MANIFEST).await? else {
-            return Err(Error::NoExport(from.shown().to_owned()));
+            return Err(Error::NoExport(from.display_name().to_owned()));
         };
         Self::parse(&bytes).map_err(|what| Error::Manifest {
-            of: from.shown().to_owned(),
+            of: from.display_name().to_owned(),
             what,
         })
     }
@@ -227,14 +227,17 @@ impl Manifest {
     fn check(&self) -> Result<(), String> {
         let package = format!("{SCHEMA} ");
         if !self.subject.schema.starts_with(&package) {
-            let schema = shown(&self.subject.schema);
+            let schema = quote_for_error(&self.subject.schema);
             return Err(format!(
                 "its records are of the schema {schema}, and this program knows {SCHEMA}"
             ));
         }
         let is_view = ["published", "desk"].contains(&self.subject.view.as_str());
         if !is_view || uuid::Uuid::try_parse(&self.subject.feed).is_err() {
-            let (view, feed) = (shown(&self.subject.view), shown(&self.subject.feed));
+            let (view, feed) = (
+                quote_for_error(&self.subject.view),
+                quote_for_error(&self.subject.feed),
+            );
             return Err(format!(
                 "it is of the view {view} of the feed {feed}, and there is none"
             ));
@@ -262,7 +265,7 @@ impl Manifest {
         let mut names = BTreeSet::new();
         for file in &self.files {
             file.check(self.partitions)
-                .map_err(|what| format!("the file {}: {what}", shown(&file.name)))?;
+                .map_err(|what| format!("the file {}: {what}", quote_for_error(&file.name)))?;
             if !names.insert(&file.name) {
                 return Err(format!("the file {} is listed twice", file.name));
             }
@@ -331,6 +334,6 @@ pub fn directory(subject: &Subject) -> String {
 
 /// The word of a kind in file names: its collection, which sorts like the names.
 #[must_use]
-pub fn holds(kind: Kind) -> &'static str {
+pub fn collection_word(kind: Kind) -> &'static str {
     dateline_record::name::collection(kind)
 }

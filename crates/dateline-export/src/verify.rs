@@ -3,71 +3,72 @@
 
 use dateline_proto::v1::Record;
 use dateline_record::{
-    digest::{Tallies, record_words},
+    digest::{Tallies, record_lanes},
     state::is_tombstone,
 };
 
 use super::{
     Destination, Error, Manifest,
     format::Format,
-    manifest::{DigestText, FileEntry, REMOVED, holds},
-    read::{self, READABLE},
+    manifest::{DigestText, FileEntry, REMOVED, collection_word},
+    reader::{self, READABLE_FORMATS},
 };
 
 /// Results of a verification.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub struct VerifyReport {
     /// Number of files that were read.
     pub files: usize,
     /// Number of records, including tombstones.
     pub records: u64,
     /// Faults: file or record, and description.
-    pub wrong: Vec<(String, String)>,
+    pub faults: Vec<(String, String)>,
     /// True if the digest was computed, which needs full content and a format that can be read back.
     pub is_proved: bool,
 }
 
-/// Verifies an export. `told` is called for each finished file.
+/// Verifies an export. `on_file` is called for each finished file.
 ///
 /// # Errors
 /// If it has no manifest, or cannot be read.
 pub async fn verify(
     from: &Destination,
-    told: &mut (dyn FnMut(&FileEntry) + Send),
-) -> Result<(Manifest, Findings), Error> {
+    on_file: &mut (dyn FnMut(&FileEntry) + Send),
+) -> Result<(Manifest, VerifyReport), Error> {
     let manifest = Manifest::read(from).await?;
-    let mut findings = Findings::default();
-    let formats: Vec<_> = READABLE
+    let mut report = VerifyReport::default();
+    let formats: Vec<_> = READABLE_FORMATS
         .into_iter()
         .filter(|format| manifest.files.iter().any(|file| is_of(file, *format)))
         .collect();
-    let mut counts = vec![Counting::default(); formats.len()];
+    let mut counts = vec![FormatTally::default(); formats.len()];
     for file in &manifest.files {
         let place = formats.iter().position(|format| is_of(file, *format));
         let checked = match place.and_then(|place| counts.get_mut(place)) {
-            Some(counting) => counting.file(from, &manifest, file, &mut findings).await,
-            None => read::check(from, file).await,
+            Some(tally) => tally.file(from, &manifest, file, &mut report).await,
+            None => reader::check(from, file).await,
         };
         if let Err(error) = checked {
-            findings.wrong.push((file.name.clone(), what(&error)));
+            report.faults.push((file.name.clone(), message_of(&error)));
         }
-        findings.files += 1;
-        told(file);
+        report.files += 1;
+        on_file(file);
     }
-    let is_whole = findings.wrong.is_empty();
-    if let Some(counting) = counts.first().filter(|_| is_whole) {
-        findings.records = counting.records;
+    let is_whole = report.faults.is_empty();
+    if let Some(tally) = counts.first().filter(|_| is_whole) {
+        report.records = tally.records;
     }
     let is_empty = manifest.digest.records == 0 && manifest.tombstone_records == 0;
-    findings.is_proved = is_empty && is_whole;
+    report.is_proved = is_empty && is_whole;
     if !manifest.subject.metadata_only && is_whole {
-        for (format, counting) in formats.iter().zip(&counts) {
-            let found = DigestText::from(&counting.tallies.to_digest());
-            findings.is_proved = true;
+        for (format, tally) in formats.iter().zip(&counts) {
+            let found = DigestText::from(&tally.tallies.to_digest());
+            report.is_proved = true;
             if found != manifest.digest {
-                findings
-                    .wrong
-                    .push((format.to_string(), differs(&found, &manifest.digest)));
+                report.faults.push((
+                    format.to_string(),
+                    describe_mismatch(&found, &manifest.digest),
+                ));
             }
         }
     }
@@ -77,10 +78,10 @@ pub async fn verify(
         .filter(|_| manifest.subject.since.is_none())
         && *state != manifest.digest
     {
-        let what = differs(&manifest.digest, state);
-        findings.wrong.push(("manifest.json".to_owned(), what));
+        let what = describe_mismatch(&manifest.digest, state);
+        report.faults.push(("manifest.json".to_owned(), what));
     }
-    Ok((manifest, findings))
+    Ok((manifest, report))
 }
 
 fn is_of(file: &FileEntry, format: Format) -> bool {
@@ -88,7 +89,7 @@ fn is_of(file: &FileEntry, format: Format) -> bool {
 }
 
 /// The message of an error without the name of the file, which the finding already has.
-fn what(error: &Error) -> String {
+fn message_of(error: &Error) -> String {
     match error {
         Error::Damaged { what, .. } => what.clone(),
         Error::Store {
@@ -99,7 +100,7 @@ fn what(error: &Error) -> String {
     }
 }
 
-fn differs(found: &DigestText, said: &DigestText) -> String {
+fn describe_mismatch(found: &DigestText, said: &DigestText) -> String {
     let brief = |it: &DigestText| {
         let digest: String = it.digest.chars().take(8).collect();
         format!("{} records ({digest}…)", it.records)
@@ -109,28 +110,28 @@ fn differs(found: &DigestText, said: &DigestText) -> String {
 
 /// Counts and digest of the files of one format.
 #[derive(Clone, Default)]
-struct Counting {
+struct FormatTally {
     tallies: Tallies,
     records: u64,
     /// Last name of the kind and part.
     last: String,
 }
 
-impl Counting {
+impl FormatTally {
     async fn file(
         &mut self,
         from: &Destination,
         manifest: &Manifest,
         file: &FileEntry,
-        findings: &mut Findings,
+        report: &mut VerifyReport,
     ) -> Result<(), Error> {
-        let mut records = read::open::<Record>(from, file, manifest.compression).await?;
+        let mut records = reader::open::<Record>(from, file, manifest.compression).await?;
         let mut number = 0;
         while let Some(record) = records.next().await? {
             number += 1;
             if let Some((name, what)) = self.record(record, file) {
                 let what = format!("record {number} of {}: {what}", file.name);
-                findings.wrong.push((name, what));
+                report.faults.push((name, what));
             }
         }
         Ok(())
@@ -143,7 +144,7 @@ impl Counting {
         };
         let name = body.name().to_owned();
         self.records += 1;
-        if holds(body.kind()) != file.holds {
+        if collection_word(body.kind()) != file.holds {
             return Some((name, "is of another kind than the file".to_owned()));
         }
         // Parts are interleaved in the list of files, so names ascend only within a part.
@@ -154,8 +155,8 @@ impl Counting {
         self.last = place;
         let meta = body.take_meta().unwrap_or_default();
         if !is_tombstone(meta.state()) {
-            let words = record_words(meta.revision, [body.to_content().as_slice()]);
-            self.tallies.of(body.kind()).add(&words);
+            let words = record_lanes(meta.revision, [body.to_content().as_slice()]);
+            self.tallies.tally_mut(body.kind()).add(&words);
         }
         None
     }

@@ -8,7 +8,7 @@ use dateline_record::{
     record::{delimited_len, delimiter},
     timestamp::timestamp,
 };
-use dateline_store::{LogEntry, Mark, View};
+use dateline_store::{FeedView, LogEntry, Mark};
 use prost::Message;
 use time::OffsetDateTime;
 
@@ -21,18 +21,18 @@ const LAST_IN_BATCH: [u8; 2] = [11 << 3, 1];
 
 /// A commit batch, as one view sees it.
 #[derive(Debug)]
-pub struct Batch {
+pub struct EncodedBatch {
     /// Sequence of its last change, which identifies the batch.
     pub last: u64,
     /// Time at which the service accepted it.
     pub accepted_at: OffsetDateTime,
     /// All changes framed for a response, the last one marked: the bytes that an unfiltered stream sends.
     ready: Bytes,
-    entries: Vec<Entry>,
+    entries: Vec<EncodedChange>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct EncodedChange {
     sequence: u64,
     fingerprint: u64,
     kind: Kind,
@@ -53,20 +53,20 @@ struct Entry {
 
 /// A change, framed for one stream.
 #[derive(Debug, Clone)]
-pub struct Framed {
+pub struct FramedChange {
     /// Position and fingerprint of the change.
     pub mark: Mark,
     /// Bytes of a `WatchResponse` field.
     pub bytes: Bytes,
 }
 
-impl Batch {
+impl EncodedBatch {
     /// Splits a page of the log, which holds whole batches, into the batches of a view.
     #[must_use]
-    pub fn cut(entries: &[LogEntry], view: View) -> Vec<Batch> {
+    pub fn from_log(entries: &[LogEntry], view: FeedView) -> Vec<EncodedBatch> {
         let placed: Vec<_> = entries
             .iter()
-            .filter_map(|entry| Some((entry, entry.place(view)?)))
+            .filter_map(|entry| Some((entry, entry.position(view)?)))
             .collect();
         placed
             .chunk_by(|(_, (_, batch)), (_, (_, next))| batch == next)
@@ -80,14 +80,14 @@ impl Batch {
                     accepted_at,
                     chunk
                         .iter()
-                        .map(|(entry, place)| Entry::new(entry, *place, view))
+                        .map(|(entry, position)| EncodedChange::new(entry, *position, view))
                         .collect(),
                 )
             })
             .collect()
     }
 
-    fn new(last: u64, accepted_at: OffsetDateTime, mut entries: Vec<Entry>) -> Self {
+    fn new(last: u64, accepted_at: OffsetDateTime, mut entries: Vec<EncodedChange>) -> Self {
         let framed: usize = entries
             .iter()
             .map(|entry| delimited_len(CHANGES_FIELD, entry.body.len()))
@@ -123,22 +123,30 @@ impl Batch {
     /// Returns about how many bytes of memory this batch takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.ready.len() + self.entries.iter().map(Entry::overhead).sum::<usize>()
+        self.ready.len()
+            + self
+                .entries
+                .iter()
+                .map(EncodedChange::overhead)
+                .sum::<usize>()
     }
 
     /// Returns the position and fingerprint of its last change.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        self.entries.last().map(Entry::mark).unwrap_or_default()
+        self.entries
+            .last()
+            .map(EncodedChange::mark)
+            .unwrap_or_default()
     }
 
     /// Returns the fingerprint of the change at a sequence; `None` if this batch has no such change.
     #[must_use]
     pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
-        let place = self
+        let position = self
             .entries
             .binary_search_by_key(&sequence, |entry| entry.sequence);
-        Some(self.entries[place.ok()?].fingerprint)
+        Some(self.entries[position.ok()?].fingerprint)
     }
 
     /// Returns the merges of this batch: the merged record and the record that it was merged into.
@@ -162,7 +170,7 @@ impl Batch {
 
     /// Returns the changes of the batch that a stream at `after` gets; the last one is marked (F3).
     #[must_use]
-    pub fn select(&self, after: u64, filter: &Filter) -> Vec<Framed> {
+    pub fn select(&self, after: u64, filter: &Filter) -> Vec<FramedChange> {
         let wanted: Vec<_> = self
             .entries
             .iter()
@@ -180,7 +188,7 @@ impl Batch {
                     Sent::Whole => framed(&entry.body, is_last),
                     Sent::Left(body) => framed(body, is_last),
                 };
-                Framed {
+                FramedChange {
                     mark: entry.mark(),
                     bytes,
                 }
@@ -209,11 +217,11 @@ fn frame(body: &[u8], last_in_batch: bool, out: &mut BytesMut) {
     out.put_slice(mark);
 }
 
-impl Entry {
-    fn new(entry: &LogEntry, (sequence, batch): (u64, u64), view: View) -> Self {
+impl EncodedChange {
+    fn new(entry: &LogEntry, (sequence, batch): (u64, u64), view: FeedView) -> Self {
         let was_shown = match view {
-            View::Desk => entry.revision > 1,
-            View::Published => entry.was_visible,
+            FeedView::Desk => entry.revision > 1,
+            FeedView::Wire => entry.was_visible,
         };
         let about = Change {
             sequence: sequence.cast_signed(),
@@ -276,7 +284,7 @@ impl Entry {
     /// Returns the change, or `LEFT`, or nothing (F7). An erasure goes to every stream whose filter includes the
     /// record's kind: the log no longer knows which streams had the content.
     fn for_filter(&self, filter: &Filter) -> Option<Sent<'_>> {
-        let is_erased = self.change_type == ChangeType::Purged && filter.tells_of(self.kind);
+        let is_erased = self.change_type == ChangeType::Purged && filter.may_send_kind(self.kind);
         if is_erased || filter.matches(&self.facets, self.days) {
             return Some(Sent::Whole);
         }
@@ -305,7 +313,7 @@ fn facets(entry: &LogEntry, merged: Option<&(String, String)>) -> Vec<String> {
 }
 
 /// Encodes the change with its record, from encoded parts.
-fn body(about: Change, entry: &LogEntry, view: View) -> Bytes {
+fn body(about: Change, entry: &LogEntry, view: FeedView) -> Bytes {
     let change = Change {
         note: entry.note.clone(),
         merged_into: entry.merged_into.clone().unwrap_or_default(),

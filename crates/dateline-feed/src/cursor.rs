@@ -2,13 +2,13 @@
 //! cannot be served is an error, never approximated (F6).
 
 use dateline_record::{
+    mac::{sign, split},
     name::Name,
-    seal::{seal, split},
 };
-use dateline_store::{FeedIdentity, Mark, View};
+use dateline_store::{FeedIdentity, FeedView, Mark};
 use uuid::Uuid;
 
-use super::{Error, message::Content};
+use super::{Error, packing::MessageEnd};
 
 /// Layout of a position in the feed: feed id (16 bytes), view (1), epoch (8), sequence (8), big endian.
 const FOLLOWING: u8 = 1;
@@ -18,7 +18,7 @@ const SNAPSHOT: u8 = 2;
 /// older version.
 const CHECKED: u8 = 3;
 const CHECKED_SNAPSHOT: u8 = 4;
-const PLACE_BYTES: usize = 33;
+const POSITION_BYTES: usize = 33;
 const CHECK_BYTES: usize = 8;
 const FILTER_BYTES: usize = 8;
 
@@ -28,7 +28,7 @@ pub type Check = [u8; CHECK_BYTES];
 /// Computes the check of a change. It is keyed with the feed's secret, which copies of a database share, so it reveals
 /// nothing about changes that the client may not see.
 #[must_use]
-pub fn check(feed: &FeedIdentity, view: View, mark: Mark) -> Check {
+pub fn check(feed: &FeedIdentity, view: FeedView, mark: Mark) -> Check {
     let mut hasher = blake3::Hasher::new_keyed(&feed.token_key);
     hasher.update(b"cursor");
     hasher.update(&[view_byte(view)]);
@@ -43,18 +43,18 @@ pub fn check(feed: &FeedIdentity, view: View, mark: Mark) -> Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// View of the feed.
-    pub view: View,
+    pub view: FeedView,
     /// Everything up to here is processed; within a snapshot, the sequence as of which it is read.
     pub sequence: u64,
     /// Check of the change at the sequence; `None` if there is none, or it is not known.
     pub check: Option<Check>,
     /// Position within a snapshot.
-    pub snapshot: Option<InSnapshot>,
+    pub snapshot: Option<SnapshotPosition>,
 }
 
 /// A position in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InSnapshot {
+pub struct SnapshotPosition {
     /// Hash of the filter, which must not change until the snapshot ends.
     pub filter: [u8; FILTER_BYTES],
     /// The last name that was sent; empty at the beginning.
@@ -62,20 +62,20 @@ pub struct InSnapshot {
 }
 
 impl Cursor {
-    /// Advances past the content of a message.
-    pub(super) fn pass(&mut self, content: &Content, feed: &FeedIdentity) {
-        match (content, &mut self.snapshot) {
-            (Content::Changes { last }, _) => {
+    /// Advances past the end of a message.
+    pub(super) fn advance(&mut self, end: &MessageEnd, feed: &FeedIdentity) {
+        match (end, &mut self.snapshot) {
+            (MessageEnd::Changes { last }, _) => {
                 self.sequence = last.sequence;
                 self.check = Some(check(feed, self.view, *last));
             }
-            (Content::Records { last }, Some(place)) => place.after.clone_from(last),
-            (Content::Records { .. }, None) => {}
+            (MessageEnd::Records { last }, Some(position)) => position.after.clone_from(last),
+            (MessageEnd::Records { .. }, None) => {}
         }
     }
 }
 
-impl InSnapshot {
+impl SnapshotPosition {
     /// Returns the beginning of a snapshot under this filter.
     #[must_use]
     pub fn begin(filter: &[u8]) -> Self {
@@ -92,15 +92,15 @@ impl Cursor {
     /// Encodes the cursor for clients.
     #[must_use]
     pub fn to_text(&self, feed: &FeedIdentity) -> String {
-        let mut payload = Vec::with_capacity(PLACE_BYTES);
+        let mut payload = Vec::with_capacity(POSITION_BYTES);
         payload.extend_from_slice(feed.id.as_bytes());
         payload.push(view_byte(self.view));
         payload.extend_from_slice(&feed.epoch.to_be_bytes());
         payload.extend_from_slice(&self.sequence.to_be_bytes());
         payload.extend(self.check.iter().flatten());
-        if let Some(place) = &self.snapshot {
-            payload.extend_from_slice(&place.filter);
-            payload.extend_from_slice(place.after.as_bytes());
+        if let Some(position) = &self.snapshot {
+            payload.extend_from_slice(&position.filter);
+            payload.extend_from_slice(position.after.as_bytes());
         }
         let version = match (&self.check, &self.snapshot) {
             (None, None) => FOLLOWING,
@@ -108,7 +108,7 @@ impl Cursor {
             (Some(_), None) => CHECKED,
             (Some(_), Some(_)) => CHECKED_SNAPSHOT,
         };
-        seal(&key(feed.id), version, &payload)
+        sign(&key(feed.id), version, &payload)
     }
 
     /// Decodes a client's cursor for a stream of this view. The caller still has to compare its check with the log.
@@ -116,14 +116,14 @@ impl Cursor {
     /// # Errors
     /// [`Error::InvalidCursor`] if it is not a cursor, [`Error::ForeignCursor`] if it belongs to another feed or to a
     /// history that this database did not take.
-    pub fn from_text(text: &str, feed: &FeedIdentity, view: View) -> Result<Self, Error> {
+    pub fn from_text(text: &str, feed: &FeedIdentity, view: FeedView) -> Result<Self, Error> {
         let (version, token) = split(text).ok_or(Error::InvalidCursor)?;
-        let (place, rest) = token
+        let (position, rest) = token
             .payload()
-            .split_at_checked(PLACE_BYTES)
+            .split_at_checked(POSITION_BYTES)
             .ok_or(Error::InvalidCursor)?;
-        let id = Uuid::from_slice(&place[..16]).map_err(|_| Error::InvalidCursor)?;
-        if !token.is_sealed_with(&key(id)) {
+        let id = Uuid::from_slice(&position[..16]).map_err(|_| Error::InvalidCursor)?;
+        if !token.is_signed_with(&key(id)) {
             return Err(Error::InvalidCursor);
         }
         let (check, rest) = match version {
@@ -135,13 +135,15 @@ impl Cursor {
             _ => return Err(Error::InvalidCursor),
         };
         let snapshot = match version {
-            SNAPSHOT | CHECKED_SNAPSHOT => Some(in_snapshot(rest).ok_or(Error::InvalidCursor)?),
+            SNAPSHOT | CHECKED_SNAPSHOT => {
+                Some(parse_snapshot_position(rest).ok_or(Error::InvalidCursor)?)
+            }
             _ if rest.is_empty() => None,
             _ => return Err(Error::InvalidCursor),
         };
-        let sequence = number(&place[25..]);
-        let shared = feed.shared_up_to(number(&place[17..25]), view);
-        let is_ours = id == feed.id && place[16] == view_byte(view);
+        let sequence = number(&position[25..]);
+        let shared = feed.shared_up_to(number(&position[17..25]), view);
+        let is_ours = id == feed.id && position[16] == view_byte(view);
         if !is_ours || shared.is_none_or(|last| sequence > last) {
             return Err(Error::ForeignCursor);
         }
@@ -154,12 +156,12 @@ impl Cursor {
     }
 }
 
-fn in_snapshot(bytes: &[u8]) -> Option<InSnapshot> {
+fn parse_snapshot_position(bytes: &[u8]) -> Option<SnapshotPosition> {
     let (filter, after) = bytes.split_at_checked(FILTER_BYTES)?;
     let after = String::from_utf8(after.to_vec()).ok()?;
     // The key is no secret, so anybody can seal anything: an invalid name must not reach the database.
-    let is_place = after.is_empty() || Name::parse(&after).is_some();
-    is_place.then_some(InSnapshot {
+    let is_position = after.is_empty() || Name::parse(&after).is_some();
+    is_position.then_some(SnapshotPosition {
         filter: filter.try_into().ok()?,
         after,
     })
@@ -171,10 +173,10 @@ fn key(feed: Uuid) -> [u8; 32] {
     blake3::derive_key("dateline.v1 cursor", feed.as_bytes())
 }
 
-fn view_byte(view: View) -> u8 {
+fn view_byte(view: FeedView) -> u8 {
     match view {
-        View::Published => 1,
-        View::Desk => 2,
+        FeedView::Wire => 1,
+        FeedView::Desk => 2,
     }
 }
 
@@ -208,7 +210,7 @@ mod tests {
 
     fn at(sequence: u64) -> Cursor {
         Cursor {
-            view: View::Published,
+            view: FeedView::Wire,
             sequence,
             check: None,
             snapshot: None,
@@ -219,9 +221,9 @@ mod tests {
     fn f4_a_cursor_reads_back_and_f6_a_foreign_one_is_told() {
         let ours = feed(1, &[(1, 0)]);
         let in_snapshot = Cursor {
-            snapshot: Some(InSnapshot {
+            snapshot: Some(SnapshotPosition {
                 after: "actors/nato".into(),
-                ..InSnapshot::begin(b"filter")
+                ..SnapshotPosition::begin(b"filter")
             }),
             ..at(7)
         };
@@ -230,7 +232,7 @@ mod tests {
             fingerprint: 1,
         };
         let checked = |cursor: Cursor| Cursor {
-            check: Some(check(&ours, View::Published, mark)),
+            check: Some(check(&ours, FeedView::Wire, mark)),
             ..cursor
         };
         let all = [
@@ -242,11 +244,11 @@ mod tests {
         for cursor in all {
             let text = cursor.to_text(&ours);
             let read = |feed: &FeedIdentity, view| Cursor::from_text(&text, feed, view);
-            assert_eq!(read(&ours, View::Published).unwrap(), cursor);
+            assert_eq!(read(&ours, FeedView::Wire).unwrap(), cursor);
             for (other, view) in [
-                (feed(2, &[(1, 0)]), View::Published),
-                (feed(1, &[(2, 0)]), View::Published),
-                (feed(1, &[(1, 0)]), View::Desk),
+                (feed(2, &[(1, 0)]), FeedView::Wire),
+                (feed(1, &[(2, 0)]), FeedView::Wire),
+                (feed(1, &[(1, 0)]), FeedView::Desk),
             ] {
                 assert!(matches!(read(&other, view), Err(Error::ForeignCursor)));
             }
@@ -260,7 +262,7 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    Cursor::from_text(noise, &ours, View::Published),
+                    Cursor::from_text(noise, &ours, FeedView::Wire),
                     Err(Error::InvalidCursor)
                 ),
                 "{noise}"
@@ -273,13 +275,13 @@ mod tests {
         let ours = feed(1, &[(1, 0)]);
         for after in ["a\0", "actors/", "actors/nato'; --", "\u{fffd}"] {
             let forged = Cursor {
-                snapshot: Some(InSnapshot {
+                snapshot: Some(SnapshotPosition {
                     after: after.into(),
-                    ..InSnapshot::begin(b"filter")
+                    ..SnapshotPosition::begin(b"filter")
                 }),
                 ..at(7)
             };
-            let read = Cursor::from_text(&forged.to_text(&ours), &ours, View::Published);
+            let read = Cursor::from_text(&forged.to_text(&ours), &ours, FeedView::Wire);
             assert!(matches!(read, Err(Error::InvalidCursor)), "{after:?}");
         }
     }
@@ -290,7 +292,7 @@ mod tests {
         let restored = feed(1, &[(1, 0), (77, 100)]);
         let again = feed(1, &[(1, 0), (77, 100), (5, 90)]);
         let read = |cursor: Cursor, from: &FeedIdentity, to: &FeedIdentity| {
-            Cursor::from_text(&cursor.to_text(from), to, View::Published).is_ok()
+            Cursor::from_text(&cursor.to_text(from), to, FeedView::Wire).is_ok()
         };
         assert!(read(at(100), &before, &restored));
         assert!(!read(at(101), &before, &restored));

@@ -4,26 +4,26 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dateline_store::{Extract, FeedIdentity, SnapshotPage, Standing, of_view};
+use dateline_store::{FeedIdentity, FeedStatus, SnapshotPage, SnapshotQuery, sequence_of_view};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Feed,
-    ahead::ReadAhead,
-    cursor::{Check, Cursor, InSnapshot},
-    message::{Content, exported},
+    cursor::{Check, Cursor, SnapshotPosition},
+    packing::{MessageEnd, pack_export},
+    prefetch::Prefetch,
     start::check_kept,
 };
 
 /// A client's request for an export.
 #[derive(Debug, Clone)]
-pub struct ExportOrder {
+pub struct ExportOptions {
     /// Records to export; its `at` counts only if `sequence` is `None`.
-    pub extract: Extract,
+    pub extract: SnapshotQuery,
     /// Sequence of the export; `None` for the head.
     pub sequence: Option<u64>,
     /// Encoded request, so that a cursor is not resumed with another one.
-    pub asked: Vec<u8>,
+    pub request_bytes: Vec<u8>,
     /// Cursor to resume from.
     pub cursor: Option<String>,
 }
@@ -41,9 +41,9 @@ pub enum ExportItem {
 #[derive(Debug)]
 pub struct Export {
     feed: Feed,
-    extract: Extract,
+    extract: SnapshotQuery,
     identity: Arc<FeedIdentity>,
-    place: InSnapshot,
+    position: SnapshotPosition,
     check: Option<Check>,
     /// Encoded parts, each with its last name; in reverse order.
     ready: Vec<(Vec<Bytes>, String)>,
@@ -52,9 +52,9 @@ pub struct Export {
     /// Count of erasures when the parts were read.
     erasures: u64,
     /// Prefetch of the page after the position.
-    ahead: ReadAhead<SnapshotPage>,
+    prefetch: Prefetch<SnapshotPage>,
     is_done: bool,
-    standing: Standing,
+    standing: FeedStatus,
     stop: CancellationToken,
 }
 
@@ -65,30 +65,30 @@ impl Feed {
     /// If that state cannot be served (F6).
     pub async fn export(
         &self,
-        order: ExportOrder,
+        options: ExportOptions,
         stop: CancellationToken,
     ) -> Result<Export, Error> {
-        let mut extract = order.extract;
+        let mut extract = options.extract;
         let view = extract.view;
-        let standing = self.standing().await?;
+        let standing = self.status().await?;
         let mut identity = self.identity();
         if identity.epoch != standing.epoch || identity.id != standing.feed {
             identity = self.refresh().await?;
         }
-        let beginning = InSnapshot::begin(&order.asked);
-        let head = of_view(standing.heads, view);
-        let mut cursor = match &order.cursor {
+        let beginning = SnapshotPosition::begin(&options.request_bytes);
+        let head = sequence_of_view(standing.heads, view);
+        let mut cursor = match &options.cursor {
             None => Cursor {
                 view,
-                sequence: order.sequence.unwrap_or(head),
+                sequence: options.sequence.unwrap_or(head),
                 check: None,
                 snapshot: Some(beginning),
             },
             Some(text) => {
                 let cursor = Cursor::from_text(text, &identity, view)?;
-                let place = cursor.snapshot.as_ref().ok_or(Error::InvalidCursor)?;
-                let is_as_asked = order.sequence.is_none_or(|at| at == cursor.sequence);
-                if place.filter != beginning.filter || !is_as_asked {
+                let position = cursor.snapshot.as_ref().ok_or(Error::InvalidCursor)?;
+                let is_as_asked = options.sequence.is_none_or(|at| at == cursor.sequence);
+                if position.filter != beginning.filter || !is_as_asked {
                     return Err(Error::FilterChanged);
                 }
                 cursor
@@ -102,20 +102,22 @@ impl Feed {
                     head,
                 });
             }
-            check_kept(of_view(standing.earliest, view), asked)?;
+            check_kept(sequence_of_view(standing.earliest, view), asked)?;
         }
         self.verify(&identity, &mut cursor).await?;
-        let place = cursor.snapshot.unwrap_or_else(|| InSnapshot::begin(&[]));
+        let position = cursor
+            .snapshot
+            .unwrap_or_else(|| SnapshotPosition::begin(&[]));
         Ok(Export {
             feed: self.clone(),
-            sent: place.after.clone(),
+            sent: position.after.clone(),
             erasures: self.erasures(),
             extract,
             identity,
-            place,
+            position,
             check: cursor.check,
             ready: Vec::new(),
-            ahead: ReadAhead::new(),
+            prefetch: Prefetch::new(),
             is_done: false,
             standing,
             stop,
@@ -132,20 +134,20 @@ impl Export {
 
     /// True if the export includes the references of its records.
     #[must_use]
-    pub fn resolves(&self) -> bool {
+    pub fn includes_references(&self) -> bool {
         self.extract.references.is_some()
     }
 
     /// Returns the status of the feed when the export began or was resumed.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
+    pub fn feed_status(&self) -> &FeedStatus {
         &self.standing
     }
 
     /// Returns the cursor from which the export can be resumed.
     #[must_use]
     pub fn cursor(&self) -> String {
-        self.cursor_after(self.place.after.clone())
+        self.cursor_after(self.position.after.clone())
     }
 
     fn cursor_after(&self, after: String) -> String {
@@ -153,9 +155,9 @@ impl Export {
             view: self.extract.view,
             sequence: self.extract.at,
             check: self.check,
-            snapshot: Some(InSnapshot {
+            snapshot: Some(SnapshotPosition {
                 after,
-                ..self.place.clone()
+                ..self.position.clone()
             }),
         }
         .to_text(&self.identity)
@@ -176,7 +178,7 @@ impl Export {
         if self.is_done {
             return Ok(Some(ExportItem::End));
         }
-        let page = match self.ahead.take().await {
+        let page = match self.prefetch.next_page().await {
             Some(page) => page,
             None => self.page().await?,
         };
@@ -188,16 +190,16 @@ impl Export {
         for asked in [Some(self.extract.at), self.extract.since] {
             asked.map_or(Ok(()), |asked| check_kept(page.earliest, asked))?;
         }
-        self.sent.clone_from(&self.place.after);
+        self.sent.clone_from(&self.position.after);
         self.is_done = page.after.is_none();
         if let Some(after) = page.after {
-            self.place.after = after;
-            self.ahead.follow(self.page());
+            self.position.after = after;
+            self.prefetch.start(self.page());
         }
-        let messages = exported(&page.entries, &page.resolved, self.extract.view);
-        let parts = messages.into_iter().map(|message| match message.content {
-            Content::Records { last } => (message.pieces, last),
-            Content::Changes { .. } => (message.pieces, String::new()),
+        let messages = pack_export(&page.entries, &page.resolved, self.extract.view);
+        let parts = messages.into_iter().map(|message| match message.end {
+            MessageEnd::Records { last } => (message.pieces, last),
+            MessageEnd::Changes { .. } => (message.pieces, String::new()),
         });
         self.ready = parts.rev().collect();
         Ok(Some(match self.ready.pop() {
@@ -220,10 +222,10 @@ impl Export {
             return;
         }
         self.erasures = erasures;
-        self.ahead.forget();
+        self.prefetch.discard();
         if !self.ready.is_empty() {
             self.ready.clear();
-            self.place.after.clone_from(&self.sent);
+            self.position.after.clone_from(&self.sent);
             self.is_done = false;
         }
     }
@@ -232,7 +234,7 @@ impl Export {
         &self,
     ) -> impl Future<Output = Result<SnapshotPage, dateline_store::Error>> + Send + use<> {
         let (feed, extract) = (self.feed.clone(), self.extract.clone());
-        let after = self.place.after.clone();
+        let after = self.position.after.clone();
         async move { feed.snapshot_page(&extract, &after).await }
     }
 }

@@ -4,11 +4,11 @@
 //! batches, and a cursor that resumes. A producer never waits for a consumer: a stream that lags reads the log at its
 //! own cursor. This crate knows neither gRPC nor SQL.
 
-mod ahead;
 mod batch;
 mod cursor;
 mod export;
-mod message;
+mod packing;
+mod prefetch;
 mod ring;
 mod start;
 mod subscription;
@@ -23,7 +23,8 @@ use std::{
 };
 
 use dateline_store::{
-    Extract, FeedIdentity, LOG_READERS, LogPage, SnapshotPage, Standing, Store, View, of_view,
+    FeedIdentity, FeedStatus, FeedView, LOG_READERS, LogPage, SnapshotPage, SnapshotQuery, Store,
+    sequence_of_view,
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -34,20 +35,20 @@ use tokio_util::sync::CancellationToken;
 use self::ring::Ring;
 pub use self::{
     cursor::Cursor,
-    export::{Export, ExportItem, ExportOrder},
-    start::{Order, Start},
-    subscription::{Checkpoint, Item, Subscription},
+    export::{Export, ExportItem, ExportOptions},
+    start::{Start, WatchOptions},
+    subscription::{FeedCheckpoint, Subscription, WatchItem},
 };
 
 /// Changes that a server reads at its start, so that streams that resume find them in the ring.
-const SEED: u64 = 2000;
+const RING_SEED_CHANGES: u64 = 2000;
 /// Longest wait for the database.
-const PATIENCE: Duration = Duration::from_secs(15);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Times per interval at which checkpoints fall due. Streams that were opened at about the same time share theirs, so
 /// that one wake-up, and one packet per connection, serves all of them.
-const CHECKPOINT_MOMENTS: u32 = 5;
+const CHECKPOINTS_PER_INTERVAL: u32 = 5;
 /// Largest distance to the head at which a read waits for a sequence; beyond that the sequence is taken for a mistake.
-const MAX_AHEAD: u64 = 1_000_000;
+const MAX_WAIT_DISTANCE: u64 = 1_000_000;
 
 /// The reason why a stream cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +116,7 @@ struct Shared {
     /// Start of the checkpoint intervals.
     opened_at: Instant,
     /// Permits for reads of the log, one per connection.
-    turns: Semaphore,
+    read_permits: Semaphore,
     /// Number of erasures that this process has seen (W11).
     erasures: AtomicU64,
 }
@@ -129,14 +130,14 @@ impl Feed {
         store: Store,
         checkpoint_interval: Duration,
     ) -> Result<Self, dateline_store::Error> {
-        if store.settle(0).await? {
+        if store.ensure_epoch(0).await? {
             tracing::warn!("the database lives elsewhere than it did: a new epoch begins");
         }
         let identity = store.identity().await?;
         let heads = store.heads().await?;
-        let place = store.place_before(heads, SEED).await?;
-        let (desk, wire) = place
-            .filter(|place| place.0 + 1 >= identity.earliest.0)
+        let position = store.position_before(heads, RING_SEED_CHANGES).await?;
+        let (desk, wire) = position
+            .filter(|position| position.0 + 1 >= identity.earliest.0)
             .unwrap_or(heads);
         let shared = Shared {
             store,
@@ -145,7 +146,7 @@ impl Feed {
             wire: Ring::new(wire),
             checkpoint_interval,
             opened_at: Instant::now(),
-            turns: Semaphore::new(LOG_READERS as usize),
+            read_permits: Semaphore::new(LOG_READERS as usize),
             erasures: AtomicU64::new(0),
         };
         Ok(Self {
@@ -162,7 +163,7 @@ impl Feed {
 
     /// Returns the newest sequence that this process has read.
     #[must_use]
-    pub fn seen(&self, view: View) -> u64 {
+    pub fn local_head(&self, view: FeedView) -> u64 {
         self.ring(view).head()
     }
 
@@ -172,13 +173,13 @@ impl Feed {
     /// If the stream cannot begin at its start (F6).
     pub async fn subscribe(
         &self,
-        order: Order,
+        options: WatchOptions,
         stop: CancellationToken,
     ) -> Result<Subscription, Error> {
-        let (identity, cursor) = self.resolve(&order).await?;
+        let (identity, cursor) = self.resolve(&options).await?;
         Ok(Subscription::new(
             self.clone(),
-            order,
+            options,
             identity,
             cursor,
             stop,
@@ -189,12 +190,12 @@ impl Feed {
     ///
     /// # Errors
     /// [`Error::SequenceTooFar`] for a sequence that no response of this service can have carried.
-    pub async fn wait_for(&self, view: View, sequence: u64) -> Result<(), Error> {
+    pub async fn wait_for_sequence(&self, view: FeedView, sequence: u64) -> Result<(), Error> {
         if self.ring(view).head() >= sequence {
             return Ok(());
         }
-        let head = self.newest(view).await?;
-        if sequence > head + MAX_AHEAD {
+        let head = self.stored_head(view).await?;
+        if sequence > head + MAX_WAIT_DISTANCE {
             return Err(Error::SequenceTooFar {
                 asked: sequence,
                 head,
@@ -204,7 +205,7 @@ impl Feed {
             // The ring lives as long as this feed, so the sender is never dropped.
             let _ = self
                 .ring(view)
-                .watch()
+                .watch_head()
                 .wait_for(|head| *head >= sequence)
                 .await;
         }
@@ -215,16 +216,16 @@ impl Feed {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn newest(&self, view: View) -> Result<u64, dateline_store::Error> {
-        Ok(of_view(self.shared.store.heads().await?, view))
+    pub async fn stored_head(&self, view: FeedView) -> Result<u64, dateline_store::Error> {
+        Ok(sequence_of_view(self.shared.store.heads().await?, view))
     }
 
     /// Returns the status of the feeds in the database.
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn standing(&self) -> Result<Standing, dateline_store::Error> {
-        self.shared.store.standing().await
+    pub async fn status(&self) -> Result<FeedStatus, dateline_store::Error> {
+        self.shared.store.feed_status().await
     }
 
     /// Returns the identity of the feed, as this process knows it.
@@ -244,7 +245,7 @@ impl Feed {
     fn history_of(
         &self,
         known: &FeedIdentity,
-        view: View,
+        view: FeedView,
         sequence: u64,
     ) -> Result<Arc<FeedIdentity>, Error> {
         let now = self.identity();
@@ -272,17 +273,17 @@ impl Feed {
         }
         if now.epoch != known.epoch || now.id != known.id {
             tracing::warn!(feed = %now.id, epoch = now.epoch, "another history begins");
-            for view in [View::Desk, View::Published] {
+            for view in [FeedView::Desk, FeedView::Wire] {
                 match now.shared_up_to(known.epoch, view) {
                     Some(last) => self.ring(view).rewind(last),
-                    None => self.ring(view).restart(of_view(heads, view)),
+                    None => self.ring(view).restart(sequence_of_view(heads, view)),
                 }
             }
         }
         *known = now.clone();
         drop(known);
-        self.shared.desk.wake();
-        self.shared.wire.wake();
+        self.shared.desk.notify();
+        self.shared.wire.notify();
         Ok(now)
     }
 
@@ -294,9 +295,9 @@ impl Feed {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         let read_here = page.read.is_some_and(|(epoch, _)| epoch == known.epoch);
-        let follows = self.ring(View::Desk).head() == after;
+        let follows = self.ring(FeedView::Desk).head() == after;
         if read_here && follows {
-            tail::push(self, &page.entries);
+            tail::push_batches(self, &page.entries);
         }
         read_here && follows
     }
@@ -304,30 +305,30 @@ impl Feed {
     /// Reads a page of the log in the order of a view, without facets for unfiltered streams.
     async fn read_log(
         &self,
-        view: View,
+        view: FeedView,
         after: u64,
         facets: bool,
     ) -> Result<LogPage, dateline_store::Error> {
         // Streams that lag wait for a permit, however many there are: waiting is no error.
-        let _turn = self.shared.turns.acquire().await;
-        in_time(self.shared.store.log_after(view, after, facets)).await
+        let _permit = self.shared.read_permits.acquire().await;
+        with_timeout(self.shared.store.log_after(view, after, facets)).await
     }
 
     async fn snapshot_page(
         &self,
-        extract: &Extract,
+        extract: &SnapshotQuery,
         after: &str,
     ) -> Result<SnapshotPage, dateline_store::Error> {
-        let _turn = self.shared.turns.acquire().await;
-        in_time(self.shared.store.snapshot_page(extract, after)).await
+        let _permit = self.shared.read_permits.acquire().await;
+        with_timeout(self.shared.store.snapshot_page(extract, after)).await
     }
 
     /// Drops changes that were read before an erasure (W11): from the rings here; streams drop theirs when the count
     /// has changed.
-    fn forget(&self) {
+    fn drop_erased(&self) {
         self.shared.erasures.fetch_add(1, Ordering::SeqCst);
-        for view in [View::Published, View::Desk] {
-            self.ring(view).forget();
+        for view in [FeedView::Wire, FeedView::Desk] {
+            self.ring(view).clear();
         }
     }
 
@@ -336,10 +337,10 @@ impl Feed {
         self.shared.erasures.load(Ordering::SeqCst)
     }
 
-    fn ring(&self, view: View) -> &Ring {
+    fn ring(&self, view: FeedView) -> &Ring {
         match view {
-            View::Desk => &self.shared.desk,
-            View::Published => &self.shared.wire,
+            FeedView::Desk => &self.shared.desk,
+            FeedView::Wire => &self.shared.wire,
         }
     }
 
@@ -351,7 +352,7 @@ impl Feed {
     /// its few shared times.
     fn next_checkpoint(&self) -> Instant {
         let latest = Instant::now() + self.shared.checkpoint_interval;
-        let step = self.shared.checkpoint_interval / CHECKPOINT_MOMENTS;
+        let step = self.shared.checkpoint_interval / CHECKPOINTS_PER_INTERVAL;
         let since = latest - self.shared.opened_at;
         let past = since.as_nanos().checked_rem(step.as_nanos()).unwrap_or(0);
         // Less than a step, so it fits a `Duration`.
@@ -361,10 +362,10 @@ impl Feed {
 
 /// Bounds the wait for a database that does not answer at all, because its connection died silently. The statement
 /// timeout of the database is much shorter.
-async fn in_time<T>(
+async fn with_timeout<T>(
     answer: impl Future<Output = Result<T, dateline_store::Error>>,
 ) -> Result<T, dateline_store::Error> {
-    tokio::time::timeout(PATIENCE, answer)
+    tokio::time::timeout(DATABASE_TIMEOUT, answer)
         .await
         .unwrap_or_else(|_| Err(dateline_store::Error::silent()))
 }

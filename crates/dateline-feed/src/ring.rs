@@ -10,23 +10,23 @@ use bytes::Bytes;
 use dateline_store::Mark;
 use tokio::sync::watch;
 
-use super::batch::Batch;
+use super::batch::EncodedBatch;
 
 /// Most bytes of batches that a ring keeps.
-const KEPT_BYTES: usize = 32 * 1024 * 1024;
+const MAX_RING_BYTES: usize = 32 * 1024 * 1024;
 
 /// The newest batches, and the head of the feed as this process has read it.
 #[derive(Debug)]
 pub struct Ring {
-    kept: RwLock<Kept>,
+    kept: RwLock<RingState>,
     head: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct RingState {
     /// Every batch after this sequence is in `batches`.
     floor: u64,
-    batches: VecDeque<Arc<Batch>>,
+    batches: VecDeque<Arc<EncodedBatch>>,
     bytes: usize,
     /// The newest change ever added; it stays when batches are dropped.
     newest: Option<Mark>,
@@ -36,18 +36,18 @@ struct Kept {
 
 /// Result of reading a ring.
 #[derive(Debug)]
-pub enum Found {
+pub enum RingRead {
     /// The batches that follow; none if the stream is at the head.
-    Batches(Vec<Arc<Batch>>),
+    Batches(Vec<Arc<EncodedBatch>>),
     /// The ring begins later: read the log.
-    Behind,
+    Lagged,
 }
 
 impl Ring {
     /// Returns an empty ring that begins after the head.
     #[must_use]
     pub fn new(head: u64) -> Self {
-        let kept = Kept {
+        let kept = RingState {
             floor: head,
             batches: VecDeque::new(),
             bytes: 0,
@@ -61,8 +61,8 @@ impl Ring {
     }
 
     /// Appends the batches that follow the head, and wakes the streams that wait for them.
-    pub fn push(&self, batches: Vec<Batch>) {
-        let Some(newest) = batches.last().map(Batch::mark) else {
+    pub fn push(&self, batches: Vec<EncodedBatch>) {
+        let Some(newest) = batches.last().map(EncodedBatch::mark) else {
             return;
         };
         // The lock is only held for plain assignments, so a poisoned lock still guards consistent data.
@@ -71,7 +71,7 @@ impl Ring {
             kept.bytes += batch.bytes();
             kept.batches.push_back(Arc::new(batch));
         }
-        while kept.bytes > KEPT_BYTES && kept.batches.len() > 1 {
+        while kept.bytes > MAX_RING_BYTES && kept.batches.len() > 1 {
             if let Some(oldest) = kept.batches.pop_front() {
                 kept.bytes -= oldest.bytes();
                 kept.floor = oldest.last;
@@ -83,7 +83,7 @@ impl Ring {
     }
 
     /// Drops every batch: content erased from the log must not be served from the ring either (W11).
-    pub fn forget(&self) {
+    pub fn clear(&self) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = kept.batches.back().map(|batch| batch.last) {
             kept.floor = newest;
@@ -122,12 +122,12 @@ impl Ring {
     }
 
     /// Wakes all streams that wait.
-    pub fn wake(&self) {
+    pub fn notify(&self) {
         self.head.send_modify(|_| {});
     }
 
     /// Sets the digest of the feed at a sequence.
-    pub fn tell_digest(&self, at: u64, digest: Bytes) {
+    pub fn set_digest(&self, at: u64, digest: Bytes) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.digest = Some((at, digest));
     }
@@ -142,10 +142,10 @@ impl Ring {
 
     /// Returns the batches after a sequence, up to about `budget` bytes.
     #[must_use]
-    pub fn after(&self, sequence: u64, budget: usize) -> Found {
+    pub fn read_after(&self, sequence: u64, budget: usize) -> RingRead {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         if sequence < kept.floor {
-            return Found::Behind;
+            return RingRead::Lagged;
         }
         let start = kept.batches.partition_point(|batch| batch.last <= sequence);
         let mut bytes = 0;
@@ -159,7 +159,7 @@ impl Ring {
             })
             .cloned()
             .collect();
-        Found::Batches(batches)
+        RingRead::Batches(batches)
     }
 
     /// Returns the newest change ever added; `None` if there is none, or it was dropped with another history.
@@ -181,8 +181,8 @@ impl Ring {
     #[must_use]
     pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.batches.partition_point(|batch| batch.last < sequence);
-        kept.batches.get(place)?.fingerprint_at(sequence)
+        let index = kept.batches.partition_point(|batch| batch.last < sequence);
+        kept.batches.get(index)?.fingerprint_at(sequence)
     }
 
     /// Returns the newest sequence that this process has read.
@@ -193,7 +193,7 @@ impl Ring {
 
     /// Returns a receiver of the head.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<u64> {
+    pub fn watch_head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
     }
 }
@@ -205,20 +205,20 @@ mod tests {
     #[test]
     fn f1_who_is_behind_a_ring_is_sent_to_the_log() {
         let ring = Ring::new(5);
-        assert!(matches!(ring.after(4, 1), Found::Behind));
-        assert!(matches!(ring.after(5, 1), Found::Batches(none) if none.is_empty()));
+        assert!(matches!(ring.read_after(4, 1), RingRead::Lagged));
+        assert!(matches!(ring.read_after(5, 1), RingRead::Batches(none) if none.is_empty()));
     }
 
     #[test]
     fn f6_a_ring_forgets_what_belongs_to_another_history() {
         let ring = Ring::new(5);
-        ring.tell_digest(5, Bytes::from_static(b"five"));
+        ring.set_digest(5, Bytes::from_static(b"five"));
         assert_eq!(ring.digest(5).unwrap(), "five");
         assert_eq!(ring.digest(4), None);
         ring.rewind(3);
         assert_eq!((ring.head(), ring.digest(5)), (3, None));
-        assert!(matches!(ring.after(3, 1), Found::Batches(none) if none.is_empty()));
+        assert!(matches!(ring.read_after(3, 1), RingRead::Batches(none) if none.is_empty()));
         ring.restart(9);
-        assert!(matches!(ring.after(3, 1), Found::Behind));
+        assert!(matches!(ring.read_after(3, 1), RingRead::Lagged));
     }
 }

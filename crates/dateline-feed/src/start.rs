@@ -4,22 +4,22 @@
 use std::{sync::Arc, time::Duration};
 
 use dateline_record::filter::Filter;
-use dateline_store::{FeedIdentity, Mark, View, of_view};
+use dateline_store::{FeedIdentity, FeedView, Mark, sequence_of_view};
 use time::OffsetDateTime;
 
 use super::{
     Error, Feed,
-    cursor::{Cursor, InSnapshot, check},
+    cursor::{Cursor, SnapshotPosition, check},
 };
 
 /// Largest tolerated lead of a client's clock.
-const CLOCKS_APART: Duration = Duration::from_mins(1);
+const MAX_CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 /// A client's request for a stream.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct WatchOptions {
     /// View of the feed.
-    pub view: View,
+    pub view: FeedView,
     /// Filter of the changes.
     pub filter: Filter,
     /// Encoded filter, so that a snapshot is not resumed with another one.
@@ -27,7 +27,7 @@ pub struct Order {
     /// Start of the stream.
     pub start: Start,
     /// Skips changes accepted before this time that are in the log when the stream begins.
-    pub spared_before: Option<OffsetDateTime>,
+    pub skip_before: Option<OffsetDateTime>,
     /// Adds the digest to checkpoints at the head.
     pub digest: bool,
 }
@@ -51,24 +51,24 @@ impl Feed {
     /// Returns the start position of a stream, and the identity of the feed to which it belongs.
     pub(super) async fn resolve(
         &self,
-        order: &Order,
+        options: &WatchOptions,
     ) -> Result<(Arc<FeedIdentity>, Cursor), Error> {
-        let view = order.view;
+        let view = options.view;
         let mut identity = self.identity();
-        let beginning = InSnapshot::begin(&order.filter_bytes);
+        let beginning = SnapshotPosition::begin(&options.filter_bytes);
         let following = |sequence| Cursor {
             view,
             sequence,
             check: None,
             snapshot: None,
         };
-        let mut cursor = match &order.start {
-            Start::Now => following(self.newest(view).await?),
+        let mut cursor = match &options.start {
+            Start::Now => following(self.stored_head(view).await?),
             Start::Beginning => following(0),
             Start::Since(time) => following(self.before_all_since(view, *time).await?),
             Start::Snapshot => Cursor {
                 view,
-                sequence: self.newest(view).await?,
+                sequence: self.stored_head(view).await?,
                 check: None,
                 snapshot: Some(beginning.clone()),
             },
@@ -86,12 +86,12 @@ impl Feed {
                 read
             }
         };
-        if let Some(place) = &cursor.snapshot
-            && place.filter != beginning.filter
+        if let Some(position) = &cursor.snapshot
+            && position.filter != beginning.filter
         {
             return Err(Error::FilterChanged);
         }
-        if let Some(time) = order.spared_before
+        if let Some(time) = options.skip_before
             && cursor.snapshot.is_none()
         {
             let after = self.before(view, time).await?;
@@ -138,21 +138,21 @@ impl Feed {
     }
 
     /// Returns the position before the first change that was accepted at a time or later.
-    async fn before(&self, view: View, time: OffsetDateTime) -> Result<u64, Error> {
-        if time > OffsetDateTime::now_utc() + CLOCKS_APART {
+    async fn before(&self, view: FeedView, time: OffsetDateTime) -> Result<u64, Error> {
+        if time > OffsetDateTime::now_utc() + MAX_CLOCK_SKEW {
             return Err(Error::TimeInFuture);
         }
         // The head is read first, so that no change accepted in between is skipped.
-        let head = self.newest(view).await?;
+        let head = self.stored_head(view).await?;
         let first = self.shared.store.first_since(view, time).await?;
         Ok(first.map_or(head, |first| first - 1))
     }
 
     /// Returns the same position, if every change since then is kept. Once history was dropped, the first change that
     /// is left need not be the first after the time.
-    async fn before_all_since(&self, view: View, time: OffsetDateTime) -> Result<u64, Error> {
+    async fn before_all_since(&self, view: FeedView, time: OffsetDateTime) -> Result<u64, Error> {
         let after = self.before(view, time).await?;
-        let earliest = of_view(self.standing().await?.earliest, view);
+        let earliest = sequence_of_view(self.status().await?.earliest, view);
         if earliest > 1 && after < earliest {
             return Err(Error::CursorExpired { after, earliest });
         }
@@ -162,7 +162,7 @@ impl Feed {
     async fn check_ahead(&self, cursor: &Cursor) -> Result<(), Error> {
         if cursor.sequence > self.ring(cursor.view).head() {
             // Another server's commit may not have arrived here yet.
-            let head = self.newest(cursor.view).await?;
+            let head = self.stored_head(cursor.view).await?;
             if cursor.sequence > head {
                 return Err(Error::CursorInFuture {
                     cursor: cursor.sequence,

@@ -1,23 +1,23 @@
 //! A stream: a position in a feed that advances through the ring or the log. Its memory is bounded by the rest of one
-//! page and one prefetched page (`ahead`). A slow stream reads the log at its own pace and delays nobody (F9).
+//! page and one prefetched page (`prefetch`). A slow stream reads the log at its own pace and delays nobody (F9).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dateline_record::filter::Filter;
-use dateline_store::{Extract, FeedIdentity, LogPage, View};
+use dateline_store::{FeedIdentity, FeedView, LogPage, SnapshotQuery};
 use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Feed, Start,
-    ahead::ReadAhead,
-    batch::Batch,
+    batch::EncodedBatch,
     cursor::{Cursor, check},
-    message::{Content, Message, Packing, records},
-    ring::Found,
-    start::{Order, check_kept},
+    packing::{ChangePacker, MessageEnd, PackedMessage, pack_records},
+    prefetch::Prefetch,
+    ring::RingRead,
+    start::{WatchOptions, check_kept},
 };
 
 /// Bytes of batches that are taken from the ring at once.
@@ -25,19 +25,19 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 /// An item of a stream.
 #[derive(Debug)]
-pub enum Item {
+pub enum WatchItem {
     /// Changes, as bytes of `WatchResponse` fields, and the cursor after them.
     Changes(Vec<Bytes>, String),
     /// Records of a snapshot, as bytes of `WatchResponse` fields, the cursor after them, and the sequence of the
     /// snapshot.
     Records(Vec<Bytes>, String, u64),
     /// Progress without further changes up to here.
-    Checkpoint(Checkpoint),
+    Checkpoint(FeedCheckpoint),
 }
 
 /// Progress of a stream (F8).
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct FeedCheckpoint {
     /// Everything up to here was sent or filtered out.
     pub sequence: u64,
     /// Newest sequence that the server has read.
@@ -58,33 +58,33 @@ pub struct Checkpoint {
 #[derive(Debug)]
 pub struct Subscription {
     feed: Feed,
-    view: View,
+    view: FeedView,
     filter: Filter,
     digest: bool,
     /// Identity to which the position belongs.
     identity: Arc<FeedIdentity>,
     /// Everything up to here is sent, encoded in `ready`, or does not match.
-    place: Cursor,
+    position: Cursor,
     /// Time at which the change at the position was accepted.
     passed_at: Option<OffsetDateTime>,
     /// Encoded messages, oldest first.
-    ready: VecDeque<Message>,
+    ready: VecDeque<PackedMessage>,
     /// Position after the last message that was sent.
     sent: Cursor,
     /// Count of erasures when the messages were read.
     erasures: u64,
     /// Prefetch of the page of the log after the position.
-    ahead: ReadAhead<LogPage>,
+    prefetch: Prefetch<LogPage>,
     /// Receiver of the ring's head.
     head: watch::Receiver<u64>,
     /// True once the client has the cursor of its start.
     begun: bool,
     /// Sequence of the last checkpoint.
-    told_at: Option<u64>,
+    last_checkpoint: Option<u64>,
     /// Time of the next checkpoint at the latest.
     checkpoint_at: Instant,
     /// Time of the next checkpoint with a digest on a feed that is never idle.
-    proof_at: Instant,
+    digest_due_at: Instant,
     stop: CancellationToken,
     stopped: bool,
 }
@@ -92,32 +92,32 @@ pub struct Subscription {
 impl Subscription {
     pub(super) fn new(
         feed: Feed,
-        order: Order,
+        options: WatchOptions,
         identity: Arc<FeedIdentity>,
-        place: Cursor,
+        position: Cursor,
         stop: CancellationToken,
     ) -> Self {
-        let head = feed.ring(order.view).watch();
+        let head = feed.ring(options.view).watch_head();
         // A client that resumes a snapshot has a cursor.
-        let begun = place.snapshot.is_some() && matches!(order.start, Start::Cursor(_));
+        let begun = position.snapshot.is_some() && matches!(options.start, Start::Cursor(_));
         let erasures = feed.erasures();
         Self {
             feed,
-            view: order.view,
-            filter: order.filter,
-            digest: order.digest,
+            view: options.view,
+            filter: options.filter,
+            digest: options.digest,
             identity,
             passed_at: None,
             ready: VecDeque::new(),
-            sent: place.clone(),
+            sent: position.clone(),
             erasures,
-            place,
-            ahead: ReadAhead::new(),
+            position,
+            prefetch: Prefetch::new(),
             head,
             begun,
-            told_at: None,
+            last_checkpoint: None,
             checkpoint_at: Instant::now(),
-            proof_at: Instant::now(),
+            digest_due_at: Instant::now(),
             stop,
             stopped: false,
         }
@@ -128,7 +128,7 @@ impl Subscription {
     /// # Errors
     /// If the log cannot be read: the stream can be resumed from its last cursor. When history that it needs was
     /// dropped: it cannot be resumed (F6).
-    pub async fn next(&mut self) -> Result<Option<Item>, Error> {
+    pub async fn next(&mut self) -> Result<Option<WatchItem>, Error> {
         loop {
             if self.stopped {
                 return Ok(None);
@@ -141,24 +141,24 @@ impl Subscription {
             }
             if let Some(message) = self.ready.pop_front() {
                 self.checkpoint_at = self.feed.next_checkpoint();
-                self.sent.pass(&message.content, &self.identity);
+                self.sent.advance(&message.end, &self.identity);
                 return Ok(Some(self.item(message)));
             }
             if self.stop.is_cancelled() {
                 self.stopped = true;
                 // There is no checkpoint within a snapshot; the last response carried the cursor.
-                let is_due = self.place.snapshot.is_none() && !self.is_behind_what_was_told();
+                let is_due = self.position.snapshot.is_none() && !self.is_checkpoint_redundant();
                 return Ok(is_due.then(|| self.checkpoint(false)));
             }
-            if self.place.snapshot.is_some() {
+            if self.position.snapshot.is_some() {
                 // Boxed, like the read of the log below, so that a waiting stream does not reserve memory for it.
                 if Box::pin(self.advance_snapshot()).await? {
                     return Ok(Some(self.checkpoint(true)));
                 }
                 continue;
             }
-            let is_due = Instant::now() >= self.checkpoint_at && !self.is_behind_what_was_told();
-            if is_due || self.is_proof_due() {
+            let is_due = Instant::now() >= self.checkpoint_at && !self.is_checkpoint_redundant();
+            if is_due || self.is_digest_due() {
                 return Ok(Some(self.checkpoint(false)));
             }
             self.head.mark_unchanged();
@@ -171,8 +171,8 @@ impl Subscription {
     /// Checks that the position is still part of this database's history.
     fn check_history(&mut self) -> Result<(), Error> {
         if !Arc::ptr_eq(&self.feed.identity(), &self.identity) {
-            let place = self.place.sequence;
-            self.identity = self.feed.history_of(&self.identity, self.view, place)?;
+            let position = self.position.sequence;
+            self.identity = self.feed.history_of(&self.identity, self.view, position)?;
         }
         Ok(())
     }
@@ -184,25 +184,25 @@ impl Subscription {
             return;
         }
         self.erasures = erasures;
-        self.ahead.forget();
+        self.prefetch.discard();
         if !self.ready.is_empty() {
             self.ready.clear();
-            self.place = self.sent.clone();
+            self.position = self.sent.clone();
             // The position may be inside a batch, where no checkpoint belongs (F3).
-            self.told_at = Some(self.place.sequence);
+            self.last_checkpoint = Some(self.position.sequence);
         }
     }
 
     /// Reads the batches that follow; returns false at the head.
     async fn advance(&mut self) -> Result<bool, Error> {
-        let after = self.place.sequence;
-        let found = self.feed.ring(self.view).after(after, PAGE_BYTES);
+        let after = self.position.sequence;
+        let found = self.feed.ring(self.view).read_after(after, PAGE_BYTES);
         let batches = match found {
-            Found::Batches(batches) => {
-                self.ahead.forget();
+            RingRead::Batches(batches) => {
+                self.prefetch.discard();
                 batches
             }
-            Found::Behind => Box::pin(self.read_log(after)).await?,
+            RingRead::Lagged => Box::pin(self.read_log(after)).await?,
         };
         // Rings and log are cut back before they grow along another history, so these batches belong to the identity
         // that is known now.
@@ -210,12 +210,12 @@ impl Subscription {
         let Some(newest) = batches.last() else {
             return Ok(false);
         };
-        self.sent = self.place.clone();
+        self.sent = self.position.clone();
         let mark = newest.mark();
-        self.place.sequence = mark.sequence;
-        self.place.check = Some(check(&self.identity, self.view, mark));
+        self.position.sequence = mark.sequence;
+        self.position.check = Some(check(&self.identity, self.view, mark));
         self.passed_at = Some(newest.accepted_at);
-        self.fill(after, &batches);
+        self.pack(after, &batches);
         Ok(true)
     }
 
@@ -228,26 +228,29 @@ impl Subscription {
         async move { feed.read_log(view, after, facets).await }
     }
 
-    async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<Batch>>, Error> {
+    async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<EncodedBatch>>, Error> {
         metrics::counter!("dateline_watch_backfill_pages_total").increment(1);
-        let page = match self.take_ahead().await {
+        let page = match self.prefetched_page().await {
             Some(page) => page,
             None => self.page_after(after).await?,
         };
         if let Some(read) = page.read {
             self.check_read(read).await?;
         }
-        let last = page.entries.last().and_then(|last| last.place(self.view));
+        let last = page
+            .entries
+            .last()
+            .and_then(|last| last.position(self.view));
         if let Some((last, _)) = last {
-            self.ahead.follow(self.page_after(last));
+            self.prefetch.start(self.page_after(last));
         }
-        let batches = Batch::cut(&page.entries, self.view).into_iter();
+        let batches = EncodedBatch::from_log(&page.entries, self.view).into_iter();
         Ok(batches.map(Arc::new).collect())
     }
 
     /// Returns the prefetched page, if it belongs to the present epoch.
-    async fn take_ahead(&mut self) -> Option<LogPage> {
-        let page = self.ahead.take().await?;
+    async fn prefetched_page(&mut self) -> Option<LogPage> {
+        let page = self.prefetch.next_page().await?;
         let (epoch, _) = page.read?;
         (epoch == self.identity.epoch).then_some(page)
     }
@@ -260,37 +263,37 @@ impl Subscription {
         }
         check_kept(
             earliest.max(self.identity.earliest(self.view)),
-            self.place.sequence,
+            self.position.sequence,
         )
     }
 
     /// Reads the next records of a snapshot; returns true at its end.
     async fn advance_snapshot(&mut self) -> Result<bool, Error> {
-        let Some(place) = self.place.snapshot.clone() else {
+        let Some(position) = self.position.snapshot.clone() else {
             return Ok(true);
         };
-        let at = self.place.sequence;
-        let extract = Extract::shown(self.filter.clone(), self.view, at);
-        let page = self.feed.snapshot_page(&extract, &place.after).await?;
+        let at = self.position.sequence;
+        let extract = SnapshotQuery::new(self.filter.clone(), self.view, at);
+        let page = self.feed.snapshot_page(&extract, &position.after).await?;
         self.check_read((page.epoch, page.earliest)).await?;
-        self.sent = self.place.clone();
-        self.ready.extend(records(&page.entries, self.view));
+        self.sent = self.position.clone();
+        self.ready.extend(pack_records(&page.entries, self.view));
         match page.after {
             Some(after) => {
-                if let Some(place) = &mut self.place.snapshot {
-                    place.after = after;
+                if let Some(position) = &mut self.position.snapshot {
+                    position.after = after;
                 }
                 Ok(false)
             }
             None if self.ready.is_empty() => {
-                self.place.snapshot = None;
+                self.position.snapshot = None;
                 Ok(true)
             }
             // Reads again from the last record that was sent: that read finds the end.
             None => {
                 let last = page.entries.last().map(|entry| entry.name().to_string());
-                if let (Some(place), Some(last)) = (&mut self.place.snapshot, last) {
-                    place.after = last;
+                if let (Some(position), Some(last)) = (&mut self.position.snapshot, last) {
+                    position.after = last;
                 }
                 Ok(false)
             }
@@ -307,73 +310,73 @@ impl Subscription {
     }
 
     /// Packs batches into messages: whole batches together, or parts of one batch alone (F3).
-    fn fill(&mut self, after: u64, batches: &[Arc<Batch>]) {
-        let mut packing = Packing::default();
+    fn pack(&mut self, after: u64, batches: &[Arc<EncodedBatch>]) {
+        let mut packer = ChangePacker::default();
         for batch in batches {
             for (name, into) in batch.merged() {
                 self.filter.follow_merge(name, into);
             }
-            packing.batch(batch, after, &self.filter);
+            packer.add_batch(batch, after, &self.filter);
         }
-        self.ready.extend(packing.finish());
+        self.ready.extend(packer.finish());
     }
 
-    fn item(&self, message: Message) -> Item {
-        match message.content {
-            Content::Changes { last } => {
+    fn item(&self, message: PackedMessage) -> WatchItem {
+        match message.end {
+            MessageEnd::Changes { last } => {
                 let cursor = Cursor {
                     view: self.view,
                     sequence: last.sequence,
                     check: Some(check(&self.identity, self.view, last)),
                     snapshot: None,
                 };
-                Item::Changes(message.pieces, cursor.to_text(&self.identity))
+                WatchItem::Changes(message.pieces, cursor.to_text(&self.identity))
             }
-            Content::Records { last } => {
+            MessageEnd::Records { last } => {
                 let cursor = self.cursor(Some(last));
-                Item::Records(message.pieces, cursor, self.place.sequence)
+                WatchItem::Records(message.pieces, cursor, self.position.sequence)
             }
         }
     }
 
     /// Returns the first item: every stream gets a cursor at its start, within a snapshot too (F4).
-    fn beginning(&mut self) -> Item {
-        match &self.place.snapshot {
+    fn beginning(&mut self) -> WatchItem {
+        match &self.position.snapshot {
             None => self.checkpoint(false),
-            Some(place) => {
-                let cursor = self.cursor(Some(place.after.clone()));
-                Item::Records(Vec::new(), cursor, self.place.sequence)
+            Some(position) => {
+                let cursor = self.cursor(Some(position.after.clone()));
+                WatchItem::Records(Vec::new(), cursor, self.position.sequence)
             }
         }
     }
 
     /// True if a checkpoint was already sent at this position and the log has more: a second one would be redundant.
     /// Also, only the first checkpoint of a stream may fall inside a batch (F3), where its cursor was cut.
-    fn is_behind_what_was_told(&self) -> bool {
-        let place = self.place.sequence;
-        self.told_at == Some(place) && place < self.feed.ring(self.view).head()
+    fn is_checkpoint_redundant(&self) -> bool {
+        let position = self.position.sequence;
+        self.last_checkpoint == Some(position) && position < self.feed.ring(self.view).head()
     }
 
     /// True if a digest is due although changes keep coming: a busy feed leaves no pause for checkpoints, but a stream
     /// that requested digests still gets them (F11).
-    fn is_proof_due(&self) -> bool {
+    fn is_digest_due(&self) -> bool {
         self.digest
-            && Instant::now() >= self.proof_at
+            && Instant::now() >= self.digest_due_at
             && self
                 .feed
                 .ring(self.view)
-                .digest(self.place.sequence)
+                .digest(self.position.sequence)
                 .is_some()
     }
 
-    fn checkpoint(&mut self, caught_up: bool) -> Item {
+    fn checkpoint(&mut self, caught_up: bool) -> WatchItem {
         self.checkpoint_at = self.feed.next_checkpoint();
-        self.proof_at = self.checkpoint_at;
-        let sequence = self.place.sequence;
-        self.told_at = Some(sequence);
+        self.digest_due_at = self.checkpoint_at;
+        let sequence = self.position.sequence;
+        self.last_checkpoint = Some(sequence);
         let ring = self.feed.ring(self.view);
         let head_sequence = ring.head().max(sequence);
-        Item::Checkpoint(Checkpoint {
+        WatchItem::Checkpoint(FeedCheckpoint {
             sequence,
             head_sequence,
             cursor: self.cursor(None),
@@ -388,15 +391,15 @@ impl Subscription {
 
     /// Returns the cursor of the position, within a snapshot after a name.
     fn cursor(&self, last_name: Option<String>) -> String {
-        let snapshot = self.place.snapshot.clone();
-        let snapshot = snapshot.zip(last_name).map(|(mut place, last)| {
-            place.after = last;
-            place
+        let snapshot = self.position.snapshot.clone();
+        let snapshot = snapshot.zip(last_name).map(|(mut position, last)| {
+            position.after = last;
+            position
         });
         Cursor {
             view: self.view,
-            sequence: self.place.sequence,
-            check: self.place.check,
+            sequence: self.position.sequence,
+            check: self.position.check,
             snapshot,
         }
         .to_text(&self.identity)

@@ -15,9 +15,9 @@ use nix::{
 };
 
 /// Longest wait for the other end of a named pipe.
-const OTHER_END: Duration = Duration::from_secs(5);
+const PIPE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before the next attempt to reach the other end.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A file or pipe that is open for reading.
 #[derive(Debug)]
@@ -48,14 +48,14 @@ impl Read for Input {
 /// If it is neither, or if the pipe has no writer within five seconds.
 pub fn open(path: &Path) -> io::Result<Input> {
     let metadata = path.metadata()?;
-    refuse(&metadata)?;
+    reject_special_file(&metadata)?;
     let file = OpenOptions::new()
         .read(true)
         // Without it, opening a pipe without a writer never returns.
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
     let metadata = file.metadata()?;
-    refuse(&metadata)?;
+    reject_special_file(&metadata)?;
     let mut input = Input {
         length: metadata.is_file().then_some(metadata.len()),
         first: None,
@@ -64,7 +64,7 @@ pub fn open(path: &Path) -> io::Result<Input> {
     if metadata.file_type().is_fifo() {
         input.first = first_byte(&mut input.file)?;
     }
-    wait_from_now_on(&input.file)?;
+    set_blocking(&input.file)?;
     Ok(input)
 }
 
@@ -109,21 +109,21 @@ pub fn create(path: &Path) -> io::Result<File> {
             .open(path);
         match opened {
             Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                if began.elapsed() >= OTHER_END {
-                    return Err(no_other_end("reads from"));
+                if began.elapsed() >= PIPE_TIMEOUT {
+                    return Err(pipe_timeout("reads from"));
                 }
-                pause();
+                sleep_until_next_poll();
             }
             Err(error) => return Err(error),
             Ok(file) => {
-                wait_from_now_on(&file)?;
+                set_blocking(&file)?;
                 return Ok(file);
             }
         }
     }
 }
 
-fn refuse(metadata: &Metadata) -> io::Result<()> {
+fn reject_special_file(metadata: &Metadata) -> io::Result<()> {
     let kind = metadata.file_type();
     let what = if kind.is_dir() {
         "it is a directory; name a file"
@@ -153,8 +153,8 @@ fn first_byte(file: &mut File) -> io::Result<Option<u8>> {
     let mut byte = [0];
     loop {
         match file.read(&mut byte) {
-            Ok(0) if began.elapsed() >= OTHER_END => return Err(no_other_end("writes to")),
-            Ok(0) => pause(),
+            Ok(0) if began.elapsed() >= PIPE_TIMEOUT => return Err(pipe_timeout("writes to")),
+            Ok(0) => sleep_until_next_poll(),
             Ok(_) => return Ok(Some(byte[0])),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -167,16 +167,16 @@ fn first_byte(file: &mut File) -> io::Result<Option<u8>> {
     clippy::disallowed_methods,
     reason = "whoever opens a file blocks, as reading it does; the system has no event for this"
 )]
-fn pause() {
-    std::thread::sleep(PAUSE);
+fn sleep_until_next_poll() {
+    std::thread::sleep(POLL_INTERVAL);
 }
 
-fn no_other_end(does: &str) -> io::Error {
+fn pipe_timeout(does: &str) -> io::Error {
     let message = format!("it is a pipe, and nobody {does} it");
     io::Error::new(ErrorKind::TimedOut, message)
 }
 
-fn wait_from_now_on(file: &File) -> io::Result<()> {
+fn set_blocking(file: &File) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
     fcntl(file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
     Ok(())

@@ -1,51 +1,56 @@
 //! Articles: a headline, and a body of some kilobytes with a long tail in length. The body contains the sentences that
-//! the other records of the dispatch cite.
+//! the other records of the story cite.
 
 use dateline_proto::v1::{Article, Byline, SourceCredit, TextSpan, text_span::Part};
 
 use super::{
+    actor::{ActorProfile, named},
     dates,
-    dispatch::Desk,
-    draw::Draw,
-    figure::{Figure, named},
     languages::{Language, WRITTEN},
-    pieces,
-    text::{Text, Topic},
+    rng::SeededRng,
+    story::StoryContext,
+    text::{TemplateArgs, Text},
+    values,
 };
 
 /// Most mentions that an article lists.
-const MOST_MENTIONS: usize = 60;
+const MAX_MENTIONS: usize = 60;
 
 /// A sentence that the article has to contain for one of the other records.
 pub(super) struct Fact<'a> {
     pub template: fn(&'static Language) -> &'static str,
-    pub about: Topic<'a>,
+    pub about: TemplateArgs<'a>,
 }
 
 /// An article, with the spans of its headline and of each fact.
-pub(super) struct Written {
+pub(super) struct WrittenArticle {
     pub article: Article,
     pub headline: TextSpan,
     pub facts: Vec<TextSpan>,
 }
 
 /// Writes the article with this number.
-pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Draw) -> Written {
-    let language = if draw.one_in(2) {
+pub(super) fn write(
+    context: &StoryContext,
+    number: u64,
+    facts: &[Fact<'_>],
+    rng: &mut SeededRng,
+) -> WrittenArticle {
+    let language = if rng.one_in(2) {
         WRITTEN[0]
     } else {
-        *draw.pick(WRITTEN)
+        *rng.pick(WRITTEN)
     };
-    let cast = cast(desk, draw);
-    let year = draw.between(1991, 2026);
+    let cast = cast(context, rng);
+    let year = rng.between(1991, 2026);
     let mut headline = Text::new(Part::Headline, language);
-    let about = topic(&cast, "", draw);
-    let template = draw.pick(language.headlines);
-    let titled = headline.sentence(template, &about, draw);
-    let (body, spans) = body(language, &cast, facts, draw);
+    let about = topic(&cast, "", rng);
+    let template = rng.pick(language.headlines);
+    let titled = headline.sentence(template, &about, rng);
+    let (body, spans) = body(language, &cast, facts, rng);
     let mut mentions = headline.mentions;
     mentions.extend(body.mentions);
-    mentions.truncate(MOST_MENTIONS);
+    mentions.truncate(MAX_MENTIONS);
     let called = about.actors[0].0;
     let title = format!("{} in the news", called.latin);
     let article = Article {
@@ -54,24 +59,24 @@ pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Dra
         body: body.written,
         language_code: language.tag.to_owned(),
         summary: first_words(&spans),
-        publisher: linked(desk, draw),
-        bylines: bylines(&cast, draw),
-        published: (!draw.one_in(6)).then(|| dates::day_of(year, draw)),
+        publisher: linked(context, rng),
+        bylines: bylines(&cast, rng),
+        published: (!rng.one_in(6)).then(|| dates::day_of(year, rng)),
         source_url: format!(
             "https://news.example.org/{}/{year}/{number}",
             &language.tag[..2]
         ),
-        sources: sources(&cast, draw),
-        topics: pieces::topics(&[], draw),
+        sources: sources(&cast, rng),
+        topics: values::topics(&[], rng),
         mentions,
-        usage_terms: if draw.one_in(4) {
+        usage_terms: if rng.one_in(4) {
             "For editorial use only; no archiving after 30 days.".to_owned()
         } else {
             String::new()
         },
         ..Article::default()
     };
-    Written {
+    WrittenArticle {
         article,
         headline: titled,
         facts: spans,
@@ -79,32 +84,33 @@ pub(super) fn write(desk: &Desk, number: u64, facts: &[Fact<'_>], draw: &mut Dra
 }
 
 /// The actors of the article, each once, and whether a record exists to link to.
-fn cast(desk: &Desk, draw: &mut Draw) -> Vec<(Figure, bool)> {
-    let mut cast: Vec<(Figure, bool)> = Vec::new();
-    for _ in 0..draw.between(3, 7) {
-        let known = |figure: &Figure| cast.iter().any(|(known, _)| known.name == figure.name);
-        if let Some(figure) = desk.earlier(draw).filter(|figure| !known(figure)) {
-            cast.push((figure, true));
+fn cast(context: &StoryContext, rng: &mut SeededRng) -> Vec<(ActorProfile, bool)> {
+    let mut cast: Vec<(ActorProfile, bool)> = Vec::new();
+    for _ in 0..rng.between(3, 7) {
+        let known =
+            |profile: &ActorProfile| cast.iter().any(|(known, _)| known.name == profile.name);
+        if let Some(profile) = context.earlier(rng).filter(|profile| !known(profile)) {
+            cast.push((profile, true));
         }
     }
     if cast.len() < 2 {
-        // At least two: if necessary the actors of this dispatch, named before their records exist.
-        cast.extend(desk.coming().map(|figure| (figure, false)));
+        // At least two: if necessary the actors of this story, named before their records exist.
+        cast.extend(context.introduced().map(|profile| (profile, false)));
     }
     cast
 }
 
 fn body(
     language: &'static Language,
-    cast: &[(Figure, bool)],
+    cast: &[(ActorProfile, bool)],
     facts: &[Fact<'_>],
-    draw: &mut Draw,
+    rng: &mut SeededRng,
 ) -> (Text, Vec<TextSpan>) {
     let mut text = Text::new(Part::Body, language);
     // The length doubles for each head in a row of coin tosses: most articles are short, few are very long.
-    let mut sentences = 6 + draw.below(14);
+    let mut sentences = 6 + rng.below(14);
     for _ in 0..6 {
-        if !draw.one_in(2) {
+        if !rng.one_in(2) {
             break;
         }
         sentences *= 2;
@@ -115,7 +121,7 @@ fn body(
     for number in 0..sentences.max(facts.len() * 2) {
         let between = if in_paragraph == 0 { "\n\n" } else { " " };
         text.space(between);
-        in_paragraph = if in_paragraph < 3 && !draw.one_in(4) {
+        in_paragraph = if in_paragraph < 3 && !rng.one_in(4) {
             in_paragraph + 1
         } else {
             0
@@ -123,22 +129,26 @@ fn body(
         // Facts come early, as in news style, with filler between them.
         let fact = if number % 2 == 0 { left.next() } else { None };
         if let Some(fact) = fact {
-            spans.push(text.sentence((fact.template)(language), &fact.about, draw));
+            spans.push(text.sentence((fact.template)(language), &fact.about, rng));
         } else {
-            let about = topic(cast, "", draw);
-            let template = draw.pick(language.filler);
-            text.sentence(template, &about, draw);
+            let about = topic(cast, "", rng);
+            let template = rng.pick(language.filler);
+            text.sentence(template, &about, rng);
         }
     }
     (text, spans)
 }
 
 /// Two different actors, if there are two.
-fn topic<'a>(cast: &'a [(Figure, bool)], date: &'a str, draw: &mut Draw) -> Topic<'a> {
-    let first = draw.below(cast.len());
-    let second = (first + 1 + draw.below(cast.len() - 1)) % cast.len();
+fn topic<'a>(
+    cast: &'a [(ActorProfile, bool)],
+    date: &'a str,
+    rng: &mut SeededRng,
+) -> TemplateArgs<'a> {
+    let first = rng.below(cast.len());
+    let second = (first + 1 + rng.below(cast.len() - 1)) % cast.len();
     let of = |index: usize| (&cast[index].0, cast[index].1);
-    Topic {
+    TemplateArgs {
         actors: [of(first), of(second)],
         date,
     }
@@ -151,34 +161,35 @@ fn first_words(spans: &[TextSpan]) -> String {
         .unwrap_or_default()
 }
 
-fn linked(desk: &Desk, draw: &mut Draw) -> String {
-    desk.earlier(draw)
-        .map(|figure| figure.name)
+fn linked(context: &StoryContext, rng: &mut SeededRng) -> String {
+    context
+        .earlier(rng)
+        .map(|profile| profile.name)
         .unwrap_or_default()
 }
 
-fn bylines(cast: &[(Figure, bool)], draw: &mut Draw) -> Vec<Byline> {
-    let count = draw.below(3).min(cast.len());
+fn bylines(cast: &[(ActorProfile, bool)], rng: &mut SeededRng) -> Vec<Byline> {
+    let count = rng.below(3).min(cast.len());
     let roles = ["author", "photographer", "translator"];
     cast[..count]
         .iter()
         .zip(roles)
-        .map(|((figure, is_linked), role)| Byline {
-            display_name: figure.latin.clone(),
-            actor: reference(figure, *is_linked),
+        .map(|((profile, is_linked), role)| Byline {
+            display_name: profile.latin.clone(),
+            actor: reference(profile, *is_linked),
             role: role.to_owned(),
         })
         .collect()
 }
 
-fn sources(cast: &[(Figure, bool)], draw: &mut Draw) -> Vec<SourceCredit> {
-    let count = draw.below(4).min(cast.len());
+fn sources(cast: &[(ActorProfile, bool)], rng: &mut SeededRng) -> Vec<SourceCredit> {
+    let count = rng.below(4).min(cast.len());
     cast[cast.len() - count..]
         .iter()
-        .map(|(figure, is_linked)| SourceCredit {
-            display_name: figure.native.clone(),
-            actor: reference(figure, *is_linked),
-            url: if draw.one_in(3) {
+        .map(|(profile, is_linked)| SourceCredit {
+            display_name: profile.native.clone(),
+            actor: reference(profile, *is_linked),
+            url: if rng.one_in(3) {
                 "https://example.org/wire".to_owned()
             } else {
                 String::new()
@@ -187,9 +198,9 @@ fn sources(cast: &[(Figure, bool)], draw: &mut Draw) -> Vec<SourceCredit> {
         .collect()
 }
 
-fn reference(figure: &Figure, is_linked: bool) -> String {
+fn reference(profile: &ActorProfile, is_linked: bool) -> String {
     if is_linked {
-        figure.name.clone()
+        profile.name.clone()
     } else {
         String::new()
     }

@@ -1,4 +1,4 @@
-//! Actors, relations and events of a dispatch, without their evidence.
+//! Actors, relations and events of a story, without their evidence.
 
 use dateline_proto::v1::{
     Actor, Confidence, Event, EventLink, Name, Participant, Relation, actor::Type as ActorType,
@@ -6,11 +6,11 @@ use dateline_proto::v1::{
 };
 
 use super::{
+    actor::{ActorProfile, named},
     dates,
-    dispatch::Desk,
-    draw::Draw,
-    figure::{Figure, named},
-    pieces,
+    rng::SeededRng,
+    story::StoryContext,
+    values,
 };
 
 const CONFIDENCES: [Confidence; 4] = [
@@ -29,35 +29,35 @@ const OFFICES: [&str; 5] = [
 const PREFIXES: [&str; 4] = ["Dr.", "Gen. Lt.", "Prof.", "H.E."];
 
 /// The record of an actor.
-pub(super) fn actor(figure: &Figure, draw: &mut Draw) -> Actor {
-    let is_person = figure.r#type == ActorType::Person;
-    let prefix = *draw.pick(&PREFIXES);
+pub(super) fn actor(profile: &ActorProfile, rng: &mut SeededRng) -> Actor {
+    let is_person = profile.r#type == ActorType::Person;
+    let prefix = *rng.pick(&PREFIXES);
     let sometimes =
-        |draw: &mut Draw, text: String| if draw.one_in(3) { text } else { String::new() };
+        |rng: &mut SeededRng, text: String| if rng.one_in(3) { text } else { String::new() };
     Actor {
-        name: figure.name.clone(),
-        r#type: figure.r#type.into(),
-        display_name: figure.latin.clone(),
-        names: names(figure, draw),
-        description: format!("In the news from {} ({})", figure.city.1, figure.city.0),
+        name: profile.name.clone(),
+        r#type: profile.r#type.into(),
+        display_name: profile.latin.clone(),
+        names: names(profile, rng),
+        description: format!("In the news from {} ({})", profile.city.1, profile.city.0),
         purpose: if is_person {
             String::new()
         } else {
             sometimes(
-                draw,
-                format!("To speak for {} where it is not heard.", figure.city.1),
+                rng,
+                format!("To speak for {} where it is not heard.", profile.city.1),
             )
         },
         honorific_prefix: if is_person {
-            sometimes(draw, prefix.to_owned())
+            sometimes(rng, prefix.to_owned())
         } else {
             String::new()
         },
-        region_code: pieces::region(draw),
-        headquarters: (!is_person && draw.one_in(2)).then(|| pieces::place("", draw)),
-        active: (!is_person && draw.one_in(2)).then(|| dates::period(draw_year(draw), draw)),
-        external_ids: if draw.one_in(2) {
-            vec![pieces::external("wikidata", draw)]
+        region_code: values::region(rng),
+        headquarters: (!is_person && rng.one_in(2)).then(|| values::random_place("", rng)),
+        active: (!is_person && rng.one_in(2)).then(|| dates::period(random_year(rng), rng)),
+        external_ids: if rng.one_in(2) {
+            vec![values::external("wikidata", rng)]
         } else {
             Vec::new()
         },
@@ -65,42 +65,42 @@ pub(super) fn actor(figure: &Figure, draw: &mut Draw) -> Actor {
     }
 }
 
-fn draw_year(draw: &mut Draw) -> i32 {
-    draw.between(1991, 2026)
+fn random_year(rng: &mut SeededRng) -> i32 {
+    rng.between(1991, 2026)
 }
 
-fn names(figure: &Figure, draw: &mut Draw) -> Vec<Name> {
+fn names(profile: &ActorProfile, rng: &mut SeededRng) -> Vec<Name> {
     use name::Type;
-    let language = figure.language;
+    let language = profile.language;
     let name = |text: String, language: &str, r#type: Type| Name {
         text,
         language_code: language.to_owned(),
         r#type: r#type.into(),
     };
-    let mut names = vec![name(figure.latin.clone(), language.latin_tag, Type::Full)];
-    if figure.has_native() {
-        names.push(name(figure.native.clone(), language.tag, Type::Full));
+    let mut names = vec![name(profile.latin.clone(), language.latin_tag, Type::Full)];
+    if profile.has_native() {
+        names.push(name(profile.native.clone(), language.tag, Type::Full));
     }
-    if draw.one_in(3) {
-        names.push(name(figure.short.clone(), language.latin_tag, Type::Short));
+    if rng.one_in(3) {
+        names.push(name(profile.short.clone(), language.latin_tag, Type::Short));
     }
-    if figure.r#type == ActorType::Person {
-        if draw.one_in(8) {
-            let text = figure.latin.to_uppercase();
+    if profile.r#type == ActorType::Person {
+        if rng.one_in(8) {
+            let text = profile.latin.to_uppercase();
             names.push(name(text, "und-Latn", Type::Other));
         }
         return names;
     }
-    if draw.one_in(2) {
-        let letters = (0..draw.between(4, 6))
-            .map(|_| char::from(b'A' + u8::try_from(draw.below(26)).unwrap_or(0)));
+    if rng.one_in(2) {
+        let letters = (0..rng.between(4, 6))
+            .map(|_| char::from(b'A' + u8::try_from(rng.below(26)).unwrap_or(0)));
         names.push(name(letters.collect(), "und", Type::Acronym));
     }
-    if draw.one_in(6) {
-        names.push(name(format!("Old {}", figure.short), "en", Type::Former));
+    if rng.one_in(6) {
+        names.push(name(format!("Old {}", profile.short), "en", Type::Former));
     }
-    if draw.one_in(6) {
-        names.push(name(format!("of {}", figure.city.1), "en", Type::Demonym));
+    if rng.one_in(6) {
+        names.push(name(format!("of {}", profile.city.1), "en", Type::Demonym));
     }
     names
 }
@@ -108,10 +108,10 @@ fn names(figure: &Figure, draw: &mut Draw) -> Vec<Name> {
 /// A relation of one actor to another one, without evidence.
 pub(super) fn relation(
     number: u64,
-    subject: &Figure,
-    object: &Figure,
-    desk: &Desk,
-    draw: &mut Draw,
+    subject: &ActorProfile,
+    object: &ActorProfile,
+    context: &StoryContext,
+    rng: &mut SeededRng,
 ) -> Relation {
     use relation::Type;
     let types = [
@@ -123,7 +123,7 @@ pub(super) fn relation(
         Type::CooperatesWith,
         Type::Succeeds,
     ];
-    let r#type = *draw.pick(&types);
+    let r#type = *rng.pick(&types);
     let is_office = r#type == Type::HoldsPosition;
     let word = r#type.as_str_name().trim_start_matches("TYPE_");
     Relation {
@@ -132,22 +132,22 @@ pub(super) fn relation(
         subject: subject.name.clone(),
         object: object.name.clone(),
         role_title: if is_office {
-            (*draw.pick(&OFFICES)).to_owned()
+            (*rng.pick(&OFFICES)).to_owned()
         } else {
             String::new()
         },
-        on_behalf_of: if is_office && draw.one_in(3) {
-            desk.earlier_name(draw)
+        on_behalf_of: if is_office && rng.one_in(3) {
+            context.earlier_name(rng)
         } else {
             String::new()
         },
-        period: (!draw.one_in(4)).then(|| dates::period(draw_year(draw), draw)),
+        period: (!rng.one_in(4)).then(|| dates::period(random_year(rng), rng)),
         topics: if r#type == Type::CooperatesWith {
-            pieces::topics(&[], draw)
+            values::topics(&[], rng)
         } else {
             Vec::new()
         },
-        confidence: (*draw.pick(&CONFIDENCES)).into(),
+        confidence: (*rng.pick(&CONFIDENCES)).into(),
         ..Relation::default()
     }
 }
@@ -183,10 +183,10 @@ fn event_name(number: u64) -> String {
 /// An event in which one actor met another one, without evidence.
 pub(super) fn event(
     number: u64,
-    parties: [&Figure; 2],
+    parties: [&ActorProfile; 2],
     capacity: &str,
-    desk: &Desk,
-    draw: &mut Draw,
+    context: &StoryContext,
+    rng: &mut SeededRng,
 ) -> Event {
     use event::{Form, Status};
     let r#type = event_type(number);
@@ -203,20 +203,20 @@ pub(super) fn event(
         Status::Cancelled,
     ];
     let subjects = [
-        desk.earlier_name(draw),
-        earlier_event(number, draw),
+        context.earlier_name(rng),
+        earlier_event(number, rng),
         capacity.to_owned(),
     ];
     Event {
         name: event_name(number),
         r#type: r#type.into(),
-        form: if draw.one_in(6) {
+        form: if rng.one_in(6) {
             Form::Series
         } else {
             Form::Single
         }
         .into(),
-        status: (*draw.pick(&statuses)).into(),
+        status: (*rng.pick(&statuses)).into(),
         display_name: format!(
             "{} and {} in {} ({word} {number})",
             parties[0].latin, parties[1].latin, city.1
@@ -225,35 +225,35 @@ pub(super) fn event(
             "What {} and {} did in {}, as far as it was told.",
             parties[0].latin, parties[1].native, city.0
         ),
-        purpose: if draw.one_in(4) {
+        purpose: if rng.one_in(4) {
             "To keep what was agreed from being forgotten.".to_owned()
         } else {
             String::new()
         },
-        time: (!draw.one_in(6)).then(|| dates::period(draw_year(draw), draw)),
-        places: if draw.one_in(4) {
+        time: (!rng.one_in(6)).then(|| dates::period(random_year(rng), rng)),
+        places: if rng.one_in(4) {
             Vec::new()
         } else {
-            vec![pieces::place(&subjects[0], draw)]
+            vec![values::random_place(&subjects[0], rng)]
         },
-        participants: participants(parties, capacity, desk, draw),
-        topics: pieces::topics(&subjects, draw),
-        links: links(number, draw),
-        codes: if draw.one_in(2) {
+        participants: participants(parties, capacity, context, rng),
+        topics: values::topics(&subjects, rng),
+        links: links(number, rng),
+        codes: if rng.one_in(2) {
             vec!["plover:CONSULT".to_owned()]
         } else {
             Vec::new()
         },
-        confidence: (*draw.pick(&CONFIDENCES)).into(),
+        confidence: (*rng.pick(&CONFIDENCES)).into(),
         ..Event::default()
     }
 }
 
 fn participants(
-    parties: [&Figure; 2],
+    parties: [&ActorProfile; 2],
     capacity: &str,
-    desk: &Desk,
-    draw: &mut Draw,
+    context: &StoryContext,
+    rng: &mut SeededRng,
 ) -> Vec<Participant> {
     let roles = [
         Role::Party,
@@ -268,19 +268,19 @@ fn participants(
     ];
     let mut all: Vec<_> = parties
         .iter()
-        .map(|figure| Participant {
-            actor: figure.name.clone(),
-            display_name: figure.native.clone(),
-            role: (*draw.pick(&roles)).into(),
-            quantity: draw.one_in(3).then(|| pieces::quantity(draw)),
+        .map(|profile| Participant {
+            actor: profile.name.clone(),
+            display_name: profile.native.clone(),
+            role: (*rng.pick(&roles)).into(),
+            quantity: rng.one_in(3).then(|| values::quantity(rng)),
             ..Participant::default()
         })
         .collect();
     capacity.clone_into(&mut all[0].capacity);
-    if draw.one_in(3) {
-        all[1].on_behalf_of = desk.earlier_name(draw);
+    if rng.one_in(3) {
+        all[1].on_behalf_of = context.earlier_name(rng);
     }
-    if draw.one_in(3) {
+    if rng.one_in(3) {
         all.push(Participant {
             display_name: "its partners".to_owned(),
             role: Role::Addressee.into(),
@@ -290,7 +290,7 @@ fn participants(
     all
 }
 
-fn links(number: u64, draw: &mut Draw) -> Vec<EventLink> {
+fn links(number: u64, rng: &mut SeededRng) -> Vec<EventLink> {
     use event_link::Type;
     let types = [
         Type::PartOf,
@@ -299,21 +299,21 @@ fn links(number: u64, draw: &mut Draw) -> Vec<EventLink> {
         Type::RespondsTo,
         Type::RefersTo,
     ];
-    let event = earlier_event(number, draw);
-    if event.is_empty() || draw.one_in(2) {
+    let event = earlier_event(number, rng);
+    if event.is_empty() || rng.one_in(2) {
         return Vec::new();
     }
     vec![EventLink {
-        r#type: (*draw.pick(&types)).into(),
+        r#type: (*rng.pick(&types)).into(),
         event,
     }]
 }
 
 /// One of the last few hundred events before this one; none before the first.
-fn earlier_event(number: u64, draw: &mut Draw) -> String {
+fn earlier_event(number: u64, rng: &mut SeededRng) -> String {
     let reach = usize::try_from(number.min(300)).unwrap_or_default();
     match reach {
         0 => String::new(),
-        reach => event_name(number - 1 - draw.below(reach) as u64),
+        reach => event_name(number - 1 - rng.below(reach) as u64),
     }
 }

@@ -2,7 +2,7 @@
 //! text is in NFC. A change here changes the records of every seed.
 
 /// A word in its own script, and in Latin letters.
-pub(super) type Word = (&'static str, &'static str);
+pub(super) type LocalizedWord = (&'static str, &'static str);
 
 /// A language with its words and templates. In templates `{a}` is an actor, `{b}` another one, `{c}` a city, `{d}` a
 /// date and `{n}` a number.
@@ -11,13 +11,13 @@ pub(super) struct Language {
     pub tag: &'static str,
     /// BCP-47 tag of text in Latin letters.
     pub latin_tag: &'static str,
-    pub given: &'static [Word],
-    pub family: &'static [Word],
-    pub cities: &'static [Word],
+    pub given: &'static [LocalizedWord],
+    pub family: &'static [LocalizedWord],
+    pub cities: &'static [LocalizedWord],
     /// Words for bodies, in the order of actor types from STATE to GROUP.
-    pub bodies: [Word; 8],
+    pub bodies: [LocalizedWord; 8],
     /// Template for the name of a body: `{c}` is the city and `{w}` the word for its type.
-    pub body: Word,
+    pub body: LocalizedWord,
     /// True if names are written without spaces, family name first.
     pub is_family_first: bool,
     pub headlines: &'static [&'static str],
@@ -32,16 +32,16 @@ pub(super) struct Language {
 
 /// Every language. The order is arbitrary, but must not change.
 pub(super) const LANGUAGES: [&Language; 10] = [
-    &super::tongues::ENGLISH,
-    &super::tongues::FRENCH,
-    &super::tongues::RUSSIAN,
-    &super::tongues::KAZAKH,
-    &super::tongues::ARABIC,
-    &super::tongues::CHINESE,
-    &super::tongues::GREEK,
-    &super::tongues::GEORGIAN,
-    &super::tongues::HINDI,
-    &super::tongues::KOREAN,
+    &super::phrases::ENGLISH,
+    &super::phrases::FRENCH,
+    &super::phrases::RUSSIAN,
+    &super::phrases::KAZAKH,
+    &super::phrases::ARABIC,
+    &super::phrases::CHINESE,
+    &super::phrases::GREEK,
+    &super::phrases::GEORGIAN,
+    &super::phrases::HINDI,
+    &super::phrases::KOREAN,
 ];
 
 /// Languages of articles: the first ones, of which the very first is by far the most frequent.

@@ -10,54 +10,54 @@
 
 use dateline_proto::v1::Record;
 
+mod actor;
 mod articles;
 mod dates;
-mod dispatch;
 mod drafts;
-mod draw;
-mod figure;
 mod languages;
-mod pieces;
+mod rng;
+mod story;
 mod text;
+mod values;
 // Lists of words are read by row.
 #[rustfmt::skip]
-mod tongues;
+mod phrases;
 
 
-/// Records of a dispatch, which are generated together.
-pub const DISPATCH: usize = dispatch::RECORDS;
+/// Records of a story, which are generated together.
+pub const STORY_RECORDS: usize = story::RECORDS;
 
 /// An infinite iterator over the records of a seed.
-pub struct Records {
+pub struct RecordGenerator {
     seed: u64,
-    /// Number of the next dispatch.
+    /// Number of the next story.
     next: u64,
-    /// Remaining records of the current dispatch.
+    /// Remaining records of the current story.
     left: std::vec::IntoIter<Record>,
 }
 
-impl Records {
+impl RecordGenerator {
     /// The records of this seed, starting with the first.
     pub fn new(seed: u64) -> Self {
-        Self::from_dispatch(seed, 0)
+        Self::from_story(seed, 0)
     }
 
-    /// The records of this seed without the first `dispatch` times [`DISPATCH`], in constant time.
-    pub fn from_dispatch(seed: u64, dispatch: u64) -> Self {
+    /// The records of this seed without the first `story` times [`STORY_RECORDS`], in constant time.
+    pub fn from_story(seed: u64, story: u64) -> Self {
         Self {
             seed,
-            next: dispatch,
+            next: story,
             left: Vec::new().into_iter(),
         }
     }
 }
 
-impl Iterator for Records {
+impl Iterator for RecordGenerator {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
         if self.left.len() == 0 {
-            self.left = dispatch::records(self.seed, self.next).into_iter();
+            self.left = story::records(self.seed, self.next).into_iter();
             self.next += 1;
         }
         self.left.next()

@@ -2,7 +2,7 @@
 
 use dateline_proto::v1::{Mention, TextSpan, text_span::Part};
 
-use super::{draw::Draw, figure::Figure, languages::Language};
+use super::{actor::ActorProfile, languages::Language, rng::SeededRng};
 
 /// Headline or body of an article under construction.
 pub(super) struct Text {
@@ -16,9 +16,9 @@ pub(super) struct Text {
 }
 
 /// Values for the placeholders of a template.
-pub(super) struct Topic<'a> {
+pub(super) struct TemplateArgs<'a> {
     /// `{a}` and `{b}`, and whether a mention links to their record.
-    pub actors: [(&'a Figure, bool); 2],
+    pub actors: [(&'a ActorProfile, bool); 2],
     /// `{d}`
     pub date: &'a str,
 }
@@ -45,32 +45,32 @@ impl Text {
     pub(super) fn sentence(
         &mut self,
         template: &str,
-        about: &Topic<'_>,
-        draw: &mut Draw,
+        about: &TemplateArgs<'_>,
+        rng: &mut SeededRng,
     ) -> TextSpan {
         let (start, offset) = (self.length, self.written.len());
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             self.push(before);
             let (field, after) = after.split_once('}').unwrap_or((after, ""));
-            self.fill(field, about, draw);
+            self.fill(field, about, rng);
             rest = after;
         }
         self.push(rest);
         self.span(start, offset)
     }
 
-    fn fill(&mut self, field: &str, about: &Topic<'_>, draw: &mut Draw) {
+    fn fill(&mut self, field: &str, about: &TemplateArgs<'_>, rng: &mut SeededRng) {
         match field {
-            "a" => self.mention(about.actors[0], draw),
-            "b" => self.mention(about.actors[1], draw),
-            "c" => self.push(draw.pick(self.language.cities).0),
+            "a" => self.mention(about.actors[0], rng),
+            "b" => self.mention(about.actors[1], rng),
+            "c" => self.push(rng.pick(self.language.cities).0),
             "d" => self.push(about.date),
-            _ => self.push(&draw.between(2, 4000).to_string()),
+            _ => self.push(&rng.between(2, 4000).to_string()),
         }
     }
 
-    fn mention(&mut self, (actor, is_linked): (&Figure, bool), draw: &mut Draw) {
+    fn mention(&mut self, (actor, is_linked): (&ActorProfile, bool), rng: &mut SeededRng) {
         let (start, offset) = (self.length, self.written.len());
         self.push(actor.written_in(self.language));
         self.mentions.push(Mention {
@@ -81,9 +81,9 @@ impl Text {
                 String::new()
             },
             // A score as of automatic detection; in sixteenths, which JSON represents exactly.
-            score: draw
+            score: rng
                 .one_in(3)
-                .then(|| f32::from(8 + u8::try_from(draw.below(9)).unwrap_or(0)) / 16.0),
+                .then(|| f32::from(8 + u8::try_from(rng.below(9)).unwrap_or(0)) / 16.0),
         });
     }
 

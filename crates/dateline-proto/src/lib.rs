@@ -19,7 +19,7 @@ pub mod v1 {
 }
 
 /// Path of the export method: clients read its responses as bytes, and few may run at once.
-pub const EXPORT: &str = "/dateline.v1.ExportService/Export";
+pub const EXPORT_METHOD: &str = "/dateline.v1.ExportService/Export";
 
 /// The schemas as a `FileDescriptorSet` with options, for reflection.
 pub const DESCRIPTOR_BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

@@ -48,7 +48,7 @@ impl Body {
     }
 
     /// Sets the meta.
-    pub fn put_meta(&mut self, meta: Option<RecordMeta>) {
+    pub fn set_meta(&mut self, meta: Option<RecordMeta>) {
         with_body!(self, inner => inner.meta = meta);
     }
 
@@ -80,7 +80,7 @@ impl Body {
 
     /// Its type as facets and tables write it: `meeting`, `member_of`; `None` for kinds without types.
     #[must_use]
-    pub fn type_word(&self) -> Option<String> {
+    pub fn type_label(&self) -> Option<String> {
         let name = match self {
             Body::Article(_) => return None,
             Body::Actor(actor) => actor.r#type().as_str_name(),
@@ -123,7 +123,7 @@ impl Body {
     /// Its names, for finding records about the same thing; empty for articles, which are compared by their original
     /// text.
     #[must_use]
-    pub fn called(&self) -> Vec<String> {
+    pub fn similarity_names(&self) -> Vec<String> {
         use v1::name::Type;
         match self {
             Body::Article(_) => Vec::new(),

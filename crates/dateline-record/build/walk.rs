@@ -267,7 +267,7 @@ fn our_rules(ours: &DynamicMessage, set: &mut Vec<String>) -> Result<()> {
                     .name()
                     .to_owned();
                 format!(
-                    "format: Format::{}",
+                    "format: StringFormat::{}",
                     name.trim_start_matches("FORMAT_")
                         .to_lowercase()
                         .to_upper_camel_case()

@@ -209,7 +209,7 @@ mod tests {
         })
     }
 
-    fn told(before: &Body, after: &Body) -> Vec<(String, String, String)> {
+    fn differences(before: &Body, after: &Body) -> Vec<(String, String, String)> {
         let differences = diff(before, after).into_iter();
         differences
             .map(|it| (it.path, it.before_json, it.after_json))
@@ -225,7 +225,7 @@ mod tests {
         let before = event(&[("nato", Role::Party), ("un", Role::Host)], Some("2021"));
         let after = event(&[("un", Role::Party), ("eu", Role::Host)], Some("2022"));
         assert_eq!(
-            told(&before, &after),
+            differences(&before, &after),
             [
                 difference("time.start.edtf", "\"2021\"", "\"2022\""),
                 difference(
@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn what_came_or_went_has_one_side_and_what_is_the_same_has_none() {
         let (without, with) = (event(&[], None), event(&[], Some("2021")));
-        let [only] = told(&without, &with).try_into().unwrap();
+        let [only] = differences(&without, &with).try_into().unwrap();
         assert_eq!((only.0.as_str(), only.1.as_str()), ("time", ""));
-        assert!(told(&with, &with).is_empty());
+        assert!(differences(&with, &with).is_empty());
         let named = |text: &str| {
             Body::Actor(Actor {
                 display_name: text.to_owned(),
@@ -260,7 +260,7 @@ mod tests {
             })
         };
         assert_eq!(
-            told(&named(""), &named("NATO")),
+            differences(&named(""), &named("NATO")),
             [difference("display_name", "", "\"NATO\"")]
         );
     }
@@ -269,7 +269,7 @@ mod tests {
     fn another_order_is_told_as_the_list() {
         let one = event(&[("nato", Role::Party), ("un", Role::Host)], None);
         let other = event(&[("un", Role::Host), ("nato", Role::Party)], None);
-        let [only] = told(&one, &other).try_into().unwrap();
+        let [only] = differences(&one, &other).try_into().unwrap();
         assert_eq!(only.0, "participants");
     }
 }

@@ -1,5 +1,5 @@
 //! The digest of a set of records, for counting and proving them (F11). It does not depend on their order; a change of
-//! one record subtracts its old words and adds its new ones. Storage of digests is not part of this module.
+//! one record subtracts its old lanes and adds its new ones. Storage of digests is not part of this module.
 
 use std::collections::BTreeMap;
 
@@ -9,37 +9,37 @@ use sha2::{Digest as _, Sha256};
 
 use crate::state::{is_tombstone, is_visible};
 
-/// Words of a digest.
-pub const WORDS: usize = 8;
+/// Lanes of a digest.
+pub const LANES: usize = 8;
 
-/// The words that one record adds to a digest: SHA-256 over its revision (8 bytes, big endian) and its content (the
-/// encoded message of its kind without meta, here in pieces), as eight big-endian words.
+/// The lanes that one record adds to a digest: SHA-256 over its revision (8 bytes, big endian) and its content (the
+/// encoded message of its kind without meta, here in pieces), as eight big-endian lanes.
 #[must_use]
-pub fn record_words<'a>(
+pub fn record_lanes<'a>(
     revision: i64,
     content: impl IntoIterator<Item = &'a [u8]>,
-) -> [u32; WORDS] {
+) -> [u32; LANES] {
     let mut hash = Sha256::new();
     hash.update(revision.to_be_bytes());
     content.into_iter().for_each(|piece| hash.update(piece));
-    let mut words = [0; WORDS];
-    for (word, bytes) in words.iter_mut().zip(hash.finalize().chunks_exact(4)) {
-        *word = bytes
+    let mut lanes = [0; LANES];
+    for (lane, bytes) in lanes.iter_mut().zip(hash.finalize().chunks_exact(4)) {
+        *lane = bytes
             .iter()
-            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+            .fold(0, |lane, byte| lane << 8 | u32::from(*byte));
     }
-    words
+    lanes
 }
 
 /// True if the digest of the desk feed counts records in this state, as long as they exist.
 #[must_use]
-pub fn counts_at_desk(state: State) -> bool {
+pub fn is_in_desk_digest(state: State) -> bool {
     !is_tombstone(state)
 }
 
 /// True if the digest of the wire feed counts records in this state.
 #[must_use]
-pub fn counts_on_wire(state: State) -> bool {
+pub fn is_in_wire_digest(state: State) -> bool {
     is_visible(state) && !is_tombstone(state)
 }
 
@@ -48,39 +48,40 @@ pub fn counts_on_wire(state: State) -> bool {
 pub struct Tally {
     /// Number of records.
     pub records: i64,
-    /// Sums of their words, modulo 2^32.
-    pub words: [u32; WORDS],
+    /// Sums of their lanes, modulo 2^32.
+    #[serde(rename = "words")]
+    pub lanes: [u32; LANES],
 }
 
 impl Tally {
     /// Adds a record.
-    pub fn add(&mut self, words: &[u32; WORDS]) {
+    pub fn add(&mut self, lanes: &[u32; LANES]) {
         self.merge(&Tally {
             records: 1,
-            words: *words,
+            lanes: *lanes,
         });
     }
 
     /// Removes a record.
-    pub fn remove(&mut self, words: &[u32; WORDS]) {
+    pub fn remove(&mut self, lanes: &[u32; LANES]) {
         self.records -= 1;
-        for (sum, word) in self.words.iter_mut().zip(words) {
-            *sum = sum.wrapping_sub(*word);
+        for (sum, lane) in self.lanes.iter_mut().zip(lanes) {
+            *sum = sum.wrapping_sub(*lane);
         }
     }
 
     /// Adds another tally, which may be a difference.
     pub fn merge(&mut self, other: &Tally) {
         self.records += other.records;
-        for (sum, word) in self.words.iter_mut().zip(&other.words) {
-            *sum = sum.wrapping_add(*word);
+        for (sum, lane) in self.lanes.iter_mut().zip(&other.lanes) {
+            *sum = sum.wrapping_add(*lane);
         }
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.words
+        self.lanes
             .iter()
-            .flat_map(|word| word.to_be_bytes())
+            .flat_map(|lane| lane.to_be_bytes())
             .collect()
     }
 }
@@ -93,7 +94,7 @@ pub struct Tallies {
 
 impl Tallies {
     /// The tally of a kind, mutable.
-    pub fn of(&mut self, kind: Kind) -> &mut Tally {
+    pub fn tally_mut(&mut self, kind: Kind) -> &mut Tally {
         self.kinds.entry(kind).or_default()
     }
 
@@ -131,26 +132,26 @@ mod tests {
     #[test]
     fn f11_a_digest_depends_on_what_there_is_and_not_on_how_it_came_to_be() {
         let [one, other, edited] = [(1, "one"), (1, "other"), (2, "one")]
-            .map(|(n, text)| record_words(n, [text.as_bytes()]));
+            .map(|(n, text)| record_lanes(n, [text.as_bytes()]));
         let mut forth = Tallies::default();
-        forth.of(Kind::Actor).add(&one);
-        forth.of(Kind::Event).add(&other);
-        forth.of(Kind::Actor).remove(&one);
-        forth.of(Kind::Actor).add(&edited);
+        forth.tally_mut(Kind::Actor).add(&one);
+        forth.tally_mut(Kind::Event).add(&other);
+        forth.tally_mut(Kind::Actor).remove(&one);
+        forth.tally_mut(Kind::Actor).add(&edited);
         let mut back = Tallies::default();
-        back.of(Kind::Event).add(&other);
+        back.tally_mut(Kind::Event).add(&other);
         assert_ne!(forth.to_digest(), back.to_digest());
-        back.of(Kind::Actor).add(&edited);
+        back.tally_mut(Kind::Actor).add(&edited);
         assert_eq!(forth.to_digest(), back.to_digest());
-        forth.of(Kind::Actor).remove(&edited);
-        forth.of(Kind::Event).remove(&other);
+        forth.tally_mut(Kind::Actor).remove(&edited);
+        forth.tally_mut(Kind::Event).remove(&other);
         assert_eq!(forth.to_digest(), Tallies::default().to_digest());
     }
 
     #[test]
     fn f11_words_are_those_of_sha_256_over_revision_and_content() {
         // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
-        let bytes = record_words(3, [&b"abc"[..]])
+        let bytes = record_lanes(3, [&b"abc"[..]])
             .map(u32::to_be_bytes)
             .concat();
         assert_eq!(

@@ -154,14 +154,14 @@ fn simple(written: &str) -> Result<Bounds, Error> {
 }
 
 /// First month, last month and last day of a part of a year; one that wraps ends in the next year.
-type Part = (u8, u8, u8);
+type YearPart = (u8, u8, u8);
 
 /// The seasons with their northern names, each the union of the astronomical and the meteorological one. The southern
 /// hemisphere has the same parts of the year under the opposite names.
-const SPRING: Part = (3, 6, 21);
-const SUMMER: Part = (6, 9, 23);
-const AUTUMN: Part = (9, 12, 21);
-const WINTER: Part = (12, 3, 20);
+const SPRING: YearPart = (3, 6, 21);
+const SUMMER: YearPart = (6, 9, 23);
+const AUTUMN: YearPart = (9, 12, 21);
+const WINTER: YearPart = (12, 3, 20);
 
 /// Seasons, quarters, thirds and halves of a year. The codes 21 to 24 name no hemisphere, so both readings are
 /// possible.
@@ -191,7 +191,7 @@ fn part_of_year(year: i32, code: u8) -> Result<Bounds, Error> {
     other.map_or(Ok(bounds), |other| Ok(bounds.hull(part_days(year, other)?)))
 }
 
-fn part_days(year: i32, (first, last, day): Part) -> Result<Bounds, Error> {
+fn part_days(year: i32, (first, last, day): YearPart) -> Result<Bounds, Error> {
     let until = match (last < first, year) {
         (false, _) => (year, last, day),
         // The profile ends with the year 9999.
@@ -262,7 +262,7 @@ Y17000 => with four digits, 0001–9999
 2021-09-15/2021-09-15 => 2021-09-15…2021-09-15
 00XX => 0001-01-01…0099-12-31";
 
-    fn shown(bounds: Bounds) -> String {
+    fn format_bounds(bounds: Bounds) -> String {
         [bounds.earliest, bounds.latest].map(iso).join("…")
     }
 
@@ -270,7 +270,7 @@ Y17000 => with four digits, 0001–9999
     fn an_answer_gives_the_days_or_says_what_would_be_right() {
         for (inputs, expected) in CASES.lines().filter_map(|line| line.split_once(" => ")) {
             for edtf in inputs.split('|') {
-                let answer = parse(edtf).map_or_else(|error| error.to_string(), shown);
+                let answer = parse(edtf).map_or_else(|error| error.to_string(), format_bounds);
                 assert!(answer.contains(expected), "{edtf:?}: {answer}");
             }
         }
@@ -284,7 +284,7 @@ Y17000 => with four digits, 0001–9999
         for case in lists.into_iter().flatten() {
             let days = ["earliest", "latest"].map(|key| case[key].as_str().unwrap_or("refused"));
             let answer = parse(case["edtf"].as_str().unwrap());
-            let answer = answer.map_or("refused…refused".into(), shown);
+            let answer = answer.map_or("refused…refused".into(), format_bounds);
             assert_eq!(answer, days.join("…"), "{case}");
         }
     }

@@ -9,17 +9,17 @@ use prost::{DecodeError, Message, encoding};
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::{
-    digest::{WORDS, record_words},
+    digest::{LANES, record_lanes},
     record::{META_FIELD, NAME_FIELD, record_field},
 };
 use crate::state::is_tombstone;
 
 /// The reason why bytes are not a record.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum NoRecord {
+pub enum InvalidRecord {
     /// The bytes have no message of a kind, or more than one.
     #[error("a record of no kind")]
-    OfNoKind,
+    MissingKind,
     /// The bytes cannot be decoded.
     #[error("a record that cannot be decoded: {0}")]
     Undecodable(#[from] DecodeError),
@@ -27,7 +27,7 @@ pub enum NoRecord {
 
 /// The bytes of a `Record`, with its name, kind, state and revision.
 #[derive(Debug, Clone)]
-pub struct Encoded {
+pub struct EncodedRecord {
     bytes: Bytes,
     kind: Kind,
     name: String,
@@ -38,19 +38,20 @@ pub struct Encoded {
     document: OnceLock<Box<DynamicMessage>>,
 }
 
-impl Encoded {
+impl EncodedRecord {
     /// Reads the name, kind and meta of a record.
     ///
     /// # Errors
     /// If the bytes are not a record. Most fields are not decoded here, so errors inside of them are found later.
-    pub fn read(bytes: Bytes) -> Result<Self, NoRecord> {
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, InvalidRecord> {
         let mut rest: &[u8] = &bytes;
-        let (field, wire_type) = encoding::decode_key(&mut rest).map_err(|_| NoRecord::OfNoKind)?;
+        let (field, wire_type) =
+            encoding::decode_key(&mut rest).map_err(|_| InvalidRecord::MissingKind)?;
         let kind = kind_of(field).filter(|_| wire_type == encoding::WireType::LengthDelimited);
-        let kind = kind.ok_or(NoRecord::OfNoKind)?;
+        let kind = kind.ok_or(InvalidRecord::MissingKind)?;
         let length = encoding::decode_varint(&mut rest)?;
         if length != rest.len() as u64 {
-            return Err(NoRecord::OfNoKind);
+            return Err(InvalidRecord::MissingKind);
         }
         let (mut name, mut meta, mut content) = (String::new(), RecordMeta::default(), Vec::new());
         let mut start = bytes.len() - rest.len();
@@ -85,8 +86,8 @@ impl Encoded {
     ///
     /// # Errors
     /// If its kind is not set.
-    pub fn of(record: Record) -> Result<Self, NoRecord> {
-        let encoded = Self::read(record.encode_to_vec().into())?;
+    pub fn from_record(record: Record) -> Result<Self, InvalidRecord> {
+        let encoded = Self::from_bytes(record.encode_to_vec().into())?;
         Ok(Self {
             record: Box::new(record).into(),
             ..encoded
@@ -130,15 +131,15 @@ impl Encoded {
 
     /// The words that it adds to a digest (F11).
     #[must_use]
-    pub fn words(&self) -> [u32; WORDS] {
-        record_words(self.revision, self.content())
+    pub fn digest_lanes(&self) -> [u32; LANES] {
+        record_lanes(self.revision, self.content())
     }
 
     /// The decoded record.
     ///
     /// # Errors
     /// If the bytes cannot be decoded.
-    pub fn record(&self) -> Result<&Record, NoRecord> {
+    pub fn record(&self) -> Result<&Record, InvalidRecord> {
         known(&self.record, || Ok(Record::decode(self.bytes.clone())?))
     }
 
@@ -146,15 +147,18 @@ impl Encoded {
     ///
     /// # Errors
     /// Those of [`Self::record`].
-    pub fn body(&self) -> Result<&Body, NoRecord> {
-        self.record()?.kind.as_ref().ok_or(NoRecord::OfNoKind)
+    pub fn body(&self) -> Result<&Body, InvalidRecord> {
+        self.record()?
+            .kind
+            .as_ref()
+            .ok_or(InvalidRecord::MissingKind)
     }
 
     /// The record with access to fields by name.
     ///
     /// # Errors
     /// Those of [`Self::record`].
-    pub fn document(&self) -> Result<&DynamicMessage, NoRecord> {
+    pub fn document(&self) -> Result<&DynamicMessage, InvalidRecord> {
         known(&self.document, || {
             let descriptor = Record::default().descriptor();
             Ok(DynamicMessage::decode(descriptor, self.bytes.clone())?)
@@ -165,20 +169,20 @@ impl Encoded {
     ///
     /// # Errors
     /// Those of [`Self::record`].
-    pub fn body_document(&self) -> Result<&DynamicMessage, NoRecord> {
+    pub fn body_document(&self) -> Result<&DynamicMessage, InvalidRecord> {
         let mut fields = self.document()?.fields();
         let body = fields.find_map(|(_, value)| match value {
             Value::Message(body) => Some(body),
             _ => None,
         });
-        body.ok_or(NoRecord::OfNoKind)
+        body.ok_or(InvalidRecord::MissingKind)
     }
 }
 
 fn known<T>(
     kept: &OnceLock<Box<T>>,
-    decode: impl FnOnce() -> Result<T, NoRecord>,
-) -> Result<&T, NoRecord> {
+    decode: impl FnOnce() -> Result<T, InvalidRecord>,
+) -> Result<&T, InvalidRecord> {
     if let Some(known) = kept.get() {
         return Ok(known);
     }
@@ -202,7 +206,7 @@ mod tests {
     };
     use dateline_proto::v1;
 
-    fn content_of(record: &Encoded) -> Vec<u8> {
+    fn content_of(record: &EncodedRecord) -> Vec<u8> {
         record.content().collect::<Vec<_>>().concat()
     }
 
@@ -219,12 +223,12 @@ mod tests {
                     encoding::string::encode(4, &extra.to_owned(), &mut content);
                 }
                 let stored = record_bytes(kind, &content, &meta.encode_to_vec(), 9);
-                let stored = Encoded::read(stored).unwrap();
+                let stored = EncodedRecord::from_bytes(stored).unwrap();
                 assert_eq!(content_of(&stored), content);
                 assert_eq!((stored.kind(), stored.name()), (kind, "actors/nato"));
                 assert_eq!(
-                    stored.words(),
-                    record_words(3, [content.as_slice()].into_iter())
+                    stored.digest_lanes(),
+                    record_lanes(3, [content.as_slice()].into_iter())
                 );
             }
         }
@@ -237,7 +241,7 @@ mod tests {
         });
         let encoded = Record::from(body.clone()).encode_to_vec();
         body.take_meta();
-        let encoded = Encoded::read(encoded.into()).unwrap();
+        let encoded = EncodedRecord::from_bytes(encoded.into()).unwrap();
         assert_eq!(content_of(&encoded), body.to_content());
         // Meta at any position and split, as another protobuf implementation may encode it.
         let (kind, meta) = (
@@ -261,7 +265,7 @@ mod tests {
         );
         delimiter(record_field(kind), inner.len(), &mut other);
         other.extend_from_slice(&inner);
-        let other = Encoded::read(other.freeze()).unwrap();
+        let other = EncodedRecord::from_bytes(other.freeze()).unwrap();
         assert_eq!(
             (other.name(), other.revision, other.state()),
             ("actors/nato", 3, State::Published)
@@ -279,13 +283,14 @@ mod tests {
             b"\x08\x01",
         ] {
             assert!(
-                Encoded::read(Bytes::copy_from_slice(bytes)).is_err(),
+                EncodedRecord::from_bytes(Bytes::copy_from_slice(bytes)).is_err(),
                 "{bytes:?}"
             );
         }
-        assert!(Encoded::of(Record::default()).is_err());
+        assert!(EncodedRecord::from_record(Record::default()).is_err());
         // `read` has not decoded the inner message.
-        let hollow = Encoded::read(Bytes::from_static(b"\x0a\x04\x1a\x02\xff\xff")).unwrap();
+        let hollow =
+            EncodedRecord::from_bytes(Bytes::from_static(b"\x0a\x04\x1a\x02\xff\xff")).unwrap();
         assert!(
             hollow.record().is_err()
                 && hollow.document().is_err()

@@ -10,14 +10,14 @@ use dateline_proto::{
 use time::Date;
 
 use super::{
-    drawing::state_facet,
     edtf::{self, Bounds},
-    name::kind_word,
+    index::state_facet,
+    name::kind_label,
     rules::{codes, language},
-    text::shown,
+    text::quote_for_error,
     validate::validate,
     violation::Violation,
-    walk::{Format, Path},
+    walk::{Path, StringFormat},
 };
 
 /// Prefix of actor facets.
@@ -98,9 +98,9 @@ impl Filter {
 
     /// True if records of this kind can be sent.
     #[must_use]
-    pub fn tells_of(&self, kind: Kind) -> bool {
+    pub fn may_send_kind(&self, kind: Kind) -> bool {
         self.bounds.as_ref().is_none_or(|kinds| {
-            let facet = format!("kind:{}", kind_word(kind));
+            let facet = format!("kind:{}", kind_label(kind));
             kinds.contains(&facet)
         })
     }
@@ -159,7 +159,7 @@ fn dimensions(filter: &RecordFilter) -> Vec<Vec<String>> {
     [
         filter
             .kinds()
-            .map(|kind| format!("kind:{}", kind_word(kind)))
+            .map(|kind| format!("kind:{}", kind_label(kind)))
             .collect(),
         filter
             .types
@@ -194,7 +194,7 @@ fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
         if !TYPES.contains(&word.to_ascii_lowercase()) {
             let what = format!(
                 "{} is no type of an actor, relation or event; there are: {}",
-                shown(word),
+                quote_for_error(word),
                 TYPES
                     .iter()
                     .map(String::as_str)
@@ -210,7 +210,7 @@ fn check_words(filter: &mut RecordFilter, violations: &mut Vec<Violation>) {
         }
     }
     for (index, tag) in filter.language_codes.iter_mut().enumerate() {
-        match codes::check(Format::Language, tag) {
+        match codes::check(StringFormat::Language, tag) {
             Ok(()) => *tag = language::canonical(tag),
             Err(what) => add("language_codes", index, what),
         }
@@ -355,12 +355,12 @@ mod tests {
         let bound = kinds(&[Kind::Event]);
         let asked = kinds(&[Kind::Event, Kind::Actor]).within(&bound);
         assert!(asked.matches(&event, None) && !asked.matches(&actor, None));
-        assert!(asked.tells_of(Kind::Event) && !asked.tells_of(Kind::Actor));
+        assert!(asked.may_send_kind(Kind::Event) && !asked.may_send_kind(Kind::Actor));
         let everything = Filter::default().within(&bound);
         assert!(!everything.is_empty() && !everything.matches(&actor, None));
         let other = kinds(&[Kind::Actor]).within(&bound);
         assert!(!other.matches(&event, None) && !other.matches(&actor, None));
-        assert!(Filter::default().tells_of(Kind::Actor));
+        assert!(Filter::default().may_send_kind(Kind::Actor));
     }
 
     #[test]

@@ -3,16 +3,16 @@
 
 pub mod diff;
 pub mod digest;
-pub mod drawing;
 pub mod edtf;
 pub mod encoded;
 pub mod filter;
+pub mod index;
+pub mod mac;
 pub mod mask;
 pub mod name;
 pub mod record;
 pub mod references;
 pub mod rules;
-pub mod seal;
 pub mod state;
 pub mod text;
 pub mod timestamp;

@@ -8,7 +8,7 @@ use dateline_proto::v1::Kind;
 const MAX_ID_BYTES: usize = 63;
 
 /// Rules for the id of a name, for error texts.
-pub const PATTERN_IN_WORDS: &str = "1 to 63 lower-case letters a-z, digits and hyphens after the slash, \
+pub const PATTERN_DESCRIPTION: &str = "1 to 63 lower-case letters a-z, digits and hyphens after the slash, \
                                     beginning with a letter and not ending with a hyphen";
 
 /// The name of a record, known to be valid.
@@ -53,7 +53,7 @@ impl Borrow<str> for Name {
 
 /// The word for a kind in facets, columns and tables: `event`.
 #[must_use]
-pub fn kind_word(kind: Kind) -> &'static str {
+pub fn kind_label(kind: Kind) -> &'static str {
     collection(kind).trim_end_matches('s')
 }
 

@@ -9,7 +9,7 @@ use super::{
 
 /// A reference in a field of a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Named {
+pub struct NamedField {
     /// The field, without indexes: `evidence.article`.
     pub field: String,
     /// The name of the other record.
@@ -19,12 +19,12 @@ pub struct Named {
 /// Lists every reference of a record, in the order of its fields; for a merged record also the record that replaced it.
 /// The record is not changed.
 #[must_use]
-pub fn references(body: &mut Body) -> Vec<Named> {
-    let mut found = Found::default();
+pub fn references(body: &mut Body) -> Vec<NamedField> {
+    let mut found = ReferenceCollector::default();
     body.walk(&mut Path::default(), &mut found);
     let meta = body.meta();
     let merged = meta.filter(|meta| meta.state() == State::Merged && !meta.merged_into.is_empty());
-    found.0.extend(merged.map(|meta| Named {
+    found.0.extend(merged.map(|meta| NamedField {
         field: "meta.merged_into".to_owned(),
         name: meta.merged_into.clone(),
     }));
@@ -32,12 +32,12 @@ pub fn references(body: &mut Body) -> Vec<Named> {
 }
 
 #[derive(Default)]
-struct Found(Vec<Named>);
+struct ReferenceCollector(Vec<NamedField>);
 
-impl Visitor for Found {
+impl Visitor for ReferenceCollector {
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
         if !rules.refers_to.is_empty() && Name::parse(value).is_some() {
-            self.0.push(Named {
+            self.0.push(NamedField {
                 field: at.template(),
                 name: value.clone(),
             });

@@ -2,7 +2,7 @@
 
 use dateline_proto::v1::State;
 
-use super::drawing::state_facet;
+use super::index::state_facet;
 
 /// Returns true if records in this state are visible to readers, also as tombstones (F10).
 #[must_use]
@@ -18,6 +18,6 @@ pub fn is_tombstone(state: State) -> bool {
 
 /// The name of a state in plain words: `in review`, `published` …
 #[must_use]
-pub fn state_in_words(state: State) -> String {
+pub fn state_label(state: State) -> String {
     state_facet(state).replace('_', " ")
 }

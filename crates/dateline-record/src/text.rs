@@ -17,7 +17,7 @@ const FOREIGN_BREAKS: [char; 3] = ['\r', '\u{2028}', '\u{2029}'];
 
 /// The layout that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum TextLayout {
     /// A name or headline: one line, without control characters or direction overrides.
     Line,
     /// A body or note: line feeds and tabs too, and overrides, which right-to-left prose may need.
@@ -65,16 +65,16 @@ pub fn normalize(text: &str) -> Cow<'_, str> {
 /// # Errors
 ///
 /// The first fault in the text.
-pub fn check(text: &str, shape: Shape) -> Result<(), Error> {
+pub fn check(text: &str, layout: TextLayout) -> Result<(), Error> {
     let mut marks = 0;
     for (position, found) in text.chars().enumerate() {
-        match (found, shape) {
+        match (found, layout) {
             ('\0', _) => return Err(Error::Null { position }),
-            ('\n' | '\t', Shape::Prose) => {}
-            ('\n' | '\u{2028}' | '\u{2029}', Shape::Line) => {
+            ('\n' | '\t', TextLayout::Prose) => {}
+            ('\n' | '\u{2028}' | '\u{2029}', TextLayout::Line) => {
                 return Err(Error::LineBreak { position });
             }
-            ('\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}', Shape::Line) => {
+            ('\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}', TextLayout::Line) => {
                 return Err(Error::Direction { found, position });
             }
             _ if found.is_control() => return Err(Error::Control { found, position }),
@@ -128,27 +128,27 @@ fn skip(text: &str, count: usize) -> Option<&str> {
     Some(characters.as_str())
 }
 
-/// Code points between two marks of a [`Ruler`].
-const STRIDE: usize = 256;
+/// Code points between two marks of an [`OffsetIndex`].
+const INDEX_STRIDE: usize = 256;
 
 /// A text that is sliced often: stores the byte offset of every 256th code point.
-pub struct Ruler<'a> {
+pub struct OffsetIndex<'a> {
     text: &'a str,
     marks: Vec<usize>,
 }
 
-impl<'a> Ruler<'a> {
+impl<'a> OffsetIndex<'a> {
     /// Measures a text once.
     pub fn new(text: &'a str) -> Self {
         let starts = text.char_indices().map(|(start, _)| start);
-        let marks = starts.step_by(STRIDE).collect();
+        let marks = starts.step_by(INDEX_STRIDE).collect();
         Self { text, marks }
     }
 
     /// The same as [`slice()`], in time that depends on the length of the slice alone.
     pub fn slice(&self, start: usize, end: usize) -> Option<&'a str> {
-        let mark = *self.marks.get(start / STRIDE)?;
-        let before = start / STRIDE * STRIDE;
+        let mark = *self.marks.get(start / INDEX_STRIDE)?;
+        let before = start / INDEX_STRIDE * INDEX_STRIDE;
         slice(
             self.text.get(mark..)?,
             start - before,
@@ -199,13 +199,13 @@ fn extend(exact: &[char], borders: &[usize], mut matched: usize, found: char) ->
 }
 
 /// Most characters of a text that an error repeats.
-const MAX_SHOWN: usize = 64;
+const MAX_QUOTED: usize = 64;
 
 /// Quotes a text for an error: in quotation marks, escaped, and cut to 64 characters with an ellipsis. Escapes count
 /// towards the limit and are never cut.
-pub fn shown(text: &str) -> String {
+pub fn quote_for_error(text: &str) -> String {
     let mut shown = String::from('"');
-    let mut room = MAX_SHOWN;
+    let mut room = MAX_QUOTED;
     for character in text.chars() {
         let escaped = character.escape_debug();
         let plain = matches!(character, '\'') || is_combining_mark(character);
@@ -285,16 +285,20 @@ mod tests {
             (&pile(31), true, "more than 30 combining marks in a row", 31),
             (&joined, true, "more than 30 combining marks in a row", 32),
         ] {
-            let refusal = check(text, Shape::Line).map_err(|error| error.to_string());
+            let refusal = check(text, TextLayout::Line).map_err(|error| error.to_string());
             let expected = format!("contains {what} at position {position}");
             assert!(
                 refusal.is_err_and(|shown| shown.starts_with(&expected)),
                 "{expected}"
             );
-            assert_eq!(check(text, Shape::Prose).is_err(), in_prose, "{text:?}");
+            assert_eq!(
+                check(text, TextLayout::Prose).is_err(),
+                in_prose,
+                "{text:?}"
+            );
         }
         for text in [plain, &pile(30)] {
-            assert_eq!(check(text, Shape::Line), Ok(()));
+            assert_eq!(check(text, TextLayout::Line), Ok(()));
         }
     }
 
@@ -385,7 +389,7 @@ mod tests {
             let quote = exact.map(String::from_iter);
             prop_assert_eq!(slice(&text, start, end), quote.as_deref());
             let (long, before) = (format!("{}{text}", "ж".repeat(500)), 500);
-            let measured = Ruler::new(&long).slice(before + start, before + end);
+            let measured = OffsetIndex::new(&long).slice(before + start, before + end);
             prop_assert_eq!(measured, quote.as_deref());
             let (quote, exact) = (quote.unwrap_or("a".into()), exact.unwrap_or(&['a']));
             let starts = (0..characters.len()).filter(|at| characters[*at..].starts_with(exact));

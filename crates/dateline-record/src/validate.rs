@@ -8,11 +8,11 @@ use dateline_proto::v1::record::Kind as Body;
 use regex::Regex;
 
 use super::{
-    name::{Name, PATTERN_IN_WORDS},
-    rules::{self, Report, codes, language},
+    name::{Name, PATTERN_DESCRIPTION},
+    rules::{self, RuleReporter, codes, language},
     text,
     violation::{Findings, Violation},
-    walk::{Format, Node, Path, Rules, Visitor, Walk},
+    walk::{Node, Path, Rules, StringFormat, Visitor, Walk},
 };
 
 /// Checks and normalises a message; `at` is the path under which its fields are reported.
@@ -32,7 +32,7 @@ pub struct Validation {
 impl Validation {
     /// For a record made of stored content: output-only fields are kept.
     #[must_use]
-    pub fn of_stored() -> Self {
+    pub fn for_stored() -> Self {
         Self {
             keeps_owned: true,
             ..Self::default()
@@ -55,12 +55,12 @@ impl Visitor for Validation {
         // An edit may contain only some fields; the record is checked after they are merged.
         let is_edit = at.is_under("update") || at.is_under("correct");
         let is_visited = !(matches!(node, Node::Record(_)) && is_edit);
-        rules::forget_computed(node);
+        rules::clear_computed(node);
         is_visited
     }
 
     fn left(&mut self, at: &Path, node: Node<'_>) {
-        rules::check(node, &mut Report::new(at, &mut self.findings));
+        rules::check(node, &mut RuleReporter::new(at, &mut self.findings));
     }
 
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
@@ -78,7 +78,7 @@ impl Visitor for Validation {
         }
         if let Some(description) = string_violation(rules, value) {
             self.add(at, description);
-        } else if rules.format == Format::Language {
+        } else if rules.format == StringFormat::Language {
             *value = language::canonical(value);
         }
     }
@@ -165,9 +165,9 @@ impl Visitor for Validation {
 /// The first violation of a normalised string; others are reported after it is corrected.
 fn string_violation(rules: &Rules, value: &str) -> Option<String> {
     let shape = if rules.prose {
-        text::Shape::Prose
+        text::TextLayout::Prose
     } else {
-        text::Shape::Line
+        text::TextLayout::Line
     };
     let unfit = || text::check(value, shape).err();
     unfit()
@@ -213,7 +213,7 @@ fn reference_violation(rules: &Rules, value: &str) -> Option<String> {
         )),
         None if value.is_empty() => Some(format!("must name a record in {collections}")),
         None => Some(format!(
-            "is not a name in {collections}: {PATTERN_IN_WORDS}"
+            "is not a name in {collections}: {PATTERN_DESCRIPTION}"
         )),
     }
 }
@@ -221,7 +221,7 @@ fn reference_violation(rules: &Rules, value: &str) -> Option<String> {
 fn pattern_violation(rules: &Rules, value: &str) -> Option<String> {
     // References were checked as such.
     let pattern = rules.pattern.filter(|_| rules.refers_to.is_empty())?;
-    (!matches(pattern, value)).then(|| pattern_in_words(pattern))
+    (!matches(pattern, value)).then(|| describe_pattern(pattern))
 }
 
 /// A number in short form, without hundreds of digits.
@@ -260,13 +260,13 @@ fn matches(pattern: &'static str, value: &str) -> bool {
 }
 
 /// A description of a pattern for people.
-fn pattern_in_words(pattern: &str) -> String {
+fn describe_pattern(pattern: &str) -> String {
     if let Some(collections) = pattern.strip_suffix("/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$") {
         let collections = collections
             .trim_start_matches('^')
             .trim_matches(['(', ')'])
             .replace('|', ", ");
-        return format!("must be a name in {collections}: {PATTERN_IN_WORDS}");
+        return format!("must be a name in {collections}: {PATTERN_DESCRIPTION}");
     }
     match pattern {
         "^[A-Z]{2}(-[A-Z0-9]{1,3})?$" => {
@@ -276,7 +276,7 @@ fn pattern_in_words(pattern: &str) -> String {
         "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" => "must be a day, like 2021-06-01".into(),
         "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$" => format!(
             "must be a slug: {}",
-            PATTERN_IN_WORDS.replace(" after the slash", "")
+            PATTERN_DESCRIPTION.replace(" after the slash", "")
         ),
         "^[a-z][a-z0-9.-]*:[A-Za-z0-9._-]+$" | "^([a-z][a-z0-9.-]*:[A-Za-z0-9._-]+)?$" => {
             "must be a scheme and a code with a colon between, like medtop:20000638".into()
@@ -296,7 +296,7 @@ fn pattern_in_words(pattern: &str) -> String {
 /// Checks a merged record as if it were new; paths begin at `at`.
 #[must_use]
 pub fn check_body(body: &mut Body, at: &mut Path) -> Findings {
-    let mut validation = Validation::of_stored();
+    let mut validation = Validation::for_stored();
     body.walk(at, &mut validation);
     validation.into_findings()
 }
@@ -352,7 +352,7 @@ mod tests {
         };
         for (mut validation, kept) in [
             (Validation::default(), ""),
-            (Validation::of_stored(), "hash"),
+            (Validation::for_stored(), "hash"),
         ] {
             let mut value = "hash".to_owned();
             validation.string(&Path::default(), &rules, &mut value);

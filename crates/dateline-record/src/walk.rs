@@ -8,11 +8,11 @@ use dateline_proto::v1;
 /// A path inside a message, printed as clients write it: `participants[3].role`.
 #[derive(Debug, Default, Clone)]
 pub struct Path {
-    steps: Vec<Step>,
+    segments: Vec<PathSegment>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum PathSegment {
     Field(&'static str),
     Index(usize),
 }
@@ -20,30 +20,30 @@ enum Step {
 impl Path {
     /// Enters a field.
     pub fn enter(&mut self, field: &'static str) {
-        self.steps.push(Step::Field(field));
+        self.segments.push(PathSegment::Field(field));
     }
 
     /// Leaves a field.
     pub fn leave(&mut self) {
-        self.steps.pop();
+        self.segments.pop();
     }
 
     /// Sets the index of the element in the list that was entered.
     pub fn index(&mut self, index: usize) {
-        self.steps.push(Step::Index(index));
+        self.segments.push(PathSegment::Index(index));
     }
 
     /// Removes the index.
     pub fn unindex(&mut self) {
-        self.steps.pop();
+        self.segments.pop();
     }
 
     /// Depth in fields: 0 at the root, 1 in one of its fields.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.steps
+        self.segments
             .iter()
-            .filter(|step| matches!(step, Step::Field(_)))
+            .filter(|segment| matches!(segment, PathSegment::Field(_)))
             .count()
     }
 
@@ -68,7 +68,7 @@ impl Path {
     /// The path of an inner field: `participants[3]` and `role` are `participants[3].role`.
     #[must_use]
     pub fn child(&self, inner: &str) -> String {
-        match (self.steps.is_empty(), inner) {
+        match (self.segments.is_empty(), inner) {
             (true, _) => inner.to_owned(),
             (false, "") => self.to_string(),
             (false, _) => format!("{self}.{inner}"),
@@ -78,10 +78,10 @@ impl Path {
     /// The list that contains this element: `participants` of `participants[3]`.
     #[must_use]
     pub fn list(&self) -> Option<String> {
-        match self.steps.split_last() {
-            Some((Step::Index(_), list)) => {
-                let steps = list.to_vec();
-                Some(Self { steps }.to_string())
+        match self.segments.split_last() {
+            Some((PathSegment::Index(_), list)) => {
+                let segments = list.to_vec();
+                Some(Self { segments }.to_string())
             }
             _ => None,
         }
@@ -94,20 +94,20 @@ impl Path {
     }
 
     fn fields(&self) -> impl DoubleEndedIterator<Item = &'static str> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Field(name) => Some(*name),
-            Step::Index(_) => None,
+        self.segments.iter().filter_map(|segment| match segment {
+            PathSegment::Field(name) => Some(*name),
+            PathSegment::Index(_) => None,
         })
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, step) in self.steps.iter().enumerate() {
-            match step {
-                Step::Field(name) if position == 0 => write!(out, "{name}")?,
-                Step::Field(name) => write!(out, ".{name}")?,
-                Step::Index(index) => write!(out, "[{index}]")?,
+        for (position, segment) in self.segments.iter().enumerate() {
+            match segment {
+                PathSegment::Field(name) if position == 0 => write!(out, "{name}")?,
+                PathSegment::Field(name) => write!(out, ".{name}")?,
+                PathSegment::Index(index) => write!(out, "[{index}]")?,
             }
         }
         Ok(())
@@ -116,7 +116,7 @@ impl fmt::Display for Path {
 
 /// The format of a string, beyond its length and alphabet (`FieldRules.Format`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum StringFormat {
     /// Text for people.
     Unspecified,
     /// A BCP-47 language tag.
@@ -161,7 +161,7 @@ pub struct Rules {
     /// True if the text may contain line feeds and tabs.
     pub prose: bool,
     /// The format of the string.
-    pub format: Format,
+    pub format: StringFormat,
     /// Dimension of the facet that the value becomes; empty if none.
     pub facet: &'static str,
     /// True if the service sets the field.
@@ -184,7 +184,7 @@ impl Rules {
         required: false,
         refers_to: &[],
         prose: false,
-        format: Format::Unspecified,
+        format: StringFormat::Unspecified,
         facet: "",
         output_only: false,
     };
@@ -226,7 +226,7 @@ pub trait Walk {
 
 mod generated {
     #![allow(clippy::all, clippy::pedantic, missing_docs, unused)]
-    use super::{Format, Path, Rules, Visitor, Walk, v1};
+    use super::{Path, Rules, StringFormat, Visitor, Walk, v1};
 
     include!(concat!(env!("OUT_DIR"), "/walk.rs"));
 }

@@ -44,10 +44,10 @@ fn rpc(
         .route_name(method.name())
         .input_type(rust_type(method.input_type()))
         .output_type(format!(
-            "crate::codec::Ready<{}>",
+            "crate::transport::codec::PreEncoded<{}>",
             rust_type(method.output_type())
         ))
-        .codec_path("crate::codec::ReadyCodec");
+        .codec_path("crate::transport::codec::PreEncodedCodec");
     if method.server_streaming() {
         builder = builder.server_streaming();
     }

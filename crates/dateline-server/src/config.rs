@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use dateline_store::Settings;
 
-use super::{budget, edge, listen::Listen};
+use super::{
+    middleware::budget,
+    transport::{self, listen::Listen},
+};
 
 /// The database that holds the records.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub struct Config {
     /// The database that holds the records.
     pub database: Database,
     /// TLS files and settings; plain text without it.
-    pub tls: Option<edge::TlsFiles>,
+    pub tls: Option<transport::TlsFiles>,
     /// Addresses of the metrics listener, if any.
     pub metrics: Option<Listen>,
     /// Settings of the database connections.
@@ -58,9 +61,9 @@ pub struct Limits {
     /// Maximum number of open exports of all callers.
     pub max_exports: usize,
     /// Maximum sizes of buffered requests and responses.
-    pub buffers: budget::Limits,
+    pub buffers: budget::BufferLimits,
     /// Limits of connections.
-    pub edge: edge::Limits,
+    pub connections: transport::ConnectionLimits,
 }
 
 impl Default for Limits {
@@ -72,8 +75,8 @@ impl Default for Limits {
             max_concurrent_streams: 256,
             max_watches: 20_000,
             max_exports: 8,
-            buffers: budget::Limits::default(),
-            edge: edge::Limits::default(),
+            buffers: budget::BufferLimits::default(),
+            connections: transport::ConnectionLimits::default(),
         }
     }
 }

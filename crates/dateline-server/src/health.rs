@@ -11,29 +11,29 @@ use std::{
 
 use dateline_feed::Feed;
 use dateline_proto::DESCRIPTORS;
-use dateline_store::{Committer, Store, View, of_view};
+use dateline_store::{Committer, FeedView, Store, sequence_of_view};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{embargoes::Embargoes, jobs::Jobs};
+use super::{embargo_status::EmbargoTracker, jobs::Jobs};
 
 /// Interval between two checks.
-const INTERVAL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time that a commit batch may take before writes count as stuck.
-const STUCK_WRITE: Duration = Duration::from_secs(5);
+const COMMIT_STALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that streams may be behind a database that answers.
-const STUCK_TAIL: Duration = Duration::from_secs(10);
+const TAIL_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time without a publication while records are due.
-const STUCK_EMBARGOES: Duration = Duration::from_secs(30);
+const EMBARGO_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Services that need only database reads. All others need writes too, and so does the server as a whole.
-const READING: [&str; 2] = ["dateline.v1.FeedService", "dateline.v1.ExportService"];
+const READ_ONLY_SERVICES: [&str; 2] = ["dateline.v1.FeedService", "dateline.v1.ExportService"];
 
 /// A part of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum Subsystem {
     /// The database answers.
     Reads,
     /// The database takes writes, and the committer makes progress.
@@ -46,10 +46,10 @@ pub enum Part {
     Jobs,
 }
 
-impl Part {
+impl Subsystem {
     /// Returns the name of the part in logs and in `GetHealth`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Reads => "reads",
             Self::Writes => "writes",
@@ -59,7 +59,7 @@ impl Part {
         }
     }
 
-    fn concerns_readers(self) -> bool {
+    fn affects_reads(self) -> bool {
         matches!(self, Self::Reads | Self::Feed)
     }
 }
@@ -75,12 +75,12 @@ pub struct Problem {
 
 /// The faults that the last check found; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Findings(Arc<Mutex<BTreeMap<Part, Problem>>>);
+pub struct HealthState(Arc<Mutex<BTreeMap<Subsystem, Problem>>>);
 
-impl Findings {
+impl HealthState {
     /// Returns all current faults, by part.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<Part, Problem> {
+    pub fn all(&self) -> BTreeMap<Subsystem, Problem> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -88,19 +88,19 @@ impl Findings {
     }
 
     /// Records the result of a check, and logs it when a part becomes faulty or sound.
-    fn note(&self, part: Part, found: Result<(), String>) {
+    fn record(&self, part: Subsystem, found: Result<(), String>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(()) => {
                 if known.remove(&part).is_some() {
-                    tracing::info!(part = part.word(), "sound again");
+                    tracing::info!(part = part.as_str(), "sound again");
                 }
             }
             Err(what) => {
                 if let Some(problem) = known.get_mut(&part) {
                     problem.what = what;
                 } else {
-                    tracing::warn!(part = part.word(), "not sound: {what}");
+                    tracing::warn!(part = part.as_str(), "not sound: {what}");
                     let since = OffsetDateTime::now_utc();
                     known.insert(part, Problem { what, since });
                 }
@@ -111,35 +111,35 @@ impl Findings {
 
 /// Checks all parts and reports the result.
 #[derive(Clone)]
-pub(super) struct Health {
+pub(super) struct HealthChecker {
     pub reporter: HealthReporter,
-    pub findings: Findings,
+    pub health_state: HealthState,
     pub store: Store,
     pub committer: Committer,
     pub feed: Feed,
-    pub embargoes: Embargoes,
+    pub embargoes: EmbargoTracker,
     pub jobs: Jobs,
     /// Cancelled when the server stops: from then on it reports `NOT_SERVING`, whatever the database answers.
     pub stopping: CancellationToken,
 }
 
-impl Health {
+impl HealthChecker {
     /// Checks at every interval until the server stops.
     pub async fn run(self) {
         let (mut reported, mut behind_since) = (None, None);
         let looking = async {
             loop {
-                let serving = self.find(&mut behind_since).await;
+                let serving = self.check_all(&mut behind_since).await;
                 if reported != Some(serving) && !self.stopping.is_cancelled() {
-                    report(&self.reporter, serving.0, serving.1).await;
+                    report_status(&self.reporter, serving.0, serving.1).await;
                     reported = Some(serving);
                 }
-                tokio::time::sleep(INTERVAL).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
         };
         let stopped = self.stopping.run_until_cancelled(Box::pin(looking)).await;
         // Reported last, after any report that was under way when the server stopped.
-        report(&self.reporter, false, false).await;
+        report_status(&self.reporter, false, false).await;
         if stopped.is_none() {
             // A job must not end before it is stopped.
             std::future::pending::<()>().await;
@@ -147,36 +147,37 @@ impl Health {
     }
 
     /// Checks once, and reports the result.
-    pub async fn look(&self) {
-        let (reads, writes) = self.find(&mut None).await;
+    pub async fn check_once(&self) {
+        let (reads, writes) = self.check_all(&mut None).await;
         if !self.stopping.is_cancelled() {
-            report(&self.reporter, reads, writes).await;
+            report_status(&self.reporter, reads, writes).await;
         }
     }
 
     /// Checks all parts. Returns whether reads and whether writes are served.
-    async fn find(&self, behind_since: &mut Option<(u64, Instant)>) -> (bool, bool) {
+    async fn check_all(&self, behind_since: &mut Option<(u64, Instant)>) -> (bool, bool) {
         let (reads, writes) = tokio::join!(self.store.ping(), self.store.ping_writer());
-        let reads = reads.map_err(|error| told(&error));
-        self.findings.note(Part::Reads, reads);
-        let writes = writes.map_err(|error| told(&error));
-        let writes = writes.and_then(|()| self.committing());
-        self.findings.note(Part::Writes, writes);
-        let follows = self.follows(behind_since).await;
-        self.findings.note(Part::Feed, follows);
-        self.findings.note(Part::Embargoes, self.releasing());
-        self.findings.note(Part::Jobs, self.running());
-        let found = self.findings.all();
-        let reads = !found.keys().any(|part| part.concerns_readers());
+        let reads = reads.map_err(|error| error_text(&error));
+        self.health_state.record(Subsystem::Reads, reads);
+        let writes = writes.map_err(|error| error_text(&error));
+        let writes = writes.and_then(|()| self.check_committer());
+        self.health_state.record(Subsystem::Writes, writes);
+        let follows = self.check_tail(behind_since).await;
+        self.health_state.record(Subsystem::Feed, follows);
+        self.health_state
+            .record(Subsystem::Embargoes, self.check_embargoes());
+        self.health_state.record(Subsystem::Jobs, self.check_jobs());
+        let found = self.health_state.all();
+        let reads = !found.keys().any(|part| part.affects_reads());
         (reads, found.is_empty())
     }
 
-    fn committing(&self) -> Result<(), String> {
+    fn check_committer(&self) -> Result<(), String> {
         if self.committer.is_closed() {
             return Err("the committer has ended; the server has to be started again".to_owned());
         }
         let busy = self.committer.busy_for();
-        if busy > STUCK_WRITE {
+        if busy > COMMIT_STALL_TIMEOUT {
             return Err(format!(
                 "a commit has been under way for {} s",
                 busy.as_secs()
@@ -186,21 +187,24 @@ impl Health {
     }
 
     /// Compares the head in memory with the head of the database.
-    async fn follows(&self, behind_since: &mut Option<(u64, Instant)>) -> Result<(), String> {
+    async fn check_tail(&self, behind_since: &mut Option<(u64, Instant)>) -> Result<(), String> {
         // If the heads cannot be read, nothing can be said about streams.
-        let heads = tokio::time::timeout(STUCK_TAIL, self.store.heads()).await;
+        let heads = tokio::time::timeout(TAIL_STALL_TIMEOUT, self.store.heads()).await;
         let Ok(Ok(heads)) = heads else {
             return Ok(());
         };
-        let (seen, head) = (self.feed.seen(View::Desk), of_view(heads, View::Desk));
+        let (seen, head) = (
+            self.feed.local_head(FeedView::Desk),
+            sequence_of_view(heads, FeedView::Desk),
+        );
         if seen >= head {
             *behind_since = None;
             return Ok(());
         }
         match behind_since {
-            Some((place, since)) if *place == seen => {
+            Some((position, since)) if *position == seen => {
                 let behind = since.elapsed();
-                if behind > STUCK_TAIL {
+                if behind > TAIL_STALL_TIMEOUT {
                     let seconds = behind.as_secs();
                     return Err(format!(
                         "streams have stood at {seen} of {head} for {seconds} s"
@@ -212,20 +216,20 @@ impl Health {
         Ok(())
     }
 
-    fn releasing(&self) -> Result<(), String> {
-        let stands = self.embargoes.standing();
-        match stands.waiting_for {
-            Some(waiting) if waiting > STUCK_EMBARGOES => Err(format!(
+    fn check_embargoes(&self) -> Result<(), String> {
+        let embargo_status = self.embargoes.status();
+        match embargo_status.waiting_for {
+            Some(waiting) if waiting > EMBARGO_STALL_TIMEOUT => Err(format!(
                 "{} records are due, and none was published for {} s",
-                stands.overdue,
+                embargo_status.overdue,
                 waiting.as_secs()
             )),
             _ => Ok(()),
         }
     }
 
-    fn running(&self) -> Result<(), String> {
-        let down = self.jobs.down();
+    fn check_jobs(&self) -> Result<(), String> {
+        let down = self.jobs.not_running();
         if down.is_empty() {
             return Ok(());
         }
@@ -234,7 +238,7 @@ impl Health {
 }
 
 /// Reports the status of the server and of each service of the schema, so that none can be forgotten.
-pub(super) async fn report(reporter: &HealthReporter, reads: bool, writes: bool) {
+pub(super) async fn report_status(reporter: &HealthReporter, reads: bool, writes: bool) {
     let status = |serves| {
         if serves {
             ServingStatus::Serving
@@ -246,7 +250,7 @@ pub(super) async fn report(reporter: &HealthReporter, reads: bool, writes: bool)
     let services = DESCRIPTORS.services();
     for service in services.filter(|service| service.package_name() == "dateline.v1") {
         let name = service.full_name();
-        let serves = if READING.contains(&name) {
+        let serves = if READ_ONLY_SERVICES.contains(&name) {
             reads
         } else {
             writes
@@ -256,7 +260,7 @@ pub(super) async fn report(reporter: &HealthReporter, reads: bool, writes: bool)
 }
 
 /// Returns the error's own text; the driver's detail goes to the debug log.
-fn told(error: &dateline_store::Error) -> String {
+fn error_text(error: &dateline_store::Error) -> String {
     tracing::debug!(error = error as &dyn std::error::Error, "health");
     error.to_string()
 }

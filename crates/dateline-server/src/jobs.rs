@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// First pause before a job is started again.
-const PAUSE: Duration = Duration::from_secs(1);
+const RESTART_BACKOFF: Duration = Duration::from_secs(1);
 /// Longest such pause.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+const MAX_RESTART_BACKOFF: Duration = Duration::from_secs(30);
 /// Time after which a job that was started again counts as running.
 const PROBATION: Duration = Duration::from_secs(5);
 /// Running time after which the pauses start at the shortest again.
-const LASTING: Duration = Duration::from_mins(1);
+const BACKOFF_RESET_AFTER: Duration = Duration::from_mins(1);
 
 /// The background jobs of a server; cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Jobs {
         Self {
             tracker: TaskTracker::new(),
             stop,
-            pause: PAUSE,
+            pause: RESTART_BACKOFF,
             probation: PROBATION,
             down: Arc::default(),
         }
@@ -64,7 +64,7 @@ impl Jobs {
 
     /// Returns the names of jobs that do not run although they should.
     #[must_use]
-    pub fn down(&self) -> Vec<&'static str> {
+    pub fn not_running(&self) -> Vec<&'static str> {
         let now = Instant::now();
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         down.retain(|_, up_at| now < *up_at);
@@ -93,7 +93,7 @@ impl Jobs {
             if self.stop.is_cancelled() {
                 return;
             }
-            if started_at.elapsed() > LASTING {
+            if started_at.elapsed() > BACKOFF_RESET_AFTER {
                 pause = self.pause;
             }
             let how = if ended.is_err() { "panicked" } else { "ended" };
@@ -110,7 +110,7 @@ impl Jobs {
             if self.stop.run_until_cancelled(pausing).await.is_none() {
                 return;
             }
-            pause = (pause * 2).min(MAX_PAUSE);
+            pause = (pause * 2).min(MAX_RESTART_BACKOFF);
         }
     }
 }
@@ -144,7 +144,7 @@ mod tests {
         });
         jobs.spawn("sound", std::future::pending);
         let until = async |started, down: &[&str]| {
-            while starts.load(Ordering::Relaxed) != started || jobs.down() != down {
+            while starts.load(Ordering::Relaxed) != started || jobs.not_running() != down {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };

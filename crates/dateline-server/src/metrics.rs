@@ -4,7 +4,7 @@
 use metrics::Unit;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
-use super::{listen::Listen, run::Error};
+use super::{run::Error, transport::listen::Listen};
 
 /// Buckets of `grpc_server_handling_seconds`: the defaults of Prometheus' client libraries.
 const SECONDS_BUCKETS: [f64; 11] = [
@@ -25,7 +25,7 @@ pub fn serve(listen: &Listen) -> Result<(), Error> {
     exporter()
         .and_then(|exporter| exporter.with_http_listener(address).install())
         .map_err(|error| Error::Metrics(format!("{address}: {error}")))?;
-    describe();
+    describe_metrics();
     tracing::info!(%address, "serving metrics");
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(crate) fn limit_hit(limit: &'static str) {
     metrics::counter!("dateline_limit_hits_total", "limit" => limit).increment(1);
 }
 
-fn describe() {
+fn describe_metrics() {
     for (name, help) in COUNTERS {
         metrics::describe_counter!(name, help);
     }

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use dateline_access::Gate;
+use dateline_access::Authenticator;
 use dateline_feed::Feed;
 use dateline_proto::DESCRIPTOR_BYTES;
 use dateline_store::{Committer, Store};
@@ -16,24 +16,24 @@ use tonic_health::{pb::health_server, server::HealthReporter};
 use tower::Layer;
 
 use super::{
-    admin_service::Admin,
-    backpressure::BackpressureLayer,
+    bootstrap_token,
     config::{Config, Database, Limits},
-    door::DoorLayer,
-    dress::DressLayer,
-    edge::{Edge, TlsError},
-    editorial_service::Editorial,
-    embargoes::Embargoes,
-    entry,
-    export_service::Exports,
-    feed_service::{FeedServer, Feeds},
-    first_token,
-    health::{self, Findings, Health},
+    embargo_status::EmbargoTracker,
+    embargo_sweeper,
+    health::{self, HealthChecker, HealthState},
     jobs::Jobs,
-    listen::Listen,
-    record_service::Records,
-    starting::{Routed, Starting},
-    sweeper,
+    lockout_warning,
+    middleware::admission::AdmissionLayer,
+    middleware::backpressure::BackpressureLayer,
+    middleware::errors::ErrorDetailsLayer,
+    services::admin_service::AdminHandler,
+    services::editorial_service::EditorialHandler,
+    services::export_service::ExportHandler,
+    services::feed_service::{FeedHandler, FeedServer},
+    services::record_service::RecordHandler,
+    startup::{ServiceStack, StartupService},
+    transport::listen::Listen,
+    transport::{TlsError, Transport},
 };
 use crate::servers::{
     admin_service_server::AdminServiceServer, editorial_service_server::EditorialServiceServer,
@@ -41,7 +41,7 @@ use crate::servers::{
 };
 
 /// Interval at which expired request ids are deleted.
-const HOUSEKEEPING: Duration = Duration::from_mins(10);
+const REQUEST_EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Reasons for which a server cannot start, or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum Error {
     #[error(transparent)]
     Embedded(#[from] dateline_embedded_postgres::Error),
     /// The database cannot be used.
-    #[error("{}", tell(.0))]
+    #[error("{}", with_source(.0))]
     Store(#[from] dateline_store::Error),
     /// Keys or roles cannot be loaded, or the first token cannot be created.
     #[error("{0:#}")]
@@ -72,7 +72,7 @@ pub enum Error {
 }
 
 /// Adds the driver's text: it helps the operator, and holds no password.
-fn tell(error: &dateline_store::Error) -> String {
+fn with_source(error: &dateline_store::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
@@ -113,10 +113,10 @@ impl Running {
 /// If the database or an address cannot be used.
 pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
     // Boxed: the large future would otherwise lie on the stacks of its callers.
-    Box::pin(bring_up(config, stop)).await
+    Box::pin(start_server(config, stop)).await
 }
 
-async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Error> {
+async fn start_server(config: Config, stop: CancellationToken) -> Result<Running, Error> {
     // The listener is opened first: of two servers on one port, the second must fail before it opens the database.
     let cannot_listen = |source| Error::Listen {
         address: config.listen.clone(),
@@ -127,7 +127,7 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
     for listener in &listeners {
         addresses.push(listener.local_addr().map_err(cannot_listen)?);
     }
-    let edge = Edge::new(listeners, &config.limits, config.tls)?;
+    let transport = Transport::new(listeners, &config.limits, config.tls)?;
     if let Some(metrics) = &config.metrics {
         super::metrics::serve(metrics)?;
     }
@@ -135,42 +135,42 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
         tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
     }
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    health::report(&reporter, false, false).await;
+    health::report_status(&reporter, false, false).await;
     let streams_stop = CancellationToken::new();
-    let (starting, started) = Starting::new(Routes::new(health_service.clone()).prepare());
-    let dress = DressLayer {
+    let (starting, started) = StartupService::new(Routes::new(health_service.clone()).prepare());
+    let error_details = ErrorDetailsLayer {
         request_timeout: config.limits.request_timeout,
     };
     let jobs = Jobs::new(CancellationToken::new());
-    edge.watch(&jobs);
-    let edge = tokio::spawn(edge.serve(
-        dress.layer(starting),
+    transport.spawn_jobs(&jobs);
+    let transport = tokio::spawn(transport.serve(
+        error_details.layer(starting),
         streams_stop.clone(),
-        stopping(stop.clone(), streams_stop.clone(), reporter.clone()),
+        announce_stop(stop.clone(), streams_stop.clone(), reporter.clone()),
     ));
     let opened = Box::pin(async {
         let (cluster, url) = open_database(config.database).await?;
         let store = connect(&url, &config.store, &stop).await?;
         if let Some(path) = &config.bootstrap_token_file {
-            first_token::provide(&store, path)
+            bootstrap_token::ensure_admin_token(&store, path)
                 .await
                 .map_err(Error::Access)?;
         }
-        let gate = Gate::open(store.clone(), config.access).await;
-        let gate = Arc::new(gate.map_err(Error::Access)?);
+        let authenticator = Authenticator::open(store.clone(), config.access).await;
+        let authenticator = Arc::new(authenticator.map_err(Error::Access)?);
         let interval = config.checkpoint_interval;
-        let parts = Parts::start(store, gate, jobs.clone(), interval, &stop).await?;
+        let parts = Components::start(store, authenticator, jobs.clone(), interval, &stop).await?;
         Ok((cluster, parts))
     });
     let (cluster, parts) = match opened.await {
         Ok(opened) => opened,
         Err(error) => {
-            edge.abort();
+            transport.abort();
             jobs.stop(config.shutdown_grace_period).await;
             return Err(error);
         }
     };
-    started.with(parts.routes(
+    started.set_services(parts.routes(
         &config.limits,
         config.reflection,
         health_service,
@@ -184,8 +184,8 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
     let serving = tokio::spawn({
         let stop = stop.clone();
         async move {
-            until_served(edge, &stop, grace).await;
-            parts.end(grace).await;
+            wait_for_connections(transport, &stop, grace).await;
+            parts.shut_down(grace).await;
             if let Some(cluster) = cluster {
                 cluster.stop().await?;
             }
@@ -205,20 +205,20 @@ async fn bring_up(config: Config, stop: CancellationToken) -> Result<Running, Er
 }
 
 /// Announces the stop: to health checks first, then to streams.
-async fn stopping(
+async fn announce_stop(
     stop: CancellationToken,
     streams_stop: CancellationToken,
     reporter: HealthReporter,
 ) {
     stop.cancelled().await;
     tracing::info!("stopping: streams end with a cursor, open calls finish");
-    health::report(&reporter, false, false).await;
+    health::report_status(&reporter, false, false).await;
     streams_stop.cancel();
 }
 
 /// Waits until the last connection has ended, after `stop` no longer than the grace period.
-async fn until_served(
-    mut edge: tokio::task::JoinHandle<()>,
+async fn wait_for_connections(
+    mut transport: tokio::task::JoinHandle<()>,
     stop: &CancellationToken,
     grace: Duration,
 ) {
@@ -227,12 +227,12 @@ async fn until_served(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        _ = &mut edge => {}
+        _ = &mut transport => {}
         () = deadline => {
             tracing::warn!("the grace of {grace:?} has passed; open connections are dropped");
-            edge.abort();
+            transport.abort();
             // Once aborted or ended, its connections and services are dropped.
-            drop(edge.await);
+            drop(transport.await);
         }
     }
 }
@@ -263,7 +263,7 @@ async fn connect(
     loop {
         match Store::connect(url, settings).await {
             Err(error @ dateline_store::Error::Unavailable(_)) if !stop.is_cancelled() => {
-                tracing::warn!("waiting for the database: {}", tell(&error));
+                tracing::warn!("waiting for the database: {}", with_source(&error));
                 stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
@@ -273,21 +273,21 @@ async fn connect(
 }
 
 /// The parts of a running server: the handles, and the jobs behind them.
-struct Parts {
+struct Components {
     store: Store,
     committer: Committer,
     feed: Feed,
-    gate: Arc<Gate>,
+    authenticator: Arc<Authenticator>,
     /// Background jobs, which end after the last call.
     jobs: Jobs,
-    findings: Findings,
-    embargoes: Embargoes,
+    health_state: HealthState,
+    embargoes: EmbargoTracker,
 }
 
-impl Parts {
+impl Components {
     async fn start(
         store: Store,
-        gate: Arc<Gate>,
+        authenticator: Arc<Authenticator>,
         jobs: Jobs,
         checkpoint_interval: Duration,
         stop: &CancellationToken,
@@ -302,34 +302,34 @@ impl Parts {
             // Boxed: the large future lives as long as the process and need not be moved.
             move || Box::pin(feed.clone().follow(committed.clone()))
         });
-        let embargoes = Embargoes::default();
+        let embargoes = EmbargoTracker::default();
         jobs.spawn("embargoes", {
             let (store, committer) = (store.clone(), committer.clone());
             let embargoes = embargoes.clone();
-            move || sweeper::run(store.clone(), committer.clone(), embargoes.clone())
+            move || embargo_sweeper::run(store.clone(), committer.clone(), embargoes.clone())
         });
         jobs.spawn("request expiry", {
             let store = store.clone();
-            move || housekeeping(store.clone())
+            move || expire_requests(store.clone())
         });
         jobs.spawn("ways in", {
-            let (store, gate) = (store.clone(), gate.clone());
-            move || entry::watch(store.clone(), gate.clone())
+            let (store, authenticator) = (store.clone(), authenticator.clone());
+            move || lockout_warning::watch(store.clone(), authenticator.clone())
         });
         jobs.spawn("credentials", {
-            let gate = gate.clone();
+            let authenticator = authenticator.clone();
             move || {
-                let gate = gate.clone();
-                async move { gate.watch(CancellationToken::new()).await }
+                let authenticator = authenticator.clone();
+                async move { authenticator.watch(CancellationToken::new()).await }
             }
         });
         Ok(Self {
             store,
             committer,
             feed,
-            gate,
+            authenticator,
             jobs,
-            findings: Findings::default(),
+            health_state: HealthState::default(),
             embargoes,
         })
     }
@@ -341,32 +341,32 @@ impl Parts {
         reflection: bool,
         health_service: health_server::HealthServer<H>,
         streams_stop: &CancellationToken,
-    ) -> Routed {
+    ) -> ServiceStack {
         let (store, feed, committer) = (&self.store, &self.feed, &self.committer);
-        let records = RecordServiceServer::new(Records {
+        let records = RecordServiceServer::new(RecordHandler {
             store: store.clone(),
             committer: committer.clone(),
             feed: feed.clone(),
         })
         .max_decoding_message_size(limits.max_request_bytes);
-        let admin = AdminServiceServer::new(Admin {
+        let admin = AdminServiceServer::new(AdminHandler {
             store: store.clone(),
             feed: feed.clone(),
             committer: committer.clone(),
-            findings: self.findings.clone(),
+            health_state: self.health_state.clone(),
             embargoes: self.embargoes.clone(),
         })
         .max_decoding_message_size(limits.max_batch_request_bytes);
-        let editorial = EditorialServiceServer::new(Editorial {
+        let editorial = EditorialServiceServer::new(EditorialHandler {
             committer: committer.clone(),
         })
         .max_decoding_message_size(limits.max_batch_request_bytes);
-        let exports = ExportServiceServer::new(Exports {
+        let exports = ExportServiceServer::new(ExportHandler {
             feed: feed.clone(),
             stop: streams_stop.clone(),
         })
         .max_decoding_message_size(limits.max_request_bytes);
-        let feeds = Feeds {
+        let feeds = FeedHandler {
             feed: feed.clone(),
             store: store.clone(),
             stop: streams_stop.clone(),
@@ -384,14 +384,14 @@ impl Parts {
             routes
         };
         let paced = BackpressureLayer::new(limits).layer(routes.prepare());
-        DoorLayer::new(self.gate.clone(), store.clone(), limits).layer(paced)
+        AdmissionLayer::new(self.authenticator.clone(), store.clone(), limits).layer(paced)
     }
 
     /// Sets the health status once, before the server is announced, and keeps it current until `stop`.
     async fn report_health(&self, reporter: HealthReporter, stop: CancellationToken) {
-        let health = Health {
+        let health = HealthChecker {
             reporter,
-            findings: self.findings.clone(),
+            health_state: self.health_state.clone(),
             store: self.store.clone(),
             committer: self.committer.clone(),
             feed: self.feed.clone(),
@@ -399,23 +399,23 @@ impl Parts {
             jobs: self.jobs.clone(),
             stopping: stop,
         };
-        health.look().await;
+        health.check_once().await;
         self.jobs.spawn("health", move || health.clone().run());
     }
 
     /// Ends the jobs behind the services, after the last call.
-    async fn end(self, grace: Duration) {
+    async fn shut_down(self, grace: Duration) {
         let Self {
             store,
             committer,
             feed,
-            gate,
+            authenticator,
             jobs,
             ..
         } = self;
         // The services are gone, so these and the jobs hold the last senders of the committer: it ends once it has
         // drained.
-        drop((committer, feed, gate));
+        drop((committer, feed, authenticator));
         if !jobs.stop(grace).await {
             tracing::warn!("background work did not end in time");
         }
@@ -442,14 +442,14 @@ fn with_reflection(routes: Routes) -> Routes {
     }
 }
 
-async fn housekeeping(store: Store) {
+async fn expire_requests(store: Store) {
     loop {
-        if let Err(error) = store.forget_requests().await {
+        if let Err(error) = store.expire_requests().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "old answers could not be forgotten"
             );
         }
-        tokio::time::sleep(HOUSEKEEPING).await;
+        tokio::time::sleep(REQUEST_EXPIRY_INTERVAL).await;
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use dateline_access::Denied;
-use dateline_engine::refusal::Refusal;
+use dateline_engine::rejection::Rejection;
 use dateline_record::violation::Violation;
 use dateline_store::CommitError;
 use tonic::{Code, Status};
@@ -17,9 +17,9 @@ pub use super::reason::Reason;
 pub const DOMAIN: &str = "dateline";
 
 /// Delay for retries after UNAVAILABLE.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+const UNAVAILABLE_RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Delay for retries after `RESOURCE_EXHAUSTED`.
-const RETRY_LATER: Duration = Duration::from_secs(1);
+const LIMIT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns a status with its `ErrorInfo` and no other details.
 #[must_use]
@@ -37,12 +37,12 @@ fn with(
     let mut details = ErrorDetails::new();
     details.set_error_info(reason.as_str(), DOMAIN, metadata);
     add(&mut details);
-    Status::with_error_details(code, shortened(message.into()), details)
+    Status::with_error_details(code, truncate_message(message.into()), details)
 }
 
 /// Shortens a message so that it fits beside the details. It may quote the request, and in a header everything but
 /// plain ASCII takes three times its bytes.
-fn shortened(mut message: String) -> String {
+fn truncate_message(mut message: String) -> String {
     let cost = |letter: char| match letter {
         ' '..='~' if letter != '%' => 1,
         _ => 3 * letter.len_utf8(),
@@ -50,7 +50,7 @@ fn shortened(mut message: String) -> String {
     let mut bytes = 0;
     let end = message.char_indices().find(|(_, letter)| {
         bytes += cost(*letter);
-        bytes > MESSAGE_BYTES
+        bytes > MAX_MESSAGE_BYTES
     });
     if let Some((end, _)) = end {
         message.truncate(end);
@@ -68,18 +68,18 @@ fn metadata<const N: usize>(entries: [(&str, String); N]) -> HashMap<String, Str
 
 /// Most bytes of the entries listed in a status. Details are sent in HTTP/2 trailers, in base64, and some clients
 /// accept at most 8 KiB of trailers.
-const LISTED_BYTES: usize = 4608;
+const MAX_LISTED_BYTES: usize = 4608;
 /// Most bytes of a message in its header encoding: it fits into the same 8 KiB beside the list.
-const MESSAGE_BYTES: usize = 600;
+const MAX_MESSAGE_BYTES: usize = 600;
 /// Most bytes of an entry besides its texts.
 const ENTRY_BYTES: usize = 40;
 
 /// Returns the entries that fit, and one with the number of further ones.
-fn fitting(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+fn entries_that_fit(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let (mut listed, mut bytes, mut left_out) = (Vec::new(), 0, 0);
     for (about, what) in all {
         bytes += about.len() + what.len() + ENTRY_BYTES;
-        if bytes <= LISTED_BYTES {
+        if bytes <= MAX_LISTED_BYTES {
             listed.push((about, what));
         } else {
             left_out += 1;
@@ -92,11 +92,11 @@ fn fitting(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)>
 }
 
 /// Joins the paths that fit with commas.
-fn joined(paths: &[String]) -> String {
+fn join_paths(paths: &[String]) -> String {
     let mut bytes = 0;
     let fitting = paths.iter().take_while(|path| {
         bytes += path.len() + 1;
-        bytes <= LISTED_BYTES
+        bytes <= MAX_LISTED_BYTES
     });
     fitting.cloned().collect::<Vec<_>>().join(",")
 }
@@ -123,7 +123,7 @@ pub fn invalid(reason: Reason, violations: &[Violation]) -> Status {
         |details| {
             let all = violations.iter();
             let all = all.map(|it| (it.field.clone(), it.description.clone()));
-            for (field, description) in fitting(all) {
+            for (field, description) in entries_that_fit(all) {
                 details.add_bad_request_violation(field, description);
             }
         },
@@ -165,7 +165,7 @@ pub fn undecodable(error: &prost::DecodeError) -> Status {
 
 /// Returns the error for a message with far more elements than any request may have.
 #[must_use]
-pub fn bloated() -> Status {
+pub fn decoded_size_exceeded() -> Status {
     let message = "the message has far more entries than any request may have; send fewer at once";
     plain(Code::InvalidArgument, Reason::InvalidRequest, message)
 }
@@ -179,7 +179,7 @@ pub fn unavailable(reason: Reason, message: &str) -> Status {
         message,
         HashMap::new(),
         |details| {
-            details.set_retry_info(Some(RETRY_AFTER));
+            details.set_retry_info(Some(UNAVAILABLE_RETRY_DELAY));
         },
     )
 }
@@ -212,7 +212,7 @@ fn precondition<'a>(
         nothing,
         |details| {
             let all = violations.map(|(subject, what)| (subject.to_owned(), what));
-            for (subject, what) in fitting(all) {
+            for (subject, what) in entries_that_fit(all) {
                 details.add_precondition_failure_violation(reason.as_str(), subject, what);
             }
         },
@@ -220,12 +220,12 @@ fn precondition<'a>(
 }
 
 /// Returns the status for a refused request.
-fn refused(refusal: &Refusal) -> Status {
-    let message = refusal.to_string();
-    match refusal {
-        Refusal::Invalid(violations) => invalid(Reason::InvalidRecord, violations),
-        Refusal::NotFound { name } => not_found(name.as_str()),
-        Refusal::NameTaken { name } => {
+fn from_refusal(rejection: &Rejection) -> Status {
+    let message = rejection.to_string();
+    match rejection {
+        Rejection::Invalid(violations) => invalid(Reason::InvalidRecord, violations),
+        Rejection::NotFound { name } => not_found(name.as_str()),
+        Rejection::NameTaken { name } => {
             let about = metadata([("name", name.to_string())]);
             with(
                 Code::AlreadyExists,
@@ -235,7 +235,7 @@ fn refused(refusal: &Refusal) -> Status {
                 |_| {},
             )
         }
-        Refusal::EtagMismatch {
+        Rejection::EtagMismatch {
             name,
             current,
             changed_paths,
@@ -244,11 +244,11 @@ fn refused(refusal: &Refusal) -> Status {
             let about = metadata([
                 ("name", name.to_string()),
                 ("etag", current.clone()),
-                ("changed_paths", joined(changed_paths)),
+                ("changed_paths", join_paths(changed_paths)),
             ]);
             with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
         }
-        Refusal::WrongState { name, state, .. } => {
+        Rejection::WrongState { name, state, .. } => {
             let about = metadata([
                 ("name", name.to_string()),
                 ("state", state.as_str_name().to_owned()),
@@ -261,17 +261,17 @@ fn refused(refusal: &Refusal) -> Status {
                 |_| {},
             )
         }
-        Refusal::UnresolvedReferences { references } => {
+        Rejection::UnresolvedReferences { references } => {
             let violations = references.iter();
-            let violations = violations.map(|it| (it.source.as_str(), it.in_words()));
+            let violations = violations.map(|it| (it.source.as_str(), it.description()));
             precondition(Reason::UnresolvedReferences, message, violations)
         }
-        Refusal::MissingEvidence { names } => {
+        Rejection::MissingEvidence { names } => {
             let what = "quote an article as evidence, or leave the record out of the batch";
             let violations = names.iter().map(|name| (name.as_str(), what.to_owned()));
             precondition(Reason::MissingEvidence, message, violations)
         }
-        Refusal::DuplicateOriginal { existing } => {
+        Rejection::DuplicateOriginal { existing } => {
             let about = metadata([("name", existing.to_string())]);
             with(
                 Code::AlreadyExists,
@@ -281,7 +281,7 @@ fn refused(refusal: &Refusal) -> Status {
                 |_| {},
             )
         }
-        Refusal::OnlyEvidence { records } => {
+        Rejection::OnlyEvidence { records } => {
             let violations = records.iter().map(|(record, article)| {
                 (
                     record.as_str(),
@@ -290,7 +290,7 @@ fn refused(refusal: &Refusal) -> Status {
             });
             precondition(Reason::OnlyEvidence, message, violations)
         }
-        Refusal::PartOfItself { names } => {
+        Rejection::PartOfItself { names } => {
             let violations = names.iter().map(|name| {
                 (
                     name.as_str(),
@@ -299,15 +299,15 @@ fn refused(refusal: &Refusal) -> Status {
             });
             precondition(Reason::PartOfItself, message, violations)
         }
-        Refusal::PartOfTooDeep { name } => {
+        Rejection::PartOfTooDeep { name } => {
             let what = "lies too deep";
             let violations = std::iter::once((name.as_str(), what.to_owned()));
             precondition(Reason::PartOfItself, message, violations)
         }
-        Refusal::TooLarge { .. } => {
+        Rejection::TooLarge { .. } => {
             plain(Code::ResourceExhausted, Reason::MessageTooLarge, message)
         }
-        Refusal::RequestIdReused => with(
+        Rejection::RequestIdReused => with(
             Code::InvalidArgument,
             Reason::RequestIdReused,
             message,
@@ -316,7 +316,7 @@ fn refused(refusal: &Refusal) -> Status {
                 details.add_bad_request_violation("request_id", "take a new id for a new request");
             },
         ),
-        Refusal::Corrupt { .. } => internal(refusal),
+        Rejection::Corrupt { .. } => internal(rejection),
     }
 }
 
@@ -372,7 +372,7 @@ pub fn store(error: &dateline_store::Error) -> Status {
 #[must_use]
 pub fn commit(error: &CommitError) -> Status {
     match error {
-        CommitError::Refused(refusal) => refused(refusal),
+        CommitError::Rejected(rejection) => from_refusal(rejection),
         CommitError::Store(error) => store(error),
     }
 }
@@ -401,7 +401,7 @@ pub fn denied(why: &Denied) -> Status {
 pub fn limited(reason: Reason, message: impl Into<String>) -> Status {
     let code = Code::ResourceExhausted;
     with(code, reason, message, HashMap::new(), |details| {
-        details.set_retry_info(Some(RETRY_LATER));
+        details.set_retry_info(Some(LIMIT_RETRY_DELAY));
     })
 }
 

@@ -7,7 +7,7 @@ fn w6_what_is_listed_fits_the_trailers_that_clients_take_and_the_rest_is_counted
     let many: Vec<_> = (0..1000)
         .map(|index| Violation::new(format!("records[{index}].name"), "is not there"))
         .collect();
-    let long = Violation::new("x".repeat(LISTED_BYTES), "is too long");
+    let long = Violation::new("x".repeat(MAX_LISTED_BYTES), "is too long");
     for violations in [many.as_slice(), &[long]] {
         let status = invalid(Reason::InvalidRecord, violations);
         assert!(status.details().len() < 6 * 1024);
@@ -16,7 +16,7 @@ fn w6_what_is_listed_fits_the_trailers_that_clients_take_and_the_rest_is_counted
         let last = listed.last().unwrap();
         assert_eq!(last.description, format!("and {rest} more"));
     }
-    let wide = Violation::new("x", "ä".repeat(LISTED_BYTES / 2));
+    let wide = Violation::new("x", "ä".repeat(MAX_LISTED_BYTES / 2));
     for violation in [&wide, &Violation::new("y".repeat(4000), "z".repeat(1000))] {
         let answer = invalid(Reason::InvalidRecord, std::slice::from_ref(violation));
         let answer = answer.into_http::<tonic::body::Body>();

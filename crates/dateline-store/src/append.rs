@@ -4,30 +4,30 @@ use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
-use super::{Error, columns::sequence, group::Group, pool::Lease};
+use super::{Error, append_args::AppendArgs, columns::sequence, pool::Lease};
 
 /// The sequences of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Numbered {
+pub(super) struct AssignedSequences {
     /// Last desk sequence of its batch.
     pub desk_sequence: u64,
     /// Last wire sequence of its batch; 0 if readers see nothing of it.
     pub wire_sequence: u64,
 }
 
-impl Group {
+impl AppendArgs {
     /// Writes the group, in one statement and so in one transaction. Returns the sequences by number of the request; one
     /// that is missing was left out, because something that it has read has changed since.
     pub(super) async fn append(
         &self,
         connection: &mut Lease,
         at: OffsetDateTime,
-    ) -> Result<HashMap<i32, Numbered>, Error> {
+    ) -> Result<HashMap<i32, AssignedSequences>, Error> {
         let rows: Vec<(i32, i64, i64)> =
             self.call(at).build_query_as().fetch_all(connection).await?;
         rows.into_iter()
             .map(|(request, desk_sequence, wire_sequence)| {
-                let numbered = Numbered {
+                let numbered = AssignedSequences {
                     desk_sequence: sequence(desk_sequence)?,
                     wire_sequence: sequence(wire_sequence)?,
                 };

@@ -1,7 +1,7 @@
 //! The audit: who did what, and from where. `append` records changes in its own statement, acts of operators are
 //! recorded in their transactions, and refusals separately. Entries are never changed or removed.
 
-use dateline_engine::request::By;
+use dateline_engine::request::Attribution;
 use dateline_proto::v1::change;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ const ENTRY_BYTES: i64 = 768;
 
 /// A change in an audit entry.
 #[derive(Debug, Clone)]
-pub struct Audited {
+pub struct AuditedChange {
     /// The record.
     pub name: String,
     /// Type of the change.
@@ -44,7 +44,7 @@ pub struct AuditEntry {
     /// `done`, or the reason of a refusal.
     pub outcome: String,
     /// Records that were changed.
-    pub records: Vec<Audited>,
+    pub records: Vec<AuditedChange>,
     /// Desk sequence of the last change.
     pub desk_sequence: Option<i64>,
     /// Arguments of an operator's act.
@@ -53,7 +53,7 @@ pub struct AuditEntry {
 
 /// Selects audit entries; fields that are `None` do not restrict.
 #[derive(Debug, Clone, Default)]
-pub struct AuditQuestion {
+pub struct AuditQuery {
     /// Only entries of this author.
     pub author: Option<String>,
     /// Only entries that changed this record.
@@ -75,9 +75,14 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn note_act(&self, by: &By, outcome: &str, details: &str) -> Result<(), Error> {
-        let mut connection = self.vital.acquire().await?;
-        note(&mut connection, by, outcome, details).await
+    pub async fn record_audit(
+        &self,
+        by: &Attribution,
+        outcome: &str,
+        details: &str,
+    ) -> Result<(), Error> {
+        let mut connection = self.control.acquire().await?;
+        insert_audit_entry(&mut connection, by, outcome, details).await
     }
 
     /// Returns at most `limit` entries that fit into this many bytes, newest first, and true if there are more. The
@@ -87,11 +92,11 @@ impl Store {
     /// If the database cannot answer.
     pub async fn list_audit(
         &self,
-        question: &AuditQuestion,
+        query: &AuditQuery,
         limit: i64,
         bytes: usize,
     ) -> Result<(Vec<AuditEntry>, bool), Error> {
-        let record: Option<Vec<String>> = question.record.clone().map(|name| vec![name]);
+        let record: Option<Vec<String>> = query.record.clone().map(|name| vec![name]);
         let rows = sqlx::query!(
             r#"SELECT number, at, author, credential, peer, method, request_id, outcome, names, types, revisions,
                       desk_sequence, details, has_more AS "has_more!"
@@ -114,13 +119,13 @@ impl Store {
                ) AS found
                WHERE upto <= $9::bigint OR upto = bytes
                ORDER BY number DESC"#,
-            question.after,
-            question.before,
-            question.author.as_deref(),
+            query.after,
+            query.before,
+            query.author.as_deref(),
             record.as_deref(),
-            question.method.as_deref(),
-            question.since,
-            question.until,
+            query.method.as_deref(),
+            query.since,
+            query.until,
             limit,
             i64::try_from(bytes).unwrap_or(i64::MAX),
             RECORD_BYTES,
@@ -148,10 +153,14 @@ impl Store {
     }
 }
 
-fn audited(names: Vec<String>, types: &[String], revisions: &[i64]) -> Result<Vec<Audited>, Error> {
+fn audited(
+    names: Vec<String>,
+    types: &[String],
+    revisions: &[i64],
+) -> Result<Vec<AuditedChange>, Error> {
     let changes = names.into_iter().zip(types).zip(revisions);
     let records = changes.map(|((name, word), revision)| {
-        Ok(Audited {
+        Ok(AuditedChange {
             name,
             change_type: change_type(word)?,
             revision: *revision,
@@ -161,9 +170,9 @@ fn audited(names: Vec<String>, types: &[String], revisions: &[i64]) -> Result<Ve
 }
 
 /// Records an entry within the caller's transaction.
-pub(super) async fn note(
+pub(super) async fn insert_audit_entry(
     connection: &mut Lease,
-    by: &By,
+    by: &Attribution,
     outcome: &str,
     details: &str,
 ) -> Result<(), Error> {

@@ -2,9 +2,9 @@
 
 use dateline_proto::v1::{Kind, State, change};
 use dateline_record::{
-    drawing::state_facet,
     edtf::Bounds,
-    name::{KINDS, Name, kind_word},
+    index::state_facet,
+    name::{KINDS, Name, kind_label},
 };
 use sqlx::postgres::types::PgRange;
 use std::ops::Bound;
@@ -27,7 +27,7 @@ pub(super) fn state(column: &str) -> Result<State, Error> {
 pub(super) fn kind(column: &str) -> Result<Kind, Error> {
     KINDS
         .into_iter()
-        .find(|kind| kind_word(*kind) == column)
+        .find(|kind| kind_label(*kind) == column)
         .ok_or_else(|| unknown("kind", column))
 }
 

@@ -15,9 +15,9 @@ use std::{
 use dateline_engine::{
     change::{Decision, Outcome},
     decide::decide,
-    refusal::Refusal,
+    read_view::ReadView,
+    rejection::Rejection,
     request::Request,
-    world::World,
 };
 use dateline_proto::v1::Warning;
 use dateline_record::name::Name;
@@ -31,19 +31,18 @@ use uuid::Uuid;
 
 use super::{
     Error, Store,
-    answers::{answered, explain},
-    company::Company,
-    group::Group,
+    append_args::AppendArgs,
+    commit_batch::CommitBatch,
+    outcome::{add_changed_paths, load_committed},
     pool::Lease,
-    requests,
+    read_view, requests,
     stored::StoredRecord,
-    world,
 };
 
 /// Length of the queue of requests; further callers wait for a free slot.
-const QUEUE: usize = 1024;
+const QUEUE_CAPACITY: usize = 1024;
 /// Most decisions of one request whose read set keeps changing.
-const ATTEMPTS: u32 = 20;
+const MAX_ATTEMPTS: u32 = 20;
 
 /// A durable write.
 #[derive(Debug, Clone)]
@@ -65,7 +64,7 @@ pub struct Committed {
 pub enum CommitError {
     /// A rule forbids it.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Rejected(#[from] Rejection),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -77,12 +76,12 @@ impl From<sqlx::Error> for CommitError {
     }
 }
 
-type Answer = Result<Committed, CommitError>;
+type CommitResult = Result<Committed, CommitError>;
 
 /// A request that waits for its answer.
 pub(super) struct Job {
     pub request: Request,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<CommitResult>,
     attempt: u32,
 }
 
@@ -90,21 +89,21 @@ pub(super) struct Job {
 #[derive(Debug, Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Job>,
-    busy_since: Busy,
+    busy_since: BusySince,
 }
 
 /// The time at which the present group began; `None` while idle.
-type Busy = Arc<Mutex<Option<Instant>>>;
+type BusySince = Arc<Mutex<Option<Instant>>>;
 
 impl Committer {
     /// Returns a committer and the task that runs it. `committed` is notified after every commit.
     pub fn new(store: Store, committed: Arc<Notify>) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let busy_since = Busy::default();
+        let (queue, waiting) = mpsc::channel(QUEUE_CAPACITY);
+        let busy_since = BusySince::default();
         let worker = Worker {
             store,
             waiting,
-            set_aside: VecDeque::new(),
+            deferred: VecDeque::new(),
             committed,
             busy_since: busy_since.clone(),
         };
@@ -131,7 +130,7 @@ impl Committer {
     ///
     /// # Errors
     /// If the request was refused, or the store failed.
-    pub async fn commit(&self, request: Request) -> Answer {
+    pub async fn commit(&self, request: Request) -> CommitResult {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             request,
@@ -143,7 +142,7 @@ impl Committer {
             .await
             .map_err(|_| Error::ShuttingDown)?;
         // Without an answer the group has panicked, and the outcome is unknown.
-        answered.await.map_err(|_| away())?
+        answered.await.map_err(|_| unavailable())?
     }
 }
 
@@ -152,16 +151,16 @@ struct Worker {
     waiting: mpsc::Receiver<Job>,
     /// Requests for a later group: they touch records that an earlier request of the group changes, or are decided
     /// again.
-    set_aside: VecDeque<Job>,
+    deferred: VecDeque<Job>,
     committed: Arc<Notify>,
-    busy_since: Busy,
+    busy_since: BusySince,
 }
 
 impl Worker {
     async fn run(mut self) {
         while let Some(group) = self.next_group().await {
             metrics::histogram!("dateline_commit_group_requests").record(group.len() as f64);
-            self.busy(Some(Instant::now()));
+            self.set_busy(Some(Instant::now()));
             // A panic is a bug, and must not end the task that serves all writers.
             let committing = AssertUnwindSafe(self.commit_group(group)).catch_unwind();
             if committing.await.is_err() {
@@ -170,11 +169,11 @@ impl Worker {
                     "committing a group panicked; its requests are answered UNAVAILABLE"
                 );
             }
-            self.busy(None);
+            self.set_busy(None);
         }
     }
 
-    fn busy(&self, since: Option<Instant>) {
+    fn set_busy(&self, since: Option<Instant>) {
         *self
             .busy_since
             .lock()
@@ -183,22 +182,22 @@ impl Worker {
 
     /// Returns the waiting requests as a group, in which no two touch the same record, so that none depends on another.
     async fn next_group(&mut self) -> Option<Vec<Job>> {
-        let mut group = Company::default();
-        for job in std::mem::take(&mut self.set_aside) {
+        let mut group = CommitBatch::default();
+        for job in std::mem::take(&mut self.deferred) {
             // A caller that has disconnected retries under the same id if the write matters.
             if !job.answer.is_closed() {
-                self.set_aside.extend(group.take(job));
+                self.deferred.extend(group.try_add(job));
             }
         }
         if group.jobs.is_empty() {
             let first = self.waiting.recv().await?;
-            self.set_aside.extend(group.take(first));
+            self.deferred.extend(group.try_add(first));
         }
         while group.has_room()
-            && self.set_aside.len() < QUEUE
+            && self.deferred.len() < QUEUE_CAPACITY
             && let Ok(job) = self.waiting.try_recv()
         {
-            self.set_aside.extend(group.take(job));
+            self.deferred.extend(group.try_add(job));
         }
         Some(group.jobs)
     }
@@ -224,26 +223,26 @@ impl Worker {
                 );
                 for job in jobs {
                     if let Err((error, jobs)) = self.try_group(&mut connection, vec![job]).await {
-                        self.settle(error, jobs);
+                        self.retry_or_fail(error, jobs);
                     }
                 }
             }
-            Err((error, jobs)) => self.settle(error, jobs),
+            Err((error, jobs)) => self.retry_or_fail(error, jobs),
         }
     }
 
     /// Ends jobs whose statement failed; those that lost a race are decided again.
-    fn settle(&mut self, error: Error, jobs: Vec<Job>) {
+    fn retry_or_fail(&mut self, error: Error, jobs: Vec<Job>) {
         let is_race = matches!(error, Error::Raced(_));
         let mut error = Some(error);
         for job in jobs {
-            if is_race && job.attempt < ATTEMPTS {
-                self.set_aside.push_back(Job {
+            if is_race && job.attempt < MAX_ATTEMPTS {
+                self.deferred.push_back(Job {
                     attempt: job.attempt + 1,
                     ..job
                 });
             } else {
-                let error = error.take().unwrap_or_else(away);
+                let error = error.take().unwrap_or_else(unavailable);
                 tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
                 answer(job.answer, Err(error.into()));
             }
@@ -259,32 +258,34 @@ impl Worker {
         connection.renew();
         // Microseconds, like the log, so that a record and its change carry the same time.
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
-        let (world, jobs) = self.prepare(connection, jobs, now).await?;
-        let mut group = Group::default();
+        let (read_view, jobs) = self.prepare(connection, jobs, now).await?;
+        let mut args = AppendArgs::default();
         let mut decided = Vec::with_capacity(jobs.len());
         let mut changed = HashSet::new();
         for job in jobs {
-            match decide_job(&job.request, &world, now) {
+            match decide_job(&job.request, &read_view, now) {
                 // Its read set holds a record that an earlier request of the group changes.
-                Ok(decision) if rests_on(&decision, &changed) => self.set_aside.push_back(job),
-                Ok(decision) => match join(&mut group, &mut changed, &job.request, &decision) {
-                    Ok(()) => decided.push((job, decision)),
-                    Err(error) => answer(job.answer, Err(error.into())),
-                },
-                Err(error) => answer(job.answer, Err(explain(connection, error).await)),
+                Ok(decision) if conflicts_with(&decision, &changed) => self.deferred.push_back(job),
+                Ok(decision) => {
+                    match add_to_append(&mut args, &mut changed, &job.request, &decision) {
+                        Ok(()) => decided.push((job, decision)),
+                        Err(error) => answer(job.answer, Err(error.into())),
+                    }
+                }
+                Err(error) => answer(job.answer, Err(add_changed_paths(connection, error).await)),
             }
         }
-        let (to_write, to_show): (Vec<_>, Vec<_>) = decided
+        let (to_write, to_validate): (Vec<_>, Vec<_>) = decided
             .into_iter()
             .partition(|(job, _)| !job.request.validate_only);
-        for (job, decision) in to_show {
-            let shown = answered(connection, &decision, None).await;
-            answer(job.answer, shown.map_err(CommitError::from));
+        for (job, decision) in to_validate {
+            let committed = load_committed(connection, &decision, None).await;
+            answer(job.answer, committed.map_err(CommitError::from));
         }
         if to_write.is_empty() {
             return Ok(());
         }
-        let numbers = match group.append(connection, now).await {
+        let numbers = match args.append(connection, now).await {
             Ok(numbers) => numbers,
             Err(error) => return Err((error, to_write.into_iter().map(|(job, _)| job).collect())),
         };
@@ -293,10 +294,13 @@ impl Worker {
             match numbers.get(&number) {
                 Some(numbered) => {
                     // Committed: if reading the answer fails now, a retry under the same id gets it.
-                    let told = answered(connection, &decision, Some(*numbered)).await;
-                    answer(job.answer, told.map_err(|error| unanswered(&error).into()));
+                    let committed = load_committed(connection, &decision, Some(*numbered)).await;
+                    answer(
+                        job.answer,
+                        committed.map_err(|error| unknown_outcome(&error).into()),
+                    );
                 }
-                None => self.decide_again(job),
+                None => self.defer_or_fail(job),
             }
         }
         Ok(())
@@ -310,10 +314,10 @@ impl Worker {
         connection: &mut Lease,
         jobs: Vec<Job>,
         now: OffsetDateTime,
-    ) -> Result<(World, Vec<Job>), (Error, Vec<Job>)> {
+    ) -> Result<(ReadView, Vec<Job>), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
-        let world = match world::read(connection, &asked).await {
-            Ok(world) => world,
+        let read_view = match read_view::load(connection, &asked).await {
+            Ok(read_view) => read_view,
             Err(error) => return Err((error, jobs)),
         };
         let found = match requests::find(connection, &asked, now).await {
@@ -328,8 +332,8 @@ impl Worker {
                 .and_then(|id| found.get(&(job.request.by.author.clone(), id)));
             match before {
                 None => fresh.push(job),
-                Some(before) if !job.request.is_of(&before.fingerprint) => {
-                    answer(job.answer, Err(Refusal::RequestIdReused.into()));
+                Some(before) if !job.request.has_fingerprint(&before.fingerprint) => {
+                    answer(job.answer, Err(Rejection::RequestIdReused.into()));
                 }
                 Some(before) => {
                     let again = before.replay(connection).await;
@@ -337,13 +341,13 @@ impl Worker {
                 }
             }
         }
-        Ok((world, fresh))
+        Ok((read_view, fresh))
     }
 
-    fn decide_again(&mut self, job: Job) {
+    fn defer_or_fail(&mut self, job: Job) {
         metrics::counter!("dateline_commit_retries_total").increment(1);
-        if job.attempt < ATTEMPTS {
-            self.set_aside.push_back(Job {
+        if job.attempt < MAX_ATTEMPTS {
+            self.deferred.push_back(Job {
                 attempt: job.attempt + 1,
                 ..job
             });
@@ -358,10 +362,10 @@ impl Worker {
 
 fn decide_job(
     request: &Request,
-    world: &World,
+    read_view: &ReadView,
     now: OffsetDateTime,
 ) -> Result<Decision, CommitError> {
-    let mut mint = || {
+    let mut new_uid = || {
         if request.validate_only {
             Uuid::nil()
         } else {
@@ -369,19 +373,21 @@ fn decide_job(
         }
     };
     // A decision that panics is a bug, and must fail only its own request: this task serves all writers.
-    let decided = catch_unwind(AssertUnwindSafe(|| decide(request, world, now, &mut mint)));
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        decide(request, read_view, now, &mut new_uid)
+    }));
     Ok(decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??)
 }
 
 /// True if the decision has read a record that the group changes.
-fn rests_on(decision: &Decision, changed: &HashSet<Name>) -> bool {
-    let mut seen = decision.seen.revisions.iter();
-    seen.any(|(name, _)| changed.contains(name))
+fn conflicts_with(decision: &Decision, changed: &HashSet<Name>) -> bool {
+    let mut read = decision.read_set.revisions.iter();
+    read.any(|(name, _)| changed.contains(name))
 }
 
 /// Adds a decision to the group, completely or, on an error, not at all.
-fn join(
-    group: &mut Group,
+fn add_to_append(
+    args: &mut AppendArgs,
     changed: &mut HashSet<Name>,
     request: &Request,
     decision: &Decision,
@@ -389,7 +395,7 @@ fn join(
     if request.validate_only {
         return Ok(());
     }
-    group.push(request, decision)?;
+    args.push(request, decision)?;
     let changes = decision.outcomes.iter().filter_map(Outcome::change);
     changed.extend(changes.map(|change| change.name.clone()));
     Ok(())
@@ -415,25 +421,25 @@ fn is_rolled_back(error: &Error) -> bool {
     }
 }
 
-fn unanswered(error: &Error) -> Error {
+fn unknown_outcome(error: &Error) -> Error {
     tracing::error!(
         error = error as &dyn std::error::Error,
         "committed, but the answer cannot be read"
     );
-    away()
+    unavailable()
 }
 
-fn away() -> Error {
+fn unavailable() -> Error {
     Error::Unavailable(sqlx::Error::PoolTimedOut)
 }
 
 fn fail_all(jobs: Vec<Job>) {
     for job in jobs {
-        answer(job.answer, Err(away().into()));
+        answer(job.answer, Err(unavailable().into()));
     }
 }
 
 /// Sends an answer. If the caller has disconnected, the answer is dropped; what was committed stays committed.
-fn answer(to: oneshot::Sender<Answer>, with: Answer) {
+fn answer(to: oneshot::Sender<CommitResult>, with: CommitResult) {
     drop(to.send(with));
 }

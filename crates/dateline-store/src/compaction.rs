@@ -4,10 +4,10 @@
 
 use time::OffsetDateTime;
 
-use super::{Error, Store, columns::sequence, wake};
+use super::{Error, Store, columns::sequence, notify};
 
 /// Sequences per statement, halved when a statement times out.
-const STEP: i64 = 5000;
+const ROWS_PER_STATEMENT: i64 = 5000;
 
 /// Result of a compaction or of its dry run.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl Store {
         let earliest = (sequence(desk)?, sequence(wire)?);
         if !only_count {
             // Detects a restored database before this update marks the row as written by a server.
-            self.settle(0).await?;
+            self.ensure_epoch(0).await?;
             sqlx::query!(
                 "UPDATE feed SET
                      written_by = pg_current_xact_id()::xid,
@@ -38,11 +38,11 @@ impl Store {
                 desk,
                 wire,
             )
-            .execute(&mut self.vital.acquire().await?)
+            .execute(&mut self.control.acquire().await?)
             .await?;
-            wake::tell(&mut self.vital.acquire().await?).await?;
+            notify::send(&mut self.control.acquire().await?).await?;
         }
-        let (mut revisions, mut first, mut step) = (0, 1, STEP);
+        let (mut revisions, mut first, mut step) = (0, 1, ROWS_PER_STATEMENT);
         while first < desk {
             let end = (first + step).min(desk);
             let done = if only_count {
@@ -126,7 +126,7 @@ impl Store {
     /// # Errors
     /// If the database cannot answer.
     pub async fn desk_sequence_since(&self, since: OffsetDateTime) -> Result<u64, Error> {
-        let first = self.first_since(super::View::Desk, since).await?;
+        let first = self.first_since(super::FeedView::Desk, since).await?;
         match first {
             Some(first) => Ok(first),
             None => Ok(self.heads().await?.0 + 1),

@@ -8,7 +8,7 @@ use super::{Error, Store, columns::name, history::etag};
 
 /// A record whose embargo has ended.
 #[derive(Debug, Clone)]
-pub struct Due {
+pub struct DueEmbargo {
     /// The record.
     pub name: Name,
     /// Its present etag.
@@ -21,8 +21,8 @@ pub struct Due {
     pub batch: i64,
 }
 
-impl From<&Due> for release::Ended {
-    fn from(due: &Due) -> Self {
+impl From<&DueEmbargo> for release::EndedEmbargo {
+    fn from(due: &DueEmbargo) -> Self {
         Self {
             name: due.name.clone(),
             bytes: due.bytes,
@@ -33,7 +33,7 @@ impl From<&Due> for release::Ended {
 
 /// A record whose embargo has ended and which cannot be read.
 #[derive(Debug)]
-pub struct Damaged {
+pub struct DamagedEmbargo {
     /// Its name, as stored.
     pub name: String,
     /// Its revision.
@@ -44,18 +44,18 @@ pub struct Damaged {
 
 /// Records whose embargo has ended.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub struct DueEmbargoes {
     /// Due records in the order in which their embargoes end; records of one request are not split.
-    pub due: Vec<Due>,
+    pub due: Vec<DueEmbargo>,
     /// Records that cannot be read.
-    pub damaged: Vec<Damaged>,
+    pub damaged: Vec<DamagedEmbargo>,
     /// True if more may be due.
     pub has_more: bool,
 }
 
 /// Backlog of publication.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Overdue {
+pub struct OverdueEmbargoes {
     /// Number of due records.
     pub records: u64,
     /// Seconds that the first of them has waited; 0 if there is none.
@@ -68,7 +68,11 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn ended_embargoes(&self, but: &[(String, i64)], limit: i64) -> Result<Ended, Error> {
+    pub async fn ended_embargoes(
+        &self,
+        but: &[(String, i64)],
+        limit: i64,
+    ) -> Result<DueEmbargoes, Error> {
         let (names, revisions): (Vec<_>, Vec<_>) = but.iter().cloned().unzip();
         let rows = sqlx::query!(
             r#"SELECT records.name, records.revision, changes.meta, changes.desk_batch,
@@ -86,24 +90,24 @@ impl Store {
             &revisions,
             limit,
         )
-        .fetch_all(&mut self.vital.acquire().await?)
+        .fetch_all(&mut self.control.acquire().await?)
         .await?;
-        let mut ended = Ended {
+        let mut ended = DueEmbargoes {
             has_more: i64::try_from(rows.len()).is_ok_and(|count| count >= limit),
-            ..Ended::default()
+            ..DueEmbargoes::default()
         };
         for row in rows {
             // A damaged record must not keep the others from being read.
             let read = name(&row.name).and_then(|name| Ok((name, etag(&row.name, &row.meta)?)));
             match read {
-                Ok((name, etag)) => ended.due.push(Due {
+                Ok((name, etag)) => ended.due.push(DueEmbargo {
                     name,
                     etag,
                     revision: row.revision,
                     bytes: usize::try_from(row.bytes).unwrap_or(0),
                     batch: row.desk_batch,
                 }),
-                Err(error) => ended.damaged.push(Damaged {
+                Err(error) => ended.damaged.push(DamagedEmbargo {
                     name: row.name,
                     revision: row.revision,
                     error,
@@ -117,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn links_among(&self, due: &[Due]) -> Result<Vec<(usize, usize)>, Error> {
+    pub async fn links_among(&self, due: &[DueEmbargo]) -> Result<Vec<(usize, usize)>, Error> {
         if due.len() < 2 {
             return Ok(Vec::new());
         }
@@ -130,7 +134,7 @@ impl Store {
                WHERE source.place <> target.place"#,
             &names,
         )
-        .fetch_all(&mut self.vital.acquire().await?)
+        .fetch_all(&mut self.control.acquire().await?)
         .await?;
         let place = |place: i64| usize::try_from(place - 1).unwrap_or(0);
         let links = rows.into_iter();
@@ -146,8 +150,8 @@ impl Store {
     pub async fn overdue_embargoes(
         &self,
         known: &[(String, i64)],
-    ) -> Result<(Overdue, Vec<(String, i64)>), Error> {
-        let mut connection = self.vital.acquire().await?;
+    ) -> Result<(OverdueEmbargoes, Vec<(String, i64)>), Error> {
+        let mut connection = self.control.acquire().await?;
         let row = sqlx::query!(
             r#"SELECT count(*) AS "records!",
                       coalesce(extract(epoch FROM now() - min(embargo_at)), 0)::float8 AS "seconds!"
@@ -156,7 +160,7 @@ impl Store {
         )
         .fetch_one(&mut connection)
         .await?;
-        let overdue = Overdue {
+        let overdue = OverdueEmbargoes {
             records: u64::try_from(row.records).unwrap_or(0),
             seconds: row.seconds,
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
-use super::{Error, LogEntry, Store, columns::sequence, stored::View};
+use super::{Error, LogEntry, Store, columns::sequence, stored::FeedView};
 
 /// A position in a feed, and the fingerprint of the change there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,17 +37,17 @@ impl LogEntry {
     }
 }
 
-struct Row {
+struct MarkRow {
     sequence: i64,
     name: String,
     revision: i64,
     accepted_at: OffsetDateTime,
 }
 
-impl TryFrom<Row> for Mark {
+impl TryFrom<MarkRow> for Mark {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self, Error> {
+    fn try_from(row: MarkRow) -> Result<Self, Error> {
         Ok(Self {
             sequence: sequence(row.sequence)?,
             fingerprint: fingerprint(&row.name, row.revision, row.accepted_at),
@@ -60,29 +60,29 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn fingerprint_at(&self, view: View, at: u64) -> Result<Option<u64>, Error> {
+    pub async fn fingerprint_at(&self, view: FeedView, at: u64) -> Result<Option<u64>, Error> {
         let at = i64::try_from(at).unwrap_or(i64::MAX);
         let row = match view {
-            View::Desk => {
+            FeedView::Desk => {
                 sqlx::query_as!(
-                    Row,
+                    MarkRow,
                     "SELECT desk_sequence AS sequence, name, revision, accepted_at
                      FROM changes
                      WHERE desk_sequence = $1",
                     at,
                 )
-                .fetch_optional(&mut self.vital.acquire().await?)
+                .fetch_optional(&mut self.control.acquire().await?)
                 .await?
             }
-            View::Published => {
+            FeedView::Wire => {
                 sqlx::query_as!(
-                    Row,
+                    MarkRow,
                     r#"SELECT wire_sequence AS "sequence!", name, revision, accepted_at
                        FROM changes
                        WHERE wire_sequence = $1"#,
                     at,
                 )
-                .fetch_optional(&mut self.vital.acquire().await?)
+                .fetch_optional(&mut self.control.acquire().await?)
                 .await?
             }
         };
@@ -100,13 +100,13 @@ impl Store {
             .filter_map(|mark| i64::try_from(mark.sequence).ok())
             .collect();
         let rows = sqlx::query_as!(
-            Row,
+            MarkRow,
             "SELECT desk_sequence AS sequence, name, revision, accepted_at
              FROM changes
              WHERE desk_sequence = ANY ($1)",
             &sequences,
         )
-        .fetch_all(&mut self.vital.acquire().await?)
+        .fetch_all(&mut self.control.acquire().await?)
         .await?;
         let mut here = HashMap::with_capacity(rows.len());
         for row in rows {
@@ -124,13 +124,13 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn part(&self, known_epoch: u64, shared: u64) -> Result<bool, Error> {
+    pub async fn begin_epoch(&self, known_epoch: u64, shared: u64) -> Result<bool, Error> {
         let began = sqlx::query_scalar!(
             r#"SELECT part_feed($1, $2) AS "began!""#,
             known_epoch.cast_signed(),
             shared.cast_signed(),
         )
-        .fetch_one(&mut self.vital.acquire().await?)
+        .fetch_one(&mut self.control.acquire().await?)
         .await?;
         Ok(began)
     }

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use super::{
     Error, Store,
     columns::{change_type, sequence, state},
-    stored::{Columns, StoredRecord, View},
-    world::body,
+    read_view::decode_body,
+    stored::{FeedView, RecordColumns, StoredRecord},
 };
 
 /// Most bytes of an entry in a list of revisions besides its texts.
@@ -54,16 +54,16 @@ impl Store {
         &self,
         name: &str,
         revision: i64,
-        view: View,
+        view: FeedView,
     ) -> Result<Option<StoredRecord>, Error> {
         let row = sqlx::query_as!(
-            Columns,
+            RecordColumns,
             r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta
                FROM changes
                WHERE name = $1 AND revision = $2 AND ($3 OR wire_sequence IS NOT NULL)"#,
             name,
             revision,
-            view == View::Desk,
+            view == FeedView::Desk,
         )
         .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
@@ -78,7 +78,7 @@ impl Store {
         &self,
         name: &str,
         at: u64,
-        view: View,
+        view: FeedView,
     ) -> Result<Option<StoredRecord>, Error> {
         let at = i64::try_from(at).unwrap_or(i64::MAX);
         let row = sqlx::query!(
@@ -90,7 +90,7 @@ impl Store {
                LIMIT 1"#,
             name,
             at,
-            view == View::Desk,
+            view == FeedView::Desk,
         )
         .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
@@ -102,7 +102,7 @@ impl Store {
         };
         let there = row
             .filter(|row| is_there(&row.r#type, &row.state))
-            .map(|row| Columns {
+            .map(|row| RecordColumns {
                 name: row.name,
                 kind: row.kind,
                 state: row.state,
@@ -122,7 +122,7 @@ impl Store {
     pub async fn list_revisions(
         &self,
         name: &str,
-        view: View,
+        view: FeedView,
         before: i64,
         limit: i64,
         bytes: usize,
@@ -148,7 +148,7 @@ impl Store {
                ORDER BY revision DESC"#,
             name,
             before,
-            view == View::Desk,
+            view == FeedView::Desk,
             limit,
             i64::try_from(bytes).unwrap_or(i64::MAX),
             REVISION_BYTES,
@@ -158,8 +158,8 @@ impl Store {
         let has_more = rows.last().is_some_and(|row| row.has_more);
         let rows = rows.into_iter().map(|row| {
             let number = match view {
-                View::Desk => row.desk_sequence,
-                View::Published => row.wire_sequence.unwrap_or_default(),
+                FeedView::Desk => row.desk_sequence,
+                FeedView::Wire => row.wire_sequence.unwrap_or_default(),
             };
             Ok(RevisionEntry {
                 revision: row.revision,
@@ -230,7 +230,7 @@ impl Store {
         &self,
         name: &str,
         revisions: [i64; 2],
-        view: View,
+        view: FeedView,
     ) -> Result<Option<(Body, Body)>, Error> {
         let rows = sqlx::query!(
             r#"SELECT changes.kind, changes.content
@@ -241,14 +241,14 @@ impl Store {
                ORDER BY wanted.place"#,
             name,
             &revisions[..],
-            view == View::Desk,
+            view == FeedView::Desk,
         )
         .fetch_all(&mut self.readers.acquire().await?)
         .await?;
         match rows.as_slice() {
             [one, other] => Ok(Some((
-                body(name, &one.kind, &one.content)?,
-                body(name, &other.kind, &other.content)?,
+                decode_body(name, &one.kind, &one.content)?,
+                decode_body(name, &other.kind, &other.content)?,
             ))),
             _ => Ok(None),
         }

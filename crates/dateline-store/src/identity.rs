@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Error, Store, columns::sequence, fingerprint::fingerprint, pool::Lease, stored::View, tally,
-    wake,
+    Error, Store, columns::sequence, fingerprint::fingerprint, notify, pool::Lease,
+    stored::FeedView, tally,
 };
 
 /// The feed in this database and its histories.
@@ -36,10 +36,10 @@ pub struct Epoch {
 
 /// Returns a view's number of a pair of desk and wire.
 #[must_use]
-pub fn of_view(numbers: (u64, u64), view: View) -> u64 {
+pub fn sequence_of_view(numbers: (u64, u64), view: FeedView) -> u64 {
     match view {
-        View::Desk => numbers.0,
-        View::Published => numbers.1,
+        FeedView::Desk => numbers.0,
+        FeedView::Wire => numbers.1,
     }
 }
 
@@ -47,23 +47,23 @@ impl FeedIdentity {
     /// Returns the last sequence up to which an epoch's history is also this database's; `None` for an epoch that is
     /// not in its history.
     #[must_use]
-    pub fn shared_up_to(&self, epoch: u64, view: View) -> Option<u64> {
-        let place = self.epochs.iter().position(|known| known.id == epoch)?;
-        let later = self.epochs[place + 1..].iter();
-        let heads = later.map(|epoch| of_view(epoch.heads, view));
+    pub fn shared_up_to(&self, epoch: u64, view: FeedView) -> Option<u64> {
+        let position = self.epochs.iter().position(|known| known.id == epoch)?;
+        let later = self.epochs[position + 1..].iter();
+        let heads = later.map(|epoch| sequence_of_view(epoch.heads, view));
         Some(heads.min().unwrap_or(u64::MAX))
     }
 
     /// Returns the oldest sequence at which a stream of a view can begin.
     #[must_use]
-    pub fn earliest(&self, view: View) -> u64 {
-        of_view(self.earliest, view)
+    pub fn earliest(&self, view: FeedView) -> u64 {
+        sequence_of_view(self.earliest, view)
     }
 }
 
 /// Heads, history and digests of the feeds at one moment.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct FeedStatus {
     /// Id of the feed.
     pub feed: Uuid,
     /// Its present history.
@@ -78,13 +78,13 @@ pub struct Standing {
     pub wire: Tallies,
 }
 
-impl Standing {
+impl FeedStatus {
     /// Returns the tallies of a view at its head.
     #[must_use]
-    pub fn shown(&self, view: View) -> &Tallies {
+    pub fn tallies(&self, view: FeedView) -> &Tallies {
         match view {
-            View::Desk => &self.desk,
-            View::Published => &self.wire,
+            FeedView::Desk => &self.desk,
+            FeedView::Wire => &self.wire,
         }
     }
 }
@@ -103,7 +103,7 @@ impl Store {
                CROSS JOIN epochs
                ORDER BY epochs.number"#
         )
-        .fetch_all(&mut self.vital.acquire().await?)
+        .fetch_all(&mut self.control.acquire().await?)
         .await?;
         let damaged = |what: &str| Error::Corrupt(what.to_owned());
         let last = rows.last().ok_or_else(|| damaged("epochs"))?;
@@ -132,8 +132,8 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn standing(&self) -> Result<Standing, Error> {
-        Ok(self.standing_after(0).await?.0)
+    pub async fn feed_status(&self) -> Result<FeedStatus, Error> {
+        Ok(self.feed_status_after(0).await?.0)
     }
 
     /// Returns the status of the feeds and, from the same moment, the fingerprint of a change of the desk feed; `None`
@@ -141,7 +141,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn standing_after(&self, seen: u64) -> Result<(Standing, Option<u64>), Error> {
+    pub async fn feed_status_after(&self, seen: u64) -> Result<(FeedStatus, Option<u64>), Error> {
         let row = sqlx::query!(
             r#"SELECT feed.id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally,
                       name AS "name?", revision AS "revision?", accepted_at AS "accepted_at?"
@@ -149,11 +149,11 @@ impl Store {
                LEFT JOIN changes ON changes.desk_sequence = $1"#,
             seen.cast_signed(),
         )
-        .fetch_one(&mut self.vital.acquire().await?)
+        .fetch_one(&mut self.control.acquire().await?)
         .await?;
         let found = row.name.zip(row.revision).zip(row.accepted_at);
         let found = found.map(|((name, revision), at)| fingerprint(&name, revision, at));
-        let standing = Standing {
+        let feed_status = FeedStatus {
             feed: row.id,
             epoch: sequence(row.epoch)?,
             heads: (sequence(row.desk_head)?, sequence(row.wire_head)?),
@@ -161,7 +161,7 @@ impl Store {
             desk: tally::read(&row.desk_tally)?,
             wire: tally::read(&row.wire_tally)?,
         };
-        Ok((standing, found))
+        Ok((feed_status, found))
     }
 
     /// Begins a new history if the database has moved, or has lost changes up to `known_head` of the desk feed. Returns
@@ -169,10 +169,10 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn settle(&self, known_head: u64) -> Result<bool, Error> {
+    pub async fn ensure_epoch(&self, known_head: u64) -> Result<bool, Error> {
         let known_head = i64::try_from(known_head).unwrap_or(i64::MAX);
         let began = sqlx::query_scalar!(r#"SELECT settle_feed($1) AS "began!""#, known_head)
-            .fetch_one(&mut self.vital.acquire().await?)
+            .fetch_one(&mut self.control.acquire().await?)
             .await?;
         Ok(began)
     }
@@ -183,7 +183,7 @@ impl Store {
     /// # Errors
     /// If the database cannot answer.
     pub async fn fork(&self, feed: Uuid) -> Result<Option<Uuid>, Error> {
-        let mut transaction = self.vital.begin().await?;
+        let mut transaction = self.control.begin().await?;
         let forked = fork(&mut transaction, feed).await?;
         transaction.commit().await?;
         Ok(forked)
@@ -195,7 +195,7 @@ impl Store {
     /// If the database cannot answer.
     pub async fn first_since(
         &self,
-        view: View,
+        view: FeedView,
         since: OffsetDateTime,
     ) -> Result<Option<u64>, Error> {
         let row = sqlx::query!(
@@ -205,8 +205,8 @@ impl Store {
         .fetch_one(&mut self.feed.acquire().await?)
         .await?;
         let first = match view {
-            View::Desk => row.desk,
-            View::Published => row.wire,
+            FeedView::Desk => row.desk,
+            FeedView::Wire => row.wire,
         };
         first.map(sequence).transpose()
     }
@@ -234,7 +234,7 @@ async fn fork(connection: &mut Lease, feed: Uuid) -> Result<Option<Uuid>, Error>
         sqlx::query!("INSERT INTO epochs (number, id, desk_head, wire_head) VALUES (1, 1, 0, 0)")
             .execute(&mut *connection)
             .await?;
-        wake::tell(&mut *connection).await?;
+        notify::send(&mut *connection).await?;
     }
     Ok(forked)
 }

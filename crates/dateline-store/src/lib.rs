@@ -2,23 +2,25 @@
 //!
 //! Callers never see a driver error, a row or a statement; this crate knows no gRPC status.
 
-mod answers;
 mod append;
+mod append_args;
 mod audit;
 mod columns;
+mod commit_batch;
 mod committer;
 mod compaction;
-mod company;
 mod embargoes;
 mod error;
 mod fingerprint;
-mod group;
 mod history;
 mod identity;
 mod languages;
 mod list;
 mod log;
+mod notify;
+mod outcome;
 mod pool;
+mod read_view;
 mod reads;
 mod references;
 mod requests;
@@ -27,43 +29,41 @@ mod snapshot;
 mod stored;
 mod tally;
 mod tokens;
-mod wake;
-mod world;
 
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use self::pool::{Bounds, Doubt, Pool, in_time};
+use self::pool::{Doubt, Pool, PoolTimeouts, in_time};
 pub use self::{
-    audit::{AuditEntry, AuditQuestion},
+    audit::{AuditEntry, AuditQuery},
     committer::{CommitError, Committed, Committer},
     compaction::Compacted,
-    embargoes::{Damaged, Due, Ended, Overdue},
+    embargoes::{DamagedEmbargo, DueEmbargo, DueEmbargoes, OverdueEmbargoes},
     error::Error,
     fingerprint::Mark,
     history::RevisionEntry,
-    identity::{Epoch, FeedIdentity, Standing, of_view},
-    list::Page,
+    identity::{Epoch, FeedIdentity, FeedStatus, sequence_of_view},
+    list::RecordPage,
     log::{LogEntry, LogPage},
-    references::{References, Resolved},
-    snapshot::{Entry, Extract, Gone, SnapshotPage},
-    stored::{StoredRecord, View},
-    tokens::{Revoked, StoredToken, TokenEnds},
-    wake::Wake,
+    notify::CommitListener,
+    references::{References, ResolvedReferences},
+    snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
+    stored::{FeedView, StoredRecord},
+    tokens::{StoredToken, TokenExpiries, TokenOutcome},
 };
 
 /// Connections for pages of the log; further readers wait for one.
 pub const LOG_READERS: u32 = 3;
 /// Connections for work on which all callers depend.
-const VITAL: u32 = 4;
+const CONTROL_POOL_SIZE: u32 = 4;
 /// Connections that write; the committer holds one at a time.
-const WRITERS: u32 = 3;
+const WRITER_POOL_SIZE: u32 = 3;
 /// Longest wait for the answer to a ping.
-const PING: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time beyond the statement timeout before a connection is given up. A database that is up enforces the statement
 /// timeout itself.
-const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 /// Longest wait for a connection when the service starts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which a connection is tested before use: firewalls drop idle connections.
@@ -99,7 +99,7 @@ pub struct Store {
     /// Pages of the log for streams that lag.
     feed: Pool,
     /// Work on which all callers depend: the tail, heads, health, embargoes.
-    vital: Pool,
+    control: Pool,
     writer: Pool,
     options: PgConnectOptions,
     doubt: Doubt,
@@ -149,9 +149,9 @@ impl Store {
             ("enable_mergejoin", "off"),
             ("plan_cache_mode", "force_generic_plan"),
         ]);
-        let bounds = Bounds {
+        let bounds = PoolTimeouts {
             acquire: settings.acquire_timeout,
-            answer: settings.statement_timeout + ANSWER_MARGIN,
+            answer: settings.statement_timeout + RESPONSE_MARGIN,
         };
         let doubt = Doubt::default();
         let tested_after = TEST_AFTER_IDLE;
@@ -160,8 +160,8 @@ impl Store {
             readers: pool(settings.read_pool_size, &options, tested_after),
             // Pages of the log are few and large, and a stream should not end because a connection has died unseen.
             feed: pool(LOG_READERS, &options, Duration::ZERO),
-            vital: pool(VITAL, &options, tested_after),
-            writer: pool(WRITERS, &keyed, tested_after),
+            control: pool(CONTROL_POOL_SIZE, &options, tested_after),
+            writer: pool(WRITER_POOL_SIZE, &keyed, tested_after),
             options,
             doubt,
         })
@@ -172,7 +172,7 @@ impl Store {
     /// # Errors
     /// If it does not.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.probe(&self.vital, "SELECT true").await.map(drop)
+        self.probe(&self.control, "SELECT true").await.map(drop)
     }
 
     /// Checks, on a connection of the writer pool, that the database accepts writes: it answers, and is neither a
@@ -194,13 +194,13 @@ impl Store {
     /// one is dead, and all connections of its age are in doubt.
     async fn probe(&self, pool: &Pool, question: &'static str) -> Result<bool, Error> {
         let mut known = pool.acquire().await?;
-        known.probe_within(PING);
+        known.probe_within(PING_TIMEOUT);
         let answer = sqlx::query_scalar(question).fetch_one(&mut known).await;
         if !known.is_silent() {
             return Ok(answer?);
         }
         drop(known);
-        let answer = in_time(PING, async {
+        let answer = in_time(PING_TIMEOUT, async {
             let mut new = PgConnection::connect_with(&self.options).await?;
             sqlx::query_scalar(question).fetch_one(&mut new).await
         });
@@ -214,7 +214,7 @@ impl Store {
         tokio::join!(
             self.readers.close(),
             self.feed.close(),
-            self.vital.close(),
+            self.control.close(),
             self.writer.close()
         );
     }

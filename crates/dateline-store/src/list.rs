@@ -8,7 +8,7 @@ use sqlx::{Postgres, QueryBuilder};
 use super::{
     Error, Store,
     columns::range,
-    stored::{Columns, StoredRecord, View},
+    stored::{FeedView, RecordColumns, StoredRecord},
 };
 
 /// Bytes after which a page ends although more records would fit its size: a response stays below the default limit of
@@ -17,7 +17,7 @@ const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// One page.
 #[derive(Debug)]
-pub struct Page {
+pub struct RecordPage {
     /// Records in the order of their names.
     pub records: Vec<StoredRecord>,
     /// True if more records follow.
@@ -32,14 +32,16 @@ impl Store {
     pub async fn list_records(
         &self,
         filter: &Filter,
-        view: View,
+        view: FeedView,
         after: &str,
         limit: usize,
-    ) -> Result<Page, Error> {
+    ) -> Result<RecordPage, Error> {
         let mut query = select(filter, view, after, limit);
         let mut connection = self.readers.acquire().await?;
-        let mut rows = query.build_query_as::<Columns>().fetch(&mut connection);
-        let mut page = Page {
+        let mut rows = query
+            .build_query_as::<RecordColumns>()
+            .fetch(&mut connection);
+        let mut page = RecordPage {
             records: Vec::new(),
             has_more: false,
         };
@@ -80,7 +82,7 @@ impl Store {
 }
 
 /// Builds the query of a page. Each combination of dimensions has its own plan, so the statement is not static.
-fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilder<Postgres> {
+fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
                 changes.content, changes.meta
@@ -90,8 +92,8 @@ fn select(filter: &Filter, view: View, after: &str, limit: usize) -> QueryBuilde
     );
     query.push_bind(after.to_owned());
     query.push(match view {
-        View::Desk => " AND records.state <> 'deleted'",
-        View::Published => " AND records.state IN ('published', 'retracted', 'merged')",
+        FeedView::Desk => " AND records.state <> 'deleted'",
+        FeedView::Wire => " AND records.state IN ('published', 'retracted', 'merged')",
     });
     if !filter.by_state {
         query.push(" AND records.state NOT IN ('retracted', 'merged')");

@@ -9,7 +9,7 @@ use super::{
     Error, Store,
     columns::{change_type, days, sequence, state},
     pool::Pool,
-    stored::{Columns, StoredRecord, View},
+    stored::{FeedView, RecordColumns, StoredRecord},
 };
 
 /// Most rows of a page, unless its first batch alone has more: a merge changes two records, a cascade many.
@@ -64,15 +64,15 @@ impl LogEntry {
     /// Returns the change's sequence in the view's feed and the last one of its batch; `None` if the change is not in
     /// that feed.
     #[must_use]
-    pub fn place(&self, view: View) -> Option<(u64, u64)> {
+    pub fn position(&self, view: FeedView) -> Option<(u64, u64)> {
         match view {
-            View::Desk => Some((self.record.desk_sequence, self.desk_batch)),
-            View::Published => self.record.wire_sequence.zip(self.wire_batch),
+            FeedView::Desk => Some((self.record.desk_sequence, self.desk_batch)),
+            FeedView::Wire => self.record.wire_sequence.zip(self.wire_batch),
         }
     }
 }
 
-struct Row {
+struct LogRow {
     desk_sequence: i64,
     desk_batch: i64,
     wire_sequence: Option<i64>,
@@ -97,10 +97,10 @@ struct Row {
     earliest: i64,
 }
 
-impl TryFrom<Row> for LogEntry {
+impl TryFrom<LogRow> for LogEntry {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self, Error> {
+    fn try_from(row: LogRow) -> Result<Self, Error> {
         Ok(Self {
             change_type: change_type(&row.r#type)?,
             revision: row.revision,
@@ -120,7 +120,7 @@ impl TryFrom<Row> for LogEntry {
             note: row.note,
             merged_into: row.merged_into,
             accepted_at: row.accepted_at,
-            record: Columns {
+            record: RecordColumns {
                 name: row.name,
                 kind: row.kind,
                 state: row.state,
@@ -138,7 +138,7 @@ impl TryFrom<Row> for LogEntry {
 macro_rules! page_after {
     ($pool:expr, $after:expr, $until:expr, $facets:expr, $sequence:literal, $batch:literal, $earliest:literal) => {
         sqlx::query_as!(
-            Row,
+            LogRow,
             r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
                       state_before, content, meta, days, days_before, changed_fields, note,
                       CASE WHEN $5 THEN facets END AS facets,
@@ -172,7 +172,12 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer, or the log is damaged.
-    pub async fn log_after(&self, view: View, after: u64, facets: bool) -> Result<LogPage, Error> {
+    pub async fn log_after(
+        &self,
+        view: FeedView,
+        after: u64,
+        facets: bool,
+    ) -> Result<LogPage, Error> {
         page(&self.feed, view, after, i64::MAX, facets).await
     }
 
@@ -183,7 +188,7 @@ impl Store {
     /// If the database cannot answer, or the log is damaged.
     pub async fn tail_after(&self, after: u64, head: u64) -> Result<LogPage, Error> {
         let head = i64::try_from(head).unwrap_or(i64::MAX);
-        page(&self.vital, View::Desk, after, head, true).await
+        page(&self.control, FeedView::Desk, after, head, true).await
     }
 
     /// Returns a position about this many changes before the head, between two batches: desk, then wire; `None` if
@@ -191,12 +196,12 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn place_before(
+    pub async fn position_before(
         &self,
         heads: (u64, u64),
         changes: u64,
     ) -> Result<Option<(u64, u64)>, Error> {
-        let place = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
+        let position = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
         let row = sqlx::query!(
             r#"SELECT batch.desk_batch, (
                    SELECT wire_sequence - 1 FROM changes
@@ -206,9 +211,9 @@ impl Store {
                ) AS wire
                FROM changes AS batch
                WHERE desk_sequence = $1"#,
-            place,
+            position,
         )
-        .fetch_optional(&mut self.vital.acquire().await?)
+        .fetch_optional(&mut self.control.acquire().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let wire = row.wire.map_or(Ok(heads.1), sequence)?;
@@ -221,7 +226,7 @@ impl Store {
     /// If the database cannot answer.
     pub async fn heads(&self) -> Result<(u64, u64), Error> {
         let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
-            .fetch_one(&mut self.vital.acquire().await?)
+            .fetch_one(&mut self.control.acquire().await?)
             .await?;
         Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
     }
@@ -229,14 +234,14 @@ impl Store {
 
 async fn page(
     pool: &Pool,
-    view: View,
+    view: FeedView,
     after: u64,
     until: i64,
     facets: bool,
 ) -> Result<LogPage, Error> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let rows = match view {
-        View::Desk => {
+        FeedView::Desk => {
             page_after!(
                 pool,
                 after,
@@ -247,7 +252,7 @@ async fn page(
                 "desk_earliest"
             )
         }
-        View::Published => {
+        FeedView::Wire => {
             page_after!(
                 pool,
                 after,
@@ -271,7 +276,7 @@ async fn page(
         .iter()
         .rposition(|entry| {
             entry
-                .place(view)
+                .position(view)
                 .is_some_and(|(sequence, batch)| sequence == batch)
         })
         .map_or(0, |last| last + 1);

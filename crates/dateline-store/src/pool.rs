@@ -36,7 +36,7 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The bounds of a pool's waits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct PoolTimeouts {
     /// Longest wait for a free connection, including the time to open one.
     pub acquire: Duration,
     /// Longest wait for the answers to all statements of one lease.
@@ -79,7 +79,7 @@ impl Doubt {
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     connections: PgPool,
-    bounds: Bounds,
+    bounds: PoolTimeouts,
     doubt: Doubt,
 }
 
@@ -90,7 +90,7 @@ impl Pool {
     pub(super) fn new(
         size: u32,
         options: &PgConnectOptions,
-        bounds: Bounds,
+        bounds: PoolTimeouts,
         test_after: Duration,
         doubt: &Doubt,
     ) -> Self {
@@ -199,10 +199,10 @@ impl Lease {
         self.silent
     }
 
-    fn parts(&mut self) -> Result<(&mut PgConnection, Wait<'_>), sqlx::Error> {
+    fn parts(&mut self) -> Result<(&mut PgConnection, StatementWait<'_>), sqlx::Error> {
         let connection = self.connection.as_deref_mut();
         let connection = connection.filter(|_| !self.silent).ok_or_else(no_answer)?;
-        let wait = Wait {
+        let wait = StatementWait {
             created_at: self.asked_at,
             deadline: self.deadline,
             is_probe: self.is_probe,
@@ -235,7 +235,7 @@ impl Drop for Lease {
 }
 
 /// The bound of one wait.
-struct Wait<'a> {
+struct StatementWait<'a> {
     created_at: Instant,
     deadline: Instant,
     is_probe: bool,
@@ -243,17 +243,17 @@ struct Wait<'a> {
     doubt: &'a Doubt,
 }
 
-impl Wait<'_> {
+impl StatementWait<'_> {
     async fn bound<T>(
         &mut self,
         answer: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         pin_mut!(answer);
         let (asked_at, created_at) = (Instant::now(), self.created_at);
-        let mut told = self.doubt.silent.subscribe();
+        let mut changed = self.doubt.silent.subscribe();
         let in_doubt = async {
             // The sender lives as long as this lease, so the receiver cannot fail.
-            let _ = told.wait_for(|at| *at > created_at).await;
+            let _ = changed.wait_for(|at| *at > created_at).await;
             sleep_until(asked_at + DOUBT_TIMEOUT).await;
         };
         tokio::select! {

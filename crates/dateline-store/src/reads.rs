@@ -2,7 +2,7 @@
 
 use super::{
     Error, Store,
-    stored::{Columns, StoredRecord, View},
+    stored::{FeedView, RecordColumns, StoredRecord},
 };
 
 /// Most bytes of a record in a response besides its content and meta.
@@ -17,7 +17,7 @@ impl Store {
     pub async fn get_fitting(
         &self,
         names: &[String],
-        view: View,
+        view: FeedView,
         bytes: usize,
     ) -> Result<(Vec<StoredRecord>, Vec<String>), Error> {
         // Readers get no content of a tombstone, so it is neither counted nor read.
@@ -43,7 +43,7 @@ impl Store {
                ) AS found
                ORDER BY place"#,
             names,
-            view == View::Desk,
+            view == FeedView::Desk,
             i64::try_from(bytes).unwrap_or(i64::MAX),
             BESIDE_BYTES,
         )
@@ -55,7 +55,7 @@ impl Store {
                 omitted.push(row.name);
                 continue;
             };
-            let columns = Columns {
+            let columns = RecordColumns {
                 name: row.name,
                 kind: row.kind,
                 state: row.state,
@@ -76,10 +76,10 @@ impl Store {
     pub async fn get_records(
         &self,
         names: &[String],
-        view: View,
+        view: FeedView,
     ) -> Result<Vec<StoredRecord>, Error> {
         let rows = sqlx::query_as!(
-            Columns,
+            RecordColumns,
             r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
                       changes.content, changes.meta
                FROM records
@@ -88,7 +88,7 @@ impl Store {
                    AND records.state <> 'deleted'
                    AND ($2 OR records.state IN ('published', 'retracted', 'merged'))"#,
             names,
-            view == View::Desk,
+            view == FeedView::Desk,
         )
         .fetch_all(&mut self.readers.acquire().await?)
         .await?;

@@ -18,7 +18,7 @@ use super::{
     columns::{kind, state},
     pool::Lease,
     snapshot::{
-        Entry, Extract,
+        SnapshotEntry, SnapshotQuery,
         query::{push_as_of, push_is_in},
     },
     stored::StoredRecord,
@@ -27,29 +27,29 @@ use super::{
 /// Longest chain of merges that is followed.
 const MAX_MERGES: usize = 64;
 /// Names that an export caches.
-const REMEMBERED: usize = 20_000;
+const MAX_CACHED: usize = 20_000;
 /// Lifetime of the cache: a record erased meanwhile is soon dropped from it (W11).
-const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+const CACHE_TTL: Duration = Duration::from_secs(1);
 
 /// Resolution of the references of an export.
 #[derive(Debug, Clone)]
 pub struct References {
     /// True for a delta that includes unchanged records whose references changed.
     pub dependants: bool,
-    now: Arc<Memory>,
-    before: Arc<Memory>,
+    now: Arc<ReferenceCache>,
+    before: Arc<ReferenceCache>,
 }
 
 /// The resolved references of a page's records.
 #[derive(Debug, Default)]
-pub struct Resolved {
+pub struct ResolvedReferences {
     names: HashMap<String, BTreeSet<String>>,
     found: HashMap<String, Arc<Reference>>,
 }
 
-impl Resolved {
+impl ResolvedReferences {
     /// Returns the resolved references of a record, in the order of names.
-    pub fn of(&self, record: &Name) -> impl Iterator<Item = &Arc<Reference>> {
+    pub fn for_record(&self, record: &Name) -> impl Iterator<Item = &Arc<Reference>> {
         let names = self.names.get(record.as_str()).into_iter().flatten();
         names.filter_map(|name| self.found.get(name))
     }
@@ -71,14 +71,14 @@ impl References {
     pub(super) async fn resolve(
         &self,
         connection: &mut Lease,
-        extract: &Extract,
-        entries: &mut Vec<Entry>,
+        snapshot: &SnapshotQuery,
+        entries: &mut Vec<SnapshotEntry>,
         unchanged: &HashSet<String>,
-    ) -> Result<Resolved, Error> {
-        let mut resolved = Resolved::default();
+    ) -> Result<ResolvedReferences, Error> {
+        let mut resolved = ResolvedReferences::default();
         for entry in &*entries {
-            if let Entry::Record(record) = entry {
-                let names = names_in(record, extract)?;
+            if let SnapshotEntry::Record(record) = entry {
+                let names = names_in(record, snapshot)?;
                 resolved.names.insert(record.name.to_string(), names);
             }
         }
@@ -88,18 +88,18 @@ impl References {
             .flatten()
             .map(String::as_str)
             .collect();
-        resolved.found = find(connection, extract, extract.at, &self.now, &names).await?;
-        if let Some(since) = extract.since.filter(|_| !unchanged.is_empty()) {
+        resolved.found = find(connection, snapshot, snapshot.at, &self.now, &names).await?;
+        if let Some(since) = snapshot.since.filter(|_| !unchanged.is_empty()) {
             let doubtful = unchanged.iter().filter_map(|name| resolved.names.get(name));
             let names: BTreeSet<&str> = doubtful.flatten().map(String::as_str).collect();
-            let before = find(connection, extract, since, &self.before, &names).await?;
+            let before = find(connection, snapshot, since, &self.before, &names).await?;
             let leads_elsewhere = |record: &StoredRecord| {
                 let names = resolved.names.get(record.name.as_str());
                 let mut names = names.into_iter().flatten();
                 names.any(|name| before.get(name) != resolved.found.get(name))
             };
             entries.retain(|entry| match entry {
-                Entry::Record(record) if unchanged.contains(record.name.as_str()) => {
+                SnapshotEntry::Record(record) if unchanged.contains(record.name.as_str()) => {
                     leads_elsewhere(record)
                 }
                 _ => true,
@@ -110,8 +110,8 @@ impl References {
 }
 
 /// Returns the names that the sent content of a record refers to.
-fn names_in(record: &StoredRecord, extract: &Extract) -> Result<BTreeSet<String>, Error> {
-    let Some(encoded) = record.encoded(extract.view) else {
+fn names_in(record: &StoredRecord, snapshot: &SnapshotQuery) -> Result<BTreeSet<String>, Error> {
+    let Some(encoded) = record.encoded(snapshot.view) else {
         return Ok(BTreeSet::new());
     };
     let corrupt = || Error::Corrupt(format!("the content of {}", record.name));
@@ -124,7 +124,7 @@ fn names_in(record: &StoredRecord, extract: &Extract) -> Result<BTreeSet<String>
 }
 
 /// A name that is being followed through merges.
-struct Way {
+struct MergeChain {
     name: String,
     /// The record to read next.
     next: String,
@@ -133,7 +133,7 @@ struct Way {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct ReferenceRow {
     name: String,
     kind: String,
     state: String,
@@ -145,64 +145,64 @@ struct Row {
 /// Resolves names as of a sequence, following merges one step at a time for all names at once.
 async fn find(
     connection: &mut Lease,
-    extract: &Extract,
+    snapshot: &SnapshotQuery,
     at: u64,
-    memory: &Memory,
+    cache: &ReferenceCache,
     names: &BTreeSet<&str>,
 ) -> Result<HashMap<String, Arc<Reference>>, Error> {
-    let mut found = memory.recall(names);
+    let mut found = cache.get_all(names);
     let new = names.iter().filter(|name| !found.contains_key(**name));
-    let mut open: Vec<Way> = new.map(|name| Way::from(name)).collect();
+    let mut open: Vec<MergeChain> = new.map(|name| MergeChain::from(name)).collect();
     let mut done = Vec::new();
     for _ in 0..MAX_MERGES {
         if open.is_empty() {
             break;
         }
-        let asked: BTreeSet<&str> = open.iter().map(|way| way.next.as_str()).collect();
-        let rows = rows(connection, extract, at, &asked).await?;
+        let asked: BTreeSet<&str> = open.iter().map(|chain| chain.next.as_str()).collect();
+        let rows = rows(connection, snapshot, at, &asked).await?;
         let mut further = Vec::new();
-        for mut way in open {
-            match rows.get(&way.next) {
-                Some(row) if way.goes_on(row)? => further.push(way),
-                _ => done.push(way),
+        for mut chain in open {
+            match rows.get(&chain.next) {
+                Some(row) if chain.follow(row)? => further.push(chain),
+                _ => done.push(chain),
             }
         }
         open = further;
     }
     done.extend(open);
-    for way in done {
-        let reached = Arc::new(way.reached);
-        memory.keep(&reached);
-        found.insert(way.name, reached);
+    for chain in done {
+        let reached = Arc::new(chain.reached);
+        cache.insert(&reached);
+        found.insert(chain.name, reached);
     }
     Ok(found)
 }
 
 async fn rows(
     connection: &mut Lease,
-    extract: &Extract,
+    snapshot: &SnapshotQuery,
     at: u64,
     names: &BTreeSet<&str>,
-) -> Result<HashMap<String, Row>, Error> {
+) -> Result<HashMap<String, ReferenceRow>, Error> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut query = QueryBuilder::new(
         "SELECT name, kind, state, merged_into, is_in,
                 CASE WHEN is_in AND kind = 'actor' THEN content ELSE ''::bytea END AS content
          FROM (SELECT asked.name, was.kind, was.state, was.merged_into, was.content, was.meta <> '' AND ",
     );
-    push_is_in(&mut query, extract, "was");
+    push_is_in(&mut query, snapshot, "was");
     query.push(" AS is_in FROM unnest(").push_bind(names);
     query.push("::text[]) AS asked (name)");
-    push_as_of(&mut query, extract, at, "asked.name", "was");
+    push_as_of(&mut query, snapshot, at, "asked.name", "was");
     query.push(") AS found");
-    let rows: Vec<Row> = query.build_query_as().fetch_all(connection).await?;
+    let rows: Vec<ReferenceRow> = query.build_query_as().fetch_all(connection).await?;
     Ok(rows
         .into_iter()
         .map(|row| (row.name.clone(), row))
         .collect())
 }
 
-impl Way {
+impl MergeChain {
     fn from(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -215,7 +215,7 @@ impl Way {
     }
 
     /// Adds a record that was read; returns true if a merge leads further.
-    fn goes_on(&mut self, row: &Row) -> Result<bool, Error> {
+    fn follow(&mut self, row: &ReferenceRow) -> Result<bool, Error> {
         // An erased record is in no export, but its merge is still known.
         let stands = state(&row.state).unwrap_or(State::Unspecified);
         if row.is_in {
@@ -228,7 +228,7 @@ impl Way {
     }
 }
 
-fn reference(name: &str, row: &Row, stands: State) -> Result<Reference, Error> {
+fn reference(name: &str, row: &ReferenceRow, stands: State) -> Result<Reference, Error> {
     let mut reference = Reference {
         name: name.to_owned(),
         record: row.name.clone(),
@@ -249,30 +249,30 @@ fn reference(name: &str, row: &Row, stands: State) -> Result<Reference, Error> {
 
 /// Cache of recently resolved names: most records of a page refer to the same few.
 #[derive(Debug)]
-struct Memory {
-    kept: Mutex<Kept>,
+struct ReferenceCache {
+    kept: Mutex<CachedReferences>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CachedReferences {
     since: Instant,
     found: HashMap<String, Arc<Reference>>,
 }
 
-impl Default for Memory {
+impl Default for ReferenceCache {
     fn default() -> Self {
         let found = HashMap::new();
         let since = Instant::now();
         Self {
-            kept: Mutex::new(Kept { since, found }),
+            kept: Mutex::new(CachedReferences { since, found }),
         }
     }
 }
 
-impl Memory {
-    fn recall(&self, names: &BTreeSet<&str>) -> HashMap<String, Arc<Reference>> {
+impl ReferenceCache {
+    fn get_all(&self, names: &BTreeSet<&str>) -> HashMap<String, Arc<Reference>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.since.elapsed() > REMEMBERED_FOR || kept.found.len() > REMEMBERED {
+        if kept.since.elapsed() > CACHE_TTL || kept.found.len() > MAX_CACHED {
             kept.found = HashMap::new();
             kept.since = Instant::now();
         }
@@ -284,7 +284,7 @@ impl Memory {
             .collect()
     }
 
-    fn keep(&self, found: &Arc<Reference>) {
+    fn insert(&self, found: &Arc<Reference>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.found.insert(found.name.clone(), found.clone());
     }

@@ -14,14 +14,14 @@ use super::{
     columns::sequence,
     committer::Committed,
     pool::Lease,
-    stored::{Columns, StoredRecord},
+    stored::{RecordColumns, StoredRecord},
 };
 
 /// Answers deleted per statement.
-const FORGOTTEN_AT_ONCE: i64 = 2000;
+const EXPIRY_BATCH: i64 = 2000;
 
 /// The stored answer of a request.
-pub(super) struct Remembered {
+pub(super) struct StoredAnswer {
     pub fingerprint: Vec<u8>,
     pub names: Vec<String>,
     pub revisions: Vec<i64>,
@@ -35,7 +35,7 @@ pub(super) async fn find(
     connection: &mut Lease,
     requests: &[&Request],
     now: OffsetDateTime,
-) -> Result<HashMap<(String, Uuid), Remembered>, Error> {
+) -> Result<HashMap<(String, Uuid), StoredAnswer>, Error> {
     let (authors, ids): (Vec<_>, Vec<_>) = requests
         .iter()
         .filter_map(|request| Some((request.by.author.clone(), request.id?)))
@@ -58,7 +58,7 @@ pub(super) async fn find(
     Ok(rows
         .into_iter()
         .map(|row| {
-            let remembered = Remembered {
+            let stored = StoredAnswer {
                 fingerprint: row.fingerprint,
                 names: row.names,
                 revisions: row.revisions,
@@ -66,12 +66,12 @@ pub(super) async fn find(
                 wire_sequence: row.wire_sequence,
                 warnings: row.warnings,
             };
-            ((row.author, row.id), remembered)
+            ((row.author, row.id), stored)
         })
         .collect())
 }
 
-impl Remembered {
+impl StoredAnswer {
     /// Returns the stored answer: the records as they were then.
     pub(super) async fn replay(&self, connection: &mut Lease) -> Result<Committed, Error> {
         Ok(Committed {
@@ -79,7 +79,7 @@ impl Remembered {
             changed: 0,
             desk_sequence: sequence(self.desk_sequence)?,
             wire_sequence: sequence(self.wire_sequence)?,
-            warnings: read_warnings(&self.warnings)?,
+            warnings: decode_warnings(&self.warnings)?,
         })
     }
 }
@@ -91,7 +91,7 @@ pub(super) async fn revisions(
     revisions: &[i64],
 ) -> Result<Vec<StoredRecord>, Error> {
     let rows = sqlx::query_as!(
-        Columns,
+        RecordColumns,
         r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
                   changes.content, changes.meta
            FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (name, revision, place)
@@ -106,19 +106,19 @@ pub(super) async fn revisions(
 }
 
 /// Converts warnings to their message.
-pub(super) fn told(warnings: &[Warning]) -> Vec<v1::Warning> {
-    let told = warnings.iter().map(|warning| v1::Warning {
+pub(super) fn warning_messages(warnings: &[Warning]) -> Vec<v1::Warning> {
+    let messages = warnings.iter().map(|warning| v1::Warning {
         field: warning.field.clone(),
         reason: warning.reason.to_owned(),
         description: warning.description.clone(),
         records: warning.records.clone(),
     });
-    told.collect()
+    messages.collect()
 }
 
 /// Encodes warnings for storage.
-pub(super) fn warnings_bytes(warnings: &[Warning]) -> Vec<u8> {
-    let warnings = told(warnings);
+pub(super) fn encode_warnings(warnings: &[Warning]) -> Vec<u8> {
+    let warnings = warning_messages(warnings);
     let answer = v1::CommitResponse {
         warnings,
         ..v1::CommitResponse::default()
@@ -126,7 +126,7 @@ pub(super) fn warnings_bytes(warnings: &[Warning]) -> Vec<u8> {
     answer.encode_to_vec()
 }
 
-fn read_warnings(bytes: &[u8]) -> Result<Vec<v1::Warning>, Error> {
+fn decode_warnings(bytes: &[u8]) -> Result<Vec<v1::Warning>, Error> {
     v1::CommitResponse::decode(bytes)
         .map(|answer| answer.warnings)
         .map_err(|error| Error::Corrupt(format!("remembered warnings: {error}")))
@@ -138,7 +138,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn forget_requests(&self) -> Result<u64, Error> {
+    pub async fn expire_requests(&self) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
             let done = sqlx::query!(
@@ -149,9 +149,9 @@ impl Store {
                      WHERE accepted_at < now() - interval '24 hours'
                      ORDER BY accepted_at
                      LIMIT $1)",
-                FORGOTTEN_AT_ONCE,
+                EXPIRY_BATCH,
             )
-            .execute(&mut self.vital.acquire().await?)
+            .execute(&mut self.control.acquire().await?)
             .await?;
             forgotten += done.rows_affected();
             if done.rows_affected() == 0 {

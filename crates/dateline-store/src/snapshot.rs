@@ -13,13 +13,13 @@ use self::query::{rows, until};
 use super::{
     Error, Store,
     columns::{change_type, name, sequence, state},
-    identity::of_view,
-    references::{References, Resolved},
-    stored::{Columns, StoredRecord, View},
+    identity::sequence_of_view,
+    references::{References, ResolvedReferences},
+    stored::{FeedView, RecordColumns, StoredRecord},
 };
 
 /// Most names that one page scans, matching or not.
-const WALKED_NAMES: usize = 2000;
+const MAX_SCANNED_NAMES: usize = 2000;
 /// Names of a page's first stride. The size of their records determines the next stride, so that few records are read
 /// in vain.
 const FIRST_NAMES: usize = 128;
@@ -28,11 +28,11 @@ const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Description of the records to read.
 #[derive(Debug, Clone)]
-pub struct Extract {
+pub struct SnapshotQuery {
     /// Filter of the records.
     pub filter: Filter,
     /// View that decides what is visible.
-    pub view: View,
+    pub view: FeedView,
     /// Sequence as of which records are read.
     pub at: u64,
     /// For a delta: only records that changed after this sequence.
@@ -45,10 +45,10 @@ pub struct Extract {
     pub references: Option<References>,
 }
 
-impl Extract {
-    /// Returns the extract of all records that a list returns.
+impl SnapshotQuery {
+    /// Returns the query for all records that a list returns.
     #[must_use]
-    pub fn shown(filter: Filter, view: View, at: u64) -> Self {
+    pub fn new(filter: Filter, view: FeedView, at: u64) -> Self {
         Self {
             filter,
             view,
@@ -66,15 +66,15 @@ impl Extract {
 
     fn number(&self) -> &'static str {
         match self.view {
-            View::Desk => "desk_sequence",
-            View::Published => "wire_sequence",
+            FeedView::Desk => "desk_sequence",
+            FeedView::Wire => "wire_sequence",
         }
     }
 }
 
-/// A record that belonged to the extract and no longer does.
+/// A record that belonged to the snapshot and no longer does.
 #[derive(Debug, Clone)]
-pub struct Gone {
+pub struct Removed {
     /// Name of the record.
     pub name: Name,
     /// The reason: RETRACTED, MERGED, DELETED, PURGED, or LEFT for a record that no longer matches.
@@ -85,20 +85,20 @@ pub struct Gone {
 
 /// One name of a page.
 #[derive(Debug)]
-pub enum Entry {
-    /// A record of the extract.
+pub enum SnapshotEntry {
+    /// A record of the snapshot.
     Record(StoredRecord),
     /// A record that no longer belongs to it.
-    Gone(Gone),
+    Removed(Removed),
 }
 
-impl Entry {
+impl SnapshotEntry {
     /// Name of the record.
     #[must_use]
     pub fn name(&self) -> &Name {
         match self {
             Self::Record(record) => &record.name,
-            Self::Gone(gone) => &gone.name,
+            Self::Removed(gone) => &gone.name,
         }
     }
 }
@@ -107,9 +107,9 @@ impl Entry {
 #[derive(Debug)]
 pub struct SnapshotPage {
     /// Entries in the order of names.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<SnapshotEntry>,
     /// Resolved references of the entries, if requested.
-    pub resolved: Resolved,
+    pub resolved: ResolvedReferences,
     /// The last name that was scanned; `None` at the end.
     pub after: Option<String>,
     /// The epoch that was read.
@@ -119,12 +119,12 @@ pub struct SnapshotPage {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct SnapshotRow {
     #[sqlx(flatten)]
-    columns: Columns,
+    columns: RecordColumns,
     /// True if it fits the page.
     fits: bool,
-    /// True if the record belongs to the extract.
+    /// True if the record belongs to the snapshot.
     is_in: bool,
     /// True if the record itself changed; false for a delta's record whose references may have changed.
     is_changed: bool,
@@ -133,13 +133,13 @@ struct Row {
     merged_into: Option<String>,
 }
 
-impl Row {
+impl SnapshotRow {
     /// Returns the entry of a row. A whole snapshot omits records erased since: the stream sends their erasure
     /// afterwards.
-    fn entry(self, is_delta: bool) -> Result<Option<Entry>, Error> {
+    fn entry(self, is_delta: bool) -> Result<Option<SnapshotEntry>, Error> {
         let is_erased = self.columns.meta.is_empty();
         if self.is_in && !is_erased {
-            return Ok(Some(Entry::Record(self.columns.try_into()?)));
+            return Ok(Some(SnapshotEntry::Record(self.columns.try_into()?)));
         }
         if !is_delta || !self.is_changed {
             return Ok(None);
@@ -152,7 +152,7 @@ impl Row {
             (_, Ok(State::Merged)) => change::Type::Merged,
             _ => change::Type::Left,
         };
-        Ok(Some(Entry::Gone(Gone {
+        Ok(Some(SnapshotEntry::Removed(Removed {
             name: name(&self.columns.name)?,
             why,
             merged_into: self.merged_into,
@@ -167,55 +167,55 @@ impl Store {
     /// If the database cannot answer, or the log is damaged.
     pub async fn snapshot_page(
         &self,
-        extract: &Extract,
+        snapshot: &SnapshotQuery,
         after: &str,
     ) -> Result<SnapshotPage, Error> {
         let mut connection = self.feed.acquire().await?;
-        let mut walk = Walk::from(after);
-        while let Some(names) = walk.next() {
-            let until: Option<String> = until(extract, &walk.behind, names)
+        let mut scan = PageScan::from(after);
+        while let Some(names) = scan.next() {
+            let until: Option<String> = until(snapshot, &scan.last_name, names)
                 .build_query_scalar()
                 .fetch_optional(&mut connection)
                 .await?;
-            let rows: Vec<Row> = rows(extract, &walk, until.as_deref())
+            let rows: Vec<SnapshotRow> = rows(snapshot, &scan, until.as_deref())
                 .build_query_as()
                 .fetch_all(&mut connection)
                 .await?;
-            walk.took(names, rows, until, extract.since.is_some())?;
+            scan.add_rows(names, rows, until, snapshot.since.is_some())?;
         }
         // Read after the rows: history that they could have missed was dropped before, and this shows it.
         let kept = sqlx::query!("SELECT epoch, desk_earliest, wire_earliest FROM feed")
             .fetch_one(&mut connection)
             .await?;
-        let resolved = match &extract.references {
-            None => Resolved::default(),
+        let resolved = match &snapshot.references {
+            None => ResolvedReferences::default(),
             Some(references) => {
-                let entries = &mut walk.entries;
+                let entries = &mut scan.entries;
                 references
-                    .resolve(&mut connection, extract, entries, &walk.unchanged)
+                    .resolve(&mut connection, snapshot, entries, &scan.unchanged)
                     .await?
             }
         };
         Ok(SnapshotPage {
-            entries: walk.entries,
+            entries: scan.entries,
             resolved,
-            after: (!walk.is_over).then_some(walk.behind),
+            after: (!scan.is_over).then_some(scan.last_name),
             epoch: sequence(kept.epoch)?,
-            earliest: of_view(
+            earliest: sequence_of_view(
                 (sequence(kept.desk_earliest)?, sequence(kept.wire_earliest)?),
-                extract.view,
+                snapshot.view,
             ),
         })
     }
 }
 
 /// A page in progress, read in strides of names.
-struct Walk {
-    entries: Vec<Entry>,
+struct PageScan {
+    entries: Vec<SnapshotEntry>,
     /// The last name that was scanned.
-    behind: String,
+    last_name: String,
     /// Names of this page that were scanned.
-    walked: usize,
+    scanned: usize,
     /// Bytes of content so far.
     bytes: usize,
     /// The next record does not fit.
@@ -226,12 +226,12 @@ struct Walk {
     unchanged: HashSet<String>,
 }
 
-impl Walk {
+impl PageScan {
     fn from(after: &str) -> Self {
         Self {
             entries: Vec::new(),
-            behind: after.to_owned(),
-            walked: 0,
+            last_name: after.to_owned(),
+            scanned: 0,
             bytes: 0,
             is_full: false,
             is_over: false,
@@ -245,34 +245,34 @@ impl Walk {
         let room = PAGE_BYTES.saturating_sub(self.bytes);
         if self.is_full
             || self.is_over
-            || self.walked >= WALKED_NAMES
-            || (self.walked > 0 && room < PAGE_BYTES / 8)
+            || self.scanned >= MAX_SCANNED_NAMES
+            || (self.scanned > 0 && room < PAGE_BYTES / 8)
         {
             return None;
         }
-        let names = match (self.walked, self.bytes) {
+        let names = match (self.scanned, self.bytes) {
             (0, _) => FIRST_NAMES,
-            (walked, 0) => walked * 4,
-            (walked, bytes) => (room * walked / bytes).max(1),
+            (scanned, 0) => scanned * 4,
+            (scanned, bytes) => (room * scanned / bytes).max(1),
         };
-        Some(names.min(WALKED_NAMES - self.walked))
+        Some(names.min(MAX_SCANNED_NAMES - self.scanned))
     }
 
     /// Adds the rows of a stride; rows that do not fit are left for the next page.
-    fn took(
+    fn add_rows(
         &mut self,
         names: usize,
-        rows: Vec<Row>,
+        rows: Vec<SnapshotRow>,
         until: Option<String>,
         is_delta: bool,
     ) -> Result<(), Error> {
         self.is_full = rows.last().is_some_and(|last| !last.fits);
-        self.walked += names;
+        self.scanned += names;
         self.entries.reserve(rows.len());
         for row in rows.into_iter().filter(|row| row.fits) {
             self.bytes += row.columns.content.len();
             if self.is_full {
-                self.behind.clone_from(&row.columns.name);
+                self.last_name.clone_from(&row.columns.name);
             }
             if !row.is_changed {
                 self.unchanged.insert(row.columns.name.clone());
@@ -281,7 +281,7 @@ impl Walk {
         }
         if !self.is_full {
             self.is_over = until.is_none();
-            self.behind = until.unwrap_or_else(|| std::mem::take(&mut self.behind));
+            self.last_name = until.unwrap_or_else(|| std::mem::take(&mut self.last_name));
         }
         Ok(())
     }
@@ -293,17 +293,17 @@ mod tests {
 
     /// Simulates a page of records of this size; returns the names per stride and the number of records that fitted.
     fn page(bytes: usize) -> (Vec<usize>, usize) {
-        let mut walk = Walk::from("");
+        let mut scan = PageScan::from("");
         let (mut strides, mut taken) = (Vec::new(), 0);
-        while let Some(names) = walk.next() {
+        while let Some(names) = scan.next() {
             strides.push(names);
-            let room = PAGE_BYTES.saturating_sub(walk.bytes);
+            let room = PAGE_BYTES.saturating_sub(scan.bytes);
             let fit = names.min(room.checked_div(bytes).unwrap_or(names));
             let fit = if taken == 0 { fit.max(1) } else { fit };
             taken += fit;
-            walk.bytes += fit * bytes;
-            walk.walked += names;
-            walk.is_full = fit < names;
+            scan.bytes += fit * bytes;
+            scan.scanned += names;
+            scan.is_full = fit < names;
         }
         (strides, taken)
     }
@@ -314,7 +314,7 @@ mod tests {
             let (strides, taken) = page(bytes);
             let looked: usize = strides.iter().sum();
             assert!(
-                taken * bytes >= PAGE_BYTES / 2 || looked == WALKED_NAMES,
+                taken * bytes >= PAGE_BYTES / 2 || looked == MAX_SCANNED_NAMES,
                 "{bytes}: {taken}"
             );
             assert!(
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn f5_a_page_is_bounded_in_names_and_in_bytes() {
         // If nothing matches, strides grow until the page's limit of names is reached.
-        assert_eq!(page(0).0.iter().sum::<usize>(), WALKED_NAMES);
+        assert_eq!(page(0).0.iter().sum::<usize>(), MAX_SCANNED_NAMES);
         // A record larger than a page is a page of its own.
         assert_eq!(page(PAGE_BYTES + 1), (vec![FIRST_NAMES], 1));
     }

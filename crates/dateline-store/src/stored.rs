@@ -16,9 +16,9 @@ use super::{
 
 /// The view of a read, resolved when the request arrives: below that there is no "unspecified".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum View {
+pub enum FeedView {
     /// Published records, as readers see them.
-    Published,
+    Wire,
     /// All records, as editors see them.
     Desk,
 }
@@ -42,7 +42,7 @@ pub struct StoredRecord {
 
 /// The columns that make up a [`StoredRecord`].
 #[derive(Debug, sqlx::FromRow)]
-pub(super) struct Columns {
+pub(super) struct RecordColumns {
     pub name: String,
     pub kind: String,
     pub state: String,
@@ -52,10 +52,10 @@ pub(super) struct Columns {
     pub meta: Vec<u8>,
 }
 
-impl TryFrom<Columns> for StoredRecord {
+impl TryFrom<RecordColumns> for StoredRecord {
     type Error = Error;
 
-    fn try_from(columns: Columns) -> Result<Self, Error> {
+    fn try_from(columns: RecordColumns) -> Result<Self, Error> {
         Ok(Self {
             name: name(&columns.name)?,
             kind: kind(&columns.kind)?,
@@ -91,16 +91,16 @@ impl StoredRecord {
     /// Returns the encoded `Record` for a view; `None` if it is not visible there. The only place that decides which
     /// parts of a record readers get (F10).
     #[must_use]
-    pub fn encoded(&self, view: View) -> Option<Bytes> {
+    pub fn encoded(&self, view: FeedView) -> Option<Bytes> {
         match view {
-            View::Desk => Some(record_bytes(
+            FeedView::Desk => Some(record_bytes(
                 self.kind,
                 &self.content,
                 &self.meta,
                 self.desk_sequence,
             )),
-            View::Published if !is_visible(self.state) => None,
-            View::Published => {
+            FeedView::Wire if !is_visible(self.state) => None,
+            FeedView::Wire => {
                 let sequence = self.wire_sequence?;
                 Some(if is_tombstone(self.state) {
                     record_bytes(

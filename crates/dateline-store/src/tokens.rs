@@ -1,6 +1,6 @@
 //! API tokens: creates, reads, updates and revokes them. The transaction of each change also writes its audit entry.
 
-use dateline_engine::request::By;
+use dateline_engine::request::Attribution;
 use time::{Duration, OffsetDateTime};
 
 use super::{
@@ -13,7 +13,7 @@ const TOKEN_BYTES: i64 = 256;
 
 /// Validity that another admin token must still have before the last but one is revoked: long enough to create more
 /// with it.
-const ROOM: Duration = Duration::minutes(10);
+const MIN_REMAINING_VALIDITY: Duration = Duration::minutes(10);
 
 /// A stored token, without its secret.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl std::fmt::Debug for StoredToken {
 
 /// Outcome of changing or revoking a token.
 #[derive(Debug)]
-pub enum Revoked {
+pub enum TokenOutcome {
     /// The token was changed or revoked.
     Done(Box<StoredToken>),
     /// There is no token of this id.
@@ -64,7 +64,7 @@ pub enum Revoked {
 
 /// Latest expiry of the tokens that are valid now.
 #[derive(Debug, Clone, Copy)]
-pub struct TokenEnds {
+pub struct TokenExpiries {
     /// Of admin tokens.
     pub admin: Option<OffsetDateTime>,
     /// Of all tokens.
@@ -92,7 +92,7 @@ impl Store {
              WHERE id = ANY ($1)",
             ids,
         )
-        .fetch_all(&mut self.vital.acquire().await?)
+        .fetch_all(&mut self.control.acquire().await?)
         .await?;
         Ok(tokens)
     }
@@ -156,13 +156,13 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn create_token(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
+    pub async fn create_token(&self, token: &StoredToken, by: &Attribution) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
         if is_name_taken(&mut transaction, &token.name, &token.id).await? {
             return Ok(false);
         }
         insert(&mut transaction, token).await?;
-        audit::note(&mut transaction, by, "done", &told(token)).await?;
+        audit::insert_audit_entry(&mut transaction, by, "done", &audit_details(token)).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -171,7 +171,11 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn create_first_admin(&self, token: &StoredToken, by: &By) -> Result<bool, Error> {
+    pub async fn create_first_admin(
+        &self,
+        token: &StoredToken,
+        by: &Attribution,
+    ) -> Result<bool, Error> {
         let mut transaction = self.lock_tokens().await?;
         if admin_beside(&mut transaction, "").await?.is_some() {
             return Ok(false);
@@ -181,12 +185,12 @@ impl Store {
             token.name = format!("{}-{}", token.name, token.id);
         }
         insert(&mut transaction, &token).await?;
-        audit::note(&mut transaction, by, "done", &told(&token)).await?;
+        audit::insert_audit_entry(&mut transaction, by, "done", &audit_details(&token)).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    /// Changes the roles, scope and expiry of a token; [`Revoked::Unknown`] if there is none, or it is revoked.
+    /// Changes the roles, scope and expiry of a token; [`TokenOutcome::Unknown`] if there is none, or it is revoked.
     ///
     /// # Errors
     /// If the database cannot answer.
@@ -196,8 +200,8 @@ impl Store {
         roles: &[String],
         scope: &[String],
         expires_at: Option<OffsetDateTime>,
-        by: &By,
-    ) -> Result<Revoked, Error> {
+        by: &Attribution,
+    ) -> Result<TokenOutcome, Error> {
         let mut transaction = self.lock_tokens().await?;
         let is_admin = roles.iter().any(|role| role == "admin");
         let held = admin_end(&mut transaction, id).await?;
@@ -205,12 +209,12 @@ impl Store {
         if let Some(held) = held.filter(|held| ends_sooner(*held))
             && !is_spare(&mut transaction, id, held).await?
         {
-            return Ok(Revoked::LastAdmin);
+            return Ok(TokenOutcome::LastAdmin);
         }
         if let Some(name) = name_of(&mut transaction, id).await?
             && is_name_taken(&mut transaction, &name, id).await?
         {
-            return Ok(Revoked::NameTaken);
+            return Ok(TokenOutcome::NameTaken);
         }
         let changed = sqlx::query_as!(
             StoredToken,
@@ -233,12 +237,12 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn revoke_token(&self, id: &str, by: &By) -> Result<Revoked, Error> {
+    pub async fn revoke_token(&self, id: &str, by: &Attribution) -> Result<TokenOutcome, Error> {
         let mut transaction = self.lock_tokens().await?;
         if let Some(held) = admin_end(&mut transaction, id).await?
             && !is_spare(&mut transaction, id, held).await?
         {
-            return Ok(Revoked::LastAdmin);
+            return Ok(TokenOutcome::LastAdmin);
         }
         let changed = sqlx::query_as!(
             StoredToken,
@@ -257,7 +261,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn note_tokens_used(&self, used: &[(String, i64)]) -> Result<(), Error> {
+    pub async fn record_tokens_used(&self, used: &[(String, i64)]) -> Result<(), Error> {
         if used.is_empty() {
             return Ok(());
         }
@@ -271,14 +275,14 @@ impl Store {
             &ids,
             &times,
         )
-        .execute(&mut self.vital.acquire().await?)
+        .execute(&mut self.control.acquire().await?)
         .await?;
         Ok(())
     }
 
     /// Locks the table, so that only one transaction at a time counts and changes admin tokens.
     async fn lock_tokens(&self) -> Result<Transaction, Error> {
-        let mut transaction = self.vital.begin().await?;
+        let mut transaction = self.control.begin().await?;
         sqlx::query("LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE")
             .execute(&mut *transaction)
             .await?;
@@ -289,14 +293,14 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn token_ends(&self) -> Result<TokenEnds, Error> {
+    pub async fn token_expiries(&self) -> Result<TokenExpiries, Error> {
         let ends = sqlx::query_as!(
-            TokenEnds,
+            TokenExpiries,
             "SELECT max(expires_at) AS any, max(expires_at) FILTER (WHERE 'admin' = ANY (roles)) AS admin
              FROM tokens
              WHERE revoked_at IS NULL AND expires_at > now()",
         )
-        .fetch_one(&mut self.vital.acquire().await?)
+        .fetch_one(&mut self.control.acquire().await?)
         .await?;
         Ok(ends)
     }
@@ -316,7 +320,7 @@ async fn admin_end(connection: &mut Lease, id: &str) -> Result<Option<OffsetDate
 
 /// True if another admin token is valid for as long as the one to be revoked, or long enough to create more.
 async fn is_spare(connection: &mut Lease, id: &str, held: OffsetDateTime) -> Result<bool, Error> {
-    let enough = held.min(OffsetDateTime::now_utc() + ROOM);
+    let enough = held.min(OffsetDateTime::now_utc() + MIN_REMAINING_VALIDITY);
     let other = admin_beside(connection, id).await?;
     Ok(other.is_some_and(|end| end >= enough))
 }
@@ -385,18 +389,18 @@ async fn insert(connection: &mut Lease, token: &StoredToken) -> Result<(), Error
 async fn finish(
     mut transaction: Transaction,
     changed: Option<StoredToken>,
-    by: &By,
-) -> Result<Revoked, Error> {
+    by: &Attribution,
+) -> Result<TokenOutcome, Error> {
     let Some(token) = changed else {
-        return Ok(Revoked::Unknown);
+        return Ok(TokenOutcome::Unknown);
     };
-    audit::note(&mut transaction, by, "done", &told(&token)).await?;
+    audit::insert_audit_entry(&mut transaction, by, "done", &audit_details(&token)).await?;
     transaction.commit().await?;
-    Ok(Revoked::Done(Box::new(token)))
+    Ok(TokenOutcome::Done(Box::new(token)))
 }
 
 /// Returns the details of a token for its audit entry.
-fn told(token: &StoredToken) -> String {
+fn audit_details(token: &StoredToken) -> String {
     let scope = if token.scope.is_empty() {
         "everything".to_owned()
     } else {

@@ -17,7 +17,7 @@ static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// A date as written.
-pub(super) struct Written {
+pub(super) struct ParsedDate {
     /// 2021, 2021-09 or 2021-09-15: the local date as written, not in UTC.
     pub edtf: String,
     /// The first and the last instant that it may denote.
@@ -29,14 +29,14 @@ pub(super) struct Written {
 ///
 /// # Errors
 /// If it is not a date.
-pub(super) fn read(key: &str, written: &str) -> Result<Written, String> {
+pub(super) fn read(key: &str, written: &str) -> Result<ParsedDate, String> {
     let refused = || format!("{key} is no date that can be read: {written:?}");
     let pattern = DATE.as_ref();
     let parts = pattern.and_then(|pattern| pattern.captures(written));
     parts.as_ref().and_then(instants).ok_or_else(refused)
 }
 
-fn instants(parts: &Captures<'_>) -> Option<Written> {
+fn instants(parts: &Captures<'_>) -> Option<ParsedDate> {
     let number = |index: usize| Some(parts.get(index)?.as_str().parse::<u8>().ok());
     let year: i32 = parts[1].parse().ok()?;
     let edtf = [1, 2, 3]
@@ -63,7 +63,7 @@ fn instants(parts: &Captures<'_>) -> Option<Written> {
             _ => day,
         };
         let end = PrimitiveDateTime::new(last, Time::MIDNIGHT).checked_add(Duration::DAY)?;
-        return Some(Written {
+        return Some(ParsedDate {
             edtf,
             earliest: PrimitiveDateTime::new(day, Time::MIDNIGHT).assume_offset(east),
             latest: end.assume_offset(west),
@@ -89,7 +89,7 @@ fn instants(parts: &Captures<'_>) -> Option<Written> {
             (at, at)
         }
     };
-    Some(Written {
+    Some(ParsedDate {
         edtf,
         earliest,
         latest,
@@ -114,8 +114,8 @@ impl Item<'_> {
     ///
     /// # Errors
     /// If it cannot be parsed.
-    pub(super) fn date(&mut self, field: &str) -> Result<Option<(String, Written)>, String> {
-        let Some((key, value)) = self.take_with_key(field) else {
+    pub(super) fn date(&mut self, field: &str) -> Result<Option<(String, ParsedDate)>, String> {
+        let Some((key, value)) = self.remove_with_key(field) else {
             return Ok(None);
         };
         let Some(written) = value.as_str().map(str::trim) else {
@@ -136,7 +136,7 @@ impl Item<'_> {
     pub(super) fn published(
         &mut self,
         version: &str,
-        version_created: Option<&Written>,
+        version_created: Option<&ParsedDate>,
         infers: bool,
     ) -> Result<Option<FuzzyDate>, String> {
         let content = self.date("contentcreated")?;

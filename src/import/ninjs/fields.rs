@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 /// Number of values left out, by field.
 #[derive(Default)]
-pub(in crate::import) struct Losses(BTreeMap<String, usize>);
+pub(in crate::import) struct DroppedFields(BTreeMap<String, usize>);
 
-impl Losses {
+impl DroppedFields {
     pub(super) fn count(&mut self, field: &str) {
         self.add(field, 1);
     }
@@ -20,18 +20,18 @@ impl Losses {
 
     /// Formats the counts: `not taken from ninjs, for a draft of an article has no room for it: people (12), renditions
     /// (3)`
-    pub(in crate::import) fn told(&self) -> Option<String> {
+    pub(in crate::import) fn summary(&self) -> Option<String> {
         if self.0.is_empty() {
             return None;
         }
-        let told = self
+        let fields = self
             .0
             .iter()
             .map(|(field, times)| format!("{field} ({times})"));
-        let told: Vec<_> = told.collect();
+        let fields: Vec<_> = fields.collect();
         Some(format!(
             "not taken from ninjs, for a draft of an article has no room for it: {}",
-            told.join(", ")
+            fields.join(", ")
         ))
     }
 }
@@ -49,7 +49,7 @@ pub(super) enum Dialect {
 pub(super) struct Item<'a> {
     /// Original key and value, by key in lower case.
     fields: BTreeMap<String, (String, Value)>,
-    pub losses: &'a mut Losses,
+    pub losses: &'a mut DroppedFields,
 }
 
 impl<'a> Item<'a> {
@@ -57,7 +57,7 @@ impl<'a> Item<'a> {
     ///
     /// # Errors
     /// If it is no object, or has a key in two spellings with different values.
-    pub(super) fn new(item: &Value, losses: &'a mut Losses) -> Result<Self, String> {
+    pub(super) fn new(item: &Value, losses: &'a mut DroppedFields) -> Result<Self, String> {
         let object = item.as_object().ok_or("is no object")?;
         let mut fields: BTreeMap<String, (String, Value)> = BTreeMap::new();
         for (key, value) in object {
@@ -86,13 +86,13 @@ impl<'a> Item<'a> {
             .map(|(folded, (key, _))| (folded.as_str(), key.as_str()))
     }
 
-    pub(super) fn take(&mut self, field: &str) -> Option<Value> {
+    pub(super) fn remove(&mut self, field: &str) -> Option<Value> {
         let (_, value) = self.fields.remove(field)?;
         Some(value).filter(|value| !value.is_null())
     }
 
     /// Removes and returns a value, with its key as written.
-    pub(super) fn take_with_key(&mut self, field: &str) -> Option<(String, Value)> {
+    pub(super) fn remove_with_key(&mut self, field: &str) -> Option<(String, Value)> {
         self.fields
             .remove(field)
             .filter(|(_, value)| !value.is_null())
@@ -100,7 +100,7 @@ impl<'a> Item<'a> {
 
     /// Removes and returns a text; empty if there is none.
     pub(super) fn text(&mut self, field: &str) -> Result<String, String> {
-        match self.take_with_key(field) {
+        match self.remove_with_key(field) {
             None => Ok(String::new()),
             Some((_, Value::String(text))) => Ok(text.trim().to_owned()),
             Some((key, _)) => Err(format!("{key} is no string")),
@@ -109,7 +109,7 @@ impl<'a> Item<'a> {
 
     /// Removes and returns a list of objects; a single object is a list of one.
     pub(super) fn list(&mut self, field: &str) -> Result<Vec<Map<String, Value>>, String> {
-        let (key, all) = match self.take_with_key(field) {
+        let (key, all) = match self.remove_with_key(field) {
             None => return Ok(Vec::new()),
             Some((key, Value::Array(all))) => (key, all),
             Some((key, _)) => return Err(format!("{key} is no list")),
@@ -129,8 +129,8 @@ impl<'a> Item<'a> {
     /// # Errors
     /// If it declares an unknown version.
     pub(super) fn dialect(&mut self) -> Result<Dialect, String> {
-        let standard = self.take("standard").or_else(|| self.take("$standard"));
-        let schema = self.take("$schema");
+        let standard = self.remove("standard").or_else(|| self.remove("$standard"));
+        let schema = self.remove("$schema");
         let says = |field: &str| {
             let text = standard.as_ref().and_then(|standard| standard.get(field));
             text.and_then(Value::as_str).unwrap_or_default()

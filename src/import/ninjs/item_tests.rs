@@ -4,7 +4,7 @@ use dateline_proto::v1::{Article, fuzzy_date::Basis, record::Kind as Body};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
 
-use super::{Content, Losses, name, read};
+use super::{Content, DroppedFields, name, read};
 
 #[path = "terms_tests.rs"]
 mod terms;
@@ -12,7 +12,7 @@ mod terms;
 const NOW: OffsetDateTime = datetime!(2026-11-30 06:00 UTC);
 
 fn content(item: &Value) -> Result<Content, String> {
-    read(item, &mut Losses::default(), NOW)
+    read(item, &mut DroppedFields::default(), NOW)
 }
 
 fn article(item: &Value) -> Article {
@@ -49,7 +49,7 @@ fn what_the_table_allows_is_taken_and_the_rest_is_counted() {
         "subjects": [{"name": "Diplomacy", "uri": "http://cv.iptc.org/newscodes/mediatopic/20000638"}],
         "people": [{"name": "A"}], "usageTerms": "Free",
     });
-    let mut losses = Losses::default();
+    let mut losses = DroppedFields::default();
     let record = read(&item, &mut losses, NOW).unwrap().record;
     let Some(Body::Article(article)) = record.kind else {
         panic!()
@@ -78,7 +78,7 @@ fn what_the_table_allows_is_taken_and_the_rest_is_counted() {
         (origin.uri.as_str(), origin.version.as_str()),
         ("https://wire.example.org/items/4711", "2")
     );
-    let told = losses.told().unwrap();
+    let told = losses.summary().unwrap();
     for field in [
         "people (1)",
         "bodies as text/html (1)",

@@ -15,17 +15,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-pub(super) use self::fields::Losses;
+pub(super) use self::fields::DroppedFields;
 use self::{
     fields::{Dialect, Item, string},
     terms::Terms,
-    texts::Part,
+    texts::TextPart,
 };
 use super::batches::Content;
 use crate::{
     article_text::{byline_names, one_line, propose_name},
     html_text,
-    outgoing::Origin,
+    outgoing::ItemOrigin,
 };
 
 /// Fields that only say that the item is an article in this format.
@@ -61,11 +61,11 @@ pub(super) fn is_item(value: &Value) -> bool {
 ///
 /// # Errors
 /// The reason why it is not an article, or a restriction that is not understood.
-pub(super) fn to_record(item: &Value, losses: &mut Losses) -> Result<Content, String> {
+pub(super) fn to_record(item: &Value, losses: &mut DroppedFields) -> Result<Content, String> {
     read(item, losses, OffsetDateTime::now_utc())
 }
 
-fn read(item: &Value, losses: &mut Losses, now: OffsetDateTime) -> Result<Content, String> {
+fn read(item: &Value, losses: &mut DroppedFields, now: OffsetDateTime) -> Result<Content, String> {
     let mut item = Item::new(item, losses)?;
     let dialect = item.dialect()?;
     check_kind(&mut item)?;
@@ -79,7 +79,7 @@ fn read(item: &Value, losses: &mut Losses, now: OffsetDateTime) -> Result<Conten
     // A canceled item may come without text.
     let needs_text = terms.status == Status::Unspecified;
     let headline = headline(&mut item, dialect);
-    let body = item.part(Part::Body, dialect);
+    let body = item.part(TextPart::Body, dialect);
     let (headline, body) = if needs_text {
         (headline?, body?)
     } else {
@@ -99,7 +99,7 @@ fn read(item: &Value, losses: &mut Losses, now: OffsetDateTime) -> Result<Conten
         language_code: Some(item.text("language")?)
             .filter(|language| !language.is_empty())
             .unwrap_or_else(|| "und".to_owned()),
-        summary: item.part(Part::Summary, dialect)?,
+        summary: item.part(TextPart::Summary, dialect)?,
         bylines: bylines(&mut item)?,
         published,
         source_url: if uri.starts_with("http") {
@@ -122,14 +122,14 @@ fn read(item: &Value, losses: &mut Losses, now: OffsetDateTime) -> Result<Conten
         ..Article::default()
     };
     item.lose_the_rest();
-    let origin = Origin {
+    let origin = ItemOrigin {
         earlier_name: earlier_name(&uri, &article.headline),
         uid,
     };
     Ok(content(article, terms, origin))
 }
 
-fn content(article: Article, terms: Terms, origin: Origin) -> Content {
+fn content(article: Article, terms: Terms, origin: ItemOrigin) -> Content {
     Content {
         record: Record::from(Body::Article(article)),
         release: terms.release,
@@ -162,7 +162,7 @@ fn check_kind(item: &mut Item<'_>) -> Result<(), String> {
 
 /// The version; some feeds write it as a number.
 fn version(item: &mut Item<'_>) -> Result<String, String> {
-    match item.take_with_key("version") {
+    match item.remove_with_key("version") {
         None => Ok(String::new()),
         Some((_, Value::String(text))) => Ok(text.trim().to_owned()),
         Some((_, Value::Number(number))) => Ok(number.to_string()),
@@ -178,7 +178,7 @@ fn headline(item: &mut Item<'_>, dialect: Dialect) -> Result<String, String> {
         title
     };
     let title = one_line(&title);
-    match item.part(Part::Headline, dialect) {
+    match item.part(TextPart::Headline, dialect) {
         Ok(text) if !text.is_empty() => {
             if !title.is_empty() && title != text {
                 item.losses.count("title");
@@ -193,7 +193,7 @@ fn headline(item: &mut Item<'_>, dialect: Dialect) -> Result<String, String> {
 
 /// Alternative ids by role.
 fn item_ids(item: &mut Item<'_>) -> Result<Vec<(String, String)>, String> {
-    let Some(ids) = item.take("altids") else {
+    let Some(ids) = item.remove("altids") else {
         return Ok(Vec::new());
     };
     let pairs: Vec<(String, String)> = match &ids {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    dates::Written,
+    dates::ParsedDate,
     fields::{Item, string},
 };
 use crate::release::{Allowed, Release};
@@ -133,7 +133,7 @@ impl Item<'_> {
             Status::Canceled => Allowed::Canceled,
             Status::Withheld => Allowed::held("WITHHELD", "its sender withholds it"),
             Status::Unspecified => {
-                if let Some((key, Written { edtf, .. })) =
+                if let Some((key, ParsedDate { edtf, .. })) =
                     expiry.as_ref().filter(|(_, at)| at.latest <= now)
                 {
                     return Err(format!("has expired: {key} is {edtf}"));
@@ -161,7 +161,7 @@ impl Item<'_> {
 
     /// The status; `usable` by default. Values outside of the standard are rejected.
     fn status(&mut self) -> Result<Status, String> {
-        let Some((key, value)) = self.take_with_key("pubstatus") else {
+        let Some((key, value)) = self.remove_with_key("pubstatus") else {
             return Ok(Status::Unspecified);
         };
         let written = value.as_str().unwrap_or_default().trim().to_lowercase();
@@ -182,8 +182,8 @@ impl Item<'_> {
         &mut self,
         keys: &[&str],
         now: OffsetDateTime,
-    ) -> Result<Option<(String, Written)>, String> {
-        let mut found: Option<(String, Written)> = None;
+    ) -> Result<Option<(String, ParsedDate)>, String> {
+        let mut found: Option<(String, ParsedDate)> = None;
         for key in keys {
             let Some((key, at)) = self.date(key)? else {
                 continue;
@@ -219,7 +219,11 @@ impl Item<'_> {
     }
 
     /// Usage terms, rights and expiry as text.
-    fn conditions(&mut self, expiry: Option<&Written>, status: Status) -> Result<String, String> {
+    fn conditions(
+        &mut self,
+        expiry: Option<&ParsedDate>,
+        status: Status,
+    ) -> Result<String, String> {
         let mut lines = vec![self.text("usageterms")?];
         for (field, label) in [
             ("copyrightholder", "Copyright holder"),
@@ -230,7 +234,7 @@ impl Item<'_> {
                 lines.push(format!("{label}: {text}"));
             }
         }
-        if let Some(rights) = self.take("rightsinfo") {
+        if let Some(rights) = self.remove("rightsinfo") {
             lines.push(format!("Rights: {}", rights_in_words(&rights)));
         }
         if let Some(expiry) = expiry {

@@ -14,13 +14,13 @@ const MAX_HTML: usize = 4 * 1024 * 1024;
 
 /// The parts of an article that are taken from texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum TextPart {
     Headline,
     Body,
     Summary,
 }
 
-impl Part {
+impl TextPart {
     /// Name of the list in ninjs 2 and 3.
     fn list(self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl Part {
 
 /// Format of a text, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum TextKind {
     Plain,
     Html,
     /// A format that cannot be converted.
@@ -153,18 +153,18 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> TextKind {
         let media = self.content_type.split(';').next().unwrap_or_default();
         match media.trim().to_lowercase().as_str() {
-            "" if has_markup(&self.value) => Kind::Html,
-            "" | "text" | "plain" | "text/plain" => Kind::Plain,
+            "" if has_markup(&self.value) => TextKind::Html,
+            "" | "text" | "plain" | "text/plain" => TextKind::Plain,
             "html"
             | "text/html"
             | "text/html5"
             | "application/html"
             | "text/xhtml"
-            | "application/xhtml+xml" => Kind::Html,
-            _ => Kind::Other,
+            | "application/xhtml+xml" => TextKind::Html,
+            _ => TextKind::Other,
         }
     }
 }
@@ -174,7 +174,7 @@ impl Item<'_> {
     ///
     /// # Errors
     /// If the item has texts for the part, but none of them is usable.
-    pub(super) fn part(&mut self, part: Part, dialect: Dialect) -> Result<String, String> {
+    pub(super) fn part(&mut self, part: TextPart, dialect: Dialect) -> Result<String, String> {
         let candidates = match dialect {
             Dialect::TwoOrThree => self.listed(part)?,
             Dialect::One => self.keyed(part)?,
@@ -184,7 +184,7 @@ impl Item<'_> {
             .filter(|candidate| !candidate.value.trim().is_empty())
             .collect();
         let ranked = |candidate: &Candidate| {
-            let kind = Some(candidate.kind()).filter(|kind| *kind != Kind::Other)?;
+            let kind = Some(candidate.kind()).filter(|kind| *kind != TextKind::Other)?;
             Some((part.rank(&candidate.role)?, kind))
         };
         let best = (0..all.len())
@@ -193,7 +193,7 @@ impl Item<'_> {
         let Some((_, best)) = best else {
             return match all.first() {
                 // A summary is optional.
-                Some(_) if part != Part::Summary => Err(not_taken(part, &all)),
+                Some(_) if part != TextPart::Summary => Err(not_taken(part, &all)),
                 _ => {
                     for candidate in &all {
                         self.lose(part, candidate);
@@ -210,13 +210,13 @@ impl Item<'_> {
                 self.lose(part, candidate);
             }
         }
-        if text.is_empty() && part == Part::Body {
+        if text.is_empty() && part == TextPart::Body {
             return Err(not_taken(part, &all));
         }
         Ok(text)
     }
 
-    fn listed(&mut self, part: Part) -> Result<Vec<Candidate>, String> {
+    fn listed(&mut self, part: TextPart) -> Result<Vec<Candidate>, String> {
         let all = self.list(part.list())?;
         let candidates = all.iter().enumerate().map(|(index, entry)| {
             let is_text = |field: &str| {
@@ -240,7 +240,7 @@ impl Item<'_> {
     }
 
     /// Collects keys such as `body_text` and `body_xhtml`: the suffix gives role and type.
-    fn keyed(&mut self, part: Part) -> Result<Vec<Candidate>, String> {
+    fn keyed(&mut self, part: TextPart) -> Result<Vec<Candidate>, String> {
         let beginning = format!("{}_", part.key());
         let keys: Vec<_> = self
             .keys()
@@ -249,7 +249,7 @@ impl Item<'_> {
             .collect();
         let mut candidates = Vec::new();
         for key in keys {
-            let value = match self.take_with_key(&key) {
+            let value = match self.remove_with_key(&key) {
                 None => continue,
                 Some((_, Value::String(text))) => text,
                 Some((key, _)) => return Err(format!("{key} is no string")),
@@ -280,12 +280,12 @@ impl Item<'_> {
     }
 
     /// Counts an unused text by field and reason.
-    fn lose(&mut self, part: Part, candidate: &Candidate) {
+    fn lose(&mut self, part: TextPart, candidate: &Candidate) {
         let list = part.list();
         let field = match (candidate.kind(), part.rank(&candidate.role)) {
-            (Kind::Other, _) => format!("{list} as {}", candidate.content_type),
+            (TextKind::Other, _) => format!("{list} as {}", candidate.content_type),
             (_, None) => format!("{list} of role {}", candidate.role),
-            (Kind::Html, _) if !candidate.content_type.is_empty() => {
+            (TextKind::Html, _) if !candidate.content_type.is_empty() => {
                 format!("{list} as {}", candidate.content_type)
             }
             _ => format!("{list}, but for the first"),
@@ -293,8 +293,8 @@ impl Item<'_> {
         self.losses.count(&field);
     }
 
-    fn plain(&mut self, part: Part, candidate: &Candidate) -> Result<String, String> {
-        let text = if candidate.kind() == Kind::Html {
+    fn plain(&mut self, part: TextPart, candidate: &Candidate) -> Result<String, String> {
+        let text = if candidate.kind() == TextKind::Html {
             if candidate.value.len() > MAX_HTML {
                 return Err(format!("{} has more HTML than can be read", part.list()));
             }
@@ -309,13 +309,13 @@ impl Item<'_> {
             candidate.value.clone()
         };
         Ok(match part {
-            Part::Headline => one_line(&text),
-            Part::Body | Part::Summary => tidy_layout(&text).trim().to_owned(),
+            TextPart::Headline => one_line(&text),
+            TextPart::Body | TextPart::Summary => tidy_layout(&text).trim().to_owned(),
         })
     }
 }
 
-fn not_taken(part: Part, all: &[Candidate]) -> String {
+fn not_taken(part: TextPart, all: &[Candidate]) -> String {
     let known = |candidate: &Candidate| {
         let role = match candidate.role.as_str() {
             "" => String::new(),

@@ -7,16 +7,18 @@ use dateline_proto::v1::{
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
-use super::callers::{Two, caller, client, token, two};
+use crate::support::callers::{
+    AccessServers, client_with_roles, client_with_token, create_token_with, start_access_servers,
+};
 use crate::{
-    life::hands::{
-        Refused, actor, commit_of, create, in_ms, lay_base, on_desk, one, publish, purge, refused,
-        saying, send, text_field, update,
+    support::builders::{
+        RpcError, actor, commit_err, commit_one, commit_request, create, create_base, desk_record,
+        publish, purge, text_field, timestamp_in_ms, try_commit, update, with_text,
     },
-    rig::site,
+    support::server::start_server,
 };
 
-async fn audit(two: &Two, request: ListAuditEntriesRequest) -> Vec<AuditEntry> {
+async fn audit(two: &AccessServers, request: ListAuditEntriesRequest) -> Vec<AuditEntry> {
     let mut admin = two.open.client.admin.clone();
     admin
         .list_audit_entries(request)
@@ -35,28 +37,31 @@ fn of_record(name: &str) -> ListAuditEntriesRequest {
 
 #[tokio::test]
 async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_it_says() {
-    let two = two().await;
-    lay_base(&two.open.client).await;
-    let (token, secret) = token(&two.open.client, &[Role::Publisher], &[]).await;
-    let publisher = client(&two.closed.address, &secret).await;
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
+    let (token, secret) = create_token_with(&two.open.client, &[Role::Publisher], &[]).await;
+    let publisher = client_with_token(&two.closed.address, &secret).await;
     let id = uuid::Uuid::now_v7().to_string();
     let request = CommitRequest {
         request_id: id.clone(),
-        ..commit_of(vec![create(&saying(&actor("noted"), "said in confidence"))])
+        ..commit_request(vec![create(&with_text(
+            &actor("noted"),
+            "said in confidence",
+        ))])
     };
-    let made = send(&publisher, request.clone()).await.unwrap();
+    let made = try_commit(&publisher, request.clone()).await.unwrap();
     // A retry is the same act, and a check is no act.
-    send(&publisher, request.clone()).await.unwrap();
+    try_commit(&publisher, request.clone()).await.unwrap();
     let check = CommitRequest {
         validate_only: true,
         request_id: String::new(),
-        ..commit_of(vec![create(&actor("only-checked"))])
+        ..commit_request(vec![create(&actor("only-checked"))])
     };
-    send(&publisher, check).await.unwrap();
+    try_commit(&publisher, check).await.unwrap();
     let draft = made.records[0].clone();
-    let shown = one(&publisher, publish(&draft)).await;
+    let shown = commit_one(&publisher, publish(&draft)).await;
     // A write that changes nothing is not logged.
-    one(&publisher, publish(&shown)).await;
+    commit_one(&publisher, publish(&shown)).await;
     let entries = audit(&two, of_record("actors/noted")).await;
     assert_eq!(entries.len(), 2, "{entries:#?}");
     let first = &entries[1];
@@ -81,9 +86,9 @@ async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_
             .is_empty()
     );
     // After an erasure by law, the entry and its author stay.
-    one(
+    commit_one(
         &two.open.client,
-        purge(&on_desk(&two.open.client, "actors/noted").await, false),
+        purge(&desk_record(&two.open.client, "actors/noted").await, false),
     )
     .await;
     let entries = audit(&two, of_record("actors/noted")).await;
@@ -96,16 +101,16 @@ async fn every_change_says_who_made_it_from_where_by_what_and_when_and_not_what_
 
 #[tokio::test]
 async fn a_change_that_is_not_made_leaves_no_entry() {
-    let two = two().await;
-    lay_base(&two.open.client).await;
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
     let before = audit(&two, ListAuditEntriesRequest::default()).await.len();
-    let one = on_desk(&two.open.client, "actors/one").await;
-    refused(
+    let one = desk_record(&two.open.client, "actors/one").await;
+    commit_err(
         &two.open.client,
-        vec![update(&saying(&one, "x"), &[text_field(&one)])],
+        vec![update(&with_text(&one, "x"), &[text_field(&one)])],
     )
     .await;
-    refused(&two.open.client, vec![create(&one)]).await;
+    commit_err(&two.open.client, vec![create(&one)]).await;
     assert_eq!(
         audit(&two, ListAuditEntriesRequest::default()).await.len(),
         before
@@ -114,11 +119,11 @@ async fn a_change_that_is_not_made_leaves_no_entry() {
 
 #[tokio::test]
 async fn acts_of_operators_and_refusals_for_want_of_a_role_are_written_down() {
-    let two = two().await;
-    lay_base(&two.open.client).await;
-    let reader = caller(&two, &[Role::Reader], &[]).await;
-    let refusal = refused(&reader, vec![create(&actor("wanted"))]).await;
-    refusal.is(Code::PermissionDenied, "ROLE_REQUIRED");
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
+    let reader = client_with_roles(&two, &[Role::Reader], &[]).await;
+    let refusal = commit_err(&reader, vec![create(&actor("wanted"))]).await;
+    refusal.assert_is(Code::PermissionDenied, "ROLE_REQUIRED");
     let compact = CompactFeedRequest {
         before: Some(Before::DeskSequence(1)),
         validate_only: false,
@@ -130,7 +135,7 @@ async fn acts_of_operators_and_refusals_for_want_of_a_role_are_written_down() {
         .compact_feed(compact)
         .await
         .unwrap();
-    crate::life::hands::until("the refusal is written down", async || {
+    crate::support::builders::wait_until("the refusal is written down", async || {
         let entries = audit(&two, ListAuditEntriesRequest::default()).await;
         entries.iter().any(|it| {
             it.outcome == "ROLE_REQUIRED"
@@ -153,10 +158,10 @@ async fn acts_of_operators_and_refusals_for_want_of_a_role_are_written_down() {
 
 #[tokio::test]
 async fn the_audit_is_asked_page_by_page_and_only_added_to() {
-    let two = two().await;
-    lay_base(&two.open.client).await;
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
     for id in ["a", "b", "c"] {
-        one(&two.open.client, create(&actor(id))).await;
+        commit_one(&two.open.client, create(&actor(id))).await;
     }
     let all = audit(&two, ListAuditEntriesRequest::default()).await;
     let mut request = ListAuditEntriesRequest {
@@ -185,7 +190,7 @@ async fn the_audit_is_asked_page_by_page_and_only_added_to() {
     };
     assert_eq!(audit(&two, newest).await, all[..1]);
     let never = ListAuditEntriesRequest {
-        until: Some(in_ms(-86_400_000)),
+        until: Some(timestamp_in_ms(-86_400_000)),
         ..ListAuditEntriesRequest::default()
     };
     assert!(audit(&two, never).await.is_empty());
@@ -199,11 +204,11 @@ async fn the_audit_is_asked_page_by_page_and_only_added_to() {
         ..ListAuditEntriesRequest::default()
     };
     let status = admin.list_audit_entries(forged.clone()).await.unwrap_err();
-    Refused::from(status).is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
+    RpcError::from(status).assert_is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
     forged.page_token.clear();
     forged.page_size = -1;
     let status = admin.list_audit_entries(forged).await.unwrap_err();
-    Refused::from(status).is(Code::InvalidArgument, "INVALID_REQUEST");
+    RpcError::from(status).assert_is(Code::InvalidArgument, "INVALID_REQUEST");
     let mut sql = PgConnection::connect(&two.url).await.unwrap();
     for act in [
         "UPDATE audit SET author = 'x'",
@@ -218,16 +223,16 @@ async fn the_audit_is_asked_page_by_page_and_only_added_to() {
 
 #[tokio::test]
 async fn what_ends_an_embargo_is_named_too() {
-    let site = site().await;
-    lay_base(&site.client).await;
-    let draft = one(&site.client, create(&actor("later"))).await;
-    one(
-        &site.client,
-        crate::life::hands::publish_at(&draft, Some(in_ms(300))),
+    let server = start_server().await;
+    create_base(&server.client).await;
+    let draft = commit_one(&server.client, create(&actor("later"))).await;
+    commit_one(
+        &server.client,
+        crate::support::builders::publish_at(&draft, Some(timestamp_in_ms(300))),
     )
     .await;
-    let mut admin = site.client.admin.clone();
-    crate::life::hands::until("the end of the embargo is written down", async || {
+    let mut admin = server.client.admin.clone();
+    crate::support::builders::wait_until("the end of the embargo is written down", async || {
         let entries = admin
             .list_audit_entries(of_record("actors/later"))
             .await

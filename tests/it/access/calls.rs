@@ -13,23 +13,21 @@ use dateline_proto::v1::{
 };
 use tonic::Status;
 
-use super::{
-    callers::in_an_hour,
-    stage::Cast,
-    streams::{drained, told},
-};
+use crate::support::callers::in_an_hour;
+use crate::support::fixtures::Fixture;
+use crate::support::watch::{read_call_until, read_to_head};
 use crate::{
     gold::version,
-    life::hands::{
-        commit_of, correct, create, delete, mask, merge, publish, purge, restore, retract, saying,
-        send_back, submit, text_field, unmerge, update,
+    support::builders::{
+        commit_request, correct, create, delete, field_mask, merge, publish, purge, restore,
+        retract, send_back, submit, text_field, unmerge, update, with_text,
     },
 };
 
 /// The result of a call: the whole answer as text, or the refusal.
-pub type Outcome = Result<String, Status>;
+pub type CallOutcome = Result<String, Status>;
 
-fn text<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Outcome {
+fn text<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> CallOutcome {
     answer.map(|answer| format!("{:?}", answer.into_inner()))
 }
 
@@ -109,7 +107,7 @@ pub const OF_NONE: &[&str] = &[
     "GetHealth",
 ];
 
-pub async fn read_one(client: &mut Client, call: &str, name: String, head: i64) -> Outcome {
+pub async fn read_one(client: &mut Client, call: &str, name: String, head: i64) -> CallOutcome {
     let at = view(call).into();
     let get = GetRecordRequest {
         name: name.clone(),
@@ -166,9 +164,9 @@ pub async fn read_one(client: &mut Client, call: &str, name: String, head: i64) 
     }
 }
 
-fn write_of(verb: &str, cast: &Cast, winner: &dateline_proto::v1::Record) -> Write {
-    let record = &cast.record;
-    let changed = saying(record, &format!("changed {}", cast.stand.words()));
+fn write_of(verb: &str, fixture: &Fixture, winner: &dateline_proto::v1::Record) -> Write {
+    let record = &fixture.record;
+    let changed = with_text(record, &format!("changed {}", fixture.stand.words()));
     match verb {
         "create" => create(record),
         "update" => update(&changed, &[text_field(record)]),
@@ -189,19 +187,22 @@ fn write_of(verb: &str, cast: &Cast, winner: &dateline_proto::v1::Record) -> Wri
 pub async fn write_one(
     client: &mut Client,
     call: &str,
-    cast: &Cast,
+    fixture: &Fixture,
     winner: &dateline_proto::v1::Record,
-) -> Outcome {
+) -> CallOutcome {
     if let Some(verb) = call.strip_prefix("Commit ") {
-        let mut request = commit_of(vec![write_of(verb, cast, winner)]);
+        let mut request = commit_request(vec![write_of(verb, fixture, winner)]);
         request.validate_only = true;
         return text(client.editorial.commit(request).await);
     }
-    let (record, validate_only) = (cast.record.clone(), true);
+    let (record, validate_only) = (fixture.record.clone(), true);
     let records = vec![version(&record)];
     let of = Some(version(&record));
-    let changed = Some(saying(&record, &format!("changed {}", cast.stand.words())));
-    let update_mask = mask(&[text_field(&record)]);
+    let changed = Some(with_text(
+        &record,
+        &format!("changed {}", fixture.stand.words()),
+    ));
+    let update_mask = field_mask(&[text_field(&record)]);
     let note = "mistaken".to_owned();
     macro_rules! call {
         ($service:ident . $method:ident, $request:ident { $($field:ident $(: $value:expr)?),* }) => {
@@ -291,7 +292,7 @@ pub async fn write_one(
     }
 }
 
-pub async fn read_all(client: &mut Client, call: &str) -> Outcome {
+pub async fn read_all(client: &mut Client, call: &str) -> CallOutcome {
     let at = view(call).into();
     match call.trim_end_matches(" desk") {
         "ListRecords" => {
@@ -302,20 +303,20 @@ pub async fn read_all(client: &mut Client, call: &str) -> Outcome {
             };
             text(client.records.list_records(request).await)
         }
-        "Watch" => told(client, view(call), Origin::Beginning).await,
-        "Watch snapshot" => told(client, view(call), Origin::Snapshot).await,
+        "Watch" => read_to_head(client, view(call), Origin::Beginning).await,
+        "Watch snapshot" => read_to_head(client, view(call), Origin::Snapshot).await,
         "Export" => {
             let request = ExportRequest {
                 view: at,
                 ..ExportRequest::default()
             };
-            drained(client.exports.export(request).await, |part| part.complete).await
+            read_call_until(client.exports.export(request).await, |part| part.complete).await
         }
         other => panic!("no call {other}"),
     }
 }
 
-pub async fn other(client: &mut Client, call: &str) -> Outcome {
+pub async fn other(client: &mut Client, call: &str) -> CallOutcome {
     match call.trim_end_matches(" desk") {
         "GetFeed" => {
             let view = view(call).into();

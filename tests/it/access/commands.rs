@@ -9,9 +9,9 @@ use dateline_access::Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    life::hands::lay_base,
-    process::Process,
-    rig::{PROGRAM, config, database, scratch, site},
+    support::builders::create_base,
+    support::process::Process,
+    support::server::{PROGRAM, config, create_database, start_server, temp_dir},
 };
 
 async fn run(address: &str, args: &[&str]) -> Output {
@@ -31,8 +31,8 @@ fn err(output: &Output) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_made_listed_changed_and_revoked() {
-    let site = site().await;
-    let on = site.address.as_str();
+    let server = start_server().await;
+    let on = server.address.as_str();
     let made = run(
         on,
         &[
@@ -120,9 +120,9 @@ async fn a_token_is_made_listed_changed_and_revoked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_is_read_as_a_table_and_kept_line_by_line() {
-    let site = site().await;
-    lay_base(&site.client).await;
-    let on = site.address.as_str();
+    let server = start_server().await;
+    create_base(&server.client).await;
+    let on = server.address.as_str();
     let table = run(on, &["audit"]).await;
     for word in [
         "local",
@@ -152,8 +152,8 @@ async fn the_audit_is_read_as_a_table_and_kept_line_by_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_admin_gets_a_token_in_a_file_of_their_own_and_only_the_first() {
-    let (_scratch, directory) = scratch();
-    let (url, file) = (database().await, directory.join("admin.token"));
+    let (_scratch, directory) = temp_dir();
+    let (url, file) = (create_database().await, directory.join("admin.token"));
     let start = async || {
         let mut config = config(&url);
         config.access = Settings {
@@ -195,8 +195,8 @@ async fn the_first_admin_gets_a_token_in_a_file_of_their_own_and_only_the_first(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p17_a_server_that_nobody_can_enter_says_so_and_its_command_helps() {
-    let (_scratch, directory) = scratch();
-    let (url, file) = (database().await, directory.join("admin.token"));
+    let (_scratch, directory) = temp_dir();
+    let (url, file) = (create_database().await, directory.join("admin.token"));
     let serve = |more: &[&str]| {
         let mut command = tokio::process::Command::new(PROGRAM);
         command.args(["serve", "--listen", "127.0.0.1:0", "--require-credentials"]);
@@ -206,14 +206,14 @@ async fn p17_a_server_that_nobody_can_enter_says_so_and_its_command_helps() {
     let path = file.display().to_string();
     {
         let locked = serve(&[]).await;
-        locked.says("WARN").await;
-        locked.says("nobody can enter").await;
-        locked.says("--bootstrap-token-file FILE").await;
+        locked.wait_for_log("WARN").await;
+        locked.wait_for_log("nobody can enter").await;
+        locked.wait_for_log("--bootstrap-token-file FILE").await;
     }
     {
         let helped = serve(&["--bootstrap-token-file", &path]).await;
-        helped.says(&format!("cat {path}")).await;
-        assert_eq!(helped.said("nobody can enter"), 0);
+        helped.wait_for_log(&format!("cat {path}")).await;
+        assert_eq!(helped.count_log_lines("nobody can enter"), 0);
         let create = ["token", "create", "--role", "reader", "--expires", "+1d"];
         let made = run(
             &helped.address,
@@ -224,15 +224,15 @@ async fn p17_a_server_that_nobody_can_enter_says_so_and_its_command_helps() {
     }
     let again = serve(&["--bootstrap-token-file", &path]).await;
     again
-        .says(&format!("the token of the first admin: cat {path}"))
+        .wait_for_log(&format!("the token of the first admin: cat {path}"))
         .await;
-    assert_eq!(again.said("nobody can"), 0);
+    assert_eq!(again.count_log_lines("nobody can"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_tokens_that_are_given_no_name_get_one_that_is_free() {
-    let site = site().await;
-    let on = site.address.as_str();
+    let server = start_server().await;
+    let on = server.address.as_str();
     let create = ["token", "create", "--role", "reader", "--expires", "+1d"];
     for name in ["reader", "reader-2", "reader-3"] {
         let made = run(on, &create).await;

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use super::callers::{in_an_hour, two};
-use crate::rig::{PROGRAM, scratch};
+use crate::support::callers::{in_an_hour, start_access_servers};
+use crate::support::server::{PROGRAM, temp_dir};
 use dateline_proto::v1::{CreateTokenRequest, Role};
 
 fn dateline(args: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -94,7 +94,7 @@ fn no_command_takes_a_secret_as_an_argument() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_comes_from_a_file_or_the_environment() {
-    let two = two().await;
+    let two = start_access_servers().await;
     let request = CreateTokenRequest {
         name: "cli".into(),
         roles: vec![Role::Reader.into()],
@@ -111,7 +111,7 @@ async fn a_token_comes_from_a_file_or_the_environment() {
         .unwrap()
         .into_inner()
         .secret;
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let file = directory.join("token");
     std::fs::write(&file, format!("{secret}\n")).unwrap();
     let server = two.closed.address.clone();
@@ -202,7 +202,7 @@ fn stream_of<T: Send + 'static>(item: T) -> impl futures_util::Stream<Item = T> 
 #[tokio::test]
 async fn health_is_told_to_everybody_and_the_schema_to_callers_or_to_nobody() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-    let two = two().await;
+    let two = start_access_servers().await;
     let nobody = dateline_client::Client::connect(&two.closed.address)
         .await
         .unwrap();
@@ -210,14 +210,18 @@ async fn health_is_told_to_everybody_and_the_schema_to_callers_or_to_nobody() {
     health.check(HealthCheckRequest::default()).await.unwrap();
     let refused = asks_for_the_schema(&nobody, "").await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
-    let (_, secret) = super::callers::token(&two.open.client, &[Role::Reader], &[]).await;
+    let (_, secret) =
+        crate::support::callers::create_token_with(&two.open.client, &[Role::Reader], &[]).await;
     asks_for_the_schema(&nobody, &secret).await.unwrap();
     // Without reflection, the service is unknown.
-    let quiet = super::callers::two_with(|config| config.reflection = false).await;
+    let quiet =
+        crate::support::callers::start_access_servers_with(|config| config.reflection = false)
+            .await;
     let nobody = dateline_client::Client::connect(&quiet.closed.address)
         .await
         .unwrap();
-    let (_, secret) = super::callers::token(&quiet.open.client, &[Role::Admin], &[]).await;
+    let (_, secret) =
+        crate::support::callers::create_token_with(&quiet.open.client, &[Role::Admin], &[]).await;
     let refused = asks_for_the_schema(&nobody, &secret).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unimplemented);
 }

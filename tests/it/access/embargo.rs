@@ -12,16 +12,15 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{
-    callers::{caller, two},
-    streams::{self, drained, open},
-};
+use crate::support::callers::{client_with_roles, start_access_servers};
+use crate::support::watch::{self, open_watch, read_call_until};
 use crate::{
-    copies::follower::next,
-    life::hands::{
-        actor, get_request, in_ms, lay_base, make, on_desk, one, publish_at, saying, shown, until,
+    support::builders::{
+        actor, commit_one, create_base, create_drafts, create_published, desk_record, get_request,
+        publish_at, timestamp_in_ms, wait_until, with_text,
     },
-    rig::{PATIENCE, meta},
+    support::replica::next_response,
+    support::server::{TIMEOUT, meta},
 };
 
 const NAME: &str = "actors/embargoed";
@@ -85,7 +84,7 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
         client.clone().feed.get_feed(GetFeedRequest::default())
     );
     for origin in [Origin::Beginning, Origin::Snapshot] {
-        let text = streams::told(client, View::Published, origin)
+        let text = watch::read_to_head(client, View::Published, origin)
             .await
             .unwrap();
         told.insert(
@@ -102,7 +101,7 @@ async fn everything(client: &Client, revision: i64) -> BTreeMap<&'static str, St
         .exports
         .export(ExportRequest::default())
         .await;
-    let text = drained(export, |part| part.complete).await.unwrap();
+    let text = read_call_until(export, |part| part.complete).await.unwrap();
     told.insert("Export", text);
     told
 }
@@ -116,11 +115,11 @@ fn without_times(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everything_once_after() {
-    let two = two().await;
+    let two = start_access_servers().await;
     let desk = &two.open.client;
-    lay_base(desk).await;
-    let reader = caller(&two, &[Role::Exporter], &[]).await;
-    until("the other server has heard of the base", async || {
+    create_base(desk).await;
+    let reader = client_with_roles(&two, &[Role::Exporter], &[]).await;
+    wait_until("the other server has heard of the base", async || {
         let feed = reader
             .clone()
             .feed
@@ -130,16 +129,16 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
         feed.into_inner().head_sequence == 3
     })
     .await;
-    let mut follower = open(&reader, WatchRequest::default()).await;
-    next(&mut follower).await;
+    let mut follower = open_watch(&reader, WatchRequest::default()).await;
+    next_response(&mut follower).await;
 
     // A reader gets the same answers if the record does not exist, is a draft, or is under embargo.
     let absent = everything(&reader, 2).await;
-    let draft = make(desk, &[saying(&actor("embargoed"), WORDS)])
+    let draft = create_drafts(desk, &[with_text(&actor("embargoed"), WORDS)])
         .await
         .swap_remove(0);
     let as_draft = everything(&reader, 2).await;
-    let embargoed = one(desk, publish_at(&draft, Some(in_ms(3_600_000)))).await;
+    let embargoed = commit_one(desk, publish_at(&draft, Some(timestamp_in_ms(3_600_000)))).await;
     let under_embargo = everything(&reader, 2).await;
     for (call, text) in &absent {
         for other in [&as_draft, &under_embargo] {
@@ -170,15 +169,15 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
             }
         })
     };
-    let lift = in_ms(1500);
-    one(desk, publish_at(&embargoed, Some(lift))).await;
+    let lift = timestamp_in_ms(1500);
+    commit_one(desk, publish_at(&embargoed, Some(lift))).await;
     let mut answers = Vec::new();
     let collecting = async {
         while let Some(answer) = asked.recv().await {
             answers.push(answer);
         }
     };
-    tokio::time::timeout(PATIENCE, collecting)
+    tokio::time::timeout(TIMEOUT, collecting)
         .await
         .expect("the embargo is lifted");
     asking.await.unwrap();
@@ -186,7 +185,7 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
         answers.len() > 1 && answers.is_sorted(),
         "it was there, and gone again"
     );
-    let lifted = on_desk(desk, NAME).await;
+    let lifted = desk_record(desk, NAME).await;
     let published = meta(&lifted).publish_time.unwrap();
     assert!(
         (published.seconds, published.nanos) >= (lift.seconds, lift.nanos),
@@ -194,13 +193,13 @@ async fn f10_an_embargo_shows_nothing_by_any_call_before_it_is_lifted_and_everyt
     );
 
     // A stream that follows gets it once.
-    shown(desk, &actor("after-it")).await;
+    create_published(desk, &actor("after-it")).await;
     let mut changes = Vec::new();
     while !changes
         .iter()
         .any(|change: &dateline_proto::v1::Change| change.name == "actors/after-it")
     {
-        changes.extend(next(&mut follower).await.changes);
+        changes.extend(next_response(&mut follower).await.changes);
     }
     let of_it: Vec<_> = changes
         .iter()

@@ -12,22 +12,24 @@ use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
-use super::{
-    callers::{Two, token, token_until, two},
-    held::{AT_MOST, Way},
-    issuer::{AUDIENCE, ISSUER, Server, Signer, claims_of, keys, now},
+use crate::support::callers::{
+    AccessServers, create_token_until, create_token_with, start_access_servers,
+};
+use crate::support::held_stream::{ConnectOptions, MAX_STREAM_END_DELAY};
+use crate::support::jwt_issuer::{
+    AUDIENCE, ISSUER, IssuerServer, SigningKey, claims_of, jwk_set, unix_now,
 };
 use crate::{
-    life::hands::{Refused, in_ms, until},
-    rig::{Site, config, database, scratch, site_on},
+    support::builders::{RpcError, timestamp_in_ms, wait_until},
+    support::server::{TestServer, config, create_database, start_server_with, temp_dir},
 };
 
-async fn sql(two: &Two, text: String) {
+async fn sql(two: &AccessServers, text: String) {
     let mut connection = PgConnection::connect(&two.url).await.unwrap();
     connection.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
 }
 
-async fn update(two: &Two, id: &str, roles: &[Role], scope: &[&str]) {
+async fn update(two: &AccessServers, id: &str, roles: &[Role], scope: &[&str]) {
     let request = UpdateTokenRequest {
         id: id.to_owned(),
         roles: roles.iter().map(|role| (*role).into()).collect(),
@@ -45,17 +47,27 @@ async fn update(two: &Two, id: &str, roles: &[Role], scope: &[&str]) {
 
 #[tokio::test]
 async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
-    let two = two().await;
+    let two = start_access_servers().await;
     let mut cast = Vec::new();
     for _ in 0..5 {
-        let (token, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
-        let held = Way::plain(&two.closed.address, &secret).hold().await;
+        let (token, secret) = create_token_with(&two.open.client, &[Role::Reader], &[]).await;
+        let held = ConnectOptions::plain(&two.closed.address, &secret)
+            .hold()
+            .await;
         cast.push((token.id, held));
     }
     let [revoked, gone, replaced, narrowed, past] =
         cast.try_into().unwrap_or_else(|_| panic!("five"));
-    let (_, secret) = token_until(&two.open.client, &[Role::Reader], &[], in_ms(2000)).await;
-    let expired = Way::plain(&two.closed.address, &secret).hold().await;
+    let (_, secret) = create_token_until(
+        &two.open.client,
+        &[Role::Reader],
+        &[],
+        timestamp_in_ms(2000),
+    )
+    .await;
+    let expired = ConnectOptions::plain(&two.closed.address, &secret)
+        .hold()
+        .await;
     let request = RevokeTokenRequest { id: revoked.0 };
     two.open
         .client
@@ -68,17 +80,21 @@ async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
     sql(&two, format!("DELETE FROM tokens WHERE id = '{}'", gone.0)).await;
     let other_secret = "UPDATE tokens SET secret_sha256 = sha256('another')";
     sql(&two, format!("{other_secret} WHERE id = '{}'", replaced.0)).await;
-    let sooner = "UPDATE tokens SET expires_at = now()";
+    let sooner = "UPDATE tokens SET expires_at = unix_now()";
     sql(&two, format!("{sooner} WHERE id = '{}'", past.0)).await;
     tokio::join!(
-        revoked.1.ends("revoked", "TOKEN_REVOKED", "TOKEN_REVOKED"),
-        gone.1.ends("row gone", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        revoked
+            .1
+            .assert_ends("revoked", "TOKEN_REVOKED", "TOKEN_REVOKED"),
+        gone.1
+            .assert_ends("row gone", "TOKEN_REVOKED", "TOKEN_INVALID"),
         replaced
             .1
-            .ends("another secret", "TOKEN_REVOKED", "TOKEN_INVALID"),
-        past.1.ends("end moved", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
-        expired.ends("expired", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
-        narrowed.1.narrows("narrowed"),
+            .assert_ends("another secret", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        past.1
+            .assert_ends("end moved", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
+        expired.assert_ends("expired", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
+        narrowed.1.assert_scope_narrows("narrowed"),
     );
 }
 
@@ -106,20 +122,20 @@ enum End {
 
 async fn jwt_ends(from: Keys, end: End) {
     let what = format!("{from:?} {end:?}");
-    let (_scratch, directory) = scratch();
-    let (path, server) = (directory.join("keys.json"), Server::start().await);
+    let (_scratch, directory) = temp_dir();
+    let (path, server) = (directory.join("keys.json"), IssuerServer::start().await);
     let issuer = match from {
         Keys::Discovered => format!("{}/realms/news", server.address),
         Keys::File | Keys::Address => ISSUER.to_owned(),
     };
-    let set = |signers: &[&Signer]| match from {
-        Keys::File => std::fs::write(&path, keys(signers)).unwrap(),
+    let set = |signers: &[&SigningKey]| match from {
+        Keys::File => std::fs::write(&path, jwk_set(signers)).unwrap(),
         Keys::Address | Keys::Discovered => server.issue("/realms/news", signers),
     };
-    let (old, new) = (Signer::new("one"), Signer::new("two"));
-    let same_id = Signer::new("one");
+    let (old, new) = (SigningKey::new("one"), SigningKey::new("two"));
+    let same_id = SigningKey::new("one");
     set(&[&old]);
-    let site = jwt_site(&JwtSettings {
+    let test_server = jwt_site(&JwtSettings {
         keys: match from {
             Keys::File => Some(path.display().to_string()),
             Keys::Address => Some(format!("{}/realms/news/certs", server.address)),
@@ -130,9 +146,9 @@ async fn jwt_ends(from: Keys, end: End) {
     .await;
     let mut all = claims_of(&issuer);
     if end == End::Expires {
-        all["exp"] = (now() + 3).into();
+        all["exp"] = (unix_now() + 3).into();
     }
-    let held = Way::plain(&site.address, &old.sign(&old.header(), &all));
+    let held = ConnectOptions::plain(&test_server.address, &old.sign(&old.header(), &all));
     let held = held.hold().await;
     match end {
         // The stream must end within 5 s of this, so the expiry is near.
@@ -146,14 +162,14 @@ async fn jwt_ends(from: Keys, end: End) {
         End::Expires => ("TOKEN_EXPIRED", "TOKEN_EXPIRED"),
         _ => ("TOKEN_REVOKED", "TOKEN_INVALID"),
     };
-    held.ends(&what, reasons.0, reasons.1).await;
+    held.assert_ends(&what, reasons.0, reasons.1).await;
     let newer = match end {
         End::KeyRemoved => &new,
         End::KeyReplaced => &same_id,
         _ => return,
     };
     let token = newer.sign(&newer.header(), &claims_of(&issuer));
-    let other = Way::plain(&site.address, &token);
+    let other = ConnectOptions::plain(&test_server.address, &token);
     other
         .call(&other.connect().await.unwrap())
         .await
@@ -168,11 +184,11 @@ fn jwt_settings(issuer: &str) -> JwtSettings {
     }
 }
 
-async fn jwt_site(settings: &JwtSettings) -> Site {
-    let mut config = config(&database().await);
+async fn jwt_site(settings: &JwtSettings) -> TestServer {
+    let mut config = config(&create_database().await);
     config.access.required = true;
     config.access.jwt = Some(settings.clone());
-    site_on(config).await
+    start_server_with(config).await
 }
 
 #[tokio::test]
@@ -198,10 +214,10 @@ async fn p5_a_stream_of_the_schema_ends_with_the_token_too() {
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
         server_reflection_request::MessageRequest,
     };
-    let two = two().await;
-    let (made, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
-    let way = Way::plain(&two.closed.address, &secret);
-    let channel = super::callers::client(&way.address, &secret)
+    let two = start_access_servers().await;
+    let (made, secret) = create_token_with(&two.open.client, &[Role::Reader], &[]).await;
+    let way = ConnectOptions::plain(&two.closed.address, &secret);
+    let channel = crate::support::callers::client_with_token(&way.address, &secret)
         .await
         .channel();
     let (asks, asked) = tokio::sync::mpsc::channel(4);
@@ -226,17 +242,17 @@ async fn p5_a_stream_of_the_schema_ends_with_the_token_too() {
         .revoke_token(request)
         .await
         .unwrap();
-    let ended = tokio::time::timeout(AT_MOST, answers.message()).await;
+    let ended = tokio::time::timeout(MAX_STREAM_END_DELAY, answers.message()).await;
     let status = ended.expect("within 5 s").unwrap_err();
-    Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
+    RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_REVOKED");
     drop(asks);
 }
 
 #[tokio::test]
 async fn p5_a_read_that_waits_for_a_sequence_is_refused_when_its_token_ends() {
-    let two = two().await;
-    let (made, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
-    let reader = super::callers::client(&two.closed.address, &secret).await;
+    let two = start_access_servers().await;
+    let (made, secret) = create_token_with(&two.open.client, &[Role::Reader], &[]).await;
+    let reader = crate::support::callers::client_with_token(&two.closed.address, &secret).await;
     let request = ListRecordsRequest {
         min_sequence: 1,
         ..ListRecordsRequest::default()
@@ -244,7 +260,7 @@ async fn p5_a_read_that_waits_for_a_sequence_is_refused_when_its_token_ends() {
     let mut records = reader.records.clone();
     let waiting = tokio::spawn(async move { records.list_records(request).await });
     // The token must be accepted before it ends.
-    until("the token was used", async || {
+    wait_until("the token was used", async || {
         let mut feed = reader.feed.clone();
         feed.get_feed(GetFeedRequest::default()).await.is_ok()
     })
@@ -252,7 +268,7 @@ async fn p5_a_read_that_waits_for_a_sequence_is_refused_when_its_token_ends() {
     let request = RevokeTokenRequest { id: made.id };
     let mut admin = two.open.client.clone().admin;
     admin.revoke_token(request).await.unwrap();
-    let ended = tokio::time::timeout(AT_MOST, waiting).await;
+    let ended = tokio::time::timeout(MAX_STREAM_END_DELAY, waiting).await;
     let status = ended.expect("within 5 s").unwrap().unwrap_err();
-    Refused::from(status).is(Code::Unauthenticated, "TOKEN_REVOKED");
+    RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_REVOKED");
 }

@@ -9,37 +9,35 @@ use rustls::{
 };
 use tonic::Code;
 
-use super::{
-    callers::token,
-    held::{Held, Way},
-};
+use crate::support::callers::create_token_with;
+use crate::support::held_stream::{ConnectOptions, HeldStream};
 use crate::{
-    edge::certificates::{Authority, Files, Paper},
-    life::hands::Refused,
-    rig::{config, database, scratch, site_on},
+    support::builders::RpcError,
+    support::certs::{Authority, CertDir, IssuedCert},
+    support::server::{config, create_database, start_server_with, temp_dir},
 };
 
 /// A server that authenticates by certificates.
 struct Certified {
     address: String,
     url: String,
-    files: Files,
+    files: CertDir,
     servers: Authority,
     clients: Authority,
 }
 
 impl Certified {
     async fn start(directory: &Path, roles: &str) -> Self {
-        let (files, servers) = (Files(directory.to_owned()), Authority::new());
+        let (files, servers) = (CertDir(directory.to_owned()), Authority::new());
         let clients = Authority::new();
-        let url = database().await;
+        let url = create_database().await;
         let mut config = config(&url);
         let mut tls = files.server(&servers);
         tls.client_authorities = Some(files.write("clients.pem", &clients.pem));
         config.tls = Some(tls);
         config.access.required = true;
         config.access.client_roles = Some(files.write("roles.yaml", roles));
-        config.limits.edge.first_request_timeout = Duration::from_mins(1);
+        config.limits.connections.first_request_timeout = Duration::from_mins(1);
         let running = dateline_server::start(config, tokio_util::sync::CancellationToken::new());
         let running = running.await.unwrap();
         Self {
@@ -51,7 +49,7 @@ impl Certified {
         }
     }
 
-    fn way(&self, paper: &Paper) -> Way {
+    fn way(&self, paper: &IssuedCert) -> ConnectOptions {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(self.servers.pem.as_bytes());
         roots.add(authority.unwrap()).unwrap();
@@ -65,14 +63,14 @@ impl Certified {
             .with_client_auth_cert(vec![certificate.unwrap()], key.unwrap())
             .unwrap();
         tls.alpn_protocols = vec![b"h2".to_vec()];
-        Way {
+        ConnectOptions {
             address: self.address.clone(),
             tls: Some(Arc::new(tls)),
             token: None,
         }
     }
 
-    async fn hold(&self, name: &str) -> Held {
+    async fn hold(&self, name: &str) -> HeldStream {
         let paper = self
             .clients
             .client(&format!("spiffe://news/{name}"), "unused.example");
@@ -91,7 +89,7 @@ const READER: &str = "{roles: [reader]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_client_certificates_end_by_every_way_for_streams_calls_and_connections() {
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let names = [
         "removed",
         "changed",
@@ -124,26 +122,28 @@ async fn p5_client_certificates_end_by_every_way_for_streams_calls_and_connectio
     );
     let changed = async {
         let mut held = changed;
-        held.stream_ends("changed", "ACCESS_CHANGED").await;
+        held.assert_stream_ends("changed", "ACCESS_CHANGED").await;
         held.way.call(&held.feed).await.unwrap();
     };
     tokio::join!(
-        removed.ends("removed", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        removed.assert_ends("removed", "TOKEN_REVOKED", "TOKEN_INVALID"),
         changed,
-        narrowed.narrows("narrowed"),
-        malformed.ends("malformed", "TOKEN_REVOKED", "TOKEN_INVALID"),
+        narrowed.assert_scope_narrows("narrowed"),
+        malformed.assert_ends("malformed", "TOKEN_REVOKED", "TOKEN_INVALID"),
         // New connections are refused by TLS, and the old one is closed.
-        expires.ends("expires", "TOKEN_EXPIRED", ""),
+        expires.assert_ends("expires", "TOKEN_EXPIRED", ""),
     );
     // Callers whose credentials hold continue, until the authority is removed.
     stays.way.call(&stays.feed).await.unwrap();
     server.files.write("clients.pem", &Authority::new().pem);
-    stays.ends("authority gone", "TOKEN_REVOKED", "").await;
+    stays
+        .assert_ends("authority gone", "TOKEN_REVOKED", "")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_nobody_is_let_in_by_a_file_of_roles_that_is_gone() {
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let server = Certified::start(&directory, &roles(&[("reader", READER)])).await;
     let held = server.hold("reader").await;
     // An unreadable file changes nothing.
@@ -151,16 +151,16 @@ async fn p5_nobody_is_let_in_by_a_file_of_roles_that_is_gone() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     held.way.call(&held.feed).await.unwrap();
     std::fs::remove_file(server.files.0.join("roles.yaml")).unwrap();
-    held.ends("file gone", "TOKEN_REVOKED", "TOKEN_INVALID")
+    held.assert_ends("file gone", "TOKEN_REVOKED", "TOKEN_INVALID")
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_an_expired_certificate_takes_tokens_on_its_connection_with_it() {
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let server = Certified::start(&directory, &roles(&[("other", READER)])).await;
-    let open = site_on(config(&server.url)).await;
-    let (_, secret) = token(&open.client, &[Role::Reader], &[]).await;
+    let open = start_server_with(config(&server.url)).await;
+    let (_, secret) = create_token_with(&open.client, &[Role::Reader], &[]).await;
     let soon = time::OffsetDateTime::now_utc() + Duration::from_secs(3);
     let paper = server
         .clients
@@ -168,18 +168,18 @@ async fn p5_an_expired_certificate_takes_tokens_on_its_connection_with_it() {
     let mut way = server.way(&paper);
     way.token = Some(secret);
     let held = way.hold().await;
-    held.ends("with a token", "TOKEN_EXPIRED", "").await;
+    held.assert_ends("with a token", "TOKEN_EXPIRED", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_a_uri_in_a_certificate_is_no_dns_name_of_the_roles() {
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let roles = "desk.news.example: {roles: [admin]}\n";
     let server = Certified::start(&directory, roles).await;
     let paper = server.clients.client("desk.news.example", "other.example");
     let way = server.way(&paper);
     let status = way.call(&way.connect().await.unwrap()).await.unwrap_err();
-    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+    RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_INVALID");
     let paper = server.clients.client("spiffe://other", "Desk.News.Example");
     let way = server.way(&paper);
     way.call(&way.connect().await.unwrap()).await.unwrap();

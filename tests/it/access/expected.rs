@@ -4,8 +4,8 @@
 use dateline_proto::v1::Role;
 use tonic::Code;
 
-use super::stage::{
-    Absent, Deleted, Draft, Embargoed, InReview, Merged, Published, Purged, Retracted, Stand,
+use crate::support::fixtures::{
+    Absent, Deleted, Draft, Embargoed, FixtureState, InReview, Merged, Published, Purged, Retracted,
 };
 
 /// The callers.
@@ -115,7 +115,7 @@ pub fn may_call(call: &str) -> &'static [Who] {
 
 /// The answer to a permitted caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum ExpectedAnswer {
     /// The record with its content.
     Whole,
     /// The record by name, without its content.
@@ -128,12 +128,12 @@ pub enum Answer {
     Refused(Code, &'static str),
 }
 
-const MISSING: Answer = Answer::Refused(Code::NotFound, "RECORD_NOT_FOUND");
-const WRONG: Answer = Answer::Refused(Code::FailedPrecondition, "WRONG_STATE");
+const MISSING: ExpectedAnswer = ExpectedAnswer::Refused(Code::NotFound, "RECORD_NOT_FOUND");
+const WRONG: ExpectedAnswer = ExpectedAnswer::Refused(Code::FailedPrecondition, "WRONG_STATE");
 
 /// The answer of a call about one actor.
-pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
-    use Answer::{Name, NotThere, Whole};
+pub fn answer(call: &str, who: Who, stand: FixtureState) -> ExpectedAnswer {
+    use ExpectedAnswer::{Name, NotThere, Whole};
     let verb = call.trim_start_matches("Commit ");
     match call {
         "GetRecord" | "BatchGetRecords" | "GetRecord at" | "DiffRevisions" | "GetRecord as of"
@@ -178,32 +178,32 @@ pub fn answer(call: &str, who: Who, stand: Stand) -> Answer {
         },
         // Compares revision 2 with itself.
         "DiffRevisions" => match stand {
-            Published | Retracted | Merged | Purged => Answer::Something,
+            Published | Retracted | Merged | Purged => ExpectedAnswer::Something,
             Absent | Draft | InReview | Embargoed | Deleted => NotThere,
         },
         "DiffRevisions desk" => match stand {
             Absent | Draft => NotThere,
-            _ => Answer::Something,
+            _ => ExpectedAnswer::Something,
         },
         _ => written(verb, stand),
     }
 }
 
 /// The answer of a write with `validate_only`.
-fn written(verb: &str, stand: Stand) -> Answer {
-    let fits = |stands: &[Stand]| match stand {
+fn written(verb: &str, stand: FixtureState) -> ExpectedAnswer {
+    let fits = |stands: &[FixtureState]| match stand {
         Absent | Deleted => MISSING,
-        _ if stands.contains(&stand) => Answer::Whole,
+        _ if stands.contains(&stand) => ExpectedAnswer::Whole,
         _ => WRONG,
     };
     match verb {
         "CreateRecord" | "create" => match stand {
-            Absent => Answer::Whole,
-            _ => Answer::Refused(Code::AlreadyExists, "NAME_TAKEN"),
+            Absent => ExpectedAnswer::Whole,
+            _ => ExpectedAnswer::Refused(Code::AlreadyExists, "NAME_TAKEN"),
         },
         "UpdateRecord" | "update" => fits(&[Draft]),
         "DeleteRecord" | "delete" => match fits(&[Draft]) {
-            Answer::Whole => Answer::Something,
+            ExpectedAnswer::Whole => ExpectedAnswer::Something,
             other => other,
         },
         "SubmitRecords" | "submit" => fits(&[Draft, InReview]),
@@ -217,15 +217,15 @@ fn written(verb: &str, stand: Stand) -> Answer {
         "PurgeRecord" | "purge" => match stand {
             Absent => MISSING,
             // The content of a deleted draft can be erased by a caller who sends its current etag.
-            Deleted => Answer::Refused(Code::Aborted, "ETAG_MISMATCH"),
-            _ => Answer::Name,
+            Deleted => ExpectedAnswer::Refused(Code::Aborted, "ETAG_MISMATCH"),
+            _ => ExpectedAnswer::Name,
         },
         other => panic!("nothing is said of {other}"),
     }
 }
 
 /// The states whose words a reader of everything gets from a call about all records.
-pub fn told(call: &str) -> &'static [Stand] {
+pub fn states_revealed_by(call: &str) -> &'static [FixtureState] {
     match call {
         "ListRecords" | "Watch snapshot" | "Export" => &[Published],
         "ListRecords desk" | "Watch snapshot desk" => &[Draft, InReview, Embargoed, Published],

@@ -9,13 +9,13 @@ use ring::signature::KeyPair;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{
-    callers::{Two, client, two_with},
-    issuer::{AUDIENCE, ISSUER, Server, Signer, claims, keys, now},
+use crate::support::callers::{AccessServers, client_with_token, start_access_servers_with};
+use crate::support::jwt_issuer::{
+    AUDIENCE, ISSUER, IssuerServer, SigningKey, claims, jwk_set, unix_now,
 };
 use crate::{
-    life::hands::{Refused, actor, create, refused, until},
-    rig::scratch,
+    support::builders::{RpcError, actor, commit_err, create, wait_until},
+    support::server::temp_dir,
 };
 
 /// The good claims with another value for one, or without it.
@@ -38,52 +38,54 @@ fn settings(keys: &str) -> JwtSettings {
     }
 }
 
-pub async fn site_with(set: impl FnOnce(&mut JwtSettings), keys: &str) -> Two {
+pub async fn server_with(set: impl FnOnce(&mut JwtSettings), keys: &str) -> AccessServers {
     let mut settings = settings(keys);
     set(&mut settings);
-    two_with(|config| config.access.jwt = Some(settings)).await
+    start_access_servers_with(|config| config.access.jwt = Some(settings)).await
 }
 
-pub async fn site_with_file(path: &Path, signers: &[&Signer]) -> Two {
-    std::fs::write(path, keys(signers)).unwrap();
-    site_with(|_| {}, path.to_str().unwrap()).await
+pub async fn server_with_file(path: &Path, signers: &[&SigningKey]) -> AccessServers {
+    std::fs::write(path, jwk_set(signers)).unwrap();
+    server_with(|_| {}, path.to_str().unwrap()).await
 }
 
-pub async fn call(two: &Two, token: &str) -> Result<(), Refused> {
-    let caller = client(&two.closed.address, token).await;
+pub async fn call(two: &AccessServers, token: &str) -> Result<(), RpcError> {
+    let caller = client_with_token(&two.closed.address, token).await;
     let answer = caller
         .clone()
         .feed
         .get_feed(GetFeedRequest::default())
         .await;
-    answer.map(drop).map_err(Refused::from)
+    answer.map(drop).map_err(RpcError::from)
 }
 
 #[tokio::test]
 async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
-    let (_scratch, directory) = scratch();
-    let signer = Signer::new("one");
-    let two = site_with_file(&directory.join("keys.json"), &[&signer]).await;
+    let (_scratch, directory) = temp_dir();
+    let signer = SigningKey::new("one");
+    let two = server_with_file(&directory.join("keys.json"), &[&signer]).await;
     let token = signer.sign(&signer.header(), &claims());
     call(&two, &token).await.unwrap();
-    let reader = client(&two.closed.address, &token).await;
-    let refusal = refused(&reader, vec![create(&actor("a"))]).await;
-    refusal.is(Code::PermissionDenied, "ROLE_REQUIRED");
+    let reader = client_with_token(&two.closed.address, &token).await;
+    let refusal = commit_err(&reader, vec![create(&actor("a"))]).await;
+    refusal.assert_is(Code::PermissionDenied, "ROLE_REQUIRED");
     let desk = GetFeedRequest {
         view: View::Desk.into(),
     };
     let status = reader.clone().feed.get_feed(desk).await.unwrap_err();
-    Refused::from(status).is(Code::PermissionDenied, "ROLE_REQUIRED");
+    RpcError::from(status).assert_is(Code::PermissionDenied, "ROLE_REQUIRED");
     // A list of audiences that includes ours, and a role as a plain string.
     let list = with("aud", json!(["other", AUDIENCE]));
     call(&two, &signer.sign(&signer.header(), &list))
         .await
         .unwrap();
     let word = with("dateline_roles", json!("editor"));
-    let editor = client(&two.closed.address, &signer.sign(&signer.header(), &word)).await;
+    let editor =
+        client_with_token(&two.closed.address, &signer.sign(&signer.header(), &word)).await;
     editor.clone().feed.get_feed(desk).await.unwrap();
     let narrow = with("dateline_scope", json!(["lang:en"]));
-    let narrow = client(&two.closed.address, &signer.sign(&signer.header(), &narrow)).await;
+    let narrow =
+        client_with_token(&two.closed.address, &signer.sign(&signer.header(), &narrow)).await;
     let feed = narrow
         .clone()
         .feed
@@ -107,9 +109,9 @@ async fn a_jwt_of_the_issuer_has_the_roles_and_the_scope_that_it_says() {
 
 #[tokio::test]
 async fn a_jwt_that_is_not_quite_right_is_nobodys() {
-    let (_scratch, directory) = scratch();
-    let (signer, stranger) = (Signer::new("one"), Signer::new("one"));
-    let two = site_with_file(&directory.join("keys.json"), &[&signer]).await;
+    let (_scratch, directory) = temp_dir();
+    let (signer, stranger) = (SigningKey::new("one"), SigningKey::new("one"));
+    let two = server_with_file(&directory.join("keys.json"), &[&signer]).await;
     let header = signer.header();
     let mut bad = Vec::new();
     for (name, value) in [
@@ -123,8 +125,8 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
         ("sub", json!("a\nb")),
         ("exp", json!(null)),
         ("exp", json!("soon")),
-        ("exp", json!(now() + 48 * 3600)),
-        ("nbf", json!(now() + 300)),
+        ("exp", json!(unix_now() + 48 * 3600)),
+        ("nbf", json!(unix_now() + 300)),
         ("dateline_scope", json!(["kind:events"])),
     ] {
         bad.push((
@@ -182,24 +184,27 @@ async fn a_jwt_that_is_not_quite_right_is_nobodys() {
             "{what}"
         );
     }
-    let expired = signer.sign(&header, &with("exp", json!(now() - 60)));
+    let expired = signer.sign(&header, &with("exp", json!(unix_now() - 60)));
     let refused = call(&two, &expired).await.unwrap_err();
-    refused.is(Code::Unauthenticated, "TOKEN_EXPIRED");
+    refused.assert_is(Code::Unauthenticated, "TOKEN_EXPIRED");
     // Small clock differences are tolerated.
-    call(&two, &signer.sign(&header, &with("nbf", json!(now() + 10))))
-        .await
-        .unwrap();
+    call(
+        &two,
+        &signer.sign(&header, &with("nbf", json!(unix_now() + 10))),
+    )
+    .await
+    .unwrap();
     call(&two, &good).await.unwrap();
 }
 
 #[tokio::test]
 async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let path = directory.join("keys.json");
-    let (old, new) = (Signer::new("old"), Signer::new("new"));
-    let two = site_with_file(&path, &[&old]).await;
+    let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
+    let two = server_with_file(&path, &[&old]).await;
     let token = old.sign(&old.header(), &claims());
-    let caller = client(&two.closed.address, &token).await;
+    let caller = client_with_token(&two.closed.address, &token).await;
     let mut stream = caller
         .clone()
         .feed
@@ -212,41 +217,41 @@ async fn keys_are_read_again_and_streams_of_a_key_that_is_gone_end() {
     call(&two, &newer)
         .await
         .unwrap_err()
-        .is(Code::Unauthenticated, "TOKEN_INVALID");
+        .assert_is(Code::Unauthenticated, "TOKEN_INVALID");
     // A malformed file changes nothing.
     std::fs::write(&path, "{").unwrap();
-    until("the broken file was looked at", async || {
+    wait_until("the broken file was looked at", async || {
         call(&two, &token).await.is_ok()
     })
     .await;
-    std::fs::write(&path, keys(&[&new])).unwrap();
+    std::fs::write(&path, jwk_set(&[&new])).unwrap();
     let ended = async {
         loop {
             if let Err(status) = stream.message().await {
-                return Refused::from(status);
+                return RpcError::from(status);
             }
         }
     };
     let ended = tokio::time::timeout(Duration::from_secs(5), ended)
         .await
         .expect("within 5 s");
-    ended.is(Code::Unauthenticated, "TOKEN_REVOKED");
-    until("the new key is known", async || {
+    ended.assert_is(Code::Unauthenticated, "TOKEN_REVOKED");
+    wait_until("the new key is known", async || {
         call(&two, &newer).await.is_ok()
     })
     .await;
     call(&two, &token)
         .await
         .unwrap_err()
-        .is(Code::Unauthenticated, "TOKEN_INVALID");
+        .assert_is(Code::Unauthenticated, "TOKEN_INVALID");
 }
 
 #[tokio::test]
 async fn keys_come_from_the_address_that_the_operator_named() {
-    let signer = Signer::new("one");
-    let server = Server::start().await;
-    server.set("/keys", "200 OK", &keys(&[&signer]));
-    let two = site_with(|_| {}, &format!("{}/keys", server.address)).await;
+    let signer = SigningKey::new("one");
+    let server = IssuerServer::start().await;
+    server.set("/keys", "200 OK", &jwk_set(&[&signer]));
+    let two = server_with(|_| {}, &format!("{}/keys", server.address)).await;
     call(&two, &signer.sign(&signer.header(), &claims()))
         .await
         .unwrap();
@@ -254,7 +259,7 @@ async fn keys_come_from_the_address_that_the_operator_named() {
 
 #[tokio::test]
 async fn a_server_whose_issuer_has_no_keys_does_not_start() {
-    let (_scratch, directory) = scratch();
+    let (_scratch, directory) = temp_dir();
     let path = directory.join("keys.json");
     for (text, words) in [
         ("", "no JWK set"),
@@ -262,7 +267,8 @@ async fn a_server_whose_issuer_has_no_keys_does_not_start() {
         ("[]", "no JWK set"),
     ] {
         std::fs::write(&path, text).unwrap();
-        let mut config = crate::rig::config(&crate::rig::database().await);
+        let mut config =
+            crate::support::server::config(&crate::support::server::create_database().await);
         config.access.jwt = Some(settings(path.to_str().unwrap()));
         let started =
             dateline_server::start(config, tokio_util::sync::CancellationToken::new()).await;

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tonic::Code;
 
-use super::{
-    callers::{Two, client, two_with},
-    issuer::{AUDIENCE, ISSUER, Server, Signer, claims, claims_of, keys, now},
-    jwt::{call, site_with, site_with_file, with},
+use super::jwt::{call, server_with, server_with_file, with};
+use crate::support::callers::{AccessServers, client_with_token, start_access_servers_with};
+use crate::support::jwt_issuer::{
+    AUDIENCE, ISSUER, IssuerServer, SigningKey, claims, claims_of, jwk_set, unix_now,
 };
 use crate::{
-    life::hands::Refused,
-    process::Process,
-    rig::{PROGRAM, config, database, scratch},
+    support::builders::RpcError,
+    support::process::Process,
+    support::server::{PROGRAM, config, create_database, temp_dir},
 };
 
 /// A payload as text, in which one claim is written verbatim.
@@ -30,9 +30,9 @@ fn written(name: &str, value: &str) -> String {
 
 #[tokio::test]
 async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were_missing() {
-    let (_scratch, directory) = scratch();
-    let signer = Signer::new("one");
-    let two = site_with_file(&directory.join("keys.json"), &[&signer]).await;
+    let (_scratch, directory) = temp_dir();
+    let signer = SigningKey::new("one");
+    let two = server_with_file(&directory.join("keys.json"), &[&signer]).await;
     let long = format!("\"{}\"", "a".repeat(201));
     let cases: &[(&str, &[&str])] = &[
         (
@@ -133,7 +133,7 @@ async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were
             let refused = call(&two, &token)
                 .await
                 .expect_err(&format!("{name}: {value}"));
-            refused.is(Code::Unauthenticated, "TOKEN_INVALID");
+            refused.assert_is(Code::Unauthenticated, "TOKEN_INVALID");
             let words = format!("its claim {name} ");
             assert!(
                 refused.message.contains(&words),
@@ -151,10 +151,10 @@ async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were
     for payload in ["", "[]", "{", "null", "\"a\""] {
         let token = signer.sign_text(&signer.header(), payload);
         let refused = call(&two, &token).await.expect_err(payload);
-        refused.is(Code::Unauthenticated, "TOKEN_INVALID");
+        refused.assert_is(Code::Unauthenticated, "TOKEN_INVALID");
     }
     // A token of another signer gets no details about the claims.
-    let stranger = Signer::new("one");
+    let stranger = SigningKey::new("one");
     let token = stranger.sign(&stranger.header(), &with("aud", json!("other")));
     let refused = call(&two, &token).await.unwrap_err();
     assert!(!refused.message.contains("aud"), "{refused:?}");
@@ -162,11 +162,11 @@ async fn p5_a_claim_that_is_malformed_is_refused_by_name_and_never_as_if_it_were
 
 #[tokio::test]
 async fn p5_limits_are_of_the_person_and_not_of_each_jwt() {
-    let (_scratch, directory) = scratch();
-    let signer = Signer::new("one");
+    let (_scratch, directory) = temp_dir();
+    let signer = SigningKey::new("one");
     let path = directory.join("keys.json");
-    std::fs::write(&path, keys(&[&signer])).unwrap();
-    let two = two_with(|config| {
+    std::fs::write(&path, jwk_set(&[&signer])).unwrap();
+    let two = start_access_servers_with(|config| {
         config.access.quotas.max_watches = 1;
         config.access.jwt = Some(JwtSettings {
             keys: Some(path.display().to_string()),
@@ -177,12 +177,12 @@ async fn p5_limits_are_of_the_person_and_not_of_each_jwt() {
     .await;
     let watch = async |name: &str, value: Value| {
         let token = signer.sign(&signer.header(), &with(name, value));
-        let caller = client(&two.closed.address, &token).await;
+        let caller = client_with_token(&two.closed.address, &token).await;
         caller.clone().feed.watch(WatchRequest::default()).await
     };
     let _open = watch("jti", json!(1)).await.unwrap();
     let refused = watch("jti", json!(2)).await.unwrap_err();
-    Refused::from(refused).is(Code::ResourceExhausted, "TOO_MANY_STREAMS");
+    RpcError::from(refused).assert_is(Code::ResourceExhausted, "TOO_MANY_STREAMS");
     watch("sub", json!("somebody-else")).await.unwrap();
 }
 
@@ -195,23 +195,23 @@ fn provided(issuer: &str, more: &Value) -> Value {
     all
 }
 
-async fn may_read(two: &Two, token: &str, view: View) -> Result<(), Refused> {
-    let caller = client(&two.closed.address, token).await;
+async fn may_read(two: &AccessServers, token: &str, view: View) -> Result<(), RpcError> {
+    let caller = client_with_token(&two.closed.address, token).await;
     let request = GetFeedRequest { view: view.into() };
     let answer = caller.clone().feed.get_feed(request).await;
-    answer.map(drop).map_err(Refused::from)
+    answer.map(drop).map_err(RpcError::from)
 }
 
 #[tokio::test]
 async fn p18_jwt_of_common_providers_are_taken_as_they_are() {
-    let (server, signer) = (Server::start().await, Signer::new("one"));
+    let (server, signer) = (IssuerServer::start().await, SigningKey::new("one"));
     let providers = [
         // Keycloak: roles of the realm, the audience beside "account", no nbf.
         (
             "/realms/news",
             "realm_access.roles",
             json!({
-                "aud": ["account", AUDIENCE], "azp": "desk-app", "typ": "Bearer", "iat": now(), "jti": "a",
+                "aud": ["account", AUDIENCE], "azp": "desk-app", "typ": "Bearer", "iat": unix_now(), "jti": "a",
                 "realm_access": {"roles": ["offline_access", "uma_authorization", "editor"]},
                 "resource_access": {"account": {"roles": ["manage-account"]}}, "scope": "openid profile email",
             }),
@@ -228,7 +228,7 @@ async fn p18_jwt_of_common_providers_are_taken_as_they_are() {
             "https://news.example/roles",
             json!({
                 "aud": [AUDIENCE, "https://tenant.example/userinfo"], "sub": "auth0|5f7c8ec7c33c6c004bbafe82",
-                "https://news.example/roles": ["editor"], "scope": "openid read:news", "azp": "a", "iat": now(),
+                "https://news.example/roles": ["editor"], "scope": "openid read:news", "azp": "a", "iat": unix_now(),
             }),
         ),
         // Auth0 with RBAC: permissions are a list of strings.
@@ -241,13 +241,13 @@ async fn p18_jwt_of_common_providers_are_taken_as_they_are() {
         (
             "/tenant/v2.0",
             "roles",
-            json!({"roles": ["editor"], "nbf": now(), "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", "ver": "2.0"}),
+            json!({"roles": ["editor"], "nbf": unix_now(), "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", "ver": "2.0"}),
         ),
     ];
     for (path, roles_claim, more) in providers {
         server.issue(path, &[&signer]);
         let issuer = format!("{}{path}", server.address);
-        let two = site_with(
+        let two = server_with(
             |settings| {
                 settings.issuer = issuer.clone();
                 settings.keys = None;
@@ -267,10 +267,10 @@ async fn p18_jwt_of_common_providers_are_taken_as_they_are() {
 
 #[tokio::test]
 async fn p18_a_google_token_says_who_it_is_and_has_no_role_here() {
-    let (server, signer) = (Server::start().await, Signer::new("one"));
+    let (server, signer) = (IssuerServer::start().await, SigningKey::new("one"));
     server.issue("", &[&signer]);
     let issuer = server.address.clone();
-    let two = site_with(
+    let two = server_with(
         |settings| {
             settings.issuer = issuer.clone();
             settings.keys = None;
@@ -280,15 +280,15 @@ async fn p18_a_google_token_says_who_it_is_and_has_no_role_here() {
     .await;
     let more = json!({
         "azp": AUDIENCE, "sub": "110169484474386276334", "hd": "news.example", "email": "a@news.example",
-        "email_verified": true, "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q", "iat": now(),
+        "email_verified": true, "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q", "iat": unix_now(),
     });
     let token = signer.sign(&signer.header(), &provided(&issuer, &more));
     let refused = may_read(&two, &token, View::Published).await.unwrap_err();
-    refused.is(Code::PermissionDenied, "ROLE_REQUIRED");
+    refused.assert_is(Code::PermissionDenied, "ROLE_REQUIRED");
 }
 
 async fn starts_with(set: impl FnOnce(&mut JwtSettings)) -> Result<(), String> {
-    let mut config = config(&database().await);
+    let mut config = config(&create_database().await);
     let mut settings = JwtSettings::new(ISSUER, AUDIENCE);
     settings.algorithm = Algorithm::Es256;
     set(&mut settings);
@@ -305,7 +305,7 @@ async fn starts_with(set: impl FnOnce(&mut JwtSettings)) -> Result<(), String> {
 
 #[tokio::test]
 async fn p18_discovery_believes_the_issuer_that_was_named_and_nobody_else() {
-    let (server, signer) = (Server::start().await, Signer::new("one"));
+    let (server, signer) = (IssuerServer::start().await, SigningKey::new("one"));
     let at = |path: &str| format!("{}{path}", server.address);
     let document =
         |issuer: &str, jwks_uri: &str| json!({"issuer": issuer, "jwks_uri": jwks_uri}).to_string();
@@ -396,16 +396,16 @@ async fn p18_discovery_believes_the_issuer_that_was_named_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p18_refusals_of_jwt_are_logged_with_the_claim_and_never_with_the_token() {
-    let (server, signer) = (Server::start().await, Signer::new("one"));
+    let (server, signer) = (IssuerServer::start().await, SigningKey::new("one"));
     server.issue("/realms/news", &[&signer]);
     let issuer = format!("{}/realms/news", server.address);
-    let url = database().await;
+    let url = create_database().await;
     let mut command = Command::new(PROGRAM);
     command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", &url]);
     command.args(["--jwt-issuer", &issuer, "--jwt-audience", AUDIENCE]);
     command.args(["--jwt-algorithm", "ES256"]);
     let process = Process::start(command).await;
-    let stranger = Signer::new("one");
+    let stranger = SigningKey::new("one");
     let claim = |name: &str, value: Value| {
         let mut all = claims_of(&issuer);
         all[name] = value;
@@ -424,11 +424,11 @@ async fn p18_refusals_of_jwt_are_logged_with_the_claim_and_never_with_the_token(
             "claim=\"iss\"",
         ),
         (
-            signer.sign(&header, &claim("exp", json!(now() - 5))),
+            signer.sign(&header, &claim("exp", json!(unix_now() - 5))),
             "claim=\"exp\"",
         ),
         (
-            signer.sign(&header, &claim("nbf", json!(now() + 600))),
+            signer.sign(&header, &claim("nbf", json!(unix_now() + 600))),
             "claim=\"nbf\"",
         ),
         (
@@ -449,19 +449,23 @@ async fn p18_refusals_of_jwt_are_logged_with_the_claim_and_never_with_the_token(
         ),
     ];
     for (token, words) in &cases {
-        let caller = client(&process.address, token).await;
+        let caller = client_with_token(&process.address, token).await;
         let answer = caller
             .clone()
             .feed
             .get_feed(GetFeedRequest::default())
             .await;
         answer.unwrap_err();
-        process.says(words).await;
+        process.wait_for_log(words).await;
     }
     for (token, _) in &cases {
         for part in token.split('.') {
-            assert_eq!(process.said(part), 0, "a part of a token is in the log");
+            assert_eq!(
+                process.count_log_lines(part),
+                0,
+                "a part of a token is in the log"
+            );
         }
     }
-    assert!(process.said(" INFO ") > 0 && process.said("\u{202e}") == 0);
+    assert!(process.count_log_lines(" INFO ") > 0 && process.count_log_lines("\u{202e}") == 0);
 }

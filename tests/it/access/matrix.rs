@@ -12,12 +12,14 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{
-    callers::{Two, client, token, two_with},
-    calls::{OF_ALL, OF_NONE, OF_ONE, Outcome, other, read_all, read_one, view, write_one},
-    expected::{Answer, EVERYBODY, Who, answer, may_call, told},
-    stage::{Cast, STANDS, set},
+    calls::{CallOutcome, OF_ALL, OF_NONE, OF_ONE, other, read_all, read_one, view, write_one},
+    expected::{EVERYBODY, ExpectedAnswer, Who, answer, may_call, states_revealed_by},
 };
-use crate::life::hands::{dump, on_desk, until};
+use crate::support::builders::{desk_record, dump_tables, wait_until};
+use crate::support::callers::{
+    AccessServers, client_with_token, create_token_with, start_access_servers_with,
+};
+use crate::support::fixtures::{FIXTURE_STATES, Fixture, create_fixtures};
 
 /// Code, message and details of a refusal as text.
 fn all_of(status: &Status) -> String {
@@ -49,7 +51,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn cell(&mut self, at: &str, is_right: bool, outcome: &Outcome) {
+    fn cell(&mut self, at: &str, is_right: bool, outcome: &CallOutcome) {
         self.cells += 1;
         if !is_right {
             let outcome = match outcome {
@@ -61,7 +63,7 @@ impl Tally {
     }
 
     /// Checks a caller without permission: refused with its reason, and without anything of the record's content.
-    fn refused(&mut self, call: &str, who: Who, outcome: &Outcome, words: &[String]) {
+    fn refused(&mut self, call: &str, who: Who, outcome: &CallOutcome, words: &[String]) {
         let (code, expected) = match who.refusal() {
             Some(expected) => (Code::Unauthenticated, expected),
             None => (Code::PermissionDenied, "ROLE_REQUIRED"),
@@ -82,28 +84,30 @@ impl Tally {
         );
     }
 
-    fn of_one(&mut self, call: &str, who: Who, cast: &Cast, outcome: &Outcome) {
-        let (name, words) = (cast.stand.name(), cast.stand.words());
-        let expected = answer(call, who, cast.stand);
+    fn of_one(&mut self, call: &str, who: Who, fixture: &Fixture, outcome: &CallOutcome) {
+        let (name, words) = (fixture.stand.name(), fixture.stand.words());
+        let expected = answer(call, who, fixture.stand);
         let is_batch = call.starts_with("Batch");
         let is_right = match (expected, outcome) {
-            (Answer::Whole, Ok(text)) => text.contains(&name) && text.contains(&words),
-            (Answer::Name, Ok(text)) => {
+            (ExpectedAnswer::Whole, Ok(text)) => text.contains(&name) && text.contains(&words),
+            (ExpectedAnswer::Name, Ok(text)) => {
                 !text.contains(&words) && (text.contains(&name) || call.starts_with("List"))
             }
-            (Answer::NotThere, Ok(text)) if is_batch => {
+            (ExpectedAnswer::NotThere, Ok(text)) if is_batch => {
                 text.contains(&name) && !text.contains(&words) && text.contains("records: []")
             }
-            (Answer::NotThere, Err(status)) if !is_batch => {
+            (ExpectedAnswer::NotThere, Err(status)) if !is_batch => {
                 status.code() == Code::NotFound && reason(status) == "RECORD_NOT_FOUND"
             }
-            (Answer::Something, Ok(text)) => !text.contains(&words) || call.starts_with("Diff"),
-            (Answer::Refused(code, expected), Err(status)) => {
+            (ExpectedAnswer::Something, Ok(text)) => {
+                !text.contains(&words) || call.starts_with("Diff")
+            }
+            (ExpectedAnswer::Refused(code, expected), Err(status)) => {
                 status.code() == code && reason(status) == expected
             }
             _ => false,
         };
-        if expected == Answer::NotThere {
+        if expected == ExpectedAnswer::NotThere {
             let said = match outcome {
                 Ok(text) => text.clone(),
                 Err(status) => all_of(status),
@@ -114,18 +118,18 @@ impl Tally {
         }
         let at = format!(
             "{call} by {who:?} of {:?}, expected {expected:?}",
-            cast.stand
+            fixture.stand
         );
         self.cell(&at, is_right, outcome);
     }
 
-    fn of_all(&mut self, call: &str, who: Who, outcome: &Outcome) {
+    fn of_all(&mut self, call: &str, who: Who, outcome: &CallOutcome) {
         let shown: &[_] = if who == Who::EventsOnly {
             &[]
         } else {
-            told(call)
+            states_revealed_by(call)
         };
-        for stand in STANDS {
+        for stand in FIXTURE_STATES {
             let is_right = outcome.as_ref().is_ok_and(|text| {
                 // The name of a removed record is returned only to callers who saw it before.
                 let name_is_due = !shown.is_empty() || !text.contains(&stand.name());
@@ -149,7 +153,7 @@ fn methods_of_the_schema() -> BTreeSet<String> {
     methods.map(|method| method.name().to_owned()).collect()
 }
 
-async fn callers(two: &Two) -> HashMap<Who, Client> {
+async fn callers(two: &AccessServers) -> HashMap<Who, Client> {
     let admin = &two.open.client;
     let mut clients = HashMap::new();
     for who in EVERYBODY {
@@ -157,19 +161,19 @@ async fn callers(two: &Two) -> HashMap<Who, Client> {
         let caller = match who {
             Who::Nobody => Client::connect(&two.closed.address).await.unwrap(),
             Who::Forger => {
-                client(
+                client_with_token(
                     &two.closed.address,
                     "dateline_aaaaaaaa_0123456789012345678901234567890123456789012",
                 )
                 .await
             }
             _ => {
-                let (token, secret) = token(admin, roles, scope).await;
+                let (token, secret) = create_token_with(admin, roles, scope).await;
                 if who == Who::Revoked {
                     let request = RevokeTokenRequest { id: token.id };
                     admin.clone().admin.revoke_token(request).await.unwrap();
                 }
-                client(&two.closed.address, &secret).await
+                client_with_token(&two.closed.address, &secret).await
             }
         };
         clients.insert(who, caller);
@@ -179,7 +183,7 @@ async fn callers(two: &Two) -> HashMap<Who, Client> {
 
 /// The rows of all records, to check that nothing was written.
 async fn records(url: &str) -> Vec<String> {
-    let all = dump(url).await;
+    let all = dump_tables(url).await;
     ["changes", "records", "links"]
         .iter()
         .map(|table| all[*table].clone())
@@ -200,32 +204,32 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
     );
 
     // Callers without credentials must be refused for that, and never for too many guesses.
-    let two = two_with(|config| {
+    let two = start_access_servers_with(|config| {
         config.access.quotas.auth_attempts_per_second = std::num::NonZeroU32::new(10_000).unwrap();
         // Whoever reads a feed to its head waits for a checkpoint there.
         config.checkpoint_interval = std::time::Duration::from_millis(200);
     })
     .await;
-    let cast = set(&two.open.client).await;
-    let winner = on_desk(&two.open.client, "actors/winner").await;
-    let heads = crate::life::hands::heads(&two.url).await;
+    let fixture = create_fixtures(&two.open.client).await;
+    let winner = desk_record(&two.open.client, "actors/winner").await;
+    let heads = crate::support::builders::feed_heads(&two.url).await;
     // The other server is notified of it.
     let mut clients = callers(&two).await;
     let mut admin = clients[&Who::Admin].clone();
-    until("the other server has heard of everything", async || {
+    wait_until("the other server has heard of everything", async || {
         let view = View::Desk.into();
         let feed = admin.feed.get_feed(GetFeedRequest { view }).await.unwrap();
         feed.into_inner().head_sequence == heads.0
     })
     .await;
     let before = records(&two.url).await;
-    let words: Vec<_> = STANDS.iter().map(|stand| stand.words()).collect();
+    let words: Vec<_> = FIXTURE_STATES.iter().map(|stand| stand.words()).collect();
     let mut tally = Tally::default();
     for who in EVERYBODY {
         let client = clients.get_mut(&who).unwrap();
         for call in OF_ONE {
             let may = may_call(call).contains(&who);
-            for cast in &cast {
+            for fixture in &fixture {
                 let head = if view(call) == View::Desk {
                     heads.0
                 } else {
@@ -236,12 +240,12 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
                     || method(call).starts_with("List")
                     || method(call).starts_with("Diff");
                 let outcome = if is_read {
-                    read_one(client, call, cast.stand.name(), head).await
+                    read_one(client, call, fixture.stand.name(), head).await
                 } else {
-                    write_one(client, call, cast, &winner).await
+                    write_one(client, call, fixture, &winner).await
                 };
                 if may {
-                    tally.of_one(call, who, cast, &outcome);
+                    tally.of_one(call, who, fixture, &outcome);
                 } else {
                     tally.refused(call, who, &outcome, &words);
                 }
@@ -300,6 +304,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
         "a call that only checks has written"
     );
     println!("{} cells", tally.cells);
-    let least = EVERYBODY.len() * (OF_ONE.len() * STANDS.len() + OF_ALL.len() + OF_NONE.len());
+    let least =
+        EVERYBODY.len() * (OF_ONE.len() * FIXTURE_STATES.len() + OF_ALL.len() + OF_NONE.len());
     assert!(tally.cells >= least, "{}", tally.cells);
 }

@@ -7,14 +7,13 @@ use dateline_proto::v1::{
 };
 use tonic::Code;
 
-use super::{
-    callers::{Two, caller, two},
-    streams::{caught_up, open, read_until, told, watching},
+use crate::support::builders::{
+    RpcError, actor, article, commit_err, commit_ok, commit_one, commit_request, correct,
+    create_base, create_drafts, create_published, desk_record, event, find_record, get_request,
+    publish_all, purge, retract, text_field, try_commit, wait_until, with_text,
 };
-use crate::life::hands::{
-    Refused, actor, article, commit_of, correct, done, event, get_request, lay_base, look, make,
-    on_desk, one, purge, refused, retract, saying, send, show, shown, text_field, until,
-};
+use crate::support::callers::{AccessServers, client_with_roles, start_access_servers};
+use crate::support::watch::{caught_up, open_watch, read_to_head, read_until, watch_request};
 
 fn in_french(id: &str) -> dateline_proto::v1::Record {
     let mut record = article(id);
@@ -26,33 +25,33 @@ fn in_french(id: &str) -> dateline_proto::v1::Record {
 }
 
 /// `articles/source` and `articles/anglais` are English, `articles/francais` is French.
-async fn base() -> (Two, Client) {
-    let two = two().await;
-    lay_base(&two.open.client).await;
-    shown(&two.open.client, &article("anglais")).await;
-    shown(&two.open.client, &in_french("francais")).await;
-    let english = caller(&two, &[Role::Exporter], &["lang:en", "kind:article"]).await;
+async fn base() -> (AccessServers, Client) {
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
+    create_published(&two.open.client, &article("anglais")).await;
+    create_published(&two.open.client, &in_french("francais")).await;
+    let english = client_with_roles(&two, &[Role::Exporter], &["lang:en", "kind:article"]).await;
     (two, english)
 }
 
 #[tokio::test]
 async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
     let (two, english) = base().await;
-    until("the other server has heard of it", async || {
-        look(&english, "articles/anglais", View::Published)
+    wait_until("the other server has heard of it", async || {
+        find_record(&english, "articles/anglais", View::Published)
             .await
             .is_some()
     })
     .await;
     assert!(
-        look(&two.open.client, "articles/francais", View::Published)
+        find_record(&two.open.client, "articles/francais", View::Published)
             .await
             .is_some()
     );
     let refuse = |name: &str| {
         let request = get_request(name, View::Published);
         let mut records = english.records.clone();
-        async move { Refused::from(records.get_record(request).await.unwrap_err()) }
+        async move { RpcError::from(records.get_record(request).await.unwrap_err()) }
     };
     let hidden = refuse("articles/francais").await;
     let absent = refuse("articles/franzose").await;
@@ -71,7 +70,7 @@ async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
             .get_record(request)
             .await
             .unwrap_err();
-        Refused::from(status).is(Code::NotFound, "RECORD_NOT_FOUND");
+        RpcError::from(status).assert_is(Code::NotFound, "RECORD_NOT_FOUND");
     }
     let names = ["articles/anglais", "articles/francais", "articles/franzose"];
     let request = BatchGetRecordsRequest {
@@ -96,7 +95,7 @@ async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
         .list_revisions(request)
         .await
         .unwrap_err();
-    Refused::from(status).is(Code::NotFound, "RECORD_NOT_FOUND");
+    RpcError::from(status).assert_is(Code::NotFound, "RECORD_NOT_FOUND");
     // Every list is narrowed; a filter for records outside of the scope matches nothing.
     for (languages, expected) in [
         (vec![], true),
@@ -126,7 +125,9 @@ async fn f10_who_is_narrowed_to_english_gets_no_other_by_any_call() {
         assert_eq!(text.contains("anglais"), expected, "{languages:?}");
     }
     for origin in [Origin::Snapshot, Origin::Beginning] {
-        let text = told(&english, View::Published, origin).await.unwrap();
+        let text = read_to_head(&english, View::Published, origin)
+            .await
+            .unwrap();
         assert!(
             text.contains("anglais") && !text.contains("francais"),
             "{origin:?}: {text}"
@@ -173,13 +174,13 @@ async fn f10_numbers_tell_no_more_than_records_do() {
         ..WatchRequest::default()
     };
     let status = english.clone().feed.watch(request).await.unwrap_err();
-    Refused::from(status).is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    RpcError::from(status).assert_is(Code::PermissionDenied, "OUT_OF_SCOPE");
 }
 
 #[tokio::test]
 async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
     let (two, english) = base().await;
-    let french = caller(&two, &[Role::Reader], &["lang:fr"]).await;
+    let french = client_with_roles(&two, &[Role::Reader], &["lang:fr"]).await;
     let list = ListRecordsRequest {
         page_size: 1,
         ..ListRecordsRequest::default()
@@ -198,9 +199,9 @@ async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
         ..list
     };
     let status = french.clone().records.list_records(next).await.unwrap_err();
-    Refused::from(status).is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
-    let request = watching(View::Published, Origin::Snapshot);
-    let mut stream = open(&english, request).await;
+    RpcError::from(status).assert_is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
+    let request = watch_request(View::Published, Origin::Snapshot);
+    let mut stream = open_watch(&english, request).await;
     let cursor = stream.message().await.unwrap().unwrap().cursor;
     let request = WatchRequest {
         start: Some(Start::Cursor(cursor.clone())),
@@ -212,26 +213,26 @@ async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
         .watch(request.clone())
         .await
         .unwrap_err();
-    Refused::from(status).is(Code::InvalidArgument, "INVALID_CURSOR");
-    let mut again = open(&english, request).await;
+    RpcError::from(status).assert_is(Code::InvalidArgument, "INVALID_CURSOR");
+    let mut again = open_watch(&english, request).await;
     read_until(&mut again, caught_up).await.unwrap();
 }
 
 #[tokio::test]
 async fn f10_what_leaves_the_scope_is_told_by_name_and_what_was_never_in_it_not_at_all() {
     let (two, english) = base().await;
-    let mut stream = open(&english, WatchRequest::default()).await;
+    let mut stream = open_watch(&english, WatchRequest::default()).await;
     stream.message().await.unwrap().unwrap();
     let admin = &two.open.client;
-    let french = on_desk(admin, "articles/francais").await;
-    one(admin, retract(&french, "mistaken", false)).await;
-    let actor = on_desk(admin, "actors/two").await;
-    one(admin, purge(&actor, false)).await;
-    let mut english_one = on_desk(admin, "articles/anglais").await;
+    let french = desk_record(admin, "articles/francais").await;
+    commit_one(admin, retract(&french, "mistaken", false)).await;
+    let actor = desk_record(admin, "actors/two").await;
+    commit_one(admin, purge(&actor, false)).await;
+    let mut english_one = desk_record(admin, "articles/anglais").await;
     if let Some(dateline_proto::v1::record::Kind::Article(article)) = english_one.kind.as_mut() {
         article.language_code = "de".into();
     }
-    one(
+    commit_one(
         admin,
         correct(&english_one, &["language_code"], "it is German"),
     )
@@ -257,46 +258,53 @@ async fn f10_what_leaves_the_scope_is_told_by_name_and_what_was_never_in_it_not_
 
 #[tokio::test]
 async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
-    let two = two().await;
-    lay_base(&two.open.client).await;
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
     let scope = ["kind:event", "kind:article"];
-    let publisher = caller(&two, &[Role::Publisher], &scope).await;
-    let draft = make(&publisher, &[event("mine")]).await.swap_remove(0);
-    show(&publisher, &[draft]).await;
-    let outside = refused(
+    let publisher = client_with_roles(&two, &[Role::Publisher], &scope).await;
+    let draft = create_drafts(&publisher, &[event("mine")])
+        .await
+        .swap_remove(0);
+    publish_all(&publisher, &[draft]).await;
+    let outside = commit_err(
         &publisher,
-        vec![crate::life::hands::create(&actor("not-mine"))],
+        vec![crate::support::builders::create(&actor("not-mine"))],
     )
     .await;
-    outside.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    outside.assert_is(Code::PermissionDenied, "OUT_OF_SCOPE");
     // The answer is the same for existing and missing records.
-    let there = on_desk(&two.open.client, "actors/one").await;
+    let there = desk_record(&two.open.client, "actors/one").await;
     let mut gone = there.clone();
-    crate::life::hands::as_actor(&mut gone).name = "actors/none".into();
+    crate::support::builders::as_actor(&mut gone).name = "actors/none".into();
     let [there, gone] = [there, gone].map(|record| {
-        let write = correct(&saying(&record, "x"), &[text_field(&record)], "n");
+        let write = correct(&with_text(&record, "x"), &[text_field(&record)], "n");
         send_one(&publisher, write)
     });
     assert_eq!(there.await, gone.await);
     // A cascade reaches a record outside of the scope; the record that would lose its source is not named.
-    let source = on_desk(&two.open.client, "articles/source").await;
-    let cascade = refused(&publisher, vec![retract(&source, "mistaken", true)]).await;
-    cascade.is(Code::PermissionDenied, "OUT_OF_SCOPE");
-    let left = refused(&publisher, vec![retract(&source, "mistaken", false)]).await;
-    left.is(Code::FailedPrecondition, "ONLY_EVIDENCE");
+    let source = desk_record(&two.open.client, "articles/source").await;
+    let cascade = commit_err(&publisher, vec![retract(&source, "mistaken", true)]).await;
+    cascade.assert_is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    let left = commit_err(&publisher, vec![retract(&source, "mistaken", false)]).await;
+    left.assert_is(Code::FailedPrecondition, "ONLY_EVIDENCE");
     assert_eq!(
         left.fields(),
         ["events/mine"],
         "records of other kinds are named: {left:?}"
     );
-    let mut precondition = commit_of(vec![crate::life::hands::create(&event("other"))]);
-    precondition.preconditions = vec![crate::life::hands::named("actors/one", "")];
-    let seen = send(&publisher, precondition).await.unwrap_err();
-    seen.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+    let mut precondition = commit_request(vec![crate::support::builders::create(&event("other"))]);
+    precondition.preconditions = vec![crate::support::builders::version_with_etag(
+        "actors/one",
+        "",
+    )];
+    let seen = try_commit(&publisher, precondition).await.unwrap_err();
+    seen.assert_is(Code::PermissionDenied, "OUT_OF_SCOPE");
     // A draft of somebody else is reported neither as missing nor as existing.
-    let warned = done(
+    let warned = commit_ok(
         &publisher,
-        vec![crate::life::hands::create(&event_with("actors/unknown"))],
+        vec![crate::support::builders::create(&event_with(
+            "actors/unknown",
+        ))],
     )
     .await;
     assert!(
@@ -310,12 +318,14 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
 
 fn event_with(actor: &str) -> dateline_proto::v1::Record {
     let mut record = event("with-unknown");
-    crate::life::hands::as_event(&mut record).participants[0].actor = actor.to_owned();
+    crate::support::builders::as_event(&mut record).participants[0].actor = actor.to_owned();
     record
 }
 
-async fn send_one(client: &Client, write: dateline_proto::v1::Write) -> Refused {
-    let refused = send(client, commit_of(vec![write])).await.unwrap_err();
-    refused.is(Code::PermissionDenied, "OUT_OF_SCOPE");
+async fn send_one(client: &Client, write: dateline_proto::v1::Write) -> RpcError {
+    let refused = try_commit(client, commit_request(vec![write]))
+        .await
+        .unwrap_err();
+    refused.assert_is(Code::PermissionDenied, "OUT_OF_SCOPE");
     refused
 }

@@ -6,43 +6,49 @@ use dateline_proto::v1::{
 };
 use tonic::{Code, metadata::MetadataValue};
 
-use super::callers::{caller, client, in_an_hour, token, token_until, two};
+use crate::support::callers::{
+    client_with_roles, client_with_token, create_token_until, create_token_with, in_an_hour,
+    start_access_servers,
+};
 use crate::{
-    life::hands::{Refused, actor, commit_of, create, dump, in_ms, lay_base, send, until},
-    rig::{Site, site},
+    support::builders::{
+        RpcError, actor, commit_request, create, create_base, dump_tables, timestamp_in_ms,
+        try_commit, wait_until,
+    },
+    support::server::{TestServer, start_server},
 };
 
 #[tokio::test]
 async fn a_secret_is_told_once_and_kept_nowhere() {
-    let site = site().await;
-    let (token, secret) = token(&site.client, &[Role::Reader], &["lang:en"]).await;
+    let server = start_server().await;
+    let (token, secret) = create_token_with(&server.client, &[Role::Reader], &["lang:en"]).await;
     assert_eq!(secret.split('_').nth(1).unwrap(), token.id);
     assert!(token.name.starts_with("tester-"), "{token:?}");
     assert_eq!(token.created_by, "local");
-    let mut admin = site.client.admin.clone();
+    let mut admin = server.client.admin.clone();
     let listed = admin
         .list_tokens(ListTokensRequest::default())
         .await
         .unwrap();
     assert_eq!(listed.into_inner().tokens, std::slice::from_ref(&token));
     let only = &secret["dateline_12345678_".len()..];
-    for (table, rows) in dump(&site.url).await {
+    for (table, rows) in dump_tables(&server.url).await {
         assert!(!rows.contains(only), "the secret is in {table}");
     }
 }
 
 #[tokio::test]
 async fn a_token_lets_in_whom_it_was_made_for_and_says_when_it_was_used() {
-    let two = two().await;
-    let (token, secret) = token(&two.open.client, &[Role::Reader], &[]).await;
-    let mut reader = client(&two.closed.address, &secret).await;
+    let two = start_access_servers().await;
+    let (token, secret) = create_token_with(&two.open.client, &[Role::Reader], &[]).await;
+    let mut reader = client_with_token(&two.closed.address, &secret).await;
     reader
         .feed
         .get_feed(GetFeedRequest::default())
         .await
         .unwrap();
     let mut admin = two.open.client.admin.clone();
-    until("it is written down that the token was used", async || {
+    wait_until("it is written down that the token was used", async || {
         let listed = admin
             .list_tokens(ListTokensRequest::default())
             .await
@@ -57,8 +63,8 @@ async fn a_token_lets_in_whom_it_was_made_for_and_says_when_it_was_used() {
 
 #[tokio::test]
 async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
-    let two = two().await;
-    let (_, good) = token(&two.open.client, &[Role::Admin], &[]).await;
+    let two = start_access_servers().await;
+    let (_, good) = create_token_with(&two.open.client, &[Role::Admin], &[]).await;
     let other_bit = {
         let mut bytes = good.clone().into_bytes();
         let last = bytes.len() - 2;
@@ -86,8 +92,8 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
         let header = MetadataValue::try_from(value.as_str()).unwrap();
         request.metadata_mut().insert("authorization", header);
         let status = client.clone().feed.get_feed(request).await.unwrap_err();
-        let refused = Refused::from(status);
-        refused.is(Code::Unauthenticated, "TOKEN_INVALID");
+        let refused = RpcError::from(status);
+        refused.assert_is(Code::Unauthenticated, "TOKEN_INVALID");
         assert!(!refused.message.contains(&good[20..]), "{refused:?}");
     }
     // Two valid tokens are refused, and so is a header that is not text.
@@ -98,7 +104,7 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
         .append("authorization", header.clone());
     request.metadata_mut().append("authorization", header);
     let status = client.clone().feed.get_feed(request).await.unwrap_err();
-    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+    RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_INVALID");
     // An open server does not accept an invalid token as an anonymous caller.
     let open = dateline_client::Client::connect(&two.open.address)
         .await
@@ -107,14 +113,14 @@ async fn what_is_no_token_is_nobody_whatever_it_looks_like() {
     let header = MetadataValue::try_from(format!("Bearer {other_bit}")).unwrap();
     request.metadata_mut().insert("authorization", header);
     let status = open.clone().feed.get_feed(request).await.unwrap_err();
-    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+    RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_INVALID");
 }
 
 #[tokio::test]
 async fn guesses_come_slowly() {
-    let two = two().await;
+    let two = start_access_servers().await;
     let guess = "dateline_aaaaaaaa_0123456789012345678901234567890123456789012";
-    let guesser = client(&two.closed.address, guess).await;
+    let guesser = client_with_token(&two.closed.address, guess).await;
     let mut refusals = Vec::new();
     for _ in 0..300 {
         let answer = guesser
@@ -122,16 +128,16 @@ async fn guesses_come_slowly() {
             .feed
             .get_feed(GetFeedRequest::default())
             .await;
-        refusals.push(Refused::from(answer.unwrap_err()).reason);
+        refusals.push(RpcError::from(answer.unwrap_err()).reason);
     }
     assert!(
         refusals.iter().any(|reason| reason == "RATE_LIMITED"),
         "300 guesses in a row"
     );
     // A known caller is not locked out when somebody guesses from the same address.
-    let (_, good) = token(&two.open.client, &[Role::Reader], &[]).await;
-    let mut reader = client(&two.closed.address, &good).await;
-    until("the one who is known is let in", async || {
+    let (_, good) = create_token_with(&two.open.client, &[Role::Reader], &[]).await;
+    let mut reader = client_with_token(&two.closed.address, &good).await;
+    wait_until("the one who is known is let in", async || {
         reader
             .feed
             .get_feed(GetFeedRequest::default())
@@ -155,10 +161,16 @@ async fn guesses_come_slowly() {
 
 #[tokio::test]
 async fn an_expired_token_says_so_to_who_has_it_and_to_nobody_else() {
-    let two = two().await;
-    let (_, secret) = token_until(&two.open.client, &[Role::Reader], &[], in_ms(1500)).await;
-    let reader = client(&two.closed.address, &secret).await;
-    until("the token has expired", async || {
+    let two = start_access_servers().await;
+    let (_, secret) = create_token_until(
+        &two.open.client,
+        &[Role::Reader],
+        &[],
+        timestamp_in_ms(1500),
+    )
+    .await;
+    let reader = client_with_token(&two.closed.address, &secret).await;
+    wait_until("the token has expired", async || {
         match reader
             .clone()
             .feed
@@ -167,7 +179,7 @@ async fn an_expired_token_says_so_to_who_has_it_and_to_nobody_else() {
         {
             Ok(_) => false,
             Err(status) => {
-                Refused::from(status).is(Code::Unauthenticated, "TOKEN_EXPIRED");
+                RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_EXPIRED");
                 true
             }
         }
@@ -177,19 +189,19 @@ async fn an_expired_token_says_so_to_who_has_it_and_to_nobody_else() {
         "{}0123456789012345678901234567890123456789012",
         &secret[.."dateline_12345678_".len()]
     );
-    let forger = client(&two.closed.address, &forged).await;
+    let forger = client_with_token(&two.closed.address, &forged).await;
     let status = forger
         .clone()
         .feed
         .get_feed(GetFeedRequest::default())
         .await
         .unwrap_err();
-    Refused::from(status).is(Code::Unauthenticated, "TOKEN_INVALID");
+    RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_INVALID");
 }
 
 #[tokio::test]
 async fn what_a_token_may_not_be_is_refused_with_the_field() {
-    let site = site().await;
+    let server = start_server().await;
     let good = CreateTokenRequest {
         name: "reader-1".into(),
         roles: vec![Role::Reader.into()],
@@ -209,11 +221,11 @@ async fn what_a_token_may_not_be_is_refused_with_the_field() {
         (with(&|it| it.roles = vec![99]), "roles[0]"),
         (with(&|it| it.expire_time = None), "expire_time"),
         (
-            with(&|it| it.expire_time = Some(in_ms(-1000))),
+            with(&|it| it.expire_time = Some(timestamp_in_ms(-1000))),
             "expire_time",
         ),
         (
-            with(&|it| it.expire_time = Some(in_ms(400 * 86_400_000))),
+            with(&|it| it.expire_time = Some(timestamp_in_ms(400 * 86_400_000))),
             "expire_time",
         ),
         (with(&|it| it.scope = vec!["events".into()]), "scope"),
@@ -235,25 +247,31 @@ async fn what_a_token_may_not_be_is_refused_with_the_field() {
     ];
     for (request, field) in cases {
         let told = format!("{request:?}");
-        let status = site
+        let status = server
             .client
             .clone()
             .admin
             .create_token(request)
             .await
             .unwrap_err();
-        let refused = Refused::from(status);
-        refused.is(Code::InvalidArgument, "INVALID_REQUEST");
+        let refused = RpcError::from(status);
+        refused.assert_is(Code::InvalidArgument, "INVALID_REQUEST");
         assert_eq!(refused.fields(), [field], "{told}");
     }
-    site.client.clone().admin.create_token(good).await.unwrap();
+    server
+        .client
+        .clone()
+        .admin
+        .create_token(good)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn the_last_admin_stays() {
-    let site = site().await;
-    let mut admin = site.client.admin.clone();
-    let (first, _) = token(&site.client, &[Role::Admin], &[]).await;
+    let server = start_server().await;
+    let mut admin = server.client.admin.clone();
+    let (first, _) = create_token_with(&server.client, &[Role::Admin], &[]).await;
     let revoke = |id: &str| RevokeTokenRequest { id: id.to_owned() };
     let demote = UpdateTokenRequest {
         id: first.id.clone(),
@@ -261,13 +279,13 @@ async fn the_last_admin_stays() {
         ..UpdateTokenRequest::default()
     };
     let status = admin.revoke_token(revoke(&first.id)).await.unwrap_err();
-    Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
+    RpcError::from(status).assert_is(Code::FailedPrecondition, "LAST_ADMIN");
     let status = admin.update_token(demote.clone()).await.unwrap_err();
-    Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
-    let (second, _) = token(&site.client, &[Role::Admin], &[]).await;
+    RpcError::from(status).assert_is(Code::FailedPrecondition, "LAST_ADMIN");
+    let (second, _) = create_token_with(&server.client, &[Role::Admin], &[]).await;
     admin.update_token(demote).await.unwrap();
     let status = admin.revoke_token(revoke(&second.id)).await.unwrap_err();
-    Refused::from(status).is(Code::FailedPrecondition, "LAST_ADMIN");
+    RpcError::from(status).assert_is(Code::FailedPrecondition, "LAST_ADMIN");
     // Revoked for good: the token cannot be changed any more, and revoking it again changes nothing.
     let ended = admin
         .revoke_token(revoke(&first.id))
@@ -290,7 +308,7 @@ async fn the_last_admin_stays() {
         ..UpdateTokenRequest::default()
     };
     let status = admin.update_token(update).await.unwrap_err();
-    Refused::from(status).is(Code::NotFound, "TOKEN_NOT_FOUND");
+    RpcError::from(status).assert_is(Code::NotFound, "TOKEN_NOT_FOUND");
     let left = admin
         .list_tokens(ListTokensRequest::default())
         .await
@@ -310,124 +328,135 @@ async fn the_last_admin_stays() {
 
 #[tokio::test]
 async fn r7_a_request_id_is_of_one_identity_and_independent_of_others() {
-    let two = two().await;
-    lay_base(&two.open.client).await;
-    let publisher = caller(&two, &[Role::Publisher], &[]).await;
+    let two = start_access_servers().await;
+    create_base(&two.open.client).await;
+    let publisher = client_with_roles(&two, &[Role::Publisher], &[]).await;
     let id = uuid::Uuid::now_v7().to_string();
     let with_id = |record| CommitRequest {
         request_id: id.clone(),
-        ..commit_of(vec![create(&record)])
+        ..commit_request(vec![create(&record)])
     };
-    let one = send(&two.open.client, with_id(actor("of-one")))
+    let one = try_commit(&two.open.client, with_id(actor("of-one")))
         .await
         .unwrap();
-    let other = send(&publisher, with_id(actor("of-another")))
+    let other = try_commit(&publisher, with_id(actor("of-another")))
         .await
         .unwrap();
     assert_ne!(one.sequence, other.sequence);
-    let reused = send(&publisher, with_id(actor("of-one")))
+    let reused = try_commit(&publisher, with_id(actor("of-one")))
         .await
         .unwrap_err();
-    reused.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+    reused.assert_is(Code::InvalidArgument, "REQUEST_ID_REUSED");
 }
 
 /// Creates a token with a name and a lifetime in milliseconds.
-async fn named(site: &Site, name: &str, roles: &[Role], ms: i64) -> Result<Token, Refused> {
+async fn named(
+    server: &TestServer,
+    name: &str,
+    roles: &[Role],
+    ms: i64,
+) -> Result<Token, RpcError> {
     let request = CreateTokenRequest {
         name: name.into(),
         roles: roles.iter().map(|role| i32::from(*role)).collect(),
         scope: Vec::new(),
-        expire_time: Some(in_ms(ms)),
+        expire_time: Some(timestamp_in_ms(ms)),
     };
-    let answer = site.client.clone().admin.create_token(request).await;
-    let answer = answer.map_err(Refused::from)?;
+    let answer = server.client.clone().admin.create_token(request).await;
+    let answer = answer.map_err(RpcError::from)?;
     Ok(answer.into_inner().token.unwrap())
 }
 
-async fn changed(site: &Site, id: &str, roles: &[Role], ms: Option<i64>) -> Result<(), Refused> {
+async fn changed(
+    server: &TestServer,
+    id: &str,
+    roles: &[Role],
+    ms: Option<i64>,
+) -> Result<(), RpcError> {
     let request = UpdateTokenRequest {
         id: id.into(),
         roles: roles.iter().map(|role| i32::from(*role)).collect(),
         scope: Vec::new(),
-        expire_time: ms.map(in_ms),
+        expire_time: ms.map(timestamp_in_ms),
     };
-    let answer = site.client.clone().admin.update_token(request).await;
-    answer.map(drop).map_err(Refused::from)
+    let answer = server.client.clone().admin.update_token(request).await;
+    answer.map(drop).map_err(RpcError::from)
 }
 
-async fn revoked(site: &Site, id: &str) -> Result<(), Refused> {
+async fn revoked(server: &TestServer, id: &str) -> Result<(), RpcError> {
     let request = RevokeTokenRequest { id: id.into() };
-    let answer = site.client.clone().admin.revoke_token(request).await;
-    answer.map(drop).map_err(Refused::from)
+    let answer = server.client.clone().admin.revoke_token(request).await;
+    answer.map(drop).map_err(RpcError::from)
 }
 
 const HOUR: i64 = 3_600_000;
 
 #[tokio::test]
 async fn p5_the_last_admin_does_not_end_by_any_way() {
-    let site = site().await;
+    let server = start_server().await;
     let admin = [Role::Admin];
-    let first = named(&site, "first", &admin, HOUR).await.unwrap().id;
-    let is_last = |outcome: Result<(), Refused>| {
+    let first = named(&server, "first", &admin, HOUR).await.unwrap().id;
+    let is_last = |outcome: Result<(), RpcError>| {
         outcome
             .unwrap_err()
-            .is(Code::FailedPrecondition, "LAST_ADMIN");
+            .assert_is(Code::FailedPrecondition, "LAST_ADMIN");
     };
-    is_last(revoked(&site, &first).await);
-    is_last(changed(&site, &first, &[Role::Reader], None).await);
-    is_last(changed(&site, &first, &admin, Some(1000)).await);
-    is_last(changed(&site, &first, &admin, Some(HOUR / 2)).await);
-    is_last(changed(&site, &first, &[Role::Reader], Some(2 * HOUR)).await);
-    changed(&site, &first, &admin, Some(2 * HOUR))
+    is_last(revoked(&server, &first).await);
+    is_last(changed(&server, &first, &[Role::Reader], None).await);
+    is_last(changed(&server, &first, &admin, Some(1000)).await);
+    is_last(changed(&server, &first, &admin, Some(HOUR / 2)).await);
+    is_last(changed(&server, &first, &[Role::Reader], Some(2 * HOUR)).await);
+    changed(&server, &first, &admin, Some(2 * HOUR))
         .await
         .unwrap();
-    changed(&site, &first, &admin, None).await.unwrap();
+    changed(&server, &first, &admin, None).await.unwrap();
     // An admin token that expires soon does not count as a remaining admin.
-    let brief = named(&site, "brief", &admin, 60_000).await.unwrap().id;
-    is_last(revoked(&site, &first).await);
-    is_last(changed(&site, &first, &admin, Some(1000)).await);
-    is_last(changed(&site, &first, &[Role::Editor], None).await);
-    revoked(&site, &brief).await.unwrap();
+    let brief = named(&server, "brief", &admin, 60_000).await.unwrap().id;
+    is_last(revoked(&server, &first).await);
+    is_last(changed(&server, &first, &admin, Some(1000)).await);
+    is_last(changed(&server, &first, &[Role::Editor], None).await);
+    revoked(&server, &brief).await.unwrap();
     // With another admin token it may be revoked; if two are revoked at once, one stays.
-    let second = named(&site, "second", &admin, HOUR).await.unwrap().id;
-    changed(&site, &first, &admin, Some(HOUR / 2))
+    let second = named(&server, "second", &admin, HOUR).await.unwrap().id;
+    changed(&server, &first, &admin, Some(HOUR / 2))
         .await
         .unwrap();
-    let both = tokio::join!(revoked(&site, &first), revoked(&site, &second));
+    let both = tokio::join!(revoked(&server, &first), revoked(&server, &second));
     assert!(both.0.is_ok() != both.1.is_ok(), "{both:?}");
 }
 
 #[tokio::test]
 async fn p5_of_tokens_that_hold_each_has_a_name_of_its_own() {
-    let site = site().await;
+    let server = start_server().await;
     let reader = [Role::Reader];
-    let wires = (0..8).map(|_| named(&site, "wire", &reader, HOUR));
+    let wires = (0..8).map(|_| named(&server, "wire", &reader, HOUR));
     let made = futures_util::future::join_all(wires).await;
     let (made, refused): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
     assert_eq!(made.len(), 1);
     for refused in refused {
         let refused = refused.unwrap_err();
-        refused.is(Code::AlreadyExists, "NAME_TAKEN");
+        refused.assert_is(Code::AlreadyExists, "NAME_TAKEN");
         assert!(refused.message.contains("wire"), "{refused:?}");
     }
     // A change does not conflict with the token's own name.
     let id = &made[0].as_ref().unwrap().id;
-    changed(&site, id, &reader, None).await.unwrap();
-    revoked(&site, id).await.unwrap();
-    let brief = named(&site, "wire", &reader, 1000).await.unwrap();
-    let mut next = named(&site, "wire", &reader, HOUR).await;
+    changed(&server, id, &reader, None).await.unwrap();
+    revoked(&server, id).await.unwrap();
+    let brief = named(&server, "wire", &reader, 1000).await.unwrap();
+    let mut next = named(&server, "wire", &reader, HOUR).await;
     while let Err(refused) = next {
-        refused.is(Code::AlreadyExists, "NAME_TAKEN");
+        refused.assert_is(Code::AlreadyExists, "NAME_TAKEN");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        next = named(&site, "wire", &reader, HOUR).await;
+        next = named(&server, "wire", &reader, HOUR).await;
     }
     // Its name was reused after it expired, so it can be renewed only when the other token is gone.
-    let back = changed(&site, &brief.id, &reader, Some(HOUR)).await;
-    back.unwrap_err().is(Code::AlreadyExists, "NAME_TAKEN");
-    revoked(&site, &next.unwrap().id).await.unwrap();
-    changed(&site, &brief.id, &reader, Some(HOUR))
+    let back = changed(&server, &brief.id, &reader, Some(HOUR)).await;
+    back.unwrap_err()
+        .assert_is(Code::AlreadyExists, "NAME_TAKEN");
+    revoked(&server, &next.unwrap().id).await.unwrap();
+    changed(&server, &brief.id, &reader, Some(HOUR))
         .await
         .unwrap();
-    let taken = named(&site, "wire", &reader, HOUR).await.unwrap_err();
-    taken.is(Code::AlreadyExists, "NAME_TAKEN");
+    let taken = named(&server, "wire", &reader, HOUR).await.unwrap_err();
+    taken.assert_is(Code::AlreadyExists, "NAME_TAKEN");
 }

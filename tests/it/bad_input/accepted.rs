@@ -4,13 +4,13 @@ use dateline::json;
 use dateline_proto::v1::{CreateRecordRequest, GetRecordRequest, View, record::Kind as Body};
 use serde_json::{Value, json};
 
-use super::{actor, article, event, gold_site, names::make, record, relation};
-use crate::rig::{meta, name};
+use super::{actor, article, event, gold_server, names::make, record, relation};
+use crate::support::server::{meta, name};
 
 /// Number, record, a path in it, and the stored value there.
-type Case = (&'static str, Value, &'static str, Value);
+type AcceptedCase = (&'static str, Value, &'static str, Value);
 
-fn texts() -> Vec<Case> {
+fn texts() -> Vec<AcceptedCase> {
     let headline = |text: &str| article(json!({"headline": text}));
     let body = |text: &str| article(json!({"body": text}));
     let plain = "'; DROP TABLE records; -- 100%_\\ $1 {{7*7}} <script>alert(1)</script>";
@@ -64,7 +64,7 @@ fn texts() -> Vec<Case> {
     ]
 }
 
-fn values() -> Vec<Case> {
+fn values() -> Vec<AcceptedCase> {
     let participant = json!([{"actor": "actors/nobody", "role": "ROLE_PARTY"}]);
     let body = |text: &str| article(json!({"body": text}));
     let words = "word ".repeat(30_000);
@@ -135,19 +135,19 @@ fn values() -> Vec<Case> {
 
 #[tokio::test]
 async fn unusual_input_is_stored_as_the_catalogue_says() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     for (index, (id, mut sent, place, expected)) in texts().into_iter().chain(values()).enumerate()
     {
         let fields = sent.as_object_mut().unwrap().values_mut().next().unwrap();
         let (collection, _) = fields["name"].as_str().unwrap().split_once('/').unwrap();
         fields["name"] = json!(format!("{collection}/fine-{index}"));
-        let created = make(&site, &sent).await;
+        let created = make(&server, &sent).await;
         let request = GetRecordRequest {
             name: name(&created).to_owned(),
             view: View::Desk.into(),
             ..GetRecordRequest::default()
         };
-        let mut records = site.client.records.clone();
+        let mut records = server.client.records.clone();
         let read = records.get_record(request).await.unwrap().into_inner();
         assert_eq!(read.record.as_ref(), Some(&created), "{id}");
         assert_ne!(meta(&created).uid, "mine", "{id}");
@@ -155,18 +155,18 @@ async fn unusual_input_is_stored_as_the_catalogue_says() {
         let stands = stored.pointer(place).cloned().unwrap_or_default();
         assert_eq!(stands, expected, "{id}: {stored}");
     }
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn n12_what_the_service_set_outlives_an_update() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let request = CreateRecordRequest {
         record: Some(record(&article(json!({})))),
         original: b"as received".to_vec(),
         ..CreateRecordRequest::default()
     };
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     let created = records.create_record(request).await.unwrap().into_inner();
     let mut record = created.record.unwrap();
     let mut hash = String::new();
@@ -185,5 +185,5 @@ async fn n12_what_the_service_set_outlives_an_update() {
     };
     assert_eq!(article.headline, "Other talks");
     assert_eq!(article.original_sha256, hash);
-    site.stop().await;
+    server.stop().await;
 }

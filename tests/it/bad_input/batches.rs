@@ -7,7 +7,7 @@ use dateline_proto::v1::{
 use serde_json::json;
 use tonic::Code;
 
-use super::{Row, Sent, actor, answer, evidence, gold_site, heads, invalid, prove, record};
+use super::{BadRequest, Row, actor, answer, evidence, gold_server, heads, invalid, prove, record};
 
 fn creates(count: usize, bad: Option<usize>) -> Vec<Write> {
     let Some(Body::Actor(many)) = record(&actor(json!({}))).kind else {
@@ -31,9 +31,9 @@ fn creates(count: usize, bad: Option<usize>) -> Vec<Write> {
 
 #[tokio::test]
 async fn r8_a_batch_is_bounded_and_one_bad_write_is_told_by_its_index() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let commit = |writes| {
-        Sent::Commit(CommitRequest {
+        BadRequest::Commit(CommitRequest {
             writes,
             ..CommitRequest::default()
         })
@@ -52,7 +52,7 @@ async fn r8_a_batch_is_bounded_and_one_bad_write_is_told_by_its_index() {
         "there is no record actors/draft",
     );
     prove(
-        &site,
+        &server,
         vec![
             row(
                 "R8",
@@ -91,17 +91,17 @@ async fn r8_a_batch_is_bounded_and_one_bad_write_is_told_by_its_index() {
         ],
     )
     .await;
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn w6_validate_only_gives_the_same_answers_and_writes_nothing() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let bad = actor(super::with(
         json!({"regionCode": "UK"}),
         evidence(json!({"supports": ["x"]})),
     ));
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     let mut ask = async |validate_only| {
         let request = CreateRecordRequest {
             record: Some(record(&bad)),
@@ -116,7 +116,7 @@ async fn w6_validate_only_gives_the_same_answers_and_writes_nothing() {
     assert_eq!(told.len(), 2, "{told:?}");
     let unvalidated = ask(false).await;
     assert_eq!(format!("{told:?}"), format!("{unvalidated:?}"));
-    let before = heads(&site).await;
+    let before = heads(&server).await;
     let request = CreateRecordRequest {
         record: Some(record(&actor(json!({})))),
         validate_only: true,
@@ -127,6 +127,6 @@ async fn w6_validate_only_gives_the_same_answers_and_writes_nothing() {
         json::value(&answer).unwrap()["record"]["actor"]["displayName"],
         "Ann"
     );
-    assert_eq!(heads(&site).await, before);
-    site.stop().await;
+    assert_eq!(heads(&server).await, before);
+    server.stop().await;
 }

@@ -39,7 +39,7 @@ fn once<T>(entries: impl Iterator<Item = (&'static str, T)>) -> BTreeMap<&'stati
     all
 }
 
-fn shown() -> BTreeMap<&'static str, Shown> {
+fn row_coverage() -> BTreeMap<&'static str, Shown> {
     once(lines(TESTS).map(|(number, told)| {
         let not = told.strip_prefix("none: ");
         let names = told
@@ -102,7 +102,7 @@ fn complaint(name: &str, tests: &BTreeMap<&str, bool>) -> Option<String> {
 
 #[test]
 fn every_row_of_both_catalogues_is_shown_or_said_why_not() {
-    let (rows, shown) = (once(lines(ROWS)), shown());
+    let (rows, shown) = (once(lines(ROWS)), row_coverage());
     assert_eq!(
         rows.len(),
         71 + 140,

@@ -10,17 +10,17 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Done, dateline, import_gold, program},
-    exports::home::{export, files, manifest, only, verify},
-    life::hands::heads,
-    rig::{PATIENCE, Site, scratch, site},
+    cli::{CommandOutput, dateline, import_gold, program},
+    support::builders::feed_heads,
+    support::export_dir::{export, only_entry, read_files, read_manifest, verify},
+    support::server::{TIMEOUT, TestServer, start_server, temp_dir},
 };
 
 /// An export of the gold records, alone in a directory of its own.
-async fn taken(site: &Site, directory: &Path) -> PathBuf {
+async fn taken(test_server: &TestServer, directory: &Path) -> PathBuf {
     let how = ["--format", "protobuf", "--view", "desk"];
-    export(&site.address, directory, &how).await.ok();
-    only(directory)
+    export(&test_server.address, directory, &how).await.ok();
+    only_entry(directory)
 }
 
 /// False claims of a manifest, and the error for each.
@@ -55,18 +55,18 @@ fn lies() -> Vec<(&'static str, Value, &'static str)> {
 
 #[tokio::test]
 async fn f3_a_manifest_that_lies_is_refused_before_anything_is_written() {
-    let home = site().await;
+    let home = start_server().await;
     import_gold(&home.address).await;
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let place = taken(&home, &directory).await;
-    let (whole, words) = (manifest(&place), ["import", place.to_str().unwrap()]);
+    let (whole, words) = (read_manifest(&place), ["import", place.to_str().unwrap()]);
     // An import begins with the articles.
     let files = whole["files"].as_array().unwrap();
     let first = files
         .iter()
         .position(|file| file["name"].as_str().unwrap().starts_with("articles"));
     let first = format!("/files/{}/", first.expect("there are articles"));
-    let empty = site().await;
+    let empty = start_server().await;
     let mut untold = Vec::new();
     for (at, lie, told) in lies() {
         let mut told_wrong = whole.clone();
@@ -84,16 +84,16 @@ async fn f3_a_manifest_that_lies_is_refused_before_anything_is_written() {
     assert!(untold.is_empty(), "{}", untold.join("\n"));
     // An error in a later file is found after the records of earlier ones were written; before the first one there are
     // none.
-    assert_eq!(heads(&empty.url).await, (0, 0), "nothing is written");
+    assert_eq!(feed_heads(&empty.url).await, (0, 0), "nothing is written");
     empty.stop().await;
     home.stop().await;
 }
 
 #[tokio::test]
 async fn f3_a_file_that_leads_elsewhere_is_no_file_of_an_export() {
-    let home = site().await;
+    let home = start_server().await;
     import_gold(&home.address).await;
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let place = taken(&home, &directory).await;
     let elsewhere = directory.join("elsewhere");
     for name in ["manifest.json", "actors-00000.binpb"] {
@@ -115,7 +115,7 @@ async fn f3_a_file_that_leads_elsewhere_is_no_file_of_an_export() {
 }
 
 /// Runs the program with a maximum file size, in blocks of 512 bytes, as on a full disk.
-async fn on_a_full_disk(server: &str, blocks: u32, arguments: &[&str]) -> Done {
+async fn on_a_full_disk(server: &str, blocks: u32, arguments: &[&str]) -> CommandOutput {
     let mut command = program(server, arguments);
     let inner = command.as_std();
     let words: Vec<_> = std::iter::once(inner.get_program())
@@ -128,9 +128,9 @@ async fn on_a_full_disk(server: &str, blocks: u32, arguments: &[&str]) -> Done {
     shell.args(["-c", &script, "sh"]).args(words);
     shell.env("DATELINE_SERVER", server).kill_on_drop(true);
     command.kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, shell.output()).await;
+    let output = tokio::time::timeout(TIMEOUT, shell.output()).await;
     let output = output.expect("it ends").unwrap();
-    Done {
+    CommandOutput {
         code: output.status.code().expect("no signal ended the program"),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -139,9 +139,9 @@ async fn on_a_full_disk(server: &str, blocks: u32, arguments: &[&str]) -> Done {
 
 #[tokio::test]
 async fn f4_a_disk_that_is_full_leaves_nothing_that_looks_complete_and_the_same_command_goes_on() {
-    let home = site().await;
+    let home = start_server().await;
     import_gold(&home.address).await;
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let out = directory.join("out");
     let how = [
         "--format",
@@ -158,24 +158,24 @@ async fn f4_a_disk_that_is_full_leaves_nothing_that_looks_complete_and_the_same_
     assert!(full.stderr.starts_with("error: "), "{}", full.stderr);
     assert!(full.stderr.contains("too large"), "{}", full.stderr);
     assert!(!full.stderr.contains("panicked"), "{}", full.stderr);
-    let unfinished = verify(&only(&out)).await;
+    let unfinished = verify(&only_entry(&out)).await;
     assert!(
         unfinished.stderr.contains("no complete export"),
         "{}",
         unfinished.stderr
     );
     export(&home.address, &out, &how).await.ok();
-    verify(&only(&out)).await.ok();
-    let names: Vec<_> = files(&only(&out)).into_keys().collect();
+    verify(&only_entry(&out)).await.ok();
+    let names: Vec<_> = read_files(&only_entry(&out)).into_keys().collect();
     assert!(names.iter().all(|name| !name.contains('#')), "{names:?}");
     home.stop().await;
 }
 
 #[tokio::test]
 async fn f4_a_place_that_is_none_is_told_and_left_as_it_is() {
-    let home = site().await;
+    let home = start_server().await;
     import_gold(&home.address).await;
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let file = directory.join("a-file");
     fs::write(&file, "mine").unwrap();
     // Not writable for anybody: not even root can create a directory there.
@@ -211,9 +211,9 @@ async fn f4_a_place_that_is_none_is_told_and_left_as_it_is() {
 
 #[tokio::test]
 async fn c130_two_exports_to_one_place_leave_one_that_is_whole() {
-    let home = site().await;
+    let home = start_server().await;
     import_gold(&home.address).await;
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let how = ["--format", "ndjson", "--records-per-file", "2"];
     let (one, other) = tokio::join!(
         export(&home.address, &directory, &how),
@@ -224,13 +224,13 @@ async fn c130_two_exports_to_one_place_leave_one_that_is_whole() {
         assert!([0, 1].contains(&done.code), "{}", done.stderr);
     }
     export(&home.address, &directory, &how).await.ok();
-    verify(&only(&directory)).await.ok();
+    verify(&only_entry(&directory)).await.ok();
     home.stop().await;
 }
 
 #[tokio::test]
 async fn c128_a_form_of_export_that_there_is_not_is_wrong_usage() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     for how in [
         &["--format", "xml"][..],
         &["--compress", "rar"],

@@ -17,8 +17,8 @@ use tonic::{
 use tonic_types::StatusExt;
 
 use crate::{
-    life::hands::{base, on_desk},
-    rig::{PATIENCE, Site, meta},
+    support::builders::{desk_record, start_server_with_base},
+    support::server::{TIMEOUT, TestServer, meta},
 };
 
 /// Seconds: extremes of `int64`, then the limits of timestamps and durations, and one beyond.
@@ -79,8 +79,8 @@ impl Decoder for Plain {
 }
 
 /// Sends a request; reads a stream up to its first message.
-async fn ask(site: &Site, path: &str, request: &DynamicMessage) -> Result<(), Status> {
-    let mut grpc = Grpc::new(site.client.channel());
+async fn ask(server: &TestServer, path: &str, request: &DynamicMessage) -> Result<(), Status> {
+    let mut grpc = Grpc::new(server.client.channel());
     grpc.ready().await.unwrap();
     let request = Request::new(stream::iter([Bytes::from(request.encode_to_vec())]));
     let asking = async {
@@ -89,7 +89,7 @@ async fn ask(site: &Site, path: &str, request: &DynamicMessage) -> Result<(), St
             .await?;
         answer.into_inner().message().await.map(drop)
     };
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(TIMEOUT, asking)
         .await
         .unwrap_or_else(|_| panic!("{path} is not answered"))
 }
@@ -101,8 +101,8 @@ struct Filling {
 }
 
 impl Filling {
-    async fn of(site: &Site) -> Self {
-        let record = on_desk(&site.client, "actors/one").await;
+    async fn start(server: &TestServer) -> Self {
+        let record = desk_record(&server.client, "actors/one").await;
         Self {
             etag: meta(&record).etag,
             record: record.transcode_to_dynamic(),
@@ -242,8 +242,8 @@ fn times(of: &MessageDescriptor) -> Vec<(String, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_number_or_time_of_any_request_is_an_error_of_ours() {
-    let site = base().await;
-    let filling = Filling::of(&site).await;
+    let server = start_server_with_base().await;
+    let filling = Filling::start(&server).await;
     let services = DESCRIPTORS.services();
     let ours = services.filter(|service| service.package_name() == "dateline.v1");
     let mut requests = Vec::new();
@@ -265,8 +265,8 @@ async fn no_number_or_time_of_any_request_is_an_error_of_ours() {
     let mut wrong = Vec::new();
     let mut answers = stream::iter(requests)
         .map(|(path, at, request)| {
-            let site = &site;
-            async move { (ask(site, &path, &request).await, path, at) }
+            let server = &server;
+            async move { (ask(server, &path, &request).await, path, at) }
         })
         .buffer_unordered(8);
     while let Some((answer, path, at)) = answers.next().await {
@@ -296,5 +296,5 @@ async fn no_number_or_time_of_any_request_is_an_error_of_ours() {
         number > 1500 && done > 100 && refused > 1000,
         "{number} {done} {refused}"
     );
-    site.stop().await;
+    server.stop().await;
 }

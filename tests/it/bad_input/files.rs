@@ -2,20 +2,20 @@
 //! `cli`.
 
 use crate::{
-    cli::{Done, actor, dateline},
-    rig::{Site, scratch, site},
+    cli::{CommandOutput, actor, dateline},
+    support::server::{TestServer, start_server, temp_dir},
 };
 
-async fn import(site: &Site, bytes: &[u8]) -> Done {
-    let (_keep, directory) = scratch();
+async fn import(server: &TestServer, bytes: &[u8]) -> CommandOutput {
+    let (_keep, directory) = temp_dir();
     let file = directory.join("records.ndjson");
     std::fs::write(&file, bytes).unwrap();
-    dateline(&site.address, &["import", file.to_str().unwrap()]).await
+    dateline(&server.address, &["import", file.to_str().unwrap()]).await
 }
 
 #[tokio::test]
 async fn f1_a_file_that_cannot_be_read_is_told_by_file_line_and_field() {
-    let site = site().await;
+    let server = start_server().await;
     let good = actor("good");
     let before: String = (1..17)
         .map(|line| actor(&format!("good-{line}")) + "\n")
@@ -87,7 +87,7 @@ async fn f1_a_file_that_cannot_be_read_is_told_by_file_line_and_field() {
             &["line 17", "name", "lower-case"],
         ),
     ] {
-        let refused = import(&site, &bytes).await;
+        let refused = import(&server, &bytes).await;
         let missing: Vec<_> = told
             .iter()
             .filter(|part| !refused.stderr.contains(**part))
@@ -102,31 +102,31 @@ async fn f1_a_file_that_cannot_be_read_is_told_by_file_line_and_field() {
             ));
         }
     }
-    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
+    let written = dateline(&server.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
     assert_eq!(written.stdout, "", "nothing is written");
     assert!(untold.is_empty(), "{}", untold.join("\n"));
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f1_an_empty_file_is_no_records_and_the_last_line_needs_no_end() {
-    let site = site().await;
+    let server = start_server().await;
     for empty in [&b""[..], b"\n\n", b"\xef\xbb\xbf"] {
-        let done = import(&site, empty).await.ok();
+        let done = import(&server, empty).await.ok();
         assert_eq!(done.stderr, "0 created, 0 already there, 0 published\n");
     }
-    let one = import(&site, actor("one").as_bytes()).await.ok();
+    let one = import(&server, actor("one").as_bytes()).await.ok();
     assert_eq!(one.stderr, "1 created, 0 already there, 0 published\n");
     let marked = format!("\u{feff}{}\r\n{}\r\n", actor("one"), actor("two"));
-    let two = import(&site, marked.as_bytes()).await.ok();
+    let two = import(&server, marked.as_bytes()).await.ok();
     assert_eq!(two.stderr, "1 created, 1 already there, 0 published\n");
-    site.stop().await;
+    server.stop().await;
 }
 
 /// Number, file name, content, and the parts of the error.
-type Row = (&'static str, &'static str, Vec<u8>, &'static [&'static str]);
+type FileRow = (&'static str, &'static str, Vec<u8>, &'static [&'static str]);
 
-fn files() -> Vec<Row> {
+fn files() -> Vec<FileRow> {
     let good = actor("good");
     let record: dateline_proto::v1::Record = dateline::json::read(&good).unwrap();
     let message = prost::Message::encode_length_delimited_to_vec(&record);
@@ -219,13 +219,13 @@ fn files() -> Vec<Row> {
 
 #[tokio::test]
 async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_form() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let mut untold = Vec::new();
     for (id, name, bytes, told) in files() {
         let file = directory.join(name);
         std::fs::write(&file, bytes).unwrap();
-        let refused = dateline(&site.address, &["import", file.to_str().unwrap()]).await;
+        let refused = dateline(&server.address, &["import", file.to_str().unwrap()]).await;
         let missing: Vec<_> = told
             .iter()
             .filter(|part| !refused.stderr.contains(**part))
@@ -237,7 +237,7 @@ async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_for
             ));
         }
     }
-    let of_directory = dateline(&site.address, &["import", directory.to_str().unwrap()]).await;
+    let of_directory = dateline(&server.address, &["import", directory.to_str().unwrap()]).await;
     assert_eq!(of_directory.code, 1);
     assert!(
         of_directory.stderr.contains("no complete export"),
@@ -259,7 +259,7 @@ async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_for
             nowhere,
         ],
     ] {
-        let refused = dateline(&site.address, arguments).await;
+        let refused = dateline(&server.address, arguments).await;
         assert_eq!(refused.code, 1);
         let told = format!("cannot write {nowhere}: No such file");
         assert!(refused.stderr.contains(&told), "{}", refused.stderr);
@@ -270,18 +270,18 @@ async fn f1_what_is_wrong_with_a_file_is_told_by_line_or_record_whatever_its_for
         &["--rejects"],
     ] {
         let arguments = [&["import", "a"], usage].concat();
-        assert_eq!(dateline(&site.address, &arguments).await.code, 2);
+        assert_eq!(dateline(&server.address, &arguments).await.code, 2);
     }
-    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
+    let written = dateline(&server.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
     assert_eq!(written.stdout, "", "nothing is written");
     assert!(untold.is_empty(), "{}", untold.join("\n"));
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn f1_nesting_without_end_is_refused_in_every_form() {
-    let site = site().await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    let (_keep, directory) = temp_dir();
     let deep = "[".repeat(100_000);
     let number = "9".repeat(1_000_000);
     let huge = format!(r#"{{"event":{{"name":"events/x","places":[{{"latitude":{number}}}]}}}}"#);
@@ -301,12 +301,12 @@ async fn f1_nesting_without_end_is_refused_in_every_form() {
     ] {
         let file = directory.join(name);
         std::fs::write(&file, text).unwrap();
-        let refused = dateline(&site.address, &[command, file.to_str().unwrap()]).await;
+        let refused = dateline(&server.address, &[command, file.to_str().unwrap()]).await;
         assert_eq!(refused.code, 1, "{command} {name}: {}", refused.stderr);
         let length = refused.stderr.len();
         assert!(length < 2000, "{command} {name}: {length} bytes of words");
     }
-    let written = dateline(&site.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
+    let written = dateline(&server.address, &["list", "--view", "desk", "-o", "ndjson"]).await;
     assert_eq!(written.stdout, "", "nothing is written");
-    site.stop().await;
+    server.stop().await;
 }

@@ -10,13 +10,9 @@ use tokio::{
 };
 use tonic::Code;
 
-use super::{
-    answer, assert_answer, assert_serves,
-    framing::resident_bytes,
-    gold_site,
-    raw::{COMMIT, Wire, framed, request},
-};
-use crate::rig::{PATIENCE, Site};
+use super::{answer, assert_answer, assert_serves, framing::resident_bytes, gold_server};
+use crate::support::raw_grpc::{COMMIT, GrpcConnection, frame_with, grpc_request};
+use crate::support::server::{TIMEOUT, TestServer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Memory that a flood may use while it lasts; includes that of other tests of this process.
@@ -35,8 +31,8 @@ fn http2(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 const STILL_THERE: &[u8] = b"answer!!";
 
 /// Sends the beginning of a flood, then the same bytes repeatedly. Returns true if the server closed the connection.
-async fn flood(site: &Site, begin: &[u8], again: &[u8], times: usize) -> bool {
-    let stream = TcpStream::connect(&site.address).await.unwrap();
+async fn flood(server: &TestServer, begin: &[u8], again: &[u8], times: usize) -> bool {
+    let stream = TcpStream::connect(&server.address).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     // Reads what the server sends, so that it is not blocked; returns whether it answers the last ping.
     let reading = tokio::spawn(async move {
@@ -62,18 +58,18 @@ async fn flood(site: &Site, begin: &[u8], again: &[u8], times: usize) -> bool {
         writer.write_all(&http2(6, 0, 0, STILL_THERE)).await
     };
     // Writing may fail, or block, once nobody reads.
-    let written = tokio::time::timeout(PATIENCE, writing).await;
-    let is_there = tokio::time::timeout(PATIENCE, reading).await;
+    let written = tokio::time::timeout(TIMEOUT, writing).await;
+    let is_there = tokio::time::timeout(TIMEOUT, reading).await;
     !matches!((written, is_there), (Ok(Ok(())), Ok(Ok(true))))
 }
 
 /// Calls on another connection while a flood lasts; returns the longest latency.
-async fn slowest_beside<T>(site: &Site, flood: impl Future<Output = T>) -> (T, Duration) {
+async fn slowest_beside<T>(server: &TestServer, flood: impl Future<Output = T>) -> (T, Duration) {
     let mut slowest = Duration::ZERO;
     let mut flood = std::pin::pin!(flood);
     loop {
         let started = Instant::now();
-        let asked = assert_serves(site);
+        let asked = assert_serves(server);
         let mut asked = std::pin::pin!(asked);
         let over = tokio::select! {
             over = &mut flood => Some(over),
@@ -91,7 +87,7 @@ async fn slowest_beside<T>(site: &Site, flood: impl Future<Output = T>) -> (T, D
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c19_c20_a_flood_of_frames_on_one_connection_hurts_no_neighbour() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let many = |frame: Vec<u8>| frame.repeat(1000);
     // An open header block, which only CONTINUATION may follow.
     let opened = http2(1, 0, 1, &[0x82]);
@@ -122,8 +118,8 @@ async fn c19_c20_a_flood_of_frames_on_one_connection_hurts_no_neighbour() {
     ];
     let before = resident_bytes();
     for (what, begin, again) in floods {
-        let flooding = flood(&site, &begin, &again, 100);
-        let (was_cut, slowest) = slowest_beside(&site, flooding).await;
+        let flooding = flood(&server, &begin, &again, 100);
+        let (was_cut, slowest) = slowest_beside(&server, flooding).await;
         println!("100,000 frames, {what}: cut {was_cut}, slowest neighbour {slowest:?}");
         assert!(slowest < NEIGHBOURLY, "{what}: {slowest:?}");
         let must_be_cut = what.contains("CONTINUATION");
@@ -131,31 +127,31 @@ async fn c19_c20_a_flood_of_frames_on_one_connection_hurts_no_neighbour() {
     }
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < MOST_BYTES, "grew by {grown} bytes");
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c19_empty_pieces_of_a_message_are_counted() {
-    let site = gold_site().await;
-    let wire = Wire::connect(&site).await;
+    let server = gold_server().await;
+    let wire = GrpcConnection::connect(&server).await;
     let mut sender = wire.sender.clone().ready().await.unwrap();
     let (reply, mut stream) = sender
-        .send_request(request(&site, COMMIT, &[]), false)
+        .send_request(grpc_request(&server, COMMIT, &[]), false)
         .unwrap();
     for _ in 0..50_000 {
         if stream.send_data(Bytes::new(), false).is_err() {
             break;
         }
     }
-    let answered = tokio::time::timeout(PATIENCE, reply).await.expect("an end");
+    let answered = tokio::time::timeout(TIMEOUT, reply).await.expect("an end");
     assert!(answered.is_err(), "the connection is cut: {answered:?}");
-    assert_serves(&site).await;
-    site.stop().await;
+    assert_serves(&server).await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn c10_what_is_compressed_is_refused_before_it_is_expanded() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let zeros = std::io::Read::take(std::io::repeat(0), 256 * 1024 * 1024);
     let level = flate2::Compression::best();
     let mut bomb = Vec::new();
@@ -163,13 +159,16 @@ async fn c10_what_is_compressed_is_refused_before_it_is_expanded() {
     std::io::Read::read_to_end(&mut packer, &mut bomb).unwrap();
     let length = u32::try_from(bomb.len()).unwrap();
     let before = resident_bytes();
-    let wire = Wire::connect(&site).await;
-    let asked = request(&site, COMMIT, &[("grpc-encoding", "gzip")]);
-    let reply = wire.ask(asked, framed(1, length, &bomb)).await.unwrap();
+    let wire = GrpcConnection::connect(&server).await;
+    let asked = grpc_request(&server, COMMIT, &[("grpc-encoding", "gzip")]);
+    let reply = wire
+        .call(asked, frame_with(1, length, &bomb))
+        .await
+        .unwrap();
     let refused = answer(Code::Unimplemented, "UNSUPPORTED_ENCODING", "uncompressed");
     assert_answer("#10", &reply.status(), &refused);
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 200 * 1024 * 1024, "grew by {grown} bytes");
-    assert_serves(&site).await;
-    site.stop().await;
+    assert_serves(&server).await;
+    server.stop().await;
 }

@@ -5,40 +5,40 @@ use dateline_proto::v1::ListRecordsResponse;
 use prost::Message;
 use tonic::Code;
 
-use super::{
-    Answer, answer, assert_answer, assert_serves, gold_site, heads, invalid,
-    raw::{COMMIT, CREATE, GET, LIST, Wire, frame, framed, request},
+use super::{ExpectedError, answer, assert_answer, assert_serves, gold_server, heads, invalid};
+use crate::support::raw_grpc::{
+    COMMIT, CREATE, GET, GrpcConnection, LIST, frame, frame_with, grpc_request,
 };
-use crate::rig::Site;
+use crate::support::server::TestServer;
 
 struct Bytewise {
     id: &'static str,
     path: &'static str,
     headers: &'static [(&'static str, &'static str)],
     body: Bytes,
-    answer: Answer,
+    answer: ExpectedError,
 }
 
-async fn prove(site: &Site, rows: Vec<Bytewise>) {
-    let before = heads(site).await;
+async fn prove(server: &TestServer, rows: Vec<Bytewise>) {
+    let before = heads(server).await;
     for row in rows {
         // A connection for each, so that no row affects the next one.
-        let wire = Wire::connect(site).await;
+        let wire = GrpcConnection::connect(server).await;
         let reply = wire
-            .ask(request(site, row.path, row.headers), row.body)
+            .call(grpc_request(server, row.path, row.headers), row.body)
             .await;
         let reply = reply.unwrap_or_else(|error| panic!("{}: {error}", row.id));
         assert_answer(row.id, &reply.status(), &row.answer);
-        assert_eq!(heads(site).await, before, "{} wrote something", row.id);
+        assert_eq!(heads(server).await, before, "{} wrote something", row.id);
     }
-    assert_serves(site).await;
+    assert_serves(server).await;
 }
 
-fn undecodable(words: &str) -> Answer {
+fn undecodable(words: &str) -> ExpectedError {
     answer(Code::InvalidArgument, "UNDECODABLE_MESSAGE", words)
 }
 
-fn row(id: &'static str, path: &'static str, body: Bytes, answer: Answer) -> Bytewise {
+fn row(id: &'static str, path: &'static str, body: Bytes, answer: ExpectedError) -> Bytewise {
     Bytewise {
         id,
         path,
@@ -50,7 +50,7 @@ fn row(id: &'static str, path: &'static str, body: Bytes, answer: Answer) -> Byt
 
 #[tokio::test]
 async fn h2_bytes_that_are_no_message_are_refused_in_fixed_words() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let garbage: Vec<u8> = (0..4096_u32).map(|it| (it * 7919 % 251) as u8).collect();
     let mut rows = Vec::new();
     for (id, message) in [
@@ -79,13 +79,13 @@ async fn h2_bytes_that_are_no_message_are_refused_in_fixed_words() {
     let health = "/grpc.health.v1.Health/Check";
     let unframed = undecodable("not framed as gRPC wants it");
     rows.push(row("H2", health, frame(b"\x0a\x01\xff"), unframed));
-    prove(&site, rows).await;
-    site.stop().await;
+    prove(&server, rows).await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn h1_frames_that_lie_are_refused_before_anything_is_gathered() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let unframed = || undecodable("not framed as gRPC wants it");
     let too_large = || {
         answer(
@@ -96,39 +96,39 @@ async fn h1_frames_that_lie_are_refused_before_anything_is_gathered() {
     };
     let get = b"\x0a\x0bactors/nato";
     prove(
-        &site,
+        &server,
         vec![
-            row("H1", GET, framed(0, u32::MAX, &[0; 10]), too_large()),
+            row("H1", GET, frame_with(0, u32::MAX, &[0; 10]), too_large()),
             row(
                 "#5",
                 COMMIT,
                 frame(&vec![0; 4 * 1024 * 1024 + 1]),
                 too_large(),
             ),
-            row("H1", GET, framed(1, 13, get), unframed()),
-            row("#12", COMMIT, framed(1, 13, get), unframed()),
-            row("H1", GET, framed(7, 13, get), unframed()),
-            row("H2", GET, framed(0, 100, get), unframed()),
+            row("H1", GET, frame_with(1, 13, get), unframed()),
+            row("#12", COMMIT, frame_with(1, 13, get), unframed()),
+            row("H1", GET, frame_with(7, 13, get), unframed()),
+            row("H2", GET, frame_with(0, 100, get), unframed()),
             row("H2", GET, Bytes::from_static(b"\0\0"), unframed()),
             row("H2", GET, Bytes::new(), unframed()),
         ],
     )
     .await;
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn h1_compressed_messages_are_not_taken() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let encoded = |headers| Bytewise {
         id: "#11",
         path: GET,
         headers,
-        body: framed(1, 10, &[0; 10]),
+        body: frame_with(1, 10, &[0; 10]),
         answer: answer(Code::Unimplemented, "UNSUPPORTED_ENCODING", "uncompressed"),
     };
     prove(
-        &site,
+        &server,
         vec![
             encoded(&[("grpc-encoding", "gzip")]),
             encoded(&[("grpc-encoding", "zstd")]),
@@ -137,20 +137,20 @@ async fn h1_compressed_messages_are_not_taken() {
         ],
     )
     .await;
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_flood_of_empty_elements_is_refused_before_it_is_decoded() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let flood = [0x0a, 0x00].repeat(2_000_000);
     let before = resident_bytes();
     let refusal = answer(Code::InvalidArgument, "INVALID_REQUEST", "far more entries");
-    prove(&site, vec![row("#9", COMMIT, frame(&flood), refusal)]).await;
+    prove(&server, vec![row("#9", COMMIT, frame(&flood), refusal)]).await;
     let grown = resident_bytes().saturating_sub(before);
     // Decoded, it would use about 2 GB. Includes the memory of other tests of this process.
     assert!(grown < 500 * 1024 * 1024, "grew by {grown} bytes");
-    site.stop().await;
+    server.stop().await;
 }
 
 pub fn resident_bytes() -> u64 {
@@ -162,30 +162,30 @@ pub fn resident_bytes() -> u64 {
 
 #[tokio::test]
 async fn n3_a_kind_of_a_newer_client_is_an_empty_record_here() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let newer = row(
         "N3",
         CREATE,
         frame(b"\x0a\x02\x4a\x00"),
         invalid("INVALID_RECORD", "record", "record is empty"),
     );
-    prove(&site, vec![newer]).await;
-    site.stop().await;
+    prove(&server, vec![newer]).await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn unknown_fields_are_ignored_and_numbers_cut_as_protobuf_says() {
-    let site = gold_site().await;
-    let wire = Wire::connect(&site).await;
+    let server = gold_server().await;
+    let wire = GrpcConnection::connect(&server).await;
     // #17: fields 1000 to 1003, repeated; #18: a page size of 2^40, which decodes as 0 and means 50.
     let unknown = b"\xc2\x3e\x01a\xc8\x3e\x01".repeat(1000);
     let sent = [&unknown[..], b"\x18\x80\x80\x80\x80\x80\x20"].concat();
     let reply = wire
-        .ask(request(&site, LIST, &[]), frame(&sent))
+        .call(grpc_request(&server, LIST, &[]), frame(&sent))
         .await
         .unwrap();
     assert_eq!(reply.status().code(), Code::Ok);
     let page = ListRecordsResponse::decode(&reply.body[5..]).unwrap();
     assert_eq!(page.page_size, 50);
-    site.stop().await;
+    server.stop().await;
 }

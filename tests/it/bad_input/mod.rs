@@ -5,24 +5,23 @@
 //! `catalogue` is the index of all rows: the test of each, here or elsewhere, or the reason for having none.
 
 mod accepted;
+mod amplification;
 mod batches;
 mod catalogue;
-mod cuts;
+mod connections;
+mod disconnects;
 mod exports;
 mod extremes;
 mod files;
 mod floods;
 mod framing;
-mod histories;
-mod loads;
+mod history;
 mod names;
-pub mod raw;
 mod reads;
 mod requests;
-mod starts;
+mod startup;
 mod texts;
 mod values;
-mod wire;
 
 use dateline::json;
 use dateline_proto::v1::{
@@ -39,11 +38,11 @@ use tonic_types::{ErrorInfo, StatusExt, pb};
 
 use crate::{
     gold::publish_gold,
-    rig::{PATIENCE, Site, site},
+    support::server::{TIMEOUT, TestServer, start_server},
 };
 
 /// The request of a row.
-pub enum Sent {
+pub enum BadRequest {
     Create(CreateRecordRequest),
     Get(GetRecordRequest),
     BatchGet(BatchGetRecordsRequest),
@@ -67,12 +66,12 @@ pub enum Sent {
 /// One row: its number, its request, the expected answer.
 pub struct Row {
     pub id: &'static str,
-    pub sent: Sent,
-    pub answer: Answer,
+    pub sent: BadRequest,
+    pub answer: ExpectedError,
 }
 
 /// An answer: its code and reason, the field of the request if any, and a part of the message.
-pub struct Answer {
+pub struct ExpectedError {
     pub code: Code,
     pub reason: &'static str,
     pub field: String,
@@ -80,8 +79,8 @@ pub struct Answer {
 }
 
 /// An answer without a field.
-pub fn answer(code: Code, reason: &'static str, words: &str) -> Answer {
-    Answer {
+pub fn answer(code: Code, reason: &'static str, words: &str) -> ExpectedError {
+    ExpectedError {
         code,
         reason,
         field: String::new(),
@@ -90,8 +89,8 @@ pub fn answer(code: Code, reason: &'static str, words: &str) -> Answer {
 }
 
 /// `INVALID_ARGUMENT` for a field.
-pub fn invalid(reason: &'static str, field: &str, words: &str) -> Answer {
-    Answer {
+pub fn invalid(reason: &'static str, field: &str, words: &str) -> ExpectedError {
+    ExpectedError {
         field: field.to_owned(),
         ..answer(Code::InvalidArgument, reason, words)
     }
@@ -115,8 +114,8 @@ pub fn record(json: &Value) -> Record {
     json::read(&json.to_string()).unwrap()
 }
 
-pub fn create(json: &Value) -> Sent {
-    Sent::Create(CreateRecordRequest {
+pub fn create(json: &Value) -> BadRequest {
+    BadRequest::Create(CreateRecordRequest {
         record: Some(record(json)),
         ..CreateRecordRequest::default()
     })
@@ -171,35 +170,41 @@ pub fn evidence(fields: Value) -> Value {
 
 pub const GOLD_ARTICLE: &str = "articles/kazakhstan-confirms-partnership-with-nato-us";
 
-impl Sent {
+impl BadRequest {
     /// The server's answer.
-    async fn send(self, site: &Site) -> Result<(), Status> {
-        let client = site.client.clone();
+    async fn send(self, server: &TestServer) -> Result<(), Status> {
+        let client = server.client.clone();
         let (mut records, mut editorial, mut admin) =
             (client.records, client.editorial, client.admin);
         match self {
-            Sent::Create(request) => records.create_record(request).await.map(drop),
-            Sent::Get(request) => records.get_record(request).await.map(drop),
-            Sent::BatchGet(request) => records.batch_get_records(request).await.map(drop),
-            Sent::List(request) => records.list_records(request).await.map(drop),
-            Sent::Update(request) => records.update_record(request).await.map(drop),
-            Sent::Delete(request) => records.delete_record(request).await.map(drop),
-            Sent::Commit(request) => editorial.commit(request).await.map(drop),
-            Sent::Publish(request) => editorial.publish_records(request).await.map(drop),
-            Sent::Retract(request) => editorial.retract_records(request).await.map(drop),
-            Sent::SendBack(request) => editorial.send_back_records(request).await.map(drop),
-            Sent::Restore(request) => editorial.restore_record(request).await.map(drop),
-            Sent::Revisions(request) => records.list_revisions(request).await.map(drop),
-            Sent::Diff(request) => records.diff_revisions(request).await.map(drop),
-            Sent::Compact(request) => admin.compact_feed(request).await.map(drop),
-            Sent::Fork(request) => admin.fork_feed(request).await.map(drop),
-            Sent::Load(request) => admin.load_records(request).await.map(drop),
-            Sent::Watch(request) => {
-                let mut stream = site.client.feed.clone().watch(request).await?.into_inner();
+            BadRequest::Create(request) => records.create_record(request).await.map(drop),
+            BadRequest::Get(request) => records.get_record(request).await.map(drop),
+            BadRequest::BatchGet(request) => records.batch_get_records(request).await.map(drop),
+            BadRequest::List(request) => records.list_records(request).await.map(drop),
+            BadRequest::Update(request) => records.update_record(request).await.map(drop),
+            BadRequest::Delete(request) => records.delete_record(request).await.map(drop),
+            BadRequest::Commit(request) => editorial.commit(request).await.map(drop),
+            BadRequest::Publish(request) => editorial.publish_records(request).await.map(drop),
+            BadRequest::Retract(request) => editorial.retract_records(request).await.map(drop),
+            BadRequest::SendBack(request) => editorial.send_back_records(request).await.map(drop),
+            BadRequest::Restore(request) => editorial.restore_record(request).await.map(drop),
+            BadRequest::Revisions(request) => records.list_revisions(request).await.map(drop),
+            BadRequest::Diff(request) => records.diff_revisions(request).await.map(drop),
+            BadRequest::Compact(request) => admin.compact_feed(request).await.map(drop),
+            BadRequest::Fork(request) => admin.fork_feed(request).await.map(drop),
+            BadRequest::Load(request) => admin.load_records(request).await.map(drop),
+            BadRequest::Watch(request) => {
+                let mut stream = server
+                    .client
+                    .feed
+                    .clone()
+                    .watch(request)
+                    .await?
+                    .into_inner();
                 stream.message().await.map(drop)
             }
-            Sent::Export(request) => {
-                let mut exports = site.client.exports.clone();
+            BadRequest::Export(request) => {
+                let mut exports = server.client.exports.clone();
                 let mut stream = exports.export(request).await?;
                 stream.get_mut().message().await.map(drop)
             }
@@ -207,27 +212,27 @@ impl Sent {
     }
 }
 
-/// A site with the gold records, which are published.
-pub async fn gold_site() -> Site {
-    let site = site().await;
-    publish_gold(&site).await;
-    site
+/// A server with the gold records, which are published.
+pub async fn gold_server() -> TestServer {
+    let server = start_server().await;
+    publish_gold(&server).await;
+    server
 }
 
 /// Sends each row, checks its answer, and the conditions that hold after any row.
-pub async fn prove(site: &Site, rows: Vec<Row>) {
-    let before = heads(site).await;
+pub async fn prove(server: &TestServer, rows: Vec<Row>) {
+    let before = heads(server).await;
     for Row { id, sent, answer } in rows {
-        let sending = tokio::time::timeout(PATIENCE, sent.send(site));
+        let sending = tokio::time::timeout(TIMEOUT, sent.send(server));
         let status = sending.await.unwrap_or_else(|_| panic!("{id}: no answer"));
         let status = status.expect_err(&format!("{id} is accepted, not {}", answer.words));
         assert_answer(id, &status, &answer);
-        assert_eq!(heads(site).await, before, "{id} wrote something");
+        assert_eq!(heads(server).await, before, "{id} wrote something");
     }
-    assert_serves(site).await;
+    assert_serves(server).await;
 }
 
-pub fn assert_answer(id: &str, status: &Status, expected: &Answer) {
+pub fn assert_answer(id: &str, status: &Status, expected: &ExpectedError) {
     let shown = format!("{id}: {status:?}\n{:#?}", status.get_error_details());
     assert_eq!(status.code(), expected.code, "{shown}");
     assert_contract(id, status);
@@ -284,7 +289,7 @@ pub fn assert_contract(id: &str, status: &Status) {
 }
 
 /// The heads of both feeds, as streams report them.
-pub async fn heads(site: &Site) -> [i64; 2] {
+pub async fn heads(server: &TestServer) -> [i64; 2] {
     let mut heads = [0; 2];
     for (head, view) in heads.iter_mut().zip([View::Desk, View::Published]) {
         let request = WatchRequest {
@@ -293,7 +298,7 @@ pub async fn heads(site: &Site) -> [i64; 2] {
             start: Some(Start::Origin(Origin::Now.into())),
             ..WatchRequest::default()
         };
-        let mut stream = site.client.feed.clone().watch(request).await.unwrap();
+        let mut stream = server.client.feed.clone().watch(request).await.unwrap();
         let first = stream.get_mut().message().await.unwrap().unwrap();
         *head = first.checkpoint.unwrap().head_sequence;
     }
@@ -301,15 +306,15 @@ pub async fn heads(site: &Site) -> [i64; 2] {
 }
 
 /// Asserts that existing and new connections are served.
-pub async fn assert_serves(site: &Site) {
-    let fresh = dateline_client::Client::connect(&site.address).await;
-    for client in [site.client.clone(), fresh.unwrap()] {
+pub async fn assert_serves(server: &TestServer) {
+    let fresh = dateline_client::Client::connect(&server.address).await;
+    for client in [server.client.clone(), fresh.unwrap()] {
         let request = GetRecordRequest {
             name: "actors/nato".to_owned(),
             ..GetRecordRequest::default()
         };
         let mut records = client.records.clone();
-        let answer = tokio::time::timeout(PATIENCE, records.get_record(request)).await;
+        let answer = tokio::time::timeout(TIMEOUT, records.get_record(request)).await;
         assert!(
             answer
                 .expect("an answer")

@@ -9,41 +9,41 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use super::{
-    Row, Sent, actor, answer, article, bad_record, create, event, evidence, gold_site, invalid,
-    prove, record, relation,
+    BadRequest, Row, actor, answer, article, bad_record, create, event, evidence, gold_server,
+    invalid, prove, record, relation,
 };
-use crate::rig::{Site, meta};
+use crate::support::server::{TestServer, meta};
 
 const IN_WORDS: &str = "1 to 63 lower-case letters a-z, digits and hyphens after the slash";
 
 #[tokio::test]
 async fn n_names_and_references_that_cannot_be_are_refused() {
-    let site = gold_site().await;
-    let draft = make(&site, &actor(json!({"name": "actors/draft"}))).await;
-    let deleted = make(&site, &actor(json!({"name": "actors/deleted"}))).await;
+    let server = gold_server().await;
+    let draft = make(&server, &actor(json!({"name": "actors/draft"}))).await;
+    let deleted = make(&server, &actor(json!({"name": "actors/deleted"}))).await;
     let delete = DeleteRecordRequest {
         name: "actors/deleted".to_owned(),
         etag: meta(&deleted).etag,
         ..DeleteRecordRequest::default()
     };
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     records.delete_record(delete).await.unwrap();
     let mut rows = names();
     rows.extend(absent());
     rows.extend(references());
     rows.extend(taken());
-    rows.push(dangling(&site).await);
-    prove(&site, rows).await;
+    rows.push(dangling(&server).await);
+    prove(&server, rows).await;
     assert_eq!(meta(&draft).revision, 1);
-    site.stop().await;
+    server.stop().await;
 }
 
-pub async fn make(site: &Site, json: &Value) -> Record {
+pub async fn make(server: &TestServer, json: &Value) -> Record {
     let request = CreateRecordRequest {
         record: Some(record(json)),
         ..CreateRecordRequest::default()
     };
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     let created = records.create_record(request).await.unwrap().into_inner();
     created.record.unwrap()
 }
@@ -82,7 +82,7 @@ fn names() -> Vec<Row> {
         };
         rows.push(Row {
             id,
-            sent: Sent::Get(get),
+            sent: BadRequest::Get(get),
             answer: invalid("INVALID_REQUEST", "name", IN_WORDS),
         });
     }
@@ -94,7 +94,7 @@ fn names() -> Vec<Row> {
     ));
     rows.push(Row {
         id: "N3",
-        sent: Sent::Create(CreateRecordRequest {
+        sent: BadRequest::Create(CreateRecordRequest {
             record: Some(Record::default()),
             ..CreateRecordRequest::default()
         }),
@@ -102,7 +102,7 @@ fn names() -> Vec<Row> {
     });
     rows.push(Row {
         id: "N3",
-        sent: Sent::Create(CreateRecordRequest::default()),
+        sent: BadRequest::Create(CreateRecordRequest::default()),
         answer: invalid("INVALID_RECORD", "record", "must be set"),
     });
     rows
@@ -129,7 +129,7 @@ fn absent() -> Vec<Row> {
         });
     }
     let get = |name: &str| {
-        Sent::Get(GetRecordRequest {
+        BadRequest::Get(GetRecordRequest {
             name: name.to_owned(),
             ..GetRecordRequest::default()
         })
@@ -161,10 +161,10 @@ fn absent() -> Vec<Row> {
         row("N4", get("actors/nobody"), "actors/nobody"),
         row("#67", get("actors/draft"), "actors/draft"),
         row("#68", get("actors/deleted"), "actors/deleted"),
-        row("N4", Sent::Update(update), "actors/nobody"),
-        row("N4", Sent::Delete(delete), "actors/nobody"),
-        row("N4", Sent::Publish(publish), "actors/nobody"),
-        row("N4", Sent::Retract(retract), "actors/nobody"),
+        row("N4", BadRequest::Update(update), "actors/nobody"),
+        row("N4", BadRequest::Delete(delete), "actors/nobody"),
+        row("N4", BadRequest::Publish(publish), "actors/nobody"),
+        row("N4", BadRequest::Retract(retract), "actors/nobody"),
     ]
 }
 
@@ -229,7 +229,7 @@ fn references() -> Vec<Row> {
         ),
         Row {
             id: "N13",
-            sent: Sent::Commit(CommitRequest {
+            sent: BadRequest::Commit(CommitRequest {
                 writes: vec![write.clone(), write],
                 ..CommitRequest::default()
             }),
@@ -243,7 +243,7 @@ fn references() -> Vec<Row> {
 }
 
 /// N8: the error names everything that is missing.
-async fn dangling(site: &Site) -> Row {
+async fn dangling(server: &TestServer) -> Row {
     let fields = super::with(
         json!({"name": "events/dangling", "participants": [
             {"actor": "actors/draft", "role": "ROLE_PARTY"},
@@ -252,14 +252,14 @@ async fn dangling(site: &Site) -> Row {
         evidence(json!({})),
     );
     // N7: a draft may have dangling references.
-    let made = make(site, &event(fields)).await;
+    let made = make(server, &event(fields)).await;
     let version = RecordVersion {
         name: "events/dangling".to_owned(),
         etag: meta(&made).etag,
     };
     Row {
         id: "N8",
-        sent: Sent::Publish(PublishRecordsRequest {
+        sent: BadRequest::Publish(PublishRecordsRequest {
             records: vec![version],
             ..PublishRecordsRequest::default()
         }),
@@ -273,15 +273,15 @@ async fn dangling(site: &Site) -> Row {
 
 #[tokio::test]
 async fn n4_a_name_that_is_not_seen_answers_byte_for_byte_like_one_that_is_not_there() {
-    let site = gold_site().await;
-    make(&site, &actor(json!({"name": "actors/drafty"}))).await;
+    let server = gold_server().await;
+    make(&server, &actor(json!({"name": "actors/drafty"}))).await;
     let ask = async |name: &str, view: View| -> Status {
         let request = GetRecordRequest {
             name: name.to_owned(),
             view: view.into(),
             ..GetRecordRequest::default()
         };
-        let mut records = site.client.records.clone();
+        let mut records = server.client.records.clone();
         records.get_record(request).await.unwrap_err()
     };
     let unseen = ask("actors/drafty", View::Published).await;
@@ -290,12 +290,12 @@ async fn n4_a_name_that_is_not_seen_answers_byte_for_byte_like_one_that_is_not_t
     assert_eq!(renamed(unseen.message()), absent.message());
     let details = String::from_utf8_lossy(unseen.details()).into_owned();
     assert_eq!(renamed(&details), String::from_utf8_lossy(absent.details()));
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let quote = json!({"part": "PART_HEADLINE", "start": 0, "end": 10, "exact": "Kyrgyzstan"});
     let citing = |id: &str, article: &str, fields: Value| {
         let mut entry = evidence(fields);
@@ -310,7 +310,7 @@ async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
             "evidence[0].article_revision",
         ),
     ];
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     for (id, fields, field) in &cases {
         // References to existing records are checked when the draft is written …
         let there = "articles/kazakhstan-confirms-partnership-with-nato-us";
@@ -322,10 +322,10 @@ async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
         super::assert_contract("D7", &status);
         assert!(status.message().contains(field), "{}", status.message());
         // … and references to missing ones when it is published.
-        make(&site, &citing(id, "articles/late", fields.clone())).await;
+        make(&server, &citing(id, "articles/late", fields.clone())).await;
     }
     let late = json!({"article": {"name": "articles/late", "headline": "Kazakhstan", "languageCode": "en"}});
-    make(&site, &late).await;
+    make(&server, &late).await;
     for (id, _, field) in &cases {
         let versions =
             [format!("actors/{id}"), "articles/late".to_owned()].map(|name| RecordVersion {
@@ -345,11 +345,11 @@ async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
             let found = records.get_record(ask).await.unwrap().into_inner();
             version.etag = meta(&found.record.unwrap()).etag;
         }
-        let mut editorial = site.client.editorial.clone();
+        let mut editorial = server.client.editorial.clone();
         let status = editorial.publish_records(request).await.unwrap_err();
         super::assert_contract("D7", &status);
         let field = format!("records[0].{field}");
         assert!(status.message().contains(&field), "{}", status.message());
     }
-    site.stop().await;
+    server.stop().await;
 }

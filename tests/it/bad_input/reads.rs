@@ -10,12 +10,13 @@ use prost::Message;
 use tonic::{Code, Request};
 
 use super::{
-    Answer, Row, Sent, answer, assert_answer, assert_contract, gold_site, invalid, prove,
-    raw::{GET, Wire, frame, request},
+    BadRequest, ExpectedError, Row, answer, assert_answer, assert_contract, gold_server, invalid,
+    prove,
 };
+use crate::support::raw_grpc::{GET, GrpcConnection, frame, grpc_request};
 use crate::{
-    gold::from_beginning,
-    rig::{Site, site},
+    gold::watch_from_beginning,
+    support::server::{TestServer, start_server},
 };
 
 fn list(filter: RecordFilter) -> ListRecordsRequest {
@@ -26,49 +27,49 @@ fn list(filter: RecordFilter) -> ListRecordsRequest {
     }
 }
 
-async fn token(site: &Site, request: ListRecordsRequest) -> String {
-    let mut records = site.client.records.clone();
+async fn token(server: &TestServer, request: ListRecordsRequest) -> String {
+    let mut records = server.client.records.clone();
     let page = records.list_records(request).await.unwrap().into_inner();
     page.next_page_token
 }
 
 #[tokio::test]
 async fn r3_a_page_size_is_not_negative_and_capped() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let sized = |page_size| ListRecordsRequest {
         page_size,
         ..ListRecordsRequest::default()
     };
     let refused = |id, size| Row {
         id,
-        sent: Sent::List(sized(size)),
+        sent: BadRequest::List(sized(size)),
         answer: invalid("INVALID_REQUEST", "page_size", "must be at least 0"),
     };
-    prove(&site, vec![refused("R3", -1), refused("#73", i32::MIN)]).await;
-    let mut records = site.client.records.clone();
+    prove(&server, vec![refused("R3", -1), refused("#73", i32::MIN)]).await;
+    let mut records = server.client.records.clone();
     for (asked, used) in [(0, 50), (1_000_000_000, 1000), (i32::MAX, 1000)] {
         let page = records.list_records(sized(asked)).await.unwrap();
         assert_eq!(page.into_inner().page_size, used, "said in the answer");
     }
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r4_a_page_token_is_good_for_its_own_question_only() {
-    let site = gold_site().await;
-    let elsewhere = gold_site().await;
+    let server = gold_server().await;
+    let elsewhere = gold_server().await;
     let events = RecordFilter {
         kinds: vec![Kind::Event.into()],
         ..RecordFilter::default()
     };
-    let good = token(&site, list(events.clone())).await;
+    let good = token(&server, list(events.clone())).await;
     let foreign = token(&elsewhere, list(events.clone())).await;
-    let unfiltered = token(&site, list(RecordFilter::default())).await;
+    let unfiltered = token(&server, list(RecordFilter::default())).await;
     let desk = ListRecordsRequest {
         view: View::Desk.into(),
         ..list(events.clone())
     };
-    let other_view = token(&site, desk).await;
+    let other_view = token(&server, desk).await;
     let flipped: String = good
         .chars()
         .enumerate()
@@ -87,7 +88,7 @@ async fn r4_a_page_token_is_good_for_its_own_question_only() {
         ("R4", other_view),
     ];
     let with_token = |page_token| {
-        Sent::List(ListRecordsRequest {
+        BadRequest::List(ListRecordsRequest {
             page_token,
             ..list(events.clone())
         })
@@ -111,10 +112,10 @@ async fn r4_a_page_token_is_good_for_its_own_question_only() {
         sent: with_token("a".repeat(1024 * 1024)),
         answer: invalid("INVALID_PAGE_TOKEN", "page_token", ""),
     });
-    prove(&site, rows).await;
+    prove(&server, rows).await;
     assert!(
         !token(
-            &site,
+            &server,
             ListRecordsRequest {
                 page_token: good,
                 ..list(events)
@@ -123,12 +124,12 @@ async fn r4_a_page_token_is_good_for_its_own_question_only() {
         .await
         .is_empty()
     );
-    site.stop().await;
+    server.stop().await;
 }
 
-type Case = (&'static str, RecordFilter, &'static str, &'static str);
+type FilterCase = (&'static str, RecordFilter, &'static str, &'static str);
 
-fn of(values: &[&str]) -> Vec<String> {
+fn strings(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
@@ -139,11 +140,11 @@ fn by(set: impl FnOnce(&mut RecordFilter)) -> RecordFilter {
     filter
 }
 
-fn lists() -> Vec<Case> {
-    let actors = |values: &[&str]| by(|filter| filter.actors = of(values));
-    let regions = |values: &[&str]| by(|filter| filter.regions = of(values));
-    let topics = |values: &[&str]| by(|filter| filter.topics = of(values));
-    let types = |values: &[&str]| by(|filter| filter.types = of(values));
+fn lists() -> Vec<FilterCase> {
+    let actors = |values: &[&str]| by(|filter| filter.actors = strings(values));
+    let regions = |values: &[&str]| by(|filter| filter.regions = strings(values));
+    let topics = |values: &[&str]| by(|filter| filter.topics = strings(values));
+    let types = |values: &[&str]| by(|filter| filter.types = strings(values));
     let needed = "must be a name in actors";
     vec![
         (
@@ -185,12 +186,12 @@ fn lists() -> Vec<Case> {
     ]
 }
 
-fn others() -> Vec<Case> {
+fn others() -> Vec<FilterCase> {
     let time = |earliest: &str, latest: &str| {
         let (earliest, latest) = (earliest.to_owned(), latest.to_owned());
         by(|filter| filter.time = Some(TimeRange { earliest, latest }))
     };
-    let tags = by(|filter| filter.language_codes = of(&["english"]));
+    let tags = by(|filter| filter.language_codes = strings(&["english"]));
     vec![
         (
             "R6",
@@ -218,20 +219,20 @@ fn others() -> Vec<Case> {
 
 #[tokio::test]
 async fn r6_a_filter_that_can_let_nothing_through_is_refused_by_list_and_stream_alike() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let mut rows = Vec::new();
     for (id, filter, field, words) in lists().into_iter().chain(others()) {
         let field = format!("filter.{field}");
         let watch = WatchRequest {
             filter: Some(filter.clone()),
-            ..from_beginning(View::Published)
+            ..watch_from_beginning(View::Published)
         };
-        for sent in [Sent::List(list(filter)), Sent::Watch(watch)] {
+        for sent in [BadRequest::List(list(filter)), BadRequest::Watch(watch)] {
             let answer = invalid("INVALID_FILTER", &field, words);
             rows.push(Row { id, sent, answer });
         }
     }
-    prove(&site, rows).await;
+    prove(&server, rows).await;
     // #81, T13: characters of a pattern are plain text here.
     let odd = RecordFilter {
         topics: ["%", "_", "'; DROP TABLE record; --", "(a+)+$"]
@@ -239,41 +240,41 @@ async fn r6_a_filter_that_can_let_nothing_through_is_refused_by_list_and_stream_
             .to_vec(),
         ..RecordFilter::default()
     };
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     let page = records.list_records(list(odd)).await.unwrap().into_inner();
     assert!(page.records.is_empty());
-    site.stop().await;
+    server.stop().await;
 }
 
-fn from(view: View, cursor: &str) -> Sent {
-    Sent::Watch(WatchRequest {
+fn from(view: View, cursor: &str) -> BadRequest {
+    BadRequest::Watch(WatchRequest {
         start: Some(Start::Cursor(cursor.to_owned())),
-        ..from_beginning(view)
+        ..watch_from_beginning(view)
     })
 }
 
-async fn cursor(site: &Site, view: View) -> String {
+async fn cursor(server: &TestServer, view: View) -> String {
     let request = WatchRequest {
         start: Some(Start::Origin(Origin::Now.into())),
-        ..from_beginning(view)
+        ..watch_from_beginning(view)
     };
-    let mut stream = site.client.feed.clone().watch(request).await.unwrap();
+    let mut stream = server.client.feed.clone().watch(request).await.unwrap();
     stream.get_mut().message().await.unwrap().unwrap().cursor
 }
 
 #[tokio::test]
 async fn r5_a_cursor_is_good_for_its_own_feed_only() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let elsewhere = site_with_more().await;
-    let good = cursor(&site, View::Published).await;
-    let desk = cursor(&site, View::Desk).await;
+    let good = cursor(&server, View::Published).await;
+    let desk = cursor(&server, View::Desk).await;
     let foreign = cursor(&elsewhere, View::Published).await;
     let no_cursor = || invalid("INVALID_CURSOR", "cursor", "");
     let other_feed = || answer(Code::FailedPrecondition, "CURSOR_FOREIGN", "begin anew");
-    let row = |id, sent, answer: Answer| Row { id, sent, answer };
+    let row = |id, sent, answer: ExpectedError| Row { id, sent, answer };
     let cut = &good[..good.len() - 4];
     prove(
-        &site,
+        &server,
         vec![
             row("R5", from(View::Published, "forged"), no_cursor()),
             row("R5", from(View::Published, cut), no_cursor()),
@@ -288,50 +289,50 @@ async fn r5_a_cursor_is_good_for_its_own_feed_only() {
             row("R5", from(View::Published, &desk), other_feed()),
             row(
                 "D15",
-                Sent::Watch(WatchRequest {
+                BadRequest::Watch(WatchRequest {
                     view: 99,
-                    ..from_beginning(View::Published)
+                    ..watch_from_beginning(View::Published)
                 }),
                 invalid("INVALID_REQUEST", "view", "has no value 99"),
             ),
             row(
                 "D15",
-                Sent::Watch(WatchRequest {
+                BadRequest::Watch(WatchRequest {
                     start: Some(Start::Origin(99)),
-                    ..from_beginning(View::Published)
+                    ..watch_from_beginning(View::Published)
                 }),
                 invalid("INVALID_REQUEST", "origin", "has no value 99"),
             ),
         ],
     )
     .await;
-    site.stop().await;
+    server.stop().await;
     elsewhere.stop().await;
 }
 
-async fn site_with_more() -> Site {
-    let site = site().await;
-    crate::gold::publish_gold(&site).await;
-    site
+async fn site_with_more() -> TestServer {
+    let server = start_server().await;
+    crate::gold::publish_gold(&server).await;
+    server
 }
 
 #[tokio::test]
 async fn r11_a_sequence_out_of_reach_is_refused_and_one_within_is_waited_for() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let get = |min_sequence| GetRecordRequest {
         name: "actors/nato".to_owned(),
         min_sequence,
         ..GetRecordRequest::default()
     };
     let batch = |names: Vec<String>| {
-        Sent::BatchGet(BatchGetRecordsRequest {
+        BadRequest::BatchGet(BatchGetRecordsRequest {
             names,
             ..BatchGetRecordsRequest::default()
         })
     };
     let refused = |id, sequence, words| Row {
         id,
-        sent: Sent::Get(get(sequence)),
+        sent: BadRequest::Get(get(sequence)),
         answer: invalid("INVALID_REQUEST", "min_sequence", words),
     };
     let names = "names";
@@ -342,7 +343,7 @@ async fn r11_a_sequence_out_of_reach_is_refused_and_one_within_is_waited_for() {
     };
     let name = || "actors/nato".to_owned();
     prove(
-        &site,
+        &server,
         vec![
             refused("R11", 1_000_000_047, ""),
             refused("#69", i64::MAX, ""),
@@ -354,12 +355,12 @@ async fn r11_a_sequence_out_of_reach_is_refused_and_one_within_is_waited_for() {
     )
     .await;
     // A sequence a little ahead is waited for, at most until the deadline.
-    let wire = Wire::connect(&site).await;
+    let wire = GrpcConnection::connect(&server).await;
     let message = get(48).encode_to_vec();
     let headers = [("grpc-timeout", "300m")];
     let started = Instant::now();
     let reply = wire
-        .ask(request(&site, GET, &headers), frame(&message))
+        .call(grpc_request(&server, GET, &headers), frame(&message))
         .await
         .unwrap();
     assert!(started.elapsed() >= Duration::from_millis(250));
@@ -369,14 +370,14 @@ async fn r11_a_sequence_out_of_reach_is_refused_and_one_within_is_waited_for() {
         "did not come before the deadline",
     );
     assert_answer("R11", &reply.status(), &late);
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r71_names_asked_twice_or_unseen_are_told_apart_from_nothing() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     super::names::make(
-        &site,
+        &server,
         &super::actor(serde_json::json!({"name": "actors/draft"})),
     )
     .await;
@@ -390,7 +391,7 @@ async fn r71_names_asked_twice_or_unseen_are_told_apart_from_nothing() {
         names: names.map(str::to_owned).to_vec(),
         ..BatchGetRecordsRequest::default()
     };
-    let mut records = site.client.records.clone();
+    let mut records = server.client.records.clone();
     let answer = records
         .batch_get_records(request)
         .await
@@ -398,16 +399,16 @@ async fn r71_names_asked_twice_or_unseen_are_told_apart_from_nothing() {
         .into_inner();
     assert_eq!(answer.records.len(), 1);
     assert_eq!(answer.missing, ["actors/draft", "actors/nobody"]);
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r12_no_time_is_a_deadline_that_passed() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     for timeout in [Duration::ZERO, Duration::from_nanos(1)] {
         let mut request = Request::new(ListRecordsRequest::default());
         request.set_timeout(timeout);
-        let mut records = site.client.records.clone();
+        let mut records = server.client.records.clone();
         let status = records.list_records(request).await.unwrap_err();
         // Either side may notice first; the client's own status has no details.
         if !status.details().is_empty() {
@@ -416,6 +417,6 @@ async fn r12_no_time_is_a_deadline_that_passed() {
         let told = matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled);
         assert!(told, "{status:?}");
     }
-    super::assert_serves(&site).await;
-    site.stop().await;
+    super::assert_serves(&server).await;
+    server.stop().await;
 }

@@ -9,8 +9,10 @@ use serde_json::json;
 use tonic::Code;
 use uuid::Uuid;
 
-use super::{Row, Sent, actor, answer, gold_site, heads, invalid, names::make, prove, record};
-use crate::rig::{Site, meta, name};
+use super::{
+    BadRequest, Row, actor, answer, gold_server, heads, invalid, names::make, prove, record,
+};
+use crate::support::server::{TestServer, meta, name};
 
 /// A record with another etag.
 fn with_etag(record: &Record, etag: &str) -> Record {
@@ -27,17 +29,17 @@ fn with_etag(record: &Record, etag: &str) -> Record {
     record
 }
 
-fn update(record: &Record, paths: &[&str]) -> Sent {
+fn update(record: &Record, paths: &[&str]) -> BadRequest {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-    Sent::Update(UpdateRecordRequest {
+    BadRequest::Update(UpdateRecordRequest {
         record: Some(record.clone()),
         update_mask: Some(FieldMask { paths }),
         ..UpdateRecordRequest::default()
     })
 }
 
-fn delete(name: &str, etag: &str) -> Sent {
-    Sent::Delete(DeleteRecordRequest {
+fn delete(name: &str, etag: &str) -> BadRequest {
+    BadRequest::Delete(DeleteRecordRequest {
         name: name.to_owned(),
         etag: etag.to_owned(),
         ..DeleteRecordRequest::default()
@@ -51,15 +53,15 @@ fn version(record: &Record, etag: &str) -> RecordVersion {
     }
 }
 
-fn publish(version: RecordVersion) -> Sent {
-    Sent::Publish(PublishRecordsRequest {
+fn publish(version: RecordVersion) -> BadRequest {
+    BadRequest::Publish(PublishRecordsRequest {
         records: vec![version],
         ..PublishRecordsRequest::default()
     })
 }
 
-fn retract(version: RecordVersion, note: &str) -> Sent {
-    Sent::Retract(RetractRecordsRequest {
+fn retract(version: RecordVersion, note: &str) -> BadRequest {
+    BadRequest::Retract(RetractRecordsRequest {
         records: vec![version],
         note: note.to_owned(),
         ..RetractRecordsRequest::default()
@@ -74,19 +76,19 @@ struct Records {
     published: Record,
 }
 
-async fn records(site: &Site) -> Records {
-    let first = make(site, &actor(json!({"name": "actors/draft"}))).await;
+async fn records(server: &TestServer) -> Records {
+    let first = make(server, &actor(json!({"name": "actors/draft"}))).await;
     let mut next = first.clone();
     if let Some(Body::Actor(actor)) = &mut next.kind {
         actor.purpose = "To be changed".to_owned();
     }
-    let mut client = site.client.records.clone();
+    let mut client = server.client.records.clone();
     let request = UpdateRecordRequest {
         record: Some(next),
         ..UpdateRecordRequest::default()
     };
     let draft = client.update_record(request).await.unwrap().into_inner();
-    let other = make(site, &actor(json!({"name": "actors/other"}))).await;
+    let other = make(server, &actor(json!({"name": "actors/other"}))).await;
     let request = dateline_proto::v1::GetRecordRequest {
         name: "actors/nato".to_owned(),
         view: dateline_proto::v1::View::Desk.into(),
@@ -103,13 +105,13 @@ async fn records(site: &Site) -> Records {
 
 #[tokio::test]
 async fn r1_no_change_without_the_etag_that_was_read() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let Records {
         first,
         draft,
         other,
         ..
-    } = records(&site).await;
+    } = records(&server).await;
     let stale = meta(&first).etag;
     let foreign = meta(&other).etag;
     let mismatch = || {
@@ -124,7 +126,7 @@ async fn r1_no_change_without_the_etag_that_was_read() {
     let long = "e".repeat(1_000_000);
     let etag = "record.actor.meta.etag";
     prove(
-        &site,
+        &server,
         vec![
             row(
                 "R1",
@@ -169,14 +171,14 @@ async fn r1_no_change_without_the_etag_that_was_read() {
         ],
     )
     .await;
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r1_a_stale_etag_is_answered_with_the_current_one_and_what_changed() {
-    let site = gold_site().await;
-    let Records { first, draft, .. } = records(&site).await;
-    let mut records = site.client.records.clone();
+    let server = gold_server().await;
+    let Records { first, draft, .. } = records(&server).await;
+    let mut records = server.client.records.clone();
     let request = DeleteRecordRequest {
         name: "actors/draft".to_owned(),
         etag: meta(&first).etag,
@@ -186,13 +188,13 @@ async fn r1_a_stale_etag_is_answered_with_the_current_one_and_what_changed() {
     let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
     assert_eq!(info.metadata["etag"], meta(&draft).etag);
     assert_eq!(info.metadata["changed_paths"], "purpose");
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r2_a_mask_names_fields_that_there_are_and_that_clients_set() {
-    let site = gold_site().await;
-    let Records { draft, .. } = records(&site).await;
+    let server = gold_server().await;
+    let Records { draft, .. } = records(&server).await;
     let mut rows = Vec::new();
     for (id, path, words) in [
         ("R2", "nope", "there is no field \"nope\" in Actor"),
@@ -257,31 +259,31 @@ async fn r2_a_mask_names_fields_that_there_are_and_that_clients_set() {
         sent: update(&worse, &["region_code"]),
         answer: invalid("INVALID_RECORD", "record.actor.region_code", "write GB"),
     });
-    prove(&site, rows).await;
+    prove(&server, rows).await;
     // `*`, an empty mask and a repeated path are valid, and change nothing here.
-    let before = heads(&site).await;
+    let before = heads(&server).await;
     for paths in [&["*"][..], &[], &["purpose", "purpose"]] {
-        update(&draft, paths).send(&site).await.unwrap();
+        update(&draft, paths).send(&server).await.unwrap();
     }
-    assert_eq!(heads(&site).await, before, "#89");
-    site.stop().await;
+    assert_eq!(heads(&server).await, before, "#89");
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r7_a_request_id_is_a_uuid_of_one_request() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let create = |id: &str, fields| {
-        Sent::Create(CreateRecordRequest {
+        BadRequest::Create(CreateRecordRequest {
             record: Some(record(&actor(fields))),
             request_id: id.to_owned(),
             ..CreateRecordRequest::default()
         })
     };
     let used = Uuid::now_v7().to_string();
-    create(&used, json!({})).send(&site).await.unwrap();
-    let before = heads(&site).await;
-    create(&used, json!({})).send(&site).await.unwrap();
-    assert_eq!(heads(&site).await, before, "R7: the first answer again");
+    create(&used, json!({})).send(&server).await.unwrap();
+    let before = heads(&server).await;
+    create(&used, json!({})).send(&server).await.unwrap();
+    assert_eq!(heads(&server).await, before, "R7: the first answer again");
     let long = "a".repeat(10_000);
     let no_ids = ["not-a-uuid", "00000000-0000-0000-0000-000000000000", &long];
     let mut rows: Vec<_> = no_ids
@@ -302,16 +304,16 @@ async fn r7_a_request_id_is_a_uuid_of_one_request() {
         sent: create(&used, json!({"name": "actors/new"})),
         answer: invalid("REQUEST_ID_REUSED", "request_id", "take a new id"),
     });
-    prove(&site, rows).await;
-    site.stop().await;
+    prove(&server, rows).await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let Records {
         draft, published, ..
-    } = records(&site).await;
+    } = records(&server).await;
     let wrong = |words: &str| answer(Code::FailedPrecondition, "WRONG_STATE", words);
     let etag = |record: &Record| meta(record).etag;
     let mut changed = published.clone();
@@ -321,7 +323,7 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
     let row = |id, sent, answer| Row { id, sent, answer };
     let nato = "actors/nato";
     prove(
-        &site,
+        &server,
         vec![
             row(
                 "R9",
@@ -359,18 +361,18 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
             ),
             row(
                 "#64",
-                Sent::Publish(PublishRecordsRequest::default()),
+                BadRequest::Publish(PublishRecordsRequest::default()),
                 invalid("INVALID_RECORD", "records", "at least 1"),
             ),
         ],
     )
     .await;
     // #92: publishing twice is neither an error nor a change.
-    let before = heads(&site).await;
+    let before = heads(&server).await;
     publish(version(&published, &etag(&published)))
-        .send(&site)
+        .send(&server)
         .await
         .unwrap();
-    assert_eq!(heads(&site).await, before);
-    site.stop().await;
+    assert_eq!(heads(&server).await, before);
+    server.stop().await;
 }

@@ -4,16 +4,16 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    Row, actor, answer, article, bad_record, create, event, gold_site, invalid, prove, with,
+    Row, actor, answer, article, bad_record, create, event, gold_server, invalid, prove, with,
 };
 
 #[tokio::test]
 async fn t_text_that_cannot_be_kept_is_refused_with_its_place() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let mut rows = controls();
     rows.extend(sizes_and_blanks());
-    prove(&site, rows).await;
-    site.stop().await;
+    prove(&server, rows).await;
+    server.stop().await;
 }
 
 fn headline(text: &str) -> Value {

@@ -4,35 +4,35 @@
 use serde_json::{Value, json};
 
 use super::{
-    Row, actor, article, bad_record, event, evidence, gold_site, prove, record, relation, with,
+    Row, actor, article, bad_record, event, evidence, gold_server, prove, record, relation, with,
 };
 use dateline_proto::v1::{CreateRecordRequest, record::Kind as Body};
 
 #[tokio::test]
 async fn d_dates_and_periods_that_cannot_be_are_refused() {
-    let site = gold_site().await;
-    prove(&site, dates()).await;
-    site.stop().await;
+    let server = gold_server().await;
+    prove(&server, dates()).await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn d_spans_and_evidence_that_do_not_fit_are_refused() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let mut rows = spans();
     rows.extend(supports());
     rows.extend(modalities());
-    prove(&site, rows).await;
-    site.stop().await;
+    prove(&server, rows).await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn d_codes_and_numbers_that_mean_nothing_are_refused() {
-    let site = gold_site().await;
+    let server = gold_server().await;
     let mut rows = codes();
     rows.extend(numbers());
     rows.extend(enums());
-    prove(&site, rows).await;
-    site.stop().await;
+    prove(&server, rows).await;
+    server.stop().await;
 }
 
 fn dates() -> Vec<Row> {
@@ -320,7 +320,7 @@ fn enums() -> Vec<Row> {
     {
         relation.r#type = 9999;
     }
-    unknown.sent = super::Sent::Create(request);
+    unknown.sent = super::BadRequest::Create(request);
     vec![
         unknown,
         bad_record(

@@ -21,12 +21,12 @@ use uuid::Uuid;
 use super::{postmaster, serve, whole_feed};
 use crate::{
     gold::version,
-    history::{
-        Acknowledged, Watched, assert_acknowledged, assert_dense, assert_revisions_follow,
+    support::invariants::{
+        AckedChange, ReceivedChanges, assert_acknowledged, assert_dense, assert_revisions_follow,
         assert_whole_batches,
     },
-    process::PATIENCE,
-    rig::{create_all, meta, name, scratch},
+    support::process::PROCESS_TIMEOUT,
+    support::server::{create_request, meta, name, temp_dir},
 };
 
 const WRITERS: usize = 16;
@@ -37,8 +37,8 @@ const ANSWERS: usize = 150;
 
 /// The answers that writers got.
 #[derive(Default)]
-struct Told {
-    acknowledged: Mutex<Vec<Acknowledged>>,
+struct CampaignAnswers {
+    acknowledged: Mutex<Vec<AckedChange>>,
     refused: Mutex<HashSet<String>>,
     stop: AtomicBool,
 }
@@ -95,7 +95,7 @@ fn retract(record: &Record) -> Write {
     }
 }
 
-impl Told {
+impl CampaignAnswers {
     /// Sends a request under one id until the answer is final.
     async fn send(&self, client: &Client, writes: Vec<Write>) -> Result<CommitResponse, Status> {
         let request = CommitRequest {
@@ -119,7 +119,7 @@ impl Told {
         let answer = self.send(client, writes).await;
         let answer =
             answer.unwrap_or_else(|status| panic!("a good request was refused: {status:?}"));
-        let told = answer.records.iter().map(|record| Acknowledged {
+        let told = answer.records.iter().map(|record| AckedChange {
             name: name(record).to_owned(),
             revision: meta(record).revision,
             desk_sequence: meta(record).sequence,
@@ -139,12 +139,12 @@ impl Told {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
-        let grown = tokio::time::timeout(PATIENCE, growing).await;
+        let grown = tokio::time::timeout(PROCESS_TIMEOUT, growing).await;
         grown.unwrap_or_else(|_| panic!("{} answers of {count} came", self.count()));
     }
 
     /// Compares the answers to writers with the feed.
-    fn compare(&self, desk: &Watched, kills: usize) {
+    fn compare(&self, desk: &ReceivedChanges, kills: usize) {
         let acknowledged = self.acknowledged.lock().unwrap();
         assert_eq!(acknowledged.len(), desk.changes.len(), "each once");
         assert_acknowledged(desk, &acknowledged, &HashSet::new());
@@ -162,7 +162,7 @@ impl Told {
     }
 }
 
-async fn write(number: usize, address: String, told: Arc<Told>, seed: u64) {
+async fn write(number: usize, address: String, told: Arc<CampaignAnswers>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed ^ number as u64);
     let client = Client::connect(&address).await.unwrap();
     for round in 0.. {
@@ -205,18 +205,18 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
     let kills = std::env::var("DATELINE_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let seed = rand::random();
     println!("seed {seed}");
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let data_dir = directory.join("data");
     let mut server = serve(&data_dir, "127.0.0.1:0").await;
     let address = server.address.clone();
-    let told = Arc::new(Told::default());
+    let told = Arc::new(CampaignAnswers::default());
     // A record that exists before all others and never changes.
     let first = Client::connect(&address).await.unwrap();
     let answer = first
-        .commit(create_all(&[article("first", "")]))
+        .commit(create_request(&[article("first", "")]))
         .await
         .unwrap();
-    told.acknowledged.lock().unwrap().push(Acknowledged {
+    told.acknowledged.lock().unwrap().push(AckedChange {
         name: "articles/first".into(),
         revision: 1,
         desk_sequence: 1,
@@ -240,10 +240,10 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
     }
     told.stop.store(true, Ordering::Release);
     for writer in writers {
-        let ended = tokio::time::timeout(PATIENCE, writer).await;
+        let ended = tokio::time::timeout(PROCESS_TIMEOUT, writer).await;
         ended.expect("every writer is answered").unwrap();
     }
-    let desk = Watched {
+    let desk = ReceivedChanges {
         changes: whole_feed(&address).await,
     };
     let head = i64::try_from(desk.changes.len()).unwrap();

@@ -1,6 +1,6 @@
 //! An import that is killed, and its server too: after another run everything exists once.
 
-use dateline_generate::Records;
+use dateline_generate::RecordGenerator;
 
 use super::*;
 
@@ -16,12 +16,12 @@ fn published(changes: &[Change]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w4_kill_an_import_and_then_its_server_and_the_same_command_completes_it() {
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let data_dir = directory.join("data");
     let mut server = serve(&data_dir, "127.0.0.1:0").await;
     let address = server.address.clone();
     let file = directory.join("records.binpb");
-    let records: Vec<u8> = Records::new(3)
+    let records: Vec<u8> = RecordGenerator::new(3)
         .take(GENERATED)
         .flat_map(|record| prost::Message::encode_length_delimited_to_vec(&record))
         .collect();
@@ -43,7 +43,7 @@ async fn w4_kill_an_import_and_then_its_server_and_the_same_command_completes_it
     server.signal(Signal::SIGKILL);
     server.child.wait().await.unwrap();
     let server = serve(&data_dir, &address).await;
-    let output = tokio::time::timeout(PATIENCE, importing.wait_with_output())
+    let output = tokio::time::timeout(PROCESS_TIMEOUT, importing.wait_with_output())
         .await
         .unwrap()
         .unwrap();

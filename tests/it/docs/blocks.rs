@@ -4,7 +4,7 @@ use std::fs;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 
-use crate::tools::path;
+use crate::support::tools::repo_path;
 
 /// Marker of a block: an HTML comment right before it, `<!-- docs-test: WORDS -->`.
 const MARKER: &str = "docs-test:";
@@ -31,7 +31,7 @@ pub struct Command {
 
 /// Returns the fenced blocks of a page in their order.
 pub fn blocks(file: &str) -> Vec<Block> {
-    let text = fs::read_to_string(path(file)).unwrap();
+    let text = fs::read_to_string(repo_path(file)).unwrap();
     let mut section = String::new();
     let mut heading = false;
     let mut marker = None;

@@ -5,11 +5,11 @@ use std::fs;
 use dateline::renamed_flags::{OldValue, RENAMED_FLAGS};
 
 use super::metrics::of_source;
-use crate::tools::path;
+use crate::support::tools::repo_path;
 
 /// Rows of the table below a heading, without its head.
 fn rows(heading: &str) -> Vec<String> {
-    let changelog = fs::read_to_string(path("CHANGELOG.md")).unwrap();
+    let changelog = fs::read_to_string(repo_path("CHANGELOG.md")).unwrap();
     let (_, section) = changelog.split_once(heading).unwrap();
     let lines = section.lines().skip_while(|line| !line.starts_with('|'));
     let table = lines.take_while(|line| line.starts_with('|'));
@@ -55,7 +55,7 @@ fn the_metrics_of_the_changelog_were_renamed() {
 
 #[test]
 fn the_limits_of_the_changelog_were_renamed() {
-    let page = fs::read_to_string(path("docs/limits.md")).unwrap();
+    let page = fs::read_to_string(repo_path("docs/limits.md")).unwrap();
     let rows = rows("#### Renamed values of the label `limit`");
     assert!(rows.len() > 10, "{rows:?}");
     for (old, new) in rows.iter().map(|row| names(row)) {

@@ -9,13 +9,13 @@ use std::{
 use regex::Regex;
 use tokio::process::Command;
 
-use super::words::texts;
+use super::names::texts;
 use crate::{
     cli::dateline,
-    edge::processes::{free_address, scrape},
-    process::Process,
-    rig::{PROGRAM, database},
-    tools::path,
+    support::process::Process,
+    support::server::{PROGRAM, create_database},
+    support::tools::repo_path,
+    transport::processes::{free_address, scrape},
 };
 
 /// Words that look like metrics: claims of JWT.
@@ -38,7 +38,7 @@ fn files(directory: PathBuf) -> Vec<PathBuf> {
 
 /// The source of the program, its tests and its benchmarks.
 pub fn sources() -> Vec<PathBuf> {
-    let roots = ["src", "crates", "tests/it", "benches"].map(path);
+    let roots = ["src", "crates", "tests/it", "benches"].map(repo_path);
     let roots = roots.into_iter().filter(|root| root.exists());
     let files = roots.flat_map(files);
     files
@@ -62,7 +62,7 @@ pub fn of_source() -> BTreeMap<String, String> {
 
 /// Rows of the table of metrics: name and type.
 fn of_page() -> BTreeMap<String, String> {
-    let page = fs::read_to_string(path("docs/limits.md")).unwrap();
+    let page = fs::read_to_string(repo_path("docs/limits.md")).unwrap();
     let (_, section) = page.split_once("\n## Metrics\n").unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
@@ -102,7 +102,7 @@ async fn every_metric_that_a_server_exposes_is_on_the_page() {
     command
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(["--metrics-listen", &metrics])
-        .env("DATELINE_DATABASE_URL", database().await);
+        .env("DATELINE_DATABASE_URL", create_database().await);
     let server = Process::start(command).await;
     dateline(&server.address, &["feed"]).await.ok();
     let text = scrape(&metrics).await;
@@ -135,7 +135,7 @@ fn every_metric_that_a_page_names_is_one() {
     for (page, text) in texts() {
         for found in metric.captures_iter(&text) {
             let name = &found[1];
-            let is_crate = path("crates").join(name.replace('_', "-")).exists();
+            let is_crate = repo_path("crates").join(name.replace('_', "-")).exists();
             assert!(
                 source.contains_key(name) || CLAIMS.contains(&name) || is_crate,
                 "{page}: there is no metric {name}"

@@ -4,24 +4,24 @@
 mod blocks;
 mod changelog;
 mod compare;
+mod fixture;
 mod metrics;
+mod names;
 mod shell;
-mod stage;
-mod words;
 
 use std::fs;
 
 use blocks::{Command, blocks};
+use fixture::PageFixture;
 use shell::Shell;
-use stage::Stage;
 
-use crate::tools::path;
+use crate::support::tools::repo_path;
 
 /// Languages of blocks that show data or code. Each has a test of its own, or a marker.
 const DATA: [&str; 5] = ["text", "json", "yaml", "sql", "python"];
 
 fn pages() -> Vec<String> {
-    let entries = fs::read_dir(path("docs")).unwrap();
+    let entries = fs::read_dir(repo_path("docs")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let pages = names.filter_map(|name| Some(format!("docs/{}.md", name.strip_suffix(".md")?)));
     let mut pages: Vec<_> = pages.collect();
@@ -32,36 +32,36 @@ fn pages() -> Vec<String> {
 /// Runs the commands of a page, each section in a directory and on a server of its own.
 async fn run_page(page: &str) {
     let blocks: Vec<_> = blocks(page);
-    let mut stage: Option<(String, Stage)> = None;
+    let mut fixture: Option<(String, PageFixture)> = None;
     for block in blocks.iter().filter(|block| block.is_run()) {
-        if stage
+        if fixture
             .as_ref()
             .is_none_or(|(section, _)| *section != block.section)
         {
-            if let Some((_, done)) = stage.take() {
-                done.strike().await;
+            if let Some((_, done)) = fixture.take() {
+                done.stop().await;
             }
             let files = blocks.iter().filter_map(|block| {
                 let name = block.marker.as_deref()?.strip_prefix("file ")?;
                 Some((name, block.text.as_str()))
             });
-            let set = Stage::set(page, &block.section, files.collect()).await;
-            stage = Some((block.section.clone(), set));
+            let set = PageFixture::start(page, &block.section, files.collect()).await;
+            fixture = Some((block.section.clone(), set));
         }
-        let (_, stage) = stage.as_mut().unwrap();
+        let (_, fixture) = fixture.as_mut().unwrap();
         for command in block.commands() {
-            run_command(stage, &block.place, &command).await;
+            run_command(fixture, &block.place, &command).await;
         }
     }
-    if let Some((_, done)) = stage {
-        done.strike().await;
+    if let Some((_, done)) = fixture {
+        done.stop().await;
     }
 }
 
-async fn run_command(stage: &mut Stage, place: &str, command: &Command) {
-    let line = stage.shell.here(&command.line);
-    let ran = stage.run(&line).await;
-    let shown = command.shown.iter().map(|line| stage.shell.here(line));
+async fn run_command(fixture: &mut PageFixture, place: &str, command: &Command) {
+    let line = fixture.shell.here(&command.line);
+    let ran = fixture.run(&line).await;
+    let shown = command.shown.iter().map(|line| fixture.shell.here(line));
     let shown: Vec<_> = shown.collect();
     let fails = shown.iter().any(|line| line.starts_with("error:"));
     let told = format!("{place}: {line}\n{}", ran.output);
@@ -94,7 +94,7 @@ async fn readme_shows_what_the_demo_prints() {
         .into_iter()
         .find(|block| block.language == "text" && block.section == "Five minutes")
         .expect("README shows the demo");
-    let (_keep, directory) = crate::rig::scratch();
+    let (_keep, directory) = crate::support::server::temp_dir();
     let ran = Shell::new(directory).run("dateline demo --once").await;
     let lines: Vec<_> = shown.text.lines().map(str::to_owned).collect();
     let mut around = vec!["…".to_owned()];

@@ -14,13 +14,13 @@ use tokio::{
 };
 
 use crate::{
-    process::{PATIENCE, pid},
-    rig::PROGRAM,
+    support::process::{PROCESS_TIMEOUT, pid},
+    support::server::PROGRAM,
 };
 
 /// The result of a command.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ShellOutput {
     pub code: Option<i32>,
     /// Both outputs, interleaved as on a terminal.
     pub output: String,
@@ -34,10 +34,10 @@ pub struct Shell {
     /// Words of the pages, and their values here: ports, ids, hosts.
     pub stand_ins: Vec<(String, String)>,
     /// A server that a page has started.
-    server: Option<Running>,
+    server: Option<RunningServe>,
 }
 
-struct Running {
+struct RunningServe {
     child: Child,
     output: Arc<Mutex<String>>,
 }
@@ -73,10 +73,10 @@ impl Shell {
 
     /// Runs a command to its end; an endless one until its first output, then sends Ctrl-C. A server keeps running
     /// until the next one is started.
-    pub async fn run(&mut self, command: &str) -> Ran {
+    pub async fn run(&mut self, command: &str) -> ShellOutput {
         if let Some(export) = command.strip_prefix("export ") {
             self.exports.push(export.to_owned());
-            return Ran {
+            return ShellOutput {
                 code: Some(0),
                 output: String::new(),
             };
@@ -84,9 +84,9 @@ impl Shell {
         if command.starts_with("dateline serve") {
             self.stop_server().await;
             let server = self.start(command);
-            server.says("serving address=").await;
+            server.wait_for_output("serving address=").await;
             self.server = Some(server);
-            return Ran {
+            return ShellOutput {
                 code: Some(0),
                 output: String::new(),
             };
@@ -107,7 +107,7 @@ impl Shell {
         }
     }
 
-    fn start(&self, command: &str) -> Running {
+    fn start(&self, command: &str) -> RunningServe {
         let exports: String = self
             .exports
             .iter()
@@ -133,11 +133,11 @@ impl Shell {
                 kept.lock().unwrap().push_str(&text);
             }
         });
-        Running { child, output }
+        RunningServe { child, output }
     }
 
     /// Waits for the first output, which may go to a file; for a snapshot, until its end.
-    async fn until_something(&self, running: &Running, command: &str) {
+    async fn until_something(&self, running: &RunningServe, command: &str) {
         let file = command.split_once(">> ").map(|(_, rest)| {
             let name = rest.split_whitespace().next().unwrap();
             self.directory.join(name.trim_matches('\''))
@@ -158,7 +158,7 @@ impl Shell {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(PROCESS_TIMEOUT, waiting).await;
         assert!(waited.is_ok(), "{command}: nothing came");
     }
 }
@@ -169,7 +169,7 @@ fn follows(command: &str) -> bool {
         || command.contains("--schedule")
 }
 
-impl Drop for Running {
+impl Drop for RunningServe {
     /// Also stops the processes of the shell when a test fails.
     fn drop(&mut self) {
         if let Some(id) = self.child.id() {
@@ -178,14 +178,14 @@ impl Drop for Running {
     }
 }
 
-impl Running {
-    async fn says(&self, words: &str) {
+impl RunningServe {
+    async fn wait_for_output(&self, words: &str) {
         let waiting = async {
             while !self.output.lock().unwrap().contains(words) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(PROCESS_TIMEOUT, waiting).await;
         assert!(waited.is_ok(), "{}", self.output.lock().unwrap());
     }
 
@@ -195,8 +195,8 @@ impl Running {
         }
     }
 
-    async fn end(mut self) -> Ran {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+    async fn end(mut self) -> ShellOutput {
+        let ended = tokio::time::timeout(PROCESS_TIMEOUT, self.child.wait()).await;
         let status = ended
             .unwrap_or_else(|_| panic!("it did not end: {}", self.output.lock().unwrap()))
             .unwrap();
@@ -205,7 +205,7 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let output = self.output.lock().unwrap().clone();
-        Ran {
+        ShellOutput {
             code: status.code(),
             output,
         }

@@ -10,10 +10,10 @@ use dateline_proto::v1::{
 use dateline_record::name::KINDS;
 use serde_json::Value;
 
-use super::{Files, export, read_by, varied};
-use crate::{rig::gold, tools::path};
+use super::{ExportedFiles, export, read_by, varied};
+use crate::{support::server::gold_records, support::tools::repo_path};
 
-fn entities(files: &Files) -> BTreeMap<String, Value> {
+fn entities(files: &ExportedFiles) -> BTreeMap<String, Value> {
     let lines = KINDS.into_iter().flat_map(|kind| files.lines(kind));
     lines.map(by_id).collect()
 }
@@ -24,7 +24,7 @@ fn by_id(entity: Value) -> (String, Value) {
 
 #[test]
 fn the_gold_records_are_the_seeds_103_entities() {
-    let text = fs::read_to_string(path("seed/gold_followthemoney.jsonl")).unwrap();
+    let text = fs::read_to_string(repo_path("seed/gold_followthemoney.jsonl")).unwrap();
     let expected = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let mut expected: BTreeMap<_, _> = expected.map(by_id).collect();
     assert_eq!(expected.len(), 103);
@@ -36,7 +36,7 @@ fn the_gold_records_are_the_seeds_103_entities() {
         .unwrap()
         .remove("contentHash")
         .unwrap();
-    let found = entities(&export(Format::FollowTheMoney, &gold()));
+    let found = entities(&export(Format::FollowTheMoney, &gold_records()));
     for (id, entity) in &expected {
         assert_eq!(found.get(id), Some(entity), "{id}");
     }
@@ -45,7 +45,7 @@ fn the_gold_records_are_the_seeds_103_entities() {
 
 #[test]
 fn e6_the_losses_of_the_gold_records_are_those_that_the_mapping_names() {
-    let files = export(Format::FollowTheMoney, &gold());
+    let files = export(Format::FollowTheMoney, &gold_records());
     let quotes = ["actors", "relations", "events"].map(|of| format!("{of}.evidence.quote"));
     let quotes: u64 = quotes.iter().map(|field| files.lost(field)).sum();
     assert_eq!(quotes, 72);
@@ -73,7 +73,7 @@ fn e6_the_losses_of_the_gold_records_are_those_that_the_mapping_names() {
 
 #[tokio::test]
 async fn the_library_accepts_every_value_of_the_gold_records() {
-    let files = export(Format::FollowTheMoney, &gold());
+    let files = export(Format::FollowTheMoney, &gold_records());
     let told = read_by("export_ftm.py", &files, ("nothing", b"")).await;
     assert_eq!(told, "103 entities, 492 values\n");
 }

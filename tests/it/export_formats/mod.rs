@@ -1,4 +1,4 @@
-//! Files of exports, read by common tools. Their packages come from the registry; a missing tool fails the test, which
+//! ExportedFiles of exports, read by common tools. Their packages come from the registry; a missing tool fails the test, which
 //! names it.
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -7,7 +7,7 @@ use dateline::json;
 use dateline_export::format::{Format, Losses, Options, Referents};
 use dateline_proto::v1::{Kind, Record, State, record::Kind as Body};
 use dateline_record::{
-    encoded::Encoded,
+    encoded::EncodedRecord,
     name::{KINDS, collection},
 };
 use prost::Message;
@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use crate::{
-    rig::{PATIENCE, gold, name, scratch},
-    tools::{self, path, run},
+    support::server::{TIMEOUT, gold_records, name, temp_dir},
+    support::tools::{self, repo_path, run_tool},
 };
 
 mod followthemoney;
@@ -31,13 +31,13 @@ const REQUIREMENTS: &str = "tests/python/export_requirements.txt";
 
 /// A Python with these packages.
 async fn python() -> PathBuf {
-    let python = tools::python(REQUIREMENTS).await;
+    let python = tools::python_environment(REQUIREMENTS).await;
     python.expect("Python with the packages of tests/python/export_requirements.txt is needed")
 }
 
 /// Runs a script of tests/python on a directory with the files of an export and one other file; returns its output.
-async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
-    let (_keep, directory) = scratch();
+async fn read_by(script: &str, files: &ExportedFiles, beside: (&str, &[u8])) -> String {
+    let (_keep, directory) = temp_dir();
     for (kind, bytes) in &files.by_kind {
         let file = format!("{}-00000.{}", collection(*kind), files.format.extension());
         std::fs::write(directory.join(file), bytes).unwrap();
@@ -45,14 +45,14 @@ async fn read_by(script: &str, files: &Files, beside: (&str, &[u8])) -> String {
     std::fs::write(directory.join(beside.0), beside.1).unwrap();
     let mut command = Command::new(python().await);
     command
-        .arg(path("tests/python").join(script))
+        .arg(repo_path("tests/python").join(script))
         .arg(&directory);
-    run(&mut command, PATIENCE * 2).await.unwrap()
+    run_tool(&mut command, TIMEOUT * 2).await.unwrap()
 }
 
 /// The line of SQL in docs/exports.md that contains these words.
 pub fn documented_query(words: &str) -> String {
-    let docs = std::fs::read_to_string(path("docs/exports.md")).unwrap();
+    let docs = std::fs::read_to_string(repo_path("docs/exports.md")).unwrap();
     let blocks = docs.split("```sql\n").skip(1);
     let mut queries = blocks.map(|block| block.split_once("\n```").unwrap().0);
     let query = queries.find(|query| query.contains(words)).unwrap();
@@ -61,13 +61,13 @@ pub fn documented_query(words: &str) -> String {
 }
 
 /// The files of one format.
-struct Files {
+struct ExportedFiles {
     format: Format,
     by_kind: BTreeMap<Kind, Vec<u8>>,
     losses: Losses,
 }
 
-impl Files {
+impl ExportedFiles {
     /// The JSON values of the lines of a kind's file.
     fn lines(&self, kind: Kind) -> Vec<Value> {
         let text = std::str::from_utf8(&self.by_kind[&kind]).unwrap();
@@ -81,21 +81,21 @@ impl Files {
     }
 }
 
-fn export(format: Format, records: &[Record]) -> Files {
+fn export(format: Format, records: &[Record]) -> ExportedFiles {
     export_with(format, records, &Options::default())
 }
 
 /// Writes files as an export does: kinds in the order of their collections, records in the order of their names.
-fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
+fn export_with(format: Format, records: &[Record], options: &Options) -> ExportedFiles {
     let mut kinds = KINDS;
     kinds.sort_by_key(|kind| collection(*kind));
     let encoded: Vec<_> = records
         .iter()
         .cloned()
-        .map(Encoded::of)
+        .map(EncodedRecord::from_record)
         .collect::<Result<_, _>>()
         .unwrap();
-    let referents = Referents::of(&encoded).unwrap();
+    let referents = Referents::from_records(&encoded).unwrap();
     let mut losses = Losses::default();
     let mut by_kind = BTreeMap::new();
     for kind in kinds {
@@ -107,7 +107,7 @@ fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
         let mut encoder = format.encoder(kind, options);
         let mut out = Vec::new();
         for record in records {
-            let encoded = Encoded::of(record.clone()).unwrap();
+            let encoded = EncodedRecord::from_record(record.clone()).unwrap();
             if let Some(encoder) = &mut encoder {
                 encoder
                     .write(&encoded, &referents, &mut losses, &mut out)
@@ -119,7 +119,7 @@ fn export_with(format: Format, records: &[Record], options: &Options) -> Files {
             by_kind.insert(kind, out);
         }
     }
-    Files {
+    ExportedFiles {
         format,
         by_kind,
         losses,
@@ -132,10 +132,10 @@ fn kind_of(record: &Record) -> Kind {
 
 /// The gold records, and one of each kind that is as full as the schema allows.
 fn varied() -> Vec<Record> {
-    let mut records = gold();
+    let mut records = gold_records();
     for kind in KINDS {
-        let word = dateline_record::name::kind_word(kind);
-        let file = path("tests/data").join(format!("full_{word}.json"));
+        let word = dateline_record::name::kind_label(kind);
+        let file = repo_path("tests/data").join(format!("full_{word}.json"));
         let text = std::fs::read_to_string(file).unwrap();
         records.push(json::read(&text).unwrap());
     }
@@ -213,7 +213,7 @@ fn every_format_writes_a_file_without_records() {
 
 #[test]
 fn e5_a_tombstone_is_written_or_counted() {
-    let records: Vec<_> = gold().iter().map(tombstone).collect();
+    let records: Vec<_> = gold_records().iter().map(tombstone).collect();
     for format in Format::ALL {
         let files = export(format, &records);
         let counted: u64 = KINDS.iter().map(|kind| files.lost(collection(*kind))).sum();
@@ -227,7 +227,7 @@ fn e5_a_tombstone_is_written_or_counted() {
 
 #[test]
 fn the_metadata_view_has_no_text_of_the_article_in_any_format() {
-    let mut records = gold();
+    let mut records = gold_records();
     records.iter_mut().for_each(dateline_export::format::redact);
     let options = Options {
         metadata_only: true,

@@ -7,13 +7,13 @@ use dateline_proto::v1::Kind;
 use serde_json::Value;
 
 use super::{export, export_with, read_by, tombstone, varied};
-use crate::{rig::gold, tools::path};
+use crate::{support::server::gold_records, support::tools::repo_path};
 
 #[test]
 fn the_gold_article_is_the_seeds_item_but_for_events_that_its_text_does_not_name() {
-    let text = fs::read_to_string(path("seed/gold_ninjs.json")).unwrap();
+    let text = fs::read_to_string(repo_path("seed/gold_ninjs.json")).unwrap();
     let mut expected: Value = serde_json::from_str(&text).unwrap();
-    let mut item = export(Format::Ninjs, &gold())
+    let mut item = export(Format::Ninjs, &gold_records())
         .lines(Kind::Article)
         .remove(0);
     // The seed lists every event of the bundle, by the name of its record. An exported article has only the events that
@@ -41,7 +41,7 @@ fn the_gold_article_is_the_seeds_item_but_for_events_that_its_text_does_not_name
 #[tokio::test]
 async fn every_item_is_valid() {
     let files = export(Format::Ninjs, &varied());
-    let schema = fs::read(path("tests/data/ninjs_items.schema.json")).unwrap();
+    let schema = fs::read(repo_path("tests/data/ninjs_items.schema.json")).unwrap();
     let told = read_by("export_ninjs.py", &files, ("schema.json", &schema)).await;
     assert_eq!(
         told,
@@ -51,7 +51,7 @@ async fn every_item_is_valid() {
 
 #[test]
 fn an_events_season_is_cut_to_its_year_and_an_undated_event_has_no_date() {
-    let files = export(Format::Ninjs, &gold());
+    let files = export(Format::Ninjs, &gold_records());
     let events = files.lines(Kind::Event);
     let find = |id: &str| events.iter().find(|item| item["slugline"] == id).unwrap();
     let dates = &find("kazakhstan-nato-centcom-meetings-summer-2021")["eventDetails"]["dates"];
@@ -87,6 +87,6 @@ async fn what_is_withdrawn_is_canceled_with_its_reason() {
         item["edNote"].as_str().unwrap().contains("note 1"),
         "{item}"
     );
-    let schema = fs::read(path("tests/data/ninjs_items.schema.json")).unwrap();
+    let schema = fs::read(repo_path("tests/data/ninjs_items.schema.json")).unwrap();
     read_by("export_ninjs.py", &files, ("schema.json", &schema)).await;
 }

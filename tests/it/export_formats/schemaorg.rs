@@ -7,12 +7,12 @@ use dateline_export::format::Format;
 use dateline_proto::v1::Kind;
 use serde_json::{Map, Value};
 
-use super::{Files, export};
-use crate::{rig::gold, tools::path};
+use super::{ExportedFiles, export};
+use crate::{support::server::gold_records, support::tools::repo_path};
 
 type Nodes = BTreeMap<String, Map<String, Value>>;
 
-fn graph(files: &Files) -> Nodes {
+fn graph(files: &ExportedFiles) -> Nodes {
     let mut graph = Nodes::new();
     for kind in [Kind::Article, Kind::Actor, Kind::Relation, Kind::Event] {
         for line in files.lines(kind) {
@@ -60,9 +60,9 @@ fn assert_says(node: &Map<String, Value>, expected: &Map<String, Value>) {
 
 #[test]
 fn the_nodes_say_what_the_seeds_document_says() {
-    let text = fs::read_to_string(path("seed/gold_schemaorg.jsonld")).unwrap();
+    let text = fs::read_to_string(repo_path("seed/gold_schemaorg.jsonld")).unwrap();
     let mut expected: Map<String, Value> = serde_json::from_str(&text).unwrap();
-    let mut graph = graph(&export(Format::SchemaOrg, &gold()));
+    let mut graph = graph(&export(Format::SchemaOrg, &gold_records()));
     // The seed lists all records of the bundle in the article, and three of them, chosen by hand, as its subjects. No
     // field of the record has that choice, so all named records are exported as mentions.
     let mut inside = Vec::new();
@@ -89,7 +89,7 @@ fn the_nodes_say_what_the_seeds_document_says() {
 
 #[test]
 fn e6_ties_for_which_there_is_no_word_are_counted() {
-    let files = export(Format::SchemaOrg, &gold());
+    let files = export(Format::SchemaOrg, &gold_records());
     // Of fifteen relations, four offices and a force within its organisation are exported.
     assert_eq!(
         (files.lines(Kind::Relation).len(), files.lost("relations")),

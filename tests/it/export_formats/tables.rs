@@ -4,10 +4,10 @@ use std::{collections::HashMap, fs};
 
 use dateline_export::format::{Format, Losses, Options, Referents};
 use dateline_proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body};
-use dateline_record::{encoded::Encoded, name::collection};
+use dateline_record::{encoded::EncodedRecord, name::collection};
 
 use super::{documented_query, export, read_by, tombstone, varied};
-use crate::{rig::gold, tools::path};
+use crate::{support::server::gold_records, support::tools::repo_path};
 
 #[tokio::test]
 async fn duckdb_answers_in_one_line_which_events_in_2021_had_nato_as_a_participant() {
@@ -39,7 +39,7 @@ async fn a_row_group_is_bounded_and_a_tombstone_is_a_row() {
         .encoder(Kind::Event, &Options::default())
         .unwrap();
     let (referents, mut losses, mut out) = (Referents::default(), Losses::default(), Vec::new());
-    let Some(Body::Event(model)) = gold().pop().unwrap().kind else {
+    let Some(Body::Event(model)) = gold_records().pop().unwrap().kind else {
         panic!("the last of the gold records is an event")
     };
     for number in 0..100_001 {
@@ -53,7 +53,7 @@ async fn a_row_group_is_bounded_and_a_tombstone_is_a_row() {
         } else {
             record
         };
-        let encoded = Encoded::of(record).unwrap();
+        let encoded = EncodedRecord::from_record(record).unwrap();
         encoder
             .write(&encoded, &referents, &mut losses, &mut out)
             .unwrap();
@@ -221,7 +221,7 @@ fn csv_has_a_row_per_record_and_a_column_per_field() {
 
 #[test]
 fn the_docs_list_every_column_of_every_table() {
-    let docs = fs::read_to_string(path("docs/exports.md")).unwrap();
+    let docs = fs::read_to_string(repo_path("docs/exports.md")).unwrap();
     for (kind, csv) in export(Format::Csv, &[]).by_kind {
         let line = |table: &str| docs.lines().find(|line| line.starts_with(table)).unwrap();
         let all = line("| all |");

@@ -8,8 +8,8 @@ use tokio::process::Command;
 
 use super::{export, kind_of, varied};
 use crate::{
-    rig::{PATIENCE, name, scratch},
-    tools::{generate, path, python, run},
+    support::server::{TIMEOUT, name, temp_dir},
+    support::tools::{generate_python_stubs, python_environment, repo_path, run_tool},
 };
 
 fn of_kind(records: &[Record], kind: Kind) -> Vec<Record> {
@@ -34,14 +34,14 @@ fn every_line_of_ndjson_reads_back_as_the_record() {
 #[tokio::test]
 async fn jq_reads_ndjson() {
     let files = export(Format::Ndjson, &varied());
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let file = directory.join("events.ndjson");
     std::fs::write(&file, &files.by_kind[&Kind::Event]).unwrap();
     let mut jq = Command::new("jq");
     jq.arg("-r")
         .arg(r#"select(.event.participants[]?.actor == "actors/united-states") | .event.name"#)
         .arg(&file);
-    let told = run(&mut jq, PATIENCE).await.unwrap();
+    let told = run_tool(&mut jq, TIMEOUT).await.unwrap();
     assert_eq!(
         told,
         "events/kazakhstan-supports-strategic-relationship-with-us\nevents/regional-cooperation\n\
@@ -53,13 +53,15 @@ async fn jq_reads_ndjson() {
 async fn python_reads_length_delimited_protobuf() {
     let records = varied();
     let (_modules, modules) = {
-        let python = python("examples/python/requirements.txt").await;
-        generate(&python.expect("Python with grpcio-tools is needed")).await
+        let python = python_environment("examples/python/requirements.txt").await;
+        generate_python_stubs(&python.expect("Python with grpcio-tools is needed")).await
     };
-    let python = python("examples/python/requirements.txt").await.unwrap();
+    let python = python_environment("examples/python/requirements.txt")
+        .await
+        .unwrap();
     let files = export(Format::Protobuf, &records);
     let json = export(Format::Ndjson, &records);
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     for kind in KINDS {
         let binary = directory.join(format!("{kind:?}.binpb"));
         let lines = directory.join(format!("{kind:?}.ndjson"));
@@ -67,10 +69,10 @@ async fn python_reads_length_delimited_protobuf() {
         std::fs::write(&lines, &json.by_kind[&kind]).unwrap();
         let mut script = Command::new(&python);
         script
-            .arg(path("tests/python/export_protobuf.py"))
+            .arg(repo_path("tests/python/export_protobuf.py"))
             .args([&binary, &lines])
             .env("PYTHONPATH", &modules);
-        let told = run(&mut script, PATIENCE * 2).await.unwrap();
+        let told = run_tool(&mut script, TIMEOUT * 2).await.unwrap();
         let count = of_kind(&records, kind).len();
         assert_eq!(told, format!("{count} records are those of the NDJSON\n"));
     }

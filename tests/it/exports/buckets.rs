@@ -8,11 +8,11 @@ use tokio::{
 };
 
 use crate::{
-    cli::{Done, import_gold, program},
-    life::hands::shown,
-    process::PATIENCE,
-    rig::{scratch, site},
-    tools,
+    cli::{CommandOutput, import_gold, program},
+    support::builders::create_published,
+    support::process::PROCESS_TIMEOUT,
+    support::server::{start_server, temp_dir},
+    support::tools,
 };
 
 /// Packages of the S3 server.
@@ -38,7 +38,7 @@ pub struct Bucket {
 
 impl Bucket {
     pub async fn open() -> Self {
-        let python = tools::python(REQUIREMENTS).await;
+        let python = tools::python_environment(REQUIREMENTS).await;
         let python =
             python.expect("Python with the packages of tests/python/s3_requirements.txt is needed");
         let mut server = Command::new(python)
@@ -58,7 +58,7 @@ impl Bucket {
                 }
             }
         };
-        let url = tokio::time::timeout(PATIENCE, listening)
+        let url = tokio::time::timeout(PROCESS_TIMEOUT, listening)
             .await
             .expect("it starts");
         Self {
@@ -78,12 +78,12 @@ impl Bucket {
         ]
     }
 
-    async fn dateline(&self, server: &str, arguments: &[&str]) -> Done {
+    async fn dateline(&self, server: &str, arguments: &[&str]) -> CommandOutput {
         let mut command = program(server, arguments);
         command.envs(self.variables());
-        let output = tokio::time::timeout(PATIENCE, command.output()).await;
+        let output = tokio::time::timeout(PROCESS_TIMEOUT, command.output()).await;
         let output = output.expect("it ends").unwrap();
-        Done {
+        CommandOutput {
             code: output.status.code().unwrap(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -94,8 +94,8 @@ impl Bucket {
 #[tokio::test]
 async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
     let bucket = Bucket::open().await;
-    let site = site().await;
-    import_gold(&site.address).await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
     let to = "s3://bucket/nightly";
     let how = [
         "export",
@@ -108,14 +108,14 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
         "--records-per-file",
         "5",
     ];
-    let first = bucket.dateline(&site.address, &how).await.ok();
+    let first = bucket.dateline(&test_server.address, &how).await.ok();
     let last_line = first.stderr.trim().lines().last().unwrap().to_owned();
     assert!(
         last_line.starts_with("s3://bucket/nightly/published-"),
         "{}",
         first.stderr
     );
-    let again = bucket.dateline(&site.address, &how).await.ok();
+    let again = bucket.dateline(&test_server.address, &how).await.ok();
     assert!(again.stderr.contains("already there"), "{}", again.stderr);
     let proved = bucket
         .dateline("127.0.0.1:1", &["verify", &last_line])
@@ -127,11 +127,11 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
         proved.stderr
     );
     // A delta of the next night, combined with the full export on this machine.
-    shown(&site.client, &crate::feed::actor("late")).await;
+    create_published(&test_server.client, &crate::feed::actor("late")).await;
     let since = [&how[..], &["--since", "latest"]].concat();
-    let delta = bucket.dateline(&site.address, &since).await.ok();
+    let delta = bucket.dateline(&test_server.address, &since).await.ok();
     let delta = delta.stderr.trim().lines().last().unwrap().to_owned();
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let out = directory.to_str().unwrap();
     let apply = ["apply", &last_line, &delta, "--out", out];
     let applied = bucket.dateline("127.0.0.1:1", &apply).await.ok();
@@ -141,7 +141,7 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
         applied.stderr
     );
     // Imported from the bucket into an empty database.
-    let empty = crate::rig::site().await;
+    let empty = start_server().await;
     let loaded = bucket
         .dateline(&empty.address, &["import", &last_line])
         .await
@@ -156,22 +156,22 @@ async fn e4_an_export_lives_on_an_object_store_as_in_a_directory() {
 #[tokio::test]
 async fn e4_a_store_that_cannot_be_written_to_is_told_and_nothing_is_complete() {
     let bucket = Bucket::open().await;
-    let site = site().await;
-    import_gold(&site.address).await;
+    let test_server = start_server().await;
+    import_gold(&test_server.address).await;
     let how = ["export", "--out", "s3://no-such-bucket/nightly"];
-    let refused = bucket.dateline(&site.address, &how).await;
+    let refused = bucket.dateline(&test_server.address, &how).await;
     assert_eq!(refused.code, 1);
     assert!(
         refused.stderr.contains("no-such-bucket"),
         "{}",
         refused.stderr
     );
-    let (_keep, directory) = scratch();
+    let (_keep, directory) = temp_dir();
     let file = directory.join("file");
     std::fs::write(&file, "").unwrap();
     for place in [file.to_str().unwrap(), "/proc/exports", "nonsense://place"] {
         let refused = bucket
-            .dateline(&site.address, &["export", "--out", place])
+            .dateline(&test_server.address, &["export", "--out", place])
             .await;
         assert_eq!(refused.code, 1, "{place}");
         assert!(

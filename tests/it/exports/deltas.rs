@@ -2,34 +2,38 @@
 
 use std::fs;
 
-use super::home::{export, manifest, only, same, verify};
+use crate::support::export_dir::{assert_same_files, export, only_entry, read_manifest, verify};
 use crate::{
     cli::{dateline, import_gold},
-    life::hands::*,
-    rig::{Site, scratch, site},
+    support::builders::*,
+    support::server::{TestServer, start_server, temp_dir},
 };
 
 /// One day's work: published records are corrected, withdrawn, merged, erased; new ones are published.
-async fn a_day(site: &Site, day: usize) {
-    let client = &site.client;
+async fn a_day(server: &TestServer, day: usize) {
+    let client = &server.client;
     for number in 0..4 {
-        shown(client, &actor(&format!("day-{day}-{number}"))).await;
+        create_published(client, &actor(&format!("day-{day}-{number}"))).await;
     }
-    let now = on_desk(client, &format!("actors/day-{day}-0")).await;
-    let now = one(client, correct(&saying(&now, "better"), &[], "said better")).await;
+    let now = desk_record(client, &format!("actors/day-{day}-0")).await;
+    let now = commit_one(
+        client,
+        correct(&with_text(&now, "better"), &[], "said better"),
+    )
+    .await;
     if day > 0 {
-        let before = on_desk(client, &format!("actors/day-{}-1", day - 1)).await;
-        one(client, retract(&before, "wrong", false)).await;
-        let twin = on_desk(client, &format!("actors/day-{}-2", day - 1)).await;
-        one(client, merge(&twin, &now)).await;
-        let erased = on_desk(client, &format!("actors/day-{}-3", day - 1)).await;
-        done(client, vec![purge(&erased, false)]).await;
+        let before = desk_record(client, &format!("actors/day-{}-1", day - 1)).await;
+        commit_one(client, retract(&before, "wrong", false)).await;
+        let twin = desk_record(client, &format!("actors/day-{}-2", day - 1)).await;
+        commit_one(client, merge(&twin, &now)).await;
+        let erased = desk_record(client, &format!("actors/day-{}-3", day - 1)).await;
+        commit_ok(client, vec![purge(&erased, false)]).await;
     }
 }
 
 #[tokio::test]
 async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last_night() {
-    let site = base().await;
+    let server = start_server_with_base().await;
     let mut day = 0;
     for how in [
         &[
@@ -42,20 +46,20 @@ async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last
         &["--type", "group"],
         &["--view", "metadata", "--format", "ndjson"],
     ] {
-        let (_keep, directory) = scratch();
+        let (_keep, directory) = temp_dir();
         let (deltas, fulls) = (directory.join("deltas"), directory.join("fulls"));
-        export(&site.address, &deltas, how).await.ok();
-        let first = only(&deltas);
+        export(&server.address, &deltas, how).await.ok();
+        let first = only_entry(&deltas);
         for night in 0..3 {
             // In one night nothing has changed.
             if night != 1 {
-                a_day(&site, day).await;
+                a_day(&server, day).await;
                 day += 1;
             }
             let since = [how, &["--since", "latest"]].concat();
-            export(&site.address, &deltas, &since).await.ok();
+            export(&server.address, &deltas, &since).await.ok();
         }
-        export(&site.address, &fulls, how).await.ok();
+        export(&server.address, &fulls, how).await.ok();
         let mut nights: Vec<_> = fs::read_dir(&deltas)
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -75,11 +79,14 @@ async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last
             "{how:?}: {}",
             done.stderr
         );
-        let (one, other) = (only(&applied), only(&fulls));
+        let (one, other) = (only_entry(&applied), only_entry(&fulls));
         if is_whole {
-            same(&one, &other);
+            assert_same_files(&one, &other);
         } else {
-            assert_eq!(manifest(&one)["digest"], manifest(&other)["digest"]);
+            assert_eq!(
+                read_manifest(&one)["digest"],
+                read_manifest(&other)["digest"]
+            );
         }
         verify(&one).await.ok();
         // Applied in the wrong order, they are refused.
@@ -96,14 +103,14 @@ async fn e5_a_full_export_and_its_deltas_applied_are_the_full_export_of_the_last
 
 #[tokio::test]
 async fn e5_a_delta_is_not_taken_across_histories() {
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
-    export(&site.address, &directory, &[]).await.ok();
-    dateline(&site.address, &["feed", "fork", "--yes"])
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
+    export(&server.address, &directory, &[]).await.ok();
+    dateline(&server.address, &["feed", "fork", "--yes"])
         .await
         .ok();
-    let refused = export(&site.address, &directory, &["--since", "latest"]).await;
+    let refused = export(&server.address, &directory, &["--since", "latest"]).await;
     assert_eq!(refused.code, 1);
     assert!(
         refused.stderr.contains("take a full one"),
@@ -114,8 +121,8 @@ async fn e5_a_delta_is_not_taken_across_histories() {
 
 #[tokio::test]
 async fn keep_leaves_the_newest_full_exports_and_what_builds_on_them() {
-    let site = base().await;
-    let (_keep, directory) = scratch();
+    let server = start_server_with_base().await;
+    let (_keep, directory) = temp_dir();
     for (day, more) in [
         &[][..],
         &["--since", "latest"],
@@ -127,8 +134,8 @@ async fn keep_leaves_the_newest_full_exports_and_what_builds_on_them() {
     .enumerate()
     {
         let how = [more, &["--keep", "2"][..]].concat();
-        export(&site.address, &directory, &how).await.ok();
-        a_day(&site, day).await;
+        export(&server.address, &directory, &how).await.ok();
+        a_day(&server, day).await;
     }
     let mut kept: Vec<_> = fs::read_dir(&directory)
         .unwrap()
@@ -146,7 +153,7 @@ async fn keep_leaves_the_newest_full_exports_and_what_builds_on_them() {
 
 /// The keys of a manifest that define the content of the files.
 fn content(place: &std::path::Path) -> Vec<serde_json::Value> {
-    let manifest = manifest(place);
+    let manifest = read_manifest(place);
     let keys = [
         "formats",
         "compression",
@@ -163,8 +170,8 @@ fn content(place: &std::path::Path) -> Vec<serde_json::Value> {
 
 #[tokio::test]
 async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
-    let site = base().await;
-    let (_keep, directory) = scratch();
+    let server = start_server_with_base().await;
+    let (_keep, directory) = temp_dir();
     let how = [
         "--format",
         "protobuf,parquet,csv",
@@ -183,11 +190,11 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
         "2",
     ];
     let out = directory.join("nights");
-    export(&site.address, &out, &how).await.ok();
-    let full = only(&out);
-    a_day(&site, 0).await;
+    export(&server.address, &out, &how).await.ok();
+    let full = only_entry(&out);
+    a_day(&server, 0).await;
     let latest = ["--since", "latest"];
-    let told = export(&site.address, &out, &latest).await.ok();
+    let told = export(&server.address, &out, &latest).await.ok();
     let delta = told.stderr.trim().lines().last().unwrap().to_owned();
     let delta = std::path::Path::new(&delta).parent().unwrap();
     assert!(delta.to_str().unwrap().contains("-since-"), "{delta:?}");
@@ -197,22 +204,25 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
     let other = directory.join("other");
     let since = ["--since", full.to_str().unwrap()];
     let words = [&since[..], &["--format", "ndjson", "--compress", "none"]].concat();
-    export(&site.address, &other, &words).await.ok();
-    let other = only(&other);
-    assert_eq!(manifest(&other)["compression"], "none");
-    assert_eq!(manifest(&other)["formats"], serde_json::json!(["ndjson"]));
+    export(&server.address, &other, &words).await.ok();
+    let other = only_entry(&other);
+    assert_eq!(read_manifest(&other)["compression"], "none");
+    assert_eq!(
+        read_manifest(&other)["formats"],
+        serde_json::json!(["ndjson"])
+    );
     let applied = directory.join("applied");
     let words = [&full, &other, &applied].map(|path| path.to_str().unwrap());
     let apply = ["apply", words[0], words[1], "--out", words[2]];
     dateline("127.0.0.1:1", &apply).await.ok();
-    assert_eq!(content(&only(&applied))[..2], content(&full)[..2]);
+    assert_eq!(content(&only_entry(&applied))[..2], content(&full)[..2]);
     // A delta with other content is refused, since it could not be applied.
     for (more, what) in [
         (&["--view", "published"][..], "the other view, desk"),
         (&["--view", "full"], "of metadata alone"),
         (&["--kind", "event"], "another filter"),
     ] {
-        let refused = export(&site.address, &out, &[&latest[..], more].concat()).await;
+        let refused = export(&server.address, &out, &[&latest[..], more].concat()).await;
         assert_eq!(refused.code, 1, "{more:?}");
         assert!(
             refused.stderr.contains(what),
@@ -221,11 +231,11 @@ async fn a_delta_is_in_the_formats_and_of_the_content_of_what_it_builds_upon() {
         );
     }
     // Of several exports, the newest one that matches the options.
-    export(&site.address, &out, &[]).await.ok();
+    export(&server.address, &out, &[]).await.ok();
     let words = [&latest[..], &["--view", "published"]].concat();
-    let told = export(&site.address, &out, &words).await.ok();
+    let told = export(&server.address, &out, &words).await.ok();
     assert!(told.stderr.contains("/published-"), "{}", told.stderr);
     let words = [&latest[..], &["--tombstones", "--sequence", "7"]].concat();
-    let refused = export(&site.address, &out, &words).await;
+    let refused = export(&server.address, &out, &words).await;
     assert_eq!(refused.code, 1, "it cannot end before it begins");
 }

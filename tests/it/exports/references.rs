@@ -11,17 +11,17 @@ use dateline_proto::v1::Record;
 use futures_util::future::join_all;
 use tokio::process::Command;
 
-use super::{
-    home::{export, files, manifest, only, same},
-    named::{self, BASE, check, json, lines},
+use super::record_names::{self, BASE, check_references, read_json, read_lines};
+use crate::support::export_dir::{
+    assert_same_files, export, only_entry, read_files, read_manifest,
 };
 use crate::{
     cli::dateline,
     export_formats::documented_query,
     gold::publish_gold,
-    life::hands::*,
-    rig::{PATIENCE, Site, scratch, site},
-    tools,
+    support::builders::*,
+    support::server::{TIMEOUT, TestServer, start_server, temp_dir},
+    support::tools,
 };
 
 const FORMATS: &str = "ndjson,protobuf,parquet,csv,ninjs,followthemoney,schemaorg";
@@ -36,84 +36,92 @@ const HOW: [&[&str]; 4] = [
     &["--actor", "actors/nato", "--partitions", "2"],
 ];
 
-/// A site with the gold records and a few more, and its sequence.
-async fn laid() -> (Site, String) {
-    let site = site().await;
-    publish_gold(&site).await;
-    lay_base(&site.client).await;
-    let (_, wire) = heads(&site.url).await;
-    (site, wire.to_string())
+/// A server with the gold records and a few more, and its sequence.
+async fn laid() -> (TestServer, String) {
+    let server = start_server().await;
+    publish_gold(&server).await;
+    create_base(&server.client).await;
+    let (_, wire) = feed_heads(&server.url).await;
+    (server, wire.to_string())
 }
 
-async fn merged(site: &Site, loser: &str, winner: &str) {
+async fn merged(server: &TestServer, loser: &str, winner: &str) {
     let (loser, winner) = (
-        on_desk(&site.client, loser).await,
-        on_desk(&site.client, winner).await,
+        desk_record(&server.client, loser).await,
+        desk_record(&server.client, winner).await,
     );
-    one(&site.client, merge(&loser, &winner)).await;
+    commit_one(&server.client, merge(&loser, &winner)).await;
 }
 
-async fn unmerged(site: &Site, loser: &str) {
-    let loser = on_desk(&site.client, loser).await;
-    one(&site.client, unmerge(&loser)).await;
+async fn unmerged(server: &TestServer, loser: &str) {
+    let loser = desk_record(&server.client, loser).await;
+    commit_one(&server.client, unmerge(&loser)).await;
 }
 
-async fn withdrawn(site: &Site, name: &str) {
-    let record = on_desk(&site.client, name).await;
-    one(&site.client, retract(&record, "wrong", false)).await;
+async fn withdrawn(server: &TestServer, name: &str) {
+    let record = desk_record(&server.client, name).await;
+    commit_one(&server.client, retract(&record, "wrong", false)).await;
 }
 
-async fn renamed(site: &Site, name: &str, text: &str) {
-    let record = on_desk(&site.client, name).await;
-    one(
-        &site.client,
-        correct(&saying(&record, text), &[], "said better"),
+async fn renamed(server: &TestServer, name: &str, text: &str) {
+    let record = desk_record(&server.client, name).await;
+    commit_one(
+        &server.client,
+        correct(&with_text(&record, text), &[], "said better"),
     )
     .await;
 }
 
 /// An actor under embargo, which no file may contain.
-async fn hidden(site: &Site) -> Record {
-    let secret = make(&site.client, &[actor("under-embargo")])
+async fn hidden(server: &TestServer) -> Record {
+    let secret = create_drafts(&server.client, &[actor("under-embargo")])
         .await
         .remove(0);
-    one(&site.client, publish_at(&secret, Some(in_ms(3_600_000)))).await
+    commit_one(
+        &server.client,
+        publish_at(&secret, Some(timestamp_in_ms(3_600_000))),
+    )
+    .await
 }
 
 /// One night's work; `false` after the last one.
-async fn a_night(site: &Site, night: usize) -> bool {
+async fn a_night(server: &TestServer, night: usize) -> bool {
     match night {
         // Merges two people, a body and a part of it, and an event that others link to.
         0 => {
-            merged(site, "actors/us-central-command", "actors/united-states").await;
-            merged(site, "actors/timur-dandybayev", "actors/james-malloy").await;
+            merged(server, "actors/us-central-command", "actors/united-states").await;
+            merged(server, "actors/timur-dandybayev", "actors/james-malloy").await;
             merged(
-                site,
+                server,
                 "events/afghanistan-drawdown-2021",
                 "events/afghanistan-change-of-government",
             )
             .await;
-            hidden(site).await;
+            hidden(server).await;
         }
         // Makes a chain of merges, and renames an actor whose name others display.
         1 => {
-            merged(site, "actors/united-states", "actors/united-nations").await;
-            renamed(site, "actors/nato", "North Atlantic Treaty Organisation").await;
+            merged(server, "actors/united-states", "actors/united-nations").await;
+            renamed(server, "actors/nato", "North Atlantic Treaty Organisation").await;
         }
         // Nothing.
         2 => {}
         // Unmerges both, and merges one into another actor.
         3 => {
-            unmerged(site, "actors/united-states").await;
-            unmerged(site, "actors/us-central-command").await;
-            merged(site, "actors/us-central-command", "actors/nato").await;
+            unmerged(server, "actors/united-states").await;
+            unmerged(server, "actors/us-central-command").await;
+            merged(server, "actors/us-central-command", "actors/nato").await;
         }
         // Withdraws a winner and an event that others are part of, and erases a loser.
         4 => {
-            withdrawn(site, "actors/james-malloy").await;
-            withdrawn(site, "events/kazakhstan-nato-centcom-meetings-summer-2021").await;
-            let loser = on_desk(&site.client, "actors/us-central-command").await;
-            done(&site.client, vec![purge(&loser, false)]).await;
+            withdrawn(server, "actors/james-malloy").await;
+            withdrawn(
+                server,
+                "events/kazakhstan-nato-centcom-meetings-summer-2021",
+            )
+            .await;
+            let loser = desk_record(&server.client, "actors/us-central-command").await;
+            commit_ok(&server.client, vec![purge(&loser, false)]).await;
         }
         _ => return false,
     }
@@ -130,42 +138,44 @@ struct Nights<'a> {
 }
 
 impl<'a> Nights<'a> {
-    async fn begin(site: &Site, how: &'a [&'a str], below: PathBuf) -> Self {
+    async fn begin(server: &TestServer, how: &'a [&'a str], below: PathBuf) -> Self {
         let mut nights = Self {
             how,
             fulls: Vec::new(),
             applied: PathBuf::new(),
             below,
         };
-        nights.full(site).await;
+        nights.full(server).await;
         nights.applied = nights.fulls[0].clone();
         nights
     }
 
-    async fn take(&self, site: &Site, name: &str, more: &[&str]) -> PathBuf {
+    async fn run_export(&self, server: &TestServer, name: &str, more: &[&str]) -> PathBuf {
         let out = self.below.join(name);
         let how = [&["--format", FORMATS], self.how, more].concat();
-        export(&site.address, &out, &how).await.ok();
-        only(&out)
+        export(&server.address, &out, &how).await.ok();
+        only_entry(&out)
     }
 
-    async fn full(&mut self, site: &Site) {
+    async fn full(&mut self, server: &TestServer) {
         let full = self
-            .take(site, &format!("full-{}", self.fulls.len()), &[])
+            .run_export(server, &format!("full-{}", self.fulls.len()), &[])
             .await;
-        check(&full, &full);
+        check_references(&full, &full);
         self.fulls.push(full);
     }
 
     /// Takes a delta and a full export, and compares.
-    async fn night(&mut self, site: &Site) -> PathBuf {
+    async fn night(&mut self, server: &TestServer) -> PathBuf {
         let before = self.fulls.last().unwrap().clone();
         let since = ["--since", before.to_str().unwrap()];
         let number = self.fulls.len();
-        let delta = self.take(site, &format!("delta-{number}"), &since).await;
-        self.full(site).await;
+        let delta = self
+            .run_export(server, &format!("delta-{number}"), &since)
+            .await;
+        self.full(server).await;
         let full = self.fulls.last().unwrap();
-        check(&delta, full);
+        check_references(&delta, full);
         completes(&before, &delta, full);
         let out = self.below.join(format!("applied-{number}"));
         let words = [&self.applied, &delta, &out].map(|path| path.to_str().unwrap());
@@ -175,12 +185,15 @@ impl<'a> Nights<'a> {
         )
         .await
         .ok();
-        self.applied = only(&out);
+        self.applied = only_entry(&out);
         if self.how.contains(&"--partitions") {
             // Losses of partitions are those of the original export.
-            assert_eq!(manifest(&self.applied)["losses"], manifest(full)["losses"]);
+            assert_eq!(
+                read_manifest(&self.applied)["losses"],
+                read_manifest(full)["losses"]
+            );
         } else if self.how.is_empty() || self.how.contains(&"desk") {
-            same(&self.applied, full);
+            assert_same_files(&self.applied, full);
         } else {
             same_files(&self.applied, full);
         }
@@ -190,7 +203,7 @@ impl<'a> Nights<'a> {
 
 /// Compares all files but the manifest: the digest of the whole feed is not known for a part of it.
 fn same_files(one: &Path, other: &Path) {
-    let (mut one, mut other) = (files(one), files(other));
+    let (mut one, mut other) = (read_files(one), read_files(other));
     one.remove("manifest.json");
     other.remove("manifest.json");
     assert!(one == other, "{:?} {:?}", one.keys(), other.keys());
@@ -200,12 +213,12 @@ fn same_files(one: &Path, other: &Path) {
 /// one: nothing is outdated, and nothing is missing.
 fn completes(before: &Path, delta: &Path, after: &Path) {
     for extension in ["ndjson", "ninjs.ndjson", "ftm.ndjson", "jsonld.ndjson"] {
-        let of = |place: &Path| {
-            lines(place, "", extension)
+        let lines_of = |directory: &Path| {
+            read_lines(directory, "", extension)
                 .into_iter()
                 .collect::<BTreeSet<_>>()
         };
-        let (before, delta, after) = (of(before), of(delta), of(after));
+        let (before, delta, after) = (lines_of(before), lines_of(delta), lines_of(after));
         for line in &after {
             assert!(
                 before.contains(line) || delta.contains(line),
@@ -220,27 +233,29 @@ fn completes(before: &Path, delta: &Path, after: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e6_every_name_in_the_files_leads_to_a_record_or_is_counted_night_after_night() {
-    let (site, laid) = laid().await;
-    let (_keep, directory) = scratch();
+    let (server, laid) = laid().await;
+    let (_keep, directory) = temp_dir();
     let mut all = Vec::new();
     for (number, how) in HOW.into_iter().enumerate() {
-        all.push(Nights::begin(&site, how, directory.join(number.to_string())).await);
+        all.push(Nights::begin(&server, how, directory.join(number.to_string())).await);
     }
     let mut night = 0;
     loop {
         if night == LAST_NIGHT {
             // At the sequence before all of this, the export is unchanged (E2).
-            let again = all[0].take(&site, "again", &["--sequence", &laid]).await;
+            let again = all[0]
+                .run_export(&server, "again", &["--sequence", &laid])
+                .await;
             same_files(&again, &all[0].fulls[0]);
         }
-        if !a_night(&site, night).await {
+        if !a_night(&server, night).await {
             break;
         }
-        let deltas = all.iter_mut().map(|nights| nights.night(&site));
+        let deltas = all.iter_mut().map(|nights| nights.night(&server));
         for (delta, nights) in join_all(deltas).await.into_iter().zip(&all) {
-            let is_empty = lines(&delta, "", "ndjson").is_empty();
+            let is_empty = read_lines(&delta, "", "ndjson").is_empty();
             assert!(night != 2 || is_empty, "nothing has happened");
-            for (file, bytes) in files(&delta) {
+            for (file, bytes) in read_files(&delta) {
                 let says = |text: &str| String::from_utf8_lossy(&bytes).contains(text);
                 assert!(
                     nights.how.contains(&"desk") || !says("under-embargo"),
@@ -255,14 +270,14 @@ async fn e6_every_name_in_the_files_leads_to_a_record_or_is_counted_night_after_
 
 /// Runs a script of tests/python on an export; returns its output.
 async fn python(script: &str, place: &Path) -> String {
-    let python = tools::python(REQUIREMENTS).await;
+    let python = tools::python_environment(REQUIREMENTS).await;
     let python =
         python.expect("Python with the packages of tests/python/export_requirements.txt is needed");
     let mut command = Command::new(python);
     command
-        .arg(tools::path("tests/python").join(script))
+        .arg(tools::repo_path("tests/python").join(script))
         .arg(place);
-    tools::run(&mut command, PATIENCE * 2).await.unwrap()
+    tools::run_tool(&mut command, TIMEOUT * 2).await.unwrap()
 }
 
 /// Reads Parquet by pyarrow, and the entities by the library of `FollowTheMoney`, after all nights.
@@ -275,7 +290,7 @@ async fn read_by_tools(all: &[Nights<'_>]) {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        let mut expected = named::in_records(place);
+        let mut expected = record_names::references_in_records(place);
         told.sort();
         expected.sort();
         assert_eq!(told, expected);
@@ -284,16 +299,16 @@ async fn read_by_tools(all: &[Nights<'_>]) {
 
 #[tokio::test]
 async fn a_merged_actor_is_named_by_its_winner_which_knows_its_old_name() {
-    let (site, _) = laid().await;
-    a_night(&site, 0).await;
-    a_night(&site, 1).await;
-    let (_keep, directory) = scratch();
-    export(&site.address, &directory, &["--format", FORMATS])
+    let (server, _) = laid().await;
+    a_night(&server, 0).await;
+    a_night(&server, 1).await;
+    let (_keep, directory) = temp_dir();
+    export(&server.address, &directory, &["--format", FORMATS])
         .await
         .ok();
-    let place = only(&directory);
+    let place = only_entry(&directory);
     let find = |collection: &str, extension: &str, key: &str, value: &str| {
-        let found = json(&place, collection, extension);
+        let found = read_json(&place, collection, extension);
         found.into_iter().find(|it| it[key] == value).unwrap()
     };
     let meetings = "events/kazakhstan-nato-centcom-meetings-summer-2021";
@@ -375,9 +390,12 @@ async fn a_merged_actor_is_named_by_its_winner_which_knows_its_old_name() {
         "{event}"
     );
     // Whole records keep the merged names; the winner lists them.
-    let records = lines(&place, "events", "ndjson").concat();
+    let records = read_lines(&place, "events", "ndjson").concat();
     assert!(records.contains("actors/us-central-command"));
-    assert_eq!(manifest(&place)["losses"]["ndjson"], serde_json::json!({}));
+    assert_eq!(
+        read_manifest(&place)["losses"]["ndjson"],
+        serde_json::json!({})
+    );
     // Joined by both names, as the docs say, events of the loser belong to the winner.
     let query = documented_query("merged_from").replace("actors/nato", "actors/united-nations");
     fs::write(place.join("query.sql"), query).unwrap();
@@ -386,18 +404,18 @@ async fn a_merged_actor_is_named_by_its_winner_which_knows_its_old_name() {
 
 #[tokio::test]
 async fn e2_a_delta_of_the_past_is_what_it_was_whatever_is_written_since() {
-    let (site, laid) = laid().await;
-    a_night(&site, 0).await;
-    let (_keep, directory) = scratch();
-    let (_, head) = heads(&site.url).await;
+    let (server, laid) = laid().await;
+    a_night(&server, 0).await;
+    let (_keep, directory) = temp_dir();
+    let (_, head) = feed_heads(&server.url).await;
     export(
-        &site.address,
+        &server.address,
         &directory.join("base"),
         &["--sequence", &laid],
     )
     .await
     .ok();
-    let base = only(&directory.join("base"));
+    let base = only_entry(&directory.join("base"));
     let sequence = head.to_string();
     let at = ["--since", base.to_str().unwrap(), "--sequence", &sequence];
     // In formats that also export records which refer to changed ones, and in one that does not.
@@ -407,16 +425,16 @@ async fn e2_a_delta_of_the_past_is_what_it_was_whatever_is_written_since() {
         for (number, formats) in of.into_iter().enumerate() {
             let out = directory.join(format!("{when}-{number}"));
             let how = [&at[..], formats].concat();
-            export(&site.address, &out, &how).await.ok();
-            taken.push(only(&out));
+            export(&server.address, &out, &how).await.ok();
+            taken.push(only_entry(&out));
         }
         taken
     };
     let then = take("then").await;
-    a_night(&site, 1).await;
-    a_night(&site, 3).await;
+    a_night(&server, 1).await;
+    a_night(&server, 3).await;
     let now = take("now").await;
-    assert!(lines(&then[0], "", "ndjson").len() > lines(&then[1], "", "ndjson").len());
+    assert!(read_lines(&then[0], "", "ndjson").len() > read_lines(&then[1], "", "ndjson").len());
     for (then, now) in then.iter().zip(&now) {
         // Compares without the manifest: the digest of the whole state is only available at the head.
         same_files(then, now);

@@ -6,40 +6,50 @@ use dateline_proto::v1::{ExportRequest, State, View, change::Type};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use super::taker::{Taken, next, open, refused, since, take, whole};
+use crate::support::exporter::{
+    ReceivedExport, delta_export_request, export_err, full_export_request, next_export_response,
+    open_export, run_export,
+};
 use crate::{
-    copies::{
-        follower::{Follower, follow},
-        snapshots::{crowd, filters, listed},
-    },
-    gold::{from_beginning, publish_gold},
-    life::hands::*,
-    rig::{Site, name, site},
+    gold::{publish_gold, watch_from_beginning},
+    replicas::snapshots::{crowd, filters, listed},
+    support::builders::*,
+    support::replica::{Replica, follow},
+    support::server::{TestServer, name, start_server},
 };
 
 /// Starts a writer that makes all kinds of writes until it is stopped.
-fn writer(site: &Site, records: Vec<dateline_proto::v1::Record>) -> impl AsyncFnOnce() -> usize {
+fn writer(
+    server: &TestServer,
+    records: Vec<dateline_proto::v1::Record>,
+) -> impl AsyncFnOnce() -> usize {
     let (client, url, stop) = (
-        site.client.clone(),
-        site.url.clone(),
+        server.client.clone(),
+        server.url.clone(),
         CancellationToken::new(),
     );
     let stopped = stop.clone();
     let writing = tokio::spawn(async move {
-        let (first, _) = heads(&url).await;
+        let (first, _) = feed_heads(&url).await;
         let mut count = 0;
         for record in records.iter().cycle() {
             if stopped.is_cancelled() {
                 break;
             }
-            let now = on_desk(&client, name(record)).await;
+            let now = desk_record(&client, name(record)).await;
             match (count % 5, state(&now)) {
-                (0, State::Published) => drop(one(&client, retract(&now, "wrong", false)).await),
+                (0, State::Published) => {
+                    drop(commit_one(&client, retract(&now, "wrong", false)).await)
+                }
                 (_, State::Published) => {
                     let text = format!("said {count} times");
-                    one(&client, correct(&saying(&now, &text), &[], "said better")).await;
+                    commit_one(
+                        &client,
+                        correct(&with_text(&now, &text), &[], "said better"),
+                    )
+                    .await;
                 }
-                _ => drop(make(&client, &[actor(&format!("late-{first}-{count}"))]).await),
+                _ => drop(create_drafts(&client, &[actor(&format!("late-{first}-{count}"))]).await),
             }
             count += 1;
         }
@@ -52,14 +62,18 @@ fn writer(site: &Site, records: Vec<dateline_proto::v1::Record>) -> impl AsyncFn
 }
 
 /// Folds the log up to a sequence.
-async fn fold(site: &Site, view: View, at: i64) -> BTreeMap<String, dateline_proto::v1::Record> {
-    let mut follower = Follower::default();
-    let mut stream = crate::copies::follower::open(site, from_beginning(view)).await;
+async fn fold(
+    server: &TestServer,
+    view: View,
+    at: i64,
+) -> BTreeMap<String, dateline_proto::v1::Record> {
+    let mut follower = Replica::default();
+    let mut stream = crate::support::replica::open_stream(server, watch_from_beginning(view)).await;
     let mut done = false;
     while !done {
-        let mut response = crate::copies::follower::next(&mut stream).await;
+        let mut response = crate::support::replica::next_response(&mut stream).await;
         response.changes.retain(|change| change.sequence <= at);
-        follower.take(response);
+        follower.apply(response);
         let last = follower.sequences.last().copied().unwrap_or_default();
         let told = follower.checkpoint.as_ref().map_or(0, |it| it.sequence);
         done = last.max(told) >= at;
@@ -69,18 +83,18 @@ async fn fold(site: &Site, view: View, at: i64) -> BTreeMap<String, dateline_pro
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn e1_e3_an_export_that_is_cut_everywhere_under_writers_is_the_state_at_its_sequence() {
-    let sites = two_bases().await;
-    let crowd = crowd(&sites[0], 3000).await;
+    let servers = start_two_servers_with_base().await;
+    let crowd = crowd(&servers[0], 3000).await;
     for view in [View::Published, View::Desk] {
         let edited = crowd.iter().step_by(30).cloned().collect();
-        let stop = writer(&sites[0], edited);
-        let mut taken = Taken::default();
-        let mut request = whole(view);
+        let stop = writer(&servers[0], edited);
+        let mut taken = ReceivedExport::default();
+        let mut request = full_export_request(view);
         for turn in 0.. {
-            let mut stream = open(&sites[turn % 2], request.clone()).await;
+            let mut stream = open_export(&servers[turn % 2], request.clone()).await;
             // The first response of each stream describes the export.
-            taken.take(next(&mut stream).await);
-            taken.take(next(&mut stream).await);
+            taken.apply_response(next_export_response(&mut stream).await);
+            taken.apply_response(next_export_response(&mut stream).await);
             if taken.complete {
                 assert!(turn > 10, "{turn} streams");
                 break;
@@ -88,16 +102,19 @@ async fn e1_e3_an_export_that_is_cut_everywhere_under_writers_is_the_state_at_it
             request.cursor.clone_from(&taken.cursor);
         }
         // A cursor of a partition is invalid for another export.
-        let parts = take(
-            &sites[1],
+        let parts = run_export(
+            &servers[1],
             ExportRequest {
                 sequence: Some(taken.sequence()),
-                ..whole(view)
+                ..full_export_request(view)
             },
         )
         .await;
         assert!(stop().await > 0, "somebody wrote");
-        assert_eq!(taken.records, fold(&sites[0], view, taken.sequence()).await);
+        assert_eq!(
+            taken.records,
+            fold(&servers[0], view, taken.sequence()).await
+        );
         assert_eq!(
             parts.records, taken.records,
             "the same the second time (E2)"
@@ -108,9 +125,9 @@ async fn e1_e3_an_export_that_is_cut_everywhere_under_writers_is_the_state_at_it
 
 #[tokio::test]
 async fn e1_partitions_are_the_whole_and_no_record_is_in_two() {
-    let site = site().await;
-    publish_gold(&site).await;
-    let all = take(&site, whole(View::Published)).await;
+    let server = start_server().await;
+    publish_gold(&server).await;
+    let all = run_export(&server, full_export_request(View::Published)).await;
     assert_eq!(all.records.len(), 47);
     let mut parts = BTreeMap::new();
     let mut sizes = Vec::new();
@@ -119,9 +136,9 @@ async fn e1_partitions_are_the_whole_and_no_record_is_in_two() {
             sequence: Some(all.sequence()),
             partitions: 4,
             partition,
-            ..whole(View::Published)
+            ..full_export_request(View::Published)
         };
-        let part = take(&site, request).await.records;
+        let part = run_export(&server, request).await.records;
         sizes.push(part.len());
         for (name, record) in part {
             assert!(parts.insert(name, record).is_none());
@@ -133,17 +150,21 @@ async fn e1_partitions_are_the_whole_and_no_record_is_in_two() {
 
 #[tokio::test]
 async fn e1_an_export_under_a_filter_is_what_a_list_under_it_returns() {
-    let site = site().await;
-    publish_gold(&site).await;
+    let server = start_server().await;
+    publish_gold(&server).await;
     for view in [View::Published, View::Desk] {
         // Without the last filter, which matches nothing.
         for filter in &filters()[..4] {
-            let listed = listed(&site, view, filter).await;
+            let listed = listed(&server, view, filter).await;
             let request = ExportRequest {
                 filter: Some(filter.clone()),
-                ..whole(view)
+                ..full_export_request(view)
             };
-            let taken: Vec<_> = take(&site, request).await.records.into_values().collect();
+            let taken: Vec<_> = run_export(&server, request)
+                .await
+                .records
+                .into_values()
+                .collect();
             assert!(!taken.is_empty());
             assert_eq!(taken, listed, "{view:?} {filter:?}");
         }
@@ -152,22 +173,22 @@ async fn e1_an_export_under_a_filter_is_what_a_list_under_it_returns() {
 
 #[tokio::test]
 async fn e2_an_older_sequence_is_exported_as_it_was_and_tombstones_on_request() {
-    let site = base().await;
-    let before = take(&site, whole(View::Published)).await;
-    let first = shown(&site.client, &actor("changed")).await;
-    one(&site.client, retract(&first, "wrong", false)).await;
+    let server = start_server_with_base().await;
+    let before = run_export(&server, full_export_request(View::Published)).await;
+    let first = create_published(&server.client, &actor("changed")).await;
+    commit_one(&server.client, retract(&first, "wrong", false)).await;
     let again = ExportRequest {
         sequence: Some(before.sequence()),
-        ..whole(View::Published)
+        ..full_export_request(View::Published)
     };
-    let again = take(&site, again).await;
+    let again = run_export(&server, again).await;
     assert_eq!(again.records, before.records);
     assert_eq!(again.begin.unwrap().digest, None, "the feed has moved on");
     let with_tombstones = ExportRequest {
         tombstones: true,
-        ..whole(View::Published)
+        ..full_export_request(View::Published)
     };
-    let with_tombstones = take(&site, with_tombstones).await;
+    let with_tombstones = run_export(&server, with_tombstones).await;
     let tombstone = &with_tombstones.records["actors/changed"];
     assert_eq!(state(tombstone), State::Retracted);
     assert_eq!(with_tombstones.records.len(), before.records.len() + 1);
@@ -175,30 +196,34 @@ async fn e2_an_older_sequence_is_exported_as_it_was_and_tombstones_on_request() 
 
 #[tokio::test]
 async fn e5_a_delta_says_why_a_record_is_gone() {
-    let site = base().await;
-    let client = &site.client;
+    let server = start_server_with_base().await;
+    let client = &server.client;
     let names = ["retracted", "merged", "stays", "purged", "leaves"];
     let mut records = Vec::new();
     for name in names {
-        records.push(shown(client, &actor(name)).await);
+        records.push(create_published(client, &actor(name)).await);
     }
-    let draft = make(client, &[actor("dropped")]).await.swap_remove(0);
-    let (desk, wire) = heads(&site.url).await;
-    one(client, retract(&records[0], "wrong", false)).await;
-    one(client, merge(&records[1], &records[2])).await;
-    done(client, vec![purge(&records[3], false)]).await;
-    done(client, vec![delete(&draft)]).await;
+    let draft = create_drafts(client, &[actor("dropped")])
+        .await
+        .swap_remove(0);
+    let (desk, wire) = feed_heads(&server.url).await;
+    commit_one(client, retract(&records[0], "wrong", false)).await;
+    commit_one(client, merge(&records[1], &records[2])).await;
+    commit_ok(client, vec![purge(&records[3], false)]).await;
+    commit_ok(client, vec![delete(&draft)]).await;
     // Created and deleted between the two sequences.
-    let late = make(client, &[actor("brief")]).await.swap_remove(0);
-    done(client, vec![delete(&late)]).await;
-    let new = shown(client, &actor("new")).await;
-    let removed = |taken: &Taken| -> Vec<(String, Type, String)> {
+    let late = create_drafts(client, &[actor("brief")])
+        .await
+        .swap_remove(0);
+    commit_ok(client, vec![delete(&late)]).await;
+    let new = create_published(client, &actor("new")).await;
+    let removed = |taken: &ReceivedExport| -> Vec<(String, Type, String)> {
         let removed = taken.removed.values();
         removed
             .map(|it| (it.name.clone(), it.r#type(), it.merged_into.clone()))
             .collect()
     };
-    let on_wire = take(&site, since(View::Published, wire)).await;
+    let on_wire = run_export(&server, delta_export_request(View::Published, wire)).await;
     let gone = |name: &str, why, into: &str| (format!("actors/{name}"), why, into.to_owned());
     assert_eq!(
         removed(&on_wire),
@@ -211,7 +236,7 @@ async fn e5_a_delta_says_why_a_record_is_gone() {
     // The winner of a merge lists the loser, and so has changed.
     let changed: Vec<_> = on_wire.records.keys().collect();
     assert_eq!(changed, [name(&new), "actors/stays"]);
-    let at_desk = take(&site, since(View::Desk, desk)).await;
+    let at_desk = run_export(&server, delta_export_request(View::Desk, desk)).await;
     assert_eq!(
         removed(&at_desk),
         [
@@ -225,10 +250,10 @@ async fn e5_a_delta_says_why_a_record_is_gone() {
 
 #[tokio::test]
 async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
-    let site = site().await;
-    publish_gold(&site).await;
-    let ask = |request: ExportRequest, code, reason| refused(&site, request, code, reason);
-    let wire = whole(View::Published);
+    let server = start_server().await;
+    publish_gold(&server).await;
+    let ask = |request: ExportRequest, code, reason| export_err(&server, request, code, reason);
+    let wire = full_export_request(View::Published);
     ask(
         ExportRequest {
             sequence: Some(48),
@@ -239,7 +264,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     )
     .await;
     ask(
-        since(View::Published, 48),
+        delta_export_request(View::Published, 48),
         Code::OutOfRange,
         "CURSOR_IN_FUTURE",
     )
@@ -270,7 +295,9 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     ] {
         ask(bad, Code::InvalidArgument, "INVALID_REQUEST").await;
     }
-    let cursor = next(&mut open(&site, wire.clone()).await).await.cursor;
+    let cursor = next_export_response(&mut open_export(&server, wire.clone()).await)
+        .await
+        .cursor;
     for other in [
         ExportRequest {
             tombstones: true,
@@ -280,7 +307,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
             partitions: 2,
             ..wire.clone()
         },
-        since(View::Published, 3),
+        delta_export_request(View::Published, 3),
         ExportRequest {
             sequence: Some(46),
             ..wire.clone()
@@ -304,16 +331,17 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     }
     let of_desk = ExportRequest {
         cursor: cursor.clone(),
-        ..whole(View::Desk)
+        ..full_export_request(View::Desk)
     };
     ask(of_desk, Code::FailedPrecondition, "CURSOR_FOREIGN").await;
     // Cursors of exports are invalid for streams, and the other way round.
-    let watching = crate::copies::follower::resume(View::Published, &cursor);
-    crate::copies::follower::refused(&site, watching)
+    let watching = crate::support::replica::watch_from_cursor(View::Published, &cursor);
+    crate::support::replica::watch_err(&server, watching)
         .await
-        .is(Code::InvalidArgument, "INVALID_CURSOR");
-    let mut following = Follower::default();
-    let mut stream = crate::copies::follower::open(&site, from_beginning(View::Published)).await;
+        .assert_is(Code::InvalidArgument, "INVALID_CURSOR");
+    let mut following = Replica::default();
+    let mut stream =
+        crate::support::replica::open_stream(&server, watch_from_beginning(View::Published)).await;
     follow(&mut following, &mut stream, 47).await;
     let of_stream = ExportRequest {
         cursor: following.cursor,
@@ -321,17 +349,18 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     };
     ask(of_stream, Code::InvalidArgument, "INVALID_CURSOR").await;
     // Compacted history.
-    let stays = on_desk(&site.client, "actors/nato").await;
-    one(
-        &site.client,
-        correct(&saying(&stays, "better"), &[], "said better"),
+    let stays = desk_record(&server.client, "actors/nato").await;
+    commit_one(
+        &server.client,
+        correct(&with_text(&stays, "better"), &[], "said better"),
     )
     .await;
     let compact = dateline_proto::v1::CompactFeedRequest {
         before: Some(dateline_proto::v1::compact_feed_request::Before::DeskSequence(96)),
         validate_only: false,
     };
-    site.client
+    server
+        .client
         .clone()
         .admin
         .compact_feed(compact)
@@ -347,7 +376,7 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     )
     .await;
     ask(
-        since(View::Published, 3),
+        delta_export_request(View::Published, 3),
         Code::OutOfRange,
         "CURSOR_EXPIRED",
     )
@@ -371,12 +400,16 @@ fn long(id: &str, bytes: usize) -> dateline_proto::v1::Record {
 
 #[tokio::test]
 async fn e1_pages_that_are_full_lose_nothing() {
-    let site = site().await;
+    let server = start_server().await;
     // About 3 MB; a page holds 1 MiB and ends between the names of one read.
     let sizes = [190_000, 30, 150_000, 195_000, 120_000, 90_000, 180_000, 30];
     for round in 0..3 {
         for (number, bytes) in sizes.into_iter().enumerate() {
-            make(&site.client, &[long(&format!("p-{round}-{number}"), bytes)]).await;
+            create_drafts(
+                &server.client,
+                &[long(&format!("p-{round}-{number}"), bytes)],
+            )
+            .await;
         }
     }
     let made = 3 * sizes.len();
@@ -386,15 +419,15 @@ async fn e1_pages_that_are_full_lose_nothing() {
             let request = ExportRequest {
                 partitions: parts,
                 partition,
-                ..whole(View::Desk)
+                ..full_export_request(View::Desk)
             };
-            names.extend(take(&site, request).await.records.into_keys());
+            names.extend(run_export(&server, request).await.records.into_keys());
         }
         names.sort();
         names.dedup();
         assert_eq!(names.len(), made, "{parts}: {names:?}");
     }
-    let begin = take(&site, whole(View::Desk)).await;
+    let begin = run_export(&server, full_export_request(View::Desk)).await;
     assert_eq!(Some(begin.digest()), begin.begin.unwrap().digest);
-    site.stop().await;
+    server.stop().await;
 }

@@ -20,11 +20,14 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom, seq::SliceRand
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
-use super::site::{PATIENCE, Site};
+use super::deployment::{Deployment, PROCESS_TIMEOUT};
 use crate::{
     gold::version,
-    life::hands::{actor, article, as_event, citing, event, lay_base, make, quoting},
-    rig::name,
+    support::builders::{
+        actor, article, as_event, create_base, create_drafts, event, evidence_quoting,
+        with_evidence,
+    },
+    support::server::name,
 };
 
 /// Records in the form that CI runs.
@@ -36,7 +39,7 @@ const MADE_BYTES: usize = 2_500_000;
 
 /// The faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
+enum EmbargoFault {
     KillServer,
     KillBoth,
     StopServer,
@@ -47,22 +50,22 @@ enum Fault {
     ClockAhead,
 }
 
-const FAULTS: [Fault; 8] = [
-    Fault::KillServer,
-    Fault::KillBoth,
-    Fault::StopServer,
-    Fault::FreezeServer,
-    Fault::KillPostgres,
-    Fault::Silence,
-    Fault::CutConnections,
-    Fault::ClockAhead,
+const FAULTS: [EmbargoFault; 8] = [
+    EmbargoFault::KillServer,
+    EmbargoFault::KillBoth,
+    EmbargoFault::StopServer,
+    EmbargoFault::FreezeServer,
+    EmbargoFault::KillPostgres,
+    EmbargoFault::Silence,
+    EmbargoFault::CutConnections,
+    EmbargoFault::ClockAhead,
 ];
 /// The faults of the short form: each takes a second or two.
-const QUICK: [Fault; 4] = [
-    Fault::KillBoth,
-    Fault::Silence,
-    Fault::KillPostgres,
-    Fault::ClockAhead,
+const QUICK: [EmbargoFault; 4] = [
+    EmbargoFault::KillBoth,
+    EmbargoFault::Silence,
+    EmbargoFault::KillPostgres,
+    EmbargoFault::ClockAhead,
 ];
 
 /// Time in nanoseconds since 1970.
@@ -104,7 +107,7 @@ fn drawn(random: &mut StdRng, count: usize) -> Vec<Vec<Record>> {
                     meeting
                 }
                 1 => actor(&id),
-                _ => citing(&actor(&id), vec![quoting(&source)]),
+                _ => with_evidence(&actor(&id), vec![evidence_quoting(&source)]),
             });
         }
         left -= request.len();
@@ -122,12 +125,12 @@ struct Hidden {
 
 /// Creates drafts, and puts each request under embargo until a time within `window`.
 async fn hide(
-    site: &Site,
+    deployment: &Deployment,
     random: &mut StdRng,
     requests: Vec<Vec<Record>>,
     window: Duration,
 ) -> Hidden {
-    let client = site.servers[0].client().await;
+    let client = deployment.servers[0].client().await;
     let mut drafts = Vec::new();
     let mut open: Vec<Vec<Record>> = Vec::new();
     let bytes = |request: &[Record]| {
@@ -138,7 +141,7 @@ async fn hide(
     };
     let mut flush = async |open: &mut Vec<Vec<Record>>| {
         let all: Vec<_> = open.iter().flatten().cloned().collect();
-        let mut made = make(&client, &all).await.into_iter();
+        let mut made = create_drafts(&client, &all).await.into_iter();
         for request in open.drain(..) {
             drafts.push(made.by_ref().take(request.len()).collect::<Vec<_>>());
         }
@@ -182,7 +185,7 @@ async fn hide(
 }
 
 /// Arrival time of each publication at a watcher.
-type Seen = Arc<Mutex<BTreeMap<String, i128>>>;
+type ArrivalTimes = Arc<Mutex<BTreeMap<String, i128>>>;
 
 fn from_beginning() -> WatchRequest {
     WatchRequest {
@@ -193,8 +196,8 @@ fn from_beginning() -> WatchRequest {
 }
 
 /// Follows the wire feed at a server through all faults.
-async fn watch(site: &Site, server: usize, seen: Seen) -> JoinHandle<()> {
-    let address = site.servers[server].address().to_owned();
+async fn watch(deployment: &Deployment, server: usize, seen: ArrivalTimes) -> JoinHandle<()> {
+    let address = deployment.servers[server].address().to_owned();
     let mut subscriber = Subscriber::open(&address, from_beginning(), None)
         .await
         .unwrap();
@@ -210,48 +213,56 @@ async fn watch(site: &Site, server: usize, seen: Seen) -> JoinHandle<()> {
 }
 
 /// Waits until a server serves.
-async fn serves(site: &Site, server: usize) {
-    let address = site.servers[server].address().to_owned();
+async fn serves(deployment: &Deployment, server: usize) {
+    let address = deployment.servers[server].address().to_owned();
     let serving = async {
         while crate::cli::dateline(&address, &["health"]).await.code != 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, serving)
+    tokio::time::timeout(PROCESS_TIMEOUT, serving)
         .await
         .expect("it serves again");
 }
 
 /// Inflicts a fault. Returns the period in which no server could publish, if any.
-async fn inflict(site: &mut Site, fault: Fault, random: &mut StdRng) -> Option<(i128, i128)> {
+async fn inflict(
+    deployment: &mut Deployment,
+    fault: EmbargoFault,
+    random: &mut StdRng,
+) -> Option<(i128, i128)> {
     let (begun, number) = (now(), random.random_range(0..2));
     match fault {
-        Fault::KillServer => site.servers[number].restart(Signal::SIGKILL).await,
-        Fault::StopServer => site.servers[number].restart(Signal::SIGTERM).await,
-        Fault::KillBoth => {
-            for server in &mut site.servers {
+        EmbargoFault::KillServer => deployment.servers[number].restart(Signal::SIGKILL).await,
+        EmbargoFault::StopServer => deployment.servers[number].restart(Signal::SIGTERM).await,
+        EmbargoFault::KillBoth => {
+            for server in &mut deployment.servers {
                 server.end(Signal::SIGKILL).await;
             }
             tokio::time::sleep(Duration::from_millis(1500)).await;
-            for server in &mut site.servers {
+            for server in &mut deployment.servers {
                 server.start_again().await;
             }
             return Some((begun, now()));
         }
-        Fault::FreezeServer => site.servers[number].freeze(Duration::from_secs(3)).await,
-        Fault::KillPostgres => {
-            site.kill_postgres().await;
+        EmbargoFault::FreezeServer => {
+            deployment.servers[number]
+                .freeze(Duration::from_secs(3))
+                .await
+        }
+        EmbargoFault::KillPostgres => {
+            deployment.kill_postgres().await;
             for server in 0..2 {
-                serves(site, server).await;
+                serves(deployment, server).await;
             }
             return Some((begun, now()));
         }
-        Fault::Silence => site.silence(),
-        Fault::CutConnections => drop(site.cut(false).await),
-        Fault::ClockAhead => {
-            if site.servers[1].set_clock(3600) {
+        EmbargoFault::Silence => deployment.silence(),
+        EmbargoFault::CutConnections => drop(deployment.cut(false).await),
+        EmbargoFault::ClockAhead => {
+            if deployment.servers[1].set_clock(3600) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                site.servers[1].set_clock(0);
+                deployment.servers[1].set_clock(0);
             }
         }
     }
@@ -334,12 +345,12 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
     let mut random = StdRng::seed_from_u64(seed);
     let is_long = count > RECORDS;
     let window = Duration::from_secs(if is_long { 120 } else { 7 });
-    let mut site = Site::start().await;
-    lay_base(&site.servers[0].client().await).await;
-    let seen = Seen::default();
+    let mut deployment = Deployment::start().await;
+    create_base(&deployment.servers[0].client().await).await;
+    let seen = ArrivalTimes::default();
     let watchers = [
-        watch(&site, 0, seen.clone()).await,
-        watch(&site, 1, seen.clone()).await,
+        watch(&deployment, 0, seen.clone()).await,
+        watch(&deployment, 1, seen.clone()).await,
     ];
     let requests = drawn(&mut random, count);
     let bytes: usize = requests
@@ -347,10 +358,10 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
         .flatten()
         .map(prost::Message::encoded_len)
         .sum();
-    let hidden = hide(&site, &mut random, requests, window).await;
+    let hidden = hide(&deployment, &mut random, requests, window).await;
     println!("{} records, {bytes} bytes", hidden.due.len());
     let last = hidden.due.values().map(|(due, _)| *due).max().unwrap();
-    let (mut outages, mut done) = (Vec::new(), BTreeMap::<Fault, usize>::new());
+    let (mut outages, mut done) = (Vec::new(), BTreeMap::<EmbargoFault, usize>::new());
     loop {
         let mut faults = if is_long {
             FAULTS.to_vec()
@@ -359,7 +370,7 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
         };
         faults.shuffle(&mut random);
         for fault in faults {
-            outages.extend(inflict(&mut site, fault, &mut random).await);
+            outages.extend(inflict(&mut deployment, fault, &mut random).await);
             *done.entry(fault).or_default() += 1;
             tokio::time::sleep(Duration::from_millis(if is_long { 1500 } else { 300 })).await;
         }
@@ -376,7 +387,7 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let out = tokio::time::timeout(PATIENCE, all_out).await;
+    let out = tokio::time::timeout(PROCESS_TIMEOUT, all_out).await;
     if out.is_err() {
         let seen = seen.lock().unwrap();
         let missing: Vec<_> = hidden
@@ -391,24 +402,24 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
     for watcher in watchers {
         watcher.abort();
     }
-    let wire = whole_wire(&site).await;
+    let wire = whole_wire(&deployment).await;
     judge(&hidden, &seen.lock().unwrap(), &wire, &outages);
     let done: Vec<_> = done
         .iter()
         .map(|(what, count)| format!("{count} {what:?}"))
         .collect();
     println!("faults: {}", done.join(", "));
-    site.stop().await;
+    deployment.stop().await;
 }
 
 /// Reads the wire feed from its beginning to its head.
-async fn whole_wire(site: &Site) -> Vec<Change> {
-    let mut sql = site.sql().await;
+async fn whole_wire(deployment: &Deployment) -> Vec<Change> {
+    let mut sql = deployment.sql().await;
     let head: i64 = sqlx::query_scalar("SELECT wire_head FROM feed")
         .fetch_one(&mut sql)
         .await
         .unwrap();
-    let address = site.servers[1].address().to_owned();
+    let address = deployment.servers[1].address().to_owned();
     let mut subscriber = Subscriber::open(&address, from_beginning(), None)
         .await
         .unwrap();

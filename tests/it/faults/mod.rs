@@ -2,10 +2,10 @@
 //! writers write and watchers come and go. Everything is recorded, and the validator decides. The seed is printed;
 //! `DATELINE_SEED` repeats the choices of writers, watchers and faults, `DATELINE_FAULT_SECONDS` sets the duration.
 
+mod deployment;
 mod embargoes;
 mod probes;
 mod recorder;
-mod site;
 mod watchers;
 mod writers;
 
@@ -25,9 +25,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{sync::watch, task::JoinHandle};
 
 use self::{
+    deployment::{Deployment, PROCESS_TIMEOUT},
     recorder::Recorder,
-    site::{PATIENCE, Site},
-    watchers::{Plan, Watcher, plans},
+    watchers::{FaultWatcher, WatchPlan, plans},
     writers::{Desk, Writer, prepare, write_much},
 };
 use crate::validator::{
@@ -68,7 +68,7 @@ const FAULTS: [Fault; 9] = [
 
 /// A running campaign.
 struct Campaign {
-    site: Site,
+    deployment: Deployment,
     desk: Desk,
     recorder: Arc<Recorder>,
     seed: u64,
@@ -83,11 +83,11 @@ impl Campaign {
         let seed = std::env::var("DATELINE_SEED")
             .map_or_else(|_| rand::random(), |text| text.parse().unwrap());
         println!("{name}: seed {seed}");
-        let site = Site::start().await;
+        let deployment = Deployment::start().await;
         let recorder = Arc::new(Recorder::new(seed, CHECKPOINT_MS));
         let clients = [
-            site.servers[0].client().await,
-            site.servers[1].client().await,
+            deployment.servers[0].client().await,
+            deployment.servers[1].client().await,
         ];
         let desk = Desk {
             clients,
@@ -95,7 +95,7 @@ impl Campaign {
         };
         prepare(&desk).await;
         Self {
-            site,
+            deployment,
             desk,
             recorder,
             seed,
@@ -106,8 +106,8 @@ impl Campaign {
         }
     }
 
-    fn watch(&mut self, plan: Plan, leaves: bool) {
-        let watcher = Watcher {
+    fn watch(&mut self, plan: WatchPlan, leaves: bool) {
+        let watcher = FaultWatcher {
             clients: self.desk.clients.clone(),
             recorder: self.recorder.clone(),
             heads: self.heads.subscribe(),
@@ -129,7 +129,7 @@ impl Campaign {
 
     async fn written(&mut self) {
         for writer in self.writers.drain(..) {
-            let ended = tokio::time::timeout(PATIENCE, writer).await;
+            let ended = tokio::time::timeout(PROCESS_TIMEOUT, writer).await;
             ended.expect("every writer is answered").unwrap();
         }
     }
@@ -142,13 +142,13 @@ impl Campaign {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let grown = tokio::time::timeout(PATIENCE, growing).await;
+        let grown = tokio::time::timeout(PROCESS_TIMEOUT, growing).await;
         grown.unwrap_or_else(|_| panic!("{more} more answers did not come"));
     }
 
     /// Cuts connections, waiting until there are some: after another fault they return one by one.
     async fn cut(&self, only_listeners: bool) {
-        while self.site.cut(only_listeners).await == 0 {
+        while self.deployment.cut(only_listeners).await == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -158,21 +158,29 @@ impl Campaign {
         let begun = self.recorder.now();
         let number = random.random_range(0..2);
         match fault {
-            Fault::KillServer => self.site.servers[number].restart(Signal::SIGKILL).await,
-            Fault::StopServer => self.site.servers[number].restart(Signal::SIGTERM).await,
-            Fault::KillPostgres => self.site.kill_postgres().await,
-            Fault::FreezeServer => self.site.servers[number].freeze(freeze).await,
-            Fault::FreezePostgres => self.site.freeze_postgres(freeze / 4).await,
+            Fault::KillServer => {
+                self.deployment.servers[number]
+                    .restart(Signal::SIGKILL)
+                    .await
+            }
+            Fault::StopServer => {
+                self.deployment.servers[number]
+                    .restart(Signal::SIGTERM)
+                    .await
+            }
+            Fault::KillPostgres => self.deployment.kill_postgres().await,
+            Fault::FreezeServer => self.deployment.servers[number].freeze(freeze).await,
+            Fault::FreezePostgres => self.deployment.freeze_postgres(freeze / 4).await,
             Fault::CutConnections => self.cut(false).await,
             Fault::CutListeners => self.cut(true).await,
-            Fault::Silence => self.site.silence(),
+            Fault::Silence => self.deployment.silence(),
             Fault::ClockJump => {
                 let offset = [-3600, 3600][random.random_range(0..2)];
-                if !self.site.servers[1].set_clock(offset) {
+                if !self.deployment.servers[1].set_clock(offset) {
                     return false;
                 }
                 self.floor(FLOOR).await;
-                self.site.servers[1].set_clock(0);
+                self.deployment.servers[1].set_clock(0);
             }
         }
         self.floor(FLOOR).await;
@@ -186,14 +194,14 @@ impl Campaign {
 
     /// Lets all watchers read to the head; late ones are aborted, and the validator reports them. Returns the heads and
     /// the number of resumes.
-    async fn converge(&mut self, patience: Duration) -> ((i64, i64), usize) {
-        let mut sql = self.site.sql().await;
+    async fn converge(&mut self, timeout: Duration) -> ((i64, i64), usize) {
+        let mut sql = self.deployment.sql().await;
         let heads: (i64, i64) = sqlx::query_as("SELECT desk_head, wire_head FROM feed")
             .fetch_one(&mut sql)
             .await
             .unwrap();
         self.heads.send_replace(Some(heads));
-        let (until, mut resumes) = (Instant::now() + patience, 0);
+        let (until, mut resumes) = (Instant::now() + timeout, 0);
         for (name, mut watcher) in self.watchers.drain(..) {
             let left = until.saturating_duration_since(Instant::now());
             if let Ok(count) = tokio::time::timeout(left, &mut watcher).await {
@@ -208,8 +216,8 @@ impl Campaign {
 
     /// Checks at rest: both feeds from their beginnings at both servers, lists under every filter, the feeds' own
     /// reports, and cursors that must be refused.
-    async fn audit(&mut self, patience: Duration) -> ((i64, i64), usize) {
-        let (heads, resumes) = self.converge(patience).await;
+    async fn audit(&mut self, timeout: Duration) -> ((i64, i64), usize) {
+        let (heads, resumes) = self.converge(timeout).await;
         for client in &self.desk.clients {
             watchers::settle(client).await;
         }
@@ -219,7 +227,7 @@ impl Campaign {
                 probes::probe_all(&self.desk.clients[server], &self.recorder, view).await;
             }
         }
-        self.converge(patience).await;
+        self.converge(timeout).await;
         let mut asked = Vec::new();
         for (number, plan) in plans().into_iter().enumerate() {
             if !asked.contains(&(plan.view, plan.filter.clone())) {
@@ -232,19 +240,19 @@ impl Campaign {
         for (view, word) in [(View::Desk, "desk"), (View::Published, "wire")] {
             self.watch(auditor(word, view, 1, Start::Snapshot), false);
         }
-        self.converge(patience).await;
+        self.converge(timeout).await;
         (heads, resumes)
     }
 
     /// Validates the history.
-    async fn end(mut self, name: &str, patience: Duration) {
-        let ((desk_head, wire_head), resumes) = self.audit(patience).await;
+    async fn end(mut self, name: &str, timeout: Duration) {
+        let ((desk_head, wire_head), resumes) = self.audit(timeout).await;
         self.recorder.add(|at| Event::End {
             at,
             desk_head,
             wire_head,
         });
-        self.site.stop().await;
+        self.deployment.stop().await;
         let (events, path) = self.recorder.finish(name);
         let report = validate(&events);
         println!("{name}: {}", summary(&events, resumes));
@@ -259,8 +267,8 @@ impl Campaign {
     }
 }
 
-fn auditor(word: &str, view: View, server: usize, start: Start) -> Plan {
-    Plan {
+fn auditor(word: &str, view: View, server: usize, start: Start) -> WatchPlan {
+    WatchPlan {
         name: format!("audit of the {word} at {server}, {start:?}"),
         view,
         filter: dateline_proto::v1::RecordFilter::default(),
@@ -309,7 +317,7 @@ fn stand_now_and_then(campaign: &Campaign) -> JoinHandle<()> {
     tokio::spawn(async move {
         for number in 0.. {
             let view = [View::Desk, View::Published][number / 2 % 2];
-            probes::stand(&clients[number % 2], view, &recorder).await;
+            probes::read_feed(&clients[number % 2], view, &recorder).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     })
@@ -328,7 +336,9 @@ async fn f1_to_f12_the_feed_keeps_its_promises_at_rest() {
     write_much(&campaign.desk, 6).await;
     campaign.write(8, 30, Duration::from_millis(5));
     campaign.floor(60).await;
-    campaign.site.servers[1].restart(Signal::SIGTERM).await;
+    campaign.deployment.servers[1]
+        .restart(Signal::SIGTERM)
+        .await;
     campaign.written().await;
     standing.abort();
     // A last write at one server, which the other one has to notice.

@@ -11,10 +11,14 @@ use dateline_store::{Epoch, FeedIdentity};
 use uuid::Uuid;
 
 use super::{recorder::Recorder, watchers::request};
-use crate::validator::history::{Event, Start, Wire};
+use crate::validator::history::{Event, HexMessage, Start};
 
 /// Records the answer of `GetFeed`.
-pub async fn stand(client: &Client, view: View, recorder: &Recorder) -> Option<GetFeedResponse> {
+pub async fn read_feed(
+    client: &Client,
+    view: View,
+    recorder: &Recorder,
+) -> Option<GetFeedResponse> {
     let request = GetFeedRequest { view: view.into() };
     let feed = client
         .clone()
@@ -26,7 +30,7 @@ pub async fn stand(client: &Client, view: View, recorder: &Recorder) -> Option<G
     recorder.add(|at| Event::Stood {
         at,
         view: view.into(),
-        feed: Wire(feed.clone()),
+        feed: HexMessage(feed.clone()),
     });
     Some(feed)
 }
@@ -68,8 +72,8 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
         earliest: (1, 1),
     };
     let view = match view {
-        View::Desk => dateline_store::View::Desk,
-        _ => dateline_store::View::Published,
+        View::Desk => dateline_store::FeedView::Desk,
+        _ => dateline_store::FeedView::Wire,
     };
     assert!(sequence <= feed.head_sequence + 1000);
     let cursor = Cursor {
@@ -83,7 +87,7 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
 
 /// Tries all invalid cursors of one view.
 pub async fn probe_all(client: &Client, recorder: &Recorder, view: View) {
-    let feed = stand(client, view, recorder).await.expect("it answers");
+    let feed = read_feed(client, view, recorder).await.expect("it answers");
     let (id, head) = (Uuid::parse_str(&feed.feed).unwrap(), feed.head_sequence);
     let other = if view == View::Desk {
         View::Published
@@ -126,7 +130,7 @@ pub async fn probe_all(client: &Client, recorder: &Recorder, view: View) {
 
 /// Drops the first half of history at one server, and requests it at the other.
 pub async fn compact(clients: &[Client; 2], recorder: &Recorder) {
-    let desk = stand(&clients[0], View::Desk, recorder)
+    let desk = read_feed(&clients[0], View::Desk, recorder)
         .await
         .expect("it answers");
     let mut admin = AdminServiceClient::new(clients[0].channel());
@@ -140,7 +144,7 @@ pub async fn compact(clients: &[Client; 2], recorder: &Recorder) {
         (View::Published, kept.earliest_wire_sequence),
     ] {
         assert!(earliest > 2, "there is history to drop: {kept:?}");
-        let feed = stand(&clients[1], view, recorder)
+        let feed = read_feed(&clients[1], view, recorder)
             .await
             .expect("it answers");
         let id = Uuid::parse_str(&feed.feed).unwrap();

@@ -11,7 +11,7 @@ use std::{
 
 use dateline_proto::v1::{RecordFilter, View, WatchResponse};
 
-use crate::validator::history::{self, Answer, Event, Start, Wire};
+use crate::validator::history::{self, Answer, Event, HexMessage, Start};
 
 /// A history that is being recorded.
 pub struct Recorder {
@@ -77,7 +77,7 @@ impl Recorder {
             watcher: watcher.to_owned(),
             server: server.to_string(),
             view: view.into(),
-            filter: Wire(filter.clone()),
+            filter: HexMessage(filter.clone()),
             start,
         });
         connection
@@ -87,7 +87,7 @@ impl Recorder {
         self.add(|at| Event::Received {
             at,
             connection,
-            response: Wire(response),
+            response: HexMessage(response),
         });
     }
 

@@ -15,14 +15,14 @@ use super::{
     recorder::Recorder,
     writers::{ANCHOR, SOURCE},
 };
-use crate::validator::history::{Event, Start, Wire};
+use crate::validator::history::{Event, HexMessage, Start};
 
 /// Number of older cursors to choose from.
 const KEPT: usize = 8;
 
 /// The view, filter and start of a watcher.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct WatchPlan {
     pub name: String,
     pub view: View,
     pub filter: RecordFilter,
@@ -103,11 +103,11 @@ fn filters() -> Vec<(&'static str, RecordFilter)> {
 }
 
 /// The watchers of a campaign: everything of both views, at both servers, and each filter on both views.
-pub fn plans() -> Vec<Plan> {
+pub fn plans() -> Vec<WatchPlan> {
     let mut plans = Vec::new();
     let starts = [Start::Beginning, Start::Snapshot];
     let mut add = |name: String, view, filter: &RecordFilter, start: &Start, loyal| {
-        plans.push(Plan {
+        plans.push(WatchPlan {
             name,
             view,
             filter: filter.clone(),
@@ -183,8 +183,8 @@ pub fn request(view: View, filter: &RecordFilter, start: &Start) -> WatchRequest
 }
 
 /// One watcher.
-pub struct Watcher {
-    pub plan: Plan,
+pub struct FaultWatcher {
+    pub plan: WatchPlan,
     pub clients: [Client; 2],
     pub recorder: Arc<Recorder>,
     /// The desk and wire heads to reach, once all writers have stopped.
@@ -193,7 +193,7 @@ pub struct Watcher {
     pub leaves: bool,
 }
 
-impl Watcher {
+impl FaultWatcher {
     /// Follows until it has everything; returns the number of resumes.
     pub async fn run(mut self, seed: u64) -> usize {
         let mut random = StdRng::seed_from_u64(seed);
@@ -237,7 +237,7 @@ impl Watcher {
         cursors: &mut Vec<String>,
         random: &mut StdRng,
     ) -> bool {
-        let Plan {
+        let WatchPlan {
             name,
             view,
             filter,
@@ -330,8 +330,8 @@ pub async fn list(client: &Client, view: View, filter: &RecordFilter, recorder: 
     recorder.add(|at| Event::Listed {
         at,
         view: view.into(),
-        filter: Wire(filter.clone()),
-        records: records.into_iter().map(Wire).collect(),
+        filter: HexMessage(filter.clone()),
+        records: records.into_iter().map(HexMessage).collect(),
     });
 }
 

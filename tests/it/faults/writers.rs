@@ -21,11 +21,11 @@ use uuid::Uuid;
 
 use super::recorder::Recorder;
 use crate::{
-    life::hands::{
+    support::builders::{
         correct, create, delete, merge, publish, purge, retract, submit, unmerge, update,
     },
-    rig::{meta, name as name_of},
-    validator::history::{Answer, Told},
+    support::server::{meta, name as name_of},
+    validator::history::{AckedRevision, Answer},
 };
 
 /// Maximum duration of one attempt: a frozen server does not answer.
@@ -81,7 +81,7 @@ fn is_answer(status: &tonic::Status) -> bool {
 }
 
 fn acknowledged(response: &CommitResponse) -> Answer {
-    let told = response.records.iter().map(|record| Told {
+    let told = response.records.iter().map(|record| AckedRevision {
         name: name_of(record).to_owned(),
         revision: meta(record).revision,
         sequence: meta(record).sequence,

@@ -70,7 +70,7 @@ fn leave_for_the_long_form(target: &str, good: &[Vec<u8>]) {
 }
 
 fn short_form(target: &str) {
-    let mut good = seeds::of(target);
+    let mut good = seeds::seeds_for(target);
     assert!(!good.is_empty(), "{target} has something to begin with");
     leave_for_the_long_form(target, &good);
     good.extend(kept(target));

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{
+    agency_items::{AgencyImport, assert_failed_with, item, version},
     desk, file, import,
-    wire::{Wire, item, said, version},
 };
 use crate::cli::dateline;
 
 #[tokio::test]
 async fn a_record_file_publishes_only_what_is_published_there() {
-    let wire = Wire::start().await;
+    let wire = AgencyImport::start().await;
     let record = |id: &str, meta: Value| json!({"article": {"name": format!("articles/{id}"), "meta": meta, "headline": id, "body": "Text.", "languageCode": "en"}});
     let records = [
         record("stated", json!({"state": "STATE_PUBLISHED"})),
@@ -35,7 +35,7 @@ async fn a_record_file_publishes_only_what_is_published_there() {
         record("hidden-too", json!({"embargoTime": "2032-01-01T06:00:00Z"})),
     ];
     let done = wire.import(&records, &["--publish"]).await;
-    said(
+    assert_failed_with(
         &done,
         1,
         &[
@@ -53,18 +53,18 @@ async fn a_record_file_publishes_only_what_is_published_there() {
     assert_eq!(live, ["silent", "stated"]);
     let bundle = json!({"articles": [record("b", json!({"state": "STATE_DRAFT"}))["article"]]});
     let done = import(
-        &wire.site,
+        &wire.server,
         &file(&wire.directory, "bundle.json", bundle.to_string()),
         &["--publish"],
     )
     .await;
-    said(&done, 1, &["[NOT_PUBLISHED]"]);
+    assert_failed_with(&done, 1, &["[NOT_PUBLISHED]"]);
     // The flag publishes all records, but none before its embargo ends.
     let done = wire
         .import(&records, &["--publish", "--any-state"])
         .await
         .ok();
-    said(
+    assert_failed_with(
         &done,
         0,
         &["0 created, 9 already there, 4 published, 1 under embargo"],
@@ -86,13 +86,13 @@ async fn a_record_file_publishes_only_what_is_published_there() {
             &["--publish"],
         )
         .await;
-    said(&done, 1, &["is withdrawn in the file, and published here"]);
-    wire.site.stop().await;
+    assert_failed_with(&done, 1, &["is withdrawn in the file, and published here"]);
+    wire.server.stop().await;
 }
 
 #[tokio::test]
 async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
-    let wire = Wire::start().await;
+    let wire = AgencyImport::start().await;
     let items = [
         version(
             "plain",
@@ -121,7 +121,7 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         "--view",
         "desk",
     ];
-    dateline(&wire.site.address, &arguments).await.ok();
+    dateline(&wire.server.address, &arguments).await.ok();
     let exported = std::fs::read_dir(&out)
         .unwrap()
         .next()
@@ -134,9 +134,9 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         .collect();
     assert_eq!(files.len(), 1, "{files:?}");
     // Imported into the same database, nothing changes.
-    let before = desk(&wire.site).await;
+    let before = desk(&wire.server).await;
     let again = import(
-        &wire.site,
+        &wire.server,
         &files[0],
         &["--publish", "--on-change", "correct", "--format", "ninjs"],
     )
@@ -148,10 +148,15 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         "{}",
         again.stderr
     );
-    assert_eq!(desk(&wire.site).await, before);
+    assert_eq!(desk(&wire.server).await, before);
     // Imported into another one, embargoed and withdrawn records stay so.
-    let other = Wire::start().await;
-    let done = import(&other.site, &files[0], &["--publish", "--format", "ninjs"]).await;
+    let other = AgencyImport::start().await;
+    let done = import(
+        &other.server,
+        &files[0],
+        &["--publish", "--format", "ninjs"],
+    )
+    .await;
     assert_eq!(done.code, 1, "{}", done.stderr);
     let live = other.live().await;
     assert_eq!(
@@ -160,7 +165,7 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         "{}",
         done.stderr
     );
-    let there = desk(&other.site).await;
+    let there = desk(&other.server).await;
     let plain = there
         .iter()
         .find(|record| record["article"]["headline"] == "Story plain")
@@ -172,8 +177,8 @@ async fn an_export_of_ours_comes_back_with_all_that_limits_it() {
         ),
         (Some("No web."), Some("grain"))
     );
-    wire.site.stop().await;
-    other.site.stop().await;
+    wire.server.stop().await;
+    other.server.stop().await;
 }
 
 fn walk(directory: &std::path::Path) -> Vec<PathBuf> {
@@ -193,7 +198,7 @@ fn walk(directory: &std::path::Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn the_text_is_taken_as_it_is_read_and_never_an_empty_one() {
-    let wire = Wire::start().await;
+    let wire = AgencyImport::start().await;
     let html = |text: &str| json!({"bodies": [{"role": "html", "contentType": "text/html", "value": text}]});
     let items = [
         item(
@@ -214,7 +219,7 @@ async fn the_text_is_taken_as_it_is_read_and_never_an_empty_one() {
     let done = wire
         .import(&items, &["--publish", "--on-error", "report"])
         .await;
-    said(
+    assert_failed_with(
         &done,
         1,
         &[
@@ -260,5 +265,5 @@ async fn the_text_is_taken_as_it_is_read_and_never_an_empty_one() {
             "{id}"
         );
     }
-    wire.site.stop().await;
+    wire.server.stop().await;
 }

@@ -37,7 +37,7 @@ impl Content {
 
 /// A record: its current state and its history.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct ModelRecord {
     pub state: State,
     /// A deleted draft, or an erased one: the name is taken, and no record exists.
     pub gone: bool,
@@ -49,7 +49,7 @@ pub struct Known {
     pub corrections: usize,
 }
 
-impl Known {
+impl ModelRecord {
     pub fn revision(&self) -> usize {
         self.past.len()
     }
@@ -93,7 +93,7 @@ impl Deeds {
 
 #[derive(Debug, Clone, Default)]
 pub struct Model {
-    pub records: BTreeMap<String, Known>,
+    pub records: BTreeMap<String, ModelRecord>,
     pub desk: i64,
     pub wire: i64,
 }
@@ -110,7 +110,7 @@ pub fn is_article(name: &str) -> bool {
 }
 
 /// The effect of one write on the records; `Ok(None)` if there is none.
-struct Done {
+struct WriteEffect {
     /// True if it publishes content whose references must be published.
     shows: bool,
     /// Names that changed.
@@ -119,7 +119,7 @@ struct Done {
 
 impl Model {
     /// Decides a request and, if it is accepted, applies it.
-    pub fn take(&mut self, request: &[Deeds]) -> Outcome {
+    pub fn apply(&mut self, request: &[Deeds]) -> Outcome {
         // An invalid request is refused before any record is read.
         if request.iter().any(is_malformed) || names_twice(request) {
             return Err(BTreeSet::from(["INVALID_RECORD"]));
@@ -151,7 +151,7 @@ impl Model {
             reasons.insert("INVALID_RECORD");
         }
         for name in &shown {
-            after.stands(name, &mut reasons);
+            after.check_references(name, &mut reasons);
         }
         if !reasons.is_empty() {
             return Err(reasons);
@@ -179,13 +179,13 @@ impl Model {
         clippy::too_many_lines,
         reason = "one arm per deed, each a line of the contract"
     )]
-    fn step(&mut self, deeds: &Deeds, before: &Model) -> Result<Done, &'static str> {
+    fn step(&mut self, deeds: &Deeds, before: &Model) -> Result<WriteEffect, &'static str> {
         let name = &deeds.name;
         if let Deed::Create(content) = &deeds.deed {
             if before.records.contains_key(name) {
                 return Err("NAME_TAKEN");
             }
-            let known = Known {
+            let known = ModelRecord {
                 state: State::Draft,
                 gone: false,
                 content: content.clone(),
@@ -313,7 +313,7 @@ impl Model {
         next.past.push(next.content.clone());
         self.records.insert(name.clone(), next);
         others.push(name.clone());
-        Ok(Done {
+        Ok(WriteEffect {
             shows,
             changed: others,
         })
@@ -373,7 +373,7 @@ impl Model {
     }
 
     /// Checks that published content refers to published records only (W9).
-    fn stands(&self, name: &str, reasons: &mut BTreeSet<&'static str>) {
+    fn check_references(&self, name: &str, reasons: &mut BTreeSet<&'static str>) {
         let known = &self.records[name];
         if !is_article(name) && known.content.cites.is_empty() {
             reasons.insert("MISSING_EVIDENCE");
@@ -446,27 +446,27 @@ fn names_twice(request: &[Deeds]) -> bool {
     named.any(|name| !seen.insert(name))
 }
 
-fn done(name: &str, shows: bool) -> Done {
-    Done {
+fn done(name: &str, shows: bool) -> WriteEffect {
+    WriteEffect {
         shows,
         changed: vec![name.to_owned()],
     }
 }
 
-fn nothing() -> Done {
+fn nothing() -> WriteEffect {
     same(false)
 }
 
 /// The content that is there already. Evidence that cites an article as it was drafted is written anew, so what it names
 /// has to be there, although in the end it cites what it cited.
-fn same(shows: bool) -> Done {
-    Done {
+fn same(shows: bool) -> WriteEffect {
+    WriteEffect {
         shows,
         changed: Vec::new(),
     }
 }
 
-fn need(known: &Known, states: &[State]) -> Result<(), &'static str> {
+fn need(known: &ModelRecord, states: &[State]) -> Result<(), &'static str> {
     if states.contains(&known.state) && !known.gone {
         Ok(())
     } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Run,
-    model::{Content, Deed, Deeds, Known},
+    model::{Content, Deed, Deeds, ModelRecord},
 };
 
 /// The record into which `LOSERS` are merged.
@@ -16,7 +16,7 @@ const OTHER: &str = "actors/m2";
 /// The records that all pairs need.
 const SOURCE: &str = "articles/m0";
 
-fn says(text: &str) -> Content {
+fn content(text: &str) -> Content {
     Content {
         text: text.to_owned(),
         cites: BTreeSet::from([SOURCE.to_owned()]),
@@ -29,14 +29,18 @@ impl Run {
     fn current(&self, name: &str, deed: Deed) -> Deeds {
         Deeds {
             name: name.to_owned(),
-            seen: self.model.records.get(name).map_or(1, Known::revision),
+            seen: self
+                .model
+                .records
+                .get(name)
+                .map_or(1, ModelRecord::revision),
             deed,
         }
     }
 
     async fn accept(&mut self, name: &str, deed: Deed) {
         let deeds = self.current(name, deed);
-        self.take(vec![deeds], false).await;
+        self.send_and_check(vec![deeds], false).await;
     }
 
     fn merged_with(&self, name: &str) -> Deed {
@@ -50,7 +54,7 @@ impl Run {
     async fn merged() -> Self {
         let mut run = Self::begin(0).await;
         for name in [SOURCE, WINNER, LOSERS[0], LOSERS[1], OTHER] {
-            let mut content = says("first");
+            let mut content = content("first");
             if name == SOURCE {
                 content.cites.clear();
             }
@@ -65,7 +69,7 @@ impl Run {
 
     /// Every verb on the record that the others were merged into.
     fn on_winner(&self) -> Vec<Deeds> {
-        let corrected = Deed::Correct(says("second"), true);
+        let corrected = Deed::Correct(content("second"), true);
         let withdrawn = Deed::Retract {
             cascade: false,
             noted: true,
@@ -78,7 +82,7 @@ impl Run {
 
     /// Verbs on the rest, and verbs that the state of the record does not allow.
     fn on_others(&self) -> Vec<Deeds> {
-        let same = Deed::Correct(says("first"), true);
+        let same = Deed::Correct(content("first"), true);
         let withdrawn = |cascade| Deed::Retract {
             cascade,
             noted: true,
@@ -95,9 +99,9 @@ impl Run {
             (WINNER, Deed::Submit),
             (LOSERS[0], self.merged_with(OTHER)),
             (LOSERS[0], Deed::Purge { cascade: false }),
-            (LOSERS[0], Deed::Correct(says("second"), true)),
+            (LOSERS[0], Deed::Correct(content("second"), true)),
             (OTHER, self.merged_with(WINNER)),
-            (OTHER, Deed::Correct(says("second"), true)),
+            (OTHER, Deed::Correct(content("second"), true)),
             (SOURCE, withdrawn(false)),
             (SOURCE, withdrawn(true)),
             (SOURCE, Deed::Purge { cascade: true }),
@@ -123,8 +127,8 @@ async fn w2_a_record_that_a_write_changes_along_is_not_changed_by_another_one_wh
             vec![unmerged.clone(), other.clone()],
             vec![other.clone(), unmerged.clone()],
         ] {
-            assert_eq!(run.model.clone().take(&pair), once_only, "{pair:?}");
-            run.take(pair, true).await;
+            assert_eq!(run.model.clone().apply(&pair), once_only, "{pair:?}");
+            run.send_and_check(pair, true).await;
         }
     }
     run.end().await;
@@ -136,7 +140,8 @@ async fn w2_the_service_and_the_model_agree_on_every_pair_of_writes_that_meet() 
     let all: Vec<_> = run.on_winner().into_iter().chain(run.on_others()).collect();
     for first in &all {
         for second in &all {
-            run.take(vec![first.clone(), second.clone()], true).await;
+            run.send_and_check(vec![first.clone(), second.clone()], true)
+                .await;
         }
     }
     run.end().await;

@@ -10,22 +10,22 @@ use sha2::{Digest as _, Sha256};
 
 use super::{history, matching::is_tombstone};
 
-type Words = [u32; 8];
+type Lanes = [u32; 8];
 
 /// A consumer's replica.
 #[derive(Debug, Clone, Default)]
-pub struct Copy {
+pub struct FoldedState {
     /// Includes tombstones if the consumer requests their states.
     pub records: BTreeMap<String, Record>,
     /// True if the digest is updated with each change, and not computed at the end.
     keeps_up: bool,
-    hashes: HashMap<String, (i32, Words)>,
-    sums: BTreeMap<i32, (i64, Words)>,
+    hashes: HashMap<String, (i32, Lanes)>,
+    sums: BTreeMap<i32, (i64, Lanes)>,
     /// Records whose content was erased before it was seen: their part of a digest cannot be known.
     unknown: std::collections::HashSet<String>,
 }
 
-impl Copy {
+impl FoldedState {
     /// A replica whose digest is available at any time.
     pub fn with_digest() -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Copy {
         }
         if self.keeps_up && !is_tombstone(meta.state) {
             let kind = kind(record);
-            let words = words(meta.revision, &history::content(record));
+            let words = lanes(meta.revision, &history::content(record));
             let (count, sums) = self.sums.entry(kind).or_default();
             *count += 1;
             for (sum, word) in sums.iter_mut().zip(words) {
@@ -93,7 +93,7 @@ impl Copy {
         if !self.unknown.is_empty() {
             return None;
         }
-        let mut all = (0, Words::default());
+        let mut all = (0, Lanes::default());
         let mut kinds = Vec::new();
         for (kind, (count, sums)) in self.sums.iter().filter(|(_, (count, _))| *count > 0) {
             all.0 += count;
@@ -125,18 +125,18 @@ fn kind(record: &Record) -> i32 {
     kind.into()
 }
 
-fn words(revision: i64, content: &[u8]) -> Words {
+fn lanes(revision: i64, content: &[u8]) -> Lanes {
     let hash = Sha256::new()
         .chain_update(revision.to_be_bytes())
         .chain_update(content)
         .finalize();
-    let mut words = Words::default();
+    let mut words = Lanes::default();
     for (word, bytes) in words.iter_mut().zip(hash.chunks_exact(4)) {
         *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
     words
 }
 
-fn bytes(words: &Words) -> Vec<u8> {
+fn bytes(words: &Lanes) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }

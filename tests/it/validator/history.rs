@@ -15,27 +15,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// A message of the schema in a recorded event.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wire<M>(pub M);
+pub struct HexMessage<M>(pub M);
 
-impl<M: Message> Serialize for Wire<M> {
+impl<M: Message> Serialize for HexMessage<M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(self.0.encode_to_vec()))
     }
 }
 
-impl<'de, M: Message + Default> Deserialize<'de> for Wire<M> {
+impl<'de, M: Message + Default> Deserialize<'de> for HexMessage<M> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = hex::decode(text).map_err(D::Error::custom)?;
         M::decode(bytes.as_slice())
-            .map(Wire)
+            .map(HexMessage)
             .map_err(D::Error::custom)
     }
 }
 
 /// A revision that was acknowledged to a writer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct AckedRevision {
     pub name: String,
     pub revision: i64,
     /// Sequence in the desk feed.
@@ -47,7 +47,7 @@ pub struct Told {
 pub enum Answer {
     /// Committed: its revisions, its last desk sequence, and its last wire sequence or 0.
     Acknowledged {
-        records: Vec<Told>,
+        records: Vec<AckedRevision>,
         batch: i64,
         wire_batch: i64,
     },
@@ -90,13 +90,13 @@ pub enum Event {
         watcher: String,
         server: String,
         view: i32,
-        filter: Wire<RecordFilter>,
+        filter: HexMessage<RecordFilter>,
         start: Start,
     },
     Received {
         at: u64,
         connection: u64,
-        response: Wire<WatchResponse>,
+        response: HexMessage<WatchResponse>,
     },
     /// Ended by the server with a reason, or by the watcher without one.
     Ended {
@@ -115,14 +115,14 @@ pub enum Event {
     Stood {
         at: u64,
         view: i32,
-        feed: Wire<GetFeedResponse>,
+        feed: HexMessage<GetFeedResponse>,
     },
     /// A list at rest, after the last write.
     Listed {
         at: u64,
         view: i32,
-        filter: Wire<RecordFilter>,
-        records: Vec<Wire<Record>>,
+        filter: HexMessage<RecordFilter>,
+        records: Vec<HexMessage<Record>>,
     },
     Fault {
         at: u64,

@@ -25,7 +25,7 @@ pub struct Traits {
 
 impl Traits {
     /// The traits of a record in its present state.
-    pub fn of(record: &Record) -> Self {
+    pub fn from_record(record: &Record) -> Self {
         let mut traits = Self {
             state: history::meta(record).map_or(0, |meta| meta.state),
             ..Self::default()

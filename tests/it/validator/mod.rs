@@ -28,13 +28,13 @@
 //! after: on filtered streams such changes may be sent or not, except PURGED, which is sent to everybody.
 
 pub mod digest;
-mod good;
 pub mod history;
 mod matching;
+mod oracle;
 mod snapshots;
 mod streams;
 mod tests;
-mod truth;
+mod valid_history;
 mod writers;
 
 use std::{
@@ -45,11 +45,11 @@ use std::{
 use dateline_proto::v1::{Record, RecordFilter, View, change::Type};
 
 use self::{
-    history::{Event, Start, Watcher, Wire, watchers},
+    history::{Event, HexMessage, Start, Watcher, watchers},
+    oracle::Oracle,
     snapshots::Snapshots,
     streams::Reader,
-    truth::Truth,
-    writers::Known,
+    writers::KnownHeads,
 };
 
 /// A promise that was not kept.
@@ -132,20 +132,20 @@ impl Report {
 pub fn validate(events: &[Event]) -> Report {
     let mut report = Report::default();
     let watchers = watchers(events);
-    let desk = Truth::of(View::Desk, &watchers, &mut report);
-    let wire = Truth::of(View::Published, &watchers, &mut report);
-    truth::compare_views(&desk, &wire, &mut report);
+    let desk = Oracle::from_watchers(View::Desk, &watchers, &mut report);
+    let wire = Oracle::from_watchers(View::Published, &watchers, &mut report);
+    oracle::compare_views(&desk, &wire, &mut report);
     writers::check(events, &desk, &wire, &mut report);
-    let known = Known::of(events);
+    let known = KnownHeads::from_events(events);
     let mut snapshots = Snapshots::default();
     let mut reached = HashMap::new();
     for watcher in &watchers {
-        let truth = if watcher.view == View::Desk {
+        let oracle = if watcher.view == View::Desk {
             &desk
         } else {
             &wire
         };
-        let reader = Reader::new(watcher, truth, &mut report);
+        let reader = Reader::new(watcher, oracle, &mut report);
         reached.insert(watcher.name.clone(), reader.read(&known, &mut snapshots));
     }
     for event in events {
@@ -158,8 +158,8 @@ pub fn validate(events: &[Event]) -> Report {
             &mut report,
         );
     }
-    for truth in [&desk, &wire] {
-        report.digests += snapshots.check(truth, &mut report);
+    for oracle in [&desk, &wire] {
+        report.digests += snapshots.check(oracle, &mut report);
     }
     check_ends(events, [&desk, &wire], &mut report);
     check_silence(events, &watchers, &mut report);
@@ -187,7 +187,7 @@ fn check_event(
         }
         Event::Stood { view, feed, .. } => {
             if let (Ok(view), Some(digest)) = (View::try_from(*view), &feed.0.digest) {
-                snapshots.told(view, "GetFeed", feed.0.head_sequence, digest.clone());
+                snapshots.add_reported(view, "GetFeed", feed.0.head_sequence, digest.clone());
             }
         }
         Event::Listed {
@@ -227,13 +227,13 @@ fn check_event(
 }
 
 /// The replica of a watcher that started with everything, and the names of the records erased since.
-fn copy_of(watcher: &Watcher) -> Option<(digest::Copy, HashSet<&str>)> {
-    let mut copy = digest::Copy::default();
+fn copy_of(watcher: &Watcher) -> Option<(digest::FoldedState, HashSet<&str>)> {
+    let mut copy = digest::FoldedState::default();
     let mut erased = HashSet::new();
     for connection in &watcher.connections {
         match connection.start {
             Start::Now => return None,
-            Start::Beginning | Start::Snapshot => copy = digest::Copy::default(),
+            Start::Beginning | Start::Snapshot => copy = digest::FoldedState::default(),
             Start::Cursor(_) => {}
         }
         for (_, response) in &connection.responses {
@@ -255,7 +255,7 @@ fn copy_of(watcher: &Watcher) -> Option<(digest::Copy, HashSet<&str>)> {
 fn compare_list(
     watcher: &Watcher,
     filter: &RecordFilter,
-    records: &[Wire<Record>],
+    records: &[HexMessage<Record>],
     report: &mut Report,
 ) {
     let Some((copy, erased)) = copy_of(watcher) else {
@@ -306,7 +306,7 @@ fn compare_digest(watcher: &Watcher, events: &[Event], report: &mut Report) {
     }
 }
 
-fn check_ends(events: &[Event], truths: [&Truth; 2], report: &mut Report) {
+fn check_ends(events: &[Event], truths: [&Oracle; 2], report: &mut Report) {
     let heads = events.iter().find_map(|event| match event {
         Event::End {
             desk_head,
@@ -325,8 +325,8 @@ fn check_ends(events: &[Event], truths: [&Truth; 2], report: &mut Report) {
         );
         return;
     };
-    for (truth, head) in truths.into_iter().zip(heads) {
-        let seen = truth.head();
+    for (oracle, head) in truths.into_iter().zip(heads) {
+        let seen = oracle.head();
         if seen > head {
             report.add(
                 15,

@@ -7,10 +7,10 @@ use dateline_proto::v1::{Digest, Record, RecordFilter, View, WatchResponse};
 
 use super::{
     Report,
-    digest::Copy,
+    digest::FoldedState,
     history::{self, Watcher},
     matching::{self, Traits, is_tombstone},
-    truth::Truth,
+    oracle::Oracle,
 };
 
 /// An incomplete snapshot.
@@ -78,29 +78,29 @@ impl Snapshots {
     }
 
     pub fn digest(&mut self, watcher: &Watcher, at: i64, digest: Digest) {
-        self.told(watcher.view, &watcher.name, at, digest);
+        self.add_reported(watcher.view, &watcher.name, at, digest);
     }
 
-    pub fn told(&mut self, view: View, who: &str, at: i64, digest: Digest) {
+    pub fn add_reported(&mut self, view: View, who: &str, at: i64, digest: Digest) {
         self.digests.push((view, who.to_owned(), at, digest));
     }
 
     /// Compares all claims about a view; returns the number of digests that could be computed.
-    pub fn check(&mut self, truth: &Truth, report: &mut Report) -> usize {
-        let (mut states, mut computed) = (truth.states(), 0);
+    pub fn check(&mut self, oracle: &Oracle, report: &mut Report) -> usize {
+        let (mut states, mut computed) = (oracle.states(), 0);
         let mut claims: BTreeMap<i64, Claims> = BTreeMap::new();
-        for snapshot in self.finished.iter().filter(|one| one.view == truth.view) {
+        for snapshot in self.finished.iter().filter(|one| one.view == oracle.view) {
             claims
                 .entry(snapshot.caught_up)
                 .or_default()
                 .0
                 .push(snapshot);
         }
-        for (_, who, at, digest) in self.digests.iter().filter(|one| one.0 == truth.view) {
+        for (_, who, at, digest) in self.digests.iter().filter(|one| one.0 == oracle.view) {
             claims.entry(*at).or_default().1.push((who, digest));
         }
         for (at, (snapshots, digests)) in claims {
-            if at > truth.head() {
+            if at > oracle.head() {
                 report.add(
                     15,
                     "F11",
@@ -112,7 +112,7 @@ impl Snapshots {
             }
             let copy = states.at(at);
             for snapshot in snapshots {
-                snapshot.check(copy, truth, report);
+                snapshot.check(copy, oracle, report);
             }
             let expected = copy.digest();
             for (who, digest) in digests {
@@ -121,8 +121,8 @@ impl Snapshots {
                 if digest != expected {
                     let text = format!(
                         "the digest says {}, and the feed comes to {}",
-                        told(digest),
-                        told(expected)
+                        describe_digest(digest),
+                        describe_digest(expected)
                     );
                     report.add(10, "F11", who, at, text);
                 }
@@ -133,7 +133,7 @@ impl Snapshots {
 }
 
 impl Finished {
-    fn check(&self, copy: &Copy, truth: &Truth, report: &mut Report) {
+    fn check(&self, copy: &FoldedState, oracle: &Oracle, report: &mut Report) {
         let mut violation =
             |text: String| report.add(12, "F5", &self.watcher, self.caught_up, text);
         if self.at.is_some_and(|at| at != self.caught_up) {
@@ -142,7 +142,7 @@ impl Finished {
         let mut due: BTreeMap<&str, &Record> = copy
             .records
             .iter()
-            .filter(|(name, record)| !truth.erased.contains(*name) && is_in(record, &self.filter))
+            .filter(|(name, record)| !oracle.erased.contains(*name) && is_in(record, &self.filter))
             .map(|(name, record)| (name.as_str(), record))
             .collect();
         for record in &self.records {
@@ -151,7 +151,7 @@ impl Finished {
                 Some(expected) if expected != record => {
                     violation(format!("{name} is not as it was"));
                 }
-                None if !truth.erased.contains(name) => {
+                None if !oracle.erased.contains(name) => {
                     violation(format!("{name} does not belong there"));
                 }
                 _ => {}
@@ -165,12 +165,12 @@ impl Finished {
 
 /// True if a snapshot or a list under a filter includes a record. Tombstones only if their state is requested.
 pub fn is_in(record: &Record, filter: &RecordFilter) -> bool {
-    let traits = Traits::of(record);
+    let traits = Traits::from_record(record);
     (!is_tombstone(traits.state) || filter.states.contains(&traits.state))
         && matching::matches(filter, &traits)
 }
 
-fn told(digest: &Digest) -> String {
+fn describe_digest(digest: &Digest) -> String {
     let kinds: Vec<_> = digest
         .kinds
         .iter()

@@ -9,9 +9,9 @@ use super::{
     Report,
     history::{self, Connection, Start, Watcher},
     matching,
+    oracle::{Due, Oracle, describe, differ_in_erased_notes, is_same},
     snapshots::{Parts, Snapshots},
-    truth::{Due, Truth, differ_in_erased_notes, is_same, shown},
-    writers::Known,
+    writers::KnownHeads,
 };
 
 /// The position of a watcher: it has everything up to `through`.
@@ -27,7 +27,7 @@ pub struct Position {
 /// One watcher against the feed.
 pub struct Reader<'a> {
     watcher: &'a Watcher,
-    truth: &'a Truth,
+    oracle: &'a Oracle,
     due: BTreeMap<i64, Due>,
     /// The last due change of each batch; `None` if that cannot be known.
     marks: HashMap<i64, Option<i64>>,
@@ -38,11 +38,11 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(watcher: &'a Watcher, truth: &'a Truth, report: &'a mut Report) -> Self {
-        let due = truth.due(&watcher.filter);
+    pub fn new(watcher: &'a Watcher, oracle: &'a Oracle, report: &'a mut Report) -> Self {
+        let due = oracle.due(&watcher.filter);
         let mut marks = HashMap::new();
         for (sequence, due) in &due {
-            let batch = truth.entries[sequence].change.batch;
+            let batch = oracle.entries[sequence].change.batch;
             let last = marks.entry(batch).or_insert(Some(0));
             match due {
                 Due::Either => *last = None,
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         }
         Self {
             watcher,
-            truth,
+            oracle,
             due,
             marks,
             cursors: HashMap::new(),
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Follows the watcher over all its connections; returns the last sequence it has reached.
-    pub fn read(mut self, known: &Known, snapshots: &mut Snapshots) -> i64 {
+    pub fn read(mut self, known: &KnownHeads, snapshots: &mut Snapshots) -> i64 {
         for connection in &self.watcher.connections {
             self.open(connection, known);
             let mut before: Option<&WatchResponse> = None;
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
             .add(invariant, promise, &self.watcher.name, at, text.into());
     }
 
-    fn open(&mut self, connection: &'a Connection, known: &Known) {
+    fn open(&mut self, connection: &'a Connection, known: &KnownHeads) {
         self.at = match &connection.start {
             Start::Beginning => Position::default(),
             Start::Snapshot => Position {
@@ -105,14 +105,14 @@ impl<'a> Reader<'a> {
             },
             // The stream starts after everything that anybody knew before; the first checkpoint says exactly where.
             Start::Now => Position {
-                through: self.told(known.before(connection.opened_at)),
+                through: self.head_of_view(known.before(connection.opened_at)),
                 is_inside: false,
                 parts: None,
             },
         };
     }
 
-    fn told(&self, (desk, wire): (i64, i64)) -> i64 {
+    fn head_of_view(&self, (desk, wire): (i64, i64)) -> i64 {
         match self.watcher.view {
             View::Desk => desk,
             _ => wire,
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         connection: &'a Connection,
         before: Option<&WatchResponse>,
         response: &'a WatchResponse,
-        known: &Known,
+        known: &KnownHeads,
         snapshots: &mut Snapshots,
     ) {
         if response.cursor.is_empty() {
@@ -152,8 +152,8 @@ impl<'a> Reader<'a> {
         self.cursors.insert(&response.cursor, self.at.clone());
     }
 
-    fn records(&mut self, connection: &Connection, response: &WatchResponse, known: &Known) {
-        let least = self.told(known.before(connection.opened_at));
+    fn records(&mut self, connection: &Connection, response: &WatchResponse, known: &KnownHeads) {
+        let least = self.head_of_view(known.before(connection.opened_at));
         let begins = connection.start == Start::Snapshot;
         let Some(parts) = &mut self.at.parts else {
             self.violation(12, "F5", self.at.through, "records outside of a snapshot");
@@ -213,33 +213,33 @@ impl<'a> Reader<'a> {
             } else {
                 (5, "F1", "a number from before")
             };
-            let text = format!("{text}: {} after {}", shown(change), self.at.through);
+            let text = format!("{text}: {} after {}", describe(change), self.at.through);
             self.violation(invariant, promise, sequence, text);
             return;
         }
         self.pass(sequence - 1, "never came");
         self.at.through = sequence;
         self.at.is_inside = !change.last_in_batch;
-        let Some(entry) = self.truth.entries.get(&sequence) else {
-            let text = format!("{} was seen by nobody without a filter", shown(change));
+        let Some(entry) = self.oracle.entries.get(&sequence) else {
+            let text = format!("{} was seen by nobody without a filter", describe(change));
             self.violation(3, "F2", sequence, text);
             return;
         };
         let due = self.due[&sequence];
         match (due, change.r#type()) {
             (Due::Whole | Due::Either, _)
-                if is_same(change, &entry.change, &self.truth.erased)
+                if is_same(change, &entry.change, &self.oracle.erased)
                     || differ_in_erased_notes(
                         change,
                         &entry.change,
-                        &self.truth.erased_batches,
+                        &self.oracle.erased_batches,
                     ) => {}
             (Due::Left | Due::Either, Type::Left) => self.left(change, &entry.change),
             _ => {
                 let text = format!(
                     "got {}, where {due:?} was due of {}",
-                    shown(change),
-                    shown(&entry.change)
+                    describe(change),
+                    describe(&entry.change)
                 );
                 self.violation(19, "F7", sequence, text);
             }
@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
             ..whole.clone()
         };
         if *change != by_name {
-            let text = format!("{} says more than a name", shown(change));
+            let text = format!("{} says more than a name", describe(change));
             self.violation(19, "F7", change.sequence, text);
         }
     }
@@ -275,7 +275,7 @@ impl<'a> Reader<'a> {
         let sequence = change.sequence;
         let Some(record) = &change.record else {
             let gone = matches!(change.r#type(), Type::Deleted | Type::Purged | Type::Left);
-            if !gone && !self.truth.erased.contains(&change.name) {
+            if !gone && !self.oracle.erased.contains(&change.name) {
                 self.violation(20, "F7", sequence, "no record");
             }
             return;
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
             self.violation(20, "F7", sequence, "content of a record that is gone");
         }
         let Some(meta) = history::meta(record).filter(|meta| meta.revision > 0) else {
-            if !self.truth.erased.contains(&change.name) {
+            if !self.oracle.erased.contains(&change.name) {
                 self.violation(20, "F7", sequence, "a record without its bookkeeping");
             }
             return;
@@ -292,14 +292,19 @@ impl<'a> Reader<'a> {
         if (history::name(record), meta.revision, meta.sequence)
             != (change.name.as_str(), change.revision, sequence)
         {
-            let text = format!("{} carries a record that is another", shown(change));
+            let text = format!("{} carries a record that is another", describe(change));
             self.violation(20, "F1", sequence, text);
         }
         if self.watcher.view == View::Published {
             let hidden = !matching::is_visible(meta.state);
             let tombstone = matching::is_tombstone(meta.state) && !history::is_name_only(record);
             if hidden || tombstone {
-                self.violation(3, "F10", sequence, format!("readers see {}", shown(change)));
+                self.violation(
+                    3,
+                    "F10",
+                    sequence,
+                    format!("readers see {}", describe(change)),
+                );
             }
         }
     }
@@ -316,13 +321,13 @@ impl<'a> Reader<'a> {
             .map(|(sequence, due)| (*sequence, *due))
             .collect();
         for (sequence, due) in missing {
-            let change = &self.truth.entries[&sequence].change;
+            let change = &self.oracle.entries[&sequence].change;
             let (invariant, promise) = match due {
                 Due::Left => (19, "F7"),
                 _ if self.watcher.is_unfiltered() => (2, "F2"),
                 _ => (19, "F2"),
             };
-            let text = format!("{} {how}", shown(change));
+            let text = format!("{} {how}", describe(change));
             self.violation(invariant, promise, sequence, text);
         }
         self.at.through = until;
@@ -362,7 +367,7 @@ impl<'a> Reader<'a> {
         if checkpoint.head_sequence < sequence {
             self.violation(11, "F8", sequence, "a checkpoint beyond the head");
         }
-        let entry = self.truth.entries.get(&sequence);
+        let entry = self.oracle.entries.get(&sequence);
         if sequence > 0 && entry.is_none() {
             self.violation(15, "F1", sequence, "a checkpoint at what nobody saw");
         }

@@ -6,14 +6,14 @@ use dateline_proto::v1::{
 };
 
 use super::{
-    good::{changes, checkpoint, desk, erased, good, stream, wire, with_an_erasure},
     history::{Answer, Event, Start},
+    valid_history::{changes, checkpoint, desk, erased, good, stream, wire, with_an_erasure},
     validate,
 };
 
 #[test]
 fn a_good_history_passes_and_reads_back_from_its_file() {
-    let (_keep, directory) = crate::rig::scratch();
+    let (_keep, directory) = crate::support::server::temp_dir();
     let file = directory.join("history");
     super::history::save(&good(), &file);
     let events = super::history::load(&file);

@@ -7,8 +7,8 @@ use dateline_proto::v1::{Change, record::Kind as Body};
 
 use super::{
     Report,
-    history::{Answer, Event, Told},
-    truth::{Truth, shown},
+    history::{AckedRevision, Answer, Event},
+    oracle::{Oracle, describe},
 };
 
 struct Request<'a> {
@@ -18,7 +18,7 @@ struct Request<'a> {
 }
 
 /// Runs all checks.
-pub fn check(events: &[Event], desk: &Truth, wire: &Truth, report: &mut Report) {
+pub fn check(events: &[Event], desk: &Oracle, wire: &Oracle, report: &mut Report) {
     let requests = requests(events);
     check_acknowledged(&requests, desk, wire, report);
     check_real_time(&requests, report);
@@ -26,12 +26,12 @@ pub fn check(events: &[Event], desk: &Truth, wire: &Truth, report: &mut Report) 
 }
 
 /// The newest sequences known to anybody at a given time: desk, then wire.
-pub struct Known {
+pub struct KnownHeads {
     told: Vec<(u64, i64, i64)>,
 }
 
-impl Known {
-    pub fn of(events: &[Event]) -> Self {
+impl KnownHeads {
+    pub fn from_events(events: &[Event]) -> Self {
         let (mut desk, mut wire) = (0, 0);
         let told = events.iter().filter_map(|event| match event {
             Event::Answered {
@@ -88,9 +88,9 @@ fn requests(events: &[Event]) -> Vec<Request<'_>> {
     requests
 }
 
-fn check_acknowledged(requests: &[Request<'_>], desk: &Truth, wire: &Truth, report: &mut Report) {
-    let index = |truth: &Truth| -> HashMap<(String, i64), (i64, i64)> {
-        let changes = truth.entries.values().map(|entry| &entry.change);
+fn check_acknowledged(requests: &[Request<'_>], desk: &Oracle, wire: &Oracle, report: &mut Report) {
+    let index = |oracle: &Oracle| -> HashMap<(String, i64), (i64, i64)> {
+        let changes = oracle.entries.values().map(|entry| &entry.change);
         changes
             .map(|change| {
                 let key = (change.name.clone(), change.revision);
@@ -139,7 +139,7 @@ fn check_acknowledged(requests: &[Request<'_>], desk: &Truth, wire: &Truth, repo
     }
 }
 
-fn check_place(told: &Told, batch: i64, seen: Option<(i64, i64)>, report: &mut Report) {
+fn check_place(told: &AckedRevision, batch: i64, seen: Option<(i64, i64)>, report: &mut Report) {
     match seen {
         None => {
             let text = format!("{told:?} was acknowledged and nobody saw it");
@@ -178,7 +178,7 @@ fn check_real_time(requests: &[Request<'_>], report: &mut Report) {
 }
 
 /// Referenced records were written before a record or with it.
-fn check_causes(desk: &Truth, report: &mut Report) {
+fn check_causes(desk: &Oracle, report: &mut Report) {
     let mut written: HashMap<&str, i64> = HashMap::new();
     for entry in desk.entries.values() {
         let change = &entry.change;
@@ -191,7 +191,7 @@ fn check_causes(desk: &Truth, report: &mut Report) {
                 .get(target)
                 .is_none_or(|batch| *batch > change.batch)
             {
-                let text = format!("{} names {target}, which comes later", shown(change));
+                let text = format!("{} names {target}, which comes later", describe(change));
                 report.add(8, "F1", "the desk", change.sequence, text);
             }
         }

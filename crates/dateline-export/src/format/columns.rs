@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use dateline_proto::{DESCRIPTORS, v1::Kind};
-use dateline_record::name::kind_word;
+use dateline_record::name::kind_label;
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind as Type, MessageDescriptor, Value,
 };
@@ -21,7 +21,7 @@ pub(super) struct Column {
     /// The field's own name.
     pub name: String,
     /// Type of its values.
-    pub shape: Shape,
+    pub column_type: ColumnType,
     /// The message field that contains it (`meta`), if it is not a field of the record itself.
     inside: Option<FieldDescriptor>,
     field: FieldDescriptor,
@@ -29,7 +29,7 @@ pub(super) struct Column {
 
 /// Type of the values of a column.
 #[derive(Debug, Clone)]
-pub(super) enum Shape {
+pub(super) enum ColumnType {
     /// Text; empty is null.
     Text,
     /// The word of an enum's value; unspecified is null.
@@ -51,12 +51,12 @@ pub(super) enum Shape {
     /// A message with its fields.
     Group(Vec<Column>),
     /// A list.
-    List(Box<Shape>),
+    List(Box<ColumnType>),
 }
 
 /// The columns of a kind's table, in the order of the schema, with those of `meta` at the position of `meta`.
 pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
-    let name = kind_word(kind);
+    let name = kind_label(kind);
     let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record");
     let field = record.and_then(|record| record.get_field_by_name(name));
     let Some(Type::Message(schema)) = field.map(|field| field.kind()) else {
@@ -64,8 +64,8 @@ pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
     };
     let mut columns = Vec::new();
     for column in fields(&schema)? {
-        match column.shape {
-            Shape::Group(inner) if column.name == "meta" => {
+        match column.column_type {
+            ColumnType::Group(inner) if column.name == "meta" => {
                 columns.extend(inner.into_iter().map(|inner| Column {
                     inside: Some(column.field.clone()),
                     ..inner
@@ -82,7 +82,7 @@ fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, Error> {
     let fields = schema.fields().map(|field| {
         Ok(Column {
             name: field.name().to_owned(),
-            shape: shape(&field)?,
+            column_type: column_type(&field)?,
             inside: None,
             field,
         })
@@ -90,22 +90,24 @@ fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, Error> {
     fields.collect()
 }
 
-fn shape(field: &FieldDescriptor) -> Result<Shape, Error> {
+fn column_type(field: &FieldDescriptor) -> Result<ColumnType, Error> {
     let one = match field.kind() {
-        Type::String if is_day(field) => Shape::Day,
-        Type::String => Shape::Text,
-        Type::Enum(words) => Shape::Word(words),
-        Type::Int64 | Type::Sint64 | Type::Sfixed64 => Shape::Integer,
-        Type::Int32 | Type::Sint32 | Type::Sfixed32 => Shape::Small,
-        Type::Double => Shape::Number,
-        Type::Float => Shape::Single,
-        Type::Bool => Shape::Flag,
-        Type::Message(message) if message.full_name() == "google.protobuf.Timestamp" => Shape::Time,
-        Type::Message(message) if !field.is_map() => Shape::Group(fields(&message)?),
+        Type::String if is_day(field) => ColumnType::Day,
+        Type::String => ColumnType::Text,
+        Type::Enum(words) => ColumnType::Word(words),
+        Type::Int64 | Type::Sint64 | Type::Sfixed64 => ColumnType::Integer,
+        Type::Int32 | Type::Sint32 | Type::Sfixed32 => ColumnType::Small,
+        Type::Double => ColumnType::Number,
+        Type::Float => ColumnType::Single,
+        Type::Bool => ColumnType::Flag,
+        Type::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
+            ColumnType::Time
+        }
+        Type::Message(message) if !field.is_map() => ColumnType::Group(fields(&message)?),
         _ => return Err(Error::Column(field.full_name().to_owned())),
     };
     Ok(if field.is_list() {
-        Shape::List(Box::new(one))
+        ColumnType::List(Box::new(one))
     } else {
         one
     })

@@ -12,13 +12,13 @@
 
 use ::csv::{QuoteStyle, WriterBuilder};
 use dateline_proto::v1::Kind;
-use dateline_record::{encoded::Encoded, name::collection, text::is_blank};
+use dateline_record::{encoded::EncodedRecord, name::collection, text::is_blank};
 use prost_reflect::{DynamicMessage, Value};
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
     Encoder, Error, Losses, Referents, check_kind,
-    columns::{Column, Shape, columns, timestamp, word},
+    columns::{Column, ColumnType, columns, timestamp, word},
 };
 
 /// Separators of the elements of a list, and of those of a list within a list.
@@ -58,7 +58,7 @@ impl Csv {
 impl Encoder for Csv {
     fn write(
         &mut self,
-        record: &Encoded,
+        record: &EncodedRecord,
         _referents: &Referents,
         losses: &mut Losses,
         out: &mut Vec<u8>,
@@ -97,11 +97,11 @@ fn write_row<Text: AsRef<[u8]>>(
 fn add_leaves(above: &[Column], column: &Column, leaves: &mut Vec<Leaf>) {
     let mut steps = above.to_vec();
     steps.push(column.clone());
-    let inner = match &column.shape {
-        Shape::List(element) => element,
+    let inner = match &column.column_type {
+        ColumnType::List(element) => element,
         other => other,
     };
-    if let Shape::Group(parts) = inner {
+    if let ColumnType::Group(parts) = inner {
         for part in parts {
             add_leaves(&steps, part, leaves);
         }
@@ -130,15 +130,15 @@ impl Cell {
         let Some(value) = step.value(message) else {
             return;
         };
-        match (&step.shape, value.as_ref()) {
-            (Shape::List(element), Value::List(elements)) => {
+        match (&step.column_type, value.as_ref()) {
+            (ColumnType::List(element), Value::List(elements)) => {
                 self.list(element, rest, elements, depth);
             }
-            (shape, value) => self.one(shape, rest, value, depth),
+            (column_type, value) => self.one(column_type, rest, value, depth),
         }
     }
 
-    fn list(&mut self, element: &Shape, rest: &[Column], elements: &[Value], depth: usize) {
+    fn list(&mut self, element: &ColumnType, rest: &[Column], elements: &[Value], depth: usize) {
         let separator = SEPARATORS[depth.min(SEPARATORS.len() - 1)];
         let mut parts = Vec::with_capacity(elements.len());
         for value in elements {
@@ -153,15 +153,15 @@ impl Cell {
         }
     }
 
-    fn one(&mut self, shape: &Shape, rest: &[Column], value: &Value, depth: usize) {
-        match (shape, value) {
-            (Shape::Group(_), Value::Message(inner)) => self.visit(rest, inner, depth),
-            (Shape::Time, Value::Message(time)) => {
+    fn one(&mut self, column_type: &ColumnType, rest: &[Column], value: &Value, depth: usize) {
+        match (column_type, value) {
+            (ColumnType::Group(_), Value::Message(inner)) => self.visit(rest, inner, depth),
+            (ColumnType::Time, Value::Message(time)) => {
                 self.text = timestamp(time)
                     .map(|time| time.to_string())
                     .unwrap_or_default();
             }
-            (Shape::Word(words), Value::EnumNumber(number)) => {
+            (ColumnType::Word(words), Value::EnumNumber(number)) => {
                 self.text = word(words, *number).unwrap_or_default();
             }
             (_, Value::String(text)) => self.text.clone_from(text),

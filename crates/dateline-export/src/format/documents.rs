@@ -1,15 +1,15 @@
 //! Shared parts of the formats with one JSON document per line.
 
 use dateline_proto::v1::{Kind, record::Kind as Body};
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 use serde_json::{Map, Value};
 
-use super::{Encoder, Error, Losses, Referents, check_kind, end_line, losses::Said};
+use super::{Encoder, Error, Losses, Referents, check_kind, end_line, losses::MappedFields};
 
 /// Converts records to the documents of a format.
 pub(super) trait Documents: Send {
     /// True if the format can express tombstones.
-    const SAYS_TOMBSTONES: bool;
+    const EXPRESSES_TOMBSTONES: bool;
 
     /// The documents of a record; none if the format can express nothing of it. Adds to `losses` only what is lost of
     /// fields that the format otherwise expresses.
@@ -17,34 +17,34 @@ pub(super) trait Documents: Send {
 }
 
 /// Encoder of one file.
-pub(super) struct Lines<Of> {
+pub(super) struct JsonLines<Of> {
     kind: Kind,
-    said: Said,
+    mapped: MappedFields,
     documents: Of,
 }
 
-impl<Of: Documents> Lines<Of> {
-    /// An encoder for records of a kind, of which the format expresses the fields `said`.
-    pub(super) fn new(kind: Kind, said: Said, documents: Of) -> Self {
+impl<Of: Documents> JsonLines<Of> {
+    /// An encoder for records of a kind, of which the format expresses the fields `mapped`.
+    pub(super) fn new(kind: Kind, mapped: MappedFields, documents: Of) -> Self {
         Self {
             kind,
-            said,
+            mapped,
             documents,
         }
     }
 }
 
-impl<Of: Documents> Encoder for Lines<Of> {
+impl<Of: Documents> Encoder for JsonLines<Of> {
     fn write(
         &mut self,
-        record: &Encoded,
+        record: &EncodedRecord,
         referents: &Referents,
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         check_kind(record, self.kind)?;
         let body = record.body()?;
-        if record.is_tombstone() && !Of::SAYS_TOMBSTONES {
+        if record.is_tombstone() && !Of::EXPRESSES_TOMBSTONES {
             losses.add_record(self.kind);
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl<Of: Documents> Encoder for Lines<Of> {
             serde_json::to_writer(&mut *out, &document)?;
             end_line(out);
         }
-        losses.add_unsaid(body, &self.said);
+        losses.add_unmapped(body, &self.mapped);
         Ok(())
     }
 

@@ -44,14 +44,14 @@ impl Losses {
 
     /// Counts every value of a record outside of the fields that a format expresses. A new field of the schema counts
     /// until the format maps it.
-    pub(super) fn add_unsaid(&mut self, body: &Body, said: &Said) {
+    pub(super) fn add_unmapped(&mut self, body: &Body, mapped: &MappedFields) {
         let path = collection(body.kind()).to_owned();
-        self.add_outside(&path, &body.to_dynamic(), said);
+        self.add_outside(&path, &body.to_dynamic(), mapped);
     }
 
-    fn add_outside(&mut self, path: &str, message: &DynamicMessage, said: &Said) {
+    fn add_outside(&mut self, path: &str, message: &DynamicMessage, mapped: &MappedFields) {
         for (field, value) in message.fields() {
-            match said.fields.get(field.name()) {
+            match mapped.fields.get(field.name()) {
                 None => self.add(&format!("{path}.{}", field.name()), length(value)),
                 Some(inner) if inner.fields.is_empty() => {}
                 Some(inner) => self.add_inside(&format!("{path}.{}", field.name()), value, inner),
@@ -59,12 +59,12 @@ impl Losses {
         }
     }
 
-    fn add_inside(&mut self, path: &str, value: &Value, said: &Said) {
+    fn add_inside(&mut self, path: &str, value: &Value, mapped: &MappedFields) {
         match value {
-            Value::Message(message) => self.add_outside(path, message, said),
+            Value::Message(message) => self.add_outside(path, message, mapped),
             Value::List(elements) => {
                 for element in elements {
-                    self.add_inside(path, element, said);
+                    self.add_inside(path, element, mapped);
                 }
             }
             _ => {}
@@ -81,11 +81,11 @@ fn length(value: &Value) -> u64 {
 
 /// The fields that a format expresses, as a tree; a leaf includes everything below it.
 #[derive(Debug, Default)]
-pub(super) struct Said {
-    fields: BTreeMap<&'static str, Said>,
+pub(super) struct MappedFields {
+    fields: BTreeMap<&'static str, MappedFields>,
 }
 
-impl Said {
+impl MappedFields {
     /// Builds the tree from paths such as `participants.actor`.
     pub(super) fn new(paths: &[&'static str]) -> Self {
         let mut root = Self::default();
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn e6_what_is_not_said_is_counted_where_it_stands() {
         let mut losses = Losses::default();
-        let said = Said::new(&["name", "participants.actor", "evidence.article"]);
-        losses.add_unsaid(&event(), &said);
+        let mapped = MappedFields::new(&["name", "participants.actor", "evidence.article"]);
+        losses.add_unmapped(&event(), &mapped);
         assert_eq!(
             serde_json::to_string(&losses).unwrap(),
             r#"{"events.evidence.quote":1,"events.links":3,"events.participants.capacity":1}"#

@@ -17,7 +17,7 @@
 use std::{fmt, str::FromStr};
 
 use dateline_proto::v1::Kind;
-use dateline_record::encoded::{Encoded, NoRecord};
+use dateline_record::encoded::{EncodedRecord, InvalidRecord};
 use serde::{Deserialize, Serialize};
 
 mod columns;
@@ -178,7 +178,7 @@ pub trait Encoder: Send {
     /// If the record cannot be written at all; nothing of it is in the file then, and the file is lost.
     fn write(
         &mut self,
-        record: &Encoded,
+        record: &EncodedRecord,
         referents: &Referents,
         losses: &mut Losses,
         out: &mut Vec<u8>,
@@ -199,7 +199,7 @@ pub enum Error {
     Kind,
     /// Bytes that are not a record.
     #[error(transparent)]
-    NoRecord(#[from] NoRecord),
+    InvalidRecord(#[from] InvalidRecord),
     /// A value that JSON cannot represent, such as a number that is not finite.
     #[error("a record cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -217,7 +217,7 @@ pub enum Error {
     Parquet(#[from] ::parquet::errors::ParquetError),
 }
 
-fn check_kind(record: &Encoded, kind: Kind) -> Result<(), Error> {
+fn check_kind(record: &EncodedRecord, kind: Kind) -> Result<(), Error> {
     if record.kind() == kind {
         Ok(())
     } else {

@@ -1,7 +1,7 @@
 //! NDJSON: the canonical protobuf JSON of `Record`, one per line, as `dateline import` reads it. Without losses; a
 //! tombstone is a record like any other.
 
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 use serde::Serialize;
 
 use super::{Encoder, Error, Losses, Referents, end_line};
@@ -12,7 +12,7 @@ pub(super) struct Ndjson;
 impl Encoder for Ndjson {
     fn write(
         &mut self,
-        record: &Encoded,
+        record: &EncodedRecord,
         _referents: &Referents,
         _losses: &mut Losses,
         out: &mut Vec<u8>,

@@ -1,7 +1,7 @@
 //! Length-delimited protobuf: each encoded `Record` after its length as a varint, as `parseDelimitedFrom` of Java and
 //! `google.protobuf.proto.parse_length_prefixed` of Python read it. The bytes are those of the server, without losses.
 
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 use prost::encoding::encode_varint;
 
 use super::{Encoder, Error, Losses, Referents};
@@ -12,7 +12,7 @@ pub(super) struct Protobuf;
 impl Encoder for Protobuf {
     fn write(
         &mut self,
-        record: &Encoded,
+        record: &EncodedRecord,
         _referents: &Referents,
         _losses: &mut Losses,
         out: &mut Vec<u8>,

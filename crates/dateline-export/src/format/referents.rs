@@ -1,8 +1,8 @@
 //! The record that a name leads to: the named record itself, or after merges its successor, and only if the export has
 //! it. Files never name a record outside of the export without counting a loss.
 //!
-//! References come with each response of an export ([`Referents::told`]), or are collected from all of its records
-//! ([`Referents::note`], then [`Referents::settle`]); the results are equal.
+//! References come with each response of an export ([`Referents::from_references`]), or are collected from all of its records
+//! ([`Referents::add`], then [`Referents::resolve_merges`]); the results are equal.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,7 +11,7 @@ use std::{
 
 use dateline_proto::v1::{Actor, Kind, Reference, actor::Type, record::Kind as Body};
 use dateline_record::{
-    encoded::{Encoded, NoRecord},
+    encoded::{EncodedRecord, InvalidRecord},
     name::collection,
     references::references,
 };
@@ -36,12 +36,12 @@ struct Referent {
     /// Its name, if it differs from the given one.
     other: Option<Arc<str>>,
     is_tombstone: bool,
-    known: Option<Arc<Known>>,
+    known: Option<Arc<ActorSummary>>,
 }
 
 /// The data of an actor that formats need.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct ActorSummary {
     /// Name for display.
     pub display_name: Box<str>,
     /// Type of the actor.
@@ -62,11 +62,11 @@ struct Winner {
 impl Referents {
     /// Reads the references of a response.
     #[must_use]
-    pub fn told(references: Vec<Reference>) -> Self {
-        let mut told = Self::default();
+    pub fn from_references(references: Vec<Reference>) -> Self {
+        let mut referents = Self::default();
         for reference in references {
             if reference.record.is_empty() {
-                told.has_dangling = true;
+                referents.has_dangling = true;
                 continue;
             }
             let is_other = reference.record != reference.name;
@@ -75,28 +75,30 @@ impl Referents {
                 other: is_other.then(|| reference.record.as_str().into()),
                 is_tombstone: reference.tombstone,
                 known: is_actor.then(|| {
-                    Arc::new(Known {
+                    Arc::new(ActorSummary {
                         r#type: reference.r#type(),
                         display_name: reference.display_name.as_str().into(),
                         region_code: reference.region_code.as_str().into(),
                     })
                 }),
             };
-            told.by_name.insert(key(&reference.name), referent);
+            referents.by_name.insert(key(&reference.name), referent);
         }
-        told
+        referents
     }
 
     /// Collects all records of an export.
     ///
     /// # Errors
     /// If a record cannot be decoded.
-    pub fn of<'a>(records: impl IntoIterator<Item = &'a Encoded>) -> Result<Self, NoRecord> {
+    pub fn from_records<'a>(
+        records: impl IntoIterator<Item = &'a EncodedRecord>,
+    ) -> Result<Self, InvalidRecord> {
         let mut referents = Self::default();
         for record in records {
-            referents.note(record)?;
+            referents.add(record)?;
         }
-        referents.settle();
+        referents.resolve_merges();
         Ok(referents)
     }
 
@@ -104,11 +106,11 @@ impl Referents {
     ///
     /// # Errors
     /// If it cannot be decoded.
-    pub fn note(&mut self, record: &Encoded) -> Result<(), NoRecord> {
+    pub fn add(&mut self, record: &EncodedRecord) -> Result<(), InvalidRecord> {
         let body = record.body()?;
         let is_tombstone = record.is_tombstone();
         let known = match body {
-            Body::Actor(actor) if !is_tombstone => Some(Arc::new(Known::from(actor))),
+            Body::Actor(actor) if !is_tombstone => Some(Arc::new(ActorSummary::from(actor))),
             _ => None,
         };
         let referent = Referent {
@@ -139,7 +141,7 @@ impl Referents {
     }
 
     /// Resolves the merges after all records were added.
-    pub fn settle(&mut self) {
+    pub fn resolve_merges(&mut self) {
         for (loser, winner) in std::mem::take(&mut self.winners) {
             let is_there = |referent: &Referent| !referent.is_tombstone;
             if self.by_name.get(&loser).is_some_and(is_there) {
@@ -173,7 +175,7 @@ impl Referents {
 
     /// The actor that a name leads to, with its data.
     #[must_use]
-    pub fn actor<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a Known)> {
+    pub fn actor<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a ActorSummary)> {
         let (record, referent) = self.find(name)?;
         Some((record, referent.known.as_deref()?))
     }
@@ -190,7 +192,11 @@ impl Referents {
     ///
     /// # Errors
     /// If it cannot be decoded.
-    pub fn count_dangling(&self, record: &Encoded, losses: &mut Losses) -> Result<(), NoRecord> {
+    pub fn count_dangling(
+        &self,
+        record: &EncodedRecord,
+        losses: &mut Losses,
+    ) -> Result<(), InvalidRecord> {
         if !self.has_dangling {
             return Ok(());
         }
@@ -213,7 +219,7 @@ impl Winner {
     }
 }
 
-impl From<&Actor> for Known {
+impl From<&Actor> for ActorSummary {
     fn from(actor: &Actor) -> Self {
         Self {
             display_name: actor.display_name.as_str().into(),
@@ -239,7 +245,7 @@ mod tests {
     use super::*;
     use dateline_proto::v1::{Event, Participant, Record, RecordMeta, State};
 
-    fn actor(name: &str, state: State, into: &str, from: &[&str]) -> Encoded {
+    fn actor(name: &str, state: State, into: &str, from: &[&str]) -> EncodedRecord {
         let actor = Actor {
             name: format!("actors/{name}"),
             display_name: name.to_uppercase(),
@@ -251,7 +257,7 @@ mod tests {
             }),
             ..Actor::default()
         };
-        Encoded::of(Record::from(Body::Actor(actor))).unwrap()
+        EncodedRecord::from_record(Record::from(Body::Actor(actor))).unwrap()
     }
 
     #[test]
@@ -263,7 +269,7 @@ mod tests {
             actor("e", State::Retracted, "", &["d"]),
         ];
         for kept in [&records[..], &records[2..3]] {
-            let referents = Referents::of(kept).unwrap();
+            let referents = Referents::from_records(kept).unwrap();
             for name in ["actors/a", "actors/b", "actors/c"] {
                 assert_eq!(referents.record(name), Some("actors/c"), "{name}");
                 let (record, known) = referents.actor(name).unwrap();
@@ -275,13 +281,14 @@ mod tests {
             assert_eq!(referents.record(""), None);
         }
         // Without the last record, only the tombstone before it is left.
-        let referents = Referents::of(&records[..2]).unwrap();
+        let referents = Referents::from_records(&records[..2]).unwrap();
         assert_eq!(referents.record_or_tombstone("actors/a"), Some("actors/b"));
     }
 
     #[test]
     fn names_that_lead_nowhere_are_counted_at_their_fields() {
-        let referents = Referents::of(&[actor("c", State::Published, "", &["b"])]).unwrap();
+        let referents =
+            Referents::from_records(&[actor("c", State::Published, "", &["b"])]).unwrap();
         let participant = |actor: &str| Participant {
             actor: actor.into(),
             ..Participant::default()
@@ -293,7 +300,7 @@ mod tests {
                 .into(),
             ..Event::default()
         };
-        let event = Encoded::of(Record::from(Body::Event(event))).unwrap();
+        let event = EncodedRecord::from_record(Record::from(Body::Event(event))).unwrap();
         let mut losses = Losses::default();
         referents.count_dangling(&event, &mut losses).unwrap();
         let losses = serde_json::to_string(&losses).unwrap();

@@ -5,7 +5,7 @@ use rust_iso3166::{from_alpha2, from_alpha3, iso3166_2};
 use url::Url;
 
 use super::language;
-use crate::{edtf, walk::Format};
+use crate::{edtf, walk::StringFormat};
 
 /// Longest URL, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -17,17 +17,17 @@ const KOSOVO: &str = "XK";
 ///
 /// # Errors
 /// The fault and the correct form.
-pub fn check(format: Format, value: &str) -> Result<(), String> {
+pub fn check(format: StringFormat, value: &str) -> Result<(), String> {
     if value.is_empty() {
         return Ok(());
     }
     match format {
-        Format::Unspecified => Ok(()),
-        Format::Language => language::check(value),
-        Format::Region => region(value),
-        Format::Subdivision => subdivision(value),
-        Format::Url => url(value),
-        Format::Edtf => edtf::parse(value)
+        StringFormat::Unspecified => Ok(()),
+        StringFormat::Language => language::check(value),
+        StringFormat::Region => region(value),
+        StringFormat::Subdivision => subdivision(value),
+        StringFormat::Url => url(value),
+        StringFormat::Edtf => edtf::parse(value)
             .map(drop)
             .map_err(|error| error.to_string()),
     }

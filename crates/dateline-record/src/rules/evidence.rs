@@ -3,10 +3,10 @@
 
 use dateline_proto::v1::{Evidence, TextSpan, evidence::Modality};
 
-use super::Report;
+use super::RuleReporter;
 use crate::text;
 
-pub(super) fn check(evidence: &Evidence, report: &mut Report<'_>) {
+pub(super) fn check(evidence: &Evidence, report: &mut RuleReporter<'_>) {
     match (evidence.modality(), evidence.attributed_to.is_empty()) {
         (Modality::Claimed, true) => {
             let what = "must name the actors whose word it is, for the entry is CLAIMED";

@@ -30,12 +30,12 @@ use super::{
 };
 
 /// Collects the findings of a rule, under the path of the checked message.
-pub struct Report<'a> {
+pub struct RuleReporter<'a> {
     at: &'a Path,
     findings: &'a mut Findings,
 }
 
-impl<'a> Report<'a> {
+impl<'a> RuleReporter<'a> {
     /// A report for the message at this path.
     pub fn new(at: &'a Path, findings: &'a mut Findings) -> Self {
         Self { at, findings }
@@ -62,39 +62,39 @@ impl<'a> Report<'a> {
 
 /// Clears the fields that `check` computes from the rest of a message, before they are visited. Values that a client
 /// sent are dropped without a violation.
-pub fn forget_computed(node: Node<'_>) {
+pub fn clear_computed(node: Node<'_>) {
     if let Node::FuzzyDate(date) = node {
-        time::forget_bounds(date);
+        time::clear_bounds(date);
     }
 }
 
 /// Checks a message whose fields have been visited.
-pub fn check(node: Node<'_>, report: &mut Report<'_>) {
+pub fn check(node: Node<'_>, report: &mut RuleReporter<'_>) {
     match node {
         Node::FuzzyDate(date) => time::date(date, report),
         Node::Period(period) => time::period(period, report),
         Node::Evidence(evidence) => evidence::check(evidence, report),
-        Node::Place(place) => values::place(place, report),
-        Node::Quantity(quantity) => values::quantity(quantity, report),
-        Node::Participant(participant) => values::participant(participant, report),
+        Node::Place(place) => values::check_place(place, report),
+        Node::Quantity(quantity) => values::check_quantity(quantity, report),
+        Node::Participant(participant) => values::check_participant(participant, report),
         Node::Article(article) => {
             quote::mentions(article, report);
             record::check(article, &[], report);
         }
         Node::Actor(actor) => {
-            values::actor(actor, report);
+            values::check_actor(actor, report);
             let evidence = std::mem::take(&mut actor.evidence);
             record::check(actor, &evidence, report);
             actor.evidence = evidence;
         }
         Node::Relation(relation) => {
-            values::relation(relation, report);
+            values::check_relation(relation, report);
             let evidence = std::mem::take(&mut relation.evidence);
             record::check(relation, &evidence, report);
             relation.evidence = evidence;
         }
         Node::Event(event) => {
-            values::event(event, report);
+            values::check_event(event, report);
             let evidence = std::mem::take(&mut event.evidence);
             record::check(event, &evidence, report);
             event.evidence = evidence;

@@ -3,27 +3,27 @@
 
 use dateline_proto::v1::{Article, TextSpan, text_span::Part};
 
-use super::Report;
-use crate::text::{self, Ruler};
+use super::RuleReporter;
+use crate::text::{self, OffsetIndex};
 
 /// Bytes past which a headline or body exceeds the schema's limit in any encoding of its characters.
 const TOO_LONG: usize = 4 * 200_000;
 
 /// Checks the spans of an article against its own text.
-pub(super) fn mentions(article: &Article, report: &mut Report<'_>) {
+pub(super) fn mentions(article: &Article, report: &mut RuleReporter<'_>) {
     // A text that is refused for its length is not searched for quotes.
     if article.headline.len().max(article.body.len()) > TOO_LONG {
         return;
     }
     // A long text may have thousands of mentions, and nearly all are right.
-    let rulers = [&article.headline, &article.body].map(|text| Ruler::new(text));
+    let indexes = [&article.headline, &article.body].map(|text| OffsetIndex::new(text));
     for (index, mention) in article.mentions.iter().enumerate() {
         // Searching for the quote takes time, and no more findings are listed.
         if report.findings.is_full() {
             return;
         }
         if let Some(span) = &mention.span
-            && !fits(span, &rulers)
+            && !fits(span, &indexes)
             && part(span, &article.headline, &article.body).is_some()
         {
             let checked = check_quote(span, &article.headline, &article.body);
@@ -32,7 +32,7 @@ pub(super) fn mentions(article: &Article, report: &mut Report<'_>) {
     }
 }
 
-fn fits(span: &TextSpan, [headline, body]: &[Ruler<'_>; 2]) -> bool {
+fn fits(span: &TextSpan, [headline, body]: &[OffsetIndex<'_>; 2]) -> bool {
     let ruler = match span.part() {
         Part::Unspecified => return false,
         Part::Headline => headline,
@@ -66,7 +66,7 @@ pub fn check_quote(span: &TextSpan, headline: &str, body: &str) -> Result<(), St
     let what = match found {
         Some(found) => format!(
             "the {name} has {} from {start} to {end}, not this quote",
-            text::shown(found)
+            text::quote_for_error(found)
         ),
         None if start < 0 || start >= end => format!(
             "starts at {start} and ends at {end}; the start must be at least 0, and the end, which is \

@@ -5,7 +5,7 @@ use dateline_proto::v1::Evidence;
 use prost_reflect::ReflectMessage;
 
 use super::{
-    Report,
+    RuleReporter,
     supports::{self, Elements},
 };
 use crate::walk::{Path, Walk};
@@ -14,7 +14,7 @@ use crate::walk::{Path, Walk};
 pub(super) fn check(
     record: &mut (impl Walk + ReflectMessage),
     evidence: &[Evidence],
-    report: &mut Report<'_>,
+    report: &mut RuleReporter<'_>,
 ) {
     let mut elements = Elements::default();
     record.walk(&mut Path::default(), &mut elements);

@@ -18,7 +18,7 @@ const NO_FACTS: [&str; 3] = ["name", "meta", "evidence"];
 const MAX_LISTED: usize = 12;
 
 /// The key of an element in its list.
-struct Element {
+struct KeyedElement {
     key: String,
     /// Content for comparison; a second element with the same content is a repetition.
     says: String,
@@ -27,7 +27,7 @@ struct Element {
 }
 
 /// The table of keys. Mentions and evidence have none.
-fn element(node: &Node<'_>) -> Option<Element> {
+fn element(node: &Node<'_>) -> Option<KeyedElement> {
     let (key, rest) = match node {
         Node::Participant(it) if it.actor.is_empty() => (&it.display_name, it.role.to_string()),
         Node::Participant(it) => (&it.actor, it.role.to_string()),
@@ -42,7 +42,7 @@ fn element(node: &Node<'_>) -> Option<Element> {
         Node::SourceCredit(it) => (&it.display_name, format!("{}{}", it.actor, it.url)),
         Node::ExternalId(it) => {
             let key = format!("{}/{}", it.scheme, it.value);
-            return Some(Element {
+            return Some(KeyedElement {
                 says: key.clone(),
                 key,
                 is_key_unique: false,
@@ -50,7 +50,7 @@ fn element(node: &Node<'_>) -> Option<Element> {
         }
         _ => return None,
     };
-    Some(Element {
+    Some(KeyedElement {
         key: key.clone(),
         says: format!("{key}\0{rest}"),
         is_key_unique: matches!(node, Node::Topic(_)),
@@ -60,18 +60,18 @@ fn element(node: &Node<'_>) -> Option<Element> {
 /// The keyed elements of a record, by their list: `places[0].external_ids`.
 #[derive(Default)]
 pub(super) struct Elements {
-    lists: HashMap<String, List>,
+    lists: HashMap<String, KeyedList>,
 }
 
 #[derive(Default)]
-struct List {
-    elements: Vec<Element>,
+struct KeyedList {
+    elements: Vec<KeyedElement>,
     /// Position of the first element of a key: thousands of paths may be looked up in a list of thousands.
     places: HashMap<String, usize>,
 }
 
-impl List {
-    fn push(&mut self, element: Element) {
+impl KeyedList {
+    fn push(&mut self, element: KeyedElement) {
         let place = self.elements.len();
         self.places.entry(element.key.clone()).or_insert(place);
         self.elements.push(element);
@@ -100,7 +100,7 @@ impl Visitor for Elements {
         if at.depth() == 1
             && let Some(list) = at.list()
         {
-            self.lists.entry(list).or_default().push(Element {
+            self.lists.entry(list).or_default().push(KeyedElement {
                 key: value.clone(),
                 says: value.clone(),
                 is_key_unique: false,
@@ -153,7 +153,7 @@ impl Elements {
 }
 
 /// One step of a path: a field, and the key of one of its elements.
-struct Step<'a> {
+struct PathStep<'a> {
     field: &'a str,
     key: Option<&'a str>,
 }
@@ -199,7 +199,7 @@ pub(super) fn check(
 
 /// Selects the element of a step, if the step has a key.
 fn pick(
-    step: &Step<'_>,
+    step: &PathStep<'_>,
     field: &FieldDescriptor,
     elements: &Elements,
     place: &mut String,
@@ -218,7 +218,7 @@ fn pick(
         return Err(format!(
             "{} has no element {}; {there}",
             step.field,
-            text::shown(key)
+            text::quote_for_error(key)
         ));
     };
     *place = format!("{place}[{index}]");
@@ -226,7 +226,7 @@ fn pick(
 }
 
 /// The message in which the next step is resolved.
-fn inside(step: &Step<'_>, field: &FieldDescriptor) -> Result<MessageDescriptor, String> {
+fn inside(step: &PathStep<'_>, field: &FieldDescriptor) -> Result<MessageDescriptor, String> {
     if field.is_list() && step.key.is_none() {
         return Err(format!(
             "{} is a list; pick an element of it by its key in brackets, like participants[actors/nato]",
@@ -242,7 +242,7 @@ fn inside(step: &Step<'_>, field: &FieldDescriptor) -> Result<MessageDescriptor,
 fn unknown_field(field: &str, message: &MessageDescriptor) -> String {
     format!(
         "there is no field {} in {}; {}",
-        text::shown(field),
+        text::quote_for_error(field),
         message.name(),
         fields(message)
     )
@@ -262,7 +262,7 @@ fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let shown: Vec<_> = words
         .iter()
         .take(MAX_LISTED)
-        .map(|word| text::shown(word))
+        .map(|word| text::quote_for_error(word))
         .collect();
     match words.len().checked_sub(MAX_LISTED) {
         Some(more @ 1..) => format!("{} and {more} more", shown.join(", ")),
@@ -271,7 +271,7 @@ fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Splits a path at its dots; a dot inside brackets belongs to the key. `None` if it is malformed.
-fn parse(path: &str) -> Option<Vec<Step<'_>>> {
+fn parse(path: &str) -> Option<Vec<PathStep<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;
     loop {
@@ -287,7 +287,7 @@ fn parse(path: &str) -> Option<Vec<Step<'_>>> {
         if field.is_empty() || key.is_some_and(str::is_empty) {
             return None;
         }
-        steps.push(Step { field, key });
+        steps.push(PathStep { field, key });
         if after.is_empty() {
             return Some(steps);
         }

@@ -3,19 +3,19 @@
 
 use dateline_proto::v1::{FuzzyDate, Period};
 
-use super::Report;
+use super::RuleReporter;
 use crate::{
     edtf::{self, Bounds},
     text,
 };
 
 /// Clears the bounds that a client sent (domain rule 5).
-pub(super) fn forget_bounds(date: &mut FuzzyDate) {
+pub(super) fn clear_bounds(date: &mut FuzzyDate) {
     (date.earliest, date.latest) = (String::new(), String::new());
 }
 
 /// Computes the bounds, which were cleared before.
-pub(super) fn date(date: &mut FuzzyDate, report: &mut Report<'_>) {
+pub(super) fn date(date: &mut FuzzyDate, report: &mut RuleReporter<'_>) {
     if date.edtf.is_empty() {
         if text::is_blank(&date.text) {
             report.refuse("", edtf::Error::Empty.to_string());
@@ -29,7 +29,7 @@ pub(super) fn date(date: &mut FuzzyDate, report: &mut Report<'_>) {
     }
 }
 
-pub(super) fn period(period: &Period, report: &mut Report<'_>) {
+pub(super) fn period(period: &Period, report: &mut RuleReporter<'_>) {
     if period.ongoing && period.end.is_some() {
         let what = "is given although the period is ongoing; it is either ongoing or ended";
         report.refuse("end", what);

@@ -5,10 +5,10 @@ use dateline_proto::v1::{
     relation::Type,
 };
 
-use super::{Report, codes};
-use crate::walk::Format;
+use super::{RuleReporter, codes};
+use crate::walk::StringFormat;
 
-pub(super) fn place(place: &Place, report: &mut Report<'_>) {
+pub(super) fn check_place(place: &Place, report: &mut RuleReporter<'_>) {
     match (place.latitude, place.longitude) {
         (Some(_), None) => report.refuse("longitude", "must be set, for latitude is"),
         (None, Some(_)) => report.refuse("latitude", "must be set, for longitude is"),
@@ -31,7 +31,7 @@ pub(super) fn place(place: &Place, report: &mut Report<'_>) {
     }
     // An unassigned code was already refused as a string.
     if let Some((region, _)) = place.subdivision_code.split_once('-')
-        && codes::check(Format::Subdivision, &place.subdivision_code).is_ok()
+        && codes::check(StringFormat::Subdivision, &place.subdivision_code).is_ok()
         && region != place.region_code
     {
         report.refuse(
@@ -41,7 +41,7 @@ pub(super) fn place(place: &Place, report: &mut Report<'_>) {
     }
 }
 
-pub(super) fn quantity(quantity: &Quantity, report: &mut Report<'_>) {
+pub(super) fn check_quantity(quantity: &Quantity, report: &mut RuleReporter<'_>) {
     match (quantity.bound(), quantity.value) {
         (Bound::Exact | Bound::About | Bound::AtLeast | Bound::AtMost, None) => {
             let what = "must be set; if the source gives no number, the bound is UNQUANTIFIED";
@@ -56,14 +56,14 @@ pub(super) fn quantity(quantity: &Quantity, report: &mut Report<'_>) {
     }
 }
 
-pub(super) fn participant(participant: &Participant, report: &mut Report<'_>) {
+pub(super) fn check_participant(participant: &Participant, report: &mut RuleReporter<'_>) {
     if participant.actor.is_empty() && participant.display_name.is_empty() {
         let what = "must be set, as printed, for no actor is named";
         report.refuse("display_name", what);
     }
 }
 
-pub(super) fn actor(actor: &Actor, report: &mut Report<'_>) {
+pub(super) fn check_actor(actor: &Actor, report: &mut RuleReporter<'_>) {
     let listed = |name: &str| actor.names.iter().any(|known| known.text == name);
     if !actor.names.is_empty() && !actor.display_name.is_empty() && !listed(&actor.display_name) {
         let what = "is not among the names; add it there, so that it is found and has a language";
@@ -71,7 +71,7 @@ pub(super) fn actor(actor: &Actor, report: &mut Report<'_>) {
     }
 }
 
-pub(super) fn relation(relation: &Relation, report: &mut Report<'_>) {
+pub(super) fn check_relation(relation: &Relation, report: &mut RuleReporter<'_>) {
     if !relation.subject.is_empty() && relation.subject == relation.object {
         let what = "is the subject too; a relation ties two actors, so name another one";
         report.refuse("object", what);
@@ -88,7 +88,7 @@ pub(super) fn relation(relation: &Relation, report: &mut Report<'_>) {
     }
 }
 
-pub(super) fn event(event: &Event, report: &mut Report<'_>) {
+pub(super) fn check_event(event: &Event, report: &mut RuleReporter<'_>) {
     for (index, link) in event.links.iter().enumerate() {
         if !link.event.is_empty() && link.event == event.name {
             let what = "is this event itself; link to another one, or leave the link out";

@@ -9,7 +9,7 @@ use sqlx::{
 use super::super::Error;
 
 /// The table in which `sqlx` records applied migrations.
-const ACCOUNT: &str = "_sqlx_migrations";
+const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// The version of the baseline.
 const BASELINE: i64 = 1;
@@ -69,13 +69,13 @@ pub(super) async fn adopt(
     migrations: &Migrator,
 ) -> Result<(), Error> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(ACCOUNT)
+        .bind(MIGRATIONS_TABLE)
         .fetch_one(&mut *connection)
         .await?;
     if !exists {
         return Ok(());
     }
-    let applied = connection.list_applied_migrations(ACCOUNT).await;
+    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await;
     let applied = applied.map_err(Error::Schema)?;
     let squashed = applied.iter().filter(|it| is_squashed(it)).count();
     if squashed == 0 {
@@ -103,7 +103,7 @@ async fn replace_account(connection: &mut PgConnection, baseline: &Migration) ->
     sqlx::query("DELETE FROM _sqlx_migrations")
         .execute(&mut *transaction)
         .await?;
-    let adopted = transaction.skip(ACCOUNT, baseline).await;
+    let adopted = transaction.skip(MIGRATIONS_TABLE, baseline).await;
     adopted.map_err(Error::Schema)?;
     transaction.commit().await?;
     tracing::info!("adopted a database from before the first release");

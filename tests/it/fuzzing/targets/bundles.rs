@@ -6,7 +6,7 @@ use dateline_export::{
     Compression, Manifest,
     format::Format,
     manifest::{FileEntry, MANIFEST, directory},
-    read,
+    reader,
 };
 use dateline_proto::v1::{Record, Removal};
 use prost::Message;
@@ -43,7 +43,7 @@ pub fn parts(data: &[u8]) {
         return;
     };
     let compression = [Compression::None, Compression::Gzip, Compression::Zstd][choice % 3];
-    let format = read::READABLE[choice / 3 % 2];
+    let format = reader::READABLE_FORMATS[choice / 3 % 2];
     if choice / 6 % 2 == 0 {
         read_back::<Record>(bytes, format, compression);
     } else {
@@ -73,7 +73,7 @@ where
         // A few bytes may hold very many empty messages.
         count < 10_000
     };
-    let told = read::read(Cursor::new(bytes), &entry, compression, &mut take);
+    let told = reader::read(Cursor::new(bytes), &entry, compression, &mut take);
     if count == 10_000 {
         return;
     }
@@ -84,7 +84,7 @@ where
     // With the correct count, the file is read if it is valid.
     entry.records = count;
     let mut found = 0;
-    let again = read::read(Cursor::new(bytes), &entry, compression, &mut |_: M| {
+    let again = reader::read(Cursor::new(bytes), &entry, compression, &mut |_: M| {
         found += 1;
         true
     });
@@ -93,5 +93,5 @@ where
     }
     // One byte more is always an error.
     entry.bytes += 1;
-    assert!(read::read(Cursor::new(bytes), &entry, compression, &mut |_: M| true).is_err());
+    assert!(reader::read(Cursor::new(bytes), &entry, compression, &mut |_: M| true).is_err());
 }

@@ -1,7 +1,7 @@
 //! Files that users pass to the commands: record files of all formats, texts of editors, plain articles, recorded
 //! streams.
 
-use dateline::{decoders, json};
+use dateline::{fuzz_targets, json};
 use dateline_client::Position;
 use dateline_engine::request::kind_field;
 use dateline_proto::v1::{Record, record::Kind as Body};
@@ -26,7 +26,8 @@ pub fn imports(data: &[u8]) {
     let Some((choice, bytes)) = chosen(data) else {
         return;
     };
-    let Ok(records) = decoders::imported(NAMES[choice % NAMES.len()], bytes.to_vec()) else {
+    let Ok(records) = fuzz_targets::import_records(NAMES[choice % NAMES.len()], bytes.to_vec())
+    else {
         return;
     };
     for record in records {
@@ -55,15 +56,16 @@ pub fn documents(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let Ok(record) = decoders::document(text) else {
+    let Ok(record) = fuzz_targets::parse_document(text) else {
         return;
     };
     if is_valid(&record) {
         for as_json in [false, true] {
-            let written = decoders::written(&record, as_json).expect("it can be written");
-            let read = decoders::document(&written).expect("what was written can be read");
+            let written = fuzz_targets::document_text(&record, as_json).expect("it can be written");
+            let read =
+                fuzz_targets::parse_document(&written).expect("what was written can be read");
             // Editors do not see the fields that the service sets.
-            let again = decoders::written(&read, as_json).expect("and written again");
+            let again = fuzz_targets::document_text(&read, as_json).expect("and written again");
             assert_eq!(again, written);
         }
     }
@@ -81,7 +83,7 @@ fn is_valid(record: &Record) -> bool {
 }
 
 fn drafted(bytes: &[u8]) {
-    let Ok(article) = decoders::article(bytes) else {
+    let Ok(article) = fuzz_targets::parse_article(bytes) else {
         return;
     };
     assert!(!article.headline.is_empty() && !article.body.is_empty());
@@ -94,7 +96,7 @@ fn drafted(bytes: &[u8]) {
 
 /// The output of `dateline watch`: lines of a stream, and a state file.
 pub fn recordings(data: &[u8]) {
-    if let Ok((records, at)) = decoders::recorded(data) {
+    if let Ok((records, at)) = fuzz_targets::fold_recording(data) {
         assert!(
             records <= data.len() && at >= 0 || records == 0,
             "{records} at {at}"

@@ -2,7 +2,7 @@
 
 use dateline_proto::v1::RecordFilter;
 use dateline_record::filter::Filter;
-use dateline_server::codec;
+use dateline_server::transport::codec;
 
 use super::{assert_answer, assert_well_told};
 

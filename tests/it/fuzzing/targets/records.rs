@@ -6,14 +6,14 @@ use dateline_export::format::{Format, Losses, Options, Referents, redact};
 use dateline_proto::v1::{Record, RecordMeta, State, record::Kind as Body};
 use dateline_record::{
     diff::diff,
-    drawing::{Drawing, draw},
-    encoded::Encoded,
+    encoded::EncodedRecord,
+    index::{IndexTerms, extract_terms},
     mask,
     record::record_bytes,
     validate::check_body,
     walk::Path,
 };
-use dateline_server::codec;
+use dateline_server::transport::codec;
 use prost::Message;
 
 use super::{assert_answer, assert_well_told};
@@ -53,20 +53,23 @@ fn whole(mut body: Body) {
 }
 
 fn drawn(body: &mut Body) {
-    let drawing = draw(body, State::Published);
-    assert_eq!(draw(body, State::Published), drawing);
-    assert_eq!(draw(body, State::Draft).in_state(State::Published), drawing);
-    assert_storable(body, &drawing);
+    let terms = extract_terms(body, State::Published);
+    assert_eq!(extract_terms(body, State::Published), terms);
+    assert_eq!(
+        extract_terms(body, State::Draft).in_state(State::Published),
+        terms
+    );
+    assert_storable(body, &terms);
 }
 
 /// Asserts that the store accepts it: lists as lines of text, text without null characters, valid JSON.
-pub fn assert_storable(body: &Body, drawing: &Drawing) {
-    for facet in &drawing.facets {
+pub fn assert_storable(body: &Body, terms: &IndexTerms) {
+    for facet in &terms.facets {
         assert!(!facet.contains(['\n', '\0']), "{facet:?}");
         assert!(facet.len() < 2000, "an index takes it: {facet:?}");
     }
-    assert!(!drawing.search.contains('\0'));
-    assert!(drawing.facets.is_sorted() && drawing.keys.is_sorted());
+    assert!(!terms.search.contains('\0'));
+    assert!(terms.facets.is_sorted() && terms.keys.is_sorted());
     let document = serde_json::to_string(&body.to_dynamic()).expect("it has a JSON form");
     assert!(!document.contains("\\u0000"), "{document}");
     let content = body.to_content();
@@ -80,7 +83,7 @@ fn comes_back(body: &Body, content: &[u8]) {
         ..RecordMeta::default()
     };
     let encoded = record_bytes(body.kind(), content, &meta.encode_to_vec(), 900);
-    let glance = Encoded::read(encoded).expect("it is a record");
+    let glance = EncodedRecord::from_bytes(encoded).expect("it is a record");
     assert_eq!(glance.content().collect::<Vec<_>>().concat(), content);
     let record = glance.record().expect("it decodes").clone();
     assert_eq!(glance.bytes(), &record.encode_to_vec(), "as prost puts it");
@@ -104,8 +107,8 @@ fn is_exported(record: &Record) {
     redact(&mut redacted);
     for record in [record, &redacted] {
         let kind = record.kind.as_ref().map(Body::kind).unwrap_or_default();
-        let encoded = Encoded::of(record.clone()).expect("it is of a kind");
-        let referents = Referents::of([&encoded]).expect("it is one");
+        let encoded = EncodedRecord::from_record(record.clone()).expect("it is of a kind");
+        let referents = Referents::from_records([&encoded]).expect("it is one");
         referents
             .count_dangling(&encoded, &mut Losses::default())
             .expect("it is one");

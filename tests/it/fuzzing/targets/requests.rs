@@ -4,9 +4,9 @@
 use dateline_engine::{
     change::Outcome,
     decide::decide,
-    look,
-    request::{Action, By, Request},
-    world::World,
+    prefetch,
+    read_view::ReadView,
+    request::{Action, Attribution, Request},
 };
 use dateline_proto::v1::{
     BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CorrectRecordRequest,
@@ -21,7 +21,7 @@ use dateline_record::{
     validate::validate,
     walk::{Path, Walk},
 };
-use dateline_server::codec;
+use dateline_server::transport::codec;
 use prost::Message;
 use prost_reflect::ReflectMessage;
 use time::OffsetDateTime;
@@ -107,13 +107,13 @@ fn commit(bytes: &[u8]) {
     let Some(sent) = decoded::<CommitRequest>(bytes) else {
         return;
     };
-    let read = || Request::new(sent.clone(), By::default(), NOW);
+    let read = || Request::new(sent.clone(), Attribution::default(), NOW);
     match read() {
         Ok(request) => {
             assert_eq!(request.writes.len(), sent.writes.len());
             let again = read().expect("what was taken once is taken again");
             assert_eq!(again.fingerprint, request.fingerprint);
-            let asked = look::next(&[&request], &World::default());
+            let asked = prefetch::plan_reads(&[&request], &ReadView::default());
             assert!(!asked.is_empty(), "a write looks at its own record");
             decided(&request);
         }
@@ -125,7 +125,7 @@ fn load(bytes: &[u8]) {
     let Some(sent) = decoded::<LoadRecordsRequest>(bytes) else {
         return;
     };
-    match Request::load(sent, By::default()) {
+    match Request::load(sent, Attribution::default()) {
         Ok(request) => decided(&request),
         Err(violations) => assert_well_told(&violations),
     }
@@ -134,14 +134,14 @@ fn load(bytes: &[u8]) {
 /// Asserts that an accepted request on an empty database creates new records only, and that they can be stored.
 fn decided(request: &Request) {
     let mut uids = 1..;
-    let mut mint = || Uuid::from_u128(uids.next().unwrap_or_default());
-    let Ok(decision) = decide(request, &World::default(), NOW, &mut mint) else {
+    let mut new_uid = || Uuid::from_u128(uids.next().unwrap_or_default());
+    let Ok(decision) = decide(request, &ReadView::default(), NOW, &mut new_uid) else {
         return;
     };
     let new = |action: &Action| matches!(action, Action::Create { .. } | Action::Load { .. });
     assert!(request.writes.iter().all(|write| new(&write.action)));
     for change in decision.outcomes.iter().filter_map(Outcome::change) {
-        assert_storable(&change.body, &change.drawing);
+        assert_storable(&change.body, &change.terms);
         let (revision, next) = (change.revision, change.revision.checked_add(1));
         assert!(
             revision >= 1 && next.is_some(),

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use dateline::{decoders, json};
+use dateline::{fuzz_targets, json};
 use dateline_proto::v1::{
     Bundle, CommitRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
     DeleteRecordRequest, ExportRequest, GetRecordRequest, Kind, ListRecordsRequest,
@@ -28,7 +28,7 @@ const FULL: [&str; 4] = [
 ];
 
 /// Good input of a target.
-pub fn of(target: &str) -> Vec<Vec<u8>> {
+pub fn seeds_for(target: &str) -> Vec<Vec<u8>> {
     match target {
         "requests" => requests(),
         "records" => records().iter().map(Message::encode_to_vec).collect(),
@@ -81,7 +81,7 @@ fn version(record: &Record) -> RecordVersion {
 fn edited(record: &Record) -> Option<Record> {
     let mut record = record.clone();
     let body = record.kind.as_mut()?;
-    body.put_meta(Some(RecordMeta {
+    body.set_meta(Some(RecordMeta {
         etag: "1-64fa001ae9ed".to_owned(),
         ..RecordMeta::default()
     }));
@@ -91,7 +91,7 @@ fn edited(record: &Record) -> Option<Record> {
 fn loaded(record: &Record) -> Record {
     let mut record = record.clone();
     if let Some(body) = record.kind.as_mut() {
-        body.put_meta(Some(RecordMeta {
+        body.set_meta(Some(RecordMeta {
             uid: "0190f1cf-eb93-728c-bfc4-65fa001ae9ed".to_owned(),
             state: State::Published.into(),
             revision: 3,
@@ -373,7 +373,8 @@ fn documents() -> Vec<Vec<u8>> {
     let mut documents = vec![led_by(1, ARTICLE)];
     for record in records().iter().skip(5) {
         for as_json in [false, true] {
-            let text = decoders::written(record, as_json).expect("a record can be written");
+            let text =
+                fuzz_targets::document_text(record, as_json).expect("a record can be written");
             documents.push(led_by(0, text));
         }
     }

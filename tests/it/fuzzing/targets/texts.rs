@@ -5,7 +5,7 @@ use dateline_proto::v1::{FuzzyDate, Period, TextSpan, text_span::Part};
 use dateline_record::{
     edtf,
     rules::quote::check_quote,
-    text::{self, Ruler, Shape},
+    text::{self, OffsetIndex, TextLayout},
     validate::validate,
     walk::Path,
 };
@@ -70,7 +70,7 @@ pub fn texts(data: &[u8]) {
     let (quote, body) = all.split_once('\n').unwrap_or(("", all));
     let body = stored(body);
     let quote = stored(quote);
-    for shown in [text::shown(&quote), text::shown(&body)] {
+    for shown in [text::quote_for_error(&quote), text::quote_for_error(&body)] {
         assert_plain(&shown);
         assert!(shown.chars().count() <= 67, "{shown}");
     }
@@ -85,8 +85,8 @@ fn stored(sent: &str) -> String {
     let stored = text::normalize(sent).into_owned();
     assert_eq!(text::normalize(&stored), stored);
     assert!(stored.len() <= 3 * sent.len());
-    let in_line = text::check(&stored, Shape::Line);
-    let in_prose = text::check(&stored, Shape::Prose);
+    let in_line = text::check(&stored, TextLayout::Line);
+    let in_prose = text::check(&stored, TextLayout::Prose);
     assert!(in_line.is_err() || in_prose.is_ok(), "a line is prose");
     for error in [in_line, in_prose].into_iter().filter_map(Result::err) {
         assert_plain(&error.to_string());
@@ -99,11 +99,11 @@ fn stored(sent: &str) -> String {
 
 /// Asserts that the quote is found exactly at the positions that are accepted as evidence.
 fn found(quote: &str, body: &str) {
-    let ruler = Ruler::new(body);
+    let index = OffsetIndex::new(body);
     let spans = text::find_spans(body, quote);
     for (start, end) in spans.iter().take(50) {
         assert_eq!(text::slice(body, *start, *end), Some(quote));
-        assert_eq!(ruler.slice(*start, *end), Some(quote));
+        assert_eq!(index.slice(*start, *end), Some(quote));
     }
     let length = i32::try_from(quote.chars().count()).unwrap_or(i32::MAX);
     for start in [0, 1, spans.first().map_or(2, |(start, _)| *start)] {

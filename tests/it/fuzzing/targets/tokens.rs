@@ -3,9 +3,9 @@
 
 use dateline_feed::{Cursor, Error};
 use dateline_proto::v1::{ListRecordsRequest, View as AskedView};
-use dateline_record::{name::Name, seal::seal};
-use dateline_server::page_token::Question;
-use dateline_store::{Epoch, FeedIdentity, View};
+use dateline_record::{mac::sign, name::Name};
+use dateline_server::services::page_token::PageContext;
+use dateline_store::{Epoch, FeedIdentity, FeedView};
 use uuid::Uuid;
 
 use super::{assert_answer, chosen};
@@ -30,7 +30,7 @@ pub fn cursors(data: &[u8]) {
     let Some(text) = text(data, &cursor_key(&feed)) else {
         return;
     };
-    for view in [View::Published, View::Desk] {
+    for view in [FeedView::Wire, FeedView::Desk] {
         match Cursor::from_text(&text, &feed, view) {
             Ok(cursor) => {
                 assert_eq!(cursor.to_text(&feed), text, "{cursor:?}");
@@ -58,13 +58,13 @@ pub fn page_tokens(data: &[u8]) {
     let Some(text) = text(data, &feed.token_key) else {
         return;
     };
-    let question = Question::of(&ListRecordsRequest {
+    let page_context = PageContext::new(&ListRecordsRequest {
         view: AskedView::Desk.into(),
         ..ListRecordsRequest::default()
     });
-    match question.read(&feed, &text) {
+    match page_context.decode_token(&feed, &text) {
         Ok(last) if text.is_empty() => assert_eq!(last, ""),
-        Ok(last) => assert_eq!(question.write(&feed, &last), text),
+        Ok(last) => assert_eq!(page_context.encode_token(&feed, &last), text),
         Err(status) => assert_answer(&status),
     }
 }
@@ -75,5 +75,5 @@ fn text(data: &[u8], key: &[u8; 32]) -> Option<String> {
         return String::from_utf8(rest.to_vec()).ok();
     }
     let (version, payload) = rest.split_first()?;
-    Some(seal(key, *version, payload))
+    Some(sign(key, *version, payload))
 }

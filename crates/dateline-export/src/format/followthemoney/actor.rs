@@ -6,7 +6,7 @@ use super::{Entity, id, schema, values::is_wikidata_id};
 use crate::format::Referents;
 
 /// The fields that the entity expresses.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.merged_from",
     "type",
@@ -41,7 +41,7 @@ pub(super) fn actor(actor: &Actor, referents: &Referents) -> Entity {
     let mut entity = Entity::new(schema(actor.r#type()), Kind::Actor, id(&actor.name))
         .add("name", "display_name", &actor.display_name)
         .country("region_code", &actor.region_code)
-        .prove(&actor.evidence, referents)
+        .add_evidence(&actor.evidence, referents)
         .add("summary", "description", &actor.description)
         .add("summary", "purpose", &actor.purpose)
         .add("legalForm", "type", form)
@@ -56,7 +56,7 @@ pub(super) fn actor(actor: &Actor, referents: &Referents) -> Entity {
             active.and_then(|active| active.end.as_ref()),
         )
         .add("address", "headquarters", seat.unwrap_or_default())
-        .merged_with_aliases(actor.meta.as_ref());
+        .add_merged_with_aliases(actor.meta.as_ref());
     if is_person {
         entity = entity.add("title", "honorific_prefix", &actor.honorific_prefix);
     } else if !actor.honorific_prefix.is_empty() {

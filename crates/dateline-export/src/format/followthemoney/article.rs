@@ -14,7 +14,7 @@ use super::{
 use crate::format::{Losses, Referents};
 
 /// The fields that the entities express.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.update_time",
     "headline",
@@ -145,7 +145,7 @@ fn credits(article: &Article, referents: &Referents, losses: &mut Losses) -> Vec
         let document = id(&article.name);
         let entity = new("Documentation", format!("{document}-src-{actor}"))
             .add("document", "name", document)
-            .refer("entity", "sources.actor", &source.actor, referents)
+            .add_reference("entity", "sources.actor", &source.actor, referents)
             .add("role", "sources", "credited source");
         entities.push(entity);
     }
@@ -170,7 +170,7 @@ fn named(
     Some(
         new("Mention", format!("{document}-m{position}"))
             .add("document", "name", document)
-            .refer("resolved", "mentions.target", &mention.target, referents)
+            .add_reference("resolved", "mentions.target", &mention.target, referents)
             .add("name", "mentions.span.exact", name)
             .add("detectedSchema", "mentions.target", schema(known.r#type)),
     )
@@ -184,7 +184,7 @@ mod tests {
     fn languages_are_told_in_three_letters_and_what_is_cut_or_not_known_is_counted() {
         let mut losses = Losses::default();
         let told = ["en", "kk-Latn", "nb", "sah", "und", ""].map(|tag| {
-            let told = language(new("Article", String::new()), tag).tell(&mut losses);
+            let told = language(new("Article", String::new()), tag).into_json(&mut losses);
             told["properties"]["language"][0]
                 .as_str()
                 .unwrap_or("")

@@ -107,7 +107,7 @@ impl Entity {
     }
 
     /// Adds a reference to a record, if the name is not empty. Returns false if the export does not have the record.
-    pub fn refers(
+    pub fn try_add_reference(
         &mut self,
         property: &'static str,
         field: &str,
@@ -125,36 +125,36 @@ impl Entity {
     }
 
     /// Adds a reference to a record, if the name is not empty.
-    pub fn refer(
+    pub fn add_reference(
         mut self,
         property: &'static str,
         field: &str,
         name: &str,
         referents: &Referents,
     ) -> Self {
-        self.refers(property, field, name, referents);
+        self.try_add_reference(property, field, name, referents);
         self
     }
 
     /// Adds the cited articles.
-    pub fn prove(self, evidence: &[Evidence], referents: &Referents) -> Self {
+    pub fn add_evidence(self, evidence: &[Evidence], referents: &Referents) -> Self {
         let prove = |entity: Self, entry: &Evidence| {
-            entity.refer("proof", "evidence.article", &entry.article, referents)
+            entity.add_reference("proof", "evidence.article", &entry.article, referents)
         };
         evidence.iter().fold(self, prove)
     }
 
     /// Adds the ids of records that were merged into this one.
-    pub fn merged(mut self, meta: Option<&RecordMeta>) -> Self {
+    pub fn add_merged(mut self, meta: Option<&RecordMeta>) -> Self {
         let merged = meta.map_or(&[][..], |meta| &meta.merged_from);
         self.referents.extend(merged.iter().map(|name| id(name)));
         self
     }
 
     /// Adds the ids of records that were merged into this one, and their names as aliases.
-    pub fn merged_with_aliases(self, meta: Option<&RecordMeta>) -> Self {
+    pub fn add_merged_with_aliases(self, meta: Option<&RecordMeta>) -> Self {
         let merged = meta.map_or(&[][..], |meta| &meta.merged_from);
-        self.merged(meta)
+        self.add_merged(meta)
             .add_all("alias", "meta.merged_from", merged)
     }
 
@@ -166,7 +166,7 @@ impl Entity {
     }
 
     /// Converts the entity to JSON, and adds its losses to `losses`.
-    pub fn tell(self, losses: &mut Losses) -> Value {
+    pub fn into_json(self, losses: &mut Losses) -> Value {
         losses.merge(&self.lost);
         let mut told = json!({
             "id": self.id,
@@ -194,10 +194,10 @@ mod tests {
             .add("name", "display_name", "X")
             .add("name", "display_name", "X")
             .add("title", "honorific_prefix", "")
-            .refer("proof", "evidence.article", "", &Referents::default());
+            .add_reference("proof", "evidence.article", "", &Referents::default());
         let mut losses = Losses::default();
         assert_eq!(
-            serde_json::to_string(&entity.tell(&mut losses)).unwrap(),
+            serde_json::to_string(&entity.into_json(&mut losses)).unwrap(),
             r#"{"id":"dl-actors-x","properties":{"name":["X"]},"schema":"Person"}"#
         );
         assert_eq!(losses, Losses::default());
@@ -214,14 +214,14 @@ mod tests {
             .add("summary", "description", "\u{200b}")
             .add_if(values::is_url, "sourceUrl", "source_url", "https://a.b/x")
             .date("incorporationDate", "active.start", Some(&date("0987")))
-            .refer(
+            .add_reference(
                 "proof",
                 "evidence.article",
                 "articles/gone",
                 &Referents::default(),
             );
         let mut losses = Losses::default();
-        let told = entity.tell(&mut losses);
+        let told = entity.into_json(&mut losses);
         assert_eq!(
             told["properties"]["name"][0]
                 .as_str()

@@ -6,7 +6,7 @@ use super::{Entity, id};
 use crate::format::Referents;
 
 /// The fields that the entity expresses.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.merged_from",
     "type",
@@ -44,8 +44,8 @@ pub(super) fn event(event: &Event, referents: &Referents) -> Entity {
         .add("keywords", "type", r#type.to_ascii_lowercase())
         .add_all("keywords", "topics.label", topics)
         .add_all("keywords", "codes", &event.codes)
-        .prove(&event.evidence, referents)
-        .merged_with_aliases(event.meta.as_ref());
+        .add_evidence(&event.evidence, referents)
+        .add_merged_with_aliases(event.meta.as_ref());
     for place in &event.places {
         entity = entity
             .add("location", "places.display_name", &place.display_name)
@@ -54,7 +54,7 @@ pub(super) fn event(event: &Event, referents: &Referents) -> Entity {
     for participant in &event.participants {
         let organizes = matches!(participant.role(), Role::Host | Role::Organizer);
         let property = if organizes { "organizer" } else { "involved" };
-        entity = entity.refer(
+        entity = entity.add_reference(
             property,
             "participants.actor",
             &participant.actor,

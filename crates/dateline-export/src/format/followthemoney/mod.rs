@@ -21,8 +21,8 @@ use serde_json::Value;
 use self::{actor::actor, article::article, entity::Entity, event::event, relation::relation};
 use super::{
     Losses, Referents,
-    documents::{Documents, Lines},
-    losses::Said,
+    documents::{Documents, JsonLines},
+    losses::MappedFields,
 };
 
 mod actor;
@@ -33,17 +33,17 @@ mod relation;
 mod values;
 
 /// An encoder for records of a kind.
-pub(super) fn encoder(kind: Kind) -> Lines<FollowTheMoney> {
-    Lines::new(kind, said(kind), FollowTheMoney)
+pub(super) fn encoder(kind: Kind) -> JsonLines<FollowTheMoney> {
+    JsonLines::new(kind, mapped_fields(kind), FollowTheMoney)
 }
 
-fn said(kind: Kind) -> Said {
-    Said::new(match kind {
+fn mapped_fields(kind: Kind) -> MappedFields {
+    MappedFields::new(match kind {
         Kind::Unspecified => &[],
-        Kind::Article => article::SAID,
-        Kind::Actor => actor::SAID,
-        Kind::Relation => relation::SAID,
-        Kind::Event => event::SAID,
+        Kind::Article => article::MAPPED_FIELDS,
+        Kind::Actor => actor::MAPPED_FIELDS,
+        Kind::Relation => relation::MAPPED_FIELDS,
+        Kind::Event => event::MAPPED_FIELDS,
     })
 }
 
@@ -51,7 +51,7 @@ fn said(kind: Kind) -> Said {
 pub(super) struct FollowTheMoney;
 
 impl Documents for FollowTheMoney {
-    const SAYS_TOMBSTONES: bool = false;
+    const EXPRESSES_TOMBSTONES: bool = false;
 
     fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let entities = match body {
@@ -60,7 +60,7 @@ impl Documents for FollowTheMoney {
             Body::Relation(body) => relation(body, referents).unwrap_or_default(),
             Body::Event(body) => vec![event(body, referents)],
         };
-        let told = entities.into_iter().map(|entity| entity.tell(losses));
+        let told = entities.into_iter().map(|entity| entity.into_json(losses));
         told.collect()
     }
 }
@@ -94,7 +94,7 @@ mod tests {
         let file = Article::default().descriptor().parent_pool().clone();
         for kind in KINDS {
             let schema = file.get_message_by_name(&format!("dateline.v1.{kind:?}"));
-            said(kind).assert_fits(&schema.unwrap());
+            mapped_fields(kind).assert_fits(&schema.unwrap());
         }
     }
 }

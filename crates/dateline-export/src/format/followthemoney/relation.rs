@@ -7,7 +7,7 @@ use super::{Entity, id};
 use crate::format::Referents;
 
 /// The fields that the entities express.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.merged_from",
     "type",
@@ -34,7 +34,7 @@ pub(super) fn relation(relation: &Relation, referents: &Referents) -> Option<Vec
     if subject == object && relation.subject != relation.object {
         return None;
     }
-    let tie = Tie {
+    let tie = RelationMapper {
         relation,
         referents,
     };
@@ -61,12 +61,12 @@ pub(super) fn relation(relation: &Relation, referents: &Referents) -> Option<Vec
 }
 
 /// A relation with both ends in the export.
-struct Tie<'a> {
+struct RelationMapper<'a> {
     relation: &'a Relation,
     referents: &'a Referents,
 }
 
-impl Tie<'_> {
+impl RelationMapper<'_> {
     fn between(
         &self,
         schema: &'static str,
@@ -80,9 +80,9 @@ impl Tie<'_> {
             ..
         } = self.relation;
         let entity = Entity::new(schema, Kind::Relation, id(name));
-        let entity = entity.refer(subject, "subject", from, self.referents);
+        let entity = entity.add_reference(subject, "subject", from, self.referents);
         match object {
-            Some(object) => entity.refer(object, "object", to, self.referents),
+            Some(object) => entity.add_reference(object, "object", to, self.referents),
             None => entity,
         }
     }
@@ -117,8 +117,8 @@ impl Tie<'_> {
         .date("startDate", "period.start", period.start.as_ref())
         .date("endDate", "period.end", period.end.as_ref())
         .date("date", "period.as_of", period.as_of.as_ref())
-        .prove(&relation.evidence, self.referents)
-        .merged(relation.meta.as_ref())
+        .add_evidence(&relation.evidence, self.referents)
+        .add_merged(relation.meta.as_ref())
     }
 
     /// The office, named after title and body.
@@ -134,7 +134,7 @@ impl Tie<'_> {
         let post = format!("{}-post", id(&self.relation.name));
         Entity::new("Position", Kind::Relation, post)
             .add("name", "role_title", format!("{title}, {shown}"))
-            .refer(
+            .add_reference(
                 "organization",
                 "object",
                 &self.relation.object,

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use dateline_proto::v1::{Article, Mention, State, actor::Type};
 use serde_json::{Value, json};
 
-use super::{Ninjs, Object, alternative_id, list_of, region, said_of_meta, time};
+use super::{Ninjs, Object, alternative_id, list_of, region, time, with_meta_fields};
 use crate::format::{Losses, Referents};
 
 /// The fields that the item expresses.
-pub(super) const SAID: &[&str] = said_of_meta![
+pub(super) const MAPPED_FIELDS: &[&str] = with_meta_fields![
     "headline",
     "body",
     "language_code",

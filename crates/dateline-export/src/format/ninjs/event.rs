@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use dateline_proto::v1::{Event, Participant, Place, actor::Type, participant::Role};
 use serde_json::{Value, json};
 
-use super::{Ninjs, Object, alternative_id, article::text, region, said_of_meta};
+use super::{Ninjs, Object, alternative_id, article::text, region, with_meta_fields};
 use crate::format::{Losses, Referents, dates::cut};
 
 /// The fields that the item expresses.
-pub(super) const SAID: &[&str] = said_of_meta![
+pub(super) const MAPPED_FIELDS: &[&str] = with_meta_fields![
     "meta.merged_from",
     "type",
     "display_name",
@@ -63,7 +63,10 @@ impl Ninjs {
             .set("headlines", text("main", &event.display_name))
             .set("descriptions", descriptions)
             .set("subjects", subjects)
-            .set("places", event.places.iter().map(place).collect::<Vec<_>>())
+            .set(
+                "places",
+                event.places.iter().map(place_object).collect::<Vec<_>>(),
+            )
             .set("events", self.links(event, referents, losses))
             .set("infoSources", self.cited(event, referents, losses))
             .set("altIds", ids.collect::<Vec<_>>());
@@ -185,7 +188,7 @@ fn dates(event: &Event, losses: &mut Losses) -> Object {
         )
 }
 
-fn place(place: &Place) -> Value {
+fn place_object(place: &Place) -> Value {
     let code = match place.subdivision_code.as_str() {
         "" => region(&place.region_code),
         code => Some(format!("iso3166-2:{code}")),

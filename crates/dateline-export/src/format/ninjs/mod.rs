@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::{
     Losses, Options, Referents,
-    documents::{Documents, Lines, Object},
-    losses::Said,
-    referents::Known,
+    documents::{Documents, JsonLines, Object},
+    losses::MappedFields,
+    referents::ActorSummary,
 };
 
 mod article;
@@ -23,16 +23,16 @@ mod event;
 const MEDIA_TOPICS: &str = "http://cv.iptc.org/newscodes/mediatopic/";
 
 /// An encoder for records of a kind; `None` if they are not news items.
-pub(super) fn encoder(kind: Kind, options: &Options) -> Option<Lines<Ninjs>> {
+pub(super) fn encoder(kind: Kind, options: &Options) -> Option<JsonLines<Ninjs>> {
     let said = match kind {
-        Kind::Article => article::SAID,
-        Kind::Event => event::SAID,
+        Kind::Article => article::MAPPED_FIELDS,
+        Kind::Event => event::MAPPED_FIELDS,
         Kind::Unspecified | Kind::Actor | Kind::Relation => return None,
     };
     let ninjs = Ninjs {
         options: options.clone(),
     };
-    Some(Lines::new(kind, Said::new(said), ninjs))
+    Some(JsonLines::new(kind, MappedFields::new(said), ninjs))
 }
 
 /// The format.
@@ -41,7 +41,7 @@ pub(super) struct Ninjs {
 }
 
 impl Documents for Ninjs {
-    const SAYS_TOMBSTONES: bool = true;
+    const EXPRESSES_TOMBSTONES: bool = true;
 
     fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let item = match body {
@@ -54,7 +54,7 @@ impl Documents for Ninjs {
 }
 
 /// The fields of `meta` that items of every kind express.
-macro_rules! said_of_meta {
+macro_rules! with_meta_fields {
     ($($path:literal),* $(,)?) => {
         &[
             "name",
@@ -69,7 +69,7 @@ macro_rules! said_of_meta {
         ]
     };
 }
-use said_of_meta;
+use with_meta_fields;
 
 impl Ninjs {
     fn uri(&self, name: &str) -> String {
@@ -138,7 +138,7 @@ fn status(state: State) -> &'static str {
 }
 
 /// The list of an item for a mentioned actor; `None` for groups of people, which are neither persons nor organisations.
-fn list_of(known: &Known) -> Option<&'static str> {
+fn list_of(known: &ActorSummary) -> Option<&'static str> {
     match known.r#type {
         Type::Person => Some("people"),
         Type::State => Some("places"),
@@ -164,9 +164,12 @@ mod tests {
 
     #[test]
     fn what_is_said_are_fields_of_the_schema() {
-        for (kind, said) in [(Kind::Article, article::SAID), (Kind::Event, event::SAID)] {
+        for (kind, said) in [
+            (Kind::Article, article::MAPPED_FIELDS),
+            (Kind::Event, event::MAPPED_FIELDS),
+        ] {
             let schema = DESCRIPTORS.get_message_by_name(&format!("dateline.v1.{kind:?}"));
-            Said::new(said).assert_fits(&schema.unwrap());
+            MappedFields::new(said).assert_fits(&schema.unwrap());
             assert!(!collection(kind).is_empty());
         }
     }

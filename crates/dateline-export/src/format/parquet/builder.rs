@@ -14,34 +14,34 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
 use prost_reflect::{DynamicMessage, EnumDescriptor, Value};
 use time::{Date, macros::format_description};
 
-use super::super::columns::{Column, Shape, timestamp, word};
+use super::super::columns::{Column, ColumnType, timestamp, word};
 
 /// The Unix epoch, from which Arrow counts days.
 const EPOCH: Date = time::macros::date!(1970 - 01 - 01);
 
 /// Arrow fields of columns.
 pub(super) fn fields(columns: &[Column]) -> Fields {
-    let field = |column: &Column| Field::new(&column.name, data_type(&column.shape), true);
+    let field = |column: &Column| Field::new(&column.name, data_type(&column.column_type), true);
     columns.iter().map(field).collect()
 }
 
-fn data_type(shape: &Shape) -> DataType {
-    match shape {
-        Shape::Text | Shape::Word(_) => DataType::Utf8,
-        Shape::Integer => DataType::Int64,
-        Shape::Small => DataType::Int32,
-        Shape::Number => DataType::Float64,
-        Shape::Single => DataType::Float32,
-        Shape::Flag => DataType::Boolean,
-        Shape::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        Shape::Day => DataType::Date32,
-        Shape::Group(columns) => DataType::Struct(fields(columns)),
-        Shape::List(element) => DataType::List(element_field(element)),
+fn data_type(column_type: &ColumnType) -> DataType {
+    match column_type {
+        ColumnType::Text | ColumnType::Word(_) => DataType::Utf8,
+        ColumnType::Integer => DataType::Int64,
+        ColumnType::Small => DataType::Int32,
+        ColumnType::Number => DataType::Float64,
+        ColumnType::Single => DataType::Float32,
+        ColumnType::Flag => DataType::Boolean,
+        ColumnType::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Day => DataType::Date32,
+        ColumnType::Group(columns) => DataType::Struct(fields(columns)),
+        ColumnType::List(element) => DataType::List(element_field(element)),
     }
 }
 
 /// The element field of a list, with the name from the Parquet standard.
-fn element_field(element: &Shape) -> FieldRef {
+fn element_field(element: &ColumnType) -> FieldRef {
     Arc::new(Field::new("element", data_type(element), true))
 }
 
@@ -76,21 +76,21 @@ pub(super) struct List {
 
 impl Builder {
     /// A builder without rows.
-    pub(super) fn new(shape: &Shape) -> Self {
-        match shape {
-            Shape::Text => Builder::Text(StringBuilder::new()),
-            Shape::Word(words) => Builder::Word(words.clone(), StringBuilder::new()),
-            Shape::Integer => Builder::Integer(Int64Builder::new()),
-            Shape::Small => Builder::Small(Int32Builder::new()),
-            Shape::Number => Builder::Number(Float64Builder::new()),
-            Shape::Single => Builder::Single(Float32Builder::new()),
-            Shape::Flag => Builder::Flag(BooleanBuilder::new()),
-            Shape::Time => {
-                Builder::Time(TimestampMicrosecondBuilder::new().with_data_type(data_type(shape)))
-            }
-            Shape::Day => Builder::Day(Date32Builder::new()),
-            Shape::Group(columns) => Builder::Group(Group::new(columns)),
-            Shape::List(element) => Builder::List(List {
+    pub(super) fn new(column_type: &ColumnType) -> Self {
+        match column_type {
+            ColumnType::Text => Builder::Text(StringBuilder::new()),
+            ColumnType::Word(words) => Builder::Word(words.clone(), StringBuilder::new()),
+            ColumnType::Integer => Builder::Integer(Int64Builder::new()),
+            ColumnType::Small => Builder::Small(Int32Builder::new()),
+            ColumnType::Number => Builder::Number(Float64Builder::new()),
+            ColumnType::Single => Builder::Single(Float32Builder::new()),
+            ColumnType::Flag => Builder::Flag(BooleanBuilder::new()),
+            ColumnType::Time => Builder::Time(
+                TimestampMicrosecondBuilder::new().with_data_type(data_type(column_type)),
+            ),
+            ColumnType::Day => Builder::Day(Date32Builder::new()),
+            ColumnType::Group(columns) => Builder::Group(Group::new(columns)),
+            ColumnType::List(element) => Builder::List(List {
                 field: element_field(element),
                 lengths: Vec::new(),
                 elements: Box::new(Builder::new(element)),
@@ -139,7 +139,7 @@ impl Builder {
 
 impl Group {
     fn new(columns: &[Column]) -> Self {
-        let part = |column: &Column| (column.clone(), Builder::new(&column.shape));
+        let part = |column: &Column| (column.clone(), Builder::new(&column.column_type));
         Self {
             fields: fields(columns),
             parts: columns.iter().map(part).collect(),

@@ -16,7 +16,7 @@ use ::parquet::{
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use dateline_proto::v1::Kind;
-use dateline_record::encoded::Encoded;
+use dateline_record::encoded::EncodedRecord;
 
 use self::builder::{Builder, fields};
 use super::{
@@ -58,7 +58,7 @@ impl Parquet {
 impl Encoder for Parquet {
     fn write(
         &mut self,
-        record: &Encoded,
+        record: &EncodedRecord,
         _referents: &Referents,
         _losses: &mut Losses,
         out: &mut Vec<u8>,
@@ -111,7 +111,7 @@ impl Table {
             .build();
         let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
         let with_builder = |column: Column| {
-            let builder = Builder::new(&column.shape);
+            let builder = Builder::new(&column.column_type);
             (column, builder)
         };
         Ok(Self {

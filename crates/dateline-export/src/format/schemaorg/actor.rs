@@ -7,7 +7,7 @@ use super::{SchemaOrg, class, one_or_all};
 use crate::format::{Losses, dates::exact, documents::Object};
 
 /// The fields that the node expresses.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.uid",
     "meta.merged_from",

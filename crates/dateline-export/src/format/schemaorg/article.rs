@@ -9,7 +9,7 @@ use super::{SchemaOrg, class, texts};
 use crate::format::{Losses, Referents, dates::exact, documents::Object};
 
 /// The fields that the node expresses.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.uid",
     "meta.state",

@@ -9,7 +9,7 @@ use super::{SchemaOrg, one_or_all, texts};
 use crate::format::{Losses, Referents, dates::exact, documents::Object};
 
 /// The fields that the node expresses.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "name",
     "meta.uid",
     "meta.merged_from",
@@ -41,7 +41,7 @@ impl SchemaOrg {
     ) -> Object {
         let series = event.form() == Form::Series;
         let time = event.time.clone().unwrap_or_default();
-        let places: Vec<_> = event.places.iter().map(place).collect();
+        let places: Vec<_> = event.places.iter().map(place_object).collect();
         let uid = event.meta.as_ref().map(|meta| meta.uid.as_str());
         self.node(
             Some(if series { "EventSeries" } else { "Event" }),
@@ -136,7 +136,7 @@ impl SchemaOrg {
     }
 }
 
-fn place(place: &Place) -> Value {
+fn place_object(place: &Place) -> Value {
     let point = place.latitude.zip(place.longitude).map(|(latitude, longitude)| {
         json!({"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude})
     });

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::{
     Losses, Options, Referents,
-    documents::{Documents, Lines, Object},
-    losses::Said,
-    referents::Known,
+    documents::{Documents, JsonLines, Object},
+    losses::MappedFields,
+    referents::ActorSummary,
 };
 
 mod actor;
@@ -24,20 +24,20 @@ mod event;
 mod relation;
 
 /// An encoder for records of a kind.
-pub(super) fn encoder(kind: Kind, options: &Options) -> Lines<SchemaOrg> {
+pub(super) fn encoder(kind: Kind, options: &Options) -> JsonLines<SchemaOrg> {
     let schema = SchemaOrg {
         options: options.clone(),
     };
-    Lines::new(kind, said(kind), schema)
+    JsonLines::new(kind, mapped_fields(kind), schema)
 }
 
-fn said(kind: Kind) -> Said {
-    Said::new(match kind {
+fn mapped_fields(kind: Kind) -> MappedFields {
+    MappedFields::new(match kind {
         Kind::Unspecified => &[],
-        Kind::Article => article::SAID,
-        Kind::Actor => actor::SAID,
-        Kind::Relation => relation::SAID,
-        Kind::Event => event::SAID,
+        Kind::Article => article::MAPPED_FIELDS,
+        Kind::Actor => actor::MAPPED_FIELDS,
+        Kind::Relation => relation::MAPPED_FIELDS,
+        Kind::Event => event::MAPPED_FIELDS,
     })
 }
 
@@ -47,7 +47,7 @@ pub(super) struct SchemaOrg {
 }
 
 impl Documents for SchemaOrg {
-    const SAYS_TOMBSTONES: bool = false;
+    const EXPRESSES_TOMBSTONES: bool = false;
 
     fn documents(&self, body: &Body, referents: &Referents, losses: &mut Losses) -> Vec<Value> {
         let node = match body {
@@ -116,7 +116,7 @@ fn class(r#type: Type) -> &'static str {
 }
 
 /// The class of an actor that takes part: a person, an organisation, or a country, which has no properties for that.
-fn class_of_agent(known: &Known) -> &'static str {
+fn class_of_agent(known: &ActorSummary) -> &'static str {
     match class(known.r#type) {
         itself @ ("Person" | "Country") => itself,
         _ => "Organization",
@@ -145,7 +145,7 @@ mod tests {
     fn what_is_said_are_fields_of_the_schema() {
         for kind in KINDS {
             let schema = DESCRIPTORS.get_message_by_name(&format!("dateline.v1.{kind:?}"));
-            said(kind).assert_fits(&schema.unwrap());
+            mapped_fields(kind).assert_fits(&schema.unwrap());
         }
     }
 }

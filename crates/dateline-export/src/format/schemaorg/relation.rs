@@ -7,7 +7,7 @@ use super::{SchemaOrg, class, class_of_agent};
 use crate::format::{Losses, Referents, dates::exact, documents::Object};
 
 /// The fields that the node expresses.
-pub(super) const SAID: &[&str] = &[
+pub(super) const MAPPED_FIELDS: &[&str] = &[
     "type",
     "subject",
     "object",

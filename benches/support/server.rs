@@ -1,0 +1,172 @@
+//! The environment of a benchmark: a private Postgres with fsync on, a server on it in this process, and the gold
+//! article with its records, published. Independent of what is measured.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use dateline::json;
+use dateline_client::Client;
+use dateline_proto::v1::{
+    Bundle, CommitRequest, CommitResponse, PublishRecordsRequest, Record, RecordVersion, Write,
+    record::Kind as Body, write,
+};
+use dateline_server::{Config, Database, Limits, Running};
+use dateline_store::Settings;
+use sqlx::{Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+const ARTICLE: &str = include_str!("../../seed/article.txt");
+const GOLD: &str = include_str!("../../seed/gold.json");
+
+/// A server on a cluster of its own.
+pub struct BenchServer {
+    /// Address of the server.
+    pub address: String,
+    /// URL of the database.
+    pub url: String,
+    /// Client of the server.
+    pub client: Client,
+    cluster: dateline_embedded_postgres::Cluster,
+    running: Option<Running>,
+    _directory: tempfile::TempDir,
+}
+
+impl BenchServer {
+    /// Starts everything, and publishes the gold records.
+    pub async fn start() -> Result<Self> {
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let directory = tempfile::tempdir_in(scratch)?;
+        let mut options = dateline_embedded_postgres::Options::new(
+            directory.path().join("pg"),
+            env!("CARGO_BIN_EXE_dateline"),
+        );
+        options.purpose = "cargo bench".to_owned();
+        let cluster = dateline_embedded_postgres::Cluster::start(options).await?;
+        cluster
+            .ensure_database(dateline_embedded_postgres::DATABASE)
+            .await?;
+        let url = cluster.url(dateline_embedded_postgres::DATABASE);
+        let running = Box::pin(dateline_server::start(
+            config(&url),
+            CancellationToken::new(),
+        ))
+        .await?;
+        try_out(&url).await?;
+        let address = running.address.to_string();
+        let client = Client::connect(&address).await?;
+        publish(&client, gold()?).await?;
+        Ok(Self {
+            address,
+            url,
+            client,
+            cluster,
+            running: Some(running),
+            _directory: directory,
+        })
+    }
+
+    /// Creates an empty database on the cluster and returns its URL.
+    pub async fn another(&self, name: &str) -> Result<String> {
+        self.cluster.ensure_database(name).await?;
+        Ok(self.cluster.url(name))
+    }
+
+    /// Stops the server of this process, so that a child process can serve instead.
+    pub async fn stop_server(&mut self) -> Result<()> {
+        if let Some(running) = self.running.take() {
+            running.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Stops the server, then its database.
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop_server().await?;
+        self.cluster.stop().await?;
+        Ok(())
+    }
+}
+
+/// Runs the SQL of `DATELINE_BENCH_SQL` on the database, to measure another index or another `append` before it becomes
+/// a migration.
+async fn try_out(url: &str) -> Result<()> {
+    if let Ok(file) = std::env::var("DATELINE_BENCH_SQL") {
+        let sql = std::fs::read_to_string(file)?;
+        let mut connection = PgConnection::connect(url).await?;
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        statements.execute(&mut connection).await?;
+        connection.close().await?;
+    }
+    Ok(())
+}
+
+fn config(url: &str) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        database: Database::Url(url.to_owned()),
+        tls: None,
+        metrics: None,
+        store: Settings::default(),
+        limits: Limits::default(),
+        access: dateline_access::Settings::default(),
+        bootstrap_token_file: None,
+        reflection: true,
+        checkpoint_interval: Duration::from_secs(5),
+        shutdown_grace_period: Duration::from_secs(5),
+    }
+}
+
+/// The gold records: an article and the records made from it.
+pub fn gold() -> Result<Vec<Record>> {
+    Ok(Vec::from(json::read::<Bundle>(GOLD)?))
+}
+
+/// A commit that creates drafts of these records.
+pub fn creation(records: impl IntoIterator<Item = Record>) -> CommitRequest {
+    let writes = records.into_iter().map(|record| {
+        let is_article = matches!(record.kind, Some(Body::Article(_)));
+        let original = if is_article {
+            ARTICLE.into()
+        } else {
+            Vec::new()
+        };
+        let create = write::Create {
+            record: Some(record),
+            original,
+        };
+        Write {
+            action: Some(write::Action::Create(create)),
+        }
+    });
+    CommitRequest {
+        writes: writes.collect(),
+        omit_content: true,
+        ..CommitRequest::default()
+    }
+}
+
+/// Creates records in one commit, and publishes them in another.
+pub async fn publish(client: &Client, records: Vec<Record>) -> Result<()> {
+    let created: CommitResponse = client.commit(creation(records)).await?;
+    let versions = created.records.iter().map(version);
+    let request = PublishRecordsRequest {
+        records: versions.collect::<Result<_>>()?,
+        omit_content: true,
+        ..PublishRecordsRequest::default()
+    };
+    client.publish(request).await?;
+    Ok(())
+}
+
+/// The current version of a record.
+pub fn version(record: &Record) -> Result<RecordVersion> {
+    let body = record.kind.as_ref().context("a record has a kind")?;
+    Ok(RecordVersion {
+        name: body.name().to_owned(),
+        etag: body
+            .meta()
+            .context("a stored record has meta")?
+            .etag
+            .clone(),
+    })
+}

@@ -1,0 +1,329 @@
+//! A database machine that vanishes silently: existing connections stop, with no RST and no FIN, and new ones work, as
+//! after a failover behind one address. Every wait ends, the outcome is reported correctly, and a retry succeeds.
+
+use std::{
+    future::Future,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use dateline_proto::v1::{CommitRequest, View};
+use dateline_store::{Settings, Store};
+use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    net::{TcpListener, UnixStream},
+    sync::watch,
+};
+use tonic::Code;
+
+use crate::{
+    cli::dateline,
+    gold::{read_changes, watch_from_beginning},
+    support::builders::*,
+    support::server::{TestServer, config, create_database, start_server_with},
+};
+
+/// Maximum duration of a write, whatever happens to the database.
+const BOUND: Duration = Duration::from_secs(15);
+
+/// A proxy to the tests' Postgres whose connections can be frozen.
+pub struct FreezableProxy {
+    pub url: String,
+    /// The URL that bypasses the proxy.
+    pub past: String,
+    frozen: watch::Sender<u64>,
+}
+
+impl FreezableProxy {
+    pub async fn before(past: &str) -> Self {
+        let options = PgConnectOptions::from_str(past).unwrap();
+        let directory = options.get_socket().expect("it is reached by a socket");
+        let socket = directory.join(format!(".s.PGSQL.{}", options.get_port()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (frozen, hears) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((mut outside, _)) = listener.accept().await {
+                let (socket, mut hears) = (socket.clone(), hears.clone());
+                let born = *hears.borrow_and_update();
+                tokio::spawn(async move {
+                    let Ok(mut inside) = UnixStream::connect(socket).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut outside, &mut inside) => {}
+                        // Both ends stay open, and no data passes any more.
+                        () = later(&mut hears, born) => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        let database = options.get_database().unwrap();
+        let url = format!("postgres://postgres@{address}/{database}?sslmode=disable");
+        Self {
+            url,
+            past: past.to_owned(),
+            frozen,
+        }
+    }
+
+    /// Freezes every existing connection.
+    pub fn freeze(&self) {
+        self.frozen.send_modify(|count| *count += 1);
+    }
+}
+
+/// Waits until a count is higher; for ever if the counter is gone.
+async fn later(count: &mut watch::Receiver<u64>, than: u64) {
+    if count.wait_for(|now| *now > than).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A server behind the proxy, with the base, and connections of every pool in use.
+async fn warm() -> (FreezableProxy, TestServer) {
+    let ice = FreezableProxy::before(&create_database().await).await;
+    let server = start_server_with(config(&ice.url)).await;
+    create_base(&server.client).await;
+    for round in 0..4 {
+        create_published(&server.client, &actor(&format!("warm-{round}"))).await;
+        read_changes(&server, watch_from_beginning(View::Desk), 3).await;
+        find_record(&server.client, SOURCE, View::Published).await;
+    }
+    (ice, server)
+}
+
+fn creation(id: &str) -> CommitRequest {
+    CommitRequest {
+        request_id: uuid::Uuid::now_v7().to_string(),
+        ..commit_request(vec![create(&actor(id))])
+    }
+}
+
+/// Sends a write, and again while it is UNAVAILABLE, at most three times; returns the number of attempts. Each answer
+/// arrives within the bound.
+async fn insist(server: &TestServer, request: CommitRequest) -> usize {
+    let mut editorial = server.client.editorial.clone();
+    for tries in 1..=3 {
+        let begun = Instant::now();
+        let answer = editorial.commit(request.clone()).await;
+        let took = begun.elapsed();
+        assert!(took < BOUND, "answered after {took:?}");
+        match answer {
+            Ok(_) => return tries,
+            Err(status) => {
+                let refused = RpcError::from(status);
+                refused.assert_is(Code::Unavailable, "STORE_UNAVAILABLE");
+            }
+        }
+    }
+    panic!("not even the third time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w4_a_write_on_a_frozen_connection_ends_in_time_and_is_done_once() {
+    let (ice, server) = warm().await;
+    let secret = create_drafts(&server.client, &[actor("secret")])
+        .await
+        .swap_remove(0);
+    commit_one(
+        &server.client,
+        publish_at(&secret, Some(timestamp_in_ms(1500))),
+    )
+    .await;
+    let before = feed_heads(&server.url).await;
+    ice.freeze();
+    let request = creation("after");
+    assert!(insist(&server, request.clone()).await <= 2);
+    assert_eq!(insist(&server, request).await, 1, "the same answer again");
+    assert_eq!(insist(&server, creation("next")).await, 1);
+    // The tail, the sweeper, reads and health have all noticed independently.
+    let begun = Instant::now();
+    let wire = read_changes(&server, watch_from_beginning(View::Published), 3 + 4 + 1).await;
+    assert_eq!(wire.last().unwrap().name, "actors/secret");
+    let desk = read_changes(
+        &server,
+        watch_from_beginning(View::Desk),
+        usize::try_from(before.0).unwrap() + 3,
+    )
+    .await;
+    for name in ["actors/after", "actors/next", "actors/secret"] {
+        assert_eq!(
+            desk.iter()
+                .filter(|it| it.name == name && it.revision != 2)
+                .count(),
+            if name == "actors/secret" { 2 } else { 1 },
+            "{name}"
+        );
+    }
+    assert!(begun.elapsed() < BOUND);
+    wait_until("it serves", async || {
+        dateline(&server.address, &["health"]).await.code == 0
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
+    let (ice, server) = warm().await;
+    // The statement waits for the feed's lock while its connection freezes.
+    let mut blocker = PgConnection::connect(&ice.past).await.unwrap();
+    blocker
+        .execute("BEGIN; SELECT * FROM feed FOR UPDATE")
+        .await
+        .unwrap();
+    let request = creation("lost");
+    let mut editorial = server.client.editorial.clone();
+    let writing = tokio::spawn({
+        let request = request.clone();
+        async move { editorial.commit(request).await }
+    });
+    wait_until("it waits for the lock", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut blocker)
+        .await
+        .unwrap();
+        waiting > 0
+    })
+    .await;
+    let begun = Instant::now();
+    ice.freeze();
+    blocker.execute("ROLLBACK").await.unwrap();
+    let status = writing.await.unwrap().unwrap_err();
+    RpcError::from(status).assert_is(Code::Unavailable, "STORE_UNAVAILABLE");
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    // It was committed: the answer arrives, and nothing is written twice.
+    let created: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM changes WHERE name = 'actors/lost'")
+            .fetch_one(&mut blocker)
+            .await
+            .unwrap();
+    assert_eq!(created, 1);
+    assert_eq!(insist(&server, request).await, 1);
+    let head = usize::try_from(feed_heads(&server.url).await.0).unwrap();
+    let desk = read_changes(&server, watch_from_beginning(View::Desk), head).await;
+    assert_eq!(desk.iter().filter(|it| it.name == "actors/lost").count(), 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f13_a_frozen_listener_is_noticed_and_hears_of_other_servers_again() {
+    let url = create_database().await;
+    let ice = FreezableProxy::before(&url).await;
+    let [here, there] = [
+        start_server_with(config(&ice.url)).await,
+        start_server_with(config(&url)).await,
+    ];
+    create_base(&there.client).await;
+    read_changes(&here, watch_from_beginning(View::Desk), 3).await;
+    ice.freeze();
+    // Without a notification, the tail finds a change only by its poll every 2 s.
+    let mut quick = 0;
+    for round in 0.. {
+        create_drafts(&there.client, &[actor(&format!("round-{round}"))]).await;
+        let begun = Instant::now();
+        let head = usize::try_from(feed_heads(&url).await.0).unwrap();
+        read_changes(&here, watch_from_beginning(View::Desk), head).await;
+        quick = if begun.elapsed() < Duration::from_millis(400) {
+            quick + 1
+        } else {
+            0
+        };
+        if quick == 8 {
+            break;
+        }
+        assert!(round < 60, "it does not listen");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    here.stop().await;
+    there.stop().await;
+}
+
+/// Asserts that work ends within the bound of a statement, and that a failure is reported as unavailable.
+async fn ends<T: std::fmt::Debug>(
+    what: &str,
+    bound: Duration,
+    work: impl Future<Output = Result<T, dateline_store::Error>>,
+) -> bool {
+    let begun = Instant::now();
+    let ended = tokio::time::timeout(bound, work).await;
+    let ended =
+        ended.unwrap_or_else(|_| panic!("{what} has not ended after {:?}", begun.elapsed()));
+    match ended {
+        Ok(_) => true,
+        Err(dateline_store::Error::Unavailable(_)) => false,
+        Err(error) => panic!("{what}: {error:?}"),
+    }
+}
+
+/// Uses every pool; returns the number of successful operations.
+async fn of_every_pool(store: &Store, bound: Duration) -> usize {
+    let now = time::OffsetDateTime::now_utc();
+    let by = dateline_engine::request::Attribution {
+        author: "somebody".into(),
+        credential: "none".into(),
+        peer: String::new(),
+        method: "Test".into(),
+    };
+    let all = [
+        ends(
+            "a read",
+            bound,
+            store.find_revision("actors/x", 1, dateline_store::FeedView::Desk),
+        )
+        .await,
+        ends("heads", bound, store.heads()).await,
+        ends("feed_status", bound, store.feed_status()).await,
+        ends(
+            "the log",
+            bound,
+            store.log_after(dateline_store::FeedView::Desk, 0, true),
+        )
+        .await,
+        ends("the tail", bound, store.tail_after(0, 1)).await,
+        ends(
+            "a time",
+            bound,
+            store.first_since(dateline_store::FeedView::Desk, now),
+        )
+        .await,
+        ends("a compaction", bound, store.compact(1, true)).await,
+        ends("tokens", bound, store.list_tokens(true, None, 10, 10_000)).await,
+        ends("the audit", bound, store.record_audit(&by, "done", "")).await,
+        ends("expiry", bound, store.expire_requests()).await,
+        ends("embargoes", bound, store.ended_embargoes(&[], 10)).await,
+        ends("listening", bound, store.listen()).await,
+        ends("a fork", bound, store.fork(uuid::Uuid::nil())).await,
+        ends("a ping", bound, store.ping()).await,
+        ends("a ping of the writer", bound, store.ping_writer()).await,
+    ];
+    all.iter().filter(|done| **done).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pool_throws_frozen_connections_away_and_loses_no_place() {
+    let ice = FreezableProxy::before(&create_database().await).await;
+    let settings = Settings {
+        statement_timeout: Duration::from_secs(1),
+        read_pool_size: 3,
+        ..Settings::default()
+    };
+    let store = Store::connect(&ice.url, &settings).await.unwrap();
+    let bound = Duration::from_secs(8);
+    let all = of_every_pool(&store, bound).await;
+    assert_eq!(all, 15);
+    for round in 0..2 {
+        // More at once than a pool has slots, so that all of them are in use or being returned.
+        let busy = (0..12).map(|_| of_every_pool(&store, bound));
+        futures_util::future::join_all(busy).await;
+        ice.freeze();
+        of_every_pool(&store, bound).await;
+        let done = of_every_pool(&store, bound).await;
+        assert_eq!(done, all, "round {round}");
+    }
+    store.close().await;
+}
