@@ -5,7 +5,7 @@ WORKDIR /dateline
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/dateline/target \
-    cargo build --release --locked && cp target/release/dateline /usr/local/bin/dateline && strip /usr/local/bin/dateline
+    cargo build --release --locked --features full && cp target/release/dateline /usr/local/bin/dateline && strip /usr/local/bin/dateline
 
 FROM debian:bookworm-slim
 # The authorities that are believed when keys of an issuer or a bucket are asked for by https.

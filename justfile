@@ -28,6 +28,8 @@ test *FILTERS:
 [group('checks')]
 lint:
     cargo clippy --all-targets -- -D warnings
+    # Exports without Parquet and object stores, as the README's first command builds them.
+    cargo clippy --package dateline-export -- -D warnings
 
 # Documentation of the crate, warnings are errors
 [group('checks')]
@@ -77,11 +79,11 @@ deps: tools
 prose:
     .ci/prose
 
-# The README's main command in the dev profile, which CI has built; `just readme` takes the release profile
+# The README's main command, by the program that `cargo test` has built; `just readme` takes the release profile
 [group('checks')]
 demo:
     grep -q '^cargo run --release -- demo ' README.md
-    cargo run --quiet -- demo --once
+    target/debug/dateline demo --once
 
 # Both commands of the README as they stand: a release build, 11 minutes on two cores
 [group('checks')]

@@ -47,6 +47,7 @@ use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use dateline_client::{Client, Connection, Failure};
+use dateline_export::NotBuilt;
 use tonic::Code;
 
 /// Exit code if the work was not done.
@@ -377,6 +378,9 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     print_error(&chain(error));
+    if error.chain().any(|cause| cause.is::<NotBuilt>()) {
+        return USAGE.into();
+    }
     match error.downcast_ref::<Failure>().map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),

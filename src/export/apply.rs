@@ -28,6 +28,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let to = Destination::open(&args.out)?;
     let mut full = Destination::open_export(&args.full)?;
     let first = Manifest::read(&full).await?;
+    first.formats.iter().try_for_each(|format| format.check())?;
     let layout = layout(&first);
     let counter = RecordProgress::new(None);
     let last = args.deltas.len().saturating_sub(1);

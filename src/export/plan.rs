@@ -47,6 +47,7 @@ impl RequestedOptions {
         let mut formats: Vec<Format> = args.format.iter().map(|it| Format::from(*it)).collect();
         formats.sort_unstable();
         formats.dedup();
+        formats.iter().try_for_each(|format| format.check())?;
         let base_uri = args.base_uri.as_ref();
         if base_uri.is_some_and(|uri| !uri.ends_with('/')) {
             bail!("--base-uri has to end with a slash: names are put after it");
@@ -156,8 +157,10 @@ impl RequestedOptions {
         let partitions = self.partitions.or(partitions).unwrap_or(1);
         let file_records = base.map(|base| base.file_records);
         let options = Options::default();
+        let formats = formats.unwrap_or_else(|| vec![Format::Ndjson]);
+        formats.iter().try_for_each(|format| format.check())?;
         let layout = ExportLayout {
-            formats: formats.unwrap_or_else(|| vec![Format::Ndjson]),
+            formats,
             compression: self
                 .compression
                 .or(base.map(|base| base.compression))

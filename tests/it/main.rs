@@ -28,6 +28,7 @@ mod cli_replicas;
 mod cli_terminal;
 mod cli_watchers;
 mod cli_yaml;
+mod client_alone;
 mod crash;
 mod dead_connections;
 mod desk;

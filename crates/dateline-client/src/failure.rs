@@ -55,11 +55,13 @@ impl Failure {
     }
 
     /// A replica that differs from its feed.
+    #[cfg(feature = "verify")]
     pub(super) fn replica_differs(message: &str) -> Self {
         Self::local(Code::DataLoss, message)
     }
 
     /// A request for a proof that does not select enough of the feed.
+    #[cfg(feature = "verify")]
     pub(super) fn cannot_verify(message: &str) -> Self {
         Self::local(Code::InvalidArgument, message)
     }

@@ -5,6 +5,7 @@ mod bearer;
 mod connection;
 mod exports;
 mod failure;
+#[cfg(feature = "verify")]
 mod replica;
 mod resuming_stream;
 mod subscriber;
@@ -22,12 +23,16 @@ use dateline_proto::v1::{
 use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 use uuid::Uuid;
 
+/// The messages, for programs that depend on this crate alone.
+pub use dateline_proto as proto;
+
+#[cfg(feature = "verify")]
+pub use self::replica::{ReplicaDigest, ReplicaEntry};
 pub use self::{
     bearer::Bearer,
     connection::Connection,
     exports::EncodedExportResponse,
     failure::Failure,
-    replica::{ReplicaDigest, ReplicaEntry},
     resuming_stream::{ExportStream, WatchStream},
     subscriber::{Event, Position, Subscriber},
 };

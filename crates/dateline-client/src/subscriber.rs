@@ -5,12 +5,15 @@
 use std::collections::VecDeque;
 
 use dateline_proto::v1::{
-    Change, Checkpoint, Consumer, Origin, Record, RecordFilter, WatchRequest, WatchResponse,
-    watch_request::Start,
+    Change, Checkpoint, Record, WatchRequest, WatchResponse, watch_request::Start,
 };
+#[cfg(feature = "verify")]
+use dateline_proto::v1::{Consumer, Origin, RecordFilter};
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, Failure, WatchStream, replica::ReplicaDigest};
+#[cfg(feature = "verify")]
+use super::replica::ReplicaDigest;
+use super::{Connection, Failure, WatchStream};
 
 /// Position of a consumer. If it is stored together with the effects of its event, every event has its effects exactly
 /// once (F2).
@@ -47,9 +50,11 @@ pub struct Subscriber {
     resumed: Option<Position>,
     /// The last received change and record, to detect a stream that is out of order.
     newest: (i64, String),
+    #[cfg(feature = "verify")]
     proof: Option<Proof>,
 }
 
+#[cfg(feature = "verify")]
 #[derive(Debug)]
 struct Proof {
     replica: ReplicaDigest,
@@ -76,6 +81,7 @@ impl Subscriber {
             position: resumed.clone().unwrap_or_default(),
             resumed,
             newest: (0, String::new()),
+            #[cfg(feature = "verify")]
             proof: None,
         })
     }
@@ -86,6 +92,7 @@ impl Subscriber {
     ///
     /// # Errors
     /// Those of [`Self::open`], and a request that selects too little for a proof.
+    #[cfg(feature = "verify")]
     pub async fn open_verified(
         server: impl Into<Connection>,
         request: WatchRequest,
@@ -133,6 +140,7 @@ impl Subscriber {
     ) -> Result<(Event, Position), Failure> {
         loop {
             if let Some((event, position)) = self.pending.pop_front() {
+                #[cfg(feature = "verify")]
                 self.verify_digest(&event)?;
                 self.position = position.clone();
                 return Ok((event, position));
@@ -200,6 +208,7 @@ impl Subscriber {
         self.resumed.is_some()
     }
 
+    #[cfg(feature = "verify")]
     fn verify_digest(&mut self, event: &Event) -> Result<(), Failure> {
         let Some(proof) = &mut self.proof else {
             return Ok(());
@@ -217,6 +226,7 @@ impl Subscriber {
 }
 
 /// True if a stream brings everything that is visible in the feed: a later start omits what was there before.
+#[cfg(feature = "verify")]
 fn covers_whole_feed(request: &WatchRequest) -> bool {
     let origin = match request.start {
         Some(Start::Cursor(_) | Start::Time(_)) => return false,
@@ -231,7 +241,7 @@ fn covers_whole_feed(request: &WatchRequest) -> bool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "verify"))]
 mod tests {
     use super::*;
 

@@ -69,6 +69,19 @@ impl Destination {
         })
     }
 
+    /// Refuses object stores, which are in the feature `object-stores`.
+    #[cfg(not(feature = "object-stores"))]
+    fn remote(url: &Url) -> Result<Self, Error> {
+        use object_store::ObjectStoreScheme as Scheme;
+        match Scheme::parse(url) {
+            Ok((Scheme::AmazonS3 | Scheme::GoogleCloudStorage | Scheme::MicrosoftAzure, _)) => {
+                Err(super::NotBuilt("object stores").into())
+            }
+            _ => Err(Error::Destination(format!("{url}: is no directory"))),
+        }
+    }
+
+    #[cfg(feature = "object-stores")]
     fn remote(url: &Url) -> Result<Self, Error> {
         // TLS to object stores uses the one provider that is built in.
         drop(rustls::crypto::ring::default_provider().install_default());

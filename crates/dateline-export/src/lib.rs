@@ -27,12 +27,22 @@ pub use self::{
     writer::ExportWriter,
 };
 
+/// A part of this crate that is behind a Cargo feature which this build lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this build has no {0}; `cargo install --path . --features full` installs one with all formats and destinations"
+)]
+pub struct NotBuilt(&'static str);
+
 /// The reason why an export cannot be made, read or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The destination cannot be opened.
     #[error("{0}")]
     Destination(String),
+    /// The destination is of a kind that this build lacks.
+    #[error("{0}")]
+    NotBuilt(#[from] NotBuilt),
     /// The destination failed.
     #[error("{what}: {source}")]
     Store {

@@ -20,6 +20,8 @@ use dateline_proto::v1::Kind;
 use dateline_record::encoded::{EncodedRecord, InvalidRecord};
 use serde::{Deserialize, Serialize};
 
+use super::NotBuilt;
+
 mod columns;
 mod csv;
 mod dates;
@@ -28,6 +30,7 @@ mod followthemoney;
 mod losses;
 mod ndjson;
 mod ninjs;
+#[cfg_attr(not(feature = "parquet"), path = "parquet_absent.rs")]
 mod parquet;
 mod protobuf;
 mod redact;
@@ -94,6 +97,17 @@ impl Format {
             Format::FollowTheMoney => "ftm.ndjson",
             Format::SchemaOrg => "jsonld.ndjson",
             Format::Csv => "csv",
+        }
+    }
+
+    /// Refuses a format that this build lacks.
+    ///
+    /// # Errors
+    /// For Parquet without the feature `parquet`.
+    pub fn check(self) -> Result<(), NotBuilt> {
+        match (self, parquet::ABSENT) {
+            (Format::Parquet, Some(absent)) => Err(absent),
+            _ => Ok(()),
         }
     }
 
@@ -209,10 +223,15 @@ pub enum Error {
     /// A row that cannot be written.
     #[error("a row cannot be written as CSV")]
     Csv(#[from] ::csv::Error),
+    /// A format that this build lacks.
+    #[error("{0}")]
+    NotBuilt(#[from] NotBuilt),
     /// Columns that do not fit together.
+    #[cfg(feature = "parquet")]
     #[error("a batch of rows cannot be made into columns")]
     Arrow(#[from] arrow_schema::ArrowError),
     /// Columns that cannot be written.
+    #[cfg(feature = "parquet")]
     #[error("a row group cannot be written")]
     Parquet(#[from] ::parquet::errors::ParquetError),
 }

@@ -20,12 +20,15 @@ use dateline_record::encoded::EncodedRecord;
 
 use self::builder::{Builder, fields};
 use super::{
+    super::NotBuilt,
     Encoder, Error, Losses, Referents, check_kind,
     columns::{Column, columns},
 };
 
 mod builder;
 
+/// The reason why this build has no Parquet; `parquet_absent` has one.
+pub(super) const ABSENT: Option<NotBuilt> = None;
 /// Most rows of a row group.
 const ROW_GROUP_ROWS: usize = 50_000;
 /// Encoded bytes of records after which a row group ends.
