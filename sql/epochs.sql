@@ -3,17 +3,22 @@
 -- Returns the address of the database: cluster, timeline, database, and the object ids of its tables. A restored dump,
 -- a promoted standby and a copy in another database have another address, and that is noticed before the first change
 -- is numbered there (F6). A copy of a stopped cluster's files has the same one: for that there is `dateline feed fork`.
+-- In plpgsql, which keeps its plan: a function in SQL that cannot be inlined is planned at each call, so at each commit.
 CREATE OR REPLACE FUNCTION feed_home() RETURNS text
-LANGUAGE sql
+LANGUAGE plpgsql
 AS $$
-    SELECT concat_ws(
-        '/',
-        system_identifier,
-        left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
-        (SELECT oid FROM pg_database WHERE datname = current_database()),
-        'feed'::regclass::oid,
-        'changes'::regclass::oid)
-    FROM pg_control_system()
+BEGIN
+    RETURN (
+        SELECT concat_ws(
+            '/',
+            system_identifier,
+            left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
+            (SELECT oid FROM pg_database WHERE datname = current_database()),
+            'feed'::regclass::oid,
+            'changes'::regclass::oid)
+        FROM pg_control_system()
+    );
+END;
 $$;
 
 -- Returns true if the database has another address than before, if the feed's row was not written by a server, or if

@@ -33,21 +33,31 @@ AS $$
     LEFT JOIN summed USING (kind, place)
 $$;
 
--- Returns a tally with amounts added at these positions. Counts are plain sums, words of digests wrap at 2^32.
+-- Returns a tally with amounts added at these positions, which may repeat. Counts are plain sums, words of digests wrap
+-- at 2^32. A tally grows by whole kinds. In plpgsql, which keeps its plan: a function in SQL that cannot be inlined is
+-- planned at each call, so twice in each commit.
 CREATE OR REPLACE FUNCTION added_tally(tally bigint[], places int[], amounts bigint[]) RETURNS bigint[]
-LANGUAGE sql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-    SELECT array_agg(
-        CASE WHEN place % 9 = 1
-            THEN coalesce(tally[place], 0) + coalesce(added.amount, 0)
-            ELSE (coalesce(tally[place], 0) + coalesce(added.amount, 0)) & 4294967295
-        END
-        ORDER BY place)
-    FROM generate_series(1, greatest(
-        array_length(tally, 1), (SELECT max((changed - 1) / 9 * 9 + 9) FROM unnest(places) AS changed))) AS place
-    LEFT JOIN (
-        SELECT changed AS place, sum(by)::bigint AS amount
-        FROM unnest(places, amounts) AS change (changed, by)
-        GROUP BY changed
-    ) AS added USING (place)
+DECLARE
+    sum bigint[] := tally;
+    length int := coalesce(array_length(tally, 1), 0);
+    wanted int := 0;
+    place int;
+BEGIN
+    FOREACH place IN ARRAY coalesce(places, '{}') LOOP
+        wanted := greatest(wanted, (place - 1) / 9 * 9 + 9);
+    END LOOP;
+    IF wanted > length THEN
+        sum := array_cat(sum, array_fill(0::bigint, ARRAY[wanted - length]));
+    END IF;
+    FOR number IN 1 .. coalesce(array_length(places, 1), 0) LOOP
+        place := places[number];
+        sum[place] := sum[place] + amounts[number];
+        IF place % 9 <> 1 THEN
+            sum[place] := sum[place] & 4294967295;
+        END IF;
+    END LOOP;
+    RETURN sum;
+END;
 $$;

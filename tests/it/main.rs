@@ -51,6 +51,7 @@ mod model_based;
 mod renamed_flags;
 mod replicas;
 mod response_sizes;
+mod statement_plans;
 mod streams;
 mod transport;
 /// Servers, builders, raw clients and other helpers that several tests share.

@@ -38,9 +38,9 @@ impl Store {
     ) -> Result<RecordPage, Error> {
         let mut query = select(filter, view, after, limit);
         let mut connection = self.readers.acquire().await?;
-        let mut rows = query
-            .build_query_as::<RecordColumns>()
-            .fetch(&mut connection);
+        let query = query.build_query_as::<RecordColumns>();
+        // The plan depends on the filter and on the position: a plan for any of them sorts all matches for one page.
+        let mut rows = query.persistent(false).fetch(&mut connection);
         let mut page = RecordPage {
             records: Vec::new(),
             has_more: false,
@@ -76,6 +76,7 @@ impl Store {
         push_facets(&mut query, filter);
         Ok(query
             .build_query_scalar()
+            .persistent(false)
             .fetch_all(&mut self.readers.acquire().await?)
             .await?)
     }

@@ -69,29 +69,30 @@ impl Store {
         Ok((found, omitted))
     }
 
-    /// Returns the records of these names that are visible in the view, in no particular order.
+    /// Returns the record of this name, if it is visible in the view. One name has a statement of its own: for a list of
+    /// names Postgres makes a plan at each call.
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn get_records(
+    pub async fn get_record(
         &self,
-        names: &[String],
+        name: &str,
         view: FeedView,
-    ) -> Result<Vec<StoredRecord>, Error> {
-        let rows = sqlx::query_as!(
+    ) -> Result<Option<StoredRecord>, Error> {
+        let row = sqlx::query_as!(
             RecordColumns,
             r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
                       changes.content, changes.meta
                FROM records
                JOIN changes ON changes.desk_sequence = records.desk_sequence
-               WHERE records.name = ANY ($1)
+               WHERE records.name = $1
                    AND records.state <> 'deleted'
                    AND ($2 OR records.state IN ('published', 'retracted', 'merged'))"#,
-            names,
+            name,
             view == FeedView::Desk,
         )
-        .fetch_all(&mut self.readers.acquire().await?)
+        .fetch_optional(&mut self.readers.acquire().await?)
         .await?;
-        rows.into_iter().map(StoredRecord::try_from).collect()
+        row.map(StoredRecord::try_from).transpose()
     }
 }

@@ -104,9 +104,8 @@ impl RecordHandler {
         name: &str,
         view: FeedView,
     ) -> Result<Option<StoredRecord>, Status> {
-        let found = self.store.get_records(&[name.to_owned()], view).await;
-        let found = found.map_err(|error| status::store(&error))?;
-        Ok(found.into_iter().next())
+        let found = self.store.get_record(name, view).await;
+        found.map_err(|error| status::store(&error))
     }
 
     /// Returns the record that a merged one was merged into, or the merged one if that is not visible.
