@@ -10,7 +10,9 @@ use dateline_proto::v1::{
     record::Kind as Body, write,
 };
 use dateline_record::record::record_name;
-use dateline_record::{index::extract_terms, name::Name, validate::validate, walk::Path};
+use dateline_record::{
+    index::extract_terms, name::Name, release::Allowed, validate::validate, walk::Path,
+};
 use tonic::Code;
 
 use super::{
@@ -18,7 +20,6 @@ use super::{
     outgoing::{Outgoing, WriteOptions, WriteReport},
     publish_queue::{PublishQueue, QueuedDraft},
     rejection::{FieldProblem, Notice, Rejection},
-    release::Allowed,
     version_step::{Age, age},
 };
 

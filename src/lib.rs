@@ -1,7 +1,6 @@
 //! The command line. Data is written to stdout, everything else to stderr; the help documents the exit codes. Commands
 //! are ordinary clients of the server and never access the store.
 
-mod article_text;
 mod audit;
 mod bulk_writer;
 mod cloudevents;
@@ -9,7 +8,6 @@ mod confirm;
 mod demo;
 mod desk;
 mod duration;
-mod enum_names;
 mod export;
 mod feed;
 mod field_path;
@@ -17,9 +15,7 @@ mod filter;
 pub mod fuzz_targets;
 mod generate;
 mod health;
-mod html_text;
 mod import;
-pub mod json;
 mod limits;
 mod outgoing;
 mod output;
@@ -27,7 +23,6 @@ mod progress;
 mod publish_queue;
 mod read;
 mod rejection;
-mod release;
 pub mod renamed_flags;
 mod serve;
 mod serve_access;
@@ -41,12 +36,13 @@ mod verify;
 mod version_step;
 mod versions;
 mod watch;
-mod yaml;
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use dateline_client::{Client, Connection, Failure};
+pub use dateline_formats::json;
+use dateline_formats::yaml;
 use tonic::Code;
 
 /// Exit code if the work was not done.

@@ -3,12 +3,10 @@
 use std::fmt;
 
 use dateline_proto::v1::{Record, SourceItem, record::Kind as Body};
+use dateline_record::release::{ItemOrigin, Release};
 use prost::Message;
 
-use super::{
-    rejection::{FieldProblem, Notice, Rejection},
-    release::Release,
-};
+use super::rejection::{FieldProblem, Notice, Rejection};
 
 /// A record to be sent, and its position in the source.
 #[derive(Debug, Clone, Default)]
@@ -25,15 +23,6 @@ pub(super) struct Outgoing {
     pub release: Release,
     /// Set for items of other publishers, which may have newer versions.
     pub origin: Option<ItemOrigin>,
-}
-
-/// An item of another publisher, with fields that the record does not hold.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct ItemOrigin {
-    /// An older name that its article may have: earlier releases derived names from headlines.
-    pub earlier_name: String,
-    /// The uid of the record, if the item is an export of a Dateline.
-    pub uid: Option<String>,
 }
 
 impl Outgoing {

@@ -4,12 +4,11 @@
 use std::cmp::Ordering;
 
 use dateline_proto::v1::{SourceItem, State, source_item::Status};
+use dateline_record::release::Allowed;
 use prost_types::Timestamp;
+use time::OffsetDateTime;
 
-use super::{
-    outgoing::{OnChange, Outgoing},
-    release::Allowed,
-};
+use super::outgoing::{OnChange, Outgoing};
 
 /// The order of one version relative to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +155,7 @@ impl StepContext<'_> {
     fn corrected(&self) -> VersionStep {
         let allowed = &self.sent.release.allowed;
         match self.state {
-            State::Published if allowed.is_under_embargo() => VersionStep::Report(
+            State::Published if allowed.is_under_embargo(OffsetDateTime::now_utc()) => VersionStep::Report(
                 "its newer version is under embargo: a correction would publish it before its time".to_owned(),
             ),
             State::Published => match allowed {

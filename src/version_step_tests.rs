@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 
 use super::*;
-use crate::release::Release;
+use dateline_record::release::Release;
 
 fn version(version: &str, seconds: i64, status: Status) -> SourceItem {
     SourceItem {

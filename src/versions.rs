@@ -8,13 +8,13 @@ use dateline_proto::v1::{
     record::Kind as Body,
     write::{self, Action},
 };
+use dateline_record::release::Allowed;
 use prost_types::FieldMask;
 
 use super::{
     bulk_writer::{BulkWriter, is_about_records, is_same},
     outgoing::{OnChange, Outgoing, source_item},
     rejection::FieldProblem,
-    release::Allowed,
     version_step::{Age, StepContext, VersionStep, age},
 };
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use dateline_export::{
+use dateline_formats::export::{
     Destination, ExportLayout, Manifest, apply, format::Options, manifest::MANIFEST,
 };
 

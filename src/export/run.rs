@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use anyhow::{Result, bail};
 use dateline_client::{Connection, EncodedExportResponse, ExportStream, Failure};
-use dateline_export::{
+use dateline_formats::export::{
     Destination, ExportLayout, ExportWriter, Manifest,
     format::Referents,
     manifest::{DigestText, MANIFEST, Subject, directory},

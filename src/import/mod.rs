@@ -2,25 +2,21 @@
 //! skips existing records and does the rest.
 
 mod batches;
-mod bundle;
-mod document;
-mod lines;
 mod load_export;
-mod messages;
-mod ninjs;
 mod originals;
 mod progress;
 mod rejects;
-mod source;
+mod release;
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use dateline_proto::v1::Record;
+use dateline_formats::import::{InputFormat, Source};
 use tokio::sync::mpsc;
 
 use self::{
@@ -28,7 +24,6 @@ use self::{
     originals::Originals,
     progress::ImportProgress,
     rejects::Rejects,
-    source::Source,
 };
 use super::{
     FAILED, Server,
@@ -66,7 +61,7 @@ pub(super) struct Args {
     file: PathBuf,
     /// Format of the file; `auto` detects it from the name and the first bytes
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    format: InputFormat,
+    format: FormatArg,
     /// Publish the records as far as their senders allow: an embargo is kept, a withheld item stays a draft, a canceled
     /// one is retracted
     #[arg(long)]
@@ -98,7 +93,7 @@ pub(super) struct Args {
 
 // The variants have no doc comments: clap would lengthen the help with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum InputFormat {
+enum FormatArg {
     Auto,
     /// A `Record` per line
     Ndjson,
@@ -108,6 +103,18 @@ enum InputFormat {
     Bundle,
     /// ninjs 3 items of articles: one, a list, or one per line
     Ninjs,
+}
+
+impl From<FormatArg> for InputFormat {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Auto => Self::Auto,
+            FormatArg::Ndjson => Self::Ndjson,
+            FormatArg::Protobuf => Self::Protobuf,
+            FormatArg::Bundle => Self::Bundle,
+            FormatArg::Ninjs => Self::Ninjs,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,7 +130,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         return load_export::run(&args).await;
     }
     let originals = Originals::read(&args.original)?;
-    let source = Source::open(&args.file, args.format)?;
+    let source = open(&args.file, args.format.into())?;
     let progress = ImportProgress::new(&source);
     let rejects = Rejects::create(args.rejects.as_deref(), args.on_error == OnError::Report)?;
     let client = args.server.connect().await?;
@@ -169,18 +176,19 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     )
 }
 
-/// The records of a file, each as a record or as its error.
-///
-/// # Errors
-/// An error after which nothing more can be read.
-pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
-    let bytes = Box::new(std::io::Cursor::new(bytes));
-    let mut source = Source::from_reader(bytes, name, InputFormat::Auto)?;
-    let mut records = Vec::new();
-    while let Some(found) = source.next()? {
-        records.push(found.content.map(|content| content.record));
-    }
-    Ok(records)
+/// Opens a file, or stdin.
+fn open(path: &Path, format: InputFormat) -> Result<Source> {
+    let (reader, bytes): (Box<dyn Read + Send>, _) = if path.as_os_str() == "-" {
+        (Box::new(std::io::stdin()), None)
+    } else {
+        let opened = dateline_files::open(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let length = opened.length;
+        (Box::new(opened), length)
+    };
+    let mut source = Source::from_reader(reader, path, format)?;
+    source.bytes = bytes;
+    Ok(source)
 }
 
 struct Import {

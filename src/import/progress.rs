@@ -5,9 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use dateline_formats::import::Source;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::source::Source;
 use crate::{outgoing::WriteReport, output::print_message, progress::ProgressTimer};
 
 pub(super) struct ImportProgress {

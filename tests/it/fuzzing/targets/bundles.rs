@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use dateline_export::{
+use dateline_formats::export::{
     Compression, Manifest,
     format::Format,
     manifest::{FileEntry, MANIFEST, directory},
