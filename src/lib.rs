@@ -2,7 +2,6 @@
 //! are ordinary clients of the server and never access the store.
 
 mod audit;
-mod bulk_writer;
 mod cloudevents;
 mod confirm;
 mod demo;
@@ -10,19 +9,15 @@ mod desk;
 mod duration;
 mod export;
 mod feed;
-mod field_path;
 mod filter;
 pub mod fuzz_targets;
 mod generate;
 mod health;
 mod import;
 mod limits;
-mod outgoing;
 mod output;
 mod progress;
-mod publish_queue;
 mod read;
-mod rejection;
 pub mod renamed_flags;
 mod serve;
 mod serve_access;
@@ -33,14 +28,12 @@ mod time_arg;
 mod tls;
 mod token;
 mod verify;
-mod version_step;
-mod versions;
 mod watch;
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use dateline_client::{Client, Connection, Failure};
+use dateline_client::{Client, Connection, Failure, bulk};
 pub use dateline_formats::json;
 use dateline_formats::yaml;
 use tonic::Code;
@@ -373,7 +366,9 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     print_error(&chain(error));
-    match error.downcast_ref::<Failure>().map(|failure| failure.code) {
+    let of_bulk = || error.downcast_ref::<bulk::Error>()?.failure();
+    let failure = error.downcast_ref::<Failure>().or_else(of_bulk);
+    match failure.map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),
         _ => FAILED.into(),

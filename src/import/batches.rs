@@ -1,15 +1,12 @@
 //! Groups records into batches that fit a request.
 
 use anyhow::{Error, anyhow};
+use dateline_client::bulk::{FieldProblem, Outgoing, Rejection};
 use dateline_formats::import::Source;
 use dateline_record::release::Allowed;
 use tokio::sync::mpsc;
 
 use super::{originals::Originals, release};
-use crate::{
-    outgoing::Outgoing,
-    rejection::{FieldProblem, Rejection},
-};
 
 /// Maximum number of records per batch.
 const BATCH_RECORDS: usize = 1000;

@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use dateline_client::bulk::{BulkWriter, Conflict, OnChange, Rejection, WriteOptions};
 use dateline_formats::import::{InputFormat, Source};
 use tokio::sync::mpsc;
 
@@ -25,14 +26,7 @@ use self::{
     progress::ImportProgress,
     rejects::Rejects,
 };
-use super::{
-    FAILED, Server,
-    bulk_writer::BulkWriter,
-    export::verify::is_export,
-    outgoing::{OnChange, WriteOptions},
-    output::print_message,
-    rejection::Rejection,
-};
+use super::{FAILED, Server, export::verify::is_export, output::print_message};
 
 /// Batches read ahead of the server.
 const READ_AHEAD: usize = 2;
@@ -72,7 +66,7 @@ pub(super) struct Args {
     /// Action on a newer version of an existing item: correct it, with the sender's note for readers; report it and
     /// leave it; or skip it
     #[arg(long, value_enum, default_value = "report", value_name = "WHAT")]
-    on_change: OnChange,
+    on_change: OnChangeArg,
     /// Validate every record on the server, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -103,6 +97,34 @@ enum FormatArg {
     Bundle,
     /// ninjs 3 items of articles: one, a list, or one per line
     Ninjs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnChangeArg {
+    Correct,
+    Report,
+    Skip,
+}
+
+impl From<OnChangeArg> for OnChange {
+    fn from(on_change: OnChangeArg) -> Self {
+        match on_change {
+            OnChangeArg::Correct => Self::Correct,
+            OnChangeArg::Report => Self::Report,
+            OnChangeArg::Skip => Self::Skip,
+        }
+    }
+}
+
+/// The flag or command that resolves a conflict, as the end of a sentence.
+fn advice(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::Canceled => ": --publish retracts it",
+        Conflict::Withheld => ": `dateline retract` or --on-change correct withdraws it, for good",
+        Conflict::Newer => "; --on-change correct takes it over, skip leaves it out",
+        Conflict::UnderEmbargo => "; --publish takes its newer version over",
+        Conflict::Withdrawn => ": `dateline retract` withdraws it",
+    }
 }
 
 impl From<FormatArg> for InputFormat {
@@ -138,7 +160,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         dry_run: args.dry_run,
         leaves_out: args.on_error != OnError::Stop,
         publishes: args.publish,
-        on_change: args.on_change,
+        on_change: args.on_change.into(),
+        advice: Some(advice),
     };
     let read_options = ReadOptions {
         leaves_out: options.leaves_out,

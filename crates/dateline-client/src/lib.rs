@@ -2,6 +2,8 @@
 //! whose response was lost with the connection, is retried with the same `request_id`, as the contract asks.
 
 mod bearer;
+#[cfg(feature = "bulk")]
+pub mod bulk;
 mod connection;
 mod exports;
 mod failure;

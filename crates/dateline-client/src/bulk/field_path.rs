@@ -1,10 +1,12 @@
-//! Rewrites field paths of requests in terms of the command line: record and field.
+//! Rewrites field paths of requests in terms of the records sent: record and field.
 
-use dateline_client::Failure;
 use dateline_record::name::{KINDS, kind_label};
 
+use crate::Failure;
+
 /// Names a refused name, `names[3]`, by its value.
-pub(super) fn with_names(failure: Failure, names: &[String]) -> Failure {
+#[must_use]
+pub fn with_names(failure: Failure, names: &[String]) -> Failure {
     failure.map_fields(|field| {
         let index = field
             .strip_prefix("names[")
@@ -18,7 +20,7 @@ pub(super) fn with_names(failure: Failure, names: &[String]) -> Failure {
 
 /// Rewrites `writes[3].create.record.actor.names[0]` to `actors/nato: names[0]` if `label(3)` is actors/nato. Other
 /// paths stay unchanged.
-pub(super) fn describe(field: &str, label: impl Fn(usize) -> Option<String>) -> String {
+pub fn describe(field: &str, label: impl Fn(usize) -> Option<String>) -> String {
     let parts = field
         .strip_prefix("writes[")
         .and_then(|rest| rest.split_once(']'));

@@ -72,6 +72,7 @@ fn step(
         status: Status::Unspecified,
         publishes,
         on_change,
+        advice: None,
     };
     situation.step()
 }

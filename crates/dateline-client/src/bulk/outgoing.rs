@@ -1,4 +1,4 @@
-//! Records to be sent to a server, and the counts of their outcomes.
+//! Records to be sent to a server, options of sending, and counts of outcomes.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::rejection::{FieldProblem, Notice, Rejection};
 
 /// A record to be sent, and its position in the source.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outgoing {
+pub struct Outgoing {
     /// The record as read.
     pub record: Record,
     /// The article's text as received, if known.
@@ -27,11 +27,14 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Approximate size in a request, in bytes.
-    pub(super) fn encoded_len(&self) -> usize {
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
         self.record.encoded_len() + self.original.len() + 16
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// Name of the record; empty if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
         self.record
             .kind
             .as_ref()
@@ -82,17 +85,56 @@ pub(super) fn source_item(record: &Record) -> Option<&SourceItem> {
 }
 
 /// Action on a newer version of an item that exists already.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum OnChange {
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    /// Take it over.
     Correct,
+    /// Leave the record as it is, and report it.
     #[default]
     Report,
+    /// Leave the record as it is.
     Skip,
 }
 
+/// A record that stays as it is although its sender wants it otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// Its sender has canceled it, and it is published.
+    Canceled,
+    /// Its sender withholds it, and it is published.
+    Withheld,
+    /// Its sender has a newer version.
+    Newer,
+    /// Its sender has a newer version, and it is under embargo.
+    UnderEmbargo,
+    /// It is withdrawn in the file, and published.
+    Withdrawn,
+}
+
+impl Conflict {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Canceled => "its sender has canceled it, and it is published here",
+            Self::Withheld => "its sender withholds it, and it is published here",
+            Self::Newer => "its sender has a newer version",
+            Self::UnderEmbargo => "it is under embargo here",
+            Self::Withdrawn => "is withdrawn in the file, and published here",
+        }
+    }
+
+    /// The conflict as text, with advice on it.
+    pub(super) fn describe(self, advice: Option<Advice>) -> String {
+        let advice = advice.map_or("", |advice| advice(self));
+        format!("{}{advice}", self.text())
+    }
+}
+
+/// The end of a sentence about a conflict: what can be done about it.
+pub(super) type Advice = fn(Conflict) -> &'static str;
+
 /// Options of sending.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct WriteOptions {
+pub struct WriteOptions {
     /// Nothing is written; the server only checks.
     pub dry_run: bool,
     /// Refused records are left out and the others sent; otherwise the first rejection ends the run.
@@ -101,19 +143,26 @@ pub(super) struct WriteOptions {
     pub publishes: bool,
     /// Action on newer versions.
     pub on_change: OnChange,
+    /// The end of a sentence about a conflict, such as `; --force takes it over`.
+    pub advice: Option<fn(Conflict) -> &'static str>,
 }
 
 /// Counts of outcomes.
 #[derive(Debug, Default, Clone)]
-pub(super) struct WriteReport {
+pub struct WriteReport {
+    /// Drafts created.
     pub created: usize,
+    /// Records that were there already.
     pub unchanged: usize,
+    /// Records published at once.
     pub published: usize,
     /// Published under an embargo.
     pub embargoed: usize,
     /// Drafts updated to a newer version.
     pub updated: usize,
+    /// Published records corrected.
     pub corrected: usize,
+    /// Published records retracted.
     pub retracted: usize,
     /// Records returned to draft before their publication.
     pub sent_back: usize,
@@ -128,13 +177,16 @@ pub(super) struct WriteReport {
 }
 
 impl WriteReport {
-    pub(super) fn sent(&self) -> usize {
+    /// Number of records that were sent or found.
+    #[must_use]
+    pub fn sent(&self) -> usize {
         let changed = self.updated + self.corrected + self.retracted + self.canceled;
         self.created + self.unchanged + changed + self.older + self.skipped
     }
 
     /// The counts other than new, unchanged and published, as text.
-    pub(super) fn others(&self) -> String {
+    #[must_use]
+    pub fn others(&self) -> String {
         let counts = [
             (self.embargoed, "under embargo"),
             (self.updated, "drafts updated"),

@@ -3,8 +3,6 @@
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-use anyhow::{Result, bail};
-use dateline_client::{Client, Failure};
 use dateline_proto::v1::{
     BatchGetRecordsRequest, CommitRequest, Record, RecordMeta, State, View, Write,
     record::Kind as Body, write,
@@ -13,15 +11,15 @@ use dateline_record::record::record_name;
 use dateline_record::{
     index::extract_terms, name::Name, release::Allowed, validate::validate, walk::Path,
 };
-use tonic::Code;
 
 use super::{
-    field_path,
-    outgoing::{Outgoing, WriteOptions, WriteReport},
-    publish_queue::{PublishQueue, QueuedDraft},
-    rejection::{FieldProblem, Notice, Rejection},
+    Error, field_path,
+    outgoing::{Conflict, Outgoing, WriteOptions, WriteReport},
+    publish_queue::{self, PublishQueue, QueuedDraft},
+    rejection::{FieldProblem, Notice, Rejection, is_about_records},
     version_step::{Age, age},
 };
+use crate::{Client, Failure};
 
 /// Maximum number of records looked up at once: the answers include their content.
 const NAMES_PER_LOOKUP: usize = 100;
@@ -29,14 +27,16 @@ const NAMES_PER_LOOKUP: usize = 100;
 const NAMES_PER_CALL: usize = 1000;
 
 /// Sends batches, and queues drafts for publication.
-pub(super) struct BulkWriter {
-    pub client: Client,
-    pub options: WriteOptions,
+#[derive(Debug)]
+pub struct BulkWriter {
+    pub(super) client: Client,
+    pub(super) options: WriteOptions,
     queue: PublishQueue,
     /// Number of records seen so far: the position of the next one.
     seen: usize,
     /// Names of the articles that this run created from items.
-    pub made: HashSet<String>,
+    pub(super) made: HashSet<String>,
+    /// Counts of outcomes so far.
     pub report: WriteReport,
     /// Refused records that were not reported yet.
     pub refused: Vec<Rejection>,
@@ -48,7 +48,9 @@ pub(super) struct BulkWriter {
 type NewRecord = (usize, Outgoing);
 
 impl BulkWriter {
-    pub(super) fn new(client: Client, options: WriteOptions) -> Self {
+    /// A writer that has sent nothing yet.
+    #[must_use]
+    pub fn new(client: Client, options: WriteOptions) -> Self {
         Self {
             client,
             options,
@@ -62,7 +64,10 @@ impl BulkWriter {
     }
 
     /// Creates the records that do not exist yet, in one commit; in several if some are left out.
-    pub(super) async fn create(&mut self, batch: Vec<Outgoing>) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a call fails, or a record is refused and none may be left out.
+    pub async fn create(&mut self, batch: Vec<Outgoing>) -> Result<(), Error> {
         let numbered = batch.into_iter().map(|outgoing| {
             self.seen += 1;
             (self.seen - 1, outgoing)
@@ -112,7 +117,10 @@ impl BulkWriter {
     }
 
     /// Retracts, returns to draft or marks the stored articles of items whose senders do not allow their use any more.
-    pub(super) async fn withdraw(&mut self, batch: Vec<Outgoing>) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a call fails, or a record is refused and none may be left out.
+    pub async fn withdraw(&mut self, batch: Vec<Outgoing>) -> Result<(), Error> {
         let mut known = self.existing_records(batch.iter()).await?;
         for outgoing in batch {
             let stored = names(&outgoing).find_map(|name| known.remove(name));
@@ -152,7 +160,7 @@ impl BulkWriter {
 
     /// Returns the records that do not exist yet. An existing one with other content is refused, unless it is a version
     /// of an item.
-    async fn filter_existing(&mut self, batch: Vec<NewRecord>) -> Result<Vec<NewRecord>> {
+    async fn filter_existing(&mut self, batch: Vec<NewRecord>) -> Result<Vec<NewRecord>, Error> {
         let known = self
             .existing_records(batch.iter().map(|(_, outgoing)| outgoing))
             .await?;
@@ -205,14 +213,14 @@ impl BulkWriter {
         Ok(new)
     }
 
-    pub(super) fn reject(&mut self, outgoing: &Outgoing, what: &str) -> Result<()> {
+    pub(super) fn reject(&mut self, outgoing: &Outgoing, what: &str) -> Result<(), Error> {
         let problem = FieldProblem::new("name", what);
         self.refused
             .push(outgoing.to_rejection("NAME_TAKEN", vec![problem]));
         if self.options.leaves_out {
             return Ok(());
         }
-        bail!("{} {what}", outgoing.label())
+        Err(Error::Records(format!("{} {what}", outgoing.label())))
     }
 
     async fn commit(&mut self, new: &[NewRecord]) -> Result<(), Failure> {
@@ -252,7 +260,10 @@ impl BulkWriter {
     }
 
     /// Publishes the queued drafts that refer only to published records or to each other.
-    pub(super) async fn publish_ready(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a call fails, or a record is refused and none may be left out.
+    pub async fn publish_ready(&mut self) -> Result<(), Error> {
         if !self.queue.is_batch_due() {
             return Ok(());
         }
@@ -268,22 +279,25 @@ impl BulkWriter {
     }
 
     /// Publishes every queued draft. Drafts that refer to each other are published together (W9).
-    pub(super) async fn publish(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a call fails, or a record is refused and none may be left out.
+    pub async fn publish(&mut self) -> Result<(), Error> {
         let rest = self.queue.take_all();
         self.publish_all(&rest).await
     }
 
-    async fn publish_all(&mut self, drafts: &[QueuedDraft]) -> Result<()> {
-        for batch in super::publish_queue::batches(drafts)? {
+    async fn publish_all(&mut self, drafts: &[QueuedDraft]) -> Result<(), Error> {
+        for batch in publish_queue::batches(drafts)? {
             self.publish_batch(batch).await?;
         }
         Ok(())
     }
 
-    async fn publish_batch(&mut self, mut drafts: Vec<&QueuedDraft>) -> Result<()> {
+    async fn publish_batch(&mut self, mut drafts: Vec<&QueuedDraft>) -> Result<(), Error> {
         drafts.sort_by_key(|draft| draft.position);
         while !drafts.is_empty() {
-            let request = super::publish_queue::publish_request(&drafts);
+            let request = publish_queue::publish_request(&drafts);
             let failure = match self.client.publish(request).await {
                 Ok(answer) => {
                     let state =
@@ -301,7 +315,7 @@ impl BulkWriter {
                 }
                 Err(status) => Failure::from(status),
             };
-            let refused = super::publish_queue::rejected(&failure, &drafts);
+            let refused = publish_queue::rejected(&failure, &drafts);
             let is_over = !self.options.leaves_out || refused.is_empty();
             drafts.retain(|draft| !refused.contains_key(&draft.position));
             self.refused.extend(refused.into_values());
@@ -316,7 +330,7 @@ impl BulkWriter {
     async fn existing_records(
         &self,
         batch: impl Iterator<Item = &Outgoing>,
-    ) -> Result<HashMap<String, Record>> {
+    ) -> Result<HashMap<String, Record>, Error> {
         let names: Vec<_> = batch
             .flat_map(names)
             .filter(|name| Name::parse(name).is_some())
@@ -329,7 +343,10 @@ impl BulkWriter {
         Ok(known)
     }
 
-    pub(super) async fn look_up(&self, names: Vec<String>) -> Result<HashMap<String, Record>> {
+    pub(super) async fn look_up(
+        &self,
+        names: Vec<String>,
+    ) -> Result<HashMap<String, Record>, Error> {
         if names.is_empty() {
             return Ok(HashMap::new());
         }
@@ -367,9 +384,9 @@ impl BulkWriter {
                         .push(sent.notice("not published", reason, &what));
                 }
                 State::Published if *reason == "RETRACTED" => {
-                    let what = "is withdrawn in the file, and published here: `dateline retract` withdraws it";
+                    let what = Conflict::Withdrawn.describe(self.options.advice);
                     self.notices
-                        .push(sent.notice("not taken over", reason, what));
+                        .push(sent.notice("not taken over", reason, &what));
                 }
                 _ => {}
             }
@@ -421,14 +438,6 @@ pub(super) fn is_same(sent: &Record, stored: &Record) -> bool {
         record.kind.map(Body::without_pins)
     };
     content(sent) == content(stored)
-}
-
-/// True if the failure is caused by the records and not by the server.
-pub(super) fn is_about_records(failure: &Failure) -> bool {
-    matches!(
-        failure.code,
-        Code::InvalidArgument | Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted
-    ) || failure.reason == "MESSAGE_TOO_LARGE"
 }
 
 /// The records that a rejection names, by their index in the request. A single record is always the cause.

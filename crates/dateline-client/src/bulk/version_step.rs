@@ -8,7 +8,7 @@ use dateline_record::release::Allowed;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
-use super::outgoing::{OnChange, Outgoing};
+use super::outgoing::{Advice, Conflict, OnChange, Outgoing};
 
 /// The order of one version relative to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub(super) struct StepContext<'a> {
     pub status: Status,
     pub publishes: bool,
     pub on_change: OnChange,
+    pub advice: Option<Advice>,
 }
 
 impl StepContext<'_> {
@@ -108,14 +109,15 @@ impl StepContext<'_> {
         }
     }
 
+    fn report(&self, conflict: Conflict) -> VersionStep {
+        VersionStep::Report(conflict.describe(self.advice))
+    }
+
     fn canceled(&self) -> VersionStep {
         match self.state {
             State::Retracted | State::Merged => VersionStep::Keep,
             State::Published if self.publishes => VersionStep::Retract,
-            State::Published => VersionStep::Report(
-                "its sender has canceled it, and it is published here: --publish retracts it"
-                    .to_owned(),
-            ),
+            State::Published => self.report(Conflict::Canceled),
             State::Embargoed | State::InReview => VersionStep::SendBack,
             _ if self.status == Status::Canceled => VersionStep::Keep,
             _ => VersionStep::Mark,
@@ -127,11 +129,10 @@ impl StepContext<'_> {
             State::Retracted | State::Merged => VersionStep::Keep,
             // An editor has released it in the meantime, or the item is an export of this record.
             _ if self.age == Age::Same => VersionStep::Keep,
-            State::Published if self.publishes && self.on_change == OnChange::Correct => VersionStep::Retract,
-            State::Published => VersionStep::Report(
-                "its sender withholds it, and it is published here: `dateline retract` or --on-change correct withdraws it, for good"
-                    .to_owned(),
-            ),
+            State::Published if self.publishes && self.on_change == OnChange::Correct => {
+                VersionStep::Retract
+            }
+            State::Published => self.report(Conflict::Withheld),
             State::Embargoed | State::InReview => VersionStep::SendBack,
             _ if self.on_change == OnChange::Correct => VersionStep::Update,
             _ if self.status == Status::Withheld => VersionStep::Keep,
@@ -144,10 +145,7 @@ impl StepContext<'_> {
         match (is_kept, self.on_change) {
             (true, _) => VersionStep::Keep,
             (false, OnChange::Skip) => VersionStep::Skip,
-            (false, OnChange::Report) => VersionStep::Report(
-                "its sender has a newer version; --on-change correct takes it over, skip leaves it out"
-                    .to_owned(),
-            ),
+            (false, OnChange::Report) => self.report(Conflict::Newer),
             (false, OnChange::Correct) => self.corrected(),
         }
     }
@@ -163,9 +161,7 @@ impl StepContext<'_> {
                 _ => VersionStep::Correct,
             },
             State::Embargoed if self.publishes => VersionStep::SendBack,
-            State::Embargoed => VersionStep::Report(
-                "it is under embargo here; --publish takes its newer version over".to_owned(),
-            ),
+            State::Embargoed => self.report(Conflict::UnderEmbargo),
             State::InReview => VersionStep::Report(
                 "it is in review here; once it is a draft again its newer version can be taken over".to_owned(),
             ),

@@ -1,19 +1,24 @@
-//! Records that were refused, for messages and for the file of rejects.
+//! Records that were refused, and notices about others.
 
-use std::{fmt, io};
+use std::fmt;
 
-use serde::Serialize;
+use tonic::Code;
+
+use crate::Failure;
 
 /// An error of one field.
 #[derive(Debug, Clone)]
-pub(super) struct FieldProblem {
+pub struct FieldProblem {
     /// Path from the record's root; empty for an error of the record as a whole.
     pub field: String,
+    /// The problem.
     pub message: String,
 }
 
 impl FieldProblem {
-    pub(super) fn new(field: &str, message: &str) -> Self {
+    /// A problem of a field.
+    #[must_use]
+    pub fn new(field: &str, message: &str) -> Self {
         Self {
             field: field.to_owned(),
             message: message.to_owned(),
@@ -23,7 +28,7 @@ impl FieldProblem {
 
 /// A refused record and its errors.
 #[derive(Debug, Clone)]
-pub(super) struct Rejection {
+pub struct Rejection {
     /// Number of the line, or of the record in a file without lines; 0 if unknown.
     pub line: u64,
     /// Position for messages.
@@ -32,47 +37,18 @@ pub(super) struct Rejection {
     pub name: String,
     /// A reason of the contract, or `UNREADABLE`.
     pub reason: String,
+    /// The errors.
     pub problems: Vec<FieldProblem>,
-}
-
-/// A line of the file of rejects.
-#[derive(Serialize)]
-struct Row<'a> {
-    line: u64,
-    name: &'a str,
-    field: &'a str,
-    reason: &'a str,
-    message: &'a str,
-}
-
-impl Rejection {
-    /// Writes one line of JSON per problem.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub(super) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
-        for problem in &self.problems {
-            let row = Row {
-                line: self.line,
-                name: &self.name,
-                field: &problem.field,
-                reason: &self.reason,
-                message: &problem.message,
-            };
-            serde_json::to_writer(&mut *out, &row)?;
-            out.write_all(b"\n")?;
-        }
-        Ok(())
-    }
 }
 
 /// A notice about a record that was not refused.
 #[derive(Debug, Clone)]
-pub(super) struct Notice {
+pub struct Notice {
     /// `not published`, `not taken over` …
     pub word: &'static str,
     /// True if somebody has to act, so that the run is incomplete.
     pub is_open: bool,
+    /// The record, and the reasons.
     pub about: Rejection,
 }
 
@@ -104,4 +80,12 @@ impl Rejection {
         }
         Ok(())
     }
+}
+
+/// True if the failure is caused by the records and not by the server.
+pub(super) fn is_about_records(failure: &Failure) -> bool {
+    matches!(
+        failure.code,
+        Code::InvalidArgument | Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted
+    ) || failure.reason == "MESSAGE_TOO_LARGE"
 }

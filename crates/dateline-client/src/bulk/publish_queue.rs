@@ -3,8 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Result, bail};
-use dateline_client::Failure;
 use dateline_proto::v1::{
     PublishRecordsRequest, Record, RecordVersion, State, record::Kind as Body,
 };
@@ -13,14 +11,16 @@ use dateline_record::record::record_name;
 use prost_types::Timestamp;
 
 use super::{
-    field_path,
-    rejection::{FieldProblem, Rejection},
+    Error, field_path,
+    rejection::{FieldProblem, Rejection, is_about_records},
 };
+use crate::Failure;
 
 /// Maximum number of records per publication.
 const MAX_PUBLISHED: usize = 1000;
 
 /// A draft to be published.
+#[derive(Debug)]
 pub(super) struct QueuedDraft {
     /// Position among all records sent: records published together keep the order of the file.
     pub position: usize,
@@ -37,7 +37,7 @@ pub(super) struct QueuedDraft {
 }
 
 /// Drafts to be published, and the names known to be published. Grows with the names of the records sent.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct PublishQueue {
     waiting: Vec<QueuedDraft>,
     /// Names of the waiting drafts.
@@ -145,16 +145,16 @@ fn referring(drafts: &[QueuedDraft]) -> HashMap<Name, Vec<usize>> {
 ///
 /// # Errors
 /// If a cycle is too large for a request.
-pub(super) fn batches(drafts: &[QueuedDraft]) -> Result<Vec<Vec<&QueuedDraft>>> {
+pub(super) fn batches(drafts: &[QueuedDraft]) -> Result<Vec<Vec<&QueuedDraft>>, Error> {
     let (mut batches, mut batch): (Vec<Vec<&QueuedDraft>>, Vec<&QueuedDraft>) =
         (Vec::new(), Vec::new());
     for cycle in cycles(drafts) {
         if cycle.len() > MAX_PUBLISHED {
-            bail!(
+            return Err(Error::Records(format!(
                 "{} records refer to each other, and at most {MAX_PUBLISHED} can be published at once; first: {}",
                 cycle.len(),
                 drafts[cycle[0]].name
-            );
+            )));
         }
         let cycle: Vec<_> = cycle.into_iter().map(|index| &drafts[index]).collect();
         // A request has a single embargo.
@@ -287,7 +287,7 @@ pub(super) fn publish_request(drafts: &[&QueuedDraft]) -> PublishRecordsRequest 
 /// The drafts that a rejection names, by their index: they stay drafts.
 pub(super) fn rejected(failure: &Failure, drafts: &[&QueuedDraft]) -> HashMap<usize, Rejection> {
     let mut found: HashMap<usize, Rejection> = HashMap::new();
-    if !super::bulk_writer::is_about_records(failure) {
+    if !is_about_records(failure) {
         return found;
     }
     for (subject, what) in failure.details() {

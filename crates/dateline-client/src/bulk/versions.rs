@@ -1,8 +1,6 @@
 //! Handles successive versions of an item: decides which of two is newer, and updates the article. An item has exactly
 //! one article, whatever its headline, and in whatever order and from however many imports its versions arrive.
 
-use anyhow::{Result, bail};
-use dateline_client::Failure;
 use dateline_proto::v1::{
     Article, CommitRequest, Record, RecordMeta, RecordVersion, SourceItem, State, Write,
     record::Kind as Body,
@@ -12,11 +10,13 @@ use dateline_record::release::Allowed;
 use prost_types::FieldMask;
 
 use super::{
-    bulk_writer::{BulkWriter, is_about_records, is_same},
+    Error, field_path,
     outgoing::{OnChange, Outgoing, source_item},
-    rejection::FieldProblem,
+    rejection::{FieldProblem, is_about_records},
     version_step::{Age, StepContext, VersionStep, age},
+    writer::{BulkWriter, is_same},
 };
+use crate::Failure;
 
 /// Maximum number of attempts on a record that others change at the same time.
 const MAX_ATTEMPTS: usize = 8;
@@ -56,7 +56,7 @@ impl BulkWriter {
         position: usize,
         mut sent: Outgoing,
         mut stored: Record,
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         let name = stored
             .kind
             .as_ref()
@@ -104,7 +104,11 @@ impl BulkWriter {
 
     /// Remembers an item that was canceled before its article existed. The name of a deleted draft is never reused
     /// (W10), so a later arrival of an older version is refused.
-    pub(super) async fn cancel_unknown(&mut self, position: usize, sent: Outgoing) -> Result<()> {
+    pub(super) async fn cancel_unknown(
+        &mut self,
+        position: usize,
+        sent: Outgoing,
+    ) -> Result<(), Error> {
         let is_own = sent
             .origin
             .as_ref()
@@ -166,6 +170,7 @@ impl BulkWriter {
             } else {
                 self.options.on_change
             },
+            advice: self.options.advice,
         }
     }
 
@@ -212,8 +217,8 @@ impl BulkWriter {
     }
 
     /// Reports a change that the server refuses: the record stays unchanged, and counts as a reject.
-    fn reject_change(&mut self, sent: &Outgoing, failure: &Failure) -> Result<()> {
-        let describe = |field: &str| super::field_path::describe(field, |_| Some(String::new()));
+    fn reject_change(&mut self, sent: &Outgoing, failure: &Failure) -> Result<(), Error> {
+        let describe = |field: &str| field_path::describe(field, |_| Some(String::new()));
         let mut problems: Vec<_> = (failure.details().iter())
             .map(|(field, what)| FieldProblem::new(&describe(field), what))
             .collect();
@@ -226,7 +231,7 @@ impl BulkWriter {
         if self.options.leaves_out {
             return Ok(());
         }
-        bail!("{text} [{}]", failure.reason)
+        Err(Error::Records(format!("{text} [{}]", failure.reason)))
     }
 
     async fn write(&mut self, action: Action) -> Result<(), Failure> {
