@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use dateline_formats::export::{
-    Destination, ExportLayout, Manifest, apply, format::Options, manifest::MANIFEST,
+    Destination, ExportLayout, Manifest, apply, format::Options, layout::MANIFEST,
 };
 
 use crate::{output::print_message, progress::RecordProgress};

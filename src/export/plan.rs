@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 use dateline_formats::export::{
     Compression, Destination, ExportLayout, Manifest,
     format::{Format, Options},
-    manifest::{MANIFEST, Subject},
+    layout::MANIFEST,
+    manifest::Subject,
 };
 use dateline_proto::{
     DESCRIPTOR_BYTES,

@@ -5,6 +5,7 @@ mod bearer;
 #[cfg(feature = "bulk")]
 pub mod bulk;
 mod connection;
+mod event;
 mod exports;
 mod failure;
 mod replica;
@@ -27,11 +28,12 @@ use uuid::Uuid;
 pub use self::{
     bearer::Bearer,
     connection::Connection,
+    event::Event,
     exports::EncodedExportResponse,
     failure::Failure,
     replica::{ReplicaDigest, ReplicaEntry},
     resuming_stream::{ExportStream, WatchStream},
-    subscriber::{Event, Position, Subscriber},
+    subscriber::{Position, Subscriber},
 };
 
 /// Largest response that this client accepts, in bytes: a page or a commit, with a margin.

@@ -5,12 +5,11 @@
 use std::collections::VecDeque;
 
 use dateline_proto::v1::{
-    Change, Checkpoint, Consumer, Origin, Record, RecordFilter, WatchRequest, WatchResponse,
-    watch_request::Start,
+    Checkpoint, Consumer, Origin, RecordFilter, WatchRequest, WatchResponse, watch_request::Start,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, Failure, WatchStream, replica::ReplicaDigest};
+use super::{Connection, Failure, WatchStream, event::Event, replica::ReplicaDigest};
 
 /// Position of a consumer. If it is stored together with the effects of its event, every event has its effects exactly
 /// once (F2).
@@ -24,17 +23,6 @@ pub struct Position {
     /// Name of the last delivered record of a snapshot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-}
-
-/// An event of a stream.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A record of the snapshot.
-    Record(Box<Record>),
-    /// A change.
-    Change(Box<Change>),
-    /// Nothing more up to this sequence; with `caught_up` the snapshot is complete.
-    Checkpoint(Checkpoint),
 }
 
 /// A stream of events.

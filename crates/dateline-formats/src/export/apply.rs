@@ -8,7 +8,8 @@ use dateline_record::encoded::EncodedRecord;
 use super::{
     Destination, Error, ExportLayout, Manifest,
     format::Referents,
-    manifest::{self, DigestText, MANIFEST},
+    layout::MANIFEST,
+    manifest::{self, DigestText},
     reader::{self, RecordReader},
     writer::{ExportWriter, join},
 };

@@ -10,7 +10,7 @@ use object_store::{
 };
 use url::Url;
 
-use super::{Error, manifest::MANIFEST};
+use super::{Error, layout::MANIFEST};
 
 /// Bytes that a writer buffers before it sends a part; also the minimum size of a part in object stores.
 const PART_BYTES: usize = 8 * 1024 * 1024;

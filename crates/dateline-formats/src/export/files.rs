@@ -9,13 +9,13 @@ use dateline_record::encoded::EncodedRecord;
 use flate2::write::GzEncoder;
 use object_store::buffered::BufWriter;
 use prost_reflect::ReflectMessage;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::{
     Destination, Error,
-    format::{Encoder, Format, Losses, Options, Referents, redact},
+    format::{Encoder, Format, Losses, Referents, redact},
+    layout::{Compression, ExportLayout},
     manifest::{FileEntry, REMOVED, collection_word},
 };
 
@@ -23,96 +23,6 @@ use super::{
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Level of compression for zstd and gzip: the default of zstd.
 const ZSTD_LEVEL: i32 = 3;
-
-/// Compression of files. Parquet compresses its own pages, so its files are not compressed again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// No compression.
-    #[default]
-    None,
-    /// zstd, RFC 8878.
-    Zstd,
-    /// gzip, RFC 1952.
-    Gzip,
-}
-
-impl Compression {
-    fn for_format(self, format: Format) -> Self {
-        if format == Format::Parquet {
-            Self::None
-        } else {
-            self
-        }
-    }
-
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Zstd => ".zst",
-            Self::Gzip => ".gz",
-        }
-    }
-}
-
-/// Layout of the files of an export.
-#[derive(Debug, Clone)]
-pub struct ExportLayout {
-    /// Formats, each once.
-    pub formats: Vec<Format>,
-    /// Compression of the files.
-    pub compression: Compression,
-    /// Options of all formats.
-    pub options: Options,
-    /// Most records per file.
-    pub file_records: u64,
-    /// Index of this part, and the number of parts.
-    pub part: (u16, u16),
-}
-
-impl ExportLayout {
-    /// Returns true if files contain data of other records, which may change without the record that refers to them.
-    #[must_use]
-    pub fn embeds_references(&self) -> bool {
-        self.formats.iter().any(|format| !format.keeps_names())
-    }
-
-    /// Decodes a record as far as the formats need it, so that this work can run on another thread.
-    ///
-    /// # Errors
-    /// If it cannot be decoded.
-    pub fn prepare(&self, record: &EncodedRecord) -> Result<(), Error> {
-        if self.options.metadata_only {
-            // It is redacted and encoded again; the reflected message is not needed.
-            record.record()?;
-            return Ok(());
-        }
-        for format in &self.formats {
-            match format {
-                Format::Protobuf => {}
-                Format::Ndjson | Format::Parquet | Format::Csv => {
-                    record.document()?;
-                }
-                Format::Ninjs | Format::FollowTheMoney | Format::SchemaOrg => {
-                    record.record()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn file_name(&self, holds: &str, number: u32, format: Format) -> String {
-        let part = match self.part {
-            (_, 0 | 1) => String::new(),
-            (part, _) => format!("p{part:03}-"),
-        };
-        format!(
-            "{holds}-{part}{number:05}.{}{}",
-            format.extension(),
-            self.compression.for_format(format).suffix()
-        )
-    }
-}
 
 /// The open files of a kind: their number, and the records in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

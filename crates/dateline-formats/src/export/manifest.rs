@@ -13,12 +13,10 @@ use serde_json::Value;
 use super::{
     Error,
     destination::Destination,
-    files::Compression,
     format::{Format, Losses},
+    layout::{Compression, MANIFEST},
 };
 
-/// Name of the file.
-pub const MANIFEST: &str = "manifest.json";
 /// Version of the layout.
 const VERSION: u32 = 1;
 /// The package of the records, the first part of `schema`.

@@ -2,6 +2,7 @@
 //!
 //! - [`mod@format`]: one encoder per format and kind, from records to bytes; no I/O, no clock.
 //! - [`destination`]: a directory or an object store.
+//! - [`layout`]: formats, compression and file names of an export.
 //! - [`files`]: writes records, in the order of names, to files of all formats at once.
 //! - [`manifest`]: description and file list of an export, written last (E4).
 //! - [`writer`]: an export in progress, which can be interrupted and resumed (E3).
@@ -13,6 +14,7 @@ pub mod apply;
 pub mod destination;
 pub mod files;
 pub mod format;
+pub mod layout;
 pub mod manifest;
 pub mod reader;
 pub mod verify;
@@ -22,7 +24,7 @@ use dateline_record::encoded::InvalidRecord;
 
 pub use self::{
     destination::Destination,
-    files::{Compression, ExportLayout},
+    layout::{Compression, ExportLayout},
     manifest::Manifest,
     writer::ExportWriter,
 };

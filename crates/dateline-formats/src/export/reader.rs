@@ -11,8 +11,8 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
     Destination, Error, Manifest,
-    files::Compression,
     format::Format,
+    layout::Compression,
     manifest::{FileEntry, REMOVED},
 };
 use crate::delimited::next_delimited;

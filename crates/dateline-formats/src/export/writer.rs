@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Destination, Error,
-    files::{ExportLayout, FileSet},
+    files::FileSet,
     format::{Format, Losses, Referents},
+    layout::ExportLayout,
     manifest::{DigestText, FileEntry, Manifest, Subject},
 };
 
