@@ -29,7 +29,7 @@ test *FILTERS:
 lint:
     cargo clippy --all-targets -- -D warnings
     # Exports without Parquet and object stores, as the README's first command builds them.
-    cargo clippy --package dateline-export -- -D warnings
+    cargo clippy --package dateline-formats -- -D warnings
 
 # Documentation of the crate, warnings are errors
 [group('checks')]

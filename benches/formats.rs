@@ -5,7 +5,7 @@ mod support;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use dateline_export::format::{Format, Losses, Options, Referents};
+use dateline_formats::export::format::{Format, Losses, Options, Referents};
 use dateline_proto::v1::{Kind, Record, record::Kind as Body};
 use dateline_record::encoded::EncodedRecord;
 use prost::Message;

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use dateline_client::Client;
-use dateline_export::{Destination, Manifest};
+use dateline_formats::export::{Destination, Manifest};
 use dateline_proto::v1::{CreateRecordRequest, PublishRecordsRequest};
 use sqlx::{Connection, PgConnection};
 use tokio::task::{JoinHandle, JoinSet};

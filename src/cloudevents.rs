@@ -1,21 +1,13 @@
-//! The feed as CloudEvents 1.0 in JSON, for tools that do not speak gRPC: one event per line (structured mode), or one
-//! list per response (batched mode). The event id consists of feed, epoch and sequence: it is stable for a change, and
-//! unique to it.
+//! Prints the feed as CloudEvents: one event per line (structured mode), or one list per response (batched mode).
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use dateline_client::{Client, Connection, Event, Failure};
-use dateline_proto::v1::{
-    Change, Checkpoint, GetFeedRequest, Kind, Record, View, record::Kind as Body,
-};
-use dateline_record::name::kind_label;
-use serde::Serialize;
+use dateline_formats::cloudevents::EventSource;
+use dateline_proto::v1::{GetFeedRequest, View};
 use serde_json::Value;
 
-use super::{
-    json,
-    output::{OutputFormat, change_word},
-};
+use super::output::OutputFormat;
 
 /// Output formats of `dateline watch`: the common ones, and events.
 // The variants have no doc comments: clap would lengthen the help with them.
@@ -41,37 +33,6 @@ impl Output {
     }
 }
 
-/// The `dataschema` of an event: `data` is this message as canonical proto-JSON.
-const CHANGE: &str = "urn:dateline:schema:dateline.v1.Change";
-const RECORD: &str = "urn:dateline:schema:dateline.v1.Record";
-const CHECKPOINT: &str = "urn:dateline:schema:dateline.v1.Checkpoint";
-
-/// One event. The last five fields are extension attributes; `sequence` is the CloudEvents sequence extension, compared
-/// as text.
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: String,
-    source: &'a str,
-    r#type: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
-    datacontenttype: &'static str,
-    dataschema: &'static str,
-    sequence: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recordkind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lastinbatch: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<&'a str>,
-    data: Value,
-}
-
 /// Prints events.
 pub(super) struct Printer {
     client: Client,
@@ -79,9 +40,7 @@ pub(super) struct Printer {
     /// True in batched mode: one list per response.
     is_batched: bool,
     /// Feed and epoch, read once per response.
-    history: Option<(String, u64)>,
-    /// `urn:dateline:feed:…:published`
-    source: String,
+    source: Option<EventSource>,
     /// Events of the current response in batched mode.
     waiting: Vec<Value>,
 }
@@ -104,8 +63,7 @@ impl Printer {
             client: Client::connect_with(server).await?,
             view,
             is_batched,
-            history: None,
-            source: String::new(),
+            source: None,
             waiting: Vec::new(),
         }))
     }
@@ -118,18 +76,25 @@ impl Printer {
         cursor: Option<&str>,
         is_last: bool,
     ) -> Result<u64> {
-        let (feed, epoch) = self.history().await?;
-        let id = |rest: String| format!("{feed}/{epoch}/{rest}");
+        let source = self.source().await?;
         let (event, count) = match event {
-            Event::Change(change) => (Some(of_change(change, id, &self.source, cursor)?), 1),
-            Event::Record(record) => (Some(of_record(record, id, &self.source, cursor)?), 1),
-            Event::Checkpoint(checkpoint) if checkpoint.caught_up => (
-                Some(of_checkpoint(checkpoint, id, &self.source, cursor)?),
-                0,
-            ),
+            Event::Change(change) => {
+                let event = source.change(change, cursor);
+                let event = event.context("the change cannot be said in JSON")?;
+                (Some(event), 1)
+            }
+            Event::Record(record) => {
+                let event = source.record(record, cursor);
+                let event = event.context("the record cannot be said in JSON")?;
+                (Some(event), 1)
+            }
+            Event::Checkpoint(checkpoint) if checkpoint.caught_up => {
+                let event = source.checkpoint(checkpoint, cursor);
+                let event = event.context("the checkpoint cannot be said in JSON")?;
+                (Some(event), 0)
+            }
             Event::Checkpoint(_) => (None, 0),
         };
-        let event = event.map(serde_json::to_value).transpose()?;
         match event {
             Some(event) if self.is_batched => self.waiting.push(event),
             Some(event) => write_line(out, &event)?,
@@ -144,7 +109,7 @@ impl Printer {
     /// Writes the buffered events, and reads the epoch again before the next response: a database can be restored under
     /// an open stream, and its events then have other ids.
     pub(super) fn end_response(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        self.history = None;
+        self.source = None;
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
             return Ok(());
@@ -152,23 +117,17 @@ impl Printer {
         write_line(out, &Value::Array(waiting))
     }
 
-    async fn history(&mut self) -> Result<(String, u64)> {
-        if let Some(history) = &self.history {
-            return Ok(history.clone());
+    async fn source(&mut self) -> Result<EventSource> {
+        if let Some(source) = &self.source {
+            return Ok(source.clone());
         }
         let request = GetFeedRequest {
             view: self.view.into(),
         };
         let answer = self.client.feed.get_feed(request).await;
         let feed = answer.map_err(Failure::from)?.into_inner();
-        let view = self
-            .view
-            .as_str_name()
-            .trim_start_matches("VIEW_")
-            .to_lowercase();
-        self.source = format!("urn:dateline:feed:{}:{view}", feed.feed);
-        let history = (feed.feed, feed.epoch);
-        Ok(self.history.insert(history).clone())
+        let source = EventSource::new(&feed.feed, feed.epoch, self.view);
+        Ok(self.source.insert(source).clone())
     }
 }
 
@@ -176,120 +135,4 @@ fn write_line(out: &mut Vec<u8>, value: &Value) -> Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.push(b'\n');
     Ok(())
-}
-
-fn of_change<'a>(
-    change: &'a Change,
-    id: impl Fn(String) -> String,
-    source: &'a str,
-    cursor: Option<&'a str>,
-) -> Result<CloudEvent<'a>> {
-    let data = json::value(change).context("the change cannot be said in JSON")?;
-    Ok(CloudEvent {
-        subject: Some(&change.name),
-        time: text(data.get("time")),
-        recordkind: word_of(change.kind()),
-        batch: Some(change.batch.to_string()),
-        lastinbatch: Some(change.last_in_batch),
-        ..event(
-            id(change.sequence.to_string()),
-            source,
-            &format!("record.{}", change_word(change.r#type())),
-            change.sequence,
-            cursor,
-            CHANGE,
-            data,
-        )
-    })
-}
-
-/// The event of a snapshot record: the state after its last change.
-fn of_record<'a>(
-    record: &'a Record,
-    id: impl Fn(String) -> String,
-    source: &'a str,
-    cursor: Option<&'a str>,
-) -> Result<CloudEvent<'a>> {
-    let data = json::value(record).context("the record cannot be said in JSON")?;
-    let body = record.kind.as_ref();
-    let meta = body
-        .and_then(|body| body.meta())
-        .cloned()
-        .unwrap_or_default();
-    let kind = body.and_then(|body| word_of(body.kind()));
-    let updated = kind
-        .as_ref()
-        .and_then(|kind| data.get(kind)?.get("meta")?.get("updateTime"));
-    Ok(CloudEvent {
-        subject: body.map(Body::name),
-        time: text(updated),
-        recordkind: kind,
-        ..event(
-            id(format!("{}/snapshot", meta.sequence)),
-            source,
-            "record.snapshot",
-            meta.sequence,
-            cursor,
-            RECORD,
-            data,
-        )
-    })
-}
-
-fn of_checkpoint<'a>(
-    checkpoint: &Checkpoint,
-    id: impl Fn(String) -> String,
-    source: &'a str,
-    cursor: Option<&'a str>,
-) -> Result<CloudEvent<'a>> {
-    let data = json::value(checkpoint).context("the checkpoint cannot be said in JSON")?;
-    Ok(CloudEvent {
-        time: text(data.get("time")),
-        ..event(
-            id(format!("{}/caught-up", checkpoint.sequence)),
-            source,
-            "feed.caught_up",
-            checkpoint.sequence,
-            cursor,
-            CHECKPOINT,
-            data,
-        )
-    })
-}
-
-fn event<'a>(
-    id: String,
-    source: &'a str,
-    what: &str,
-    sequence: i64,
-    cursor: Option<&'a str>,
-    dataschema: &'static str,
-    data: Value,
-) -> CloudEvent<'a> {
-    CloudEvent {
-        specversion: "1.0",
-        id,
-        source,
-        r#type: format!("dateline.v1.{what}"),
-        subject: None,
-        time: None,
-        datacontenttype: "application/json",
-        dataschema,
-        // Padded to the width of the largest sequence, so that text order equals numeric order.
-        sequence: format!("{sequence:019}"),
-        recordkind: None,
-        batch: None,
-        lastinbatch: None,
-        cursor,
-        data,
-    }
-}
-
-fn text(value: Option<&Value>) -> Option<String> {
-    value.and_then(Value::as_str).map(str::to_owned)
-}
-
-/// The word of a kind, such as `actor`; `None` for an unknown kind.
-fn word_of(kind: Kind) -> Option<String> {
-    (kind != Kind::Unspecified).then(|| kind_label(kind).to_owned())
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use dateline_client::{Client, Failure, WatchStream};
+use dateline_client::{
+    Client, Failure, WatchStream,
+    bulk::{BulkWriter, Outgoing, WriteOptions},
+};
 use dateline_proto::v1::{
     BatchGetRecordsRequest, Bundle, Change, Origin, Record, View, WatchRequest,
     record::Kind as Body, watch_request::Start,
@@ -22,10 +25,7 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DEFAULT_ADDRESS,
-    bulk_writer::BulkWriter,
-    json,
-    outgoing::{Outgoing, WriteOptions},
+    DEFAULT_ADDRESS, json,
     output::print_message,
     serve::{self, ProgramsArgs, stop_on_signal},
     watch,

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use anyhow::Result;
+use dateline_formats::import::{self, article_text};
 use dateline_proto::v1::{Article, Record};
 
 use super::{
-    article_text,
     desk::{TextFormat, read_document, write_document},
-    import, verify,
+    verify,
 };
 
 /// The records of a file for `dateline import`, each as a record or as its error. The format is detected from the name
@@ -18,7 +18,7 @@ use super::{
 /// # Errors
 /// An error after which nothing more can be read.
 pub fn import_records(name: &str, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
-    import::records(Path::new(name), bytes)
+    Ok(import::records(Path::new(name), bytes)?)
 }
 
 /// Reads the record in a text for `dateline create` and `dateline edit`: YAML or JSON.

@@ -1,33 +1,23 @@
 //! The command line. Data is written to stdout, everything else to stderr; the help documents the exit codes. Commands
 //! are ordinary clients of the server and never access the store.
 
-mod article_text;
 mod audit;
-mod bulk_writer;
 mod cloudevents;
 mod confirm;
 mod demo;
 mod desk;
 mod duration;
-mod enum_names;
 mod export;
 mod feed;
-mod field_path;
 mod filter;
 pub mod fuzz_targets;
 mod generate;
 mod health;
-mod html_text;
 mod import;
-pub mod json;
 mod limits;
-mod outgoing;
 mod output;
 mod progress;
-mod publish_queue;
 mod read;
-mod rejection;
-mod release;
 pub mod renamed_flags;
 mod serve;
 mod serve_access;
@@ -38,16 +28,14 @@ mod time_arg;
 mod tls;
 mod token;
 mod verify;
-mod version_step;
-mod versions;
 mod watch;
-mod yaml;
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use dateline_client::{Client, Connection, Failure};
-use dateline_export::NotBuilt;
+use dateline_client::{Client, Connection, Failure, bulk};
+pub use dateline_formats::json;
+use dateline_formats::{export::NotBuilt, yaml};
 use tonic::Code;
 
 /// Exit code if the work was not done.
@@ -381,7 +369,9 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(|cause| cause.is::<NotBuilt>()) {
         return USAGE.into();
     }
-    match error.downcast_ref::<Failure>().map(|failure| failure.code) {
+    let of_bulk = || error.downcast_ref::<bulk::Error>()?.failure();
+    let failure = error.downcast_ref::<Failure>().or_else(of_bulk);
+    match failure.map(|failure| failure.code) {
         Some(Code::NotFound) => NOT_FOUND.into(),
         Some(Code::Unavailable) => UNAVAILABLE.into(),
         _ => FAILED.into(),

@@ -193,8 +193,7 @@ pub fn state_word(state: State) -> String {
 /// `created`, `published` …
 #[must_use]
 pub fn change_word(what: change::Type) -> String {
-    let word = what.as_str_name().trim_start_matches("TYPE_");
-    word.to_ascii_lowercase()
+    dateline_record::state::change_label(what)
 }
 
 /// `meeting`, `member_of` …; `article` for articles.

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use dateline_client::{Client, Failure};
+use dateline_client::{Client, Failure, bulk::field_path};
 use dateline_proto::v1::{
     BatchGetRecordsRequest, GetRecordRequest, ListRecordsRequest, Record, State, View,
     record::Kind as Body,
 };
 
 use super::{
-    NOT_FOUND, Server, field_path,
+    NOT_FOUND, Server,
     filter::{self, ViewArg},
     misused,
     output::{self, OutputFormat},

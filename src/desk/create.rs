@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use dateline_formats::import::article_text;
 use dateline_proto::v1::{
     Kind, Record,
     record::Kind as Body,
@@ -14,7 +15,6 @@ use dateline_proto::v1::{
 
 use super::{EditorialClient, WriteArgs, document, name_of};
 use crate::{
-    article_text,
     filter::KindArg,
     output::{self, OutputFormat, print_message, warn},
 };

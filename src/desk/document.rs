@@ -194,7 +194,7 @@ fn read_dynamic(
     if is_json(text) {
         return Ok(json::read_dynamic(text, descriptor)?);
     }
-    json::read_yaml(text, descriptor)
+    Ok(json::read_yaml(text, descriptor)?)
 }
 
 fn is_json(text: &str) -> bool {

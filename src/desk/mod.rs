@@ -14,7 +14,7 @@ mod verbs;
 use std::io::Write as _;
 
 use anyhow::Result;
-use dateline_client::{Client, Failure};
+use dateline_client::{Client, Failure, bulk::field_path};
 use dateline_proto::v1::{
     BatchGetRecordsRequest, CommitRequest, Record, RecordMeta, State, View, Write,
     record::Kind as Body, write::Action,
@@ -31,7 +31,7 @@ pub(super) use self::{
     },
 };
 use super::{
-    Server, field_path,
+    Server,
     output::{self, OutputFormat, printable, state_word, warn},
     table::Table,
     time_arg,

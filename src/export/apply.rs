@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use dateline_export::{
-    Destination, ExportLayout, Manifest, apply, format::Options, manifest::MANIFEST,
+use dateline_formats::export::{
+    Destination, ExportLayout, Manifest, apply, format::Options, layout::MANIFEST,
 };
 
 use crate::{output::print_message, progress::RecordProgress};

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use dateline_export::{Compression, Destination, format::Format};
+use dateline_formats::export::{Compression, Destination, format::Format};
 use dateline_proto::v1::View;
 
 pub(super) use self::apply::{Args as ApplyArgs, run as apply};

@@ -1,10 +1,11 @@
 //! The plan of an export, from the command line and from the export that a delta builds on.
 
 use anyhow::{Result, bail};
-use dateline_export::{
+use dateline_formats::export::{
     Compression, Destination, ExportLayout, Manifest,
     format::{Format, Options},
-    manifest::{MANIFEST, Subject},
+    layout::MANIFEST,
+    manifest::Subject,
 };
 use dateline_proto::{
     DESCRIPTOR_BYTES,

@@ -1,7 +1,7 @@
 //! Retention of exports: keeps the newest full ones, and the deltas that build on them.
 
 use anyhow::Result;
-use dateline_export::{Destination, Manifest, manifest::MANIFEST};
+use dateline_formats::export::{Destination, Manifest, layout::MANIFEST};
 
 use crate::output::print_message;
 

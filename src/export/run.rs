@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc};
 
 use anyhow::{Result, bail};
 use dateline_client::{Connection, EncodedExportResponse, ExportStream, Failure};
-use dateline_export::{
+use dateline_formats::export::{
     Destination, ExportLayout, ExportWriter, Manifest,
     format::Referents,
-    manifest::{DigestText, MANIFEST, Subject, directory},
+    layout::MANIFEST,
+    manifest::{DigestText, Subject, directory},
     writer::{ExportProgress, FinishedPart, HashedRecord, is_progress, join},
 };
 use dateline_proto::v1::{Digest, ExportRequest, Removal};

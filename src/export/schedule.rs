@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use croner::Cron;
-use dateline_export::Destination;
+use dateline_formats::export::Destination;
 use time::OffsetDateTime;
 
 use super::{Args, ExportOutcome, once, plan::RequestedOptions, stop_signal};

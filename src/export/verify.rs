@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use dateline_export::{Destination, manifest::MANIFEST, verify};
+use dateline_formats::export::{Destination, layout::MANIFEST, verify};
 use indicatif::ProgressBar;
 
 use crate::output::print_message;

@@ -1,15 +1,12 @@
 //! Groups records into batches that fit a request.
 
-use anyhow::{Error, Result, anyhow};
-use dateline_proto::v1::Record;
+use anyhow::{Error, anyhow};
+use dateline_client::bulk::{FieldProblem, Outgoing, Rejection};
+use dateline_formats::import::Source;
+use dateline_record::release::Allowed;
 use tokio::sync::mpsc;
 
-use super::{originals::Originals, source::Source};
-use crate::{
-    outgoing::{ItemOrigin, Outgoing},
-    rejection::{FieldProblem, Rejection},
-    release::{Allowed, Release},
-};
+use super::{originals::Originals, release};
 
 /// Maximum number of records per batch.
 const BATCH_RECORDS: usize = 1000;
@@ -34,35 +31,6 @@ pub(super) enum ImportBatch {
     Noted(Vec<String>),
 }
 
-/// A record of a file, or its error.
-pub(super) struct ImportedRecord {
-    /// `line 17`; empty if records have no position of their own.
-    pub position: String,
-    /// The number in `position`.
-    pub line: u64,
-    pub content: Result<Content, String>,
-    /// True for the only article of a Bundle: a single original belongs to it.
-    pub is_only_article: bool,
-}
-
-/// A record as read.
-pub(super) struct Content {
-    pub record: Record,
-    pub release: Release,
-    /// Set for items of other publishers.
-    pub origin: Option<ItemOrigin>,
-}
-
-impl From<Record> for Content {
-    fn from(record: Record) -> Self {
-        Self {
-            record,
-            release: Release::default(),
-            origin: None,
-        }
-    }
-}
-
 /// Options of reading.
 #[derive(Clone, Copy)]
 pub(super) struct ReadOptions {
@@ -81,14 +49,14 @@ pub(super) fn read(
 ) {
     let mut batch = BatchBuilder::default();
     loop {
-        let found = match source.next() {
+        let found = match source.next_record() {
             Ok(Some(found)) => found,
             Ok(None) => break,
             Err(error) => {
                 if read_options.leaves_out {
                     let _ = sender.blocking_send(batch.build());
                 }
-                let _ = sender.blocking_send(batch.fail(error));
+                let _ = sender.blocking_send(batch.fail(error.into()));
                 return;
             }
         };
@@ -97,7 +65,7 @@ pub(super) fn read(
                 original: originals.find(&content.record, found.is_only_article),
                 release: match &content.origin {
                     Some(_) => content.release,
-                    None => Release::of_record(&content.record, read_options.any_state),
+                    None => release::of_record(&content.record, read_options.any_state),
                 },
                 record: content.record,
                 origin: content.origin,

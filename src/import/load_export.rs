@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use dateline_client::{Client, Failure};
-use dateline_export::{
+use dateline_formats::export::{
     Destination, Manifest,
     manifest::{DigestText, FileEntry},
     reader::RecordReader,

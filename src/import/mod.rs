@@ -2,25 +2,22 @@
 //! skips existing records and does the rest.
 
 mod batches;
-mod bundle;
-mod document;
-mod lines;
 mod load_export;
-mod messages;
-mod ninjs;
 mod originals;
 mod progress;
 mod rejects;
-mod source;
+mod release;
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use dateline_proto::v1::Record;
+use dateline_client::bulk::{BulkWriter, Conflict, OnChange, Rejection, WriteOptions};
+use dateline_formats::import::{InputFormat, Source};
 use tokio::sync::mpsc;
 
 use self::{
@@ -28,16 +25,8 @@ use self::{
     originals::Originals,
     progress::ImportProgress,
     rejects::Rejects,
-    source::Source,
 };
-use super::{
-    FAILED, Server,
-    bulk_writer::BulkWriter,
-    export::verify::is_export,
-    outgoing::{OnChange, WriteOptions},
-    output::print_message,
-    rejection::Rejection,
-};
+use super::{FAILED, Server, export::verify::is_export, output::print_message};
 
 /// Batches read ahead of the server.
 const READ_AHEAD: usize = 2;
@@ -66,7 +55,7 @@ pub(super) struct Args {
     file: PathBuf,
     /// Format of the file; `auto` detects it from the name and the first bytes
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    format: InputFormat,
+    format: FormatArg,
     /// Publish the records as far as their senders allow: an embargo is kept, a withheld item stays a draft, a canceled
     /// one is retracted
     #[arg(long)]
@@ -77,7 +66,7 @@ pub(super) struct Args {
     /// Action on a newer version of an existing item: correct it, with the sender's note for readers; report it and
     /// leave it; or skip it
     #[arg(long, value_enum, default_value = "report", value_name = "WHAT")]
-    on_change: OnChange,
+    on_change: OnChangeArg,
     /// Validate every record on the server, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -98,7 +87,7 @@ pub(super) struct Args {
 
 // The variants have no doc comments: clap would lengthen the help with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum InputFormat {
+enum FormatArg {
     Auto,
     /// A `Record` per line
     Ndjson,
@@ -108,6 +97,46 @@ enum InputFormat {
     Bundle,
     /// ninjs 3 items of articles: one, a list, or one per line
     Ninjs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnChangeArg {
+    Correct,
+    Report,
+    Skip,
+}
+
+impl From<OnChangeArg> for OnChange {
+    fn from(on_change: OnChangeArg) -> Self {
+        match on_change {
+            OnChangeArg::Correct => Self::Correct,
+            OnChangeArg::Report => Self::Report,
+            OnChangeArg::Skip => Self::Skip,
+        }
+    }
+}
+
+/// The flag or command that resolves a conflict, as the end of a sentence.
+fn advice(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::Canceled => ": --publish retracts it",
+        Conflict::Withheld => ": `dateline retract` or --on-change correct withdraws it, for good",
+        Conflict::Newer => "; --on-change correct takes it over, skip leaves it out",
+        Conflict::UnderEmbargo => "; --publish takes its newer version over",
+        Conflict::Withdrawn => ": `dateline retract` withdraws it",
+    }
+}
+
+impl From<FormatArg> for InputFormat {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Auto => Self::Auto,
+            FormatArg::Ndjson => Self::Ndjson,
+            FormatArg::Protobuf => Self::Protobuf,
+            FormatArg::Bundle => Self::Bundle,
+            FormatArg::Ninjs => Self::Ninjs,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,7 +152,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         return load_export::run(&args).await;
     }
     let originals = Originals::read(&args.original)?;
-    let source = Source::open(&args.file, args.format)?;
+    let source = open(&args.file, args.format.into())?;
     let progress = ImportProgress::new(&source);
     let rejects = Rejects::create(args.rejects.as_deref(), args.on_error == OnError::Report)?;
     let client = args.server.connect().await?;
@@ -131,7 +160,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         dry_run: args.dry_run,
         leaves_out: args.on_error != OnError::Stop,
         publishes: args.publish,
-        on_change: args.on_change,
+        on_change: args.on_change.into(),
+        advice: Some(advice),
     };
     let read_options = ReadOptions {
         leaves_out: options.leaves_out,
@@ -169,18 +199,19 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     )
 }
 
-/// The records of a file, each as a record or as its error.
-///
-/// # Errors
-/// An error after which nothing more can be read.
-pub(super) fn records(name: &Path, bytes: Vec<u8>) -> Result<Vec<Result<Record, String>>> {
-    let bytes = Box::new(std::io::Cursor::new(bytes));
-    let mut source = Source::from_reader(bytes, name, InputFormat::Auto)?;
-    let mut records = Vec::new();
-    while let Some(found) = source.next()? {
-        records.push(found.content.map(|content| content.record));
-    }
-    Ok(records)
+/// Opens a file, or stdin.
+fn open(path: &Path, format: InputFormat) -> Result<Source> {
+    let (reader, bytes): (Box<dyn Read + Send>, _) = if path.as_os_str() == "-" {
+        (Box::new(std::io::stdin()), None)
+    } else {
+        let opened = dateline_files::open(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let length = opened.length;
+        (Box::new(opened), length)
+    };
+    let mut source = Source::from_reader(reader, path, format)?;
+    source.bytes = bytes;
+    Ok(source)
 }
 
 struct Import {

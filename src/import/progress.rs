@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use dateline_client::bulk::WriteReport;
+use dateline_formats::import::Source;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::source::Source;
-use crate::{outgoing::WriteReport, output::print_message, progress::ProgressTimer};
+use crate::{output::print_message, progress::ProgressTimer};
 
 pub(super) struct ImportProgress {
     bar: ProgressBar,

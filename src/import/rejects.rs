@@ -2,16 +2,15 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::Path,
 };
 
 use anyhow::{Context, Result};
+use dateline_client::bulk::{Notice, Rejection};
+use serde::Serialize;
 
-use crate::{
-    output::{lines, print_message},
-    rejection::{Notice, Rejection},
-};
+use crate::output::{lines, print_message};
 
 /// Maximum number of notices printed; the file has all of them.
 const MAX_PRINTED: usize = 20;
@@ -48,9 +47,7 @@ impl Rejects {
                 print_message(lines(&rejection.to_string()));
             }
             if let Some(file) = &mut self.file {
-                rejection
-                    .write(file)
-                    .context("cannot write the file of rejects")?;
+                write(rejection, file).context("cannot write the file of rejects")?;
             }
         }
         if let Some(file) = self.file.as_mut().filter(|_| !refused.is_empty()) {
@@ -71,7 +68,7 @@ impl Rejects {
             }
             self.open += 1;
             if let Some(file) = &mut self.file {
-                let written = notice.about.write(file).and_then(|()| file.flush());
+                let written = write(&notice.about, file).and_then(|()| file.flush());
                 written.context("cannot write the file of rejects")?;
             }
         }
@@ -96,4 +93,30 @@ impl Rejects {
     pub(super) fn count(&self) -> usize {
         self.count
     }
+}
+
+/// A line of the file of rejects.
+#[derive(Serialize)]
+struct Row<'a> {
+    line: u64,
+    name: &'a str,
+    field: &'a str,
+    reason: &'a str,
+    message: &'a str,
+}
+
+/// Writes one line of JSON per problem.
+fn write(rejection: &Rejection, out: &mut impl Write) -> io::Result<()> {
+    for problem in &rejection.problems {
+        let row = Row {
+            line: rejection.line,
+            name: &rejection.name,
+            field: &problem.field,
+            reason: &rejection.reason,
+            message: &problem.message,
+        };
+        serde_json::to_writer(&mut *out, &row)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
 }

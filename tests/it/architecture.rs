@@ -109,13 +109,14 @@ const LAYERS: [(&str, &[&str], &[&str]); 13] = [
             "arrow-array",
             "object_store",
             "clap",
+            "indicatif",
             "hyper",
         ],
     ),
     (
-        "dateline-export",
+        "dateline-formats",
         &["proto", "record"],
-        &["sqlx", "tonic", "clap"],
+        &["sqlx", "tonic", "clap", "indicatif"],
     ),
     (
         "dateline",
@@ -126,7 +127,7 @@ const LAYERS: [(&str, &[&str], &[&str]); 13] = [
             "access",
             "server",
             "client",
-            "export",
+            "formats",
             "generate",
             "files",
             "embedded-postgres",
@@ -177,9 +178,18 @@ fn dependencies_point_one_way() {
 #[test]
 fn formats_of_exports_turn_records_into_bytes_and_nothing_else() {
     assert_absent(
-        "crates/dateline-export/src/format",
+        "crates/dateline-formats/src/export/format",
         &["async ", "tokio", "std::fs", "now_utc", "SystemTime"],
         "a format knows messages and records; no I/O, no clock",
+    );
+}
+
+#[test]
+fn files_to_import_are_read_from_bytes() {
+    assert_absent(
+        "crates/dateline-formats/src/import",
+        &["async ", "tokio", "std::fs", "io::stdin"],
+        "the command opens files; the formats read what it passes on",
     );
 }
 

@@ -117,7 +117,7 @@ async fn the_client_alone_brings_no_database_no_formats_and_no_command_line() {
     for absent in [
         "dateline-record",
         "dateline-store",
-        "dateline-export",
+        "dateline-formats",
         "sqlx",
         "sqlx-core",
         "arrow-array",

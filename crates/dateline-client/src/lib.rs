@@ -2,7 +2,10 @@
 //! whose response was lost with the connection, is retried with the same `request_id`, as the contract asks.
 
 mod bearer;
+#[cfg(feature = "bulk")]
+pub mod bulk;
 mod connection;
+mod event;
 mod exports;
 mod failure;
 #[cfg(feature = "verify")]
@@ -31,10 +34,11 @@ pub use self::replica::{ReplicaDigest, ReplicaEntry};
 pub use self::{
     bearer::Bearer,
     connection::Connection,
+    event::Event,
     exports::EncodedExportResponse,
     failure::Failure,
     resuming_stream::{ExportStream, WatchStream},
-    subscriber::{Event, Position, Subscriber},
+    subscriber::{Position, Subscriber},
 };
 
 /// Largest response that this client accepts, in bytes: a page or a commit, with a margin.

@@ -9,7 +9,7 @@ use dateline_record::{
     name::kind_label,
 };
 
-use super::{Event, Failure};
+use super::{Failure, event::Event};
 
 /// The stored part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

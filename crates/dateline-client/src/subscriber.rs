@@ -4,16 +4,14 @@
 
 use std::collections::VecDeque;
 
-use dateline_proto::v1::{
-    Change, Checkpoint, Record, WatchRequest, WatchResponse, watch_request::Start,
-};
+use dateline_proto::v1::{Checkpoint, WatchRequest, WatchResponse, watch_request::Start};
 #[cfg(feature = "verify")]
 use dateline_proto::v1::{Consumer, Origin, RecordFilter};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "verify")]
 use super::replica::ReplicaDigest;
-use super::{Connection, Failure, WatchStream};
+use super::{Connection, Failure, WatchStream, event::Event};
 
 /// Position of a consumer. If it is stored together with the effects of its event, every event has its effects exactly
 /// once (F2).
@@ -27,17 +25,6 @@ pub struct Position {
     /// Name of the last delivered record of a snapshot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-}
-
-/// An event of a stream.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A record of the snapshot.
-    Record(Box<Record>),
-    /// A change.
-    Change(Box<Change>),
-    /// Nothing more up to this sequence; with `caught_up` the snapshot is complete.
-    Checkpoint(Checkpoint),
 }
 
 /// A stream of events.

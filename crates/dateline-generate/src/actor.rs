@@ -4,7 +4,8 @@
 use dateline_proto::v1::actor::Type;
 
 use super::{
-    languages::{LANGUAGES, Language, LocalizedWord},
+    languages::{Language, LocalizedWord},
+    phrases::{ENGLISH, LANGUAGES},
     rng::SeededRng,
 };
 
@@ -144,7 +145,7 @@ fn body(
     let founded = rng.between(1, 999);
     let word = language.bodies[index].0;
     let own = language.body.0.replace("{c}", city.0).replace("{w}", word);
-    let english = super::phrases::ENGLISH.bodies[index].0;
+    let english = ENGLISH.bodies[index].0;
     let latin = format!("{} {english} for {field}, {}", family.1, city.1);
     let native = if language.tag == "en" {
         latin.clone()

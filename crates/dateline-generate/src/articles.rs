@@ -6,7 +6,8 @@ use dateline_proto::v1::{Article, Byline, SourceCredit, TextSpan, text_span::Par
 use super::{
     actor::{ActorProfile, named},
     dates,
-    languages::{Language, WRITTEN},
+    languages::Language,
+    phrases::WRITTEN,
     rng::SeededRng,
     story::StoryContext,
     text::{TemplateArgs, Text},

@@ -1,5 +1,4 @@
-//! Parts of names and sentences by language: each in its own script, and in Latin letters without accents for ids. All
-//! text is in NFC. A change here changes the records of every seed.
+//! A language: its parts of names and sentences, each in its own script, and in Latin letters without accents for ids.
 
 /// A word in its own script, and in Latin letters.
 pub(super) type LocalizedWord = (&'static str, &'static str);
@@ -29,20 +28,3 @@ pub(super) struct Language {
     pub happening: &'static str,
     pub filler: &'static [&'static str],
 }
-
-/// Every language. The order is arbitrary, but must not change.
-pub(super) const LANGUAGES: [&Language; 10] = [
-    &super::phrases::ENGLISH,
-    &super::phrases::FRENCH,
-    &super::phrases::RUSSIAN,
-    &super::phrases::KAZAKH,
-    &super::phrases::ARABIC,
-    &super::phrases::CHINESE,
-    &super::phrases::GREEK,
-    &super::phrases::GEORGIAN,
-    &super::phrases::HINDI,
-    &super::phrases::KOREAN,
-];
-
-/// Languages of articles: the first ones, of which the very first is by far the most frequent.
-pub(super) const WRITTEN: &[&Language] = LANGUAGES.split_at(6).0;

@@ -1,6 +1,23 @@
-//! The words and sentences of each language.
+//! The words and sentences of each language. All text is in NFC. A change here changes the records of every seed.
 
 use super::languages::Language;
+
+/// Every language. The order is arbitrary, but must not change.
+pub(super) const LANGUAGES: [&Language; 10] = [
+    &ENGLISH,
+    &FRENCH,
+    &RUSSIAN,
+    &KAZAKH,
+    &ARABIC,
+    &CHINESE,
+    &GREEK,
+    &GEORGIAN,
+    &HINDI,
+    &KOREAN,
+];
+
+/// Languages of articles: the first ones, of which the very first is by far the most frequent.
+pub(super) const WRITTEN: &[&Language] = LANGUAGES.split_at(6).0;
 
 pub(super) const ENGLISH: Language = Language {
     tag: "en",
@@ -29,7 +46,7 @@ pub(super) const ENGLISH: Language = Language {
     ],
 };
 
-pub(super) const FRENCH: Language = Language {
+const FRENCH: Language = Language {
     tag: "fr",
     latin_tag: "fr",
     given: &[("Hélène", "Helene"), ("François", "Francois"), ("Amélie", "Amelie"), ("Étienne", "Etienne"), ("Zoé", "Zoe"), ("Jérôme", "Jerome"), ("Maïa", "Maia"), ("Noël", "Noel"), ("Clémence", "Clemence"), ("Théo", "Theo")],
@@ -52,7 +69,7 @@ pub(super) const FRENCH: Language = Language {
     ],
 };
 
-pub(super) const RUSSIAN: Language = Language {
+const RUSSIAN: Language = Language {
     tag: "ru",
     latin_tag: "ru-Latn",
     given: &[("Анна", "Anna"), ("Сергей", "Sergei"), ("Ольга", "Olga"), ("Фёдор", "Fyodor"), ("Вера", "Vera"), ("Юрий", "Yuri"), ("Ирина", "Irina"), ("Павел", "Pavel"), ("Дарья", "Darya"), ("Андрей", "Andrei")],
@@ -75,7 +92,7 @@ pub(super) const RUSSIAN: Language = Language {
     ],
 };
 
-pub(super) const KAZAKH: Language = Language {
+const KAZAKH: Language = Language {
     tag: "kk-Cyrl",
     latin_tag: "kk-Latn",
     given: &[("Айгерім", "Aigerim"), ("Ерлан", "Yerlan"), ("Гүлнәр", "Gulnar"), ("Қанат", "Qanat"), ("Әсел", "Asel"), ("Нұрлан", "Nurlan"), ("Мәдина", "Madina"), ("Тимур", "Timur"), ("Шолпан", "Sholpan"), ("Бауыржан", "Bauyrzhan")],
@@ -97,7 +114,7 @@ pub(super) const KAZAKH: Language = Language {
     ],
 };
 
-pub(super) const ARABIC: Language = Language {
+const ARABIC: Language = Language {
     tag: "ar",
     latin_tag: "ar-Latn",
     given: &[("ليلى", "Layla"), ("يوسف", "Yusuf"), ("مريم", "Maryam"), ("خالد", "Khalid"), ("سلمى", "Salma"), ("طارق", "Tariq"), ("نور", "Nur"), ("سامي", "Sami"), ("هدى", "Huda"), ("عمر", "Umar")],
@@ -119,7 +136,7 @@ pub(super) const ARABIC: Language = Language {
     ],
 };
 
-pub(super) const CHINESE: Language = Language {
+const CHINESE: Language = Language {
     tag: "zh-Hans",
     latin_tag: "zh-Latn",
     given: &[("丽华", "Lihua"), ("建国", "Jianguo"), ("秀英", "Xiuying"), ("志强", "Zhiqiang"), ("晓梅", "Xiaomei"), ("文博", "Wenbo"), ("雨桐", "Yutong"), ("浩然", "Haoran"), ("思远", "Siyuan"), ("静怡", "Jingyi")],
@@ -149,7 +166,7 @@ macro_rules! named_only {
     };
 }
 
-pub(super) const GREEK: Language = named_only! {
+const GREEK: Language = named_only! {
     tag: "el",
     latin_tag: "el-Latn",
     is_family_first: false,
@@ -160,7 +177,7 @@ pub(super) const GREEK: Language = named_only! {
     body: ("{w} — {c}", "{w} of {c}"),
 };
 
-pub(super) const GEORGIAN: Language = named_only! {
+const GEORGIAN: Language = named_only! {
     tag: "ka",
     latin_tag: "ka-Latn",
     is_family_first: false,
@@ -171,7 +188,7 @@ pub(super) const GEORGIAN: Language = named_only! {
     body: ("{c} — {w}", "{w} of {c}"),
 };
 
-pub(super) const HINDI: Language = named_only! {
+const HINDI: Language = named_only! {
     tag: "hi",
     latin_tag: "hi-Latn",
     is_family_first: false,
@@ -182,7 +199,7 @@ pub(super) const HINDI: Language = named_only! {
     body: ("{c} {w}", "{w} of {c}"),
 };
 
-pub(super) const KOREAN: Language = named_only! {
+const KOREAN: Language = named_only! {
     tag: "ko",
     latin_tag: "ko-Latn",
     is_family_first: true,

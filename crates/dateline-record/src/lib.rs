@@ -12,6 +12,7 @@ pub mod mask;
 pub mod name;
 pub mod record;
 pub mod references;
+pub mod release;
 pub mod rules;
 pub mod state;
 pub mod text;

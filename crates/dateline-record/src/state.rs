@@ -1,6 +1,6 @@
-//! States of a record: their visibility to readers, and their names in plain words.
+//! States of a record: their visibility to readers, and the names of states and changes in plain words.
 
-use dateline_proto::v1::State;
+use dateline_proto::v1::{State, change};
 
 use super::index::state_facet;
 
@@ -20,4 +20,11 @@ pub fn is_tombstone(state: State) -> bool {
 #[must_use]
 pub fn state_label(state: State) -> String {
     state_facet(state).replace('_', " ")
+}
+
+/// The name of a type of change in plain words: `created`, `published` …
+#[must_use]
+pub fn change_label(what: change::Type) -> String {
+    let word = what.as_str_name().trim_start_matches("TYPE_");
+    word.to_ascii_lowercase()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use dateline_export::format::Format;
+use dateline_formats::export::format::Format;
 use dateline_proto::v1::{
     Actor, Article, ExternalId, FuzzyDate, Period, Place, Record, Relation, Topic, actor,
     record::Kind as Body, relation,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use dateline::json;
-use dateline_export::format::{Format, Losses, Options, Referents};
+use dateline_formats::export::format::{Format, Losses, Options, Referents};
 use dateline_proto::v1::{Kind, Record, State, record::Kind as Body};
 use dateline_record::{
     encoded::EncodedRecord,
@@ -231,7 +231,9 @@ fn e5_a_tombstone_is_written_or_counted() {
 #[test]
 fn the_metadata_view_has_no_text_of_the_article_in_any_format() {
     let mut records = gold_records();
-    records.iter_mut().for_each(dateline_export::format::redact);
+    records
+        .iter_mut()
+        .for_each(dateline_formats::export::format::redact);
     let options = Options {
         metadata_only: true,
         ..Options::default()

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dateline_export::format::{Format, Options};
+use dateline_formats::export::format::{Format, Options};
 use dateline_proto::v1::Kind;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use dateline_export::format::Format;
+use dateline_formats::export::format::Format;
 use dateline_proto::v1::Kind;
 use serde_json::{Map, Value};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs};
 
-use dateline_export::format::{Format, Losses, Options, Referents};
+use dateline_formats::export::format::{Format, Losses, Options, Referents};
 use dateline_proto::v1::{Event, Kind, Participant, Place, Record, record::Kind as Body};
 use dateline_record::{encoded::EncodedRecord, name::collection};
 

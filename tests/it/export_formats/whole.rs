@@ -1,7 +1,7 @@
 //! NDJSON and length-delimited protobuf: nothing is lost.
 
 use dateline::json;
-use dateline_export::format::Format;
+use dateline_formats::export::format::Format;
 use dateline_proto::v1::{Kind, Record};
 use dateline_record::name::KINDS;
 use tokio::process::Command;

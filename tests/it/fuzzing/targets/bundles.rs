@@ -2,10 +2,11 @@
 
 use std::io::Cursor;
 
-use dateline_export::{
+use dateline_formats::export::{
     Compression, Manifest,
     format::Format,
-    manifest::{FileEntry, MANIFEST, directory},
+    layout::MANIFEST,
+    manifest::{FileEntry, directory},
     reader,
 };
 use dateline_proto::v1::{Record, Removal};

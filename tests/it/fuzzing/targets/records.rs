@@ -2,7 +2,7 @@
 
 use dateline::json;
 use dateline_engine::request::kind_field;
-use dateline_export::format::{Format, Losses, Options, Referents, redact};
+use dateline_formats::export::format::{Format, Losses, Options, Referents, redact};
 use dateline_proto::v1::{Record, RecordMeta, State, record::Kind as Body};
 use dateline_record::{
     diff::diff,
