@@ -1,4 +1,5 @@
-//! The limits of clients, as flags of `dateline serve`. `docs/limits.md` lists them in a table; a test compares the two.
+//! The limits of clients, as flags of `dateline serve`. `docs/limits.md` lists them in a table; a test compares the
+//! two.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -26,7 +27,8 @@ pub(super) struct LimitsArgs {
     /// Maximum number of open connections
     #[arg(long, env = "DATELINE_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     max_connections: u32,
-    /// Maximum number of open connections from one IP address, or one /64 network of IPv6. Clients behind one proxy share it
+    /// Maximum number of open connections from one IP address, or one /64 network of IPv6. Clients behind one proxy
+    /// share it
     #[arg(long, env = "DATELINE_MAX_CONNECTIONS_PER_IP", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     max_connections_per_ip: u32,
     /// Maximum time of a TLS handshake
@@ -50,8 +52,8 @@ pub(super) struct LimitsArgs {
     /// Close a connection after no stream on it has read any data for this long
     #[arg(long, env = "DATELINE_STREAM_STALL_TIMEOUT", default_value = "5m", value_parser = between(SECOND, DAY), value_name = "DURATION")]
     stream_stall_timeout: Duration,
-    /// Maximum number of PING, SETTINGS, PRIORITY and unknown frames per second on one connection, with bursts of ten times
-    /// as many; the same for `WINDOW_UPDATE` frames beyond those that the data sent requires
+    /// Maximum number of PING, SETTINGS, PRIORITY and unknown frames per second on one connection, with bursts of ten
+    /// times as many; the same for `WINDOW_UPDATE` frames beyond those that the data sent requires
     #[arg(long, env = "DATELINE_CONTROL_FRAMES_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     control_frames_per_second: u32,
     /// Maximum number of calls per second of one identity; 0 for no limit
@@ -102,7 +104,8 @@ pub(super) struct LimitsArgs {
         value_name = "N"
     )]
     max_exports: usize,
-    /// Maximum size of buffered requests and responses on one connection, in bytes; further responses wait until some are read
+    /// Maximum size of buffered requests and responses on one connection, in bytes; further responses wait until some
+    /// are read
     #[arg(long, env = "DATELINE_MAX_BUFFERED_BYTES_PER_CONNECTION", default_value_t = budget::BufferLimits::default().max_buffered_bytes_per_connection, value_parser = buffered_bytes, value_name = "BYTES")]
     max_buffered_bytes_per_connection: usize,
     /// Maximum size of buffered requests and responses of one identity, in bytes

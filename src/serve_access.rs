@@ -10,8 +10,8 @@ use dateline_access::{Algorithm, JwtSettings, Quotas, Settings};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessArgs {
-    /// Require credentials on every call. Implied by TLS, by an address that other machines can reach, and by each flag of
-    /// credentials below
+    /// Require credentials on every call. Implied by TLS, by an address that other machines can reach, and by each flag
+    /// of credentials below
     #[arg(long, env = "DATELINE_REQUIRE_CREDENTIALS")]
     require_credentials: bool,
     /// Allow every call without credentials, even from other machines

@@ -6,7 +6,8 @@ use dateline_store::FeedView;
 
 use super::scope::Scope;
 
-/// The part of the records that a caller may read. Made by [`super::Caller::visibility`], after the check of permissions.
+/// The part of the records that a caller may read. Made by [`super::Caller::visibility`], after the check of
+/// permissions.
 #[derive(Debug, Clone)]
 pub struct Visibility {
     view: FeedView,

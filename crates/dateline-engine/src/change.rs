@@ -130,7 +130,8 @@ pub struct Decision {
     pub read_set: ReadSet,
     /// Warnings about data that is stored nevertheless.
     pub warnings: Vec<Warning>,
-    /// Revisions of other records whose note is redacted, because it was also the note of a record that is erased (W11).
+    /// Revisions of other records whose note is redacted, because it was also the note of a record that is erased
+    /// (W11).
     pub redacted_notes: Vec<NoteCopy>,
 }
 

@@ -1,5 +1,5 @@
-//! The notes that an erasure takes out of other records (W11): a note that several records were given at once, when they
-//! were merged, withdrawn or sent back, is a note of each of them.
+//! The notes that an erasure takes out of other records (W11): a note that several records were given at once, when
+//! they were merged, withdrawn or sent back, is a note of each of them.
 
 use dateline_proto::v1::change::Type as ChangeType;
 

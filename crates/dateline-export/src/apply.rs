@@ -13,8 +13,8 @@ use super::{
     writer::{ExportWriter, join},
 };
 
-/// Applies one delta to a full export, and writes the result below `to`. Returns its destination and manifest. `on_record`
-/// is called for every record.
+/// Applies one delta to a full export, and writes the result below `to`. Returns its destination and manifest.
+/// `on_record` is called for every record.
 ///
 /// # Errors
 /// If the delta does not begin at the sequence of the full export, a file is damaged, or the result differs from the

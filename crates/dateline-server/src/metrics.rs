@@ -1,5 +1,5 @@
-//! Metrics in Prometheus' text format, on an address of their own. `docs/limits.md` lists them. Labels are methods, codes
-//! and names of limits and jobs, never names or titles of records.
+//! Metrics in Prometheus' text format, on an address of their own. `docs/limits.md` lists them. Labels are methods,
+//! codes and names of limits and jobs, never names or titles of records.
 
 use metrics::Unit;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};

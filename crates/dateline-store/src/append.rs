@@ -16,8 +16,8 @@ pub(super) struct AssignedSequences {
 }
 
 impl AppendArgs {
-    /// Writes the group, in one statement and so in one transaction. Returns the sequences by number of the request; one
-    /// that is missing was left out, because something that it has read has changed since.
+    /// Writes the group, in one statement and so in one transaction. Returns the sequences by number of the request;
+    /// one that is missing was left out, because something that it has read has changed since.
     pub(super) async fn append(
         &self,
         connection: &mut Lease,

@@ -27,8 +27,8 @@ use super::{
 /// The document of a change, already JSON text: it goes to `jsonb` without being parsed again here.
 pub(super) type Document = Json<Box<RawValue>>;
 
-/// Defines a row, and its columns as `append` takes them: field, type in Rust, type in Postgres, a line each. An argument
-/// is passed by its name, which is the prefix and the field, so that columns of one type cannot be exchanged.
+/// Defines a row, and its columns as `append` takes them: field, type in Rust, type in Postgres, a line each. An
+/// argument is passed by its name, which is the prefix and the field, so that columns of one type cannot be exchanged.
 macro_rules! columns {
     ($(#[$doc:meta])* $row:ident, $columns:ident, $prefix:literal, {
         $($field:ident: $value:ty, $type:literal;)*

@@ -100,9 +100,9 @@ async fn fill(
     Ok(())
 }
 
-/// Revisions of other records that were given a note of these: the other side of a merge, and what was withdrawn or sent
-/// back with one note. They were written in the same batch. Of what was erased before, the note is not known any more;
-/// the other side of a merge is, and so is what rested on an article.
+/// Revisions of other records that were given a note of these: the other side of a merge, and what was withdrawn or
+/// sent back with one note. They were written in the same batch. Of what was erased before, the note is not known any
+/// more; the other side of a merge is, and so is what rested on an article.
 async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, NoteCopy)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT own.name AS "of!", copy.name, copy.revision, copy.meta

@@ -1,8 +1,8 @@
 //! The record that a name leads to: the named record itself, or after merges its successor, and only if the export has
 //! it. Files never name a record outside of the export without counting a loss.
 //!
-//! References come with each response of an export ([`Referents::from_references`]), or are collected from all of its records
-//! ([`Referents::add`], then [`Referents::resolve_merges`]); the results are equal.
+//! References come with each response of an export ([`Referents::from_references`]), or are collected from all of its
+//! records ([`Referents::add`], then [`Referents::resolve_merges`]); the results are equal.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

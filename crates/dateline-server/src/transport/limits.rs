@@ -23,7 +23,8 @@ pub struct ConnectionLimits {
     pub write_timeout: Duration,
     /// Maximum time in which no stream makes progress while every open call waits for the peer to read.
     pub stream_stall_timeout: Duration,
-    /// PING, SETTINGS, PRIORITY and unknown frames a second, and so many `WINDOW_UPDATE` beyond those for what was sent.
+    /// PING, SETTINGS, PRIORITY and unknown frames a second, and so many `WINDOW_UPDATE` beyond those for what was
+    /// sent.
     pub control_frames_per_second: u32,
 }
 
