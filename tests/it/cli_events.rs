@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{
+use crate::support::{
     cli::{dateline, import_gold},
-    support::server::{TIMEOUT, start_server, temp_dir},
-    support::tools::{or_skip, python_environment, repo_path, run_tool},
+    server::{TIMEOUT, start_server, temp_dir},
+    tools::{or_skip, python_environment, repo_path, run_tool},
 };
 
 /// The output of `dateline watch` with these arguments.

@@ -6,10 +6,10 @@ use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::{
+use crate::support::{
     cli::{CommandOutput, dateline, dateline_reading, import_gold, program},
-    support::process::{PROCESS_TIMEOUT, pid},
-    support::server::{TestServer, start_server, temp_dir},
+    process::{PROCESS_TIMEOUT, pid},
+    server::{TestServer, start_server, temp_dir},
 };
 
 /// Number of long articles: a snapshot of them, and the batch that publishes them, take several responses.

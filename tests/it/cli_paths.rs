@@ -6,10 +6,10 @@ use std::os::unix::net::UnixListener;
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use tokio::process::Command;
 
-use crate::{
+use crate::support::{
     cli::{CommandOutput, actor, dateline, import_gold, program},
     desk::draft,
-    support::server::{PROGRAM, TIMEOUT, start_server, temp_dir},
+    server::{PROGRAM, TIMEOUT, start_server, temp_dir},
 };
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::{
+use crate::support::{
     cli::{
         actor, dateline, dateline_reading, gold_as_read, gold_documents, import_gold, name,
         without_meta,
     },
-    support::server::start_server,
+    server::start_server,
 };
 
 #[tokio::test]

@@ -3,13 +3,15 @@
 use dateline_proto::v1::{GetRecordRequest, View};
 use serde_json::Value;
 
-use crate::{
+use crate::support::{
+    builders::{correct, get_request},
     cli::{dateline, dateline_reading, import_gold},
-    support::builders::{
-        actor, commit_one, correct, create_published, execute_sql, feed_heads, get_record,
-        get_request, publish_continuously, start_server_with_base, with_text,
+    editing::{
+        commit_one, create_published, execute_sql, feed_heads, get_record, publish_continuously,
+        start_server_with_base,
     },
-    support::server::{start_server, temp_dir},
+    records::{actor, with_text},
+    server::{start_server, temp_dir},
 };
 
 fn names(lines: &[Value]) -> Vec<String> {
@@ -97,7 +99,7 @@ async fn f2_a_snapshot_goes_on_in_its_middle_from_a_state_file() {
 
 /// An actor that cites the gold article.
 fn actor_of_gold() -> dateline_proto::v1::Record {
-    let mut record = crate::feed::actor("late");
+    let mut record = crate::support::records::gold_actor("late");
     if let Some(dateline_proto::v1::record::Kind::Actor(late)) = &mut record.kind {
         late.display_name = "Late".into();
         late.names[0].text = "Late".into();

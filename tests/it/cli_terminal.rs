@@ -5,13 +5,12 @@ use std::{fs::File, time::Duration};
 use nix::sys::signal::{Signal, kill};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::{
+use crate::support::{
     cli::{actor, dateline, dateline_reading, import_gold, program},
-    crash::serve,
     desk::{draft, published, run},
-    support::process::{PROCESS_TIMEOUT, pid},
-    support::server::{start_server, temp_dir},
-    support::terminal::Terminal,
+    process::{PROCESS_TIMEOUT, pid, serve},
+    server::{start_server, temp_dir},
+    terminal::Terminal,
 };
 
 async fn run_in_terminal(server: &str, arguments: &[&str], columns: u16) -> (i32, String) {

@@ -7,11 +7,11 @@ use tokio::{
     process::{Child, ChildStdout},
 };
 
-use crate::{
+use crate::support::{
     cli::{dateline, dateline_reading, import_gold, program},
-    crash::{RECORDS, drafts, serve},
-    support::process::{PROCESS_TIMEOUT, pid},
-    support::server::{start_server, temp_dir},
+    drafts::{RECORDS, drafts},
+    process::{PROCESS_TIMEOUT, pid, serve},
+    server::{start_server, temp_dir},
 };
 
 /// A running watcher.

@@ -8,10 +8,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::{
+use crate::support::{
     cli::{actor, dateline, dateline_reading},
-    support::server::{PROGRAM, TIMEOUT, start_server, temp_dir},
-    support::tools::{or_skip, python_environment, repo_path, run_tool},
+    server::{PROGRAM, TIMEOUT, start_server, temp_dir},
+    tools::{or_skip, python_environment, repo_path, run_tool},
 };
 
 /// Plain words that YAML 1.1 or 1.2 does not read as text.

@@ -6,71 +6,31 @@ mod imports;
 
 use std::{
     collections::HashSet,
-    fmt::Write,
     path::{Path, PathBuf},
 };
 
-use dateline::json;
 use dateline_client::{Client, Failure};
-use dateline_proto::v1::{
-    Change, Origin, Record, View, WatchRequest, change::Type, watch_request::Start,
-};
+use dateline_proto::v1::{Change, Origin, View, change::Type, watch_request::Start};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::{process::Command, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tonic::{Code, Streaming};
 
-use crate::{
+use crate::support::{
+    builders::create_request,
     cli::{CommandOutput, dateline, program},
-    support::process::{PROCESS_TIMEOUT, Process, pid},
-    support::server::{PROGRAM, create_request, name, temp_dir},
+    drafts::{RECORDS, draft, drafts},
+    process::{PROCESS_TIMEOUT, pid, serve},
+    records::name,
+    server::temp_dir,
+    watch::{open_watch, watch_request},
 };
 
-/// Records of one import: enough for several commits.
-pub const RECORDS: usize = 4000;
-
-/// Starts a server on a private Postgres of its own.
-pub async fn serve(data_dir: &Path, listen: &str) -> Process {
-    let mut command = Command::new(PROGRAM);
-    command
-        .args(["serve", "--listen", listen, "--data-dir"])
-        .arg(data_dir);
-    Process::start(command).await
-}
-
-/// Small drafts as NDJSON: a file that is imported in many commits.
-pub fn drafts(prefix: &str) -> String {
-    (0..RECORDS).fold(String::new(), |mut text, number| {
-        writeln!(text, "{}", draft_json(&format!("{prefix}-{number}"))).unwrap();
-        text
-    })
-}
-
-fn draft_json(id: &str) -> String {
-    let names = format!(r#"[{{"text":"{id}","languageCode":"en","type":"TYPE_FULL"}}]"#);
-    format!(
-        r#"{{"actor":{{"name":"actors/{id}","type":"TYPE_GROUP","displayName":"{id}","names":{names}}}}}"#
-    )
-}
-
-fn draft(id: &str) -> Record {
-    json::read(&draft_json(id)).unwrap()
-}
-
-fn desk(start: Start) -> WatchRequest {
-    WatchRequest {
-        view: View::Desk.into(),
-        filter: None,
-        start: Some(start),
-        ..WatchRequest::default()
-    }
-}
-
 async fn watch(address: &str, start: Start) -> Streaming<dateline_proto::v1::WatchResponse> {
-    let mut client = Client::connect(address).await.unwrap();
-    client.feed.watch(desk(start)).await.unwrap().into_inner()
+    let client = Client::connect(address).await.unwrap();
+    open_watch(&client, watch_request(View::Desk, start)).await
 }
 
 /// Reads the desk feed from its beginning until `enough` is satisfied.

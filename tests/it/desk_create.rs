@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{
-    cli::{actor, dateline_reading, gold_documents, name},
-    desk::{ARTICLE_FILE, STORY, desk_view, run},
-    support::server::start_server,
+use crate::support::{
+    cli::{ARTICLE_FILE, actor, dateline_reading, gold_documents, name},
+    desk::{STORY, desk_view, run},
+    server::start_server,
 };
 
 #[tokio::test]

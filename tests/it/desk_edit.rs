@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
+use crate::support::{
     cli::{CommandOutput, dateline, program},
     desk::{desk_view, draft, published, run},
-    support::server::{TIMEOUT, TestServer, start_server, temp_dir},
+    server::{TIMEOUT, TestServer, start_server, temp_dir},
 };
 
 /// An editor that runs a shell script on the file `$1`.

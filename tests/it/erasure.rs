@@ -1,5 +1,5 @@
-//! W11, all of it: records of which every text, and every note of every request that changed them, says a word that stands
-//! nowhere else. They are led through every verb, and erased; then no word of theirs is left anywhere.
+//! W11, all of it: records of which every text, and every note of every request that changed them, says a word that
+//! stands nowhere else. They are led through every verb, and erased; then no word of theirs is left anywhere.
 //!
 //! Texts that stay on other records, and are checked to be still there:
 //! - their own texts, also where they are about the erased record: an editor wrote them for those;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::{
     lifecycles::ErasureFixture, observation::ObservedBytes, planted_records::verbs_with_a_note,
 };
-use crate::{gold::version, support::builders::*, support::server::name};
+use crate::support::editing::*;
 
 /// Everything that can be seen.
 async fn all_of(stage: &ErasureFixture) -> ObservedBytes {

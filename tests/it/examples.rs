@@ -6,16 +6,14 @@ use std::fs;
 
 use tokio::process::Command;
 
-use crate::{
+use crate::support::{
     gold::publish_gold,
-    support::server::{TIMEOUT, start_server},
-    support::tools::{
-        generate_python_stubs, node_modules, or_skip, python_environment, repo_path, run_tool,
+    server::{TIMEOUT, start_server},
+    tools::{
+        PYTHON, generate_python_stubs, node_modules, or_skip, python_environment, repo_path,
+        run_tool,
     },
 };
-
-/// Packages of the Python example.
-pub const PYTHON: &str = "examples/python/requirements.txt";
 
 /// The output of a first run in a README.
 fn shown_in(readme: &str) -> String {

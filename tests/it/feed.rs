@@ -1,4 +1,4 @@
-//! The feed under concurrency: two servers on one create_database, writers that are refused or disconnect, watchers that
+//! The feed under concurrency: two servers on one database, writers that are refused or disconnect, watchers that
 //! disconnect and resume anywhere. Every run prints its seed.
 
 use std::{
@@ -12,131 +12,27 @@ use std::{
 
 use dateline_client::Client;
 use dateline_proto::v1::{
-    Actor, CommitRequest, Evidence, Name, Record, RecordVersion, Relation, TextSpan, View,
-    WatchRequest, Write, actor, change::Type, evidence, name, record::Kind as Body, relation,
-    text_span, watch_request::Start, write,
+    Record, View, Write, change::Type, record::Kind as Body, watch_request::Start,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::Row;
 use tonic::Code;
 
-use crate::{
-    gold::{read_changes, version, watch_from_beginning},
-    support::invariants::{
+use crate::support::{
+    builders::{commit_request, create, create_request, publish, retract, update},
+    gold::gold_records,
+    invariants::{
         AckedChange, ReceivedChanges, assert_acknowledged, assert_dense, assert_nothing_dangling,
         assert_revisions_follow, assert_same, assert_whole_batches,
     },
-    support::server::{
-        TIMEOUT, TestServer, config, create_database, create_request, gold_records, meta,
-        name as name_of, start_server_with,
-    },
+    records::{gold_actor, gold_evidence, membership, meta, name as name_of, with_text},
+    server::{TIMEOUT, TestServer, config, create_database, start_server_with},
+    watch::{open_watch, read_changes, watch_from_beginning, watch_from_cursor},
 };
 
 const WRITERS: usize = 16;
 const ROUNDS: usize = 25;
 const SHARED: usize = 4;
-
-/// Evidence that quotes the headline of the seed article.
-fn evidence() -> Evidence {
-    Evidence {
-        article: "articles/kazakhstan-confirms-partnership-with-nato-us".into(),
-        article_revision: 1,
-        quote: Some(TextSpan {
-            part: text_span::Part::Headline.into(),
-            start: 0,
-            end: 10,
-            exact: "Kazakhstan".into(),
-        }),
-        modality: evidence::Modality::Asserted.into(),
-        ..Evidence::default()
-    }
-}
-
-/// A small actor that can be published once the seed article is.
-pub fn actor(id: &str) -> Record {
-    let text = format!("Actor {id}");
-    Body::Actor(Actor {
-        name: format!("actors/{id}"),
-        r#type: actor::Type::Organization.into(),
-        display_name: text.clone(),
-        names: vec![Name {
-            text,
-            language_code: "en".into(),
-            r#type: name::Type::Full.into(),
-        }],
-        evidence: vec![evidence()],
-        ..Actor::default()
-    })
-    .into()
-}
-
-fn relation(id: &str, subject: &str, object: &str) -> Record {
-    Body::Relation(Relation {
-        name: format!("relations/{id}"),
-        r#type: relation::Type::MemberOf.into(),
-        subject: format!("actors/{subject}"),
-        object: format!("actors/{object}"),
-        evidence: vec![evidence()],
-        ..Relation::default()
-    })
-    .into()
-}
-
-fn renamed(record: &Record, text: &str) -> Record {
-    let mut record = record.clone();
-    if let Some(Body::Actor(actor)) = &mut record.kind {
-        actor.description = text.to_owned();
-    }
-    record
-}
-
-fn create(record: Record) -> Write {
-    Write {
-        action: Some(write::Action::Create(write::Create {
-            record: Some(record),
-            original: Vec::new(),
-        })),
-    }
-}
-
-fn update(record: Record) -> Write {
-    Write {
-        action: Some(write::Action::Update(write::Update {
-            record: Some(record),
-            update_mask: None,
-        })),
-    }
-}
-
-fn publish(record: &Record) -> Write {
-    Write {
-        action: Some(write::Action::Publish(write::Publish {
-            record: Some(version(record)),
-            embargo_time: None,
-        })),
-    }
-}
-
-fn retract(record: &Record) -> Write {
-    let version = RecordVersion {
-        name: name_of(record).to_owned(),
-        etag: meta(record).etag,
-    };
-    Write {
-        action: Some(write::Action::Retract(write::Retract {
-            record: Some(version),
-            note: "withdrawn".into(),
-            cascade: false,
-        })),
-    }
-}
-
-fn commit(writes: Vec<Write>) -> CommitRequest {
-    CommitRequest {
-        writes,
-        ..CommitRequest::default()
-    }
-}
 
 /// The answers to all writers.
 #[derive(Default)]
@@ -149,7 +45,12 @@ struct WriterAnswers {
 impl WriterAnswers {
     /// Commits, remembers the answer, and returns the records if the commit was accepted.
     async fn commit(&self, client: &Client, writes: Vec<Write>) -> Option<Vec<Record>> {
-        match client.clone().editorial.commit(commit(writes)).await {
+        match client
+            .clone()
+            .editorial
+            .commit(commit_request(writes))
+            .await
+        {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 let mut acknowledged = self.acknowledged.lock().unwrap();
@@ -181,8 +82,13 @@ impl WriterAnswers {
             .unwrap()
             .insert(name_of(&record).to_owned());
         let mut client = client.clone();
-        let _ = tokio::time::timeout(after, client.editorial.commit(commit(vec![create(record)])))
-            .await;
+        let _ = tokio::time::timeout(
+            after,
+            client
+                .editorial
+                .commit(commit_request(vec![create(&record)])),
+        )
+        .await;
     }
 }
 
@@ -201,43 +107,48 @@ async fn write(
         let id = format!("w{number}-r{round}");
         tokio::time::sleep(Duration::from_micros(random.random_range(0..3000))).await;
         match random.random_range(0..7) {
-            0 => drop(told.commit(&client, vec![create(actor(&id))]).await),
+            0 => drop(told.commit(&client, vec![create(&gold_actor(&id))]).await),
             1 => {
                 let batch = (0..random.random_range(2..9))
-                    .map(|part| create(actor(&format!("{id}-{part}"))))
+                    .map(|part| create(&gold_actor(&format!("{id}-{part}"))))
                     .collect();
                 told.commit(&client, batch).await;
             }
             2 => {
-                let Some(drafts) = told.commit(&client, vec![create(actor(&id))]).await else {
+                let Some(drafts) = told.commit(&client, vec![create(&gold_actor(&id))]).await
+                else {
                     continue;
                 };
                 let Some(shown) = told.commit(&client, vec![publish(&drafts[0])]).await else {
                     continue;
                 };
                 if random.random_bool(0.5) {
-                    told.commit(&client, vec![retract(&shown[0])]).await;
+                    told.commit(&client, vec![retract(&shown[0], "withdrawn", false)])
+                        .await;
                 }
             }
             3 | 4 => {
                 let pick = random.random_range(0..SHARED);
-                let edit = update(renamed(&known[pick], &id));
-                match told.commit(&client, vec![edit, create(actor(&id))]).await {
+                let edit = update(&with_text(&known[pick], &id), &[]);
+                match told
+                    .commit(&client, vec![edit, create(&gold_actor(&id))])
+                    .await
+                {
                     Some(records) => known[pick] = records[0].clone(),
                     None => known[pick] = read(&client, name_of(&known[pick])).await,
                 }
             }
             5 => {
-                let nonsense = actor("NOT-a-name");
+                let nonsense = gold_actor("NOT-a-name");
                 assert!(
-                    told.commit(&client, vec![create(actor(&id)), create(nonsense)])
+                    told.commit(&client, vec![create(&gold_actor(&id)), create(&nonsense)])
                         .await
                         .is_none()
                 );
             }
             _ => {
                 let after = Duration::from_micros(random.random_range(0..4000));
-                told.commit_and_go(&client, actor(&format!("{id}-gone")), after)
+                told.commit_and_go(&client, gold_actor(&format!("{id}-gone")), after)
                     .await;
             }
         }
@@ -336,7 +247,7 @@ async fn prepare(server: &TestServer, told: &WriterAnswers) -> Vec<Record> {
     }
     told.commit(&server.client, publishing).await.unwrap();
     let shared = (0..SHARED)
-        .map(|number| create(actor(&format!("shared-{number}"))))
+        .map(|number| create(&gold_actor(&format!("shared-{number}"))))
         .collect();
     told.commit(&server.client, shared).await.unwrap()
 }
@@ -372,7 +283,7 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
     for (number, server) in servers.iter().enumerate() {
         told.commit(
             &server.client,
-            vec![create(actor(&format!("last-{number}")))],
+            vec![create(&gold_actor(&format!("last-{number}")))],
         )
         .await
         .unwrap();
@@ -414,8 +325,17 @@ async fn f1_f2_f3_every_committed_change_is_seen_once_per_stream_in_order_withou
 /// One server withdraws a record to which the other is about to refer.
 async fn race(servers: &[TestServer; 2], told: &WriterAnswers, number: usize) {
     let (target, other) = (format!("target-{number}"), format!("other-{number}"));
-    let tie = relation(&format!("tie-{number}"), &target, &other);
-    let drafts = vec![create(actor(&target)), create(actor(&other)), create(tie)];
+    let tie = membership(
+        &format!("tie-{number}"),
+        &format!("actors/{target}"),
+        &format!("actors/{other}"),
+        gold_evidence(),
+    );
+    let drafts = vec![
+        create(&gold_actor(&target)),
+        create(&gold_actor(&other)),
+        create(&tie),
+    ];
     let drafts = told.commit(&servers[0].client, drafts).await.unwrap();
     let shown = told
         .commit(
@@ -425,7 +345,10 @@ async fn race(servers: &[TestServer; 2], told: &WriterAnswers, number: usize) {
         .await
         .unwrap();
     tokio::join!(
-        told.commit(&servers[number % 2].client, vec![retract(&shown[0])]),
+        told.commit(
+            &servers[number % 2].client,
+            vec![retract(&shown[0], "withdrawn", false)]
+        ),
         told.commit(&servers[(number + 1) % 2].client, vec![publish(&drafts[2])]),
     );
 }
@@ -464,36 +387,28 @@ async fn w9_a_reference_that_is_withdrawn_at_the_same_moment_is_never_published(
 #[tokio::test]
 async fn f4_f6_a_cursor_resumes_at_another_server_and_a_foreign_one_is_refused() {
     let servers = two_sites().await;
-    crate::gold::publish_gold(&servers[0]).await;
-    let mut client = servers[0].client.clone();
-    let mut stream = client
-        .feed
-        .watch(watch_from_beginning(View::Published))
-        .await
-        .unwrap()
-        .into_inner();
+    crate::support::gold::publish_gold(&servers[0]).await;
+    let mut stream = open_watch(&servers[0].client, watch_from_beginning(View::Published)).await;
     let first = stream.message().await.unwrap().unwrap();
     assert_eq!(
         first.checkpoint.unwrap().sequence,
         0,
         "the first response is a checkpoint"
     );
-    let resume = |cursor: &str, view: View| WatchRequest {
-        view: view.into(),
-        filter: None,
-        start: Some(Start::Cursor(cursor.to_owned())),
-        ..WatchRequest::default()
-    };
     assert_eq!(
-        read_changes(&servers[1], resume(&first.cursor, View::Published), 47)
-            .await
-            .len(),
+        read_changes(
+            &servers[1],
+            watch_from_cursor(View::Published, &first.cursor),
+            47
+        )
+        .await
+        .len(),
         47
     );
     let stranger = start_server_with(config(&create_database().await)).await;
     for (server, request) in [
-        (&stranger, resume(&first.cursor, View::Published)),
-        (&servers[1], resume(&first.cursor, View::Desk)),
+        (&stranger, watch_from_cursor(View::Published, &first.cursor)),
+        (&servers[1], watch_from_cursor(View::Desk, &first.cursor)),
     ] {
         let status = server.client.clone().feed.watch(request).await.unwrap_err();
         assert_eq!(status.code(), Code::FailedPrecondition);

@@ -6,9 +6,7 @@ use std::{
 };
 
 use dateline_generate::RecordGenerator;
-use dateline_proto::v1::{
-    CommitRequest, PublishRecordsRequest, Record, RecordVersion, Write, record::Kind as Body, write,
-};
+use dateline_proto::v1::{PublishRecordsRequest, Record, record::Kind as Body};
 use dateline_record::{
     validate::check_body,
     walk::{Path, Rules, Visitor, Walk},
@@ -16,9 +14,10 @@ use dateline_record::{
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::{
+use crate::support::{
+    builders::{commit_request, create, versions},
     cli::{dateline, program},
-    support::server::{meta, name, start_server, temp_dir},
+    server::{start_server, temp_dir},
 };
 
 const SEED: u64 = 7;
@@ -211,16 +210,7 @@ async fn every_beginning_is_published_batch_by_batch_by_the_real_server() {
     let records: Vec<_> = records().collect();
     // Not a multiple of the generator's group size: batches may end anywhere.
     for batch in records.chunks(333) {
-        let writes = batch.iter().map(|record| Write {
-            action: Some(write::Action::Create(write::Create {
-                record: Some(record.clone()),
-                ..write::Create::default()
-            })),
-        });
-        let request = CommitRequest {
-            writes: writes.collect(),
-            ..CommitRequest::default()
-        };
+        let request = commit_request(batch.iter().map(create).collect());
         let created = server.client.commit(request).await.unwrap();
         let dangling: Vec<_> = created
             .warnings
@@ -228,12 +218,8 @@ async fn every_beginning_is_published_batch_by_batch_by_the_real_server() {
             .filter(|warning| warning.reason == "DANGLING_REFERENCE")
             .collect();
         assert!(dangling.is_empty(), "{dangling:?}");
-        let records = created.records.iter().map(|record| RecordVersion {
-            name: name(record).to_owned(),
-            etag: meta(record).etag,
-        });
         let request = PublishRecordsRequest {
-            records: records.collect(),
+            records: versions(&created.records),
             omit_content: true,
             ..PublishRecordsRequest::default()
         };

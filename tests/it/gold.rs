@@ -2,65 +2,14 @@
 //! and read back value for value by every method.
 
 use dateline::json;
-use dateline_proto::v1::{
-    Bundle, Change, GetRecordRequest, ListRecordsRequest, Origin, PublishRecordsRequest, Record,
-    RecordVersion, State, View, WatchRequest, change, watch_request::Start,
+use dateline_proto::v1::{Bundle, GetRecordRequest, ListRecordsRequest, State, View, change};
+
+use crate::support::{
+    gold::{GOLD, gold_as_published, publish_gold},
+    records::{meta, name, without_server_fields},
+    server::start_server,
+    watch::{read_changes, watch_from_beginning},
 };
-
-use crate::support::server::{
-    GOLD, TIMEOUT, TestServer, create_request, gold_as_published, gold_records, meta, name,
-    start_server, without_server_fields,
-};
-
-/// Creates and publishes the gold records; returns the published ones.
-pub async fn publish_gold(server: &TestServer) -> Vec<Record> {
-    let created = server
-        .client
-        .commit(create_request(&gold_records()))
-        .await
-        .unwrap();
-    assert_eq!(created.records.len(), 47);
-    assert_eq!((created.sequence, created.wire_sequence), (47, 0));
-    let versions = created.records.iter().map(version).collect();
-    let request = PublishRecordsRequest {
-        records: versions,
-        ..PublishRecordsRequest::default()
-    };
-    let published = server.client.publish(request).await.unwrap();
-    assert_eq!((published.sequence, published.wire_sequence), (94, 47));
-    published.records
-}
-
-pub fn version(record: &Record) -> RecordVersion {
-    RecordVersion {
-        name: name(record).to_owned(),
-        etag: meta(record).etag,
-    }
-}
-
-/// Reads a stream until it has brought `count` changes.
-pub async fn read_changes(server: &TestServer, request: WatchRequest, count: usize) -> Vec<Change> {
-    let mut client = server.client.clone();
-    let mut stream = client.feed.watch(request).await.unwrap().into_inner();
-    let mut changes = Vec::new();
-    tokio::time::timeout(TIMEOUT, async {
-        while changes.len() < count {
-            changes.extend(stream.message().await.unwrap().unwrap().changes);
-        }
-    })
-    .await
-    .expect("the changes arrive");
-    changes
-}
-
-pub fn watch_from_beginning(view: View) -> WatchRequest {
-    WatchRequest {
-        view: view.into(),
-        filter: None,
-        start: Some(Start::Origin(Origin::Beginning.into())),
-        ..WatchRequest::default()
-    }
-}
 
 #[test]
 fn the_gold_file_reads_as_a_bundle_and_prints_back_the_same() {

@@ -17,10 +17,11 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::{
+use crate::support::{
     cli::{CommandOutput, actor, dateline, program},
-    support::process::{PROCESS_TIMEOUT, pid},
-    support::server::{TestServer, name, start_server, temp_dir},
+    process::{PROCESS_TIMEOUT, pid},
+    records::name,
+    server::{TestServer, start_server, temp_dir},
 };
 
 fn records(count: usize) -> Vec<Record> {
@@ -413,9 +414,10 @@ async fn ctrl_c_says_how_far_it_came_and_the_same_command_goes_on() {
         format!("stopped: {count} created, 0 already there, 0 published; the same command goes on from here\n")
     });
     assert!(came_to.contains(&told), "{told}");
-    let again = crate::cli::dateline_reading(&server.address, &["import", "-"], &drafts.concat())
-        .await
-        .ok();
+    let again =
+        crate::support::cli::dateline_reading(&server.address, &["import", "-"], &drafts.concat())
+            .await
+            .ok();
     assert_eq!(
         again.stderr,
         "1500 created, 2000 already there, 0 published\n"

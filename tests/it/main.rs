@@ -51,29 +51,8 @@ mod renamed_flags;
 mod replicas;
 mod response_sizes;
 mod streams;
-mod transport;
-/// Servers, builders, raw clients and other helpers that several tests share.
-mod support {
-    pub mod builders;
-    pub mod callers;
-    pub mod certs;
-    pub mod export_dir;
-    pub mod exporter;
-    pub mod fixtures;
-    pub mod held_stream;
-    pub mod invariants;
-    pub mod jwt_issuer;
-    pub mod large_records;
-    pub mod process;
-    pub mod raw_grpc;
-    pub mod raw_h2;
-    pub mod records;
-    pub mod replica;
-    pub mod server;
-    pub mod terminal;
-    pub mod tools;
-    pub mod watch;
-}
 mod supply_chain;
+mod support;
+mod transport;
 mod upgrade;
 mod validator;

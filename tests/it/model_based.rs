@@ -20,11 +20,12 @@ use self::{
     conversion::{read, record},
     model::{Content, Deed, Deeds, Model, ModelRecord, Outcome, is_article, is_visible},
 };
-use crate::{
-    support::builders::{self, RpcError, find_record, get_record, get_request, try_commit},
-    support::server::{
-        TestServer, config, create_database, meta, name as name_of, start_server_with,
-    },
+use crate::support::{
+    builders::get_request,
+    editing,
+    editing::{RpcError, find_record, get_record, try_commit},
+    records::{meta, name as name_of},
+    server::{TestServer, config, create_database, start_server_with},
 };
 
 /// Steps in the form that CI runs.
@@ -62,7 +63,7 @@ impl Run {
             random: StdRng::seed_from_u64(seed),
             etags: BTreeMap::new(),
             answered: Vec::new(),
-            embargo: builders::timestamp_in_ms(3_600_000),
+            embargo: editing::timestamp_in_ms(3_600_000),
             outcomes: BTreeMap::new(),
         }
     }
@@ -194,7 +195,7 @@ impl Run {
 
     fn version(&self, name: &str, seen: usize) -> RecordVersion {
         let etag = self.etags.get(&(name.to_owned(), seen));
-        builders::version_with_etag(name, etag.map_or("0-unknown", String::as_str))
+        editing::version_with_etag(name, etag.map_or("0-unknown", String::as_str))
     }
 
     fn body(&self, deeds: &Deeds, content: &Content) -> Option<Record> {
@@ -318,8 +319,8 @@ impl Run {
                     (answer.sequence, answer.wire_sequence)
                 );
                 assert_eq!(
-                    builders::names(&again.records),
-                    builders::names(&answer.records)
+                    editing::names(&again.records),
+                    editing::names(&answer.records)
                 );
             }
             Err(refused) if other => assert_eq!(refused.reason, "REQUEST_ID_REUSED"),
@@ -448,7 +449,7 @@ impl Run {
     async fn end(mut self) {
         let all = self.model.records.keys().cloned().collect();
         self.look_at(all).await;
-        let heads = builders::feed_heads(&self.servers[0].url).await;
+        let heads = editing::feed_heads(&self.servers[0].url).await;
         assert_eq!(heads, (self.model.desk, self.model.wire));
         println!("outcomes {:?}, heads {heads:?}", self.outcomes);
         for server in self.servers {

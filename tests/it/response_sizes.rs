@@ -7,11 +7,10 @@ mod writes;
 
 use tokio::process::Command;
 
-use crate::support::large_records::SizeChecks;
-use crate::{
-    examples::PYTHON,
-    support::server::{TIMEOUT, start_server},
-    support::tools::{generate_python_stubs, or_skip, python_environment, repo_path, run_tool},
+use crate::support::{
+    large_records::SizeChecks,
+    server::{TIMEOUT, start_server},
+    tools::{PYTHON, generate_python_stubs, or_skip, python_environment, repo_path, run_tool},
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use dateline_proto::v1::{
-    Kind, Origin, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest, View,
-    WatchRequest, change::Type, record::Kind as Body, watch_request::Start,
+    Kind, Record, RecordFilter, RetractRecordsRequest, State, UpdateRecordRequest, View,
+    WatchRequest, change::Type, record::Kind as Body,
 };
 use dateline_server::Config;
 
-use crate::{
-    feed::actor,
-    gold::{publish_gold, read_changes, version, watch_from_beginning},
-    support::replica::{next_response, open_stream},
-    support::server::{
-        TIMEOUT, TestServer, config, create_database, create_request, meta, name, start_server,
-        start_server_with, without_server_fields,
-    },
+use crate::support::{
+    builders::{create_request, version},
+    gold::publish_gold,
+    records::{gold_actor, meta, name, without_server_fields},
+    replica::next_response,
+    server::{TIMEOUT, TestServer, config, create_database, start_server, start_server_with},
+    watch::{open_watch, read_changes, watch_from_beginning, watch_from_cursor, watch_from_now},
 };
 
 fn filtered(view: View, filter: RecordFilter) -> WatchRequest {
@@ -100,7 +99,7 @@ async fn f7_a_record_that_stops_matching_is_announced_by_name_only() {
     let mut client = server.client.clone();
     let created = client
         .editorial
-        .commit(create_request(&[actor("mover")]))
+        .commit(create_request(&[gold_actor("mover")]))
         .await
         .unwrap()
         .into_inner();
@@ -204,7 +203,7 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
         regions: vec!["IS".into()],
         ..RecordFilter::default()
     };
-    let mut stream = open_stream(&server, filtered(View::Published, filter)).await;
+    let mut stream = open_watch(&server.client, filtered(View::Published, filter)).await;
     assert_eq!(
         next_response(&mut stream)
             .await
@@ -224,11 +223,8 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
             break response.cursor;
         }
     };
-    let request = WatchRequest {
-        start: Some(Start::Cursor(reached)),
-        ..watch_from_beginning(View::Published)
-    };
-    let mut resumed = open_stream(&server, request).await;
+    let request = watch_from_cursor(View::Published, &reached);
+    let mut resumed = open_watch(&server.client, request).await;
     assert_eq!(
         next_response(&mut resumed)
             .await
@@ -242,21 +238,14 @@ async fn f8_a_quiet_stream_gets_checkpoints_that_resume_and_a_filtered_one_moves
 #[tokio::test]
 async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
     let server = start_server().await;
-    let mut wire = open_stream(
-        &server,
-        WatchRequest {
-            start: Some(Start::Origin(Origin::Now.into())),
-            ..watch_from_beginning(View::Published)
-        },
-    )
-    .await;
+    let mut wire = open_watch(&server.client, watch_from_now(View::Published)).await;
     next_response(&mut wire).await;
     let mut client = server.client.clone();
     client
         .editorial
         .commit(create_request(&[
-            actor("zz-draft-one"),
-            actor("zz-draft-two"),
+            gold_actor("zz-draft-one"),
+            gold_actor("zz-draft-two"),
         ]))
         .await
         .unwrap();
@@ -312,7 +301,7 @@ async fn f10_drafts_reach_no_reader_and_leave_no_hole_in_their_numbers() {
 async fn publish_gold_after(server: &TestServer, before: i64) -> usize {
     let created = server
         .client
-        .commit(create_request(&crate::support::server::gold_records()))
+        .commit(create_request(&crate::support::gold::gold_records()))
         .await
         .unwrap();
     assert_eq!(created.sequence, before + 47);
@@ -328,7 +317,7 @@ async fn commit_large(server: &TestServer) {
     let mut client = server.client.clone();
     let large: Vec<_> = (0..40)
         .map(|number| {
-            let mut record = actor(&format!("large-{number}"));
+            let mut record = gold_actor(&format!("large-{number}"));
             if let Some(Body::Actor(actor)) = &mut record.kind {
                 let name = actor.names[0].clone();
                 actor.names = (0..100)
@@ -343,7 +332,7 @@ async fn commit_large(server: &TestServer) {
         .collect();
     client
         .editorial
-        .commit(create_request(&[actor("before")]))
+        .commit(create_request(&[gold_actor("before")]))
         .await
         .unwrap();
     client
@@ -353,7 +342,7 @@ async fn commit_large(server: &TestServer) {
         .unwrap();
     client
         .editorial
-        .commit(create_request(&[actor("after")]))
+        .commit(create_request(&[gold_actor("after")]))
         .await
         .unwrap();
 }
@@ -362,7 +351,7 @@ async fn commit_large(server: &TestServer) {
 async fn f3_a_batch_larger_than_a_message_comes_in_parts_that_hold_nothing_else() {
     let server = start_server().await;
     commit_large(&server).await;
-    let mut stream = open_stream(&server, watch_from_beginning(View::Desk)).await;
+    let mut stream = open_watch(&server.client, watch_from_beginning(View::Desk)).await;
     let (mut seen, mut parts) = (0, 0);
     while seen < 42 {
         let response = next_response(&mut stream).await;
@@ -386,7 +375,7 @@ async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
     })
     .await;
     commit_large(&server).await;
-    let mut stream = open_stream(&server, watch_from_beginning(View::Desk)).await;
+    let mut stream = open_watch(&server.client, watch_from_beginning(View::Desk)).await;
     // Any number of checkpoints may be sent before the server is notified of the batch.
     let batch = async {
         loop {
@@ -402,12 +391,8 @@ async fn f3_only_the_first_checkpoint_of_a_stream_falls_inside_of_a_batch() {
         response.changes.last().unwrap().sequence < 41,
         "it is a part"
     );
-    let inside = WatchRequest {
-        view: View::Desk.into(),
-        start: Some(Start::Cursor(response.cursor)),
-        ..WatchRequest::default()
-    };
-    let mut stream = open_stream(&server, inside).await;
+    let inside = watch_from_cursor(View::Desk, &response.cursor);
+    let mut stream = open_watch(&server.client, inside).await;
     assert!(next_response(&mut stream).await.checkpoint.is_some());
     let mut last = 0;
     while last < 41 {

@@ -22,9 +22,9 @@ use dateline_server::transport::ConnectionLimits;
 use tokio::task::JoinHandle;
 use tonic::Streaming;
 
-use crate::{
+use crate::support::{
     gold::publish_gold,
-    support::server::{TIMEOUT, TestServer, config, create_database, start_server_with},
+    server::{TIMEOUT, TestServer, config, create_database, start_server_with},
 };
 
 /// Starts a server with the gold records and changed connection limits.

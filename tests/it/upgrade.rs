@@ -8,12 +8,12 @@ use dateline_store::Store;
 use sqlx::{Connection, Executor, PgConnection, migrate::Migrator};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::builders::*,
-    support::callers::client_with_token,
-    support::replica::{are_tallies_correct, get_feed, watch_from_cursor},
-    support::server::{TestServer, config, create_database, start_server_with},
+use crate::support::{
+    callers::client_with_token,
+    editing::*,
+    replica::{are_tallies_correct, get_feed},
+    server::{TestServer, config, create_database, start_server_with},
+    watch::{read_changes, watch_from_beginning, watch_from_cursor},
 };
 
 /// Migrations and rows of the last version before the baseline, commit 0039dbc.
@@ -99,8 +99,8 @@ async fn kept(sql: &mut PgConnection) -> BTreeMap<&'static str, Vec<String>> {
     kept
 }
 
-/// Every object of the schema, described by Postgres: relations and their columns in order, constraints, indexes, views,
-/// functions, triggers, comments.
+/// Every object of the schema, described by Postgres: relations and their columns in order, constraints, indexes,
+/// views, functions, triggers, comments.
 async fn objects(sql: &mut PgConnection) -> Vec<String> {
     let objects = sqlx::query_scalar(
         "SELECT concat_ws(' ', relkind, relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull,

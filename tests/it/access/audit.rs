@@ -7,15 +7,17 @@ use dateline_proto::v1::{
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
-use crate::support::callers::{
-    AccessServers, client_with_roles, client_with_token, create_token_with, start_access_servers,
-};
-use crate::{
-    support::builders::{
-        RpcError, actor, commit_err, commit_one, commit_request, create, create_base, desk_record,
-        publish, purge, text_field, timestamp_in_ms, try_commit, update, with_text,
+use crate::support::{
+    builders::{commit_request, create, publish, purge, update},
+    callers::{
+        AccessServers, client_with_roles, client_with_token, create_token_with,
+        start_access_servers,
     },
-    support::server::start_server,
+    editing::{
+        RpcError, commit_err, commit_one, create_base, desk_record, timestamp_in_ms, try_commit,
+    },
+    records::{actor, text_field, with_text},
+    server::start_server,
 };
 
 async fn audit(two: &AccessServers, request: ListAuditEntriesRequest) -> Vec<AuditEntry> {
@@ -135,7 +137,7 @@ async fn acts_of_operators_and_refusals_for_want_of_a_role_are_written_down() {
         .compact_feed(compact)
         .await
         .unwrap();
-    crate::support::builders::wait_until("the refusal is written down", async || {
+    crate::support::editing::wait_until("the refusal is written down", async || {
         let entries = audit(&two, ListAuditEntriesRequest::default()).await;
         entries.iter().any(|it| {
             it.outcome == "ROLE_REQUIRED"
@@ -232,7 +234,7 @@ async fn what_ends_an_embargo_is_named_too() {
     )
     .await;
     let mut admin = server.client.admin.clone();
-    crate::support::builders::wait_until("the end of the embargo is written down", async || {
+    crate::support::editing::wait_until("the end of the embargo is written down", async || {
         let entries = admin
             .list_audit_entries(of_record("actors/later"))
             .await

@@ -13,15 +13,15 @@ use dateline_proto::v1::{
 };
 use tonic::Status;
 
-use crate::support::callers::in_an_hour;
-use crate::support::fixtures::Fixture;
-use crate::support::watch::{read_call_until, read_to_head};
-use crate::{
-    gold::version,
-    support::builders::{
+use crate::support::{
+    builders::{
         commit_request, correct, create, delete, field_mask, merge, publish, purge, restore,
-        retract, send_back, submit, text_field, unmerge, update, with_text,
+        retract, send_back, submit, unmerge, update, version,
     },
+    callers::in_an_hour,
+    fixtures::Fixture,
+    records::{text_field, with_text},
+    watch::{read_call_until, read_to_head},
 };
 
 /// The result of a call: the whole answer as text, or the refusal.

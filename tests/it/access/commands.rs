@@ -8,10 +8,10 @@ use std::{
 use dateline_access::Settings;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    support::builders::create_base,
-    support::process::Process,
-    support::server::{PROGRAM, config, create_database, start_server, temp_dir},
+use crate::support::{
+    editing::create_base,
+    process::Process,
+    server::{PROGRAM, config, create_database, start_server, temp_dir},
 };
 
 async fn run(address: &str, args: &[&str]) -> Output {

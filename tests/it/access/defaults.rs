@@ -2,8 +2,10 @@
 
 use std::process::{Command, Output};
 
-use crate::support::callers::{in_an_hour, start_access_servers};
-use crate::support::server::{PROGRAM, temp_dir};
+use crate::support::{
+    callers::{in_an_hour, start_access_servers},
+    server::{PROGRAM, temp_dir},
+};
 use dateline_proto::v1::{CreateTokenRequest, Role};
 
 fn dateline(args: &[&str], environment: &[(&str, &str)]) -> Output {

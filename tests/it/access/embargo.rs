@@ -12,15 +12,18 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::support::callers::{client_with_roles, start_access_servers};
-use crate::support::watch::{self, open_watch, read_call_until};
-use crate::{
-    support::builders::{
-        actor, commit_one, create_base, create_drafts, create_published, desk_record, get_request,
-        publish_at, timestamp_in_ms, wait_until, with_text,
+use crate::support::{
+    builders::{get_request, publish_at},
+    callers::{client_with_roles, start_access_servers},
+    editing::{
+        commit_one, create_base, create_drafts, create_published, desk_record, timestamp_in_ms,
+        wait_until,
     },
-    support::replica::next_response,
-    support::server::{TIMEOUT, meta},
+    records::{actor, meta, with_text},
+    replica::next_response,
+    server::TIMEOUT,
+    watch,
+    watch::{open_watch, read_call_until},
 };
 
 const NAME: &str = "actors/embargoed";

@@ -12,16 +12,12 @@ use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
-use crate::support::callers::{
-    AccessServers, create_token_until, create_token_with, start_access_servers,
-};
-use crate::support::held_stream::{ConnectOptions, MAX_STREAM_END_DELAY};
-use crate::support::jwt_issuer::{
-    AUDIENCE, ISSUER, IssuerServer, SigningKey, claims_of, jwk_set, unix_now,
-};
-use crate::{
-    support::builders::{RpcError, timestamp_in_ms, wait_until},
-    support::server::{TestServer, config, create_database, start_server_with, temp_dir},
+use crate::support::{
+    callers::{AccessServers, create_token_until, create_token_with, start_access_servers},
+    editing::{RpcError, timestamp_in_ms, wait_until},
+    held_stream::{ConnectOptions, MAX_STREAM_END_DELAY},
+    jwt_issuer::{AUDIENCE, ISSUER, IssuerServer, SigningKey, claims_of, jwk_set, unix_now},
+    server::{TestServer, config, create_database, start_server_with, temp_dir},
 };
 
 async fn sql(two: &AccessServers, text: String) {

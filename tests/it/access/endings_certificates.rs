@@ -9,12 +9,12 @@ use rustls::{
 };
 use tonic::Code;
 
-use crate::support::callers::create_token_with;
-use crate::support::held_stream::{ConnectOptions, HeldStream};
-use crate::{
-    support::builders::RpcError,
-    support::certs::{Authority, CertDir, IssuedCert},
-    support::server::{config, create_database, start_server_with, temp_dir},
+use crate::support::{
+    callers::create_token_with,
+    certs::{Authority, CertDir, IssuedCert},
+    editing::RpcError,
+    held_stream::{ConnectOptions, HeldStream},
+    server::{config, create_database, start_server_with, temp_dir},
 };
 
 /// A server that authenticates by certificates.

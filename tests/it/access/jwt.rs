@@ -9,13 +9,13 @@ use ring::signature::KeyPair;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::support::callers::{AccessServers, client_with_token, start_access_servers_with};
-use crate::support::jwt_issuer::{
-    AUDIENCE, ISSUER, IssuerServer, SigningKey, claims, jwk_set, unix_now,
-};
-use crate::{
-    support::builders::{RpcError, actor, commit_err, create, wait_until},
-    support::server::temp_dir,
+use crate::support::{
+    builders::create,
+    callers::{AccessServers, client_with_token, start_access_servers_with},
+    editing::{RpcError, commit_err, wait_until},
+    jwt_issuer::{AUDIENCE, ISSUER, IssuerServer, SigningKey, claims, jwk_set, unix_now},
+    records::actor,
+    server::temp_dir,
 };
 
 /// The good claims with another value for one, or without it.

@@ -8,14 +8,14 @@ use tokio::process::Command;
 use tonic::Code;
 
 use super::jwt::{call, server_with, server_with_file, with};
-use crate::support::callers::{AccessServers, client_with_token, start_access_servers_with};
-use crate::support::jwt_issuer::{
-    AUDIENCE, ISSUER, IssuerServer, SigningKey, claims, claims_of, jwk_set, unix_now,
-};
-use crate::{
-    support::builders::RpcError,
-    support::process::Process,
-    support::server::{PROGRAM, config, create_database, temp_dir},
+use crate::support::{
+    callers::{AccessServers, client_with_token, start_access_servers_with},
+    editing::RpcError,
+    jwt_issuer::{
+        AUDIENCE, ISSUER, IssuerServer, SigningKey, claims, claims_of, jwk_set, unix_now,
+    },
+    process::Process,
+    server::{PROGRAM, config, create_database, temp_dir},
 };
 
 /// A payload as text, in which one claim is written verbatim.

@@ -15,11 +15,11 @@ use super::{
     calls::{CallOutcome, OF_ALL, OF_NONE, OF_ONE, other, read_all, read_one, view, write_one},
     expected::{EVERYBODY, ExpectedAnswer, Who, answer, may_call, states_revealed_by},
 };
-use crate::support::builders::{desk_record, dump_tables, wait_until};
-use crate::support::callers::{
-    AccessServers, client_with_token, create_token_with, start_access_servers_with,
+use crate::support::{
+    callers::{AccessServers, client_with_token, create_token_with, start_access_servers_with},
+    editing::{desk_record, dump_tables, wait_until},
+    fixtures::{FIXTURE_STATES, Fixture, create_fixtures},
 };
-use crate::support::fixtures::{FIXTURE_STATES, Fixture, create_fixtures};
 
 /// Code, message and details of a refusal as text.
 fn all_of(status: &Status) -> String {
@@ -212,7 +212,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
     .await;
     let fixture = create_fixtures(&two.open.client).await;
     let winner = desk_record(&two.open.client, "actors/winner").await;
-    let heads = crate::support::builders::feed_heads(&two.url).await;
+    let heads = crate::support::editing::feed_heads(&two.url).await;
     // The other server is notified of it.
     let mut clients = callers(&two).await;
     let mut admin = clients[&Who::Admin].clone();

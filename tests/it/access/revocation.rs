@@ -4,26 +4,27 @@ use std::time::Duration;
 
 use dateline_client::Client;
 use dateline_proto::v1::{
-    ExportRequest, GetFeedRequest, Origin, RevokeTokenRequest, Role, UpdateTokenRequest, View,
+    ExportRequest, GetFeedRequest, RevokeTokenRequest, Role, UpdateTokenRequest, View,
     WatchRequest, WatchResponse,
 };
 use tonic::{Code, Streaming};
 
-use crate::support::callers::{
-    AccessServers, client_with_token, create_token_until, create_token_with, start_access_servers,
-    start_access_servers_with,
-};
-use crate::support::watch::{open_watch, watch_request};
-use crate::{
-    support::builders::{RpcError, actor, create_drafts, desk_record, timestamp_in_ms},
-    support::replica::next_response,
+use crate::support::{
+    callers::{
+        AccessServers, client_with_token, create_token_until, create_token_with,
+        start_access_servers, start_access_servers_with,
+    },
+    editing::{RpcError, create_drafts, desk_record, timestamp_in_ms},
+    records::actor,
+    replica::next_response,
+    watch::{open_watch, watch_from_now},
 };
 
 /// Maximum time for which a stream may continue.
 const AT_MOST: Duration = Duration::from_secs(5);
 
 async fn watch(client: &Client, view: View) -> Streaming<WatchResponse> {
-    let mut stream = open_watch(client, watch_request(view, Origin::Now)).await;
+    let mut stream = open_watch(client, watch_from_now(view)).await;
     // The first message.
     next_response(&mut stream).await;
     stream
@@ -85,7 +86,7 @@ async fn f10_an_open_stream_ends_when_its_token_is_revoked_and_others_go_on() {
         .await
         .unwrap_err();
     RpcError::from(status).assert_is(Code::Unauthenticated, "TOKEN_REVOKED");
-    crate::support::builders::create_base(&two.open.client).await;
+    crate::support::editing::create_base(&two.open.client).await;
     let message = stays.message().await.unwrap().unwrap();
     assert!(!message.changes.is_empty(), "{message:?}");
 }
@@ -93,7 +94,7 @@ async fn f10_an_open_stream_ends_when_its_token_is_revoked_and_others_go_on() {
 #[tokio::test]
 async fn f10_a_desk_stream_ends_when_the_role_is_taken_away_and_tells_nothing_that_came_after() {
     let two = start_access_servers().await;
-    crate::support::builders::create_base(&two.open.client).await;
+    crate::support::editing::create_base(&two.open.client).await;
     let (token, secret) = create_token_with(&two.open.client, &[Role::Editor], &[]).await;
     let editor = client_with_token(&two.closed.address, &secret).await;
     let mut desk = watch(&editor, View::Desk).await;
@@ -181,7 +182,7 @@ async fn a_caller_has_so_many_streams_and_exports_and_gets_places_back() {
         "{refused:?}"
     );
     drop(first);
-    crate::support::builders::wait_until("a place is free again", async || {
+    crate::support::editing::wait_until("a place is free again", async || {
         caller
             .clone()
             .feed
@@ -204,7 +205,7 @@ async fn a_caller_has_so_many_streams_and_exports_and_gets_places_back() {
         .await;
     RpcError::from(other.unwrap_err()).assert_is(Code::ResourceExhausted, "TOO_MANY_EXPORTS");
     while export.message().await.unwrap().is_some() {}
-    crate::support::builders::wait_until("the export's place is free again", async || {
+    crate::support::editing::wait_until("the export's place is free again", async || {
         caller
             .clone()
             .exports
@@ -243,7 +244,7 @@ async fn a_caller_makes_so_many_calls_a_second_and_others_are_not_held_up() {
         .get_feed(GetFeedRequest::default())
         .await
         .unwrap();
-    crate::support::builders::wait_until("the fast one may go on", async || {
+    crate::support::editing::wait_until("the fast one may go on", async || {
         fast.clone()
             .feed
             .get_feed(GetFeedRequest::default())

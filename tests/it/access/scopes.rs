@@ -3,17 +3,20 @@
 use dateline_client::Client;
 use dateline_proto::v1::{
     BatchGetRecordsRequest, ExportRequest, GetFeedRequest, ListRecordsRequest,
-    ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest, watch_request::Start,
+    ListRevisionsRequest, Origin, RecordFilter, Role, View, WatchRequest,
 };
 use tonic::Code;
 
-use crate::support::builders::{
-    RpcError, actor, article, commit_err, commit_ok, commit_one, commit_request, correct,
-    create_base, create_drafts, create_published, desk_record, event, find_record, get_request,
-    publish_all, purge, retract, text_field, try_commit, wait_until, with_text,
+use crate::support::{
+    builders::{commit_request, correct, get_request, purge, retract},
+    callers::{AccessServers, client_with_roles, start_access_servers},
+    editing::{
+        RpcError, commit_err, commit_ok, commit_one, create_base, create_drafts, create_published,
+        desk_record, find_record, publish_all, try_commit, wait_until,
+    },
+    records::{actor, article, event, text_field, with_text},
+    watch::{caught_up, open_watch, read_to_head, read_until, watch_from_cursor, watch_snapshot},
 };
-use crate::support::callers::{AccessServers, client_with_roles, start_access_servers};
-use crate::support::watch::{caught_up, open_watch, read_to_head, read_until, watch_request};
 
 fn in_french(id: &str) -> dateline_proto::v1::Record {
     let mut record = article(id);
@@ -200,13 +203,10 @@ async fn a_place_in_a_list_or_a_snapshot_belongs_to_who_sees_the_same() {
     };
     let status = french.clone().records.list_records(next).await.unwrap_err();
     RpcError::from(status).assert_is(Code::InvalidArgument, "INVALID_PAGE_TOKEN");
-    let request = watch_request(View::Published, Origin::Snapshot);
+    let request = watch_snapshot(View::Published);
     let mut stream = open_watch(&english, request).await;
     let cursor = stream.message().await.unwrap().unwrap().cursor;
-    let request = WatchRequest {
-        start: Some(Start::Cursor(cursor.clone())),
-        ..WatchRequest::default()
-    };
+    let request = watch_from_cursor(View::Published, &cursor);
     let status = french
         .clone()
         .feed
@@ -275,7 +275,7 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
     // The answer is the same for existing and missing records.
     let there = desk_record(&two.open.client, "actors/one").await;
     let mut gone = there.clone();
-    crate::support::builders::as_actor(&mut gone).name = "actors/none".into();
+    crate::support::records::as_actor(&mut gone).name = "actors/none".into();
     let [there, gone] = [there, gone].map(|record| {
         let write = correct(&with_text(&record, "x"), &[text_field(&record)], "n");
         send_one(&publisher, write)
@@ -318,7 +318,7 @@ async fn who_writes_within_kinds_neither_writes_nor_reaches_beyond() {
 
 fn event_with(actor: &str) -> dateline_proto::v1::Record {
     let mut record = event("with-unknown");
-    crate::support::builders::as_event(&mut record).participants[0].actor = actor.to_owned();
+    crate::support::records::as_event(&mut record).participants[0].actor = actor.to_owned();
     record
 }
 

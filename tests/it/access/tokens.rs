@@ -6,16 +6,15 @@ use dateline_proto::v1::{
 };
 use tonic::{Code, metadata::MetadataValue};
 
-use crate::support::callers::{
-    client_with_roles, client_with_token, create_token_until, create_token_with, in_an_hour,
-    start_access_servers,
-};
-use crate::{
-    support::builders::{
-        RpcError, actor, commit_request, create, create_base, dump_tables, timestamp_in_ms,
-        try_commit, wait_until,
+use crate::support::{
+    builders::{commit_request, create},
+    callers::{
+        client_with_roles, client_with_token, create_token_until, create_token_with, in_an_hour,
+        start_access_servers,
     },
-    support::server::{TestServer, start_server},
+    editing::{RpcError, create_base, dump_tables, timestamp_in_ms, try_commit, wait_until},
+    records::actor,
+    server::{TestServer, start_server},
 };
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use dateline_proto::v1::{CreateRecordRequest, GetRecordRequest, View, record::Ki
 use serde_json::{Value, json};
 
 use super::{actor, article, event, gold_server, names::make, record, relation};
-use crate::support::server::{meta, name};
+use crate::support::records::{meta, name};
 
 /// Number, record, a path in it, and the stored value there.
 type AcceptedCase = (&'static str, Value, &'static str, Value);

@@ -16,7 +16,7 @@ use super::{
     BadRequest, Row, actor, answer, assert_answer, assert_serves, event, evidence, gold_server,
     heads, invalid, names::make, prove, record, with,
 };
-use crate::support::server::meta;
+use crate::support::{builders::version_with_etag, records::meta};
 
 fn loaded(change: impl FnOnce(&mut Body, &mut RecordMeta)) -> Record {
     let mut record = record(&actor(json!({"name": "actors/loaded"})));
@@ -179,7 +179,7 @@ async fn n12_what_is_loaded_has_a_past_that_there_can_have_been() {
             meta.uid = "0190f1cf-eb93-728c-bfc4-65fa001ae9ed".to_owned();
         })
     };
-    let known = crate::support::builders::desk_record(&server.client, "actors/nato").await;
+    let known = crate::support::editing::desk_record(&server.client, "actors/nato").await;
     let again = loaded(|_, loaded| loaded.uid = meta(&known).uid);
     rows.extend([
         row(
@@ -209,10 +209,7 @@ async fn n12_what_is_loaded_has_a_past_that_there_can_have_been() {
 #[tokio::test]
 async fn c9_a_note_is_not_copied_a_thousand_times_before_it_is_looked_at() {
     let server = gold_server().await;
-    let version = |index: usize| RecordVersion {
-        name: format!("actors/a-{index}"),
-        etag: "x".to_owned(),
-    };
+    let version = |index: usize| version_with_etag(&format!("actors/a-{index}"), "x");
     let note = "n".repeat(3_900_000);
     let before = super::framing::resident_bytes();
     let retract = RetractRecordsRequest {

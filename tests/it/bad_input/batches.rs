@@ -1,32 +1,26 @@
 //! R8 and W6: many writes at once, and checks without writing.
 
 use dateline::json;
-use dateline_proto::v1::{
-    CommitRequest, CreateRecordRequest, RecordVersion, Write, record::Kind as Body, write,
-};
+use dateline_proto::v1::{CommitRequest, CreateRecordRequest, Write, record::Kind as Body, write};
 use serde_json::json;
 use tonic::Code;
 
 use super::{BadRequest, Row, actor, answer, evidence, gold_server, heads, invalid, prove, record};
+use crate::support::builders::{create, version_with_etag};
 
 fn creates(count: usize, bad: Option<usize>) -> Vec<Write> {
     let Some(Body::Actor(many)) = record(&actor(json!({}))).kind else {
         panic!("an actor is one")
     };
-    let create = |index| {
+    let create_numbered = |index| {
         let mut actor = many.clone();
         actor.name = format!("actors/many-{index}");
         if bad == Some(index) {
             actor.region_code = "UK".to_owned();
         }
-        Write {
-            action: Some(write::Action::Create(write::Create {
-                record: Some(Body::Actor(actor).into()),
-                original: Vec::new(),
-            })),
-        }
+        create(&Body::Actor(actor).into())
     };
-    (0..count).map(create).collect()
+    (0..count).map(create_numbered).collect()
 }
 
 #[tokio::test]
@@ -40,11 +34,9 @@ async fn r8_a_batch_is_bounded_and_one_bad_write_is_told_by_its_index() {
     };
     let row = |id, sent, answer| Row { id, sent, answer };
     let mut stale = creates(2, None);
+    let version = version_with_etag("actors/draft", "\"9\"");
     stale.push(Write {
-        action: Some(write::Action::Delete(RecordVersion {
-            name: "actors/draft".to_owned(),
-            etag: "\"9\"".to_owned(),
-        })),
+        action: Some(write::Action::Delete(version)),
     });
     let nobody = answer(
         Code::NotFound,

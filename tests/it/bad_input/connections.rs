@@ -14,10 +14,11 @@ use tokio::{
 use tonic::Code;
 
 use super::{answer, assert_answer, assert_serves, gold_server};
-use crate::support::raw_grpc::{GET, GrpcConnection, LIST, frame, grpc_request, read_reply};
-use crate::{
-    gold::{publish_gold, watch_from_beginning},
-    support::server::{TIMEOUT, TestServer, config, create_database, start_server_with},
+use crate::support::{
+    gold::publish_gold,
+    raw_grpc::{GET, GrpcConnection, LIST, frame, grpc_request, read_reply},
+    server::{TIMEOUT, TestServer, config, create_database, start_server_with},
+    watch::watch_from_beginning,
 };
 
 const NATO: &[u8] = b"\x0a\x0bactors/nato";

@@ -3,23 +3,19 @@
 
 use std::time::Duration;
 
-use dateline_proto::v1::{
-    CommitRequest, ListRecordsRequest, Origin, View, WatchRequest, watch_request::Start,
-};
+use dateline_proto::v1::{CommitRequest, ListRecordsRequest, View};
 use prost::Message;
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
 use super::{actor, assert_serves, gold_server, record};
-use crate::support::raw_grpc::{COMMIT, GrpcConnection, LIST, frame, grpc_request};
-use crate::{
-    gold::watch_from_beginning,
-    support::builders,
-    support::replica,
-    support::server::{
-        TIMEOUT, TestServer, config, create_database, create_request, start_server,
-        start_server_with,
-    },
+use crate::support::{
+    builders::create_request,
+    editing,
+    raw_grpc::{COMMIT, GrpcConnection, LIST, frame, grpc_request},
+    replica,
+    server::{TIMEOUT, TestServer, config, create_database, start_server, start_server_with},
+    watch::{open_watch, watch_from_beginning, watch_snapshot},
 };
 use serde_json::json;
 
@@ -39,7 +35,7 @@ async fn written(server: &TestServer, round: usize) -> usize {
     for index in 0..5 {
         let name = format!("actors/cut-{round}-{index}");
         count += usize::from(
-            builders::find_record(&server.client, &name, View::Desk)
+            editing::find_record(&server.client, &name, View::Desk)
                 .await
                 .is_some(),
         );
@@ -74,17 +70,17 @@ async fn r13_a_commit_whose_client_goes_away_happened_or_did_not_and_a_retry_tel
         }
         drop(wire);
         // Sent again under its id: returns the first answer, or writes now.
-        let answer = builders::try_commit(&server.client, sent.clone())
+        let answer = editing::try_commit(&server.client, sent.clone())
             .await
             .unwrap();
         assert_eq!(answer.records.len(), 5, "round {round}");
         assert_eq!(written(&server, round).await, 5, "round {round}");
-        let again = builders::try_commit(&server.client, sent).await.unwrap();
+        let again = editing::try_commit(&server.client, sent).await.unwrap();
         assert_eq!(again, answer, "round {round}");
         happened += 1;
     }
     // Each was written once: five desk sequences for each round.
-    assert_eq!(builders::feed_heads(&server.url).await, (happened * 5, 0));
+    assert_eq!(editing::feed_heads(&server.url).await, (happened * 5, 0));
     server.stop().await;
 }
 
@@ -100,7 +96,7 @@ async fn c16_a_read_that_is_cancelled_leaves_no_query_behind_for_longer_than_any
     let mut config = config(&create_database().await);
     config.store.statement_timeout = Duration::from_secs(2);
     let server = start_server_with(config).await;
-    crate::gold::publish_gold(&server).await;
+    crate::support::gold::publish_gold(&server).await;
     let mut blocker = PgConnection::connect(&server.url).await.unwrap();
     let mut watcher = PgConnection::connect(&server.url).await.unwrap();
     // An exclusive lock on the table makes every query on it slow.
@@ -119,7 +115,7 @@ async fn c16_a_read_that_is_cancelled_leaves_no_query_behind_for_longer_than_any
         stream.send_data(frame(&asked), true).unwrap();
         open.push((reply, stream));
     }
-    builders::wait_until("the queries wait", async || {
+    editing::wait_until("the queries wait", async || {
         running(&mut watcher).await >= 3
     })
     .await;
@@ -142,14 +138,10 @@ async fn c16_a_read_that_is_cancelled_leaves_no_query_behind_for_longer_than_any
 #[tokio::test]
 async fn c124_a_snapshot_that_nobody_reads_on_holds_no_transaction() {
     let server = gold_server().await;
-    let snapshot = || WatchRequest {
-        start: Some(Start::Origin(Origin::Snapshot.into())),
-        ..watch_from_beginning(View::Published)
-    };
     // More streams at once than there are connections to the database (#123), each stopped after its first message.
     let mut open = Vec::new();
     for _ in 0..50 {
-        let mut stream = replica::open_stream(&server, snapshot()).await;
+        let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
         replica::next_response(&mut stream).await;
         open.push(stream);
     }
@@ -157,7 +149,7 @@ async fn c124_a_snapshot_that_nobody_reads_on_holds_no_transaction() {
     let held = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'dateline'
             AND (state LIKE 'idle in transaction%' OR backend_xmin IS NOT NULL)";
-    builders::wait_until("no transaction is open", async || {
+    editing::wait_until("no transaction is open", async || {
         let held: i64 = sqlx::query_scalar(held).fetch_one(&mut sql).await.unwrap();
         held == 0
     })
@@ -196,7 +188,7 @@ async fn c104_a_client_that_never_reads_slows_nobody_and_loses_nothing() {
         deaf.push(stream.unwrap().into_inner());
     }
     let before = super::framing::resident_bytes();
-    let mut following = replica::open_stream(&server, watch_from_beginning(View::Desk)).await;
+    let mut following = open_watch(&server.client, watch_from_beginning(View::Desk)).await;
     let mut listener = replica::Replica::default();
     // Far more than any window between client and server holds.
     let long = "word ".repeat(30_000);

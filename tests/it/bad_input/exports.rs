@@ -9,11 +9,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::support::{
     cli::{CommandOutput, dateline, import_gold, program},
-    support::builders::feed_heads,
-    support::export_dir::{export, only_entry, read_files, read_manifest, verify},
-    support::server::{TIMEOUT, TestServer, start_server, temp_dir},
+    editing::feed_heads,
+    export_dir::{export, only_entry, read_files, read_manifest, verify},
+    server::{TIMEOUT, TestServer, start_server, temp_dir},
 };
 
 /// An export of the gold records, alone in a directory of its own.

@@ -16,9 +16,10 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
-use crate::{
-    support::builders::{desk_record, start_server_with_base},
-    support::server::{TIMEOUT, TestServer, meta},
+use crate::support::{
+    editing::{desk_record, start_server_with_base},
+    records::meta,
+    server::{TIMEOUT, TestServer},
 };
 
 /// Seconds: extremes of `int64`, then the limits of timestamps and durations, and one beyond.

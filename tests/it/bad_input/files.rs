@@ -1,9 +1,9 @@
 //! F rows: files for import. An error has file, line and field, and nothing is written; the rows about Bundles are in
 //! `cli`.
 
-use crate::{
+use crate::support::{
     cli::{CommandOutput, actor, dateline},
-    support::server::{TestServer, start_server, temp_dir},
+    server::{TestServer, start_server, temp_dir},
 };
 
 async fn import(server: &TestServer, bytes: &[u8]) -> CommandOutput {

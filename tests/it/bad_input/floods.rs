@@ -11,8 +11,10 @@ use tokio::{
 use tonic::Code;
 
 use super::{answer, assert_answer, assert_serves, framing::resident_bytes, gold_server};
-use crate::support::raw_grpc::{COMMIT, GrpcConnection, frame_with, grpc_request};
-use crate::support::server::{TIMEOUT, TestServer};
+use crate::support::{
+    raw_grpc::{COMMIT, GrpcConnection, frame_with, grpc_request},
+    server::{TIMEOUT, TestServer},
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Memory that a flood may use while it lasts; includes that of other tests of this process.

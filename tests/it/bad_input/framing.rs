@@ -6,10 +6,10 @@ use prost::Message;
 use tonic::Code;
 
 use super::{ExpectedError, answer, assert_answer, assert_serves, gold_server, heads, invalid};
-use crate::support::raw_grpc::{
-    COMMIT, CREATE, GET, GrpcConnection, LIST, frame, frame_with, grpc_request,
+use crate::support::{
+    raw_grpc::{COMMIT, CREATE, GET, GrpcConnection, LIST, frame, frame_with, grpc_request},
+    server::TestServer,
 };
-use crate::support::server::TestServer;
 
 struct Bytewise {
     id: &'static str,

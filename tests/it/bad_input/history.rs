@@ -17,10 +17,13 @@ use super::{
     BadRequest, ExpectedError, Row, actor, answer, evidence, gold_server, invalid, names::make,
     prove, record, with,
 };
-use crate::{
-    gold::{version, watch_from_beginning},
-    support::builders::{self, commit_ok, commit_one, create_published, desk_record, purge},
-    support::server::{TestServer, meta, name},
+use crate::support::{
+    builders::{purge, version},
+    editing,
+    editing::{commit_ok, commit_one, create_published, desk_record},
+    records::{meta, name},
+    server::TestServer,
+    watch::{watch_from_beginning, watch_from_cursor},
 };
 
 /// A cursor with another payload and a valid seal: the key derives from the cursor's own content.
@@ -51,11 +54,7 @@ fn in_snapshot(good: &str, after: &[u8]) -> String {
 }
 
 fn resume(cursor: &str) -> BadRequest {
-    BadRequest::Watch(WatchRequest {
-        start: Some(Start::Cursor(cursor.to_owned())),
-        filter: None,
-        ..watch_from_beginning(View::Published)
-    })
+    BadRequest::Watch(watch_from_cursor(View::Published, cursor))
 }
 
 fn resume_request(cursor: &str) -> BadRequest {
@@ -68,7 +67,8 @@ fn resume_request(cursor: &str) -> BadRequest {
 
 async fn cursor(server: &TestServer) -> String {
     let mut stream =
-        crate::support::replica::open_stream(server, watch_from_beginning(View::Published)).await;
+        crate::support::watch::open_watch(&server.client, watch_from_beginning(View::Published))
+            .await;
     crate::support::replica::next_response(&mut stream)
         .await
         .cursor
@@ -153,10 +153,10 @@ async fn r14_what_was_at_a_sequence_is_told_or_refused_and_never_guessed() {
     let server = gold_server().await;
     // A revision that a compaction drops.
     let first = create_published(&server.client, &cited("actors/edited")).await;
-    let edited = builders::with_text(&first, "better");
+    let edited = editing::with_text(&first, "better");
     commit_one(
         &server.client,
-        builders::correct(&edited, &[], "said better"),
+        editing::correct(&edited, &[], "said better"),
     )
     .await;
     let refused = |id, sent, field: &str, words: &str| Row {
@@ -214,7 +214,7 @@ async fn r14_what_was_at_a_sequence_is_told_or_refused_and_never_guessed() {
         ],
     )
     .await;
-    let head = builders::feed_heads(&server.url).await.0;
+    let head = editing::feed_heads(&server.url).await.0;
     compact(Some(Before::DeskSequence(head)))
         .send(&server)
         .await
@@ -226,7 +226,7 @@ async fn r14_what_was_at_a_sequence_is_told_or_refused_and_never_guessed() {
         answer: gone(),
     };
     prove(&server, vec![dropped("R14", 1), dropped("#70", 40)]).await;
-    get(Some(builders::feed_heads(&server.url).await.1), None)
+    get(Some(editing::feed_heads(&server.url).await.1), None)
         .send(&server)
         .await
         .expect("the newest is kept");
@@ -267,7 +267,8 @@ async fn c139_history_is_dropped_up_to_a_point_that_there_is() {
     )
     .await;
     // Nothing was dropped: a stream still begins with the first change.
-    let first = crate::gold::read_changes(&server, watch_from_beginning(View::Desk), 1).await;
+    let first =
+        crate::support::watch::read_changes(&server, watch_from_beginning(View::Desk), 1).await;
     assert_eq!(first[0].sequence, 1);
     server.stop().await;
 }
@@ -400,13 +401,9 @@ async fn c79_a_reader_who_asks_for_what_is_hidden_gets_what_is_not_there() {
     for fields in made {
         drafts.push(make(&server, &actor(with(fields, evidence(json!({}))))).await);
     }
-    commit_one(&server.client, builders::submit(&drafts[1])).await;
-    let until = builders::timestamp_in_ms(3_600_000);
-    commit_one(
-        &server.client,
-        builders::publish_at(&drafts[2], Some(until)),
-    )
-    .await;
+    commit_one(&server.client, editing::submit(&drafts[1])).await;
+    let until = editing::timestamp_in_ms(3_600_000);
+    commit_one(&server.client, editing::publish_at(&drafts[2], Some(until))).await;
     for (state, before) in unseen.into_iter().zip(before) {
         assert_eq!(ask(state, View::Published).await, before, "{state:?}");
         assert_eq!(ask(state, View::Desk).await.records.len(), 1, "{state:?}");

@@ -27,18 +27,19 @@ use dateline::json;
 use dateline_proto::v1::{
     BatchGetRecordsRequest, CommitRequest, CompactFeedRequest, CreateRecordRequest,
     DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest, GetRecordRequest,
-    ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest, Origin, PublishRecordsRequest,
-    Record, RestoreRecordRequest, RetractRecordsRequest, SendBackRecordsRequest,
-    UpdateRecordRequest, View, WatchRequest, watch_request::Start,
+    ListRecordsRequest, ListRevisionsRequest, LoadRecordsRequest, PublishRecordsRequest, Record,
+    RestoreRecordRequest, RetractRecordsRequest, SendBackRecordsRequest, UpdateRecordRequest, View,
+    WatchRequest,
 };
 use prost::Message;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::{ErrorInfo, StatusExt, pb};
 
-use crate::{
+use crate::support::{
     gold::publish_gold,
-    support::server::{TIMEOUT, TestServer, start_server},
+    server::{TIMEOUT, TestServer, start_server},
+    watch::{open_watch, watch_from_now},
 };
 
 /// The request of a row.
@@ -292,14 +293,8 @@ pub fn assert_contract(id: &str, status: &Status) {
 pub async fn heads(server: &TestServer) -> [i64; 2] {
     let mut heads = [0; 2];
     for (head, view) in heads.iter_mut().zip([View::Desk, View::Published]) {
-        let request = WatchRequest {
-            view: view.into(),
-            filter: None,
-            start: Some(Start::Origin(Origin::Now.into())),
-            ..WatchRequest::default()
-        };
-        let mut stream = server.client.feed.clone().watch(request).await.unwrap();
-        let first = stream.get_mut().message().await.unwrap().unwrap();
+        let mut stream = open_watch(&server.client, watch_from_now(view)).await;
+        let first = stream.message().await.unwrap().unwrap();
         *head = first.checkpoint.unwrap().head_sequence;
     }
     heads

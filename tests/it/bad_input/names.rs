@@ -2,8 +2,8 @@
 
 use dateline_proto::v1::{
     CommitRequest, CreateRecordRequest, DeleteRecordRequest, GetRecordRequest,
-    PublishRecordsRequest, Record, RecordVersion, RetractRecordsRequest, UpdateRecordRequest, View,
-    Write, record::Kind as Body, write,
+    PublishRecordsRequest, Record, RetractRecordsRequest, UpdateRecordRequest, View, Write,
+    record::Kind as Body, write,
 };
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -12,7 +12,7 @@ use super::{
     BadRequest, Row, actor, answer, article, bad_record, create, event, evidence, gold_server,
     invalid, prove, record, relation,
 };
-use crate::support::server::{TestServer, meta};
+use crate::support::{builders::version_with_etag, records::meta, server::TestServer};
 
 const IN_WORDS: &str = "1 to 63 lower-case letters a-z, digits and hyphens after the slash";
 
@@ -117,10 +117,7 @@ fn absent() -> Vec<Row> {
             &format!("there is no record {name}"),
         )
     };
-    let version = || RecordVersion {
-        name: "actors/nobody".to_owned(),
-        etag: "\"1\"".to_owned(),
-    };
+    let version = || version_with_etag("actors/nobody", "\"1\"");
     let mut nobody = record(&actor(json!({"name": "actors/nobody"})));
     if let Some(Body::Actor(actor)) = &mut nobody.kind {
         actor.meta = Some(dateline_proto::v1::RecordMeta {
@@ -253,10 +250,7 @@ async fn dangling(server: &TestServer) -> Row {
     );
     // N7: a draft may have dangling references.
     let made = make(server, &event(fields)).await;
-    let version = RecordVersion {
-        name: "events/dangling".to_owned(),
-        etag: meta(&made).etag,
-    };
+    let version = version_with_etag("events/dangling", &meta(&made).etag);
     Row {
         id: "N8",
         sent: BadRequest::Publish(PublishRecordsRequest {
@@ -327,11 +321,8 @@ async fn d7_evidence_is_published_only_if_the_pinned_revision_says_it() {
     let late = json!({"article": {"name": "articles/late", "headline": "Kazakhstan", "languageCode": "en"}});
     make(&server, &late).await;
     for (id, _, field) in &cases {
-        let versions =
-            [format!("actors/{id}"), "articles/late".to_owned()].map(|name| RecordVersion {
-                etag: String::new(),
-                name,
-            });
+        let versions = [format!("actors/{id}"), "articles/late".to_owned()]
+            .map(|name| version_with_etag(&name, ""));
         let mut request = PublishRecordsRequest {
             records: versions.to_vec(),
             ..PublishRecordsRequest::default()

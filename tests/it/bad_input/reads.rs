@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dateline_proto::v1::{
-    BatchGetRecordsRequest, GetRecordRequest, Kind, ListRecordsRequest, Origin, RecordFilter, View,
+    BatchGetRecordsRequest, GetRecordRequest, Kind, ListRecordsRequest, RecordFilter, View,
     WatchRequest, record_filter::TimeRange, watch_request::Start,
 };
 use prost::Message;
@@ -13,10 +13,10 @@ use super::{
     BadRequest, ExpectedError, Row, answer, assert_answer, assert_contract, gold_server, invalid,
     prove,
 };
-use crate::support::raw_grpc::{GET, GrpcConnection, frame, grpc_request};
-use crate::{
-    gold::watch_from_beginning,
-    support::server::{TestServer, start_server},
+use crate::support::{
+    raw_grpc::{GET, GrpcConnection, frame, grpc_request},
+    server::{TestServer, start_server},
+    watch::{open_watch, watch_from_beginning, watch_from_cursor, watch_from_now},
 };
 
 fn list(filter: RecordFilter) -> ListRecordsRequest {
@@ -247,19 +247,12 @@ async fn r6_a_filter_that_can_let_nothing_through_is_refused_by_list_and_stream_
 }
 
 fn from(view: View, cursor: &str) -> BadRequest {
-    BadRequest::Watch(WatchRequest {
-        start: Some(Start::Cursor(cursor.to_owned())),
-        ..watch_from_beginning(view)
-    })
+    BadRequest::Watch(watch_from_cursor(view, cursor))
 }
 
 async fn cursor(server: &TestServer, view: View) -> String {
-    let request = WatchRequest {
-        start: Some(Start::Origin(Origin::Now.into())),
-        ..watch_from_beginning(view)
-    };
-    let mut stream = server.client.feed.clone().watch(request).await.unwrap();
-    stream.get_mut().message().await.unwrap().unwrap().cursor
+    let mut stream = open_watch(&server.client, watch_from_now(view)).await;
+    stream.message().await.unwrap().unwrap().cursor
 }
 
 #[tokio::test]
@@ -312,7 +305,7 @@ async fn r5_a_cursor_is_good_for_its_own_feed_only() {
 
 async fn site_with_more() -> TestServer {
     let server = start_server().await;
-    crate::gold::publish_gold(&server).await;
+    crate::support::gold::publish_gold(&server).await;
     server
 }
 

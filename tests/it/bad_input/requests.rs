@@ -12,22 +12,11 @@ use uuid::Uuid;
 use super::{
     BadRequest, Row, actor, answer, gold_server, heads, invalid, names::make, prove, record,
 };
-use crate::support::server::{TestServer, meta, name};
-
-/// A record with another etag.
-fn with_etag(record: &Record, etag: &str) -> Record {
-    let mut record = record.clone();
-    let kind = record.kind.as_mut().unwrap();
-    let mut meta = kind.take_meta().unwrap_or_default();
-    meta.etag = etag.to_owned();
-    match kind {
-        Body::Actor(actor) => actor.meta = Some(meta),
-        Body::Article(article) => article.meta = Some(meta),
-        Body::Event(event) => event.meta = Some(meta),
-        Body::Relation(relation) => relation.meta = Some(meta),
-    }
-    record
-}
+use crate::support::{
+    builders::version_with_etag,
+    records::{meta, name, with_etag},
+    server::TestServer,
+};
 
 fn update(record: &Record, paths: &[&str]) -> BadRequest {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -44,13 +33,6 @@ fn delete(name: &str, etag: &str) -> BadRequest {
         etag: etag.to_owned(),
         ..DeleteRecordRequest::default()
     })
-}
-
-fn version(record: &Record, etag: &str) -> RecordVersion {
-    RecordVersion {
-        name: name(record).to_owned(),
-        etag: etag.to_owned(),
-    }
 }
 
 fn publish(version: RecordVersion) -> BadRequest {
@@ -140,17 +122,21 @@ async fn r1_no_change_without_the_etag_that_was_read() {
             ),
             row(
                 "#84",
-                publish(version(&draft, "")),
+                publish(version_with_etag(name(&draft), "")),
                 invalid("INVALID_RECORD", "records[0].etag", needed),
             ),
             row(
                 "#84",
-                retract(version(&draft, ""), "wrong"),
+                retract(version_with_etag(name(&draft), ""), "wrong"),
                 invalid("INVALID_RECORD", "records[0].etag", needed),
             ),
             row("R1", update(&with_etag(&draft, &stale), &[]), mismatch()),
             row("R1", delete("actors/draft", &stale), mismatch()),
-            row("R1", publish(version(&draft, &stale)), mismatch()),
+            row(
+                "R1",
+                publish(version_with_etag(name(&draft), &stale)),
+                mismatch(),
+            ),
             row("R1", delete("actors/draft", &foreign), mismatch()),
             row(
                 "R1",
@@ -337,22 +323,25 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
             ),
             row(
                 "R9",
-                retract(version(&draft, &etag(&draft)), "wrong"),
+                retract(version_with_etag(name(&draft), &etag(&draft)), "wrong"),
                 wrong("actors/draft is draft"),
             ),
             row(
                 "R9",
-                retract(version(&published, &etag(&published)), " "),
+                retract(version_with_etag(name(&published), &etag(&published)), " "),
                 invalid("INVALID_RECORD", "note", "must not be blank"),
             ),
             row(
                 "#35",
-                retract(version(&published, &etag(&published)), "a\0"),
+                retract(
+                    version_with_etag(name(&published), &etag(&published)),
+                    "a\0",
+                ),
                 invalid("INVALID_RECORD", "note", "null character"),
             ),
             row(
                 "#92",
-                publish(version(&draft, &etag(&draft))),
+                publish(version_with_etag(name(&draft), &etag(&draft))),
                 answer(
                     Code::FailedPrecondition,
                     "MISSING_EVIDENCE",
@@ -369,7 +358,7 @@ async fn r9_a_record_in_another_state_is_answered_with_the_verb_to_use() {
     .await;
     // #92: publishing twice is neither an error nor a change.
     let before = heads(&server).await;
-    publish(version(&published, &etag(&published)))
+    publish(version_with_etag(name(&published), &etag(&published)))
         .send(&server)
         .await
         .unwrap();

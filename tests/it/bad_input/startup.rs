@@ -22,10 +22,11 @@ use tonic_health::pb::{
 };
 
 use super::{actor, answer, assert_answer, assert_serves, record};
-use crate::{
+use crate::support::{
+    builders::create_request,
     cli::{CommandOutput, dateline, program},
-    support::builders,
-    support::server::{self, TIMEOUT, config, create_database, create_request, start_server_with},
+    editing, server,
+    server::{TIMEOUT, config, create_database, start_server_with},
 };
 
 const SECRET: &str = "correct-horse-battery";
@@ -104,20 +105,20 @@ async fn c1_a_database_that_is_not_ours_is_told_and_left_as_it_is() {
     let (_, name) = ours.split_once("localhost/").unwrap();
     let (name, _) = name.split_once('?').unwrap();
     let newer = create_database().await;
-    builders::execute_sql(
+    editing::execute_sql(
         &newer,
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (9999, 'of tomorrow', true, '', 0)",
     )
     .await;
     let foreign = create_database().await;
-    builders::execute_sql(&foreign, "DROP TABLE _sqlx_migrations").await;
-    let tables = builders::dump_tables(&foreign).await.len();
+    editing::execute_sql(&foreign, "DROP TABLE _sqlx_migrations").await;
+    let tables = editing::dump_tables(&foreign).await.len();
     let frozen = create_database().await;
     let (_, frozen_name) = frozen.split_once("localhost/").unwrap();
     let (frozen_name, _) = frozen_name.split_once('?').unwrap();
     let freeze = format!("ALTER DATABASE {frozen_name} SET default_transaction_read_only = on");
-    builders::execute_sql(&frozen, &freeze).await;
+    editing::execute_sql(&frozen, &freeze).await;
     for (url, told) in [
         (suspicious().await, "password authentication failed"),
         (elsewhere(name, "no_such_database"), "no_such_database"),
@@ -132,7 +133,7 @@ async fn c1_a_database_that_is_not_ours_is_told_and_left_as_it_is() {
         assert!(!done.stderr.contains(SECRET), "{}", done.stderr);
         assert!(done.stderr.lines().count() <= 2, "{told}: {}", done.stderr);
     }
-    assert_eq!(builders::dump_tables(&foreign).await.len(), tables);
+    assert_eq!(editing::dump_tables(&foreign).await.len(), tables);
 }
 
 /// A proxy to a database that can be closed and opened.
@@ -244,7 +245,7 @@ async fn c3_while_the_database_is_away_at_the_start_calls_are_answered_and_healt
     settings.listen = free_address().await.into();
     let address = settings.listen.to_string();
     let meanwhile = async {
-        builders::wait_until("it listens", async || {
+        editing::wait_until("it listens", async || {
             Client::connect(&address).await.is_ok()
         })
         .await;
@@ -307,7 +308,7 @@ async fn c3_a_server_that_cannot_start_frees_its_address() {
     let address = free_address().await;
     settings.listen = address.into();
     let stopping = async {
-        builders::wait_until("it listens", async || {
+        editing::wait_until("it listens", async || {
             Client::connect(&address.to_string()).await.is_ok()
         })
         .await;
@@ -316,7 +317,7 @@ async fn c3_a_server_that_cannot_start_frees_its_address() {
     let starting = tokio::time::timeout(TIMEOUT, dateline_server::start(settings, stop.clone()));
     let (ended, ()) = tokio::join!(starting, stopping);
     assert!(ended.expect("it gives up").is_err());
-    builders::wait_until("the address is free", async || {
+    editing::wait_until("the address is free", async || {
         TcpListener::bind(address).await.is_ok()
     })
     .await;
@@ -396,9 +397,9 @@ async fn c3_a_database_that_goes_away_is_unavailable_and_back_by_itself() {
         assert!(details.retry_info().is_some(), "{status:?}");
     }
     let health = async || dateline(&server.address, &["health"]).await.code;
-    builders::wait_until("it is not ready", async || health().await != 0).await;
+    editing::wait_until("it is not ready", async || health().await != 0).await;
     gate.open();
-    builders::wait_until("it is ready again", async || health().await == 0).await;
+    editing::wait_until("it is ready again", async || health().await == 0).await;
     records.get_record(get).await.unwrap();
     server.client.commit(create("after")).await.unwrap();
     server.stop().await;
@@ -409,7 +410,7 @@ async fn c3_a_database_that_is_slow_costs_no_more_than_the_time_of_a_statement()
     let mut config = config(&create_database().await);
     config.store.statement_timeout = Duration::from_secs(1);
     let server = start_server_with(config).await;
-    crate::gold::publish_gold(&server).await;
+    crate::support::gold::publish_gold(&server).await;
     let mut blocker = PgConnection::connect(&server.url).await.unwrap();
     blocker
         .execute("BEGIN; LOCK TABLE records IN ACCESS EXCLUSIVE MODE")
@@ -438,7 +439,7 @@ async fn c3_a_database_that_is_slow_costs_no_more_than_the_time_of_a_statement()
     blocker.execute("ROLLBACK").await.unwrap();
     assert_serves(&server).await;
     assert_eq!(
-        builders::feed_heads(&server.url).await.0,
+        editing::feed_heads(&server.url).await.0,
         94,
         "nothing is half done"
     );
@@ -448,7 +449,7 @@ async fn c3_a_database_that_is_slow_costs_no_more_than_the_time_of_a_statement()
 #[tokio::test]
 async fn c3_a_database_that_takes_no_writes_is_read_and_taken_up_again() {
     let server = server::start_server().await;
-    crate::gold::publish_gold(&server).await;
+    crate::support::gold::publish_gold(&server).await;
     let name: String = {
         let mut sql = PgConnection::connect(&server.url).await.unwrap();
         let name = sqlx::query_scalar("SELECT current_database()::text");
@@ -462,7 +463,7 @@ async fn c3_a_database_that_takes_no_writes_is_read_and_taken_up_again() {
              WHERE datname = '{name}' AND application_name = 'dateline'"
         )
     };
-    builders::execute_sql(&server.url, &frozen("on")).await;
+    editing::execute_sql(&server.url, &frozen("on")).await;
     let create = || create_request(&[record(&actor(json!({})))]);
     let mut editorial = server.client.editorial.clone();
     let away = answer(
@@ -474,8 +475,8 @@ async fn c3_a_database_that_takes_no_writes_is_read_and_taken_up_again() {
         let status = editorial.commit(create()).await.unwrap_err();
         assert_answer("C3", &status, &away);
     }
-    builders::wait_until("it can be read", async || {
-        let get = builders::get_request("actors/nato", dateline_proto::v1::View::Published);
+    editing::wait_until("it can be read", async || {
+        let get = editing::get_request("actors/nato", dateline_proto::v1::View::Published);
         server.client.records.clone().get_record(get).await.is_ok()
     })
     .await;
@@ -486,10 +487,10 @@ async fn c3_a_database_that_takes_no_writes_is_read_and_taken_up_again() {
     sql.execute(sqlx::AssertSqlSafe(frozen("off")))
         .await
         .unwrap();
-    builders::wait_until("it takes writes", async || {
+    editing::wait_until("it takes writes", async || {
         editorial.commit(create()).await.is_ok()
     })
     .await;
-    assert_eq!(builders::feed_heads(&server.url).await.0, 95, "once");
+    assert_eq!(editing::feed_heads(&server.url).await.0, 95, "once");
     server.stop().await;
 }

@@ -10,23 +10,22 @@ use std::{
 };
 
 use dateline_client::Client;
-use dateline_proto::v1::{
-    Article, CommitRequest, CommitResponse, Record, Write, record::Kind as Body, write,
-};
+use dateline_proto::v1::{CommitRequest, CommitResponse, Record, Write};
 use nix::sys::signal::{Signal, kill};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{postmaster, serve, whole_feed};
-use crate::{
-    gold::version,
-    support::invariants::{
+use super::{postmaster, whole_feed};
+use crate::support::{
+    builders::{create, create_request, publish, retract, update},
+    invariants::{
         AckedChange, ReceivedChanges, assert_acknowledged, assert_dense, assert_revisions_follow,
         assert_whole_batches,
     },
-    support::process::PROCESS_TIMEOUT,
-    support::server::{create_request, meta, name, temp_dir},
+    process::{PROCESS_TIMEOUT, serve},
+    records::{article_with_body, as_article, meta, name},
+    server::temp_dir,
 };
 
 const WRITERS: usize = 16;
@@ -41,58 +40,6 @@ struct CampaignAnswers {
     acknowledged: Mutex<Vec<AckedChange>>,
     refused: Mutex<HashSet<String>>,
     stop: AtomicBool,
-}
-
-fn article(id: &str, body: &str) -> Record {
-    Body::Article(Article {
-        name: format!("articles/{id}"),
-        headline: format!("Headline of {id}"),
-        body: body.to_owned(),
-        language_code: "en".into(),
-        ..Article::default()
-    })
-    .into()
-}
-
-fn create(record: &Record) -> Write {
-    Write {
-        action: Some(write::Action::Create(write::Create {
-            record: Some(record.clone()),
-            original: Vec::new(),
-        })),
-    }
-}
-
-fn update(record: &Record, body: String) -> Write {
-    let mut record = record.clone();
-    if let Some(Body::Article(article)) = &mut record.kind {
-        article.body = body;
-    }
-    Write {
-        action: Some(write::Action::Update(write::Update {
-            record: Some(record),
-            update_mask: None,
-        })),
-    }
-}
-
-fn publish(record: &Record) -> Write {
-    Write {
-        action: Some(write::Action::Publish(write::Publish {
-            record: Some(version(record)),
-            embargo_time: None,
-        })),
-    }
-}
-
-fn retract(record: &Record) -> Write {
-    Write {
-        action: Some(write::Action::Retract(write::Retract {
-            record: Some(version(record)),
-            note: "withdrawn".into(),
-            cascade: false,
-        })),
-    }
 }
 
 impl CampaignAnswers {
@@ -172,27 +119,30 @@ async fn write(number: usize, address: String, told: Arc<CampaignAnswers>, seed:
         let id = format!("w{number}-r{round}");
         match random.random_range(0..4) {
             0 => drop(
-                told.commit(&client, vec![create(&article(&id, "alone"))])
+                told.commit(&client, vec![create(&article_with_body(&id, "alone"))])
                     .await,
             ),
             1 => {
                 let parts = (0..random.random_range(2..6)).map(|part| format!("{id}-{part}"));
-                let batch = parts.map(|id| create(&article(&id, "of a batch")));
+                let batch = parts.map(|id| create(&article_with_body(&id, "of a batch")));
                 told.commit(&client, batch.collect()).await;
             }
             2 => {
                 let made = told
-                    .commit(&client, vec![create(&article(&id, "made"))])
+                    .commit(&client, vec![create(&article_with_body(&id, "made"))])
                     .await;
-                let edited = update(&made[0], format!("edited in {round}"));
+                let mut edited = made[0].clone();
+                as_article(&mut edited).body = format!("edited in {round}");
+                let edited = update(&edited, &[]);
                 let edited = told.commit(&client, vec![edited]).await;
                 let public = told.commit(&client, vec![publish(&edited[0])]).await;
-                told.commit(&client, vec![retract(&public[0])]).await;
+                told.commit(&client, vec![retract(&public[0], "withdrawn", false)])
+                    .await;
             }
             _ => {
-                let good = article(&format!("{id}-refused"), "with a bad neighbour");
+                let good = article_with_body(&format!("{id}-refused"), "with a bad neighbour");
                 told.refused.lock().unwrap().insert(name(&good).to_owned());
-                let writes = vec![create(&good), create(&article("NO-NAME", ""))];
+                let writes = vec![create(&good), create(&article_with_body("NO-NAME", ""))];
                 let status = told.send(&client, writes).await.unwrap_err();
                 assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
             }
@@ -213,7 +163,7 @@ async fn w1_w2_w4_kills_in_turn_lose_nothing_that_was_acknowledged_and_keep_noth
     // A record that exists before all others and never changes.
     let first = Client::connect(&address).await.unwrap();
     let answer = first
-        .commit(create_request(&[article("first", "")]))
+        .commit(create_request(&[article_with_body("first", "")]))
         .await
         .unwrap();
     told.acknowledged.lock().unwrap().push(AckedChange {

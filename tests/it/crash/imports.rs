@@ -3,6 +3,7 @@
 use dateline_generate::RecordGenerator;
 
 use super::*;
+use crate::support::process::serve;
 
 /// Records of an import that publishes: several batches.
 const GENERATED: usize = 2200;

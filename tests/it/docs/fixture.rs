@@ -8,13 +8,14 @@ use dateline_proto::v1::{GetFeedRequest, View, record::Kind};
 use tokio::task::JoinHandle;
 
 use super::shell::{Shell, ShellOutput};
-use crate::{
+use crate::support::{
+    bucket::Bucket,
+    builders::{ARTICLE, correct},
+    certs::{Authority, CertDir},
     cli::gold_documents,
-    exports::buckets::Bucket,
-    gold::publish_gold,
-    support::builders::{commit_ok, correct, find_record},
-    support::certs::{Authority, CertDir},
-    support::server::{ARTICLE, GOLD, TestServer, create_database, start_server, temp_dir},
+    editing::{commit_ok, find_record},
+    gold::{GOLD, publish_gold},
+    server::{TestServer, create_database, start_server, temp_dir},
 };
 
 /// An item of an agency's wire.

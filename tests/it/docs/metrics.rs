@@ -10,12 +10,11 @@ use regex::Regex;
 use tokio::process::Command;
 
 use super::names::texts;
-use crate::{
+use crate::support::{
     cli::dateline,
-    support::process::Process,
-    support::server::{PROGRAM, create_database},
-    support::tools::repo_path,
-    transport::processes::{free_address, scrape},
+    process::{Process, free_address, scrape},
+    server::{PROGRAM, create_database},
+    tools::repo_path,
 };
 
 /// Words that look like metrics: claims of JWT.

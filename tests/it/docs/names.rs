@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, process::Command};
 use regex::Regex;
 
 use super::{metrics::sources, pages};
-use crate::{support::server::PROGRAM, support::tools::repo_path};
+use crate::support::{server::PROGRAM, tools::repo_path};
 
 /// Files beside the pages that name flags, variables or metrics.
 const DEPLOYMENTS: [&str; 8] = [

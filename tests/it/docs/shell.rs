@@ -13,9 +13,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{
-    support::process::{PROCESS_TIMEOUT, pid},
-    support::server::PROGRAM,
+use crate::support::{
+    process::{PROCESS_TIMEOUT, pid},
+    server::PROGRAM,
 };
 
 /// The result of a command.

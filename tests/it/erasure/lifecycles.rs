@@ -1,5 +1,5 @@
-//! The lives of records that are to be erased: every verb that there is, and other records that refer to them, quote them,
-//! or were given a note of theirs.
+//! The lives of records that are to be erased: every verb that there is, and other records that refer to them, quote
+//! them, or were given a note of theirs.
 
 use dateline_proto::v1::{
     CommitRequest, CommitResponse, GetRecordRequest, Kind, Record, RecordVersion,
@@ -9,11 +9,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::planted_records::{PlantedWords, ReferenceTargets, as_read, full, noted};
-use crate::{
-    gold::version,
-    support::builders::*,
-    support::server::{TestServer, name},
-};
+use crate::support::{editing::*, server::TestServer};
 
 /// A server, records of one kind that will be erased, and others.
 pub struct ErasureFixture {
@@ -119,7 +115,8 @@ impl ErasureFixture {
         create_published(&self.server.client, &other).await
     }
 
-    /// From draft to public by way of the desk and of an embargo, and every change of a public record that can be undone.
+    /// From draft to public by way of the desk and of an embargo, and every change of a public record that can be
+    /// undone.
     async fn lead_a_long_life(&mut self) {
         let first = self.doomed("long");
         let draft = if self.kind == Kind::Article {

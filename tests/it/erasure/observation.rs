@@ -15,13 +15,14 @@ use regex::Regex;
 use tokio::process::Command;
 use tonic::{Response, Status};
 
-use crate::{
+use crate::support::{
+    builders::get_request,
     cli::dateline,
-    gold::{read_changes, watch_from_beginning},
-    support::builders::{dump_tables, feed_heads, get_request},
-    support::replica::{next_response, open_stream, watch_snapshot},
-    support::server::{TIMEOUT, TestServer, temp_dir},
-    support::tools::{or_skip, run_tool},
+    editing::{dump_tables, feed_heads},
+    replica::next_response,
+    server::{TIMEOUT, TestServer, temp_dir},
+    tools::{or_skip, run_tool},
+    watch::{open_watch, read_changes, watch_from_beginning, watch_snapshot},
 };
 
 const VIEWS: [View; 2] = [View::Desk, View::Published];
@@ -112,7 +113,7 @@ impl ObservedBytes {
                     filter,
                     ..watch_snapshot(view)
                 };
-                let mut stream = open_stream(server, request).await;
+                let mut stream = open_watch(&server.client, request).await;
                 let mut caught_up = false;
                 while !caught_up {
                     let response = next_response(&mut stream).await;

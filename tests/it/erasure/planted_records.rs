@@ -15,7 +15,7 @@ use prost_reflect::{
 };
 use regex::Regex;
 
-use crate::support::builders::{HEADLINE, SOURCE, evidence_quoting, record_of_kind};
+use crate::support::records::{HEADLINE, SOURCE, evidence_quoting, record_of_kind};
 
 /// Words that stand nowhere else, with the field that each was planted in.
 pub struct PlantedWords {
@@ -275,7 +275,7 @@ impl Visitor for Planter<'_> {
 /// The same record with the etag of one that was read.
 pub fn as_read(record: &Record, read: &Record) -> Record {
     let mut record = record.clone();
-    let etag = crate::support::server::meta(read).etag;
+    let etag = crate::support::records::meta(read).etag;
     record.kind.as_mut().unwrap().set_meta(Some(RecordMeta {
         etag,
         ..RecordMeta::default()

@@ -11,7 +11,7 @@ use dateline_record::name::KINDS;
 use serde_json::Value;
 
 use super::{ExportedFiles, export, read_by, varied};
-use crate::{support::server::gold_records, support::tools::repo_path};
+use crate::support::{gold::gold_records, tools::repo_path};
 
 fn entities(files: &ExportedFiles) -> BTreeMap<String, Value> {
     let lines = KINDS.into_iter().flat_map(|kind| files.lines(kind));

@@ -1,5 +1,5 @@
-//! ExportedFiles of exports, read by common tools. Their packages come from the registry; a missing tool fails the test, which
-//! names it.
+//! ExportedFiles of exports, read by common tools. Their packages come from the registry; a missing tool fails the
+//! test, which names it.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,9 +15,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use crate::{
-    support::server::{TIMEOUT, gold_records, name, temp_dir},
-    support::tools::{self, repo_path, run_tool},
+use crate::support::{
+    gold::gold_records,
+    records::name,
+    server::{TIMEOUT, temp_dir},
+    tools,
+    tools::{repo_path, run_tool},
 };
 
 mod followthemoney;

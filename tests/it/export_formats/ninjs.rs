@@ -7,7 +7,7 @@ use dateline_proto::v1::Kind;
 use serde_json::Value;
 
 use super::{export, export_with, read_by, tombstone, varied};
-use crate::{support::server::gold_records, support::tools::repo_path};
+use crate::support::{gold::gold_records, tools::repo_path};
 
 #[test]
 fn the_gold_article_is_the_seeds_item_but_for_events_that_its_text_does_not_name() {

@@ -8,7 +8,7 @@ use dateline_proto::v1::Kind;
 use serde_json::{Map, Value};
 
 use super::{ExportedFiles, export};
-use crate::{support::server::gold_records, support::tools::repo_path};
+use crate::support::{gold::gold_records, tools::repo_path};
 
 type Nodes = BTreeMap<String, Map<String, Value>>;
 

@@ -7,7 +7,7 @@ use dateline_proto::v1::{Event, Kind, Participant, Place, Record, record::Kind a
 use dateline_record::{encoded::EncodedRecord, name::collection};
 
 use super::{documented_query, export, read_by, tombstone, varied};
-use crate::{support::server::gold_records, support::tools::repo_path};
+use crate::support::{gold::gold_records, tools::repo_path};
 
 #[tokio::test]
 async fn duckdb_answers_in_one_line_which_events_in_2021_had_nato_as_a_participant() {

@@ -7,9 +7,10 @@ use dateline_record::name::KINDS;
 use tokio::process::Command;
 
 use super::{export, kind_of, varied};
-use crate::{
-    support::server::{TIMEOUT, name, temp_dir},
-    support::tools::{generate_python_stubs, python_environment, repo_path, run_tool},
+use crate::support::{
+    records::name,
+    server::{TIMEOUT, temp_dir},
+    tools::{generate_python_stubs, python_environment, repo_path, run_tool},
 };
 
 fn of_kind(records: &[Record], kind: Kind) -> Vec<Record> {

@@ -6,15 +6,13 @@ use std::{fs, path::Path, time::Duration};
 use nix::sys::signal::{Signal, kill};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::support::export_dir::{
-    assert_same_files, export, only_entry, read_files, read_manifest, verify,
-};
-use crate::{
+use crate::support::{
     cli::{dateline_reading, import_gold, program},
-    crash::{drafts, serve},
-    support::builders::*,
-    support::process::{PROCESS_TIMEOUT, Process, pid},
-    support::server::{start_server, temp_dir},
+    drafts::drafts,
+    editing::*,
+    export_dir::{assert_same_files, export, only_entry, read_files, read_manifest, verify},
+    process::{PROCESS_TIMEOUT, Process, pid, serve},
+    server::{start_server, temp_dir},
 };
 
 const CUTS: usize = 50;
@@ -255,7 +253,7 @@ async fn f10_an_export_of_the_metadata_view_has_no_text_of_others_and_the_wire_n
     import_gold(&test_server.address).await;
     let secret = create_drafts(
         &test_server.client,
-        &[with_text(&crate::feed::actor("secret"), "nobody knows")],
+        &[with_text(&gold_actor("secret"), "nobody knows")],
     )
     .await;
     assert_eq!(secret.len(), 1);

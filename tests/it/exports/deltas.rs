@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::support::export_dir::{assert_same_files, export, only_entry, read_manifest, verify};
-use crate::{
+use crate::support::{
     cli::{dateline, import_gold},
-    support::builders::*,
-    support::server::{TestServer, start_server, temp_dir},
+    editing::*,
+    export_dir::{assert_same_files, export, only_entry, read_manifest, verify},
+    server::{TestServer, start_server, temp_dir},
 };
 
 /// One day's work: published records are corrected, withdrawn, merged, erased; new ones are published.

@@ -7,13 +7,13 @@ use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 use tonic::Code;
 
-use crate::support::export_dir::{export, only_entry};
-use crate::{
+use crate::support::{
     cli::{dateline, dateline_reading, import_gold, program},
-    crash::drafts,
-    support::builders::*,
-    support::process::{PROCESS_TIMEOUT, pid},
-    support::server::{TestServer, start_server, temp_dir},
+    drafts::drafts,
+    editing::*,
+    export_dir::{export, only_entry},
+    process::{PROCESS_TIMEOUT, pid},
+    server::{TestServer, start_server, temp_dir},
 };
 
 async fn load(test_server: &TestServer, records: Vec<Record>) -> Result<i64, RpcError> {
@@ -39,7 +39,7 @@ async fn w6_a_load_is_refused_with_every_violation_and_changes_nothing() {
         body.set_meta(Some(meta));
         record
     };
-    let bare = crate::support::server::without_server_fields(&record);
+    let bare = without_server_fields(&record);
     for (bad, field) in [
         (Record::default(), "records[0]"),
         (bare, "records[0].actor.meta"),
@@ -109,7 +109,7 @@ async fn e1_a_database_loses_nothing_by_export_and_import_into_an_empty_one() {
     let mut names = Vec::new();
     for name in LIVES {
         names.push(
-            create_drafts(client, &[crate::feed::actor(name)])
+            create_drafts(client, &[gold_actor(name)])
                 .await
                 .swap_remove(0),
         );
@@ -242,6 +242,6 @@ async fn an_import_of_an_export_that_is_killed_is_completed_by_the_same_command(
     );
     assert_eq!(
         feed_heads(&empty.url).await.0,
-        i64::try_from(crate::crash::RECORDS).unwrap()
+        i64::try_from(crate::support::drafts::RECORDS).unwrap()
     );
 }

@@ -12,16 +12,16 @@ use futures_util::future::join_all;
 use tokio::process::Command;
 
 use super::record_names::{self, BASE, check_references, read_json, read_lines};
-use crate::support::export_dir::{
-    assert_same_files, export, only_entry, read_files, read_manifest,
-};
 use crate::{
-    cli::dateline,
     export_formats::documented_query,
-    gold::publish_gold,
-    support::builders::*,
-    support::server::{TIMEOUT, TestServer, start_server, temp_dir},
-    support::tools,
+    support::{
+        cli::dateline,
+        editing::*,
+        export_dir::{assert_same_files, export, only_entry, read_files, read_manifest},
+        gold::publish_gold,
+        server::{TIMEOUT, TestServer, start_server, temp_dir},
+        tools,
+    },
 };
 
 const FORMATS: &str = "ndjson,protobuf,parquet,csv,ninjs,followthemoney,schemaorg";

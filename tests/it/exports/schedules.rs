@@ -3,12 +3,10 @@
 use dateline_proto::v1::{ExportRequest, Record, RecordFilter, State, View};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-use crate::support::exporter::{
-    ReceivedExport, delta_export_request, full_export_request, run_export,
-};
-use crate::{
-    support::builders::*,
-    support::server::{TestServer, name},
+use crate::support::{
+    editing::*,
+    exporter::{ReceivedExport, delta_export_request, full_export_request, run_export},
+    server::TestServer,
 };
 
 const NIGHTS: usize = 30;

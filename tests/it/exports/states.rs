@@ -6,16 +6,17 @@ use dateline_proto::v1::{ExportRequest, State, View, change::Type};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::support::exporter::{
-    ReceivedExport, delta_export_request, export_err, full_export_request, next_export_response,
-    open_export, run_export,
-};
-use crate::{
-    gold::{publish_gold, watch_from_beginning},
-    replicas::snapshots::{crowd, filters, listed},
-    support::builders::*,
-    support::replica::{Replica, follow},
-    support::server::{TestServer, name, start_server},
+use crate::support::{
+    crowd::{crowd, filters, listed},
+    editing::*,
+    exporter::{
+        ReceivedExport, delta_export_request, export_err, full_export_request,
+        next_export_response, open_export, run_export,
+    },
+    gold::publish_gold,
+    replica::{Replica, follow},
+    server::{TestServer, start_server},
+    watch::watch_from_beginning,
 };
 
 /// Starts a writer that makes all kinds of writes until it is stopped.
@@ -68,7 +69,8 @@ async fn fold(
     at: i64,
 ) -> BTreeMap<String, dateline_proto::v1::Record> {
     let mut follower = Replica::default();
-    let mut stream = crate::support::replica::open_stream(server, watch_from_beginning(view)).await;
+    let mut stream =
+        crate::support::watch::open_watch(&server.client, watch_from_beginning(view)).await;
     let mut done = false;
     while !done {
         let mut response = crate::support::replica::next_response(&mut stream).await;
@@ -335,13 +337,14 @@ async fn f6_what_cannot_be_exported_is_refused_and_never_something_else() {
     };
     ask(of_desk, Code::FailedPrecondition, "CURSOR_FOREIGN").await;
     // Cursors of exports are invalid for streams, and the other way round.
-    let watching = crate::support::replica::watch_from_cursor(View::Published, &cursor);
+    let watching = crate::support::watch::watch_from_cursor(View::Published, &cursor);
     crate::support::replica::watch_err(&server, watching)
         .await
         .assert_is(Code::InvalidArgument, "INVALID_CURSOR");
     let mut following = Replica::default();
     let mut stream =
-        crate::support::replica::open_stream(&server, watch_from_beginning(View::Published)).await;
+        crate::support::watch::open_watch(&server.client, watch_from_beginning(View::Published))
+            .await;
     follow(&mut following, &mut stream, 47).await;
     let of_stream = ExportRequest {
         cursor: following.cursor,

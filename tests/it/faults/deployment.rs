@@ -16,10 +16,10 @@ use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 
 pub use crate::support::process::PROCESS_TIMEOUT;
-use crate::{
-    dead_connections::FreezableProxy,
-    support::process::{Process, pid},
-    support::server::{PROGRAM, temp_dir},
+use crate::support::{
+    freezable_proxy::FreezableProxy,
+    process::{Process, pid},
+    server::{PROGRAM, temp_dir},
 };
 
 /// Name of the campaign's database.

@@ -11,8 +11,7 @@ use std::{
 
 use dateline_client::{Event, Subscriber};
 use dateline_proto::v1::{
-    Change, Origin, PublishRecordsRequest, Record, View, WatchRequest, change::Type,
-    record::Kind as Body, watch_request::Start,
+    Change, PublishRecordsRequest, Record, View, change::Type, record::Kind as Body,
 };
 use nix::sys::signal::Signal;
 use prost_types::Timestamp;
@@ -21,13 +20,11 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
 use super::deployment::{Deployment, PROCESS_TIMEOUT};
-use crate::{
-    gold::version,
-    support::builders::{
-        actor, article, as_event, create_base, create_drafts, event, evidence_quoting,
-        with_evidence,
-    },
-    support::server::name,
+use crate::support::{
+    builders::version,
+    editing::{create_base, create_drafts},
+    records::{actor, article, as_event, event, evidence_quoting, name, with_evidence},
+    watch::watch_from_beginning,
 };
 
 /// Records in the form that CI runs.
@@ -187,18 +184,10 @@ async fn hide(
 /// Arrival time of each publication at a watcher.
 type ArrivalTimes = Arc<Mutex<BTreeMap<String, i128>>>;
 
-fn from_beginning() -> WatchRequest {
-    WatchRequest {
-        view: View::Published.into(),
-        start: Some(Start::Origin(Origin::Beginning.into())),
-        ..WatchRequest::default()
-    }
-}
-
 /// Follows the wire feed at a server through all faults.
 async fn watch(deployment: &Deployment, server: usize, seen: ArrivalTimes) -> JoinHandle<()> {
     let address = deployment.servers[server].address().to_owned();
-    let mut subscriber = Subscriber::open(&address, from_beginning(), None)
+    let mut subscriber = Subscriber::open(&address, watch_from_beginning(View::Published), None)
         .await
         .unwrap();
     tokio::spawn(async move {
@@ -216,7 +205,11 @@ async fn watch(deployment: &Deployment, server: usize, seen: ArrivalTimes) -> Jo
 async fn serves(deployment: &Deployment, server: usize) {
     let address = deployment.servers[server].address().to_owned();
     let serving = async {
-        while crate::cli::dateline(&address, &["health"]).await.code != 0 {
+        while crate::support::cli::dateline(&address, &["health"])
+            .await
+            .code
+            != 0
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -420,7 +413,7 @@ async fn whole_wire(deployment: &Deployment) -> Vec<Change> {
         .await
         .unwrap();
     let address = deployment.servers[1].address().to_owned();
-    let mut subscriber = Subscriber::open(&address, from_beginning(), None)
+    let mut subscriber = Subscriber::open(&address, watch_from_beginning(View::Published), None)
         .await
         .unwrap();
     let mut wire: Vec<Change> = Vec::new();

@@ -30,9 +30,9 @@ use self::{
     watchers::{FaultWatcher, WatchPlan, plans},
     writers::{Desk, Writer, prepare, write_much},
 };
-use crate::validator::{
-    history::{Answer, Event, Start},
-    validate,
+use crate::{
+    validator::history::{Answer, Event, Start},
+    validator::validate,
 };
 
 /// The servers' checkpoint interval in milliseconds.

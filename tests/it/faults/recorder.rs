@@ -11,7 +11,10 @@ use std::{
 
 use dateline_proto::v1::{RecordFilter, View, WatchResponse};
 
-use crate::validator::history::{self, Answer, Event, HexMessage, Start};
+use crate::{
+    validator::history,
+    validator::history::{Answer, Event, HexMessage, Start},
+};
 
 /// A history that is being recorded.
 pub struct Recorder {

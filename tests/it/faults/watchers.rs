@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use dateline_client::{Client, Failure};
 use dateline_proto::v1::{
-    Kind, ListRecordsRequest, Origin, Record, RecordFilter, State, View, WatchRequest,
-    watch_request,
+    Kind, ListRecordsRequest, Record, RecordFilter, State, View, WatchRequest,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::watch;
@@ -15,7 +14,10 @@ use super::{
     recorder::Recorder,
     writers::{ANCHOR, SOURCE},
 };
-use crate::validator::history::{Event, HexMessage, Start};
+use crate::{
+    support::watch::{watch_from_beginning, watch_from_cursor, watch_from_now, watch_snapshot},
+    validator::history::{Event, HexMessage, Start},
+};
 
 /// Number of older cursors to choose from.
 const KEPT: usize = 8;
@@ -167,18 +169,16 @@ fn reason(status: tonic::Status) -> String {
 }
 
 pub fn request(view: View, filter: &RecordFilter, start: &Start) -> WatchRequest {
-    let origin = |origin: Origin| watch_request::Start::Origin(origin.into());
+    let plain = match start {
+        Start::Beginning => watch_from_beginning(view),
+        Start::Now => watch_from_now(view),
+        Start::Snapshot => watch_snapshot(view),
+        Start::Cursor(cursor) => watch_from_cursor(view, cursor),
+    };
     WatchRequest {
-        view: view.into(),
         filter: Some(filter.clone()),
-        start: Some(match start {
-            Start::Beginning => origin(Origin::Beginning),
-            Start::Now => origin(Origin::Now),
-            Start::Snapshot => origin(Origin::Snapshot),
-            Start::Cursor(cursor) => watch_request::Start::Cursor(cursor.clone()),
-        }),
         digest: true,
-        ..WatchRequest::default()
+        ..plain
     }
 }
 

@@ -11,9 +11,8 @@ use std::{
 
 use dateline_client::{Client, Failure};
 use dateline_proto::v1::{
-    Actor, Article, Byline, CommitRequest, CommitResponse, Evidence, Name, Record, RecordVersion,
-    Relation, State, TextSpan, Topic, Write, actor, evidence, name, record::Kind as Body, relation,
-    text_span, write::Action,
+    Byline, CommitRequest, CommitResponse, Evidence, Record, RecordVersion, State, Topic, Write,
+    actor, record::Kind as Body, write::Action,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::Code;
@@ -21,10 +20,15 @@ use uuid::Uuid;
 
 use super::recorder::Recorder;
 use crate::{
-    support::builders::{
-        correct, create, delete, merge, publish, purge, retract, submit, unmerge, update,
+    support::{
+        builders::{
+            correct, create, delete, merge, publish, purge, retract, submit, unmerge, update,
+        },
+        records::{
+            actor_citing, article_with_body, as_actor, as_article, evidence_beginning, membership,
+            meta, name as name_of,
+        },
     },
-    support::server::{meta, name as name_of},
     validator::history::{AckedRevision, Answer},
 };
 
@@ -113,82 +117,44 @@ fn name_of_write(write: &Write) -> String {
 }
 
 fn evidence() -> Evidence {
-    Evidence {
-        article: SOURCE.into(),
-        article_revision: 1,
-        quote: Some(TextSpan {
-            part: text_span::Part::Headline.into(),
-            start: 0,
-            end: 6,
-            exact: "Source".into(),
-        }),
-        modality: evidence::Modality::Asserted.into(),
-        ..Evidence::default()
-    }
+    evidence_beginning(SOURCE, "Source")
 }
 
 fn make_actor(id: &str, region: &str, kind: actor::Type) -> Record {
-    Body::Actor(Actor {
-        name: format!("actors/{id}"),
-        r#type: kind.into(),
-        display_name: format!("Actor {id}"),
-        names: vec![Name {
-            text: format!("Actor {id}"),
-            language_code: "en".into(),
-            r#type: name::Type::Full.into(),
-        }],
-        region_code: region.into(),
-        evidence: vec![evidence()],
-        ..Actor::default()
-    })
-    .into()
+    let mut record = actor_citing(id, evidence());
+    let actor = as_actor(&mut record);
+    actor.r#type = kind.into();
+    actor.region_code = region.into();
+    record
 }
 
 fn make_article(id: &str, language: &str, topic: &str, body: &str) -> Record {
-    Body::Article(Article {
-        name: format!("articles/{id}"),
-        headline: format!("Headline of {id}"),
-        body: body.to_owned(),
-        language_code: language.into(),
-        bylines: vec![Byline {
-            display_name: "Somebody".into(),
-            actor: ANCHOR.into(),
-            ..Byline::default()
-        }],
-        topics: vec![Topic {
-            id: topic.into(),
-            label: topic.into(),
-            ..Topic::default()
-        }],
-        ..Article::default()
-    })
-    .into()
+    let mut record = article_with_body(id, body);
+    let article = as_article(&mut record);
+    article.language_code = language.into();
+    article.bylines = vec![Byline {
+        display_name: "Somebody".into(),
+        actor: ANCHOR.into(),
+        ..Byline::default()
+    }];
+    article.topics = vec![Topic {
+        id: topic.into(),
+        label: topic.into(),
+        ..Topic::default()
+    }];
+    record
 }
 
 fn make_relation(id: &str, subject: &str) -> Record {
-    Body::Relation(Relation {
-        name: format!("relations/{id}"),
-        r#type: relation::Type::MemberOf.into(),
-        subject: subject.into(),
-        object: ANCHOR.into(),
-        evidence: vec![evidence()],
-        ..Relation::default()
-    })
-    .into()
+    membership(id, subject, ANCHOR, evidence())
 }
 
 /// Creates and publishes the records that all others refer to.
 pub async fn prepare(desk: &Desk) {
-    let source = Body::Article(Article {
-        name: SOURCE.into(),
-        headline: "Source of all".into(),
-        language_code: "en".into(),
-        ..Article::default()
-    });
+    let mut source = article_with_body("source", "");
+    as_article(&mut source).headline = "Source of all".into();
     let anchor = make_actor("anchor", "KZ", actor::Type::Organization);
-    let made = desk
-        .commit(0, vec![create(&source.into()), create(&anchor)])
-        .await;
+    let made = desk.commit(0, vec![create(&source), create(&anchor)]).await;
     let made = made.expect("they are made").records;
     let shown = desk.commit(0, made.iter().map(publish).collect()).await;
     shown.expect("they are published");

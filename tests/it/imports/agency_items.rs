@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{desk, file, import, rejects};
-use crate::{
+use crate::support::{
     cli::{CommandOutput, dateline},
-    support::server::{TestServer, start_server, temp_dir},
+    server::{TestServer, start_server, temp_dir},
 };
 
 /// An item with a text, and with some fields set.

@@ -8,7 +8,7 @@ use super::{
     agency_items::{AgencyImport, assert_failed_with, item, version},
     desk, file, import,
 };
-use crate::cli::dateline;
+use crate::support::cli::dateline;
 
 #[tokio::test]
 async fn a_record_file_publishes_only_what_is_published_there() {

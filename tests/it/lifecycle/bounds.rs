@@ -8,8 +8,7 @@ use prost::Message;
 use tonic::Code;
 
 use super::references::linked;
-use crate::support::builders::*;
-use crate::support::server::{meta, name};
+use crate::support::editing::*;
 
 #[tokio::test]
 async fn w9_a_target_that_was_merged_into_something_withdrawn_does_not_do() {

@@ -8,11 +8,7 @@ use dateline_proto::v1::{
 };
 use tonic::{Response, Status};
 
-use crate::support::builders::*;
-use crate::{
-    gold::version,
-    support::server::{TestServer, name},
-};
+use crate::support::{editing::*, server::TestServer};
 
 /// The records of all calls: one in each state that some call needs.
 struct CallRecords {

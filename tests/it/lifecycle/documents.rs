@@ -7,8 +7,7 @@ use dateline_record::name::KINDS;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
-use crate::support::builders::*;
-use crate::support::server::name;
+use crate::support::editing::*;
 
 /// The document and the search text of a head.
 async fn stored_document(url: &str, record: &Record) -> (Value, String) {

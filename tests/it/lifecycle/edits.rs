@@ -1,30 +1,11 @@
 //! W2, W3, W6, W8 and field masks: edits that are refused, edits that collide, and the effects of an edit.
 
 use dateline_proto::v1::{
-    CorrectRecordRequest, Evidence, FuzzyDate, Kind, Period, Record, UpdateRecordRequest, View,
-    correction, record::Kind as Body,
+    CorrectRecordRequest, Evidence, FuzzyDate, Kind, Period, UpdateRecordRequest, View, correction,
 };
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::support::server::{TestServer, meta, name, without_server_fields};
-
-/// The record with an etag that was never issued.
-fn with_etag(record: &Record, etag: &str) -> Record {
-    let mut record = record.clone();
-    record.kind.as_mut().and_then(Body::take_meta);
-    let meta = dateline_proto::v1::RecordMeta {
-        etag: etag.to_owned(),
-        ..Default::default()
-    };
-    match record.kind.as_mut().unwrap() {
-        Body::Article(it) => it.meta = Some(meta),
-        Body::Actor(it) => it.meta = Some(meta),
-        Body::Relation(it) => it.meta = Some(meta),
-        Body::Event(it) => it.meta = Some(meta),
-    }
-    record
-}
+use crate::support::{editing::*, server::TestServer};
 
 async fn a_stale_etag_is_refused(server: &TestServer, kind: Kind) {
     let client = &server.client;

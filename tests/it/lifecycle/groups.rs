@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::invariants::{ReceivedChanges, assert_dense, assert_whole_batches},
-    support::server::{TestServer, meta, name},
+use crate::support::{
+    editing::*,
+    invariants::{ReceivedChanges, assert_dense, assert_whole_batches},
+    server::TestServer,
+    watch::{read_changes, watch_from_beginning},
 };
 
 /// Pairs that are sent at once, so that they share a group commit.

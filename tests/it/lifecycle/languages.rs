@@ -9,11 +9,11 @@ use prost::Message;
 use sqlx::{Connection, PgConnection};
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::callers,
-    support::server::{TestServer, config, create_database, name, start_server_with},
+use crate::support::{
+    callers,
+    editing::*,
+    server::{TestServer, config, create_database, start_server_with},
+    watch::{read_changes, watch_from_beginning},
 };
 
 fn as_article(record: &mut Record) -> &mut Article {

@@ -3,8 +3,7 @@
 use dateline_proto::v1::{FuzzyDate, Name, Period, Place, Record, name, place};
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::support::server::{TestServer, meta, without_server_fields};
+use crate::support::{editing::*, server::TestServer};
 
 fn date(edtf: &str) -> FuzzyDate {
     FuzzyDate {

@@ -6,10 +6,10 @@ use dateline_proto::v1::{
 };
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, version, watch_from_beginning},
-    support::server::{TestServer, meta, name, without_server_fields},
+use crate::support::{
+    editing::*,
+    server::TestServer,
+    watch::{read_changes, watch_from_beginning},
 };
 
 /// The kinds that can be merged.

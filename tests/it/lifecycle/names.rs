@@ -3,8 +3,7 @@
 use dateline_proto::v1::{Kind, Record, View, actor::Type, record::Kind as Body};
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::support::server::{TestServer, meta, name};
+use crate::support::{editing::*, server::TestServer};
 
 async fn taken(server: &TestServer, record: &Record) {
     let answer = commit_err(&server.client, vec![create(record)]).await;

@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::purge::*;
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::server::{TestServer, meta, name},
+use crate::support::{
+    editing::*,
+    server::TestServer,
+    watch::{read_changes, watch_from_beginning},
 };
 
 const MERGING: [Kind; 3] = [Kind::Actor, Kind::Relation, Kind::Event];

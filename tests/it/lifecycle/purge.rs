@@ -9,10 +9,10 @@ use prost::Message;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, version, watch_from_beginning},
-    support::server::{TestServer, meta, name},
+use crate::support::{
+    editing::*,
+    server::TestServer,
+    watch::{read_changes, watch_from_beginning},
 };
 
 /// Text that must not be found anywhere afterwards.

@@ -4,10 +4,10 @@
 use dateline_proto::v1::{EventLink, Evidence, Kind, Record, View, event_link, evidence};
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::{
-    gold::publish_gold,
-    support::server::{create_request, gold_records, meta, name, start_server},
+use crate::support::{
+    editing::*,
+    gold::{gold_records, publish_gold},
+    server::start_server,
 };
 
 pub fn linked(event: &Record, others: &[&str]) -> Record {

@@ -14,10 +14,10 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::server::{TestServer, config, start_server_with},
+use crate::support::{
+    editing::*,
+    server::{TestServer, config, start_server_with},
+    watch::{read_changes, watch_from_beginning},
 };
 
 /// Maximum delay of a publication while a server is up.

@@ -6,8 +6,10 @@ use futures_util::future::join_all;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::builders::*;
-use crate::support::server::{TestServer, config, meta, name, start_server_with};
+use crate::support::{
+    editing::*,
+    server::{TestServer, config, start_server_with},
+};
 
 fn with_id(request: CommitRequest) -> CommitRequest {
     CommitRequest {

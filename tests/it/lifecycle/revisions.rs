@@ -9,10 +9,11 @@ use dateline_proto::v1::{
 };
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, version, watch_from_beginning},
-    support::server::{TestServer, citing_published_revision, meta, name, without_server_fields},
+use crate::support::{
+    editing::*,
+    gold::citing_published_revision,
+    server::TestServer,
+    watch::{read_changes, watch_from_beginning},
 };
 
 async fn revisions(

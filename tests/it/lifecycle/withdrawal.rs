@@ -5,10 +5,10 @@ use dateline_proto::v1::{
 };
 use tonic::Code;
 
-use crate::support::builders::*;
-use crate::{
-    gold::{read_changes, version, watch_from_beginning},
-    support::server::{TestServer, meta, name},
+use crate::support::{
+    editing::*,
+    server::TestServer,
+    watch::{read_changes, watch_from_beginning},
 };
 
 /// Facts of every kind that cite only `articles/only`.

@@ -5,7 +5,7 @@ use dateline_proto::v1::{
 };
 
 use super::model::{Content, is_article};
-use crate::support::builders;
+use crate::support::editing;
 
 /// Revision of an article that evidence pins when it is written.
 const DRAFTED: i64 = 1;
@@ -21,7 +21,7 @@ fn kind_of(name: &str) -> Kind {
 /// The record with this content.
 pub fn record(name: &str, content: &Content) -> Record {
     let id = name.split_once('/').unwrap().1;
-    let record = builders::with_text(&builders::record_of_kind(kind_of(name), id), &content.text);
+    let record = editing::with_text(&editing::record_of_kind(kind_of(name), id), &content.text);
     if is_article(name) {
         return record;
     }
@@ -31,9 +31,9 @@ pub fn record(name: &str, content: &Content) -> Record {
         .map(|article| dateline_proto::v1::Evidence {
             article_revision: DRAFTED,
             quote: None,
-            ..builders::evidence_quoting(article)
+            ..editing::evidence_quoting(article)
         });
-    let mut record = builders::with_evidence(&record, cites.collect());
+    let mut record = editing::with_evidence(&record, cites.collect());
     if let Some(Body::Event(event)) = &mut record.kind {
         let names = content.names.iter().map(|actor| Participant {
             actor: actor.clone(),
@@ -53,7 +53,7 @@ pub fn record(name: &str, content: &Content) -> Record {
 /// The content of a record.
 pub fn read(record: &Record) -> Content {
     let mut content = Content {
-        text: builders::text(record).to_owned(),
+        text: editing::text(record).to_owned(),
         ..Content::default()
     };
     let evidence = match record.kind.as_ref().unwrap() {

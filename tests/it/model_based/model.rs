@@ -457,8 +457,8 @@ fn nothing() -> WriteEffect {
     same(false)
 }
 
-/// The content that is there already. Evidence that cites an article as it was drafted is written anew, so what it names
-/// has to be there, although in the end it cites what it cited.
+/// The content that is there already. Evidence that cites an article as it was drafted is written anew, so what it
+/// names has to be there, although in the end it cites what it cited.
 fn same(shows: bool) -> WriteEffect {
     WriteEffect {
         shows,

@@ -4,13 +4,12 @@
 use dateline_proto::v1::{View, WatchRequest};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::replica::{
-    Replica, are_tallies_correct, follow, get_feed, next_response, open_stream, watch_snapshot,
-};
-use crate::{
-    gold::{publish_gold, watch_from_beginning},
-    support::builders::*,
-    support::server::{TestServer, config, create_database, start_server_with},
+use crate::support::{
+    editing::*,
+    gold::publish_gold,
+    replica::{Replica, are_tallies_correct, follow, get_feed, next_response},
+    server::{TestServer, config, create_database, start_server_with},
+    watch::{open_watch, watch_from_beginning, watch_snapshot},
 };
 
 /// Compares, for both views, the fold of a stream from the beginning with the feed's digest, and that with the digest
@@ -19,7 +18,7 @@ async fn compare(server: &TestServer, what: &str) {
     let (desk, wire) = feed_heads(&server.url).await;
     for (view, head) in [(View::Desk, desk), (View::Published, wire)] {
         let mut follower = Replica::default();
-        let mut stream = open_stream(server, watch_from_beginning(view)).await;
+        let mut stream = open_watch(&server.client, watch_from_beginning(view)).await;
         follow(&mut follower, &mut stream, head).await;
         let feed = get_feed(server, view).await;
         assert_eq!(feed.head_sequence, head, "{what}");
@@ -64,10 +63,7 @@ async fn f11_the_digest_is_that_of_what_is_shown_after_every_kind_of_change() {
         .await
         .records;
     compare(&server, "a merge").await;
-    let loser = merged
-        .iter()
-        .find(|it| crate::support::server::name(it) == "actors/twin")
-        .unwrap();
+    let loser = merged.iter().find(|it| name(it) == "actors/twin").unwrap();
     commit_one(client, unmerge(loser)).await;
     compare(&server, "the undoing of a merge").await;
     let draft = create_drafts(client, &[actor("deleted")])
@@ -95,7 +91,7 @@ async fn f11_checkpoints_at_the_head_carry_the_digest_on_request() {
         ..watch_snapshot(View::Published)
     };
     let mut follower = Replica::default();
-    let mut stream = open_stream(&server, asked).await;
+    let mut stream = open_watch(&server.client, asked).await;
     while follower
         .checkpoint
         .as_ref()
@@ -107,7 +103,7 @@ async fn f11_checkpoints_at_the_head_carry_the_digest_on_request() {
     assert_eq!(checkpoint.sequence, 47);
     assert_eq!(checkpoint.digest.unwrap(), follower.digest());
     assert_eq!(follower.digest().records, 47);
-    let mut silent = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut silent = open_watch(&server.client, watch_snapshot(View::Published)).await;
     let mut follower = Replica::default();
     while follower.checkpoint.is_none() {
         follower.apply(next_response(&mut silent).await);
@@ -126,7 +122,7 @@ async fn f11_a_busy_feed_tells_its_digest_too() {
         digest: true,
         ..watch_snapshot(View::Published)
     };
-    let mut stream = open_stream(&server, request).await;
+    let mut stream = open_watch(&server.client, request).await;
     let mut follower = Replica::default();
     let mut proved = 0;
     // Writes follow each other without a pause, so that the stream is never idle long enough for a timed checkpoint.

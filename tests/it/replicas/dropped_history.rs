@@ -8,14 +8,12 @@ use dateline_proto::v1::{
 };
 use tonic::Code;
 
-use crate::support::replica::{
-    Replica, follow, get_feed, next_response, open_stream, read_to_error, watch_err,
-    watch_from_cursor, watch_snapshot,
-};
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::builders::*,
-    support::server::{TestServer, config, meta, start_server_with, without_server_fields},
+use crate::support::{
+    crowd::crowd,
+    editing::*,
+    replica::{Replica, follow, get_feed, next_response, read_to_error, watch_err},
+    server::{TestServer, config, start_server_with},
+    watch::{open_watch, read_changes, watch_from_beginning, watch_from_cursor, watch_snapshot},
 };
 
 /// Publishes `count` small actors one by one.
@@ -27,7 +25,7 @@ pub async fn publish_some(client: &Client, of: &str, count: usize) {
 
 /// The cursor of a stream at a sequence of the wire feed.
 pub async fn cursor_at(server: &TestServer, sequence: i64) -> String {
-    let mut stream = open_stream(server, watch_from_beginning(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_from_beginning(View::Published)).await;
     let mut follower = Replica::default();
     follow(&mut follower, &mut stream, sequence).await;
     follower.cursor
@@ -47,7 +45,7 @@ async fn f6_after_a_compaction_older_cursors_are_refused_and_copies_can_begin_an
     let server = start_server_with_base().await;
     let client = &server.client;
     let start =
-        next_response(&mut open_stream(&server, watch_from_beginning(View::Published)).await)
+        next_response(&mut open_watch(&server.client, watch_from_beginning(View::Published)).await)
             .await
             .cursor;
     let mut edited = create_published(client, &actor("edited")).await;
@@ -96,9 +94,9 @@ async fn f6_after_a_compaction_older_cursors_are_refused_and_copies_can_begin_an
         refusal.assert_is(Code::OutOfRange, "CURSOR_EXPIRED");
         assert_eq!(refusal.about["earliest_sequence"], wire.to_string());
     }
-    open_stream(&server, watch_from_cursor(View::Published, &late)).await;
+    open_watch(&server.client, watch_from_cursor(View::Published, &late)).await;
     let mut follower = Replica::default();
-    let mut stream = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
     while follower.checkpoint.is_none() {
         follower.apply(next_response(&mut stream).await);
     }
@@ -126,11 +124,11 @@ async fn f6_after_a_compaction_older_cursors_are_refused_and_copies_can_begin_an
 #[tokio::test]
 async fn f5_f6_a_snapshot_goes_on_over_a_compaction_that_keeps_its_sequence() {
     let server = start_server_with_base().await;
-    let crowd = super::snapshots::crowd(&server, 200).await;
+    let crowd = crowd(&server, 200).await;
     let (desk, wire) = feed_heads(&server.url).await;
     let mut follower = Replica::default();
     follower.apply(
-        next_response(&mut open_stream(&server, watch_snapshot(View::Published)).await).await,
+        next_response(&mut open_watch(&server.client, watch_snapshot(View::Published)).await).await,
     );
     assert!(
         follower.records.len() < crowd.len(),
@@ -140,8 +138,8 @@ async fn f5_f6_a_snapshot_goes_on_over_a_compaction_that_keeps_its_sequence() {
     let text = with_text(last, "said later");
     commit_one(&server.client, correct(&text, &[], "said better")).await;
     compact(&server, desk + 1, false).await;
-    let mut stream = open_stream(
-        &server,
+    let mut stream = open_watch(
+        &server.client,
         watch_from_cursor(View::Published, &follower.cursor),
     )
     .await;
@@ -150,16 +148,17 @@ async fn f5_f6_a_snapshot_goes_on_over_a_compaction_that_keeps_its_sequence() {
     }
     assert_eq!(follower.snapshot_sequence, wire);
     assert_eq!(follower.records.len(), crowd.len() + 3);
-    let copied = &follower.records[crate::support::server::name(last)];
+    let copied = &follower.records[name(last)];
     assert_eq!(
         (without_server_fields(copied), meta(copied).revision),
         (without_server_fields(last), 2)
     );
     // A snapshot from before the point cannot be completed, and fails.
     compact(&server, desk + 2, false).await;
-    let begun = next_response(&mut open_stream(&server, watch_snapshot(View::Published)).await)
-        .await
-        .cursor;
+    let begun =
+        next_response(&mut open_watch(&server.client, watch_snapshot(View::Published)).await)
+            .await
+            .cursor;
     commit_one(
         &server.client,
         retract(
@@ -190,7 +189,7 @@ async fn f6_an_open_stream_that_needs_dropped_history_ends_with_the_reason() {
     publish_some(&servers[0].client, "some", 3).await;
     // The ring of this server does not hold the beginning, so the stream has to read the log.
     let start =
-        next_response(&mut open_stream(&servers[1], watch_from_beginning(View::Desk)).await)
+        next_response(&mut open_watch(&servers[1].client, watch_from_beginning(View::Desk)).await)
             .await
             .cursor;
     let (desk, _) = feed_heads(&servers[0].url).await;
@@ -238,7 +237,7 @@ async fn f6_a_copied_database_begins_a_history_of_its_own() {
     assert_eq!(follows[0].name, "actors/copied-0");
     for (from, to) in [(&original, &copied), (&copied, &original)] {
         let ahead = cursor_at(from, 4).await;
-        open_stream(from, watch_from_cursor(View::Published, &ahead)).await;
+        open_watch(&from.client, watch_from_cursor(View::Published, &ahead)).await;
         watch_err(to, watch_from_cursor(View::Published, &ahead))
             .await
             .assert_is(Code::FailedPrecondition, "CURSOR_FOREIGN");
@@ -279,7 +278,11 @@ async fn f6_when_a_database_is_restored_under_open_streams_who_saw_what_is_lost_
         let first_lost = cursor_at(&servers[1], wire + 1).await;
         publish_some(&servers[0].client, "lost", 2).await;
         let lost = cursor_at(&servers[1], wire + 3).await;
-        let beyond = open_stream(&servers[1], watch_from_cursor(View::Published, &lost)).await;
+        let beyond = open_watch(
+            &servers[1].client,
+            watch_from_cursor(View::Published, &lost),
+        )
+        .await;
         let epoch = get_feed(&servers[1], View::Published).await.epoch;
         lose_after(&servers[0].url, desk, elsewhere).await;
         if elsewhere {
@@ -321,7 +324,11 @@ async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
     let (desk, wire) = feed_heads(&servers[0].url).await;
     publish_some(&servers[0].client, "lost", 1).await;
     let lost = cursor_at(&servers[1], wire + 1).await;
-    let saw_it = open_stream(&servers[1], watch_from_cursor(View::Published, &lost)).await;
+    let saw_it = open_watch(
+        &servers[1].client,
+        watch_from_cursor(View::Published, &lost),
+    )
+    .await;
     lose_after(&servers[0].url, desk, true).await;
     // One commit brings the head past its old position, so it never seems to go back.
     let found: Vec<_> = (0..6)
@@ -343,8 +350,8 @@ async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
 async fn f6_a_stream_that_saw_nothing_of_what_is_lost_goes_on() {
     let servers = start_two_servers_with_base().await;
     let (desk, wire) = feed_heads(&servers[0].url).await;
-    let mut behind_it = open_stream(
-        &servers[1],
+    let mut behind_it = open_watch(
+        &servers[1].client,
         watch_from_cursor(View::Published, &cursor_at(&servers[1], wire).await),
     )
     .await;
@@ -355,8 +362,8 @@ async fn f6_a_stream_that_saw_nothing_of_what_is_lost_goes_on() {
     follow(&mut follower, &mut behind_it, wire + 1).await;
     assert!(follower.records.contains_key("actors/found-0"));
     // Its cursor belongs to the new history.
-    open_stream(
-        &servers[0],
+    open_watch(
+        &servers[0].client,
         watch_from_cursor(View::Published, &follower.cursor),
     )
     .await;
@@ -368,8 +375,16 @@ async fn f6_a_forked_feed_takes_no_cursor_of_the_original() {
     let before = get_feed(&servers[0], View::Published).await;
     let cursor = cursor_at(&servers[0], 3).await;
     let open_streams = [
-        open_stream(&servers[0], watch_from_cursor(View::Published, &cursor)).await,
-        open_stream(&servers[1], watch_from_cursor(View::Published, &cursor)).await,
+        open_watch(
+            &servers[0].client,
+            watch_from_cursor(View::Published, &cursor),
+        )
+        .await,
+        open_watch(
+            &servers[1].client,
+            watch_from_cursor(View::Published, &cursor),
+        )
+        .await,
     ];
     let mut admin = AdminServiceClient::new(servers[0].client.channel());
     let wrong = ForkFeedRequest {

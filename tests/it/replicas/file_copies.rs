@@ -13,14 +13,12 @@ use super::{
     dropped_history::{cursor_at, publish_some},
     restores::Cursors,
 };
-use crate::support::replica::{
-    get_feed, next_response, open_stream, read_to_error, watch_from_cursor,
-};
-use crate::{
-    gold::read_changes,
-    support::builders::{create_base, execute_sql, feed_heads},
-    support::server::{TIMEOUT, TestServer, config, start_server_with},
-    support::tools::{or_skip, run_tool},
+use crate::support::{
+    editing::{create_base, execute_sql, feed_heads},
+    replica::{get_feed, next_response, read_to_error},
+    server::{TIMEOUT, TestServer, config, start_server_with},
+    tools::{or_skip, run_tool},
+    watch::{open_watch, read_changes, watch_from_cursor},
 };
 
 /// Clusters of Postgres, each in a directory of its own; dropping this stops them.
@@ -287,7 +285,7 @@ async fn copied(how: Copied) {
         }
         Copied::PointInTime => {
             let url = clusters.url("copy", "news");
-            crate::support::builders::wait_until("recovery ends", async || {
+            crate::support::editing::wait_until("recovery ends", async || {
                 let mut sql = <sqlx::PgConnection as sqlx::Connection>::connect(&url)
                     .await
                     .unwrap();
@@ -357,7 +355,7 @@ async fn f6_a_copy_beside_its_original_takes_no_cursor_of_the_other() {
         } else {
             (&there, &here)
         };
-        open_stream(from, watch_from_cursor(View::Published, cursor)).await;
+        open_watch(&from.client, watch_from_cursor(View::Published, cursor)).await;
         crate::support::replica::watch_err(to, watch_from_cursor(View::Published, cursor))
             .await
             .assert_is(tonic::Code::FailedPrecondition, "CURSOR_FOREIGN");
@@ -376,8 +374,8 @@ async fn f6_files_that_are_put_back_under_a_running_server_are_told_to_open_stre
     let mut cursors = Cursors::before(&server).await;
     clusters.base_backup("copy", &[]).await;
     cursors.lose(&server).await;
-    let mut stream = open_stream(
-        &server,
+    let mut stream = open_watch(
+        &server.client,
         watch_from_cursor(View::Published, &cursors.lost[2]),
     )
     .await;
@@ -425,9 +423,9 @@ async fn f6_restarts_and_crashes_keep_the_history_and_every_cursor() {
         if what == "crash under a server" {
             clusters.stop("original", "immediate").await;
             clusters.start("original").await;
-            crate::support::builders::wait_until("the desk writes again", async || {
-                let draft = [crate::support::builders::actor("again")];
-                let request = crate::support::server::create_request(&draft);
+            crate::support::editing::wait_until("the desk writes again", async || {
+                let draft = [crate::support::records::actor("again")];
+                let request = crate::support::builders::create_request(&draft);
                 server
                     .client
                     .clone()

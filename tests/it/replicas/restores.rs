@@ -6,14 +6,12 @@ use tokio::process::Command;
 use tonic::Code;
 
 use super::dropped_history::{cursor_at, publish_some};
-use crate::support::replica::{
-    get_feed, next_response, open_stream, read_to_error, watch_err, watch_from_cursor,
-};
-use crate::{
-    gold::read_changes,
-    support::builders::{execute_sql, feed_heads, start_server_with_base, wait_until},
-    support::server::{TIMEOUT, TestServer, config, start_server_with, temp_dir},
-    support::tools::{or_skip, run_tool},
+use crate::support::{
+    editing::{execute_sql, feed_heads, start_server_with_base, wait_until},
+    replica::{get_feed, next_response, read_to_error, watch_err},
+    server::{TIMEOUT, TestServer, config, start_server_with, temp_dir},
+    tools::{or_skip, run_tool},
+    watch::{open_watch, read_changes, watch_from_cursor},
 };
 
 /// Number of lost changes.
@@ -274,16 +272,16 @@ async fn f6_a_restore_under_a_running_server_is_told_to_open_streams() {
         let mut cursors = Cursors::before(&server).await;
         restore.back_up(&url, &file).await;
         cursors.lose(&server).await;
-        let mut stream = open_stream(
-            &server,
+        let mut stream = open_watch(
+            &server.client,
             watch_from_cursor(View::Published, &cursors.lost[4]),
         )
         .await;
         next_response(&mut stream).await;
         restore.restore(&url, &file, cursors.kept).await;
         wait_until("the desk writes again", async || {
-            let drafts = [crate::support::builders::actor("found-0")];
-            let request = crate::support::server::create_request(&drafts);
+            let drafts = [crate::support::records::actor("found-0")];
+            let request = crate::support::builders::create_request(&drafts);
             server
                 .client
                 .clone()
@@ -293,13 +291,13 @@ async fn f6_a_restore_under_a_running_server_is_told_to_open_streams() {
                 .is_ok()
         })
         .await;
-        let draft = crate::support::builders::desk_record(&server.client, "actors/found-0").await;
-        crate::support::builders::publish_all(&server.client, &[draft]).await;
+        let draft = crate::support::editing::desk_record(&server.client, "actors/found-0").await;
+        crate::support::editing::publish_all(&server.client, &[draft]).await;
         for number in 1..8 {
             let name = format!("found-{number}");
-            crate::support::builders::create_published(
+            crate::support::editing::create_published(
                 &server.client,
-                &crate::support::builders::actor(&name),
+                &crate::support::records::actor(&name),
             )
             .await;
         }

@@ -1,31 +1,16 @@
 //! F5: a snapshot is the state at one sequence, despite concurrent writes and wherever it is interrupted.
 
-use dateline_proto::v1::{
-    Kind, ListRecordsRequest, Record, RecordFilter, State, View, WatchRequest,
-};
+use dateline_proto::v1::{Kind, RecordFilter, State, View, WatchRequest};
 use tonic::Code;
 
-use crate::support::replica::{
-    Replica, follow, next_response, open_stream, watch_err, watch_from_cursor, watch_snapshot,
-};
-use crate::{
+use crate::support::{
+    crowd::{crowd, filters, listed},
+    editing::*,
     gold::publish_gold,
-    support::builders::*,
-    support::server::{TestServer, config, create_database, name, start_server, start_server_with},
+    replica::{Replica, follow, next_response, watch_err},
+    server::{config, create_database, start_server, start_server_with},
+    watch::{open_watch, watch_from_cursor, watch_snapshot},
 };
-
-/// Creates enough records for several pages of a snapshot, by count and by bytes.
-pub async fn crowd(server: &TestServer, count: usize) -> Vec<Record> {
-    let mut records = Vec::new();
-    for first in (0..count).step_by(500) {
-        let batch: Vec<_> = (first..(first + 500).min(count))
-            .map(|number| with_text(&actor(&format!("crowd-{number:05}")), &"word ".repeat(60)))
-            .collect();
-        let drafts = create_drafts(&server.client, &batch).await;
-        records.extend(publish_all(&server.client, &drafts).await);
-    }
-    records
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_sequence() {
@@ -62,7 +47,7 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
         let mut request = watch_snapshot(view);
         let mut turn = 0;
         loop {
-            let mut stream = open_stream(&servers[turn % 2], request).await;
+            let mut stream = open_watch(&servers[turn % 2].client, request).await;
             follower.apply(next_response(&mut stream).await);
             request = watch_from_cursor(view, &follower.cursor);
             turn += 1;
@@ -76,7 +61,11 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
         writing.await.unwrap();
         // The state at that sequence from the log: the fold of a stream from the beginning.
         let mut folded = Replica::default();
-        let mut stream = open_stream(&servers[0], crate::gold::watch_from_beginning(view)).await;
+        let mut stream = open_watch(
+            &servers[0].client,
+            crate::support::watch::watch_from_beginning(view),
+        )
+        .await;
         while folded.sequences.last().is_none_or(|last| *last < at) {
             let mut response = next_response(&mut stream).await;
             response.changes.retain(|change| change.sequence <= at);
@@ -91,7 +80,11 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
         // Then the changes after it.
         let (desk, wire) = feed_heads(&servers[0].url).await;
         let head = if view == View::Desk { desk } else { wire };
-        let mut stream = open_stream(&servers[1], watch_from_cursor(view, &follower.cursor)).await;
+        let mut stream = open_watch(
+            &servers[1].client,
+            watch_from_cursor(view, &follower.cursor),
+        )
+        .await;
         follow(&mut follower, &mut stream, head).await;
         assert_eq!(follower.sequences, (at + 1..=head).collect::<Vec<_>>());
         let shown = crate::support::replica::get_feed(&servers[0], view)
@@ -100,43 +93,6 @@ async fn f5_a_snapshot_that_is_cut_everywhere_under_writers_is_the_state_at_its_
             .unwrap();
         assert_eq!(follower.digest(), shown);
     }
-}
-
-/// Filters of several kinds; the last one matches none of the gold records.
-pub fn filters() -> Vec<RecordFilter> {
-    vec![
-        RecordFilter::default(),
-        RecordFilter {
-            kinds: vec![Kind::Event.into(), Kind::Article.into()],
-            ..RecordFilter::default()
-        },
-        RecordFilter {
-            actors: vec!["actors/nato".into()],
-            ..RecordFilter::default()
-        },
-        RecordFilter {
-            states: vec![State::Retracted.into(), State::Published.into()],
-            ..RecordFilter::default()
-        },
-        RecordFilter {
-            regions: vec!["KZ".into()],
-            types: vec!["meeting".into()],
-            ..RecordFilter::default()
-        },
-    ]
-}
-
-/// The result of a list under a filter, which fits one page.
-pub async fn listed(server: &TestServer, view: View, filter: &RecordFilter) -> Vec<Record> {
-    let list = ListRecordsRequest {
-        filter: Some(filter.clone()),
-        view: view.into(),
-        page_size: 1000,
-        ..ListRecordsRequest::default()
-    };
-    let mut client = server.client.clone();
-    let answer = client.records.list_records(list).await.unwrap();
-    answer.into_inner().records
 }
 
 #[tokio::test]
@@ -154,7 +110,7 @@ async fn f5_a_snapshot_under_a_filter_is_what_a_list_under_it_returns() {
                 ..watch_snapshot(view)
             };
             let mut follower = Replica::default();
-            let mut stream = open_stream(&server, request).await;
+            let mut stream = open_watch(&server.client, request).await;
             while follower.checkpoint.is_none() {
                 follower.apply(next_response(&mut stream).await);
             }
@@ -167,7 +123,7 @@ async fn f5_a_snapshot_under_a_filter_is_what_a_list_under_it_returns() {
 #[tokio::test]
 async fn f5_an_empty_snapshot_is_caught_up_at_once() {
     let server = start_server_with(config(&create_database().await)).await;
-    let mut stream = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
     let first = next_response(&mut stream).await;
     assert!(!first.cursor.is_empty() && first.checkpoint.is_none());
     let first = next_response(&mut stream).await;
@@ -180,12 +136,16 @@ async fn f5_an_empty_snapshot_is_caught_up_at_once() {
 async fn f4_f5_a_snapshot_begins_with_a_cursor_before_its_first_record() {
     let server = start_server().await;
     publish_gold(&server).await;
-    let mut stream = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
     let first = next_response(&mut stream).await;
     assert_eq!((first.records.len(), first.snapshot_sequence), (0, 47));
     // Concurrent writes belong to the changes after the snapshot.
     commit_one(&server.client, create(&actor("late"))).await;
-    let mut stream = open_stream(&server, watch_from_cursor(View::Published, &first.cursor)).await;
+    let mut stream = open_watch(
+        &server.client,
+        watch_from_cursor(View::Published, &first.cursor),
+    )
+    .await;
     let mut follower = Replica::default();
     while follower.checkpoint.is_none() {
         follower.apply(next_response(&mut stream).await);
@@ -200,7 +160,7 @@ async fn f4_f5_a_snapshot_begins_with_a_cursor_before_its_first_record() {
 async fn f5_a_snapshot_is_not_gone_on_with_under_another_filter() {
     let server = start_server().await;
     publish_gold(&server).await;
-    let mut stream = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
     let first = next_response(&mut stream).await;
     let request = WatchRequest {
         filter: Some(RecordFilter {
@@ -220,14 +180,14 @@ async fn f5_what_is_erased_after_a_snapshot_began_is_not_in_the_rest_of_it() {
     let crowd = crowd(&server, 200).await;
     let last = crowd.last().unwrap();
     let mut follower = Replica::default();
-    let mut stream = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
     while follower.records.is_empty() {
         follower.apply(next_response(&mut stream).await);
     }
     assert!(!follower.records.contains_key(name(last)));
     commit_ok(&server.client, vec![purge(last, false)]).await;
-    let mut stream = open_stream(
-        &server,
+    let mut stream = open_watch(
+        &server.client,
         watch_from_cursor(View::Published, &follower.cursor),
     )
     .await;

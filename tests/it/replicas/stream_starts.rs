@@ -7,14 +7,14 @@ use dateline_proto::v1::{
 use prost_types::Duration;
 use tonic::Code;
 
-use crate::support::replica::{
-    Replica, follow, next_response, open_stream, watch_err, watch_from_cursor, watch_request_from,
-    watch_snapshot,
-};
-use crate::{
-    gold::{read_changes, watch_from_beginning},
-    support::builders::*,
-    support::server::{TIMEOUT, name},
+use crate::support::{
+    editing::*,
+    replica::{Replica, follow, next_response, watch_err},
+    server::TIMEOUT,
+    watch::{
+        open_watch, read_changes, watch_from_beginning, watch_from_cursor, watch_request,
+        watch_snapshot,
+    },
 };
 
 #[tokio::test]
@@ -25,14 +25,14 @@ async fn f5_a_stream_from_a_time_begins_with_the_first_change_since() {
     create_published(&server.client, &actor("second")).await;
     let all = read_changes(&server, watch_from_beginning(View::Published), 6).await;
     let change = all.iter().find(|it| it.name == name(&first)).unwrap();
-    let since = watch_request_from(View::Published, Start::Time(change.time.unwrap()));
+    let since = watch_request(View::Published, Start::Time(change.time.unwrap()));
     let seen = read_changes(&server, since, 2).await;
     let names: Vec<_> = seen.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["actors/first", "actors/second"]);
     // A time after all changes: only new ones follow.
-    let mut stream = open_stream(
-        &server,
-        watch_request_from(View::Published, Start::Time(timestamp_in_ms(0))),
+    let mut stream = open_watch(
+        &server.client,
+        watch_request(View::Published, Start::Time(timestamp_in_ms(0))),
     )
     .await;
     assert_eq!(
@@ -43,7 +43,7 @@ async fn f5_a_stream_from_a_time_begins_with_the_first_change_since() {
             .sequence,
         6
     );
-    let tomorrow = watch_request_from(View::Published, Start::Time(timestamp_in_ms(86_400_000)));
+    let tomorrow = watch_request(View::Published, Start::Time(timestamp_in_ms(86_400_000)));
     let refusal = watch_err(&server, tomorrow).await;
     refusal.assert_is(Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(refusal.fields(), ["time"]);
@@ -52,7 +52,7 @@ async fn f5_a_stream_from_a_time_begins_with_the_first_change_since() {
 #[tokio::test]
 async fn a_notifier_is_spared_old_news_after_a_pause_and_a_replica_gets_all() {
     let server = start_server_with_base().await;
-    let mut stream = open_stream(&server, watch_from_beginning(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_from_beginning(View::Published)).await;
     let start = next_response(&mut stream).await.cursor;
     let consumer = |consumer: Consumer, max_age| WatchRequest {
         consumer: consumer.into(),
@@ -63,9 +63,9 @@ async fn a_notifier_is_spared_old_news_after_a_pause_and_a_replica_gets_all() {
         seconds: 0,
         nanos: 0,
     };
-    let mut spared = open_stream(&server, consumer(Consumer::Notifier, Some(at_once))).await;
-    let mut told = open_stream(&server, consumer(Consumer::Notifier, None)).await;
-    let mut replica = open_stream(&server, consumer(Consumer::Replica, None)).await;
+    let mut spared = open_watch(&server.client, consumer(Consumer::Notifier, Some(at_once))).await;
+    let mut told = open_watch(&server.client, consumer(Consumer::Notifier, None)).await;
+    let mut replica = open_watch(&server.client, consumer(Consumer::Replica, None)).await;
     assert_eq!(
         next_response(&mut spared)
             .await
@@ -96,14 +96,14 @@ async fn what_is_not_said_follows_from_what_a_stream_is_for() {
         ..WatchRequest::default()
     };
     for consumer in [Consumer::Unspecified, Consumer::Notifier] {
-        let first = next_response(&mut open_stream(&server, plain(consumer)).await).await;
+        let first = next_response(&mut open_watch(&server.client, plain(consumer)).await).await;
         assert_eq!(
             first.checkpoint.unwrap().sequence,
             3,
             "{consumer:?} begins now"
         );
     }
-    let mut stream = open_stream(&server, plain(Consumer::Replica)).await;
+    let mut stream = open_watch(&server.client, plain(Consumer::Replica)).await;
     let first = next_response(&mut stream).await;
     assert_eq!(
         first.snapshot_sequence, 3,
@@ -121,13 +121,13 @@ async fn f8_checkpoints_tell_how_far_behind_a_stream_is() {
         ..get_request("actors/one", View::Published)
     };
     get_record(&server.client, seen).await.unwrap();
-    let mut stream = open_stream(&server, watch_from_beginning(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_from_beginning(View::Published)).await;
     let first = next_response(&mut stream).await.checkpoint.unwrap();
     assert_eq!(
         (first.sequence, first.head_sequence, first.lag),
         (0, 3, None)
     );
-    let mut stream = open_stream(&server, watch_snapshot(View::Published)).await;
+    let mut stream = open_watch(&server.client, watch_snapshot(View::Published)).await;
     let mut follower = Replica::default();
     while follower.checkpoint.is_none() {
         follower.apply(next_response(&mut stream).await);
@@ -152,9 +152,9 @@ async fn f7_who_follows_an_actor_follows_who_is_merged_into_it_from_then_on() {
             actors: vec!["actors/two".into()],
             ..RecordFilter::default()
         }),
-        ..watch_request_from(View::Published, Start::Origin(Origin::Now.into()))
+        ..watch_request(View::Published, Start::Origin(Origin::Now.into()))
     };
-    let mut stream = open_stream(&server, request).await;
+    let mut stream = open_watch(&server.client, request).await;
     next_response(&mut stream).await;
     let (loser, winner) = (
         desk_record(client, "actors/one").await,

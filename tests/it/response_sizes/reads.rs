@@ -7,10 +7,11 @@ use dateline_proto::v1::{
     ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, Record,
 };
 
-use crate::support::large_records::{DEFAULT_LIMIT, SizeChecks, desk, unchecked, with_etag};
-use crate::{
-    support::builders::{self, execute_sql},
-    support::server::{meta, name},
+use crate::support::{
+    editing,
+    editing::execute_sql,
+    large_records::{DEFAULT_LIMIT, SizeChecks, desk, unchecked},
+    records::{meta, name, with_etag},
 };
 
 /// Tokens with the longest scopes.
@@ -86,9 +87,9 @@ pub async fn records(checks: &mut SizeChecks, articles: &[Record]) {
 /// Revisions with long notes, and two that differ in everything.
 pub async fn history(checks: &mut SizeChecks) {
     let client = checks.server.client.clone();
-    let single = builders::desk_record(&client, "actors/single").await;
-    let more = with_etag(&unchecked("single", 300, "\u{20003}"), &single);
-    builders::commit_one(&client, builders::update(&more, &[])).await;
+    let single = editing::desk_record(&client, "actors/single").await;
+    let more = with_etag(&unchecked("single", 300, "\u{20003}"), &meta(&single).etag);
+    editing::commit_one(&client, editing::update(&more, &[])).await;
     let request = DiffRevisionsRequest {
         name: "actors/single".to_owned(),
         view: desk(),
@@ -102,15 +103,15 @@ pub async fn history(checks: &mut SizeChecks) {
     let carried = carried.inspect(|it| assert!(it.after_json.len() >= 8002));
     assert!((200..300).contains(&carried.count()));
 
-    let small = builders::actor("small");
+    let small = editing::actor("small");
     let mut stored = checks
-        .commit(vec![builders::create(&small)])
+        .commit(vec![editing::create(&small)])
         .await
         .records
         .remove(0);
     for number in 0..60 {
-        let write = builders::update(&builders::with_text(&stored, &format!("{number}")), &[]);
-        stored = builders::commit_one(&client, write).await;
+        let write = editing::update(&editing::with_text(&stored, &format!("{number}")), &[]);
+        stored = editing::commit_one(&client, write).await;
     }
     // Notes as long as fifteen of maximum length, instead of fifteen times as many revisions.
     let notes = "UPDATE changes SET note = repeat('ж', 60000) WHERE name = 'actors/small'";

@@ -2,18 +2,15 @@
 
 use dateline_proto::v1::{ExportRequest, Origin, View};
 
-use crate::gold::watch_from_beginning;
-use crate::support::large_records::{SizeChecks, desk};
+use crate::support::{
+    large_records::{SizeChecks, desk},
+    watch::watch_from_origin,
+};
 
 /// Reads both streams to their end.
 pub async fn all(checks: &mut SizeChecks) {
     for origin in [Origin::Beginning, Origin::Snapshot] {
-        let request = dateline_proto::v1::WatchRequest {
-            start: Some(dateline_proto::v1::watch_request::Start::Origin(
-                origin.into(),
-            )),
-            ..watch_from_beginning(View::Desk)
-        };
+        let request = watch_from_origin(View::Desk, origin);
         let stream = checks.feed.watch(request).await.unwrap();
         let mut stream = stream.into_inner();
         let mut carried = 0;

@@ -11,14 +11,12 @@ use dateline_proto::v1::{
 use prost_types::Timestamp;
 use tonic::Code;
 
-use crate::support::large_records::{
-    SizeChecks, desk, large, note, quoted, request_id, unchecked, version, versions, wire,
-    with_etag,
-};
-use crate::{
-    support::builders::{create, desk_record},
-    support::callers::in_an_hour,
-    support::server::meta,
+use crate::support::{
+    builders::{create, version, versions},
+    callers::in_an_hour,
+    editing::desk_record,
+    large_records::{SizeChecks, desk, large, note, quoted, request_id, unchecked, wire},
+    records::{meta, with_etag},
 };
 
 /// Sends a write twice under the same request id; the answers are the same, and say whether content was omitted.
@@ -141,7 +139,7 @@ pub async fn large_records(checks: &mut SizeChecks) {
 }
 
 async fn correct_and_restore(checks: &mut SizeChecks, shown: &Record) {
-    let mut changed = with_etag(shown, shown);
+    let mut changed = shown.clone();
     if let Some(dateline_proto::v1::record::Kind::Article(article)) = &mut changed.kind {
         article.summary = note();
     }
@@ -189,7 +187,10 @@ async fn single_draft(checks: &mut SizeChecks) {
         records.update_record,
         "UpdateRecord",
         UpdateRecordRequest {
-            record: Some(with_etag(&unchecked("single", 255, "\u{20002}"), &stored)),
+            record: Some(with_etag(
+                &unchecked("single", 255, "\u{20002}"),
+                &meta(&stored).etag
+            )),
             request_id: request_id(),
             ..UpdateRecordRequest::default()
         }

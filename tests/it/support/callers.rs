@@ -7,9 +7,9 @@ use dateline_proto::v1::{CreateTokenRequest, Role, Token};
 use dateline_server::Config;
 use prost_types::Timestamp;
 
-use crate::{
-    support::builders::timestamp_in_ms,
-    support::server::{TestServer, config, create_database, start_server_with},
+use crate::support::{
+    editing::timestamp_in_ms,
+    server::{TestServer, config, create_database, start_server_with},
 };
 
 /// An open server for preparing records, and one on the same database that requires credentials.

@@ -8,8 +8,11 @@ use dateline_proto::v1::{
 use tonic::{Code, Streaming};
 
 use crate::{
-    support::builders::RpcError,
-    support::server::{TIMEOUT, TestServer, meta, name},
+    support::{
+        editing::RpcError,
+        records::{meta, name},
+        server::{TIMEOUT, TestServer},
+    },
     validator::digest::FoldedState,
 };
 

@@ -3,12 +3,13 @@
 use dateline_client::Client;
 use dateline_proto::v1::{Actor, Record, RecordMeta};
 
-use crate::{
-    support::builders::{
-        actor, as_actor, commit_ok, commit_one, create_base, create_drafts, create_published,
-        delete, merge, publish_all, publish_at, purge, retract, submit, timestamp_in_ms, with_text,
+use crate::support::{
+    builders::{delete, merge, publish_at, purge, retract, submit},
+    editing::{
+        commit_ok, commit_one, create_base, create_drafts, create_published, publish_all,
+        timestamp_in_ms,
     },
-    support::server::meta,
+    records::{actor, as_actor, meta, with_text},
 };
 
 /// The states of a record.

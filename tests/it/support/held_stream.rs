@@ -15,8 +15,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::support::builders::RpcError;
-use crate::support::watch::watch_request;
+use crate::support::{editing::RpcError, watch::watch_from_now};
 
 /// Maximum time for which a stream continues after its credentials ended.
 pub const MAX_STREAM_END_DELAY: Duration = Duration::from_secs(5);
@@ -88,10 +87,7 @@ impl ConnectOptions {
     /// Opens a stream and waits until it has begun.
     pub async fn hold(self) -> HeldStream {
         let mut feed = self.connect().await.unwrap();
-        let request = watch_request(
-            dateline_proto::v1::View::Published,
-            dateline_proto::v1::Origin::Now,
-        );
+        let request = watch_from_now(dateline_proto::v1::View::Published);
         let answer = feed.watch(self.request(request)).await;
         let mut stream = answer.unwrap().into_inner();
         stream.message().await.unwrap().unwrap();

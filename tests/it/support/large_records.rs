@@ -3,10 +3,9 @@
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 use dateline_proto::v1::{
-    Actor, Article, CommitRequest, CommitResponse, Evidence, Record, RecordVersion, TextSpan, View,
-    Write, actor, admin_service_client::AdminServiceClient,
-    editorial_service_client::EditorialServiceClient, evidence,
-    export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
+    Actor, Article, CommitRequest, CommitResponse, Evidence, Record, TextSpan, View, Write, actor,
+    admin_service_client::AdminServiceClient, editorial_service_client::EditorialServiceClient,
+    evidence, export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
     record::Kind as Body, record_service_client::RecordServiceClient, text_span,
 };
 use dateline_server::Config;
@@ -14,7 +13,7 @@ use prost::Message;
 use tonic::{Response, Status, transport::Channel};
 use uuid::Uuid;
 
-use crate::support::server::{TestServer, config, create_database, meta, name, start_server_with};
+use crate::support::server::{TestServer, config, create_database, start_server_with};
 
 /// The default message limit of gRPC clients.
 pub const DEFAULT_LIMIT: usize = 4 * 1024 * 1024;
@@ -106,17 +105,6 @@ pub fn request_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-pub fn version(record: &Record) -> RecordVersion {
-    RecordVersion {
-        name: name(record).to_owned(),
-        etag: meta(record).etag,
-    }
-}
-
-pub fn versions(records: &[Record]) -> Vec<RecordVersion> {
-    records.iter().map(version).collect()
-}
-
 /// A note of maximum length, in letters of two bytes.
 pub fn note() -> String {
     "ж".repeat(LONG)
@@ -190,14 +178,6 @@ pub fn unchecked(id: &str, quotes: usize, letter: &str) -> Record {
             }
         }
     }
-    record
-}
-
-/// A record with the etag that an answer returned.
-pub fn with_etag(record: &Record, stored: &Record) -> Record {
-    let mut record = record.clone();
-    let body = record.kind.as_mut().unwrap();
-    body.set_meta(Some(meta(stored)));
     record
 }
 

@@ -2,17 +2,20 @@
 
 use std::{
     fmt::Write,
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::server::PROGRAM;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     process::{Child, Command},
 };
 
@@ -100,4 +103,40 @@ impl Process {
 
 pub fn pid(id: u32) -> Pid {
     Pid::from_raw(id.try_into().unwrap())
+}
+
+/// Starts a server on a private Postgres of its own.
+pub async fn serve(data_dir: &Path, listen: &str) -> Process {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["serve", "--listen", listen, "--data-dir"])
+        .arg(data_dir);
+    Process::start(command).await
+}
+
+/// Starts a server on a database, without authentication.
+pub async fn serve_on(url: &str, arguments: &[&str]) -> Process {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["serve", "--allow-anonymous"])
+        .args(arguments)
+        .env("DATELINE_LISTEN", "127.0.0.1:0")
+        .env("DATELINE_DATABASE_URL", url);
+    Process::start(command).await
+}
+
+/// An address at which nothing listens.
+pub fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Reads the metrics of a server.
+pub async fn scrape(metrics: &str) -> String {
+    let mut stream = TcpStream::connect(metrics).await.unwrap();
+    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
 }

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use dateline_proto::v1::{
-    Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Origin, Record, RecordFilter, State, View,
-    WatchRequest, WatchResponse, change::Type, watch_request::Start,
+    Checkpoint, Digest, GetFeedRequest, GetFeedResponse, Record, RecordFilter, State, View,
+    WatchRequest, WatchResponse, change::Type,
 };
 use sqlx::PgConnection;
 use tonic::{Code, Streaming};
 
 use crate::{
-    support::builders::RpcError,
-    support::server::{TIMEOUT, TestServer, meta, name},
+    support::{
+        editing::RpcError,
+        records::{meta, name},
+        server::{TIMEOUT, TestServer},
+    },
     validator::digest::FoldedState,
 };
 
@@ -76,17 +79,6 @@ impl Replica {
     }
 }
 
-pub async fn open_stream(server: &TestServer, request: WatchRequest) -> Streaming<WatchResponse> {
-    server
-        .client
-        .clone()
-        .feed
-        .watch(request)
-        .await
-        .unwrap()
-        .into_inner()
-}
-
 /// Asserts that a stream is refused; returns the refusal.
 pub async fn watch_err(server: &TestServer, request: WatchRequest) -> RpcError {
     match server.client.clone().feed.watch(request).await {
@@ -131,22 +123,6 @@ pub async fn follow(follower: &mut Replica, stream: &mut Streaming<WatchResponse
             return;
         }
         follower.apply(next_response(stream).await);
-    }
-}
-
-pub fn watch_snapshot(view: View) -> WatchRequest {
-    watch_request_from(view, Start::Origin(Origin::Snapshot.into()))
-}
-
-pub fn watch_from_cursor(view: View, cursor: &str) -> WatchRequest {
-    watch_request_from(view, Start::Cursor(cursor.to_owned()))
-}
-
-pub fn watch_request_from(view: View, start: Start) -> WatchRequest {
-    WatchRequest {
-        view: view.into(),
-        start: Some(start),
-        ..WatchRequest::default()
     }
 }
 

@@ -10,21 +10,13 @@ use std::{
     time::Duration,
 };
 
-use dateline::json;
 use dateline_client::Client;
-use dateline_proto::v1::{
-    Bundle, CommitRequest, Record, RecordMeta, Write, record::Kind as Body, write,
-};
 use dateline_server::{Config, Database, Limits, Running};
 use dateline_store::{Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// The seed article as received.
-pub const ARTICLE: &str = include_str!("../../../seed/article.txt");
-/// The seed article in 47 records.
-pub const GOLD: &str = include_str!("../../../seed/gold.json");
 /// Maximum wait for a condition that must become true.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -181,71 +173,6 @@ impl TestServer {
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await.unwrap();
     }
-}
-
-/// The 47 gold records.
-pub fn gold_records() -> Vec<Record> {
-    Vec::from(json::read::<Bundle>(GOLD).unwrap())
-}
-
-/// The gold records as readers see them: their evidence cites the published revision of the article.
-pub fn gold_as_published() -> Vec<Record> {
-    gold_records()
-        .iter()
-        .map(citing_published_revision)
-        .collect()
-}
-
-/// The same record with evidence that cites the published revision of articles: the second one.
-pub fn citing_published_revision(record: &Record) -> Record {
-    let mut record = record.clone();
-    let evidence = record.kind.as_mut().and_then(Body::evidence_mut);
-    for entry in evidence.into_iter().flatten() {
-        entry.article_revision = 2;
-    }
-    record
-}
-
-/// A commit that creates records; the article gets its original.
-pub fn create_request(records: &[Record]) -> CommitRequest {
-    let writes = records.iter().map(|record| {
-        let is_article = matches!(record.kind, Some(Body::Article(_)));
-        let original = if is_article {
-            ARTICLE.as_bytes().to_vec()
-        } else {
-            Vec::new()
-        };
-        Write {
-            action: Some(write::Action::Create(write::Create {
-                record: Some(record.clone()),
-                original,
-            })),
-        }
-    });
-    CommitRequest {
-        writes: writes.collect(),
-        ..CommitRequest::default()
-    }
-}
-
-/// The record without the fields that the service sets.
-pub fn without_server_fields(record: &Record) -> Record {
-    let mut record = record.clone();
-    record.kind.as_mut().and_then(Body::take_meta);
-    record
-}
-
-pub fn meta(record: &Record) -> RecordMeta {
-    record
-        .kind
-        .as_ref()
-        .and_then(Body::meta)
-        .cloned()
-        .unwrap_or_default()
-}
-
-pub fn name(record: &Record) -> &str {
-    record.kind.as_ref().map(Body::name).unwrap_or_default()
 }
 
 /// A directory that is deleted with the test.

@@ -8,7 +8,7 @@ use std::{
 use nix::pty::{Winsize, openpty};
 use tokio::process::Child;
 
-use crate::{cli::program, support::process::PROCESS_TIMEOUT};
+use crate::support::{cli::program, process::PROCESS_TIMEOUT};
 
 /// A program on a terminal.
 pub struct Terminal {

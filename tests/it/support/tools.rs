@@ -14,6 +14,8 @@ use tokio::process::Command;
 
 use crate::support::server::TIMEOUT;
 
+/// Packages of the Python example.
+pub const PYTHON: &str = "examples/python/requirements.txt";
 /// Maximum duration of an installation, on a slow line.
 const INSTALLATION: Duration = Duration::from_mins(5);
 

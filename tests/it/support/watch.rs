@@ -1,26 +1,60 @@
-//! Streams of callers, and all that they return, as text.
+//! Requests for streams, streams that are open, and what they bring: as changes, or as text.
 
 use std::fmt::Debug;
 
 use dateline_client::Client;
-use dateline_proto::v1::{Origin, View, WatchRequest, WatchResponse, watch_request::Start};
+use dateline_proto::v1::{Change, Origin, View, WatchRequest, WatchResponse, watch_request::Start};
 use tonic::{Response, Status, Streaming};
 
-use crate::support::server::TIMEOUT;
+use crate::support::server::{TIMEOUT, TestServer};
 
-/// A request for a view from an origin.
-pub fn watch_request(view: View, origin: Origin) -> WatchRequest {
+/// A request for a view from a start.
+pub fn watch_request(view: View, start: Start) -> WatchRequest {
     WatchRequest {
         view: view.into(),
-        start: Some(Start::Origin(origin.into())),
+        start: Some(start),
         ..WatchRequest::default()
     }
+}
+
+pub fn watch_from_beginning(view: View) -> WatchRequest {
+    watch_from_origin(view, Origin::Beginning)
+}
+
+pub fn watch_from_now(view: View) -> WatchRequest {
+    watch_from_origin(view, Origin::Now)
+}
+
+pub fn watch_snapshot(view: View) -> WatchRequest {
+    watch_from_origin(view, Origin::Snapshot)
+}
+
+pub fn watch_from_origin(view: View, origin: Origin) -> WatchRequest {
+    watch_request(view, Start::Origin(origin.into()))
+}
+
+pub fn watch_from_cursor(view: View, cursor: &str) -> WatchRequest {
+    watch_request(view, Start::Cursor(cursor.to_owned()))
 }
 
 /// Opens a stream.
 pub async fn open_watch(client: &Client, request: WatchRequest) -> Streaming<WatchResponse> {
     let answer = client.clone().feed.watch(request).await;
     answer.unwrap().into_inner()
+}
+
+/// Reads a stream until it has brought `count` changes.
+pub async fn read_changes(server: &TestServer, request: WatchRequest, count: usize) -> Vec<Change> {
+    let mut stream = open_watch(&server.client, request).await;
+    let mut changes = Vec::new();
+    tokio::time::timeout(TIMEOUT, async {
+        while changes.len() < count {
+            changes.extend(stream.message().await.unwrap().unwrap().changes);
+        }
+    })
+    .await
+    .expect("the changes arrive");
+    changes
 }
 
 /// Reads up to the last wanted message; returns all of them as text.
@@ -64,7 +98,11 @@ pub fn at_head(message: &WatchResponse) -> bool {
 
 /// All that a stream returns up to the present, as text.
 pub async fn read_to_head(client: &Client, view: View, origin: Origin) -> Result<String, Status> {
-    let answer = client.clone().feed.watch(watch_request(view, origin)).await;
+    let answer = client
+        .clone()
+        .feed
+        .watch(watch_from_origin(view, origin))
+        .await;
     let is_last = if origin == Origin::Snapshot {
         caught_up
     } else {

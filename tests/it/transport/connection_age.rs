@@ -7,10 +7,12 @@ use dateline_proto::v1::View;
 use tonic::Code;
 
 use super::{nato, server_with};
-use crate::support::raw_h2::{END_HEADERS, GET, H2Connection, HEADERS, frame, headers};
-use crate::{
-    gold::watch_from_beginning,
-    support::server::{TIMEOUT, create_request, gold_records},
+use crate::support::{
+    builders::create_request,
+    gold::gold_records,
+    raw_h2::{END_HEADERS, GET, H2Connection, HEADERS, frame, headers},
+    server::TIMEOUT,
+    watch::watch_from_beginning,
 };
 
 const AGE: Duration = Duration::from_millis(400);

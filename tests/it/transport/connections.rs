@@ -9,10 +9,10 @@ use h2::client::SendRequest;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Bystander, checkpoints, nato, server_with};
-use crate::support::raw_h2::{GET, H2Connection, PING, PREFACE, SETTINGS, call, frame};
-use crate::{
-    gold::watch_from_beginning,
-    support::server::{TIMEOUT, TestServer},
+use crate::support::{
+    raw_h2::{GET, H2Connection, PING, PREFACE, SETTINGS, call, frame},
+    server::{TIMEOUT, TestServer},
+    watch::watch_from_beginning,
 };
 
 const NATO: &[u8] = b"\x0a\x0bactors/nato";

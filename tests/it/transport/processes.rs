@@ -1,20 +1,14 @@
 //! Limits in the server's log and metrics; and its behaviour when the system runs out of resources.
 
 use dateline_client::Client;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    process::Command,
-};
+use tokio::{net::TcpStream, process::Command};
 
-use crate::support::certs::{Authority, CertDir, text};
-use crate::support::raw_h2::{
-    DATA, END_HEADERS, H2Connection, HEADERS, LIST, PING, RST_STREAM, frame, headers,
-};
-use crate::{
+use crate::support::{
+    certs::{Authority, CertDir, text},
     cli::dateline,
-    support::process::{PROCESS_TIMEOUT, Process},
-    support::server::{PROGRAM, create_database, temp_dir},
+    process::{PROCESS_TIMEOUT, Process, free_address, scrape, serve_on},
+    raw_h2::{DATA, END_HEADERS, H2Connection, HEADERS, LIST, PING, RST_STREAM, frame, headers},
+    server::{PROGRAM, create_database, temp_dir},
 };
 
 const URI: &str = "spiffe://dateline.example/somebody";
@@ -22,20 +16,6 @@ const DNS: &str = "somebody.example";
 
 async fn serve(arguments: &[&str]) -> Process {
     serve_on(&create_database().await, arguments).await
-}
-
-pub async fn serve_on(url: &str, arguments: &[&str]) -> Process {
-    Process::start(command(PROGRAM, arguments, url)).await
-}
-
-fn command(program: &str, arguments: &[&str], url: &str) -> Command {
-    let mut command = Command::new(program);
-    command
-        .args(["serve", "--allow-anonymous"])
-        .args(arguments)
-        .env("DATELINE_LISTEN", "127.0.0.1:0")
-        .env("DATELINE_DATABASE_URL", url);
-    command
 }
 
 /// True if a call is answered.
@@ -209,21 +189,6 @@ async fn limits_that_bite_are_counted() {
     server
         .wait_for_log("no request within 3s (--first-request-timeout)")
         .await;
-}
-
-pub fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-/// Reads the metrics of a server.
-pub async fn scrape(metrics: &str) -> String {
-    let mut stream = TcpStream::connect(metrics).await.unwrap();
-    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    stream.write_all(ask.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
 }
 
 /// Waits until a line stands among the metrics.

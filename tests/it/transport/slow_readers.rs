@@ -7,8 +7,11 @@ use dateline_proto::v1::View;
 use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
 use super::{Bystander, checkpoints, server_with};
-use crate::support::raw_h2::{H2Connection, LIST, PING, call, frame, preface_with_wide_windows};
-use crate::{gold::watch_from_beginning, support::server::TIMEOUT};
+use crate::support::{
+    raw_h2::{H2Connection, LIST, PING, call, frame, preface_with_wide_windows},
+    server::TIMEOUT,
+    watch::watch_from_beginning,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f9_a_peer_that_lets_nothing_out_of_the_socket_is_closed() {

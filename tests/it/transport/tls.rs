@@ -13,11 +13,11 @@ use tonic::{Code, body::Body};
 use tower::{Service, ServiceExt, service_fn};
 
 use super::nato;
-use crate::support::certs::{Authority, CertDir};
-use crate::support::raw_h2::H2Connection;
-use crate::{
+use crate::support::{
+    certs::{Authority, CertDir},
     gold::publish_gold,
-    support::server::{TIMEOUT, TestServer, config, create_database, start_server_with, temp_dir},
+    raw_h2::H2Connection,
+    server::{TIMEOUT, TestServer, config, create_database, start_server_with, temp_dir},
 };
 
 const URI: &str = "spiffe://dateline.example/exporter";

@@ -23,14 +23,18 @@ use dateline_proto::v1::{
 use prost::Message;
 use tokio::{net::TcpStream, task::JoinHandle};
 
-use super::processes::serve_on;
 use crate::{
     response_sizes::reads::{AUDIT, TOKENS},
-    support::builders::{self, create, execute_sql, publish, update, with_text},
-    support::large_records::{unchecked, versions, wire, with_etag},
-    support::process::Process,
-    support::raw_grpc::frame,
-    support::server::{TIMEOUT, create_database, name},
+    support::{
+        builders::{create, publish, update, versions},
+        editing,
+        editing::execute_sql,
+        large_records::{unchecked, wire},
+        process::{Process, serve_on},
+        raw_grpc::frame,
+        records::{meta, name, with_etag, with_text},
+        server::{TIMEOUT, create_database},
+    },
 };
 
 /// Calls on each connection: the maximum of concurrent streams.
@@ -55,25 +59,25 @@ async fn store(url: &str, client: &Client) -> Stored {
             .map(|number| create(&wire(number, 6500)))
             .collect()
     };
-    let drafts = builders::commit_ok(client, all(0, 620)).await.records;
+    let drafts = editing::commit_ok(client, all(0, 620)).await.records;
     let shown = drafts.iter().map(publish).collect();
-    let published = builders::commit_ok(client, shown).await.records;
-    let drafts = builders::commit_ok(client, all(1000, 1620)).await.records;
+    let published = editing::commit_ok(client, shown).await.records;
+    let drafts = editing::commit_ok(client, all(1000, 1620)).await.records;
     let mut large = Record::default();
     for letter in ["\u{20001}", "\u{20002}"] {
         let record = unchecked("large", 300, letter);
         let write = if letter == "\u{20001}" {
             create(&record)
         } else {
-            update(&with_etag(&record, &large), &[])
+            update(&with_etag(&record, &meta(&large).etag), &[])
         };
-        large = builders::commit_one(client, write).await;
+        large = editing::commit_one(client, write).await;
     }
-    let small = builders::actor("small");
-    let mut stored = builders::commit_one(client, create(&small)).await;
+    let small = editing::actor("small");
+    let mut stored = editing::commit_one(client, create(&small)).await;
     for number in 0..60 {
         let write = update(&with_text(&stored, &format!("{number}")), &[]);
-        stored = builders::commit_one(client, write).await;
+        stored = editing::commit_one(client, write).await;
     }
     let notes = "UPDATE changes SET note = repeat('ж', 60000) WHERE name = 'actors/small'";
     for statements in [notes, TOKENS, AUDIT] {
@@ -137,7 +141,7 @@ fn request(method: &str, stored: &Stored) -> Bytes {
         "UpdateRecord" => UpdateRecordRequest {
             record: Some(with_etag(
                 &unchecked("large", 255, "\u{20003}"),
-                &stored.large,
+                &meta(&stored.large).etag,
             )),
             validate_only: true,
             ..UpdateRecordRequest::default()
@@ -284,7 +288,7 @@ impl ReadingClient {
             while !until.load(Ordering::Relaxed) {
                 let started = Instant::now();
                 let mut records = client.records.clone();
-                let small = builders::get_request("articles/wire-1", View::Published);
+                let small = editing::get_request("articles/wire-1", View::Published);
                 let small = records.get_record(small).await;
                 small.expect("the neighbour is served");
                 if count % 50 == 0 {

@@ -8,11 +8,11 @@ use tokio::{
     process::Command,
 };
 
-use super::processes::serve_on;
-use crate::support::certs::{Authority, CertDir, text};
-use crate::{
+use crate::support::{
+    certs::{Authority, CertDir, text},
     cli::dateline,
-    support::server::{PROGRAM, create_database, temp_dir},
+    process::serve_on,
+    server::{PROGRAM, create_database, temp_dir},
 };
 
 /// A server that answers everything with HTTP/1.

@@ -281,7 +281,8 @@ pub fn erased(sequence: i64) -> Change {
     }
 }
 
-/// The good history, in which the other record is erased at the end: everybody hears of it, and nobody shows it any more.
+/// The good history, in which the other record is erased at the end: everybody hears of it, and nobody shows it any
+/// more.
 pub fn with_an_erasure() -> Vec<Event> {
     let mut events = good();
     for (connection, sequence) in [(1, 7), (3, 5), (5, 5), (6, 5), (7, 5)] {

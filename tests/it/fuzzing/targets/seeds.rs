@@ -8,13 +8,15 @@ use dateline_proto::v1::{
     Bundle, CommitRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
     DeleteRecordRequest, ExportRequest, GetRecordRequest, Kind, ListRecordsRequest,
     LoadRecordsRequest, MergeRecordRequest, PublishRecordsRequest, Record, RecordFilter,
-    RecordMeta, RecordVersion, RestoreRecordRequest, RetractRecordsRequest, State,
-    UpdateRecordRequest, WatchRequest, Write as Change, compact_feed_request::Before,
-    record::Kind as Body, record_filter::TimeRange, watch_request::Start, write,
+    RecordMeta, RestoreRecordRequest, RetractRecordsRequest, State, UpdateRecordRequest,
+    WatchRequest, Write as Change, compact_feed_request::Before, record::Kind as Body,
+    record_filter::TimeRange, watch_request::Start, write,
 };
 use prost::Message;
 use prost_types::{FieldMask, Timestamp};
 use serde_json::{Value, json};
+
+use crate::support::{builders::version, records::with_etag};
 
 const GOLD: &str = include_str!("../../../../seed/gold.json");
 const ARTICLE: &[u8] = include_bytes!("../../../../seed/article.txt");
@@ -71,21 +73,9 @@ fn records() -> Vec<Record> {
     all.collect()
 }
 
-fn version(record: &Record) -> RecordVersion {
-    RecordVersion {
-        name: record.kind.as_ref().map_or("", Body::name).to_owned(),
-        etag: "1-64fa001ae9ed".to_owned(),
-    }
-}
-
-fn edited(record: &Record) -> Option<Record> {
-    let mut record = record.clone();
-    let body = record.kind.as_mut()?;
-    body.set_meta(Some(RecordMeta {
-        etag: "1-64fa001ae9ed".to_owned(),
-        ..RecordMeta::default()
-    }));
-    Some(record)
+/// A record as it was read.
+fn stored(record: &Record) -> Record {
+    with_etag(record, "1-64fa001ae9ed")
 }
 
 fn loaded(record: &Record) -> Record {
@@ -154,21 +144,21 @@ fn mask() -> Option<FieldMask> {
 }
 
 fn writes(record: &Record) -> Vec<Vec<u8>> {
-    let versions = || vec![version(record)];
+    let versions = || vec![version(&stored(record))];
     let note = || "said better".to_owned();
     let update = UpdateRecordRequest {
-        record: edited(record),
+        record: Some(stored(record)),
         update_mask: mask(),
         ..UpdateRecordRequest::default()
     };
     let correct = CorrectRecordRequest {
-        record: edited(record),
+        record: Some(stored(record)),
         note: note(),
         ..CorrectRecordRequest::default()
     };
     let delete = DeleteRecordRequest {
-        name: version(record).name,
-        etag: version(record).etag,
+        name: version(&stored(record)).name,
+        etag: version(&stored(record)).etag,
         request_id: "0755f1cf-eb93-728c-bfc4-65fa001ae9ed".to_owned(),
         ..DeleteRecordRequest::default()
     };
@@ -184,12 +174,12 @@ fn writes(record: &Record) -> Vec<Vec<u8>> {
         ..RetractRecordsRequest::default()
     };
     let merge = MergeRecordRequest {
-        record: Some(version(record)),
-        into: Some(version(record)),
+        record: Some(version(&stored(record))),
+        into: Some(version(&stored(record))),
         ..MergeRecordRequest::default()
     };
     let restore = RestoreRecordRequest {
-        record: Some(version(record)),
+        record: Some(version(&stored(record))),
         revision: 2,
         note: note(),
         ..RestoreRecordRequest::default()
@@ -207,7 +197,7 @@ fn writes(record: &Record) -> Vec<Vec<u8>> {
 
 fn reads(record: &Record) -> Vec<Vec<u8>> {
     let get = GetRecordRequest {
-        name: version(record).name,
+        name: version(&stored(record)).name,
         min_sequence: 3,
         revision: Some(2),
         as_of: Some(1),
@@ -240,14 +230,14 @@ fn commit(record: &Record) -> CommitRequest {
 /// A commit with one write of each other kind.
 fn moves(known: &Record) -> CommitRequest {
     use write::Action;
-    let record = || Some(version(known));
+    let record = || Some(version(&stored(known)));
     let note = || "said better".to_owned();
     let actions = [
         Action::Update(write::Update {
-            record: edited(known),
+            record: Some(stored(known)),
             update_mask: mask(),
         }),
-        Action::Delete(version(known)),
+        Action::Delete(version(&stored(known))),
         Action::Submit(write::Submit { record: record() }),
         Action::Publish(write::Publish {
             record: record(),
@@ -268,7 +258,7 @@ fn moves(known: &Record) -> CommitRequest {
     });
     CommitRequest {
         writes: writes.to_vec(),
-        preconditions: vec![version(known)],
+        preconditions: vec![version(&stored(known))],
         ..CommitRequest::default()
     }
 }
