@@ -96,15 +96,22 @@ readme:
 sabotage ROUNDS="8":
     ROUNDS={{ ROUNDS }} .ci/sabotage
 
-# The tests can fail: takes rule after rule out of the code (tests/mutations.txt); all, or those named
+# The tests can fail: takes rule after rule out of the code (tests/mutations.txt); all, or those named; --list checks
+# them
 [group('faults')]
 mutate *IDS:
     .ci/mutate {{ IDS }}
 
-# The validator can fail: breaks the engine (tests/engine_faults.txt); all, or those named
+# The validator can fail: breaks the engine (tests/engine_faults.txt); all, or those named; --list checks them
 [group('faults')]
 engine-faults *IDS:
     .ci/mutate --engine {{ IDS }}
+
+# After a rename: the texts of planted faults follow the code since REVISION
+[group('faults')]
+follow-rename REVISION:
+    .ci/mutate --follow {{ REVISION }}
+    .ci/mutate --engine --follow {{ REVISION }}
 
 # W1, W2, W4: kills the server and Postgres KILLS times under 16 writers
 [group('campaigns')]

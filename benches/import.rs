@@ -59,7 +59,7 @@ async fn compare(server: &BenchServer, count: usize) -> Result<()> {
 /// Commits one batch after the other and waits for each.
 async fn import(server: &BenchServer, records: Vec<Record>) -> Result<f64> {
     let count = records.len();
-    let batches = records.chunks(BATCH).map(|batch| creation(batch.to_vec()));
+    let batches = records.chunks(BATCH).map(creation);
     let batches: Vec<_> = batches.collect();
     let work = async {
         for batch in batches {

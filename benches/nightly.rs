@@ -27,7 +27,8 @@ use support::{
     compare::{BenchMode, load},
     latencies::Latencies,
     records::Records,
-    server::{gold, version},
+    server::gold,
+    test_support::builders::version,
 };
 
 const WRITERS: usize = 16;
@@ -222,7 +223,7 @@ async fn write(
         let created = created.into_inner().record.context("what was created")?;
         let create = began.elapsed();
         let request = PublishRecordsRequest {
-            records: vec![version(&created)?],
+            records: vec![version(&created)],
             omit_content: true,
             ..PublishRecordsRequest::default()
         };

@@ -11,4 +11,5 @@ pub mod latencies;
 pub mod raw_client;
 pub mod records;
 pub mod server;
+pub mod test_support;
 pub mod watchers;

@@ -3,19 +3,17 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use dateline::json;
 use dateline_client::Client;
-use dateline_proto::v1::{
-    Bundle, CommitRequest, CommitResponse, PublishRecordsRequest, Record, RecordVersion, Write,
-    record::Kind as Body, write,
-};
+use dateline_proto::v1::{Bundle, CommitRequest, CommitResponse, PublishRecordsRequest, Record};
 use dateline_server::{Config, Database, Limits, Running};
 use dateline_store::Settings;
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-const ARTICLE: &str = include_str!("../../seed/article.txt");
+use super::test_support::builders::{create_request, versions};
+
 const GOLD: &str = include_str!("../../seed/gold.json");
 
 /// A server on a cluster of its own.
@@ -122,51 +120,21 @@ pub fn gold() -> Result<Vec<Record>> {
 }
 
 /// A commit that creates drafts of these records.
-pub fn creation(records: impl IntoIterator<Item = Record>) -> CommitRequest {
-    let writes = records.into_iter().map(|record| {
-        let is_article = matches!(record.kind, Some(Body::Article(_)));
-        let original = if is_article {
-            ARTICLE.into()
-        } else {
-            Vec::new()
-        };
-        let create = write::Create {
-            record: Some(record),
-            original,
-        };
-        Write {
-            action: Some(write::Action::Create(create)),
-        }
-    });
+pub fn creation(records: &[Record]) -> CommitRequest {
     CommitRequest {
-        writes: writes.collect(),
         omit_content: true,
-        ..CommitRequest::default()
+        ..create_request(records)
     }
 }
 
 /// Creates records in one commit, and publishes them in another.
 pub async fn publish(client: &Client, records: Vec<Record>) -> Result<()> {
-    let created: CommitResponse = client.commit(creation(records)).await?;
-    let versions = created.records.iter().map(version);
+    let created: CommitResponse = client.commit(creation(&records)).await?;
     let request = PublishRecordsRequest {
-        records: versions.collect::<Result<_>>()?,
+        records: versions(&created.records),
         omit_content: true,
         ..PublishRecordsRequest::default()
     };
     client.publish(request).await?;
     Ok(())
-}
-
-/// The current version of a record.
-pub fn version(record: &Record) -> Result<RecordVersion> {
-    let body = record.kind.as_ref().context("a record has a kind")?;
-    Ok(RecordVersion {
-        name: body.name().to_owned(),
-        etag: body
-            .meta()
-            .context("a stored record has meta")?
-            .etag
-            .clone(),
-    })
 }

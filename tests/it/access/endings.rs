@@ -76,7 +76,7 @@ async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
     sql(&two, format!("DELETE FROM tokens WHERE id = '{}'", gone.0)).await;
     let other_secret = "UPDATE tokens SET secret_sha256 = sha256('another')";
     sql(&two, format!("{other_secret} WHERE id = '{}'", replaced.0)).await;
-    let sooner = "UPDATE tokens SET expires_at = unix_now()";
+    let sooner = "UPDATE tokens SET expires_at = now()";
     sql(&two, format!("{sooner} WHERE id = '{}'", past.0)).await;
     tokio::join!(
         revoked

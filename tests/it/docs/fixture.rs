@@ -1,4 +1,4 @@
-//! CertDir and servers for the sections of the pages.
+//! Files and servers for the sections of the pages.
 
 use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! ExportedFiles of exports, read by common tools. Their packages come from the registry; a missing tool fails the
+//! Files of exports, read by common tools. Their packages come from the registry; a missing tool fails the
 //! test, which names it.
 
 use std::{collections::BTreeMap, path::PathBuf};

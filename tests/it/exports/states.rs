@@ -40,7 +40,7 @@ fn writer(
             let now = desk_record(&client, name(record)).await;
             match (count % 5, state(&now)) {
                 (0, State::Published) => {
-                    drop(commit_one(&client, retract(&now, "wrong", false)).await)
+                    drop(commit_one(&client, retract(&now, "wrong", false)).await);
                 }
                 (_, State::Published) => {
                     let text = format!("said {count} times");

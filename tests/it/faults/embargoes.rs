@@ -241,7 +241,7 @@ async fn inflict(
         EmbargoFault::FreezeServer => {
             deployment.servers[number]
                 .freeze(Duration::from_secs(3))
-                .await
+                .await;
         }
         EmbargoFault::KillPostgres => {
             deployment.kill_postgres().await;

@@ -161,12 +161,12 @@ impl Campaign {
             Fault::KillServer => {
                 self.deployment.servers[number]
                     .restart(Signal::SIGKILL)
-                    .await
+                    .await;
             }
             Fault::StopServer => {
                 self.deployment.servers[number]
                     .restart(Signal::SIGTERM)
-                    .await
+                    .await;
             }
             Fault::KillPostgres => self.deployment.kill_postgres().await,
             Fault::FreezeServer => self.deployment.servers[number].freeze(freeze).await,

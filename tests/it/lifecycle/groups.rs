@@ -1,5 +1,5 @@
 //! Requests that share a group commit without affecting each other: failing neighbours, records on which one decision
-//! depends and that another request read_changes, and records that are only read.
+//! depends and that another request changes, and records that are only read.
 
 use dateline_proto::v1::{
     CommitRequest, EventLink, Record, RecordVersion, View, event_link, write::Action,

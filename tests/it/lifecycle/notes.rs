@@ -245,7 +245,7 @@ async fn w11_what_a_stream_has_read_and_not_sent_is_read_again_after_an_erasure(
         while got.is_empty() {
             match stream.next().await.unwrap().unwrap() {
                 WatchItem::Changes(pieces, _) | WatchItem::Records(pieces, ..) => {
-                    got = text(&pieces)
+                    got = text(&pieces);
                 }
                 WatchItem::Checkpoint(_) => {}
             }
@@ -256,7 +256,7 @@ async fn w11_what_a_stream_has_read_and_not_sent_is_read_again_after_an_erasure(
         while behind < head {
             match stream.next().await.unwrap().unwrap() {
                 WatchItem::Changes(pieces, _) | WatchItem::Records(pieces, ..) => {
-                    got += &text(&pieces)
+                    got += &text(&pieces);
                 }
                 WatchItem::Checkpoint(checkpoint) => behind = checkpoint.sequence,
             }

@@ -23,7 +23,7 @@ use crate::support::{
 const URI: &str = "spiffe://dateline.example/exporter";
 const DNS: &str = "exporter.dateline.example";
 
-/// Starts a test_server with TLS, and a client that trusts it.
+/// Starts a server with TLS, and a client that trusts it.
 async fn tls_site(tls: TlsFiles, files: &CertDir, authority: &Authority) -> TestServer {
     let mut config = config(&create_database().await);
     config.tls = Some(tls);
