@@ -116,17 +116,6 @@ impl From<OnChangeArg> for OnChange {
     }
 }
 
-/// The flag or command that resolves a conflict, as the end of a sentence.
-fn advice(conflict: Conflict) -> &'static str {
-    match conflict {
-        Conflict::Canceled => ": --publish retracts it",
-        Conflict::Withheld => ": `dateline retract` or --on-change correct withdraws it, for good",
-        Conflict::Newer => "; --on-change correct takes it over, skip leaves it out",
-        Conflict::UnderEmbargo => "; --publish takes its newer version over",
-        Conflict::Withdrawn => ": `dateline retract` withdraws it",
-    }
-}
-
 impl From<FormatArg> for InputFormat {
     fn from(format: FormatArg) -> Self {
         match format {
@@ -199,6 +188,17 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     )
 }
 
+/// The flag or command that resolves a conflict, as the end of a sentence.
+fn advice(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::Canceled => ": --publish retracts it",
+        Conflict::Withheld => ": `dateline retract` or --on-change correct withdraws it, for good",
+        Conflict::Newer => "; --on-change correct takes it over, skip leaves it out",
+        Conflict::UnderEmbargo => "; --publish takes its newer version over",
+        Conflict::Withdrawn => ": `dateline retract` withdraws it",
+    }
+}
+
 /// Opens a file, or stdin.
 fn open(path: &Path, format: InputFormat) -> Result<Source> {
     let (reader, bytes): (Box<dyn Read + Send>, _) = if path.as_os_str() == "-" {
@@ -231,7 +231,7 @@ impl Import {
         let (batch_sender, mut batches) = mpsc::channel(READ_AHEAD);
         // A read of stdin may block, and decoding runs on another core.
         tokio::task::spawn_blocking(move || {
-            batches::read(source, originals, read_options, &batch_sender)
+            batches::read(source, originals, read_options, &batch_sender);
         });
         while let Some(batch) = batches.recv().await {
             let sent = self.send(batch).await;
