@@ -130,10 +130,10 @@ impl LimitsArgs {
             max_request_bytes: self.max_request_bytes,
             max_batch_request_bytes: self.max_batch_request_bytes,
             request_timeout: self.request_timeout,
-            max_concurrent_streams: self.max_concurrent_streams,
             connections: transport::ConnectionLimits {
                 max_connections: self.max_connections as usize,
                 max_connections_per_ip: self.max_connections_per_ip as usize,
+                max_concurrent_streams: self.max_concurrent_streams,
                 tls_handshake_timeout: self.tls_handshake_timeout,
                 first_request_timeout: self.first_request_timeout,
                 max_connection_idle: self.max_connection_idle,
