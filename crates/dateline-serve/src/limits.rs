@@ -10,7 +10,7 @@ use super::duration::{DAY, HOUR, MINUTE, SECOND, between};
 /// Limits of clients.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
-pub(super) struct LimitsArgs {
+pub struct LimitsArgs {
     /// Maximum size of a request about one record, in bytes
     #[arg(long, env = "DATELINE_MAX_REQUEST_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
     max_request_bytes: usize,
@@ -125,7 +125,7 @@ fn buffered_bytes(text: &str) -> Result<usize, String> {
 
 impl LimitsArgs {
     /// Returns the limits of connections and calls.
-    pub(super) fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits {
             max_request_bytes: self.max_request_bytes,
             max_batch_request_bytes: self.max_batch_request_bytes,
@@ -154,7 +154,7 @@ impl LimitsArgs {
     }
 
     /// Returns the limits of one identity.
-    pub(super) fn quotas(&self) -> Quotas {
+    pub fn quotas(&self) -> Quotas {
         Quotas {
             requests_per_second: self.requests_per_second,
             max_watches: self.max_watches_per_identity,
