@@ -6,52 +6,38 @@ mod cloudevents;
 mod confirm;
 mod demo;
 mod desk;
-mod duration;
 mod export;
 mod feed;
 mod filter;
 pub mod fuzz_targets;
 mod generate;
-mod health;
 mod import;
-mod limits;
 mod output;
 mod progress;
 mod read;
-pub mod renamed_flags;
-mod serve;
-mod serve_access;
 mod signals;
 mod state_file;
 mod table;
-mod time_arg;
-mod tls;
 mod token;
 mod verify;
 mod watch;
 
-use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use dateline_client::{Client, Connection, Failure, bulk};
+use dateline_client::bulk;
 pub use dateline_formats::json;
 use dateline_formats::{export::NotBuilt, yaml};
-use tonic::Code;
-
-/// Exit code if the work was not done.
-const FAILED: u8 = 1;
-/// Exit code for wrong usage that clap does not detect; equal to clap's own.
-const USAGE: u8 = 2;
-/// Exit code if a record does not exist.
-const NOT_FOUND: u8 = 3;
-/// Exit code if no server answers.
-const UNAVAILABLE: u8 = 4;
+pub use dateline_serve::renamed_flags;
+use dateline_serve::{
+    connection::{DEFAULT_ADDRESS, Server},
+    duration,
+    exit::{self, FAILED, NOT_FOUND, USAGE, is_closed_pipe, misused},
+    health, serve, time_arg,
+};
 
 /// Exit code after SIGINT, by the convention of shells.
 const INTERRUPTED: u8 = 130;
-
-/// Default address of the server, for serving and for connecting.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
 
 const EXIT_CODES: &str = "The flags that say how a server is reached (--server, --ca, --client-cert, --client-key, --token-file) stand before or
 behind the command.
@@ -201,74 +187,15 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     },
 }
 
-/// The connection flags.
-#[derive(Debug, Clone, clap::Args)]
-struct Server {
-    /// Address of the server: HOST:PORT, or <https://HOST:PORT> for TLS
-    // Global, so that `feed --server HOST:PORT fork` forks that server's feed, and not that of the default address.
-    #[arg(long = "server", global = true, env = "DATELINE_SERVER", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
-    address: String,
-    /// Authorities of the server's certificate, PEM [default: those of the system]
-    #[arg(long, global = true, env = "DATELINE_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Client certificate, PEM
-    #[arg(long, global = true, env = "DATELINE_CLIENT_CERT", value_name = "FILE")]
-    client_cert: Option<PathBuf>,
-    /// Key of the client certificate, PEM
-    #[arg(long, global = true, env = "DATELINE_CLIENT_KEY", value_name = "FILE")]
-    client_key: Option<PathBuf>,
-    /// File with the token; without it, the variable `DATELINE_TOKEN` may hold one
-    #[arg(long, global = true, env = "DATELINE_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
-}
-
-impl Server {
-    /// The connection that the flags describe.
-    fn connection(&self) -> Connection {
-        Connection {
-            server: self.address.clone(),
-            ca: self.ca.clone(),
-            client_cert: self.client_cert.clone(),
-            client_key: self.client_key.clone(),
-            token_file: self.token_file.clone(),
-            // Not an argument: every user of the machine could read it.
-            token: std::env::var("DATELINE_TOKEN").ok().map(Into::into),
-        }
-    }
-
-    async fn connect(&self) -> Result<Client, Failure> {
-        Client::connect_with(&self.connection()).await
-    }
-}
-
 /// Reads the command line and runs it.
 pub fn run() -> ExitCode {
-    let cli = parse(&move_connection_flags(std::env::args_os().collect()));
-    let cli = cli.unwrap_or_else(|error| error.exit());
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
-    };
-    let answer = runtime.block_on(dispatch(cli.command));
-    // Pending work, such as a read of stdin, must not delay the exit.
-    runtime.shutdown_background();
-    match answer {
-        Ok(code) => code,
-        Err(error) => failed(&error),
-    }
-}
-
-/// Parses arguments and variables. A flag or variable that was renamed is an error that names the new one.
-fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let cli = Cli::try_parse_from(arguments)
-        .map_err(|error| renamed_flags::explain(error, arguments, &mut Cli::command()))?;
-    if let Command::Serve(_) = cli.command {
-        renamed_flags::check_variables("serve", &mut Cli::command())?;
-    }
-    Ok(cli)
+    let arguments = move_connection_flags(std::env::args_os().collect());
+    let serves = |cli: &Cli| matches!(cli.command, Command::Serve(_));
+    let cli = renamed_flags::parse(&arguments, serves).unwrap_or_else(|error| error.exit());
+    exit::block_on(async {
+        let answer = dispatch(cli.command).await;
+        Ok(answer.unwrap_or_else(|error| failed(&error)))
+    })
 }
 
 /// Flags that say how a server is reached, each with a value.
@@ -346,55 +273,16 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reports flags that contradict each other.
-fn misused(wrong: &str) -> ExitCode {
-    print_error(wrong);
-    USAGE.into()
-}
-
-fn print_error(text: &str) {
-    let red = anstyle::Style::new()
-        .fg_color(Some(anstyle::AnsiColor::Red.into()))
-        .bold();
-    output::print_message(format_args!("{red}error:{red:#} {}", output::lines(text)));
-}
-
-/// Reports the error, and returns its exit code.
+/// Reports the error of a command, and returns its exit code.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    if is_closed_pipe(error) {
-        // The reader of the output has closed it.
-        return ExitCode::SUCCESS;
-    }
-    print_error(&chain(error));
     if error.chain().any(|cause| cause.is::<NotBuilt>()) {
-        return USAGE.into();
+        return exit::report(error, USAGE);
     }
-    let of_bulk = || error.downcast_ref::<bulk::Error>()?.failure();
-    let failure = error.downcast_ref::<Failure>().or_else(of_bulk);
-    match failure.map(|failure| failure.code) {
-        Some(Code::NotFound) => NOT_FOUND.into(),
-        Some(Code::Unavailable) => UNAVAILABLE.into(),
-        _ => FAILED.into(),
+    let of_bulk = error.downcast_ref::<bulk::Error>();
+    match of_bulk.and_then(bulk::Error::failure) {
+        Some(failure) => exit::report(error, exit::code_of(failure)),
+        None => exit::failed(error),
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// The error and its causes, without causes that the text before them contains.
-fn chain(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .fold(String::new(), |chain, cause| match chain.as_str() {
-            "" => cause,
-            before if before.ends_with(&cause) => chain,
-            before => format!("{before}: {cause}"),
-        })
 }
 
 #[cfg(test)]

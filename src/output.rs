@@ -12,7 +12,7 @@ use std::{
 use anyhow::Result;
 use clap::ValueEnum;
 use dateline_proto::v1::{Record, State, change, record::Kind as Body};
-use indicatif::{ProgressBar, WeakProgressBar};
+pub use dateline_serve::terminal::{lines, print_above, print_message, printable};
 use serde::Serialize;
 
 use super::{json, table::Table, yaml};
@@ -26,26 +26,6 @@ pub enum OutputFormat {
     Json,
     Ndjson,
     Yaml,
-}
-
-/// The progress bar at the end of stderr.
-static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
-
-/// Prints a line to stderr, above the bar if there is one. A closed stderr is no error.
-pub fn print_message(text: impl Display) {
-    let write = || drop(writeln!(anstream::stderr(), "{text}"));
-    let bar = BAR.lock().ok().and_then(|bar| bar.as_ref()?.upgrade());
-    match bar {
-        Some(bar) => bar.suspend(write),
-        None => write(),
-    }
-}
-
-/// Prints all later messages above this bar.
-pub(super) fn print_above(bar: &ProgressBar) {
-    if let Ok(mut current) = BAR.lock() {
-        *current = Some(bar.downgrade());
-    }
 }
 
 /// Prints a warning to stderr.
@@ -217,27 +197,4 @@ pub fn title(body: &Body) -> Cow<'_, str> {
         }
         Body::Event(event) => event.display_name.as_str().into(),
     }
-}
-
-/// Replaces the characters that a terminal would interpret.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
-/// Like [`printable`], for a text of several lines: line breaks stay.
-#[must_use]
-pub fn lines(text: &str) -> String {
-    text.split('\n')
-        .map(printable)
-        .collect::<Vec<_>>()
-        .join("\n")
 }

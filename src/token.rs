@@ -2,12 +2,11 @@
 
 use std::{io::Write, process::ExitCode};
 
-use anyhow::{Context, Result, bail};
-use clap::{Subcommand, ValueEnum};
+use anyhow::{Result, bail};
+use clap::Subcommand;
 use dateline_client::Failure;
-use dateline_proto::v1::{
-    self, CreateTokenRequest, ListTokensRequest, RevokeTokenRequest, Token, UpdateTokenRequest,
-};
+use dateline_proto::v1::{ListTokensRequest, RevokeTokenRequest, UpdateTokenRequest};
+use dateline_serve::token::{CreateArgs, GrantArgs, create, roles_of, time_of};
 use prost_types::Timestamp;
 
 use super::{
@@ -18,9 +17,6 @@ use super::{
     table::Table,
     time_arg,
 };
-
-/// Maximum number of names tried for a token without a name.
-const MAX_NAMES: u32 = 100;
 
 /// `dateline token`
 #[derive(Debug, clap::Args)]
@@ -36,16 +32,7 @@ enum TokenCommand {
     /// Create a token and print it; it cannot be printed again
     #[command(after_help = "Example:
   dateline token create --role exporter --scope lang:en --expires +90d > exporter.token")]
-    Create {
-        #[command(flatten)]
-        grant: GrantArgs,
-        /// Name of the holder, and author of its writes [default: the first role, with a number if that is taken]
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
-        /// Expiry, within a year: 2027-01-31T00:00:00Z, or a time from now, +90d
-        #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
-        expires: Timestamp,
-    },
+    Create(CreateArgs),
     /// List tokens, newest first, without their secrets
     List {
         /// Also revoked and expired tokens
@@ -82,120 +69,15 @@ enum TokenCommand {
     },
 }
 
-/// The permissions of a token.
-#[derive(Debug, clap::Args)]
-struct GrantArgs {
-    /// Roles, separated by commas
-    #[arg(
-        long = "role",
-        value_enum,
-        required = true,
-        value_delimiter = ',',
-        value_name = "ROLE"
-    )]
-    roles: Vec<RoleArg>,
-    /// Scope, such as kind:event or lang:en; of several with the same key, one must match
-    #[arg(long, value_delimiter = ',', value_name = "FACET")]
-    scope: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleArg {
-    /// Reads and follows published records
-    Reader,
-    /// Also reads the desk feed, creates drafts and submits them
-    Editor,
-    /// Like editor; also publishes, sends back, corrects, retracts, merges, restores
-    Publisher,
-    /// Reads published records, and exports them
-    Exporter,
-    /// Reads the desk feed; purges, compacts, loads; creates tokens; reads the audit log
-    Admin,
-}
-
-impl RoleArg {
-    fn to_proto(self) -> v1::Role {
-        match self {
-            Self::Reader => v1::Role::Reader,
-            Self::Editor => v1::Role::Editor,
-            Self::Publisher => v1::Role::Publisher,
-            Self::Exporter => v1::Role::Exporter,
-            Self::Admin => v1::Role::Admin,
-        }
-    }
-}
-
-impl GrantArgs {
-    fn roles(&self) -> Vec<i32> {
-        self.roles
-            .iter()
-            .map(|role| role.to_proto().into())
-            .collect()
-    }
-}
-
 /// Runs the subcommand.
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let server = &args.server;
     match args.act {
-        TokenCommand::Create {
-            grant,
-            name,
-            expires,
-        } => create(server, &grant, name, expires).await,
+        TokenCommand::Create(args) => create(server, args).await,
         TokenCommand::List { all, output } => list(server, all, output).await,
         TokenCommand::Update { id, grant, expires } => update(server, id, &grant, expires).await,
         TokenCommand::Revoke { ids, yes } => revoke(server, ids, yes).await,
     }
-}
-
-async fn create(
-    server: &Server,
-    grant: &GrantArgs,
-    name: Option<String>,
-    expires: Timestamp,
-) -> Result<ExitCode> {
-    let roles = grant.roles();
-    let first = roles
-        .first()
-        .and_then(|role| v1::Role::try_from(*role).ok());
-    let role = first.map(role_word).unwrap_or_default();
-    let mut request = CreateTokenRequest {
-        name: name.clone().unwrap_or_else(|| role.clone()),
-        roles,
-        scope: grant.scope.clone(),
-        expire_time: Some(expires),
-    };
-    let mut client = server.connect().await?;
-    let mut number = 1;
-    let answer = loop {
-        match client.admin.create_token(request.clone()).await {
-            Ok(answer) => break answer.into_inner(),
-            // The default name is taken: try the next one.
-            Err(status)
-                if status.code() == tonic::Code::AlreadyExists
-                    && name.is_none()
-                    && number < MAX_NAMES =>
-            {
-                number += 1;
-                request.name = format!("{role}-{number}");
-            }
-            Err(status) => return Err(Failure::from(status).into()),
-        }
-    };
-    let token = answer.token.unwrap_or_default();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", answer.secret)?;
-    out.flush()
-        .context("the token is made, but could not be printed; revoke it, and make another")?;
-    print_message(format_args!(
-        "token {} of {}: {}, until {}. It cannot be shown again: put it into a file, and say --token-file FILE.",
-        token.id,
-        token.name,
-        roles_of(&token),
-        time_of(token.expire_time.as_ref()),
-    ));
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(server: &Server, all: bool, format: OutputFormat) -> Result<ExitCode> {
@@ -323,18 +205,4 @@ fn id_of(text: &str) -> Result<String> {
         );
     }
     Ok(id.to_owned())
-}
-
-fn roles_of(token: &Token) -> String {
-    token.roles().map(role_word).collect::<Vec<_>>().join(", ")
-}
-
-fn role_word(role: v1::Role) -> String {
-    role.as_str_name()
-        .trim_start_matches("ROLE_")
-        .to_ascii_lowercase()
-}
-
-fn time_of(time: Option<&Timestamp>) -> String {
-    time.map(time_arg::format_time).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
 //! The limit of the transport: a service that returns bytes it already holds, through the codec, the HTTP/2 settings
-//! and the outermost layer of our own server. Any time of ours beyond that is spent in our own code.
+//! and the outermost layers of our own server. Any time of ours beyond that is spent in our own code.
 
 use std::{
     convert::Infallible,
@@ -12,8 +12,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use dateline_proto::v1::{GetRecordRequest, GetRecordResponse, WatchRequest, WatchResponse};
 use dateline_server::{
-    Limits,
-    middleware::errors::ErrorDetailsLayer,
+    Limits, middleware,
     transport::Transport,
     transport::codec::{PreEncoded, PreEncodedCodec},
 };
@@ -26,7 +25,7 @@ use tonic::{
     server::{Grpc, NamedService},
     service::Routes,
 };
-use tower::{Layer, service_fn};
+use tower::service_fn;
 
 /// Method that returns `answer` once.
 pub const UNARY: &str = "/bench.Constant/Unary";
@@ -56,11 +55,8 @@ impl Constant {
     /// Serves until the process ends.
     pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
         let limits = Limits::default();
-        let error_details = ErrorDetailsLayer {
-            request_timeout: limits.request_timeout,
-        };
-        let service = error_details.layer(Routes::new(self).prepare());
-        let transport = Transport::new(vec![listener], &limits, None)?;
+        let service = middleware::around(Routes::new(self).prepare(), limits.request_timeout);
+        let transport = Transport::new(vec![listener], &limits.connections, None)?;
         transport
             .serve(service, CancellationToken::new(), std::future::pending())
             .await;

@@ -1,6 +1,7 @@
 //! The dependency directions and absences that ARCHITECTURE.md promises, checked in the source.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -32,10 +33,11 @@ fn files(root: &str, ending: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The sources of all crates, including build scripts and tests.
+/// The sources of all crates, including build scripts and unit tests.
 fn sources(ending: &str) -> Vec<(PathBuf, String)> {
     let mut all = files("src", ending);
-    all.extend(files("crates", ending));
+    let crates = files("crates", ending).into_iter();
+    all.extend(crates.filter(|(path, _)| !path.to_string_lossy().contains("/tests/")));
     all
 }
 
@@ -61,7 +63,7 @@ fn assert_absent(root: &str, words: &[&str], why: &str) {
 }
 
 /// Dependencies that each crate may have: our own crates, and third-party crates that it must not have.
-const LAYERS: [(&str, &[&str], &[&str]); 13] = [
+const LAYERS: [(&str, &[&str], &[&str]); 14] = [
     ("dateline-files", &[], &["sqlx", "tonic"]),
     ("dateline-proto", &[], &["sqlx", "tokio"]),
     ("dateline-generate", &["proto"], &["sqlx", "tokio", "rand"]),
@@ -119,12 +121,26 @@ const LAYERS: [(&str, &[&str], &[&str]); 13] = [
         &["sqlx", "tonic", "clap", "indicatif"],
     ),
     (
+        "dateline-serve",
+        &[
+            "proto",
+            "record",
+            "store",
+            "access",
+            "server",
+            "client",
+            "embedded-postgres",
+        ],
+        &["sqlx", "parquet", "arrow-array", "object_store"],
+    ),
+    (
         "dateline",
         &[
             "proto",
             "record",
             "store",
             "access",
+            "serve",
             "server",
             "client",
             "formats",
@@ -175,6 +191,44 @@ fn dependencies_point_one_way() {
     }
 }
 
+/// Names of the packages that a package needs, itself included, by the lock file: of all platforms and features.
+fn needed(package: &str) -> BTreeSet<String> {
+    let lock =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let quoted = |line: &str| line.split('"').nth(1).unwrap_or_default().to_owned();
+    let name = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+    let mut needs = BTreeMap::<String, Vec<String>>::new();
+    for block in lock.split("[[package]]").skip(1) {
+        let mut lines = block.lines();
+        let owner = quoted(lines.find(|line| line.starts_with("name = ")).unwrap());
+        let listed = lines.filter(|line| line.starts_with(" \""));
+        needs
+            .entry(owner)
+            .or_default()
+            .extend(listed.map(|line| name(&quoted(line))));
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![package.to_owned()];
+    while let Some(next) = open.pop() {
+        if found.insert(next.clone()) {
+            open.extend(needs[&next].iter().cloned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_program_of_the_image_has_no_formats_and_no_object_stores() {
+    let needed = needed("dateline-serve");
+    assert!(needed.contains("tonic"), "{needed:?}");
+    let heavy = ["arrow", "parquet", "object_store"];
+    let found: Vec<_> = needed
+        .iter()
+        .filter(|name| heavy.iter().any(|heavy| name.starts_with(heavy)))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn formats_of_exports_turn_records_into_bytes_and_nothing_else() {
     assert_absent(
@@ -210,7 +264,9 @@ fn only_the_store_knows_sql() {
 
 #[test]
 fn the_command_line_touches_the_store_only_to_set_a_server_up() {
-    for (path, text) in files("src", ".rs") {
+    let mut all = files("src", ".rs");
+    all.extend(files("crates/dateline-serve/src", ".rs"));
+    for (path, text) in all {
         let settings_only = code(&text).replace("dateline_store::Settings", "");
         assert!(
             !settings_only.contains("dateline_store"),

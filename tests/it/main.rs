@@ -48,6 +48,7 @@ mod gold;
 mod imports;
 mod lifecycle;
 mod model_based;
+mod module_circles;
 mod renamed_flags;
 mod replicas;
 mod response_sizes;

@@ -10,7 +10,11 @@ use tokio::process::Command;
 
 use super::directory::Directory;
 use super::error::Error;
-use super::{BinarySource, OLDEST_MAJOR, Options, fetch};
+use super::fetch;
+use super::options::{BinarySource, Options};
+
+/// The oldest major version of Postgres that is searched for.
+pub const OLDEST_MAJOR: u32 = 13;
 
 /// Environment variable with the directory of the server programs, which precedes all others.
 const BIN_DIR: &str = "PG_BIN_DIR";

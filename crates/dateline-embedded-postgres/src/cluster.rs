@@ -9,8 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::directory::Directory;
 use super::error::Error;
+use super::options::Options;
 use super::server::{Server, ServerConfig};
-use super::{Options, binaries, database, identity, initdb, log, socket, stale_processes};
+use super::{binaries, database, initdb, log, run_as, socket, stale_processes};
 
 /// Shortest run that counts as a success; after a shorter one the next start waits.
 const STABLE_RUNTIME: Duration = Duration::from_mins(1);
@@ -57,7 +58,7 @@ impl Cluster {
         stale_processes::stop_all(&directory).await?;
         let executable =
             std::path::absolute(&options.launcher).map_err(Error::io("find", &options.launcher))?;
-        let launcher = identity::choose(
+        let launcher = run_as::choose(
             &directory,
             &binaries,
             &executable,

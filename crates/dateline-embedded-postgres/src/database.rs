@@ -7,6 +7,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::error::Error;
 
+/// The database named in messages that explain how to connect.
+pub const DATABASE: &str = "dateline";
+
 /// SQLSTATEs of a database that exists already, and of one that is being created by another session.
 const ALREADY_EXISTS: [&str; 2] = ["42P04", "23505"];
 

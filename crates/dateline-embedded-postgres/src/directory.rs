@@ -10,7 +10,6 @@
 //! ```
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -22,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use super::{DATABASE, socket, stale_processes};
+use super::{database::DATABASE, process, socket};
 
 const LOCK: &str = "lock";
 const MARKER: &str = "dateline-data";
@@ -52,20 +51,13 @@ pub(super) struct Directory {
 }
 
 /// The holder of a data directory, as written in its lock.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LockHolder {
-    /// Process id.
-    pub pid: u32,
-    /// Purpose of the process, such as `dateline serve`.
-    pub purpose: String,
+#[derive(Debug, Serialize, Deserialize)]
+struct LockHolder {
+    pid: u32,
+    /// Such as `dateline serve`.
+    purpose: String,
     /// URL by which its database can be reached instead.
-    pub url: String,
-}
-
-impl fmt::Display for LockHolder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ({})", self.pid, self.purpose)
-    }
+    url: String,
 }
 
 impl Directory {
@@ -273,8 +265,13 @@ async fn acquire(lock: &File, root: &Path) -> Result<(), Error> {
         let late = since.elapsed() > CLAIM_TIMEOUT;
         let dir = root.to_owned();
         match holder {
-            Some(holder @ LockHolder { pid, .. }) if late || stale_processes::exists(pid) => {
-                return Err(Error::InUse { dir, holder });
+            Some(LockHolder { pid, purpose, url }) if late || process::exists(pid) => {
+                return Err(Error::InUse {
+                    dir,
+                    pid,
+                    purpose,
+                    url,
+                });
             }
             None if late => return Err(Error::InUseBySomebody { dir }),
             _ => tokio::time::sleep(POLL_INTERVAL).await,

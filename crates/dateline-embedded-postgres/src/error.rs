@@ -4,8 +4,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::LockHolder;
-
 /// Advice for a machine without server programs.
 const INSTALL: &str = "On Debian or Ubuntu: `apt-get install postgresql`; on macOS: `brew install \
     postgresql@17`; elsewhere name their directory with PG_BIN_DIR. Or pass --database-url to use a server \
@@ -16,11 +14,16 @@ const INSTALL: &str = "On Debian or Ubuntu: `apt-get install postgresql`; on mac
 #[expect(missing_docs, reason = "each message says it in full")]
 pub enum Error {
     #[error(
-        "the data directory {} is in use by {holder}; to share its database, pass --database-url '{}'",
-        dir.display(),
-        holder.url
+        "the data directory {} is in use by process {pid} ({purpose}); to share its database, pass \
+         --database-url '{url}'",
+        dir.display()
     )]
-    InUse { dir: PathBuf, holder: LockHolder },
+    InUse {
+        dir: PathBuf,
+        pid: u32,
+        purpose: String,
+        url: String,
+    },
 
     #[error("the data directory {} is in use by a process that has not said who it is", dir.display())]
     InUseBySomebody { dir: PathBuf },

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha512};
 use tokio::process::Command;
 
 use super::error::Error;
-use super::{Options, stale_processes};
+use super::options::Options;
+use super::process;
 
 /// The major version of the pinned package.
 pub(super) const MAJOR: u32 = 18;
@@ -261,7 +262,7 @@ fn remove_abandoned(cache: &Path) {
         let pid = name
             .to_str()
             .and_then(|name| name.strip_prefix(UNFINISHED)?.parse().ok());
-        if pid.is_some_and(|pid| !stale_processes::exists(pid)) {
+        if pid.is_some_and(|pid| !process::exists(pid)) {
             let _ = remove(&entry.path());
         }
     }

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use super::directory::Directory;
 use super::error::Error;
+use super::process::exists;
 
 /// Signals to a server, in order, each with the time that it gets afterwards: a fast shutdown writes a checkpoint, an
 /// immediate one does not, and SIGKILL needs no cooperation. All three keep committed data.
@@ -22,14 +23,6 @@ const STOP_SIGNALS: [(Signal, Duration); 3] = [
 
 /// Time for backends without a server to notice that and end, once they are not busy.
 const BACKEND_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// True if there is a process of this number, including a zombie.
-pub(super) fn exists(pid: u32) -> bool {
-    let Ok(pid) = i32::try_from(pid) else {
-        return false;
-    };
-    kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
-}
 
 /// Returns the server named in the cluster's lock file, which may have ended long ago.
 pub(super) fn recorded_server(cluster: &Path) -> Option<u32> {
@@ -165,11 +158,5 @@ mod tests {
         assert!(!belongs(keeper.as_bytes(), tag));
         assert!(!belongs(format!("grep\0{tag}\0").as_bytes(), tag));
         assert!(!belongs(b"", tag));
-    }
-
-    #[test]
-    fn we_exist() {
-        assert!(exists(std::process::id()));
-        assert!(!exists(u32::MAX));
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration of a server. `cli::serve` reads flags and `DATELINE_*` variables and converts them to it.
+//! The configuration of a server. `dateline_serve` reads flags and `DATELINE_*` variables and converts them to it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -54,8 +54,6 @@ pub struct Limits {
     pub max_batch_request_bytes: usize,
     /// Maximum time until a response begins.
     pub request_timeout: Duration,
-    /// Maximum number of concurrent streams and calls on one connection.
-    pub max_concurrent_streams: u32,
     /// Maximum number of open `Watch` streams of all callers.
     pub max_watches: usize,
     /// Maximum number of open exports of all callers.
@@ -72,7 +70,6 @@ impl Default for Limits {
             max_request_bytes: 2 * 1024 * 1024,
             max_batch_request_bytes: 4 * 1024 * 1024,
             request_timeout: Duration::from_mins(1),
-            max_concurrent_streams: 256,
             max_watches: 20_000,
             max_exports: 8,
             buffers: budget::BufferLimits::default(),

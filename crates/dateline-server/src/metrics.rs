@@ -1,10 +1,12 @@
 //! Metrics in Prometheus' text format, on an address of their own. `docs/limits.md` lists them. Labels are methods,
 //! codes and names of limits and jobs, never names or titles of records.
 
+use std::net::SocketAddr;
+
 use metrics::Unit;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
-use super::{run::Error, transport::listen::Listen};
+use super::transport::listen::Listen;
 
 /// Buckets of `grpc_server_handling_seconds`: the defaults of Prometheus' client libraries.
 const SECONDS_BUCKETS: [f64; 11] = [
@@ -12,6 +14,14 @@ const SECONDS_BUCKETS: [f64; 11] = [
 ];
 /// Buckets of `dateline_commit_group_requests`.
 const REQUESTS_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// The metrics cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot serve metrics: {address}: {source}")]
+pub struct Error {
+    address: SocketAddr,
+    source: BuildError,
+}
 
 /// Serves metrics at `http://address/metrics` for as long as the process lives.
 ///
@@ -24,7 +34,7 @@ pub fn serve(listen: &Listen) -> Result<(), Error> {
     };
     exporter()
         .and_then(|exporter| exporter.with_http_listener(address).install())
-        .map_err(|error| Error::Metrics(format!("{address}: {error}")))?;
+        .map_err(|source| Error { address, source })?;
     describe_metrics();
     tracing::info!(%address, "serving metrics");
     Ok(())
@@ -36,11 +46,6 @@ fn exporter() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(of("grpc_server_handling_seconds"), &SECONDS_BUCKETS)?
         .set_buckets_for_metric(of("dateline_commit_group_requests"), &REQUESTS_BUCKETS)
-}
-
-/// Counts a limit that was hit. Its label is the flag's name, with underscores.
-pub(crate) fn limit_hit(limit: &'static str) {
-    metrics::counter!("dateline_limit_hits_total", "limit" => limit).increment(1);
 }
 
 fn describe_metrics() {

@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::{pb::health_server, server::HealthReporter};
-use tower::Layer;
 
 use super::{
     bootstrap_token,
@@ -22,16 +21,14 @@ use super::{
     embargo_sweeper,
     health::{self, HealthChecker, HealthState},
     jobs::Jobs,
-    lockout_warning,
-    middleware::admission::AdmissionLayer,
-    middleware::backpressure::BackpressureLayer,
-    middleware::errors::ErrorDetailsLayer,
+    lockout_warning, metrics,
+    middleware::{self, ProtectedServices},
     services::admin_service::AdminHandler,
     services::editorial_service::EditorialHandler,
     services::export_service::ExportHandler,
     services::feed_service::{FeedHandler, FeedServer},
     services::record_service::RecordHandler,
-    startup::{ServiceStack, StartupService},
+    startup::StartupService,
     transport::listen::Listen,
     transport::{TlsError, Transport},
 };
@@ -67,8 +64,8 @@ pub enum Error {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The metrics cannot be served.
-    #[error("cannot serve metrics: {0}")]
-    Metrics(String),
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
 }
 
 /// Adds the driver's text: it helps the operator, and holds no password.
@@ -127,9 +124,9 @@ async fn start_server(config: Config, stop: CancellationToken) -> Result<Running
     for listener in &listeners {
         addresses.push(listener.local_addr().map_err(cannot_listen)?);
     }
-    let transport = Transport::new(listeners, &config.limits, config.tls)?;
-    if let Some(metrics) = &config.metrics {
-        super::metrics::serve(metrics)?;
+    let transport = Transport::new(listeners, &config.limits.connections, config.tls)?;
+    if let Some(listen) = &config.metrics {
+        metrics::serve(listen)?;
     }
     for address in &addresses {
         tracing::info!(%address, "listening; calls are answered as soon as the database is reached");
@@ -138,13 +135,10 @@ async fn start_server(config: Config, stop: CancellationToken) -> Result<Running
     health::report_status(&reporter, false, false).await;
     let streams_stop = CancellationToken::new();
     let (starting, started) = StartupService::new(Routes::new(health_service.clone()).prepare());
-    let error_details = ErrorDetailsLayer {
-        request_timeout: config.limits.request_timeout,
-    };
     let jobs = Jobs::new(CancellationToken::new());
     transport.spawn_jobs(&jobs);
     let transport = tokio::spawn(transport.serve(
-        error_details.layer(starting),
+        middleware::around(starting, config.limits.request_timeout),
         streams_stop.clone(),
         announce_stop(stop.clone(), streams_stop.clone(), reporter.clone()),
     ));
@@ -341,7 +335,7 @@ impl Components {
         reflection: bool,
         health_service: health_server::HealthServer<H>,
         streams_stop: &CancellationToken,
-    ) -> ServiceStack {
+    ) -> ProtectedServices {
         let (store, feed, committer) = (&self.store, &self.feed, &self.committer);
         let records = RecordServiceServer::new(RecordHandler {
             store: store.clone(),
@@ -383,8 +377,8 @@ impl Components {
         } else {
             routes
         };
-        let paced = BackpressureLayer::new(limits).layer(routes.prepare());
-        AdmissionLayer::new(self.authenticator.clone(), store.clone(), limits).layer(paced)
+        let authenticator = self.authenticator.clone();
+        middleware::protect(routes.prepare(), authenticator, store.clone(), limits)
     }
 
     /// Sets the health status once, before the server is announced, and keeps it current until `stop`.

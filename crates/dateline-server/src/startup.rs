@@ -3,7 +3,6 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
@@ -13,28 +12,26 @@ use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt};
 
 use super::{
-    middleware::admission::{Admission, UNAUTHENTICATED_PREFIX},
-    middleware::backpressure::Backpressure,
+    middleware::{
+        ProtectedServices, admission::UNAUTHENTICATED_PREFIX, service::BoxResponseFuture,
+    },
     status::{self, Reason},
 };
-
-/// The services, behind admission and backpressure.
-pub type ServiceStack = Admission<Backpressure<Routes>>;
 
 /// Answers calls with the services, once they are set.
 #[derive(Debug, Clone)]
 pub struct StartupService {
     health: Routes,
-    routed: Arc<OnceLock<ServiceStack>>,
+    routed: Arc<OnceLock<ProtectedServices>>,
 }
 
 /// Sets the services, once.
 #[derive(Debug)]
-pub struct StartupHandle(Arc<OnceLock<ServiceStack>>);
+pub struct StartupHandle(Arc<OnceLock<ProtectedServices>>);
 
 impl StartupHandle {
     /// Answers all further calls with these services.
-    pub fn set_services(self, routed: ServiceStack) {
+    pub fn set_services(self, routed: ProtectedServices) {
         // `StartupHandle` is unique and consumed here, so nothing was set before.
         let _ = self.0.set(routed);
     }
@@ -49,8 +46,6 @@ impl StartupService {
         (Self { health, routed }, started)
     }
 }
-
-type BoxResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl Service<Request<Body>> for StartupService {
     type Response = Response<Body>;

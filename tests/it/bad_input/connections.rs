@@ -269,7 +269,7 @@ async fn h5_opening_and_resetting_in_a_loop_ends_that_connection_only() {
 #[tokio::test]
 async fn h5_streams_past_the_limit_of_a_connection_wait_and_others_are_served() {
     let mut config: Config = config(&create_database().await);
-    config.limits.max_concurrent_streams = 8;
+    config.limits.connections.max_concurrent_streams = 8;
     let server = start_server_with(config).await;
     publish_gold(&server).await;
     let wire = GrpcConnection::connect(&server).await;

@@ -7,21 +7,21 @@ async fn a_directory_in_use_is_refused_with_the_owner_named_and_a_way_to_share_i
     let home = TempDir::new().unwrap();
     let owner = Owner::start(home.path());
     let error = refusal(options(home.path())).await;
-    let Error::InUse { holder, .. } = &error else {
+    let Error::InUse { pid, url, .. } = &error else {
         panic!("{error}")
     };
-    assert_eq!(holder.pid, owner.process.id());
+    assert_eq!(*pid, owner.process.id());
     let message = error.to_string();
     assert!(
         message.contains(&format!("process {} (a test)", owner.process.id())),
         "{message}"
     );
     assert!(
-        message.contains(&format!("--database-url '{}'", holder.url)),
+        message.contains(&format!("--database-url '{url}'")),
         "{message}"
     );
     // The refused start has not disturbed the other, and the URL in the error works.
-    let shared = holder.url.replace("/dateline?", "/postgres?");
+    let shared = url.replace("/dateline?", "/postgres?");
     assert_eq!(shared, owner.url);
     connect(&shared).await.ping().await.unwrap();
     owner.end();

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use dateline_access::CertificateName;
 use dateline_client::{Client, Failure};
-use dateline_server::transport::{Peer, TlsFiles, Transport};
+use dateline_server::transport::{ConnectionLimits, Peer, TlsFiles, Transport};
 use http::{Request, Response};
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject, version::TLS12};
 use tokio::net::{TcpListener, TcpStream};
@@ -105,12 +105,8 @@ async fn old_client(address: &str, authority: &Authority) -> bool {
 async fn asks_who(tls: TlsFiles) -> (String, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let transport = Transport::new(
-        vec![listener],
-        &dateline_server::Limits::default(),
-        Some(tls),
-    )
-    .unwrap();
+    let transport =
+        Transport::new(vec![listener], &ConnectionLimits::default(), Some(tls)).unwrap();
     let service = service_fn(|request: Request<Body>| {
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().expect("a peer");
@@ -233,7 +229,7 @@ async fn files_that_do_not_fit_are_refused_at_the_start() {
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let limits = dateline_server::Limits::default();
+        let limits = ConnectionLimits::default();
         let refused = Transport::new(vec![listener], &limits, Some(tls)).unwrap_err();
         let told = refused.to_string();
         assert!(told.contains(words), "{told}");

@@ -1,9 +1,8 @@
 //! Admission: authenticates and authorises the caller, and applies its rate and stream limits, before the request is
-//! read. Handlers find the caller in the request's extensions.
+//! read. Handlers find the caller in the request's extensions (`admitted`).
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,12 +16,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
+use super::{
+    admitted::Admitted,
+    revocation::RevocableBody,
+    service::{BoxResponseFuture, GrpcCalls},
+};
 use crate::{
     config::Limits,
-    metrics::limit_hit,
-    middleware::revocation::RevocableBody,
     status::{self, Reason},
-    transport::Peer,
+    transport::{Peer, limits::limit_hit},
 };
 
 /// Methods without authentication: orchestrators must be able to read the health of the server.
@@ -84,26 +86,17 @@ pub struct Admission<S> {
     shared: Arc<AdmissionState>,
 }
 
-type BoxResponseFuture<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
-
-impl<S> Service<Request<Body>> for Admission<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
+impl<S: GrpcCalls> Service<Request<Body>> for Admission<S> {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxResponseFuture<Infallible>;
+    type Future = BoxResponseFuture;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // Routers are always ready; readiness of the clone below is awaited inside the call.
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> BoxResponseFuture<Infallible> {
+    fn call(&mut self, request: Request<Body>) -> BoxResponseFuture {
         let (inner, shared) = (self.inner.clone(), self.shared.clone());
         Box::pin(async move {
             if request.uri().path().starts_with(UNAUTHENTICATED_PREFIX) {
@@ -113,7 +106,7 @@ where
             match shared.admit(&parts).await {
                 Ok(admitted) => {
                     let is_ours = dateline_access::lookup_method(parts.uri.path()).is_some();
-                    let caller = admitted.caller.clone();
+                    let caller = admitted.caller().clone();
                     parts.extensions.insert(admitted);
                     let request = Request::from_parts(parts, body);
                     let response = tower::ServiceExt::oneshot(inner, request).await?;
@@ -126,13 +119,6 @@ where
             }
         })
     }
-}
-
-/// An admitted caller and its stream permits, which are released when their last holder is dropped.
-#[derive(Debug, Clone)]
-pub struct Admitted {
-    caller: Caller,
-    permits: Arc<Vec<OwnedSemaphorePermit>>,
 }
 
 impl AdmissionState {
@@ -165,10 +151,7 @@ impl AdmissionState {
             return Err(deny(&why));
         }
         let permits = self.permits(path, &caller)?;
-        Ok(Admitted {
-            caller,
-            permits: Arc::new(permits),
-        })
+        Ok(Admitted::new(caller, permits))
     }
 
     /// Writes a denial for a missing role or scope to the audit log, at a limited rate so that nobody can fill it.
@@ -245,37 +228,4 @@ fn acquire_permit(
             format!("too many are open (server limit --{setting}); close some, or retry later");
         status::limited(reason, message)
     })
-}
-
-/// Returns the caller of a request and its message.
-///
-/// # Errors
-/// `UNAUTHENTICATED` if the request was not admitted by this layer.
-pub fn extract_caller<T>(request: tonic::Request<T>) -> Result<(Caller, T), Status> {
-    let (admitted, message) = extract_admitted(request)?;
-    Ok((admitted.caller, message))
-}
-
-/// Returns the caller with its stream permits, and the message.
-///
-/// # Errors
-/// Like [`extract_caller`].
-pub fn extract_admitted<T>(mut request: tonic::Request<T>) -> Result<(Admitted, T), Status> {
-    let admitted = request.extensions_mut().remove::<Admitted>();
-    let admitted = admitted.ok_or_else(|| status::denied(&Denied::Missing))?;
-    Ok((admitted, request.into_inner()))
-}
-
-impl Admitted {
-    /// Returns the caller.
-    #[must_use]
-    pub fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    /// Returns the permits alone, for a stream to hold without the rest.
-    #[must_use]
-    pub fn permits(&self) -> Arc<Vec<OwnedSemaphorePermit>> {
-        self.permits.clone()
-    }
 }

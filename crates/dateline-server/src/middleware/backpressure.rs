@@ -6,7 +6,6 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
@@ -18,19 +17,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
+use super::{
+    admitted::Admitted,
+    budget::{Budgets, CallBudget, Reservation},
+    buffered_body::{buffered_body, chained_body, full_body, next_frame, with_reservation},
+    service::{BoxResponseFuture, GrpcCalls},
+    timeout::before_deadline,
+};
 use crate::{
     config,
-    middleware::admission::Admitted,
-    middleware::budget::{Budgets, CallBudget, Reservation},
-    middleware::buffered_body::{
-        buffered_body, chained_body, full_body, next_frame, with_reservation,
-    },
-    middleware::timeout::before_deadline,
-    services::response::MAX_RESPONSE_BYTES,
     status::{self, Reason},
     transport::Peer,
 };
 
+/// Largest response: the default limit of clients, less an allowance for the framing.
+pub(crate) const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// Responses up to this size need no reservation: the number of calls on a connection is limited anyway.
 const SMALL_RESPONSE_BYTES: usize = 16 * 1024;
 /// Requests up to this size are read without a reservation.
@@ -128,19 +129,6 @@ impl<S> Layer<S> for BackpressureLayer {
     }
 }
 
-/// The inner service of a paced call.
-trait PacedService:
-    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
-{
-}
-
-impl<S> PacedService for S where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-{
-}
-
 /// Service that paces its calls.
 #[derive(Debug, Clone)]
 pub struct Backpressure<S> {
@@ -148,16 +136,7 @@ pub struct Backpressure<S> {
     shared: Arc<BackpressureState>,
 }
 
-type BoxResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-impl<S> Service<Request<Body>> for Backpressure<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
+impl<S: GrpcCalls> Service<Request<Body>> for Backpressure<S> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxResponseFuture;
@@ -249,7 +228,7 @@ enum RequestMessage {
 impl BufferedCall {
     async fn run<S>(self, inner: S, request: Request<Body>) -> Result<Response<Body>, Status>
     where
-        S: PacedService,
+        S: GrpcCalls,
     {
         let (parts, body) = request.into_parts();
         let message = match self.read_message(body).await? {
@@ -286,12 +265,7 @@ impl BufferedCall {
         }
     }
 
-    async fn call_inner(
-        &self,
-        inner: impl PacedService,
-        parts: Parts,
-        body: Body,
-    ) -> Response<Body> {
+    async fn call_inner(&self, inner: impl GrpcCalls, parts: Parts, body: Body) -> Response<Body> {
         let request = Request::from_parts(parts, body);
         let asked = tower::ServiceExt::oneshot(inner, request);
         match CALL.scope(self.call.clone(), asked).await {

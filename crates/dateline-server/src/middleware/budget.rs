@@ -9,7 +9,7 @@ use std::{
 use dateline_access::Caller;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{metrics::limit_hit, transport::Peer};
+use crate::transport::{Peer, limits::limit_hit};
 
 /// Unit in which budgets are counted.
 const UNIT_BYTES: usize = 1024;

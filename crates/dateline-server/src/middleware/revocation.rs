@@ -13,7 +13,8 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, body::Body};
 
-use crate::{middleware::admission::Admitted, status};
+use super::admitted::Admitted;
+use crate::status;
 
 /// Wraps a response stream and ends it as soon as the caller's credentials expire or are revoked. They are checked for
 /// each message, so none is sent after that (F10).

@@ -1,12 +1,18 @@
 //! Deadlines of calls: the client's (`grpc-timeout`), capped by the server's limit. tonic has a timer of its own, which
 //! returns CANCELLED without details; this one fires a moment before it.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
 
+use super::service::{BoxResponseFuture, GrpcCalls};
 use crate::status::{self, Reason};
 
 /// Time by which the response must precede the client's deadline, so that it still arrives in time.
@@ -16,11 +22,60 @@ tokio::task_local! {
     static DEADLINE: Instant;
 }
 
+/// Layer that adds [`Timeout`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeoutLayer {
+    limit: Duration,
+}
+
+impl TimeoutLayer {
+    /// Creates a layer with the maximum time until a response begins.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Timeout<S> {
+        let limit = self.limit;
+        Timeout { inner, limit }
+    }
+}
+
+/// Service that ends calls at their deadline.
+#[derive(Debug, Clone)]
+pub(super) struct Timeout<S> {
+    inner: S,
+    limit: Duration,
+}
+
+impl<S: GrpcCalls> Service<Request<Body>> for Timeout<S> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> BoxResponseFuture {
+        let time = allowed_time(request.headers(), self.limit);
+        let call = self.inner.call(request);
+        Box::pin(async move {
+            run_within(time, call)
+                .await
+                .unwrap_or_else(|late| Ok(late.into_http()))
+        })
+    }
+}
+
 /// Runs a call until its deadline.
 ///
 /// # Errors
 /// `DEADLINE_EXCEEDED`; work that is begun and not committed is dropped.
-pub async fn run_within<T>(time: Duration, call: impl Future<Output = T>) -> Result<T, Status> {
+async fn run_within<T>(time: Duration, call: impl Future<Output = T>) -> Result<T, Status> {
     let deadline = Instant::now() + time;
     let exceeded = || {
         let message = "the deadline passed before the answer was ready";
@@ -37,7 +92,7 @@ pub async fn run_within<T>(time: Duration, call: impl Future<Output = T>) -> Res
 }
 
 /// Waits inside a call; `None` if the result does not arrive in time for a response.
-pub async fn before_deadline<T>(awaited: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn before_deadline<T>(awaited: impl Future<Output = T>) -> Option<T> {
     match DEADLINE.try_with(|deadline| *deadline) {
         Ok(deadline) => timeout_at(deadline - RESPONSE_MARGIN, awaited).await.ok(),
         Err(_) => Some(awaited.await),
@@ -45,8 +100,7 @@ pub async fn before_deadline<T>(awaited: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Returns the time allowed for a call, from its headers and the server's limit.
-#[must_use]
-pub fn allowed_time(headers: &HeaderMap, limit: Duration) -> Duration {
+fn allowed_time(headers: &HeaderMap, limit: Duration) -> Duration {
     let asked = headers
         .get("grpc-timeout")
         .and_then(|value| parse_timeout(value.to_str().ok()?));

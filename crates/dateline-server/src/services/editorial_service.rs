@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 use crate::servers::editorial_service_server::EditorialService;
 use crate::{
-    middleware::admission::extract_caller,
+    middleware::admitted::extract_caller,
     services::commit::commit,
     services::request::validate_request,
     services::response::{commit_response, single_record_response},

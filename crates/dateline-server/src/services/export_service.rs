@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::servers::export_service_server::ExportService;
 use crate::{
     drain::Drain,
-    middleware::admission::extract_admitted,
+    middleware::admitted::extract_admitted,
     middleware::revocation::RevocableStream,
     services::request::{validate_request, visibility},
     services::response::ResponseBuilder,

@@ -30,7 +30,7 @@ use tower::{Service, service_fn};
 use crate::servers::feed_service_server::{FeedService, FeedServiceServer};
 use crate::{
     drain::Drain,
-    middleware::admission::{extract_admitted, extract_caller},
+    middleware::admitted::{extract_admitted, extract_caller},
     middleware::revocation::RevocableStream,
     services::request::{parse_time, validate_request, visibility, visible_filter},
     services::response::ResponseBuilder,

@@ -7,10 +7,11 @@ use dateline_proto::v1::FieldDifference;
 use dateline_record::record::{delimited_len, delimiter};
 use dateline_store::{Committed, FeedView, StoredRecord};
 
-use crate::{middleware::backpressure::try_reserve_response, transport::codec::PreEncoded};
+use crate::{
+    middleware::backpressure::{MAX_RESPONSE_BYTES, try_reserve_response},
+    transport::codec::PreEncoded,
+};
 
-/// Largest response: the default limit of clients, less an allowance for the framing.
-pub const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// Most differences in a response.
 const MAX_DIFFERENCES: usize = 1000;
 /// Most bytes of a difference besides its texts.

@@ -23,17 +23,16 @@ use tonic::{Status, body::Body};
 use tower::Service;
 
 use super::{
-    ConnectionLimits,
+    limits::{ConnectionLimits, limit_hit},
     log_throttle::log_throttled,
     peer::{CloseReason, OpenCall, Peer},
 };
-use crate::{config, metrics::limit_hit};
 
 /// Time that a peer has for closing after a GOAWAY.
 const GOAWAY_LINGER: Duration = Duration::from_secs(2);
 
 /// Returns the HTTP settings of every listener.
-pub(super) fn http_builder(limits: &config::Limits) -> Builder<TokioExecutor> {
+pub(super) fn http_builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -46,13 +45,13 @@ pub(super) fn http_builder(limits: &config::Limits) -> Builder<TokioExecutor> {
         .max_header_list_size(16 * 1024)
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(1024);
-    // HTTP/1 is accepted only for one explanatory response, which `middleware::errors` gives.
+    // HTTP/1 is accepted only for one explanatory response, which `middleware::grpc_only` gives.
     builder
         .http1()
         .timer(TokioTimer::new())
         .keep_alive(false)
         .max_buf_size(16 * 1024)
-        .header_read_timeout(limits.connections.first_request_timeout);
+        .header_read_timeout(limits.first_request_timeout);
     builder
 }
 

@@ -1,6 +1,11 @@
-//! Limits of connections. The message of each limit names the flag that changes it.
+//! Limits of connections, and the counter of all limits. The message of each limit names the flag that changes it.
 
 use std::time::Duration;
+
+/// Counts a limit that was hit. Its label is the flag's name, with underscores.
+pub(crate) fn limit_hit(limit: &'static str) {
+    metrics::counter!("dateline_limit_hits_total", "limit" => limit).increment(1);
+}
 
 /// Limits of connections.
 #[derive(Debug, Clone)]
@@ -9,6 +14,8 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// Maximum number of open connections from one address, or one /64 network of IPv6.
     pub max_connections_per_ip: usize,
+    /// Maximum number of concurrent streams and calls on one connection.
+    pub max_concurrent_streams: u32,
     /// Maximum time of a TLS handshake.
     pub tls_handshake_timeout: Duration,
     /// Maximum time from the start of a connection to its first call.
@@ -33,6 +40,7 @@ impl Default for ConnectionLimits {
         Self {
             max_connections: 4096,
             max_connections_per_ip: 256,
+            max_concurrent_streams: 256,
             tls_handshake_timeout: Duration::from_secs(10),
             first_request_timeout: Duration::from_secs(10),
             max_connection_idle: Duration::from_mins(5),

@@ -8,8 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Peer;
-use crate::metrics::limit_hit;
+use super::{limits::limit_hit, peer::Peer};
 
 /// Shortest time between two lines of a kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);

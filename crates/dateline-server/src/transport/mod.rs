@@ -12,7 +12,7 @@ pub mod codec;
 mod connection;
 mod decode_limit;
 mod frame_limiter;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod listen;
 mod log_throttle;
 mod monitored_io;
@@ -47,7 +47,7 @@ use self::{
     registry::{ConnectionPermit, Registry, TooManyConnections},
     tls::Tls,
 };
-use super::{config, jobs::Jobs};
+use super::jobs::Jobs;
 
 /// Refused clients that are sent a reason at the same time; further ones find the connection closed.
 const MAX_CONCURRENT_REFUSALS: usize = 64;
@@ -60,7 +60,7 @@ const ACCEPT_RETRY_BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Transport {
     listeners: Vec<TcpListener>,
-    limits: config::Limits,
+    limits: ConnectionLimits,
     tls: Option<Arc<Tls>>,
     registry: Registry,
     refusal_permits: Arc<Semaphore>,
@@ -73,14 +73,14 @@ impl Transport {
     /// If TLS is configured and its files cannot be used.
     pub fn new(
         listeners: Vec<TcpListener>,
-        limits: &config::Limits,
+        limits: &ConnectionLimits,
         tls: Option<TlsFiles>,
     ) -> Result<Self, TlsError> {
         Ok(Self {
             listeners,
             limits: limits.clone(),
             tls: tls.map(Tls::load).transpose()?.map(Arc::new),
-            registry: Registry::new(limits.connections.clone()),
+            registry: Registry::new(limits.clone()),
             refusal_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REFUSALS)),
         })
     }
@@ -125,7 +125,7 @@ impl Transport {
                             drain: streams_stop.child_token(),
                         };
                         let (http, service) = (http.clone(), service.clone());
-                        let limits = self.limits.connections.clone();
+                        let limits = self.limits.clone();
                         connections.spawn(accepted.serve(http, service, limits));
                     }
                     Err(full) => self.refuse(stream, from, full, &mut connections),
@@ -170,7 +170,7 @@ async fn accept(listeners: &[TcpListener]) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) if is_connection_error(&error) => {}
             Err(error) => {
-                super::metrics::limit_hit("file_descriptors");
+                limits::limit_hit("file_descriptors");
                 log_throttle::log_throttled("accept", |left_out| {
                     tracing::error!(left_out, %error, "no connection can be taken; trying again");
                 });

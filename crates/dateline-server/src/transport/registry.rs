@@ -11,7 +11,8 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    ConnectionLimits, log_throttle,
+    limits::{ConnectionLimits, limit_hit},
+    log_throttle,
     peer::{CloseReason, Peer},
 };
 
@@ -156,18 +157,17 @@ impl Registry {
 
 /// Counts the limit that closes a connection. Closing for age or idleness is expected: counted, not logged.
 fn report_close(peer: &Peer, close_reason: CloseReason, limits: &ConnectionLimits) {
-    use crate::metrics::limit_hit;
     match close_reason {
         CloseReason::Aged => limit_hit("max_connection_age"),
         CloseReason::Idle => limit_hit("max_connection_idle"),
         CloseReason::Unused => {
-            log_throttle::log_limit("first_request_timeout", peer, &limits.unused_reason())
+            log_throttle::log_limit("first_request_timeout", peer, &limits.unused_reason());
         }
         CloseReason::Stuck => {
-            log_throttle::log_limit("stream_stall_timeout", peer, &limits.stuck_reason())
+            log_throttle::log_limit("stream_stall_timeout", peer, &limits.stuck_reason());
         }
         CloseReason::Blocked => {
-            log_throttle::log_limit("write_timeout", peer, &limits.blocked_reason())
+            log_throttle::log_limit("write_timeout", peer, &limits.blocked_reason());
         }
         CloseReason::Uncertified | CloseReason::Flood => {}
     }

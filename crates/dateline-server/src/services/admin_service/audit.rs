@@ -8,10 +8,10 @@ use dateline_store::AuditQuery;
 use tonic::Status;
 
 use crate::{
+    middleware::backpressure::MAX_RESPONSE_BYTES,
     services::admin_service::AdminHandler,
     services::page_token::PageContext,
     services::request::{page_size, parse_time, validate_request},
-    services::response::MAX_RESPONSE_BYTES,
     status::{self, Reason},
 };
 

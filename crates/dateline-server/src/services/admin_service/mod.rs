@@ -22,7 +22,7 @@ use crate::servers::admin_service_server::AdminService;
 use crate::{
     embargo_status::EmbargoTracker,
     health::HealthState,
-    middleware::admission::extract_caller,
+    middleware::admitted::extract_caller,
     services::commit,
     services::request::{parse_time, validate_request},
     status::{self, Reason},

@@ -12,9 +12,9 @@ use time::{Duration, OffsetDateTime};
 use tonic::{Code, Status};
 
 use crate::{
+    middleware::backpressure::MAX_RESPONSE_BYTES,
     services::page_token::PageContext,
     services::request::{parse_time, validate_request},
-    services::response::MAX_RESPONSE_BYTES,
     status::{self, Reason},
 };
 

@@ -11,10 +11,11 @@ use dateline_store::{FeedView, RevisionEntry, StoredRecord, sequence_of_view};
 use tonic::Status;
 
 use crate::{
+    middleware::backpressure::MAX_RESPONSE_BYTES,
     services::page_token::PageContext,
     services::record_service::RecordHandler,
     services::request::{page_size, validate_request, visibility},
-    services::response::{MAX_RESPONSE_BYTES, fit_differences},
+    services::response::fit_differences,
     status::{self, Reason},
 };
 

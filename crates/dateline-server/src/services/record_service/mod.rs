@@ -17,16 +17,14 @@ use tonic::{Request, Response, Status};
 
 use crate::servers::record_service_server::RecordService;
 use crate::{
-    middleware::admission::extract_caller,
+    middleware::{admitted::extract_caller, backpressure::MAX_RESPONSE_BYTES},
     services::commit::commit,
     services::editorial_service::rename_to_record,
     services::page_token::PageContext,
     services::request::{
         page_size, validate_request, visibility, visible_filter, wait_for_sequence,
     },
-    services::response::{
-        MAX_RESPONSE_BYTES, ResponseBuilder, encode_integers, single_record_response,
-    },
+    services::response::{ResponseBuilder, encode_integers, single_record_response},
     status::{self, Reason},
     transport::codec::PreEncoded,
 };

@@ -9,7 +9,7 @@ use dateline_access::{Algorithm, JwtSettings, Quotas, Settings};
 /// Flags of authentication and authorization.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Access")]
-pub(super) struct AccessArgs {
+pub struct AccessArgs {
     /// Require credentials on every call. Implied by TLS, by an address that other machines can reach, and by each flag
     /// of credentials below
     #[arg(long, env = "DATELINE_REQUIRE_CREDENTIALS")]
@@ -23,7 +23,7 @@ pub(super) struct AccessArgs {
     allow_anonymous: bool,
     /// Write an admin token to this file at the start if no admin token is valid
     #[arg(long, env = "DATELINE_BOOTSTRAP_TOKEN_FILE", value_name = "FILE")]
-    pub(super) bootstrap_token_file: Option<PathBuf>,
+    pub bootstrap_token_file: Option<PathBuf>,
     /// Accept JWTs of this issuer (`iss`). If it is a URL, its keys are found by OIDC discovery
     #[arg(
         long,
@@ -109,12 +109,7 @@ impl AccessArgs {
     ///
     /// # Errors
     /// If settings contradict each other.
-    pub(super) fn settings(
-        &self,
-        quotas: Quotas,
-        is_loopback: bool,
-        has_tls: bool,
-    ) -> Result<Settings> {
+    pub fn settings(&self, quotas: Quotas, is_loopback: bool, has_tls: bool) -> Result<Settings> {
         let jwt = self.jwt();
         jwt.as_ref().map_or(Ok(()), JwtSettings::check)?;
         let is_configured =
@@ -144,7 +139,7 @@ impl AccessArgs {
     }
 
     /// Returns true if gRPC reflection is served.
-    pub(super) fn has_reflection(&self, is_loopback: bool) -> bool {
+    pub fn has_reflection(&self, is_loopback: bool) -> bool {
         self.reflection.unwrap_or(is_loopback)
     }
 

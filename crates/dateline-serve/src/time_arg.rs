@@ -8,7 +8,7 @@ use time::{
 };
 
 /// Reads `2026-08-01T06:00:00Z`, `+30m`, `+2h`, `-3d`.
-pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
+pub fn parse(text: &str) -> Result<Timestamp, String> {
     let now = OffsetDateTime::now_utc();
     let time = match (text.strip_prefix('+'), text.strip_prefix('-')) {
         // Rounded up to whole seconds: not shorter than the span given.
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
 }
 
 /// Like [`parse`], and also a day, which means its beginning in UTC: `2026-08-01`, `today`, `yesterday`.
-pub(super) fn parse_point(text: &str) -> Result<Timestamp, String> {
+pub fn parse_point(text: &str) -> Result<Timestamp, String> {
     let today = OffsetDateTime::now_utc().date();
     let day = match text {
         "today" => Some(today),
@@ -42,7 +42,7 @@ pub(super) fn parse_point(text: &str) -> Result<Timestamp, String> {
 }
 
 /// Like [`parse_point`], but rejects times in the future.
-pub(super) fn parse_past(text: &str) -> Result<Timestamp, String> {
+pub fn parse_past(text: &str) -> Result<Timestamp, String> {
     let time = parse_point(text)?;
     if is_past(&time) {
         return Ok(time);
@@ -51,12 +51,12 @@ pub(super) fn parse_past(text: &str) -> Result<Timestamp, String> {
 }
 
 /// True if the time has passed.
-pub(super) fn is_past(time: &Timestamp) -> bool {
+pub fn is_past(time: &Timestamp) -> bool {
     time.seconds <= OffsetDateTime::now_utc().unix_timestamp()
 }
 
 /// Formats a time to the second, in UTC.
-pub(super) fn format_time(time: &Timestamp) -> String {
+pub fn format_time(time: &Timestamp) -> String {
     let time = Timestamp {
         seconds: time.seconds,
         nanos: 0,

@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{
-    DEFAULT_ADDRESS,
+    access::AccessArgs,
+    connection::DEFAULT_ADDRESS,
     duration::{HOUR, SECOND, between},
     limits::LimitsArgs,
-    serve_access::AccessArgs,
     tls::TlsArgs,
 };
 
 /// `dateline serve`
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub struct Args {
     /// Address to listen on: an IP address or a host name; port 0 takes a free port
     #[arg(long, env = "DATELINE_LISTEN", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     listen: Listen,
@@ -81,7 +81,7 @@ pub(super) struct Args {
 
 /// Programs of the private Postgres.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct ProgramsArgs {
+pub struct ProgramsArgs {
     /// Source of the private Postgres' programs: auto, npm, or the directory that holds postgres and initdb
     #[arg(
         long,
@@ -94,7 +94,7 @@ pub(super) struct ProgramsArgs {
 
 impl ProgramsArgs {
     /// The embedded Postgres to start, in a directory.
-    pub(super) fn options(
+    pub fn options(
         &self,
         data_dir: PathBuf,
         purpose: &str,
@@ -119,7 +119,7 @@ enum LogFormat {
 }
 
 /// Serves until SIGINT or SIGTERM. A second signal ends it at once.
-pub(super) async fn run(args: Args) -> Result<ExitCode> {
+pub async fn run(args: Args) -> Result<ExitCode> {
     start_logging(&args.log, args.log_format)?;
     let config = config(&args)?;
     transport::raise_descriptor_limit(config.limits.connections.max_connections);
@@ -130,7 +130,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Starts a server; if its address is taken, says what to do about it.
-pub(super) async fn start(config: Config, stop: CancellationToken) -> Result<Running> {
+pub async fn start(config: Config, stop: CancellationToken) -> Result<Running> {
     Box::pin(dateline_server::start(config, stop)).await.map_err(|error| match error {
         dateline_server::Error::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => anyhow!(
             "another process listens on {address}; stop it, or choose another address with --listen \
@@ -215,7 +215,7 @@ fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
 }
 
 /// The first signal asks to stop, the second insists.
-pub(super) async fn stop_on_signal(stop: CancellationToken) {
+pub async fn stop_on_signal(stop: CancellationToken) {
     signal().await;
     stop.cancel();
     signal().await;

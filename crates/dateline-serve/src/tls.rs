@@ -8,7 +8,7 @@ use dateline_server::transport::TlsFiles;
 /// TLS settings of the server.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "TLS")]
-pub(super) struct TlsArgs {
+pub struct TlsArgs {
     /// PEM file with the server's certificate chain; reloaded when it changes
     #[arg(
         long,
@@ -69,7 +69,7 @@ enum ClientCertAuth {
 
 impl TlsArgs {
     /// Returns the files of TLS, if it is enabled.
-    pub(super) fn files(&self) -> Option<TlsFiles> {
+    pub fn files(&self) -> Option<TlsFiles> {
         let (certificate, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
         Some(TlsFiles {
             certificate,

@@ -11,7 +11,7 @@ use super::duration::{DAY, HOUR, MINUTE, SECOND, between};
 /// Limits of clients.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
-pub(super) struct LimitsArgs {
+pub struct LimitsArgs {
     /// Maximum size of a request about one record, in bytes
     #[arg(long, env = "DATELINE_MAX_REQUEST_BYTES", default_value_t = 2 * 1024 * 1024, value_name = "BYTES")]
     max_request_bytes: usize,
@@ -128,15 +128,15 @@ fn buffered_bytes(text: &str) -> Result<usize, String> {
 
 impl LimitsArgs {
     /// Returns the limits of connections and calls.
-    pub(super) fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits {
             max_request_bytes: self.max_request_bytes,
             max_batch_request_bytes: self.max_batch_request_bytes,
             request_timeout: self.request_timeout,
-            max_concurrent_streams: self.max_concurrent_streams,
             connections: transport::ConnectionLimits {
                 max_connections: self.max_connections as usize,
                 max_connections_per_ip: self.max_connections_per_ip as usize,
+                max_concurrent_streams: self.max_concurrent_streams,
                 tls_handshake_timeout: self.tls_handshake_timeout,
                 first_request_timeout: self.first_request_timeout,
                 max_connection_idle: self.max_connection_idle,
@@ -157,7 +157,7 @@ impl LimitsArgs {
     }
 
     /// Returns the limits of one identity.
-    pub(super) fn quotas(&self) -> Quotas {
+    pub fn quotas(&self) -> Quotas {
         Quotas {
             requests_per_second: self.requests_per_second,
             max_watches: self.max_watches_per_identity,

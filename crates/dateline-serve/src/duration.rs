@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-pub(super) const MINUTE: Duration = Duration::from_mins(1);
-pub(super) const HOUR: Duration = Duration::from_hours(1);
-pub(super) const DAY: Duration = Duration::from_hours(24);
+/// One second.
+pub const SECOND: Duration = Duration::from_secs(1);
+/// One minute.
+pub const MINUTE: Duration = Duration::from_mins(1);
+/// One hour.
+pub const HOUR: Duration = Duration::from_hours(1);
+/// One day.
+pub const DAY: Duration = Duration::from_hours(24);
 
 /// Parses a duration.
 ///
 /// # Errors
 /// If the unit is missing or unknown. The error says how to write it.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let number = text.trim();
     if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!(
@@ -23,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Returns a parser of durations from `min` to `max`.
-pub(super) fn between(
+pub fn between(
     min: Duration,
     max: Duration,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {

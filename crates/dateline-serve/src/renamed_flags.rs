@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::{
-    Command,
+    Command, Parser,
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
@@ -147,8 +147,25 @@ fn variable(flag: &str) -> String {
     format!("DATELINE_{}", flag.replace('-', "_").to_uppercase())
 }
 
+/// Parses arguments and variables. A flag or variable that was renamed is an error that names the new one. Variables
+/// are checked if the command is `serve`, which alone has any.
+///
+/// # Errors
+/// Those of clap.
+pub fn parse<C: Parser>(
+    arguments: &[OsString],
+    serves: impl FnOnce(&C) -> bool,
+) -> Result<C, Error> {
+    let cli = C::try_parse_from(arguments)
+        .map_err(|error| explain(error, arguments, &mut C::command()))?;
+    if serves(&cli) {
+        check_variables("serve", &mut C::command())?;
+    }
+    Ok(cli)
+}
+
 /// Replaces clap's error about an unknown flag if the flag was renamed.
-pub(super) fn explain(error: Error, arguments: &[OsString], cli: &mut Command) -> Error {
+fn explain(error: Error, arguments: &[OsString], cli: &mut Command) -> Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
     }
@@ -185,7 +202,7 @@ fn value_of<'a>(flag: &str, mut arguments: impl Iterator<Item = &'a str>) -> Opt
 ///
 /// # Errors
 /// If one is: it would be ignored.
-pub(super) fn check_variables(command: &str, cli: &mut Command) -> Result<(), Error> {
+fn check_variables(command: &str, cli: &mut Command) -> Result<(), Error> {
     let of_command = RENAMED_FLAGS.iter().filter(|it| it.command == command);
     for renamed in of_command {
         let Some(value) = renamed.old_variable().and_then(std::env::var_os) else {

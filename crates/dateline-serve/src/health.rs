@@ -10,11 +10,11 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Server, UNAVAILABLE, time_arg};
+use super::{connection::Server, exit::UNAVAILABLE, time_arg};
 
 /// `dateline health`
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub struct Args {
     /// Print failures, and embargoes that could not end; for admins
     #[arg(long)]
     detail: bool,
@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 /// Prints `serving` or `not serving`, with an exit code for scripts.
-pub(super) async fn run(args: Args) -> Result<ExitCode> {
+pub async fn run(args: Args) -> Result<ExitCode> {
     let client = args.server.connect().await?;
     let answer = HealthClient::new(client.channel())
         .check(HealthCheckRequest::default())
