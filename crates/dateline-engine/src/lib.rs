@@ -5,6 +5,7 @@ pub mod change;
 pub mod decide;
 mod erasure;
 pub mod load;
+mod merge;
 mod parse;
 mod pins;
 pub mod prefetch;

@@ -53,7 +53,7 @@ impl From<Outcome> for TransitionEffects {
     }
 }
 
-type Result<T> = std::result::Result<T, Rejection>;
+pub(super) type Result<T> = std::result::Result<T, Rejection>;
 
 /// One write on one head.
 pub(super) struct Transition<'a> {
@@ -301,69 +301,6 @@ impl Transition<'_> {
         Ok(self.revision_builder().retraction(head).into())
     }
 
-    fn merge(&self, into: &Name, into_etag: &str) -> Result<TransitionEffects> {
-        let head = self.current_head()?;
-        self.require_state(
-            head,
-            &[State::Published],
-            "only published records are merged; a draft can be deleted",
-        )?;
-        let winner = current_head(self.read_view, into, into_etag)?;
-        require_state(
-            into,
-            winner,
-            &[State::Published],
-            "a record is merged into a published one",
-        )?;
-        let mut loser = self.with_state(head, ChangeType::Merged, State::Merged);
-        loser.meta.merged_into = into.to_string();
-        let taken =
-            std::iter::once(self.write.name.to_string()).chain(head.meta.merged_from.clone());
-        let mut meta = winner.meta.clone();
-        meta.merged_from.extend(taken);
-        Ok(TransitionEffects {
-            other: Some(self.other(into, winner, meta)),
-            ..loser.into()
-        })
-    }
-
-    fn unmerge(&self) -> Result<TransitionEffects> {
-        let head = self.current_head()?;
-        self.require_state(head, &[State::Merged], "only merged records are unmerged")?;
-        let corrupt = || Rejection::Corrupt {
-            name: self.write.name.clone(),
-        };
-        let into = Name::parse(&head.meta.merged_into).ok_or_else(corrupt)?;
-        let winner = self.read_view.head(&into).ok_or_else(corrupt)?;
-        require_state(
-            &into,
-            winner,
-            &[State::Published],
-            "a record is taken out of a published one; unmerge that one first",
-        )?;
-        let mut back = self.with_state(head, ChangeType::Unmerged, State::Published);
-        back.meta.merged_into = String::new();
-        let mut meta = winner.meta.clone();
-        meta.merged_from.retain(|name| {
-            *name != self.write.name.as_str() && !head.meta.merged_from.contains(name)
-        });
-        Ok(TransitionEffects {
-            other: Some(self.other(&into, winner, meta)),
-            ..back.into()
-        })
-    }
-
-    /// Returns the change of the other side of a merge: its content stays, its meta records the merge.
-    fn other(&self, name: &Name, head: &Head, meta: RecordMeta) -> Change {
-        let builder = RevisionBuilder {
-            name,
-            ..self.revision_builder()
-        };
-        let mut change = builder.with_state(head, ChangeType::Corrected, head.status.state, meta);
-        change.changed_fields = vec!["meta.merged_from".to_owned()];
-        change
-    }
-
     fn restore(&self, revision: i64) -> Result<TransitionEffects> {
         let head = self.current_head()?;
         let instead = edit_hint(head.status.state);
@@ -419,12 +356,12 @@ impl Transition<'_> {
     }
 
     /// Returns a revision with the same content in the next state.
-    fn with_state(&self, head: &Head, change_type: ChangeType, state: State) -> Change {
+    pub(super) fn with_state(&self, head: &Head, change_type: ChangeType, state: State) -> Change {
         self.revision_builder()
             .with_state(head, change_type, state, head.meta.clone())
     }
 
-    fn revision_builder(&self) -> RevisionBuilder<'_> {
+    pub(super) fn revision_builder(&self) -> RevisionBuilder<'_> {
         RevisionBuilder {
             name: &self.write.name,
             now: self.now,
@@ -436,11 +373,16 @@ impl Transition<'_> {
         Outcome::Unchanged(self.write.name.clone(), head.status.revision).into()
     }
 
-    fn current_head(&self) -> Result<&Head> {
+    pub(super) fn current_head(&self) -> Result<&Head> {
         current_head(self.read_view, &self.write.name, &self.write.etag)
     }
 
-    fn require_state(&self, head: &Head, states: &[State], instead: &'static str) -> Result<()> {
+    pub(super) fn require_state(
+        &self,
+        head: &Head,
+        states: &[State],
+        instead: &'static str,
+    ) -> Result<()> {
         require_state(&self.write.name, head, states, instead)
     }
 
@@ -494,7 +436,12 @@ fn require_etag<'a>(name: &Name, head: Option<&'a Head>, etag: &str) -> Result<&
     })
 }
 
-fn require_state(name: &Name, head: &Head, states: &[State], instead: &'static str) -> Result<()> {
+pub(super) fn require_state(
+    name: &Name,
+    head: &Head,
+    states: &[State],
+    instead: &'static str,
+) -> Result<()> {
     if states.contains(&head.status.state) {
         return Ok(());
     }
