@@ -20,8 +20,9 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, Outcome},
+    checked_view::CheckedView,
     erasure::ERASED,
-    read_view::{Head, ReadView},
+    read_view::Head,
     rejection::Rejection,
     request::{Action, Write, kind_field},
     revision::{RevisionBuilder, revision_of_etag},
@@ -59,7 +60,7 @@ pub(super) type Result<T> = std::result::Result<T, Rejection>;
 pub(super) struct Transition<'a> {
     pub index: usize,
     pub write: &'a Write,
-    pub read_view: &'a ReadView,
+    pub read_view: &'a CheckedView<'a>,
     pub now: OffsetDateTime,
 }
 
@@ -106,11 +107,12 @@ impl Transition<'_> {
     /// Checks that the name was never used, and that no other article has the same original text.
     fn require_new(&self, body: &Body) -> Result<()> {
         let name = &self.write.name;
-        if self.read_view.heads.contains_key(name) {
+        if self.read_view.any_head(name).is_some() {
             return Err(Rejection::NameTaken { name: name.clone() });
         }
         if let Body::Article(article) = body
-            && let Some(existing) = self.read_view.originals.get(&article.original_sha256)
+            && !article.original_sha256.is_empty()
+            && let Some(existing) = self.read_view.original(&article.original_sha256)
         {
             return Err(Rejection::DuplicateOriginal {
                 existing: existing.clone(),
@@ -313,7 +315,7 @@ impl Transition<'_> {
             ));
         }
         let wanted = (self.write.name.clone(), revision);
-        let Some(body) = self.read_view.revisions.get(&wanted) else {
+        let Some(body) = self.read_view.body(&wanted) else {
             let newest = head.status.revision;
             let what = format!("there is no such revision; there are 1 to {newest}");
             return Err(self.invalid("restore.revision", what));
@@ -330,7 +332,7 @@ impl Transition<'_> {
     /// Erases the content and all notes on it (W11). A deleted draft can be erased too, because its earlier revisions
     /// still exist.
     fn purge(&self) -> Result<TransitionEffects> {
-        let there = self.read_view.heads.get(&self.write.name);
+        let there = self.read_view.any_head(&self.write.name);
         let head = require_etag(&self.write.name, there, &self.write.etag)?;
         let state = match head.status.state {
             State::Published => State::Retracted,
@@ -416,7 +418,7 @@ fn edit_hint(state: State) -> &'static str {
 
 /// Returns the head, if the record exists and the caller read this revision (W3).
 pub(super) fn current_head<'a>(
-    read_view: &'a ReadView,
+    read_view: &'a CheckedView<'a>,
     name: &Name,
     etag: &str,
 ) -> Result<&'a Head> {

@@ -361,6 +361,7 @@ pub fn store(error: &dateline_store::Error) -> Status {
         ),
         dateline_store::Error::Database(_)
         | dateline_store::Error::Corrupt(_)
+        | dateline_store::Error::NotRead(_)
         | dateline_store::Error::Schema(_)
         | dateline_store::Error::SchemaVersion(_)
         | dateline_store::Error::Foreign(_)
