@@ -189,14 +189,17 @@ fn number(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dateline_store::Epoch;
+    use dateline_store::{Epoch, Positions};
 
     fn feed(id: u128, epochs: &[(u64, u64)]) -> FeedIdentity {
         let epochs: Vec<_> = epochs
             .iter()
             .map(|(id, head)| Epoch {
                 id: *id,
-                heads: (*head, *head),
+                heads: Positions {
+                    desk: *head,
+                    wire: *head,
+                },
             })
             .collect();
         FeedIdentity {
@@ -204,7 +207,7 @@ mod tests {
             epoch: epochs.last().unwrap().id,
             token_key: [0; 32],
             epochs,
-            earliest: (1, 1),
+            earliest: Positions { desk: 1, wire: 1 },
         }
     }
 

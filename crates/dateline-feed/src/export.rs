@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dateline_store::{FeedIdentity, FeedStatus, SnapshotPage, SnapshotQuery, sequence_of_view};
+use dateline_store::{FeedIdentity, FeedStatus, SnapshotPage, SnapshotQuery};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -76,7 +76,7 @@ impl Feed {
             identity = self.refresh().await?;
         }
         let beginning = SnapshotPosition::begin(&options.request_bytes);
-        let head = sequence_of_view(standing.heads, view);
+        let head = standing.heads.of(view);
         let mut cursor = match &options.cursor {
             None => Cursor {
                 view,
@@ -102,7 +102,7 @@ impl Feed {
                     head,
                 });
             }
-            check_kept(sequence_of_view(standing.earliest, view), asked)?;
+            check_kept(standing.earliest.of(view), asked)?;
         }
         self.verify(&identity, &mut cursor).await?;
         let position = cursor

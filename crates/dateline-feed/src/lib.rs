@@ -24,7 +24,6 @@ use std::{
 
 use dateline_store::{
     FeedIdentity, FeedStatus, FeedView, LOG_READERS, LogPage, SnapshotPage, SnapshotQuery, Store,
-    sequence_of_view,
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -136,14 +135,14 @@ impl Feed {
         let identity = store.identity().await?;
         let heads = store.heads().await?;
         let position = store.position_before(heads, RING_SEED_CHANGES).await?;
-        let (desk, wire) = position
-            .filter(|position| position.0 + 1 >= identity.earliest.0)
+        let start = position
+            .filter(|position| position.desk + 1 >= identity.earliest.desk)
             .unwrap_or(heads);
         let shared = Shared {
             store,
             identity: RwLock::new(Arc::new(identity)),
-            desk: Ring::new(desk),
-            wire: Ring::new(wire),
+            desk: Ring::new(start.desk),
+            wire: Ring::new(start.wire),
             checkpoint_interval,
             opened_at: Instant::now(),
             read_permits: Semaphore::new(LOG_READERS as usize),
@@ -217,7 +216,7 @@ impl Feed {
     /// # Errors
     /// If the database cannot answer.
     pub async fn stored_head(&self, view: FeedView) -> Result<u64, dateline_store::Error> {
-        Ok(sequence_of_view(self.shared.store.heads().await?, view))
+        Ok(self.shared.store.heads().await?.of(view))
     }
 
     /// Returns the status of the feeds in the database.
@@ -276,7 +275,7 @@ impl Feed {
             for view in [FeedView::Desk, FeedView::Wire] {
                 match now.shared_up_to(known.epoch, view) {
                     Some(last) => self.ring(view).rewind(last),
-                    None => self.ring(view).restart(sequence_of_view(heads, view)),
+                    None => self.ring(view).restart(heads.of(view)),
                 }
             }
         }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dateline_record::filter::Filter;
-use dateline_store::{FeedIdentity, FeedView, Mark, sequence_of_view};
+use dateline_store::{FeedIdentity, FeedView, Mark};
 use time::OffsetDateTime;
 
 use super::{
@@ -152,7 +152,7 @@ impl Feed {
     /// is left need not be the first after the time.
     async fn before_all_since(&self, view: FeedView, time: OffsetDateTime) -> Result<u64, Error> {
         let after = self.before(view, time).await?;
-        let earliest = sequence_of_view(self.status().await?.earliest, view);
+        let earliest = self.status().await?.earliest.of(view);
         if earliest > 1 && after < earliest {
             return Err(Error::CursorExpired { after, earliest });
         }

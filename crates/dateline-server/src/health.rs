@@ -11,7 +11,7 @@ use std::{
 
 use dateline_feed::Feed;
 use dateline_proto::DESCRIPTORS;
-use dateline_store::{Committer, FeedView, Store, sequence_of_view};
+use dateline_store::{Committer, FeedView, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -193,10 +193,7 @@ impl HealthChecker {
         let Ok(Ok(heads)) = heads else {
             return Ok(());
         };
-        let (seen, head) = (
-            self.feed.local_head(FeedView::Desk),
-            sequence_of_view(heads, FeedView::Desk),
-        );
+        let (seen, head) = (self.feed.local_head(FeedView::Desk), heads.desk);
         if seen >= head {
             *behind_since = None;
             return Ok(());

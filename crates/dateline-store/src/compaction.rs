@@ -4,7 +4,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Error, Store, columns::sequence, notify};
+use super::{Error, Store, columns::positions, notify, positions::Positions};
 
 /// Sequences per statement, halved when a statement times out.
 const ROWS_PER_STATEMENT: i64 = 5000;
@@ -14,8 +14,8 @@ const ROWS_PER_STATEMENT: i64 = 5000;
 pub struct Compacted {
     /// Number of revisions dropped.
     pub revisions: u64,
-    /// The oldest sequences at which a stream can begin: desk, then wire.
-    pub earliest: (u64, u64),
+    /// The oldest sequences at which a stream can begin.
+    pub earliest: Positions,
 }
 
 impl Store {
@@ -25,7 +25,7 @@ impl Store {
     /// If the database cannot answer; what was dropped until then stays dropped.
     pub async fn compact(&self, before: u64, only_count: bool) -> Result<Compacted, Error> {
         let (desk, wire) = self.point(before).await?;
-        let earliest = (sequence(desk)?, sequence(wire)?);
+        let earliest = positions(desk, wire)?;
         if !only_count {
             // Detects a restored database before this update marks the row as written by a server.
             self.ensure_epoch(0).await?;
@@ -129,7 +129,7 @@ impl Store {
         let first = self.first_since(super::FeedView::Desk, since).await?;
         match first {
             Some(first) => Ok(first),
-            None => Ok(self.heads().await?.0 + 1),
+            None => Ok(self.heads().await?.desk + 1),
         }
     }
 }

@@ -6,8 +6,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Error, Store, columns::sequence, fingerprint::fingerprint, notify, pool::Lease,
-    stored::FeedView, tally,
+    Error, Store,
+    columns::{positions, sequence},
+    fingerprint::fingerprint,
+    notify,
+    pool::Lease,
+    positions::Positions,
+    stored::FeedView,
+    tally,
 };
 
 /// The feed in this database and its histories.
@@ -21,8 +27,8 @@ pub struct FeedIdentity {
     pub token_key: [u8; 32],
     /// Every history, oldest first; the last one is `epoch`.
     pub epochs: Vec<Epoch>,
-    /// The oldest sequences at which a stream can begin: desk, then wire.
-    pub earliest: (u64, u64),
+    /// The oldest sequences at which a stream can begin.
+    pub earliest: Positions,
 }
 
 /// A history of a feed.
@@ -30,17 +36,8 @@ pub struct FeedIdentity {
 pub struct Epoch {
     /// Random number.
     pub id: u64,
-    /// The heads at which it began: desk, then wire.
-    pub heads: (u64, u64),
-}
-
-/// Returns a view's number of a pair of desk and wire.
-#[must_use]
-pub fn sequence_of_view(numbers: (u64, u64), view: FeedView) -> u64 {
-    match view {
-        FeedView::Desk => numbers.0,
-        FeedView::Wire => numbers.1,
-    }
+    /// The heads at which it began.
+    pub heads: Positions,
 }
 
 impl FeedIdentity {
@@ -50,14 +47,14 @@ impl FeedIdentity {
     pub fn shared_up_to(&self, epoch: u64, view: FeedView) -> Option<u64> {
         let position = self.epochs.iter().position(|known| known.id == epoch)?;
         let later = self.epochs[position + 1..].iter();
-        let heads = later.map(|epoch| sequence_of_view(epoch.heads, view));
+        let heads = later.map(|epoch| epoch.heads.of(view));
         Some(heads.min().unwrap_or(u64::MAX))
     }
 
     /// Returns the oldest sequence at which a stream of a view can begin.
     #[must_use]
     pub fn earliest(&self, view: FeedView) -> u64 {
-        sequence_of_view(self.earliest, view)
+        self.earliest.of(view)
     }
 }
 
@@ -68,10 +65,10 @@ pub struct FeedStatus {
     pub feed: Uuid,
     /// Its present history.
     pub epoch: u64,
-    /// Newest sequences: desk, then wire.
-    pub heads: (u64, u64),
-    /// The oldest sequences at which a stream can begin: desk, then wire.
-    pub earliest: (u64, u64),
+    /// Newest sequences.
+    pub heads: Positions,
+    /// The oldest sequences at which a stream can begin.
+    pub earliest: Positions,
     /// Tallies of the desk feed at its head.
     pub desk: Tallies,
     /// Tallies of the wire feed at its head.
@@ -115,13 +112,13 @@ impl Store {
                 .as_slice()
                 .try_into()
                 .map_err(|_| damaged("feed.token_key"))?,
-            earliest: (sequence(last.desk_earliest)?, sequence(last.wire_earliest)?),
+            earliest: positions(last.desk_earliest, last.wire_earliest)?,
             epochs: rows
                 .iter()
                 .map(|row| {
                     Ok(Epoch {
                         id: sequence(row.id)?,
-                        heads: (sequence(row.desk_head)?, sequence(row.wire_head)?),
+                        heads: positions(row.desk_head, row.wire_head)?,
                     })
                 })
                 .collect::<Result<_, Error>>()?,
@@ -156,8 +153,8 @@ impl Store {
         let feed_status = FeedStatus {
             feed: row.id,
             epoch: sequence(row.epoch)?,
-            heads: (sequence(row.desk_head)?, sequence(row.wire_head)?),
-            earliest: (sequence(row.desk_earliest)?, sequence(row.wire_earliest)?),
+            heads: positions(row.desk_head, row.wire_head)?,
+            earliest: positions(row.desk_earliest, row.wire_earliest)?,
             desk: tally::read(&row.desk_tally)?,
             wire: tally::read(&row.wire_tally)?,
         };

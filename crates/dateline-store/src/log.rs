@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 
 use super::{
     Error, Store,
-    columns::{change_type, days, sequence, state},
+    columns::{change_type, days, positions, sequence, state},
     pool::Pool,
+    positions::Positions,
     stored::{FeedView, RecordColumns, StoredRecord},
 };
 
@@ -191,17 +192,17 @@ impl Store {
         page(&self.control, FeedView::Desk, after, head, true).await
     }
 
-    /// Returns a position about this many changes before the head, between two batches: desk, then wire; `None` if
+    /// Returns a position about this many changes before the heads, between two batches; `None` if
     /// nothing is before it.
     ///
     /// # Errors
     /// If the database cannot answer.
     pub async fn position_before(
         &self,
-        heads: (u64, u64),
+        heads: Positions,
         changes: u64,
-    ) -> Result<Option<(u64, u64)>, Error> {
-        let position = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
+    ) -> Result<Option<Positions>, Error> {
+        let position = i64::try_from(heads.desk.saturating_sub(changes)).unwrap_or(0);
         let row = sqlx::query!(
             r#"SELECT batch.desk_batch, (
                    SELECT wire_sequence - 1 FROM changes
@@ -216,19 +217,21 @@ impl Store {
         .fetch_optional(&mut self.control.acquire().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let wire = row.wire.map_or(Ok(heads.1), sequence)?;
-        Ok(Some((sequence(row.desk_batch)?, wire)))
+        Ok(Some(Positions {
+            desk: sequence(row.desk_batch)?,
+            wire: row.wire.map_or(Ok(heads.wire), sequence)?,
+        }))
     }
 
-    /// Returns the newest sequences: desk, then wire.
+    /// Returns the newest sequences.
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn heads(&self) -> Result<(u64, u64), Error> {
+    pub async fn heads(&self) -> Result<Positions, Error> {
         let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
             .fetch_one(&mut self.control.acquire().await?)
             .await?;
-        Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
+        positions(row.desk_head, row.wire_head)
     }
 }
 

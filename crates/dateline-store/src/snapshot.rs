@@ -12,8 +12,7 @@ use dateline_record::{filter::Filter, name::Name};
 use self::query::{rows, until};
 use super::{
     Error, Store,
-    columns::{change_type, name, sequence, state},
-    identity::sequence_of_view,
+    columns::{change_type, name, positions, sequence, state},
     references::{References, ResolvedReferences},
     stored::{FeedView, RecordColumns, StoredRecord},
 };
@@ -201,10 +200,7 @@ impl Store {
             resolved,
             after: (!scan.is_over).then_some(scan.last_name),
             epoch: sequence(kept.epoch)?,
-            earliest: sequence_of_view(
-                (sequence(kept.desk_earliest)?, sequence(kept.wire_earliest)?),
-                snapshot.view,
-            ),
+            earliest: positions(kept.desk_earliest, kept.wire_earliest)?.of(snapshot.view),
         })
     }
 }

@@ -7,7 +7,7 @@ use dateline_proto::v1::{
     CompactFeedRequest, GetFeedRequest, GetFeedResponse, RecordFilter, View,
     admin_service_client::AdminServiceClient, compact_feed_request::Before,
 };
-use dateline_store::{Epoch, FeedIdentity};
+use dateline_store::{Epoch, FeedIdentity, Positions};
 use uuid::Uuid;
 
 use super::{recorder::Recorder, watchers::request};
@@ -67,9 +67,9 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
         token_key: [0; 32],
         epochs: vec![Epoch {
             id: epoch,
-            heads: (0, 0),
+            heads: Positions::default(),
         }],
-        earliest: (1, 1),
+        earliest: Positions { desk: 1, wire: 1 },
     };
     let view = match view {
         View::Desk => dateline_store::FeedView::Desk,

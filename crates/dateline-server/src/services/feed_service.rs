@@ -14,7 +14,7 @@ use dateline_proto::v1::{
     watch_request,
 };
 use dateline_record::{record::delimiter, timestamp::timestamp};
-use dateline_store::{Store, sequence_of_view};
+use dateline_store::Store;
 use futures_util::{Stream, stream};
 use prost::Message;
 use time::OffsetDateTime;
@@ -175,8 +175,8 @@ impl FeedService for FeedHandler {
         let response = GetFeedResponse {
             feed: standing.feed.to_string(),
             epoch: standing.epoch,
-            head_sequence: sequence_of_view(standing.heads, view).cast_signed(),
-            earliest_sequence: sequence_of_view(standing.earliest, view).cast_signed(),
+            head_sequence: standing.heads.of(view).cast_signed(),
+            earliest_sequence: standing.earliest.of(view).cast_signed(),
             // The digest covers the whole view, so it is not visible to callers who see a part of it.
             digest: visibility
                 .scope()

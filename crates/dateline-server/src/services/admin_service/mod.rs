@@ -13,7 +13,7 @@ use dateline_proto::v1::{
     RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse, compact_feed_request::Before,
 };
 use dateline_record::timestamp::timestamp;
-use dateline_store::{Committer, FeedView, Store};
+use dateline_store::{Committer, FeedView, Positions, Store};
 use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -82,7 +82,7 @@ impl AdminService for AdminHandler {
             self.refresh().await?;
             tracing::info!(?compacted, "history was dropped");
         }
-        let (desk, wire) = compacted.earliest;
+        let Positions { desk, wire } = compacted.earliest;
         let response = CompactFeedResponse {
             revisions: compacted.revisions.cast_signed(),
             earliest_desk_sequence: desk.cast_signed(),

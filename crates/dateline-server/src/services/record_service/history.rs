@@ -7,7 +7,7 @@ use dateline_proto::v1::{
     ListRevisionsResponse, Revision, State,
 };
 use dateline_record::{diff::diff, timestamp::timestamp};
-use dateline_store::{FeedView, RevisionEntry, StoredRecord, sequence_of_view};
+use dateline_store::{FeedView, RevisionEntry, StoredRecord};
 use tonic::Status;
 
 use crate::{
@@ -151,7 +151,7 @@ impl RecordHandler {
     async fn check_kept(&self, view: FeedView, sequence: u64) -> Result<(), Status> {
         let standing = self.feed.status().await;
         let standing = standing.map_err(|error| status::store(&error))?;
-        let earliest = sequence_of_view(standing.earliest, view);
+        let earliest = standing.earliest.of(view);
         if sequence.saturating_add(1) < earliest {
             return Err(status::no_longer_kept(sequence, earliest));
         }
