@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dateline_record::sequence::Sequence;
 use dateline_store::{FeedIdentity, FeedStatus, SnapshotPage, SnapshotQuery};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ pub struct ExportOptions {
     /// Records to export; its `at` counts only if `sequence` is `None`.
     pub extract: SnapshotQuery,
     /// Sequence of the export; `None` for the head.
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
     /// Encoded request, so that a cursor is not resumed with another one.
     pub request_bytes: Vec<u8>,
     /// Cursor to resume from.
@@ -128,7 +129,7 @@ impl Feed {
 impl Export {
     /// Returns the sequence of the export.
     #[must_use]
-    pub fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> Sequence {
         self.extract.at
     }
 

@@ -13,6 +13,7 @@ pub mod name;
 pub mod record;
 pub mod references;
 pub mod rules;
+pub mod sequence;
 pub mod state;
 pub mod text;
 pub mod timestamp;

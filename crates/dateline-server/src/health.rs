@@ -11,6 +11,7 @@ use std::{
 
 use dateline_feed::Feed;
 use dateline_proto::DESCRIPTORS;
+use dateline_record::sequence::Sequence;
 use dateline_store::{Committer, FeedView, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -155,7 +156,7 @@ impl HealthChecker {
     }
 
     /// Checks all parts. Returns whether reads and whether writes are served.
-    async fn check_all(&self, behind_since: &mut Option<(u64, Instant)>) -> (bool, bool) {
+    async fn check_all(&self, behind_since: &mut Option<(Sequence, Instant)>) -> (bool, bool) {
         let (reads, writes) = tokio::join!(self.store.ping(), self.store.ping_writer());
         let reads = reads.map_err(|error| error_text(&error));
         self.health_state.record(Subsystem::Reads, reads);
@@ -187,7 +188,10 @@ impl HealthChecker {
     }
 
     /// Compares the head in memory with the head of the database.
-    async fn check_tail(&self, behind_since: &mut Option<(u64, Instant)>) -> Result<(), String> {
+    async fn check_tail(
+        &self,
+        behind_since: &mut Option<(Sequence, Instant)>,
+    ) -> Result<(), String> {
         // If the heads cannot be read, nothing can be said about streams.
         let heads = tokio::time::timeout(TAIL_STALL_TIMEOUT, self.store.heads()).await;
         let Ok(Ok(heads)) = heads else {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use dateline_access::Denied;
 use dateline_engine::rejection::Rejection;
-use dateline_record::violation::Violation;
+use dateline_record::{sequence::Sequence, violation::Violation};
 use dateline_store::CommitError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -453,7 +453,7 @@ pub fn feed(error: &dateline_feed::Error) -> Status {
 
 /// Returns the error for a sequence whose state is no longer kept.
 #[must_use]
-pub fn no_longer_kept(sequence: u64, earliest: u64) -> Status {
+pub fn no_longer_kept(sequence: Sequence, earliest: Sequence) -> Status {
     let about = metadata([
         ("sequence", sequence.to_string()),
         ("earliest_sequence", earliest.to_string()),

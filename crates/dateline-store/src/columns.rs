@@ -5,6 +5,7 @@ use dateline_record::{
     edtf::Bounds,
     index::state_facet,
     name::{KINDS, Name, kind_label},
+    sequence::Sequence,
 };
 use sqlx::postgres::types::PgRange;
 use std::ops::Bound;
@@ -48,8 +49,13 @@ pub(super) fn name(column: &str) -> Result<Name, Error> {
 }
 
 /// Reads a sequence, which is at least 1 by constraint.
-pub(super) fn sequence(column: i64) -> Result<u64, Error> {
-    u64::try_from(column).map_err(|_| unknown("sequence", &column.to_string()))
+pub(super) fn sequence(column: i64) -> Result<Sequence, Error> {
+    Sequence::from_i64(column).ok_or_else(|| unknown("sequence", &column.to_string()))
+}
+
+/// Reads the number of an epoch.
+pub(super) fn epoch(column: i64) -> Result<u64, Error> {
+    u64::try_from(column).map_err(|_| unknown("epoch", &column.to_string()))
 }
 
 /// Reads the sequences of both feeds.

@@ -20,7 +20,7 @@ use dateline_engine::{
     request::Request,
 };
 use dateline_proto::v1::Warning;
-use dateline_record::name::Name;
+use dateline_record::{name::Name, sequence::Sequence};
 use futures_util::FutureExt;
 use time::OffsetDateTime;
 use tokio::{
@@ -52,9 +52,9 @@ pub struct Committed {
     /// Number of records that got a new revision; 0 for a retry that gets its first answer again.
     pub changed: usize,
     /// Last desk sequence of the batch; 0 if nothing was written.
-    pub desk_sequence: u64,
+    pub desk_sequence: Sequence,
     /// Last wire sequence of the batch; 0 if no change is on the wire feed.
-    pub wire_sequence: u64,
+    pub wire_sequence: Sequence,
     /// Warnings about data that was stored nevertheless.
     pub warnings: Vec<Warning>,
 }

@@ -7,6 +7,7 @@ use dateline_proto::v1::{
     CompactFeedRequest, GetFeedRequest, GetFeedResponse, RecordFilter, View,
     admin_service_client::AdminServiceClient, compact_feed_request::Before,
 };
+use dateline_record::sequence::Sequence;
 use dateline_store::{Epoch, FeedIdentity, Positions};
 use uuid::Uuid;
 
@@ -69,7 +70,10 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
             id: epoch,
             heads: Positions::default(),
         }],
-        earliest: Positions { desk: 1, wire: 1 },
+        earliest: Positions {
+            desk: Sequence::FIRST,
+            wire: Sequence::FIRST,
+        },
     };
     let view = match view {
         View::Desk => dateline_store::FeedView::Desk,
@@ -78,7 +82,7 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
     assert!(sequence <= feed.head_sequence + 1000);
     let cursor = Cursor {
         view,
-        sequence: sequence.cast_unsigned(),
+        sequence: Sequence::new(sequence.cast_unsigned()),
         check: None,
         snapshot: None,
     };

@@ -3,7 +3,7 @@
 
 use dateline_feed::{Cursor, Error};
 use dateline_proto::v1::{ListRecordsRequest, View as AskedView};
-use dateline_record::{mac::sign, name::Name};
+use dateline_record::{mac::sign, name::Name, sequence::Sequence};
 use dateline_server::services::page_token::PageContext;
 use dateline_store::{Epoch, FeedIdentity, FeedView, Positions};
 use uuid::Uuid;
@@ -20,7 +20,10 @@ fn feed() -> FeedIdentity {
         epoch: epoch.id,
         token_key: [5; 32],
         epochs: vec![epoch],
-        earliest: Positions { desk: 1, wire: 1 },
+        earliest: Positions {
+            desk: Sequence::FIRST,
+            wire: Sequence::FIRST,
+        },
     }
 }
 
