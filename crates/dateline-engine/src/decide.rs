@@ -15,7 +15,9 @@ use uuid::Uuid;
 use super::{
     change::{Change, Decision, Outcome, ReadSet},
     checked_view::CheckedView,
-    erasure, pins,
+    erasure,
+    etag::Etag,
+    pins,
     publication::PublicationCheck,
     read_plan::ReadPlan,
     read_view::ReadView,
@@ -151,7 +153,7 @@ fn check_preconditions(
             Some(head) if etag.is_empty() => {
                 return Err(Rejection::EtagMismatch {
                     name: name.clone(),
-                    current: head.meta.etag.clone(),
+                    current: Etag::from(head.meta.etag.clone()),
                     seen: None,
                     changed_paths: Vec::new(),
                 });
@@ -401,7 +403,7 @@ mod tests {
             by: Attribution::default(),
             writes: vec![Write {
                 name: name.clone(),
-                etag: "1-a".to_owned(),
+                etag: "1-a".to_owned().into(),
                 note: String::new(),
                 action: Action::Delete,
             }],

@@ -5,6 +5,7 @@ pub mod change;
 mod checked_view;
 pub mod decide;
 mod erasure;
+pub mod etag;
 pub mod load;
 mod merge;
 mod parse;

@@ -6,6 +6,7 @@ use dateline_record::name::Name;
 
 use super::{
     change::Change,
+    etag::Etag,
     read_view::Head,
     rejection::Rejection,
     revision::RevisionBuilder,
@@ -13,7 +14,7 @@ use super::{
 };
 
 impl Transition<'_> {
-    pub(super) fn merge(&self, into: &Name, into_etag: &str) -> Result<TransitionEffects> {
+    pub(super) fn merge(&self, into: &Name, into_etag: &Etag) -> Result<TransitionEffects> {
         let head = self.current_head()?;
         self.require_state(
             head,

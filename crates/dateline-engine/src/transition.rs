@@ -22,10 +22,11 @@ use super::{
     change::{Change, Outcome},
     checked_view::CheckedView,
     erasure::ERASED,
+    etag::Etag,
     read_view::Head,
     rejection::Rejection,
     request::{Action, Write, kind_field},
-    revision::{RevisionBuilder, revision_of_etag},
+    revision::RevisionBuilder,
 };
 
 /// The result of a write.
@@ -420,20 +421,20 @@ fn edit_hint(state: State) -> &'static str {
 pub(super) fn current_head<'a>(
     read_view: &'a CheckedView<'a>,
     name: &Name,
-    etag: &str,
+    etag: &Etag,
 ) -> Result<&'a Head> {
     require_etag(name, read_view.head(name), etag)
 }
 
-fn require_etag<'a>(name: &Name, head: Option<&'a Head>, etag: &str) -> Result<&'a Head> {
+fn require_etag<'a>(name: &Name, head: Option<&'a Head>, etag: &Etag) -> Result<&'a Head> {
     let head = head.ok_or_else(|| Rejection::NotFound { name: name.clone() })?;
-    if head.meta.etag == etag {
+    if head.meta.etag == etag.as_str() {
         return Ok(head);
     }
     Err(Rejection::EtagMismatch {
         name: name.clone(),
-        current: head.meta.etag.clone(),
-        seen: revision_of_etag(etag, &head.meta.uid),
+        current: head.meta.etag.clone().into(),
+        seen: etag.revision(&head.meta.uid),
         changed_paths: Vec::new(),
     })
 }

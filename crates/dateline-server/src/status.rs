@@ -243,7 +243,7 @@ fn from_refusal(rejection: &Rejection) -> Status {
         } => {
             let about = metadata([
                 ("name", name.to_string()),
-                ("etag", current.clone()),
+                ("etag", current.to_string()),
                 ("changed_paths", join_paths(changed_paths)),
             ]);
             with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
