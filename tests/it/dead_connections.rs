@@ -7,6 +7,7 @@ use std::{
 };
 
 use dateline_proto::v1::{CommitRequest, View};
+use dateline_record::sequence::Sequence;
 use dateline_store::{Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
@@ -223,17 +224,22 @@ async fn of_every_pool(store: &Store, bound: Duration) -> usize {
         ends(
             "the log",
             bound,
-            store.log_after(dateline_store::FeedView::Desk, 0, true),
+            store.log_after(dateline_store::FeedView::Desk, Sequence::ZERO, true),
         )
         .await,
-        ends("the tail", bound, store.tail_after(0, 1)).await,
+        ends(
+            "the tail",
+            bound,
+            store.tail_after(Sequence::ZERO, Sequence::FIRST),
+        )
+        .await,
         ends(
             "a time",
             bound,
             store.first_since(dateline_store::FeedView::Desk, now),
         )
         .await,
-        ends("a compaction", bound, store.compact(1, true)).await,
+        ends("a compaction", bound, store.compact(Sequence::FIRST, true)).await,
         ends("tokens", bound, store.list_tokens(true, None, 10, 10_000)).await,
         ends("the audit", bound, store.record_audit(&by, "done", "")).await,
         ends("expiry", bound, store.expire_requests()).await,

@@ -14,8 +14,12 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, Decision, Outcome, ReadSet},
-    erasure, pins,
+    checked_view::CheckedView,
+    erasure,
+    etag::Etag,
+    pins,
     publication::PublicationCheck,
+    read_plan::ReadPlan,
     read_view::ReadView,
     rejection::Rejection,
     request::{Request, Write, kind_field},
@@ -35,13 +39,41 @@ pub const MAX_BATCH_RECORDS: usize = 5000;
 /// Most warnings of an answer.
 const MAX_WARNINGS: usize = 100;
 
+/// The reason why there is no decision.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// A rule forbids it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The decision looked up data that was never read: a bug of the planner, never the caller's mistake. Whatever was
+    /// decided could be wrong.
+    #[error("the decision needs what was never read: {0}")]
+    NotRead(Box<ReadPlan>),
+}
+
 /// Decides a request. `new_uid` makes uids for new records.
 ///
 /// # Errors
-/// A refusal; nothing may be written then (W2).
+/// A refusal; nothing may be written then (W2). Data that was never read wins over every refusal.
 pub fn decide(
     request: &Request,
     read_view: &ReadView,
+    now: OffsetDateTime,
+    new_uid: &mut dyn FnMut() -> Uuid,
+) -> Result<Decision, DecideError> {
+    let checked = CheckedView::new(read_view);
+    let decided = decide_with(request, &checked, now, new_uid);
+    let unread = checked.into_unread();
+    if unread.is_empty() {
+        Ok(decided?)
+    } else {
+        Err(DecideError::NotRead(Box::new(unread)))
+    }
+}
+
+fn decide_with(
+    request: &Request,
+    read_view: &CheckedView<'_>,
     now: OffsetDateTime,
     new_uid: &mut dyn FnMut() -> Uuid,
 ) -> Result<Decision, Rejection> {
@@ -110,7 +142,10 @@ fn check_size(outcomes: &[Outcome]) -> Result<(), Rejection> {
 }
 
 /// Checks that records which are not written have the etags of the preconditions.
-fn check_preconditions(request: &Request, read_view: &ReadView) -> Result<ReadSet, Rejection> {
+fn check_preconditions(
+    request: &Request,
+    read_view: &CheckedView<'_>,
+) -> Result<ReadSet, Rejection> {
     let mut read_set = ReadSet::default();
     for (name, etag) in &request.preconditions {
         match read_view.head(name) {
@@ -118,7 +153,7 @@ fn check_preconditions(request: &Request, read_view: &ReadView) -> Result<ReadSe
             Some(head) if etag.is_empty() => {
                 return Err(Rejection::EtagMismatch {
                     name: name.clone(),
-                    current: head.meta.etag.clone(),
+                    current: Etag::from(head.meta.etag.clone()),
                     seen: None,
                     changed_paths: Vec::new(),
                 });
@@ -168,7 +203,7 @@ pub(super) enum ChangeIndex {
 impl<'a> ChangeSet<'a> {
     fn build(
         request: &'a Request,
-        read_view: &ReadView,
+        read_view: &CheckedView<'_>,
         now: OffsetDateTime,
         new_uid: &mut dyn FnMut() -> Uuid,
     ) -> Result<Self, Rejection> {
@@ -211,7 +246,7 @@ impl<'a> ChangeSet<'a> {
     fn loaded(
         self,
         request: &Request,
-        read_view: &ReadView,
+        read_view: &CheckedView<'_>,
         mut read_set: ReadSet,
     ) -> Result<Decision, Rejection> {
         let names = request.writes.iter().map(|write| &write.name);
@@ -350,5 +385,59 @@ impl<'a> ChangeSet<'a> {
     pub(super) fn similar(&self, key: i64) -> impl Iterator<Item = &Name> {
         let positions = self.by_key.get(&key).into_iter().flatten();
         positions.filter_map(|position| Some(&self.outcomes[*position].change()?.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::request::{Action, Attribution};
+
+    fn deletion(name: &Name) -> Request {
+        Request {
+            id: None,
+            fingerprint: [0; 32],
+            earlier_fingerprint: None,
+            by: Attribution::default(),
+            writes: vec![Write {
+                name: name.clone(),
+                etag: "1-a".to_owned().into(),
+                note: String::new(),
+                action: Action::Delete,
+            }],
+            preconditions: Vec::new(),
+            validate_only: false,
+            bytes: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_never_read_is_not_refused_as_one_that_does_not_exist() {
+        let name = Name::parse("actors/a").unwrap();
+        let request = deletion(&name);
+        let decide =
+            |view: &ReadView| decide(&request, view, OffsetDateTime::UNIX_EPOCH, &mut Uuid::nil);
+        let mut view = ReadView::default();
+        let wanted = ReadPlan {
+            heads: BTreeSet::from([name.clone()]),
+            ..ReadPlan::default()
+        };
+        match decide(&view) {
+            Err(error @ DecideError::NotRead(_)) => assert_eq!(
+                error.to_string(),
+                "the decision needs what was never read: heads of actors/a"
+            ),
+            other => panic!("{other:?}"),
+        }
+        view.insert_heads(wanted.heads, Vec::new());
+        match decide(&view) {
+            Err(DecideError::Rejected(rejection)) => {
+                assert_eq!(rejection, Rejection::NotFound { name });
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -3,11 +3,7 @@
 
 use dateline_proto::v1::change::Type as ChangeType;
 
-use super::{
-    change::ReadSet,
-    decide::ChangeSet,
-    read_view::{NoteCopy, ReadView},
-};
+use super::{change::ReadSet, checked_view::CheckedView, decide::ChangeSet, read_view::NoteCopy};
 
 /// Text that replaces an erased note.
 pub(super) const ERASED: &str = "erased";
@@ -16,15 +12,15 @@ pub(super) const ERASED: &str = "erased";
 /// themselves are left out, since nothing remains of them.
 pub(super) fn redact_notes(
     change_set: &ChangeSet<'_>,
-    read_view: &ReadView,
+    read_view: &CheckedView<'_>,
     read_set: &mut ReadSet,
 ) -> Vec<NoteCopy> {
     let is_erased = |change_type| change_type == ChangeType::Purged;
     let erased = change_set.changes().map(|(_, change)| change);
     let erased = erased.filter(|change| is_erased(change.change_type));
-    let copies = erased.filter_map(|change| read_view.copies.get(&change.name));
+    let copies = erased.flat_map(|change| read_view.note_copies(&change.name));
     let mut blanked: Vec<NoteCopy> = Vec::new();
-    for copy in copies.flatten() {
+    for copy in copies {
         let goes_too = change_set.change_of(&copy.name);
         let is_known =
             |known: &NoteCopy| (&known.name, known.revision) == (&copy.name, copy.revision);

@@ -2,13 +2,17 @@
 //! clock, no randomness; all of those are arguments.
 
 pub mod change;
+mod checked_view;
 pub mod decide;
 mod erasure;
+pub mod etag;
 pub mod load;
+mod merge;
 mod parse;
 mod pins;
 pub mod prefetch;
 mod publication;
+pub mod read_plan;
 pub mod read_view;
 pub mod rejection;
 pub mod release;

@@ -15,7 +15,10 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::request::{Action, Attribution, Request, Write, kind_field, request_id};
+use super::{
+    etag::Etag,
+    request::{Action, Attribution, Request, Write, kind_field, request_id},
+};
 
 impl Request {
     /// Checks records of another database, each by itself: that they fit each other was checked there.
@@ -112,7 +115,7 @@ fn loaded(record: Record, index: usize) -> Result<Write, Vec<Violation>> {
     meta.sequence = 0;
     Ok(Write {
         name,
-        etag: String::new(),
+        etag: Etag::default(),
         note: String::new(),
         action: Action::Load {
             body,

@@ -9,7 +9,10 @@ use dateline_record::{index::extract_terms, name::Name, violation::Violation};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
-use super::request::{Action, Write, kind_field};
+use super::{
+    etag::Etag,
+    request::{Action, Write, kind_field},
+};
 
 /// Longest etag that is parsed, in bytes.
 const MAX_ETAG_BYTES: usize = 128;
@@ -25,8 +28,8 @@ pub(super) struct WriteParser<'a> {
 
 impl WriteParser<'_> {
     /// Returns the write; `None` if it has violations, which were collected then.
-    pub(super) fn parse(&mut self, action: Sent, etag: String) -> Option<Write> {
-        let plain = |(name, etag): (Name, String), note: String, action: Action| Write {
+    pub(super) fn parse(&mut self, action: Sent, etag: Etag) -> Option<Write> {
+        let plain = |(name, etag): (Name, Etag), note: String, action: Action| Write {
             name,
             etag,
             note,
@@ -95,9 +98,9 @@ impl WriteParser<'_> {
     fn edited(
         &mut self,
         record: Option<Record>,
-        etag: String,
+        etag: Etag,
         action: &str,
-    ) -> Option<(Body, (Name, String))> {
+    ) -> Option<(Body, (Name, Etag))> {
         let record = record?;
         let Some(name) = record_name(&record) else {
             match &record.kind {
@@ -114,16 +117,16 @@ impl WriteParser<'_> {
         };
         let body = record.kind?;
         self.check_etag(
-            &etag,
+            etag.as_str(),
             &format!("{action}.record.{}.meta.etag", kind_field(&body)),
         );
         Some((body, (name, etag)))
     }
 
-    fn version(&mut self, version: Option<RecordVersion>, field: &str) -> Option<(Name, String)> {
+    fn version(&mut self, version: Option<RecordVersion>, field: &str) -> Option<(Name, Etag)> {
         let version = version?;
         self.check_etag(&version.etag, &format!("{field}.etag"));
-        Some((Name::parse(&version.name)?, version.etag))
+        Some((Name::parse(&version.name)?, version.etag.into()))
     }
 
     fn check_etag(&mut self, etag: &str, field: &str) {
@@ -212,7 +215,7 @@ fn new_record(create: v1::write::Create) -> Option<Write> {
     let terms = extract_terms(&mut body, State::Draft);
     Some(Write {
         name,
-        etag: String::new(),
+        etag: Etag::default(),
         note: String::new(),
         action: Action::Create { body, terms },
     })

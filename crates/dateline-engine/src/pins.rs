@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dateline_proto::v1::{
-    Evidence, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
+    Evidence, Kind, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
 };
 use dateline_record::{
     index::FieldReference, mask, name::Name, rules::quote::check_quote, violation::Warning,
@@ -13,8 +13,8 @@ use dateline_record::{
 
 use super::{
     change::{Change, ReadSet},
+    checked_view::CheckedView,
     decide::{ChangeIndex, ChangeSet},
-    read_view::ReadView,
     rejection::UnresolvedReference,
     sources,
 };
@@ -55,7 +55,7 @@ enum PinStatus {
 /// Checks every pin in records that the batch makes visible, now or at the end of an embargo.
 pub(super) fn find(
     change_set: &ChangeSet<'_>,
-    read_view: &ReadView,
+    read_view: &CheckedView<'_>,
     is_load: bool,
     read_set: &mut ReadSet,
 ) -> Pins {
@@ -113,7 +113,7 @@ fn unresolved(source: &Name, index: usize, article: Name, why: &str) -> Unresolv
 
 struct PinChecker<'a> {
     change_set: &'a ChangeSet<'a>,
-    read_view: &'a ReadView,
+    read_view: &'a CheckedView<'a>,
     is_load: bool,
 }
 
@@ -122,12 +122,10 @@ impl PinChecker<'_> {
     fn find_before(&self, unreadable: &mut Vec<UnresolvedReference>, read_set: &mut ReadSet) {
         let loaded = self.change_set.changes().map(|(_, change)| change);
         for article in loaded.filter(|change| change.state == State::Published) {
-            let citing = self
-                .read_view
-                .citing
-                .get(&article.name)
-                .into_iter()
-                .flatten();
+            if article.kind() != Kind::Article {
+                continue;
+            }
+            let citing = self.read_view.citing(&article.name).iter();
             for (name, head) in citing.filter_map(|name| Some((name, self.read_view.head(name)?))) {
                 read_set
                     .revisions
@@ -150,7 +148,7 @@ impl PinChecker<'_> {
         let is_written = written.is_some_and(|written| {
             written.state == State::Published && written.revision == entry.article_revision
         });
-        if is_written || self.read_view.readable.contains(&pin) || self.was_readable(&pin) {
+        if is_written || self.read_view.is_readable(&pin) || self.was_readable(&pin) {
             return PinStatus::Readable;
         }
         if let Some(to) = self.find_matching_revision(entry, article) {
@@ -168,14 +166,7 @@ impl PinChecker<'_> {
 
     /// Returns the article's readable revisions, including the batch's; ascending.
     fn candidates(&self, article: &Name) -> impl Iterator<Item = (i64, &Body)> {
-        let stored = self.read_view.published.get(article).into_iter().flatten();
-        let stored = stored.filter_map(|revision| {
-            let body = self
-                .read_view
-                .revisions
-                .get(&(article.clone(), *revision))?;
-            Some((*revision, body))
-        });
+        let stored = self.read_view.readable_revisions(article);
         let written = self.change_set.change_of(article);
         let written = written.filter(|written| written.state == State::Published);
         stored.chain(written.map(|written| (written.revision, &written.body)))
@@ -196,6 +187,10 @@ impl PinChecker<'_> {
         let written = self.change_set.change_of(article);
         let written = written.map(|written| (written.state, &written.body));
         let stored = || {
+            // The planner reads whole records only where there is an embargo.
+            if !self.read_view.status(article)?.is_embargoed() {
+                return None;
+            }
             let head = self.read_view.head(article)?;
             Some((head.status.state, &head.body))
         };
@@ -206,12 +201,11 @@ impl PinChecker<'_> {
     fn unreadable_pin(&self, state: State, entry: &Evidence, article: &Name) -> PinStatus {
         let (newest, body) = match self.candidates(article).last() {
             Some((revision, body)) => (format!("revision {revision}"), body),
-            None => match self.embargoed_body(article) {
-                Some(body) if state == State::Embargoed => {
-                    ("the revision that comes out with it".to_owned(), body)
-                }
-                _ => return PinStatus::NoSource,
+            None if state == State::Embargoed => match self.embargoed_body(article) {
+                Some(body) => ("the revision that comes out with it".to_owned(), body),
+                None => return PinStatus::NoSource,
             },
+            None => return PinStatus::NoSource,
         };
         let there = check_entry_quote(entry, body).err().unwrap_or_default();
         PinStatus::Unreadable(format!(
@@ -223,12 +217,15 @@ impl PinChecker<'_> {
     /// True if readers of the original database could read the revision of a loaded record. Articles are not merged, so
     /// every revision after publication is a correction, and the first correction shows when publication was.
     fn was_readable(&self, (article, revision): &(Name, i64)) -> bool {
+        if !self.is_load {
+            return false;
+        }
         let loaded = self
             .change_set
             .change_of(article)
             .map(|change| &change.meta);
         let stored = || self.read_view.head(article).map(|head| &head.meta);
-        let meta = loaded.or_else(stored).filter(|_| self.is_load);
+        let meta = loaded.or_else(stored);
         meta.is_some_and(|meta| {
             first_readable(meta).is_some_and(|first| (first..=meta.revision).contains(revision))
         })
@@ -257,7 +254,7 @@ fn check_entry_quote(entry: &Evidence, body: &Body) -> Result<(), String> {
 
 impl Pins {
     /// Moves the pins, and adds warnings. A correction that then makes no difference is dropped.
-    pub(super) fn apply(self, change_set: &mut ChangeSet<'_>, read_view: &ReadView) {
+    pub(super) fn apply(self, change_set: &mut ChangeSet<'_>, read_view: &CheckedView<'_>) {
         for moved in &self.moved {
             let change = change_set.change_at(moved.position);
             let entry = change.and_then(|change| change.body.evidence_mut()?.get_mut(moved.entry));
@@ -315,7 +312,7 @@ impl Pins {
 
 /// Updates the bookkeeping of a change after its body was modified; returns false if the change makes no difference any
 /// more.
-fn refresh_content(change: &mut Change, read_view: &ReadView) -> bool {
+fn refresh_content(change: &mut Change, read_view: &CheckedView<'_>) -> bool {
     change.content = change.body.to_content();
     let Some(head) = read_view.head(&change.name) else {
         return true;

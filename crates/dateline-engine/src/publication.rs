@@ -10,17 +10,17 @@ use dateline_record::name::Name;
 
 use super::{
     change::{Change, ReadSet},
+    checked_view::CheckedView,
     decide::ChangeSet,
-    read_view::ReadView,
     rejection::{Rejection, UnresolvedReference},
 };
 
 /// Longest chain of merges that is followed.
-const MAX_MERGES: usize = 64;
+pub(super) const MAX_MERGES: usize = 64;
 
 /// The records that a batch makes visible, and those that it withdraws.
 pub(super) struct PublicationCheck<'a> {
-    read_view: &'a ReadView,
+    read_view: &'a CheckedView<'a>,
     /// Records that the batch leaves published or under embargo.
     visible: HashMap<&'a Name, &'a Change>,
     /// New revisions of the batch that readers see, now or later.
@@ -30,7 +30,7 @@ pub(super) struct PublicationCheck<'a> {
 }
 
 impl<'a> PublicationCheck<'a> {
-    pub(super) fn new(change_set: &'a ChangeSet<'_>, read_view: &'a ReadView) -> Self {
+    pub(super) fn new(change_set: &'a ChangeSet<'_>, read_view: &'a CheckedView<'a>) -> Self {
         let all: Vec<_> = change_set
             .changes()
             .map(|(_, change)| change)
@@ -124,7 +124,7 @@ impl<'a> PublicationCheck<'a> {
                     read_set
                         .revisions
                         .push((target.clone(), self.read_view.revision(&target)));
-                    match self.read_view.statuses.get(&target) {
+                    match self.read_view.status(&target) {
                         Some(status) if status.state == State::Merged => status.merged_into.clone(),
                         _ => return self.is_target_visible(change, &target),
                     }
@@ -138,13 +138,13 @@ impl<'a> PublicationCheck<'a> {
 
     /// True if a stored record is visible as soon as `change` is.
     fn is_target_visible(&self, change: &Change, target: &Name) -> bool {
-        let Some(status) = self.read_view.statuses.get(target) else {
+        let Some(status) = self.read_view.status(target) else {
             return false;
         };
-        let is_embargoed_as_long = status.state == State::Embargoed
+        let is_embargoed_as_long = change.state == State::Embargoed
+            && status.is_embargoed()
             && self.read_view.head(target).is_some_and(|head| {
-                change.state == State::Embargoed
-                    && later_or_same(change.meta.embargo_time, head.meta.embargo_time)
+                later_or_same(change.meta.embargo_time, head.meta.embargo_time)
             });
         status.is_published() || is_embargoed_as_long
     }
@@ -166,8 +166,7 @@ impl<'a> PublicationCheck<'a> {
             let body = if let Some(change) = self.changes.get(&name) {
                 Some(&change.body)
             } else {
-                // An event that was not prefetched is beyond the depth limit.
-                if !self.read_view.fetched.heads.contains(&name) {
+                if self.read_view.is_beyond_limit(&name) {
                     return Err(Rejection::PartOfTooDeep {
                         name: change.name.clone(),
                     });

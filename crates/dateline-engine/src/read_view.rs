@@ -1,5 +1,9 @@
-//! Data of a decision: stored records, and the status of records that are only referred to. The store fills it, round
-//! by round, as [`super::look`] requests; this module reads nothing.
+//! Data that was read for decisions: stored records, and the status of records that are only referred to. The store
+//! inserts it, round by round, as [`super::prefetch`] requests it; this module reads nothing.
+//!
+//! Every insertion takes the keys that were asked for, so the view knows what was read, also where nothing was found.
+//! Decisions look things up through a [`super::checked_view::CheckedView`], which reports what was never read. Only the
+//! planner, which works with what is there by now, uses the accessors that end in `_so_far`.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -12,6 +16,8 @@ use dateline_record::{
     index::{IndexTerms, extract_terms},
     name::Name,
 };
+
+use super::read_plan::ReadPlan;
 
 /// The newest revision of a record, as stored.
 #[derive(Debug, Clone)]
@@ -80,90 +86,12 @@ impl RecordStatus {
     pub fn is_published(&self) -> bool {
         !self.deleted && self.state == State::Published
     }
-}
 
-/// The data to prefetch, by key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReadPlan {
-    /// Records whose whole newest revision is needed.
-    pub heads: BTreeSet<Name>,
-    /// Records of which only the status is needed, because others refer to them.
-    pub statuses: BTreeSet<Name>,
-    /// Numbered revisions whose content is needed: pinned sources, and revisions to restore.
-    pub revisions: BTreeSet<(Name, i64)>,
-    /// Articles whose readable revisions are needed.
-    pub published: BTreeSet<Name>,
-    /// Keys of records whose names look alike.
-    pub keys: BTreeSet<i64>,
-    /// SHA-256 of original texts, in hexadecimal.
-    pub originals: BTreeSet<String>,
-    /// Articles whose citing records are needed.
-    pub citing: BTreeSet<Name>,
-    /// Records to be erased, whose notes other records carry too.
-    pub copies: BTreeSet<Name>,
-}
-
-impl ReadPlan {
-    /// True if nothing is needed.
+    /// True if readers see its content when its embargo ends.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    pub fn is_embargoed(&self) -> bool {
+        !self.deleted && self.state == State::Embargoed
     }
-
-    /// Returns these keys without those that were read before.
-    #[must_use]
-    pub fn without(mut self, seen: &ReadPlan) -> Self {
-        self.heads.retain(|name| !seen.heads.contains(name));
-        self.statuses.retain(|name| {
-            !seen.statuses.contains(name)
-                && !seen.heads.contains(name)
-                && !self.heads.contains(name)
-        });
-        self.revisions.retain(|pin| !seen.revisions.contains(pin));
-        self.published.retain(|name| !seen.published.contains(name));
-        self.keys.retain(|key| !seen.keys.contains(key));
-        self.originals.retain(|hash| !seen.originals.contains(hash));
-        self.citing.retain(|name| !seen.citing.contains(name));
-        self.copies.retain(|name| !seen.copies.contains(name));
-        self
-    }
-
-    /// Adds the keys of another set.
-    pub fn add(&mut self, other: ReadPlan) {
-        self.heads.extend(other.heads);
-        self.statuses.extend(other.statuses);
-        self.revisions.extend(other.revisions);
-        self.published.extend(other.published);
-        self.keys.extend(other.keys);
-        self.originals.extend(other.originals);
-        self.citing.extend(other.citing);
-        self.copies.extend(other.copies);
-    }
-}
-
-/// The prefetched data of a decision. A record that was requested and is not here does not exist.
-#[derive(Debug, Clone, Default)]
-pub struct ReadView {
-    /// Everything that was requested so far.
-    pub fetched: ReadPlan,
-    /// Newest revisions, by name.
-    pub heads: HashMap<Name, Head>,
-    /// Status of records, by name; also of every head.
-    pub statuses: HashMap<Name, RecordStatus>,
-    /// Contents of numbered revisions.
-    pub revisions: HashMap<(Name, i64), Body>,
-    /// The revisions that readers can read.
-    pub readable: HashSet<(Name, i64)>,
-    /// The first and the newest readable revision of an article, ascending; their contents are in `revisions`.
-    pub published: HashMap<Name, Vec<i64>>,
-    /// Existing records, by each of their keys.
-    pub similar: HashMap<i64, Vec<Name>>,
-    /// Articles, by the hash of their original text.
-    pub originals: HashMap<String, Name>,
-    /// Published records that cite an article as evidence.
-    pub citing: HashMap<Name, Vec<Name>>,
-    /// Revisions of other records that carry a note of this one.
-    pub copies: HashMap<Name, Vec<NoteCopy>>,
 }
 
 /// A revision that was given the note of another record: the other side of a merge, or what was withdrawn or sent back
@@ -178,16 +106,170 @@ pub struct NoteCopy {
     pub meta: RecordMeta,
 }
 
+/// A pin: a record and the number of its revision.
+pub type Pin = (Name, i64);
+
+/// The data that was read for decisions.
+#[derive(Debug, Clone, Default)]
+pub struct ReadView {
+    /// Everything that was read so far, whether or not it was found.
+    read: ReadPlan,
+    /// What is left unread because a chain of reads is longer than the limit.
+    beyond_limit: ReadPlan,
+    /// Newest revisions, by name.
+    heads: HashMap<Name, Head>,
+    /// Status of records, by name; also of every head.
+    statuses: HashMap<Name, RecordStatus>,
+    /// Contents of numbered revisions.
+    revisions: HashMap<Pin, Body>,
+    /// The revisions that readers can read.
+    readable: HashSet<Pin>,
+    /// The first and the newest readable revision of an article, ascending; their contents are in `revisions`.
+    published: HashMap<Name, Vec<i64>>,
+    /// Existing records, by each of their keys.
+    similar: HashMap<i64, Vec<Name>>,
+    /// Articles, by the hash of their original text.
+    originals: HashMap<String, Name>,
+    /// Published records that cite an article as evidence.
+    citing: HashMap<Name, Vec<Name>>,
+    /// Revisions of other records that carry a note of this one.
+    copies: HashMap<Name, Vec<NoteCopy>>,
+}
+
+/// Insertion: the keys that were asked for, and what was found.
 impl ReadView {
-    /// Returns the newest revision of a record that exists.
-    #[must_use]
-    pub fn head(&self, name: &Name) -> Option<&Head> {
-        self.heads.get(name).filter(|head| !head.status.deleted)
+    /// Inserts newest revisions.
+    pub fn insert_heads(&mut self, asked: BTreeSet<Name>, found: Vec<(Name, Head)>) {
+        self.read.heads.extend(asked);
+        for (name, head) in found {
+            self.statuses.insert(name.clone(), head.status.clone());
+            self.heads.insert(name, head);
+        }
     }
 
-    /// Returns the revision of a record that a decision reads; 0 if it does not exist.
-    #[must_use]
-    pub fn revision(&self, name: &Name) -> i64 {
-        self.statuses.get(name).map_or(0, |status| status.revision)
+    /// Inserts the status of records.
+    pub fn insert_statuses(&mut self, asked: BTreeSet<Name>, found: Vec<(Name, RecordStatus)>) {
+        self.read.statuses.extend(asked);
+        self.statuses.extend(found);
+    }
+
+    /// Inserts contents of numbered revisions, each with whether readers can read it.
+    pub fn insert_revisions(&mut self, asked: BTreeSet<Pin>, found: Vec<(Pin, Body, bool)>) {
+        self.read.revisions.extend(asked);
+        for (pin, body, is_readable) in found {
+            self.readable.extend(is_readable.then(|| pin.clone()));
+            self.revisions.insert(pin, body);
+        }
+    }
+
+    /// Inserts the readable revisions of articles, ascending.
+    pub fn insert_readable(&mut self, asked: BTreeSet<Name>, found: Vec<(Pin, Body)>) {
+        self.read.published.extend(asked);
+        for (pin, body) in found {
+            let known = self.published.entry(pin.0.clone()).or_default();
+            known.push(pin.1);
+            self.readable.insert(pin.clone());
+            self.revisions.insert(pin, body);
+        }
+    }
+
+    /// Inserts records by the keys of their names.
+    pub fn insert_similar(&mut self, asked: BTreeSet<i64>, found: Vec<(i64, Name)>) {
+        self.read.keys.extend(asked);
+        for (key, name) in found {
+            self.similar.entry(key).or_default().push(name);
+        }
+    }
+
+    /// Inserts articles by the hash of their original text.
+    pub fn insert_originals(&mut self, asked: BTreeSet<String>, found: Vec<(String, Name)>) {
+        self.read.originals.extend(asked);
+        self.originals.extend(found);
+    }
+
+    /// Inserts the published records that cite articles: article, then citing record.
+    pub fn insert_citing(&mut self, asked: BTreeSet<Name>, found: Vec<(Name, Name)>) {
+        self.read.citing.extend(asked);
+        for (article, source) in found {
+            self.citing.entry(article).or_default().push(source);
+        }
+    }
+
+    /// Inserts the revisions that carry a note of records.
+    pub fn insert_copies(&mut self, asked: BTreeSet<Name>, found: Vec<(Name, NoteCopy)>) {
+        self.read.copies.extend(asked);
+        for (name, copy) in found {
+            self.copies.entry(name).or_default().push(copy);
+        }
+    }
+
+    /// Marks data that stays unread because a chain of reads is longer than the limit. Decisions take it for absent,
+    /// which refuses what depends on it.
+    pub fn stop_before(&mut self, beyond_limit: ReadPlan) {
+        self.beyond_limit = beyond_limit;
+    }
+}
+
+/// What is here by now. `None` also stands for what was not read yet.
+impl ReadView {
+    /// Everything that was read so far, whether or not it was found.
+    pub(super) fn read_so_far(&self) -> &ReadPlan {
+        &self.read
+    }
+
+    /// What is left unread because of the limit.
+    pub(super) fn beyond_limit(&self) -> &ReadPlan {
+        &self.beyond_limit
+    }
+
+    /// Returns the newest revision of a record, also of a deleted draft.
+    pub(super) fn any_head_so_far(&self, name: &Name) -> Option<&Head> {
+        self.heads.get(name)
+    }
+
+    /// Returns the newest revision of a record that exists.
+    pub(super) fn head_so_far(&self, name: &Name) -> Option<&Head> {
+        self.any_head_so_far(name)
+            .filter(|head| !head.status.deleted)
+    }
+
+    /// Returns the status of a record, also of a deleted draft.
+    pub(super) fn status_so_far(&self, name: &Name) -> Option<&RecordStatus> {
+        self.statuses.get(name)
+    }
+
+    /// Returns the content of a numbered revision.
+    pub(super) fn body_so_far(&self, pin: &Pin) -> Option<&Body> {
+        self.revisions.get(pin)
+    }
+
+    /// True if readers can read a numbered revision.
+    pub(super) fn is_readable_so_far(&self, pin: &Pin) -> bool {
+        self.readable.contains(pin)
+    }
+
+    /// Returns the first and the newest readable revision of an article, ascending.
+    pub(super) fn readable_so_far(&self, article: &Name) -> &[i64] {
+        self.published.get(article).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns existing records with a key.
+    pub(super) fn similar_so_far(&self, key: i64) -> &[Name] {
+        self.similar.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the article with an original text.
+    pub(super) fn original_so_far(&self, hash: &str) -> Option<&Name> {
+        self.originals.get(hash)
+    }
+
+    /// Returns the published records that cite an article.
+    pub(super) fn citing_so_far(&self, article: &Name) -> &[Name] {
+        self.citing.get(article).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the revisions of other records that carry a note of this one.
+    pub(super) fn copies_so_far(&self, name: &Name) -> &[NoteCopy] {
+        self.copies.get(name).map_or(&[], Vec::as_slice)
     }
 }

@@ -5,6 +5,8 @@ use dateline_record::{
     index::FieldReference, name::Name, state::state_label, violation::Violation,
 };
 
+use super::etag::Etag;
+
 /// The reason why nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -29,7 +31,7 @@ pub enum Rejection {
         /// Name of the record.
         name: Name,
         /// Its present etag.
-        current: String,
+        current: Etag,
         /// The revision of the sent etag, if it is one of this record.
         seen: Option<i64>,
         /// Paths changed since then; filled in by the store.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::parse::WriteParser;
+use super::{etag::Etag, parse::WriteParser};
 
 /// Most entries of evidence in one request.
 const MAX_EVIDENCE: usize = 20_000;
@@ -54,7 +54,7 @@ pub struct Request {
     pub writes: Vec<Write>,
     /// Preconditions on records that are not written: name and etag; an empty etag means that the record must not
     /// exist.
-    pub preconditions: Vec<(Name, String)>,
+    pub preconditions: Vec<(Name, Etag)>,
     /// Check everything, write nothing.
     pub validate_only: bool,
     /// Bytes of the request as sent.
@@ -69,7 +69,7 @@ pub struct Write {
     /// Name of the record.
     pub name: Name,
     /// Etag that the caller read; empty for a new record.
-    pub etag: String,
+    pub etag: Etag,
     /// Note for readers, or for the author; empty if there is none.
     pub note: String,
     /// Action on the record.
@@ -124,7 +124,7 @@ pub enum Action {
         /// Name of the other record.
         into: Name,
         /// Etag of the other record, as read.
-        into_etag: String,
+        into_etag: Etag,
     },
     /// Undo a merge.
     Unmerge,
@@ -258,8 +258,8 @@ impl Request {
             return Err(violations);
         }
         let preconditions = commit.preconditions.into_iter();
-        let preconditions =
-            preconditions.filter_map(|version| Some((Name::parse(&version.name)?, version.etag)));
+        let preconditions = preconditions
+            .filter_map(|version| Some((Name::parse(&version.name)?, version.etag.into())));
         Ok(Self {
             id,
             fingerprint,
@@ -282,7 +282,7 @@ fn fingerprint_with_omission(commit: &mut CommitRequest) -> [u8; 32] {
 }
 
 /// Returns the etag of a sent record, and removes its meta before the check: the service owns all of it but the etag.
-fn take_etag(write: &mut v1::Write) -> String {
+fn take_etag(write: &mut v1::Write) -> Etag {
     let record = match &mut write.action {
         Some(Sent::Create(create)) => create.record.as_mut(),
         Some(Sent::Update(update)) => update.record.as_mut(),
@@ -292,7 +292,7 @@ fn take_etag(write: &mut v1::Write) -> String {
     record
         .and_then(|record| record.kind.as_mut())
         .and_then(Body::take_meta)
-        .map(|meta| meta.etag)
+        .map(|meta| meta.etag.into())
         .unwrap_or_default()
 }
 

@@ -9,7 +9,7 @@ use prost::Message;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{change::Change, read_view::Head};
+use super::{change::Change, etag::Etag, read_view::Head};
 
 /// Most bytes of a record's meta.
 pub(super) const MAX_META_BYTES: usize = 1024 * 1024;
@@ -80,7 +80,7 @@ impl RevisionBuilder<'_> {
         change.revision = revision;
         change.meta.revision = revision;
         change.meta.update_time = update_time;
-        change.meta.etag = etag(revision, &change.meta.uid);
+        change.meta.etag = Etag::new(revision, &change.meta.uid).to_string();
         change
     }
 
@@ -97,7 +97,7 @@ impl RevisionBuilder<'_> {
         let revision = head.map_or(0, |head| head.status.revision) + 1;
         meta.revision = revision;
         meta.state = state.into();
-        meta.etag = etag(revision, &meta.uid);
+        meta.etag = Etag::new(revision, &meta.uid).to_string();
         meta.update_time = Some(timestamp(self.now));
         drop_oldest_corrections(&mut meta);
         let content = body.to_content();
@@ -138,17 +138,6 @@ fn drop_oldest_corrections(meta: &mut RecordMeta) {
     meta.corrections.drain(..count);
 }
 
-/// Returns the etag of a revision: opaque to clients, and never the same for two records.
-fn etag(revision: i64, uid: &str) -> String {
-    format!("{revision}-{}", uid.rsplit('-').next().unwrap_or_default())
-}
-
-/// Returns the revision of an etag, if it is one of this record.
-pub(super) fn revision_of_etag(text: &str, uid: &str) -> Option<i64> {
-    let revision = text.split('-').next()?.parse().ok()?;
-    (etag(revision, uid) == text).then_some(revision)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,16 +159,5 @@ mod tests {
         let few = meta.clone();
         drop_oldest_corrections(&mut meta);
         assert_eq!(meta, few);
-    }
-
-    #[test]
-    fn w3_an_etag_is_of_one_revision_of_one_record() {
-        let [one, other] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
-        assert_eq!(revision_of_etag(&etag(7, &one), &one), Some(7));
-        assert_eq!(revision_of_etag(&etag(7, &one), &other), None);
-        assert_ne!(etag(7, &one), etag(8, &one));
-        for noise in ["", "7", "7-", "x", "-1"] {
-            assert_eq!(revision_of_etag(noise, &one), None, "{noise}");
-        }
     }
 }

@@ -11,8 +11,8 @@ use dateline_record::{
 
 use super::{
     change::Change,
+    checked_view::CheckedView,
     decide::ChangeSet,
-    read_view::ReadView,
     request::{Action, Write},
 };
 
@@ -20,7 +20,7 @@ use super::{
 const MAX_VIOLATIONS: usize = 100;
 
 /// Returns all violations in the quotes of a batch.
-pub(super) fn check(change_set: &ChangeSet<'_>, read_view: &ReadView) -> Vec<Violation> {
+pub(super) fn check(change_set: &ChangeSet<'_>, read_view: &CheckedView<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (index, change) in change_set
         .changes()
@@ -59,7 +59,7 @@ fn is_checked(change: &Change) -> bool {
 fn check_entry(
     entry: &Evidence,
     change_set: &ChangeSet<'_>,
-    read_view: &ReadView,
+    read_view: &CheckedView<'_>,
 ) -> Result<(), (&'static str, String)> {
     // Invalid names and offsets are reported as violations of their own.
     let Some(article) = Name::parse(&entry.article) else {
@@ -87,9 +87,9 @@ fn check_entry(
 fn newest_revision(
     article: &Name,
     change_set: &ChangeSet<'_>,
-    read_view: &ReadView,
+    read_view: &CheckedView<'_>,
 ) -> Option<i64> {
-    let stored = read_view.statuses.get(article);
+    let stored = read_view.status(article);
     let stored = stored.filter(|status| !status.deleted);
     let written = change_set.change_of(article).map(|change| change.revision);
     written.or(stored.map(|status| status.revision))
@@ -99,12 +99,12 @@ fn pinned<'a>(
     article: &Name,
     revision: i64,
     change_set: &'a ChangeSet<'_>,
-    read_view: &'a ReadView,
+    read_view: &'a CheckedView<'a>,
 ) -> Option<&'a Article> {
     let written = change_set
         .change_of(article)
         .filter(|change| change.revision == revision);
-    let stored = || read_view.revisions.get(&(article.clone(), revision));
+    let stored = || read_view.body(&(article.clone(), revision));
     match written.map(|change| &change.body).or_else(stored)? {
         Body::Article(article) => Some(article),
         _ => None,

@@ -20,11 +20,13 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, Outcome},
+    checked_view::CheckedView,
     erasure::ERASED,
-    read_view::{Head, ReadView},
+    etag::Etag,
+    read_view::Head,
     rejection::Rejection,
     request::{Action, Write, kind_field},
-    revision::{RevisionBuilder, revision_of_etag},
+    revision::RevisionBuilder,
 };
 
 /// The result of a write.
@@ -53,13 +55,13 @@ impl From<Outcome> for TransitionEffects {
     }
 }
 
-type Result<T> = std::result::Result<T, Rejection>;
+pub(super) type Result<T> = std::result::Result<T, Rejection>;
 
 /// One write on one head.
 pub(super) struct Transition<'a> {
     pub index: usize,
     pub write: &'a Write,
-    pub read_view: &'a ReadView,
+    pub read_view: &'a CheckedView<'a>,
     pub now: OffsetDateTime,
 }
 
@@ -106,11 +108,12 @@ impl Transition<'_> {
     /// Checks that the name was never used, and that no other article has the same original text.
     fn require_new(&self, body: &Body) -> Result<()> {
         let name = &self.write.name;
-        if self.read_view.heads.contains_key(name) {
+        if self.read_view.any_head(name).is_some() {
             return Err(Rejection::NameTaken { name: name.clone() });
         }
         if let Body::Article(article) = body
-            && let Some(existing) = self.read_view.originals.get(&article.original_sha256)
+            && !article.original_sha256.is_empty()
+            && let Some(existing) = self.read_view.original(&article.original_sha256)
         {
             return Err(Rejection::DuplicateOriginal {
                 existing: existing.clone(),
@@ -301,69 +304,6 @@ impl Transition<'_> {
         Ok(self.revision_builder().retraction(head).into())
     }
 
-    fn merge(&self, into: &Name, into_etag: &str) -> Result<TransitionEffects> {
-        let head = self.current_head()?;
-        self.require_state(
-            head,
-            &[State::Published],
-            "only published records are merged; a draft can be deleted",
-        )?;
-        let winner = current_head(self.read_view, into, into_etag)?;
-        require_state(
-            into,
-            winner,
-            &[State::Published],
-            "a record is merged into a published one",
-        )?;
-        let mut loser = self.with_state(head, ChangeType::Merged, State::Merged);
-        loser.meta.merged_into = into.to_string();
-        let taken =
-            std::iter::once(self.write.name.to_string()).chain(head.meta.merged_from.clone());
-        let mut meta = winner.meta.clone();
-        meta.merged_from.extend(taken);
-        Ok(TransitionEffects {
-            other: Some(self.other(into, winner, meta)),
-            ..loser.into()
-        })
-    }
-
-    fn unmerge(&self) -> Result<TransitionEffects> {
-        let head = self.current_head()?;
-        self.require_state(head, &[State::Merged], "only merged records are unmerged")?;
-        let corrupt = || Rejection::Corrupt {
-            name: self.write.name.clone(),
-        };
-        let into = Name::parse(&head.meta.merged_into).ok_or_else(corrupt)?;
-        let winner = self.read_view.head(&into).ok_or_else(corrupt)?;
-        require_state(
-            &into,
-            winner,
-            &[State::Published],
-            "a record is taken out of a published one; unmerge that one first",
-        )?;
-        let mut back = self.with_state(head, ChangeType::Unmerged, State::Published);
-        back.meta.merged_into = String::new();
-        let mut meta = winner.meta.clone();
-        meta.merged_from.retain(|name| {
-            *name != self.write.name.as_str() && !head.meta.merged_from.contains(name)
-        });
-        Ok(TransitionEffects {
-            other: Some(self.other(&into, winner, meta)),
-            ..back.into()
-        })
-    }
-
-    /// Returns the change of the other side of a merge: its content stays, its meta records the merge.
-    fn other(&self, name: &Name, head: &Head, meta: RecordMeta) -> Change {
-        let builder = RevisionBuilder {
-            name,
-            ..self.revision_builder()
-        };
-        let mut change = builder.with_state(head, ChangeType::Corrected, head.status.state, meta);
-        change.changed_fields = vec!["meta.merged_from".to_owned()];
-        change
-    }
-
     fn restore(&self, revision: i64) -> Result<TransitionEffects> {
         let head = self.current_head()?;
         let instead = edit_hint(head.status.state);
@@ -376,7 +316,7 @@ impl Transition<'_> {
             ));
         }
         let wanted = (self.write.name.clone(), revision);
-        let Some(body) = self.read_view.revisions.get(&wanted) else {
+        let Some(body) = self.read_view.body(&wanted) else {
             let newest = head.status.revision;
             let what = format!("there is no such revision; there are 1 to {newest}");
             return Err(self.invalid("restore.revision", what));
@@ -393,7 +333,7 @@ impl Transition<'_> {
     /// Erases the content and all notes on it (W11). A deleted draft can be erased too, because its earlier revisions
     /// still exist.
     fn purge(&self) -> Result<TransitionEffects> {
-        let there = self.read_view.heads.get(&self.write.name);
+        let there = self.read_view.any_head(&self.write.name);
         let head = require_etag(&self.write.name, there, &self.write.etag)?;
         let state = match head.status.state {
             State::Published => State::Retracted,
@@ -419,12 +359,12 @@ impl Transition<'_> {
     }
 
     /// Returns a revision with the same content in the next state.
-    fn with_state(&self, head: &Head, change_type: ChangeType, state: State) -> Change {
+    pub(super) fn with_state(&self, head: &Head, change_type: ChangeType, state: State) -> Change {
         self.revision_builder()
             .with_state(head, change_type, state, head.meta.clone())
     }
 
-    fn revision_builder(&self) -> RevisionBuilder<'_> {
+    pub(super) fn revision_builder(&self) -> RevisionBuilder<'_> {
         RevisionBuilder {
             name: &self.write.name,
             now: self.now,
@@ -436,11 +376,16 @@ impl Transition<'_> {
         Outcome::Unchanged(self.write.name.clone(), head.status.revision).into()
     }
 
-    fn current_head(&self) -> Result<&Head> {
+    pub(super) fn current_head(&self) -> Result<&Head> {
         current_head(self.read_view, &self.write.name, &self.write.etag)
     }
 
-    fn require_state(&self, head: &Head, states: &[State], instead: &'static str) -> Result<()> {
+    pub(super) fn require_state(
+        &self,
+        head: &Head,
+        states: &[State],
+        instead: &'static str,
+    ) -> Result<()> {
         require_state(&self.write.name, head, states, instead)
     }
 
@@ -474,27 +419,32 @@ fn edit_hint(state: State) -> &'static str {
 
 /// Returns the head, if the record exists and the caller read this revision (W3).
 pub(super) fn current_head<'a>(
-    read_view: &'a ReadView,
+    read_view: &'a CheckedView<'a>,
     name: &Name,
-    etag: &str,
+    etag: &Etag,
 ) -> Result<&'a Head> {
     require_etag(name, read_view.head(name), etag)
 }
 
-fn require_etag<'a>(name: &Name, head: Option<&'a Head>, etag: &str) -> Result<&'a Head> {
+fn require_etag<'a>(name: &Name, head: Option<&'a Head>, etag: &Etag) -> Result<&'a Head> {
     let head = head.ok_or_else(|| Rejection::NotFound { name: name.clone() })?;
-    if head.meta.etag == etag {
+    if head.meta.etag == etag.as_str() {
         return Ok(head);
     }
     Err(Rejection::EtagMismatch {
         name: name.clone(),
-        current: head.meta.etag.clone(),
-        seen: revision_of_etag(etag, &head.meta.uid),
+        current: head.meta.etag.clone().into(),
+        seen: etag.revision(&head.meta.uid),
         changed_paths: Vec::new(),
     })
 }
 
-fn require_state(name: &Name, head: &Head, states: &[State], instead: &'static str) -> Result<()> {
+pub(super) fn require_state(
+    name: &Name,
+    head: &Head,
+    states: &[State],
+    instead: &'static str,
+) -> Result<()> {
     if states.contains(&head.status.state) {
         return Ok(());
     }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use dateline_proto::v1::{State, change::Type as ChangeType};
 use dateline_record::violation::Warning;
 
-use super::{change::Change, decide::ChangeSet, read_view::ReadView, request::kind_field};
+use super::{change::Change, checked_view::CheckedView, decide::ChangeSet, request::kind_field};
 
 /// Adds the warnings of a batch to its change set.
-pub(super) fn add(change_set: &mut ChangeSet<'_>, read_view: &ReadView) {
+pub(super) fn add(change_set: &mut ChangeSet<'_>, read_view: &CheckedView<'_>) {
     let mut found = Vec::new();
     let written = change_set
         .changes()
@@ -35,15 +35,12 @@ fn references(
     change: &Change,
     at: &str,
     change_set: &ChangeSet<'_>,
-    read_view: &ReadView,
+    read_view: &CheckedView<'_>,
     found: &mut Vec<Warning>,
 ) {
     for reference in &change.terms.references {
         let target = &reference.target;
-        let status = read_view
-            .statuses
-            .get(target)
-            .filter(|status| !status.deleted);
+        let status = read_view.status(target).filter(|status| !status.deleted);
         let warn = |reason, description, records| Warning {
             field: format!("{at}.{}", reference.field),
             reason,
@@ -77,11 +74,11 @@ fn similar(
     change: &Change,
     at: &str,
     change_set: &ChangeSet<'_>,
-    read_view: &ReadView,
+    read_view: &CheckedView<'_>,
 ) -> Option<Warning> {
     let mut names = BTreeSet::new();
     for key in &change.terms.keys {
-        names.extend(read_view.similar.get(key).into_iter().flatten());
+        names.extend(read_view.similar(*key));
         names.extend(change_set.similar(*key));
     }
     names.remove(&change.name);

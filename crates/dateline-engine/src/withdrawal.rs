@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::{
     change::{Change, ReadSet},
+    checked_view::CheckedView,
     decide::{ChangeSet, changes_twice},
-    read_view::ReadView,
     rejection::Rejection,
     request::{Action, Request, Write},
     revision::RevisionBuilder,
@@ -19,7 +19,7 @@ use super::{
 /// The articles that a batch withdraws.
 pub(super) struct Withdrawal<'a> {
     change_set: &'a ChangeSet<'a>,
-    read_view: &'a ReadView,
+    read_view: &'a CheckedView<'a>,
     now: OffsetDateTime,
     /// Articles, each with the write that withdraws it.
     articles: BTreeMap<&'a Name, &'a Write>,
@@ -29,7 +29,7 @@ impl<'a> Withdrawal<'a> {
     pub(super) fn new(
         change_set: &'a ChangeSet<'a>,
         request: &'a Request,
-        read_view: &'a ReadView,
+        read_view: &'a CheckedView<'a>,
         now: OffsetDateTime,
     ) -> Self {
         let articles = change_set
@@ -50,11 +50,7 @@ impl<'a> Withdrawal<'a> {
     pub(super) fn check(&self, read_set: &mut ReadSet) -> Result<Vec<Change>, Rejection> {
         let mut citing = BTreeSet::new();
         for article in self.articles.keys() {
-            let cited_by = self
-                .read_view
-                .citing
-                .get(*article)
-                .map_or(&[][..], Vec::as_slice);
+            let cited_by = self.read_view.citing(article);
             let count = i64::try_from(cited_by.len()).unwrap_or(i64::MAX);
             read_set.citing.push(((*article).clone(), count));
             citing.extend(cited_by);
@@ -111,7 +107,7 @@ impl<'a> Withdrawal<'a> {
             read_set
                 .revisions
                 .push((source.clone(), self.read_view.revision(&source)));
-            let status = self.read_view.statuses.get(&source);
+            let status = self.read_view.status(&source);
             if status.is_some_and(|status| status.state == State::Published) {
                 return None;
             }

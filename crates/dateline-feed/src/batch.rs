@@ -6,6 +6,7 @@ use dateline_record::{
     edtf::Bounds,
     filter::{Filter, actor_facet},
     record::{delimited_len, delimiter},
+    sequence::Sequence,
     timestamp::timestamp,
 };
 use dateline_store::{FeedView, LogEntry, Mark};
@@ -23,7 +24,7 @@ const LAST_IN_BATCH: [u8; 2] = [11 << 3, 1];
 #[derive(Debug)]
 pub struct EncodedBatch {
     /// Sequence of its last change, which identifies the batch.
-    pub last: u64,
+    pub last: Sequence,
     /// Time at which the service accepted it.
     pub accepted_at: OffsetDateTime,
     /// All changes framed for a response, the last one marked: the bytes that an unfiltered stream sends.
@@ -33,7 +34,7 @@ pub struct EncodedBatch {
 
 #[derive(Debug)]
 struct EncodedChange {
-    sequence: u64,
+    sequence: Sequence,
     fingerprint: u64,
     kind: Kind,
     change_type: ChangeType,
@@ -71,7 +72,9 @@ impl EncodedBatch {
         placed
             .chunk_by(|(_, (_, batch)), (_, (_, next))| batch == next)
             .map(|chunk| {
-                let last = chunk.last().map_or(0, |(_, (sequence, _))| *sequence);
+                let last = chunk
+                    .last()
+                    .map_or(Sequence::ZERO, |(_, (sequence, _))| *sequence);
                 let accepted_at = chunk
                     .first()
                     .map_or(OffsetDateTime::UNIX_EPOCH, |(entry, _)| entry.accepted_at);
@@ -87,7 +90,7 @@ impl EncodedBatch {
             .collect()
     }
 
-    fn new(last: u64, accepted_at: OffsetDateTime, mut entries: Vec<EncodedChange>) -> Self {
+    fn new(last: Sequence, accepted_at: OffsetDateTime, mut entries: Vec<EncodedChange>) -> Self {
         let framed: usize = entries
             .iter()
             .map(|entry| delimited_len(CHANGES_FIELD, entry.body.len()))
@@ -142,7 +145,7 @@ impl EncodedBatch {
 
     /// Returns the fingerprint of the change at a sequence; `None` if this batch has no such change.
     #[must_use]
-    pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
+    pub fn fingerprint_at(&self, sequence: Sequence) -> Option<u64> {
         let position = self
             .entries
             .binary_search_by_key(&sequence, |entry| entry.sequence);
@@ -160,7 +163,7 @@ impl EncodedBatch {
 
     /// Returns the whole batch, if a stream at `after` gets all of it.
     #[must_use]
-    pub fn whole(&self, after: u64, filter: &Filter) -> Option<Bytes> {
+    pub fn whole(&self, after: Sequence, filter: &Filter) -> Option<Bytes> {
         let begins_after = self
             .entries
             .first()
@@ -170,7 +173,7 @@ impl EncodedBatch {
 
     /// Returns the changes of the batch that a stream at `after` gets; the last one is marked (F3).
     #[must_use]
-    pub fn select(&self, after: u64, filter: &Filter) -> Vec<FramedChange> {
+    pub fn select(&self, after: Sequence, filter: &Filter) -> Vec<FramedChange> {
         let wanted: Vec<_> = self
             .entries
             .iter()
@@ -218,19 +221,19 @@ fn frame(body: &[u8], last_in_batch: bool, out: &mut BytesMut) {
 }
 
 impl EncodedChange {
-    fn new(entry: &LogEntry, (sequence, batch): (u64, u64), view: FeedView) -> Self {
+    fn new(entry: &LogEntry, (sequence, batch): (Sequence, Sequence), view: FeedView) -> Self {
         let was_shown = match view {
             FeedView::Desk => entry.revision > 1,
             FeedView::Wire => entry.was_visible,
         };
         let about = Change {
-            sequence: sequence.cast_signed(),
+            sequence: sequence.to_i64(),
             r#type: entry.change_type.into(),
             time: Some(timestamp(entry.accepted_at)),
             name: entry.record.name.to_string(),
             kind: entry.record.kind.into(),
             revision: entry.revision,
-            batch: batch.cast_signed(),
+            batch: batch.to_i64(),
             ..Change::default()
         };
         let may_leave =

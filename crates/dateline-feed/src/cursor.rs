@@ -4,6 +4,7 @@
 use dateline_record::{
     mac::{sign, split},
     name::Name,
+    sequence::Sequence,
 };
 use dateline_store::{FeedIdentity, FeedView, Mark};
 use uuid::Uuid;
@@ -32,7 +33,7 @@ pub fn check(feed: &FeedIdentity, view: FeedView, mark: Mark) -> Check {
     let mut hasher = blake3::Hasher::new_keyed(&feed.token_key);
     hasher.update(b"cursor");
     hasher.update(&[view_byte(view)]);
-    hasher.update(&mark.sequence.to_be_bytes());
+    hasher.update(&mark.sequence.get().to_be_bytes());
     hasher.update(&mark.fingerprint.to_be_bytes());
     let mut check = Check::default();
     hasher.finalize_xof().fill(&mut check);
@@ -45,7 +46,7 @@ pub struct Cursor {
     /// View of the feed.
     pub view: FeedView,
     /// Everything up to here is processed; within a snapshot, the sequence as of which it is read.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Check of the change at the sequence; `None` if there is none, or it is not known.
     pub check: Option<Check>,
     /// Position within a snapshot.
@@ -96,7 +97,7 @@ impl Cursor {
         payload.extend_from_slice(feed.id.as_bytes());
         payload.push(view_byte(self.view));
         payload.extend_from_slice(&feed.epoch.to_be_bytes());
-        payload.extend_from_slice(&self.sequence.to_be_bytes());
+        payload.extend_from_slice(&self.sequence.get().to_be_bytes());
         payload.extend(self.check.iter().flatten());
         if let Some(position) = &self.snapshot {
             payload.extend_from_slice(&position.filter);
@@ -141,7 +142,7 @@ impl Cursor {
             _ if rest.is_empty() => None,
             _ => return Err(Error::InvalidCursor),
         };
-        let sequence = number(&position[25..]);
+        let sequence = Sequence::new(number(&position[25..]));
         let shared = feed.shared_up_to(number(&position[17..25]), view);
         let is_ours = id == feed.id && position[16] == view_byte(view);
         if !is_ours || shared.is_none_or(|last| sequence > last) {
@@ -189,14 +190,17 @@ fn number(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dateline_store::Epoch;
+    use dateline_store::{Epoch, Positions};
 
     fn feed(id: u128, epochs: &[(u64, u64)]) -> FeedIdentity {
         let epochs: Vec<_> = epochs
             .iter()
             .map(|(id, head)| Epoch {
                 id: *id,
-                heads: (*head, *head),
+                heads: Positions {
+                    desk: Sequence::new(*head),
+                    wire: Sequence::new(*head),
+                },
             })
             .collect();
         FeedIdentity {
@@ -204,14 +208,17 @@ mod tests {
             epoch: epochs.last().unwrap().id,
             token_key: [0; 32],
             epochs,
-            earliest: (1, 1),
+            earliest: Positions {
+                desk: Sequence::FIRST,
+                wire: Sequence::FIRST,
+            },
         }
     }
 
     fn at(sequence: u64) -> Cursor {
         Cursor {
             view: FeedView::Wire,
-            sequence,
+            sequence: Sequence::new(sequence),
             check: None,
             snapshot: None,
         }
@@ -228,7 +235,7 @@ mod tests {
             ..at(7)
         };
         let mark = Mark {
-            sequence: 7,
+            sequence: Sequence::new(7),
             fingerprint: 1,
         };
         let checked = |cursor: Cursor| Cursor {

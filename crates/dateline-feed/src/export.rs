@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dateline_store::{FeedIdentity, FeedStatus, SnapshotPage, SnapshotQuery, sequence_of_view};
+use dateline_record::sequence::Sequence;
+use dateline_store::{FeedIdentity, FeedStatus, SnapshotPage, SnapshotQuery};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,7 +22,7 @@ pub struct ExportOptions {
     /// Records to export; its `at` counts only if `sequence` is `None`.
     pub extract: SnapshotQuery,
     /// Sequence of the export; `None` for the head.
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
     /// Encoded request, so that a cursor is not resumed with another one.
     pub request_bytes: Vec<u8>,
     /// Cursor to resume from.
@@ -76,7 +77,7 @@ impl Feed {
             identity = self.refresh().await?;
         }
         let beginning = SnapshotPosition::begin(&options.request_bytes);
-        let head = sequence_of_view(standing.heads, view);
+        let head = standing.heads.of(view);
         let mut cursor = match &options.cursor {
             None => Cursor {
                 view,
@@ -102,7 +103,7 @@ impl Feed {
                     head,
                 });
             }
-            check_kept(sequence_of_view(standing.earliest, view), asked)?;
+            check_kept(standing.earliest.of(view), asked)?;
         }
         self.verify(&identity, &mut cursor).await?;
         let position = cursor
@@ -128,7 +129,7 @@ impl Feed {
 impl Export {
     /// Returns the sequence of the export.
     #[must_use]
-    pub fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> Sequence {
         self.extract.at
     }
 

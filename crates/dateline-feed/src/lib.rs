@@ -22,9 +22,9 @@ use std::{
     time::Duration,
 };
 
+use dateline_record::sequence::Sequence;
 use dateline_store::{
     FeedIdentity, FeedStatus, FeedView, LOG_READERS, LogPage, SnapshotPage, SnapshotQuery, Store,
-    sequence_of_view,
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -67,17 +67,17 @@ pub enum Error {
     #[error("this cursor stands at {cursor}, but the feed's head is {head}")]
     CursorInFuture {
         /// Sequence of the cursor.
-        cursor: u64,
+        cursor: Sequence,
         /// The newest sequence.
-        head: u64,
+        head: Sequence,
     },
     /// The position is before the oldest history that is kept.
     #[error("history begins at {earliest} here, and this needs what follows {after}")]
     CursorExpired {
         /// Sequence of the position.
-        after: u64,
+        after: Sequence,
         /// The oldest sequence at which a stream can begin.
-        earliest: u64,
+        earliest: Sequence,
     },
     /// The position is in a snapshot that began with another filter.
     #[error("this cursor lies in a snapshot that was begun with another filter")]
@@ -89,9 +89,9 @@ pub enum Error {
     #[error("sequence {asked} is too far ahead: the feed's head is {head}")]
     SequenceTooFar {
         /// The requested sequence.
-        asked: u64,
+        asked: Sequence,
         /// The newest sequence.
-        head: u64,
+        head: Sequence,
     },
     /// The store failed.
     #[error(transparent)]
@@ -130,20 +130,20 @@ impl Feed {
         store: Store,
         checkpoint_interval: Duration,
     ) -> Result<Self, dateline_store::Error> {
-        if store.ensure_epoch(0).await? {
+        if store.ensure_epoch(Sequence::ZERO).await? {
             tracing::warn!("the database lives elsewhere than it did: a new epoch begins");
         }
         let identity = store.identity().await?;
         let heads = store.heads().await?;
         let position = store.position_before(heads, RING_SEED_CHANGES).await?;
-        let (desk, wire) = position
-            .filter(|position| position.0 + 1 >= identity.earliest.0)
+        let start = position
+            .filter(|position| position.desk.next() >= identity.earliest.desk)
             .unwrap_or(heads);
         let shared = Shared {
             store,
             identity: RwLock::new(Arc::new(identity)),
-            desk: Ring::new(desk),
-            wire: Ring::new(wire),
+            desk: Ring::new(start.desk),
+            wire: Ring::new(start.wire),
             checkpoint_interval,
             opened_at: Instant::now(),
             read_permits: Semaphore::new(LOG_READERS as usize),
@@ -163,7 +163,7 @@ impl Feed {
 
     /// Returns the newest sequence that this process has read.
     #[must_use]
-    pub fn local_head(&self, view: FeedView) -> u64 {
+    pub fn local_head(&self, view: FeedView) -> Sequence {
         self.ring(view).head()
     }
 
@@ -190,12 +190,12 @@ impl Feed {
     ///
     /// # Errors
     /// [`Error::SequenceTooFar`] for a sequence that no response of this service can have carried.
-    pub async fn wait_for_sequence(&self, view: FeedView, sequence: u64) -> Result<(), Error> {
+    pub async fn wait_for_sequence(&self, view: FeedView, sequence: Sequence) -> Result<(), Error> {
         if self.ring(view).head() >= sequence {
             return Ok(());
         }
         let head = self.stored_head(view).await?;
-        if sequence > head + MAX_WAIT_DISTANCE {
+        if sequence > head.saturating_add(MAX_WAIT_DISTANCE) {
             return Err(Error::SequenceTooFar {
                 asked: sequence,
                 head,
@@ -216,8 +216,8 @@ impl Feed {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn stored_head(&self, view: FeedView) -> Result<u64, dateline_store::Error> {
-        Ok(sequence_of_view(self.shared.store.heads().await?, view))
+    pub async fn stored_head(&self, view: FeedView) -> Result<Sequence, dateline_store::Error> {
+        Ok(self.shared.store.heads().await?.of(view))
     }
 
     /// Returns the status of the feeds in the database.
@@ -246,7 +246,7 @@ impl Feed {
         &self,
         known: &FeedIdentity,
         view: FeedView,
-        sequence: u64,
+        sequence: Sequence,
     ) -> Result<Arc<FeedIdentity>, Error> {
         let now = self.identity();
         let shared = now.shared_up_to(known.epoch, view);
@@ -276,7 +276,7 @@ impl Feed {
             for view in [FeedView::Desk, FeedView::Wire] {
                 match now.shared_up_to(known.epoch, view) {
                     Some(last) => self.ring(view).rewind(last),
-                    None => self.ring(view).restart(sequence_of_view(heads, view)),
+                    None => self.ring(view).restart(heads.of(view)),
                 }
             }
         }
@@ -288,7 +288,7 @@ impl Feed {
     }
 
     /// Adds a page of the desk log to the rings; returns false if it does not follow them.
-    fn extend(&self, after: u64, page: &LogPage) -> bool {
+    fn extend(&self, after: Sequence, page: &LogPage) -> bool {
         let known = self
             .shared
             .identity
@@ -306,7 +306,7 @@ impl Feed {
     async fn read_log(
         &self,
         view: FeedView,
-        after: u64,
+        after: Sequence,
         facets: bool,
     ) -> Result<LogPage, dateline_store::Error> {
         // Streams that lag wait for a permit, however many there are: waiting is no error.

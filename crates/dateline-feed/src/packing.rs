@@ -8,6 +8,7 @@ use dateline_proto::v1::Removal;
 use dateline_record::{
     filter::Filter,
     record::{delimited_len, delimiter},
+    sequence::Sequence,
 };
 use dateline_store::{FeedView, Mark, Removed, ResolvedReferences, SnapshotEntry};
 use prost::Message as _;
@@ -55,7 +56,7 @@ pub(super) struct ChangePacker {
 
 impl ChangePacker {
     /// Adds the changes of a batch that a stream at `after` gets.
-    pub fn add_batch(&mut self, batch: &EncodedBatch, after: u64, filter: &Filter) {
+    pub fn add_batch(&mut self, batch: &EncodedBatch, after: Sequence, filter: &Filter) {
         let whole = batch.whole(after, filter);
         if let Some(whole) = whole.filter(|whole| whole.len() <= MESSAGE_BYTES) {
             self.add(vec![whole], batch.mark());

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use dateline_record::sequence::Sequence;
 use dateline_store::Mark;
 use tokio::sync::watch;
 
@@ -19,19 +20,19 @@ const MAX_RING_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Ring {
     kept: RwLock<RingState>,
-    head: watch::Sender<u64>,
+    head: watch::Sender<Sequence>,
 }
 
 #[derive(Debug)]
 struct RingState {
     /// Every batch after this sequence is in `batches`.
-    floor: u64,
+    floor: Sequence,
     batches: VecDeque<Arc<EncodedBatch>>,
     bytes: usize,
     /// The newest change ever added; it stays when batches are dropped.
     newest: Option<Mark>,
     /// Digest of the feed at a sequence, as an encoded `Digest`.
-    digest: Option<(u64, Bytes)>,
+    digest: Option<(Sequence, Bytes)>,
 }
 
 /// Result of reading a ring.
@@ -46,7 +47,7 @@ pub enum RingRead {
 impl Ring {
     /// Returns an empty ring that begins after the head.
     #[must_use]
-    pub fn new(head: u64) -> Self {
+    pub fn new(head: Sequence) -> Self {
         let kept = RingState {
             floor: head,
             batches: VecDeque::new(),
@@ -93,7 +94,7 @@ impl Ring {
     }
 
     /// Drops every batch after a sequence: it belongs to a history that this database did not take (F6).
-    pub fn rewind(&self, to: u64) {
+    pub fn rewind(&self, to: Sequence) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         while let Some(newest) = kept.batches.pop_back_if(|batch| batch.last > to) {
             kept.bytes -= newest.bytes();
@@ -110,7 +111,7 @@ impl Ring {
     }
 
     /// Drops every batch and begins again after a sequence; streams behind it read the log.
-    pub fn restart(&self, at: u64) {
+    pub fn restart(&self, at: Sequence) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.floor = at;
         kept.batches.clear();
@@ -127,14 +128,14 @@ impl Ring {
     }
 
     /// Sets the digest of the feed at a sequence.
-    pub fn set_digest(&self, at: u64, digest: Bytes) {
+    pub fn set_digest(&self, at: Sequence, digest: Bytes) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.digest = Some((at, digest));
     }
 
     /// Returns the encoded digest of the feed at a sequence, if it is known.
     #[must_use]
-    pub fn digest(&self, at: u64) -> Option<Bytes> {
+    pub fn digest(&self, at: Sequence) -> Option<Bytes> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let (known, digest) = kept.digest.as_ref()?;
         (*known == at).then(|| digest.clone())
@@ -142,7 +143,7 @@ impl Ring {
 
     /// Returns the batches after a sequence, up to about `budget` bytes.
     #[must_use]
-    pub fn read_after(&self, sequence: u64, budget: usize) -> RingRead {
+    pub fn read_after(&self, sequence: Sequence, budget: usize) -> RingRead {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         if sequence < kept.floor {
             return RingRead::Lagged;
@@ -179,7 +180,7 @@ impl Ring {
 
     /// Returns the fingerprint of the change at a sequence, if it is in the ring.
     #[must_use]
-    pub fn fingerprint_at(&self, sequence: u64) -> Option<u64> {
+    pub fn fingerprint_at(&self, sequence: Sequence) -> Option<u64> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let index = kept.batches.partition_point(|batch| batch.last < sequence);
         kept.batches.get(index)?.fingerprint_at(sequence)
@@ -187,13 +188,13 @@ impl Ring {
 
     /// Returns the newest sequence that this process has read.
     #[must_use]
-    pub fn head(&self) -> u64 {
+    pub fn head(&self) -> Sequence {
         *self.head.borrow()
     }
 
     /// Returns a receiver of the head.
     #[must_use]
-    pub fn watch_head(&self) -> watch::Receiver<u64> {
+    pub fn watch_head(&self) -> watch::Receiver<Sequence> {
         self.head.subscribe()
     }
 }
@@ -204,21 +205,34 @@ mod tests {
 
     #[test]
     fn f1_who_is_behind_a_ring_is_sent_to_the_log() {
-        let ring = Ring::new(5);
-        assert!(matches!(ring.read_after(4, 1), RingRead::Lagged));
-        assert!(matches!(ring.read_after(5, 1), RingRead::Batches(none) if none.is_empty()));
+        let ring = Ring::new(Sequence::new(5));
+        assert!(matches!(
+            ring.read_after(Sequence::new(4), 1),
+            RingRead::Lagged
+        ));
+        assert!(
+            matches!(ring.read_after(Sequence::new(5), 1), RingRead::Batches(none) if none.is_empty())
+        );
     }
 
     #[test]
     fn f6_a_ring_forgets_what_belongs_to_another_history() {
-        let ring = Ring::new(5);
-        ring.set_digest(5, Bytes::from_static(b"five"));
-        assert_eq!(ring.digest(5).unwrap(), "five");
-        assert_eq!(ring.digest(4), None);
-        ring.rewind(3);
-        assert_eq!((ring.head(), ring.digest(5)), (3, None));
-        assert!(matches!(ring.read_after(3, 1), RingRead::Batches(none) if none.is_empty()));
-        ring.restart(9);
-        assert!(matches!(ring.read_after(3, 1), RingRead::Lagged));
+        let ring = Ring::new(Sequence::new(5));
+        ring.set_digest(Sequence::new(5), Bytes::from_static(b"five"));
+        assert_eq!(ring.digest(Sequence::new(5)).unwrap(), "five");
+        assert_eq!(ring.digest(Sequence::new(4)), None);
+        ring.rewind(Sequence::new(3));
+        assert_eq!(
+            (ring.head(), ring.digest(Sequence::new(5))),
+            (Sequence::new(3), None)
+        );
+        assert!(
+            matches!(ring.read_after(Sequence::new(3), 1), RingRead::Batches(none) if none.is_empty())
+        );
+        ring.restart(Sequence::new(9));
+        assert!(matches!(
+            ring.read_after(Sequence::new(3), 1),
+            RingRead::Lagged
+        ));
     }
 }

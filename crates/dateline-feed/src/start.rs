@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dateline_record::filter::Filter;
-use dateline_store::{FeedIdentity, FeedView, Mark, sequence_of_view};
+use dateline_record::{filter::Filter, sequence::Sequence};
+use dateline_store::{FeedIdentity, FeedView, Mark};
 use time::OffsetDateTime;
 
 use super::{
@@ -64,7 +64,7 @@ impl Feed {
         };
         let mut cursor = match &options.start {
             Start::Now => following(self.stored_head(view).await?),
-            Start::Beginning => following(0),
+            Start::Beginning => following(Sequence::ZERO),
             Start::Since(time) => following(self.before_all_since(view, *time).await?),
             Start::Snapshot => Cursor {
                 view,
@@ -117,7 +117,9 @@ impl Feed {
         let (view, sequence) = (cursor.view, cursor.sequence);
         let known = self.ring(view).fingerprint_at(sequence);
         let fingerprint = match known {
-            None if sequence > 0 => self.shared.store.fingerprint_at(view, sequence).await?,
+            None if sequence > Sequence::ZERO => {
+                self.shared.store.fingerprint_at(view, sequence).await?
+            }
             known => known,
         };
         let here = fingerprint.map(|fingerprint| {
@@ -138,22 +140,26 @@ impl Feed {
     }
 
     /// Returns the position before the first change that was accepted at a time or later.
-    async fn before(&self, view: FeedView, time: OffsetDateTime) -> Result<u64, Error> {
+    async fn before(&self, view: FeedView, time: OffsetDateTime) -> Result<Sequence, Error> {
         if time > OffsetDateTime::now_utc() + MAX_CLOCK_SKEW {
             return Err(Error::TimeInFuture);
         }
         // The head is read first, so that no change accepted in between is skipped.
         let head = self.stored_head(view).await?;
         let first = self.shared.store.first_since(view, time).await?;
-        Ok(first.map_or(head, |first| first - 1))
+        Ok(first.map_or(head, Sequence::previous))
     }
 
     /// Returns the same position, if every change since then is kept. Once history was dropped, the first change that
     /// is left need not be the first after the time.
-    async fn before_all_since(&self, view: FeedView, time: OffsetDateTime) -> Result<u64, Error> {
+    async fn before_all_since(
+        &self,
+        view: FeedView,
+        time: OffsetDateTime,
+    ) -> Result<Sequence, Error> {
         let after = self.before(view, time).await?;
-        let earliest = sequence_of_view(self.status().await?.earliest, view);
-        if earliest > 1 && after < earliest {
+        let earliest = self.status().await?.earliest.of(view);
+        if earliest > Sequence::FIRST && after < earliest {
             return Err(Error::CursorExpired { after, earliest });
         }
         Ok(after)
@@ -175,8 +181,8 @@ impl Feed {
 }
 
 /// Checks that everything after a sequence is kept.
-pub(super) fn check_kept(earliest: u64, after: u64) -> Result<(), Error> {
-    if after + 1 < earliest {
+pub(super) fn check_kept(earliest: Sequence, after: Sequence) -> Result<(), Error> {
+    if after.next() < earliest {
         return Err(Error::CursorExpired { after, earliest });
     }
     Ok(())

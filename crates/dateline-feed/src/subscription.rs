@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use dateline_record::filter::Filter;
+use dateline_record::{filter::Filter, sequence::Sequence};
 use dateline_store::{FeedIdentity, FeedView, LogPage, SnapshotQuery};
 use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
@@ -30,7 +30,7 @@ pub enum WatchItem {
     Changes(Vec<Bytes>, String),
     /// Records of a snapshot, as bytes of `WatchResponse` fields, the cursor after them, and the sequence of the
     /// snapshot.
-    Records(Vec<Bytes>, String, u64),
+    Records(Vec<Bytes>, String, Sequence),
     /// Progress without further changes up to here.
     Checkpoint(FeedCheckpoint),
 }
@@ -39,9 +39,9 @@ pub enum WatchItem {
 #[derive(Debug)]
 pub struct FeedCheckpoint {
     /// Everything up to here was sent or filtered out.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Newest sequence that the server has read.
-    pub head_sequence: u64,
+    pub head_sequence: Sequence,
     /// Cursor to resume from.
     pub cursor: String,
     /// True if this checkpoint ends a snapshot.
@@ -76,11 +76,11 @@ pub struct Subscription {
     /// Prefetch of the page of the log after the position.
     prefetch: Prefetch<LogPage>,
     /// Receiver of the ring's head.
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Sequence>,
     /// True once the client has the cursor of its start.
     begun: bool,
     /// Sequence of the last checkpoint.
-    last_checkpoint: Option<u64>,
+    last_checkpoint: Option<Sequence>,
     /// Time of the next checkpoint at the latest.
     checkpoint_at: Instant,
     /// Time of the next checkpoint with a digest on a feed that is never idle.
@@ -222,13 +222,13 @@ impl Subscription {
     /// Reads a page of the log, without facets for an unfiltered stream.
     fn page_after(
         &self,
-        after: u64,
+        after: Sequence,
     ) -> impl Future<Output = Result<LogPage, dateline_store::Error>> + Send + use<> {
         let (feed, view, facets) = (self.feed.clone(), self.view, !self.filter.is_empty());
         async move { feed.read_log(view, after, facets).await }
     }
 
-    async fn read_log(&mut self, after: u64) -> Result<Vec<Arc<EncodedBatch>>, Error> {
+    async fn read_log(&mut self, after: Sequence) -> Result<Vec<Arc<EncodedBatch>>, Error> {
         metrics::counter!("dateline_watch_backfill_pages_total").increment(1);
         let page = match self.prefetched_page().await {
             Some(page) => page,
@@ -256,7 +256,7 @@ impl Subscription {
     }
 
     /// Checks that a page, read in this epoch and with history kept from this sequence on, follows the position.
-    async fn check_read(&mut self, (epoch, earliest): (u64, u64)) -> Result<(), Error> {
+    async fn check_read(&mut self, (epoch, earliest): (u64, Sequence)) -> Result<(), Error> {
         if epoch != self.identity.epoch {
             self.feed.refresh().await?;
             self.check_history()?;
@@ -310,7 +310,7 @@ impl Subscription {
     }
 
     /// Packs batches into messages: whole batches together, or parts of one batch alone (F3).
-    fn pack(&mut self, after: u64, batches: &[Arc<EncodedBatch>]) {
+    fn pack(&mut self, after: Sequence, batches: &[Arc<EncodedBatch>]) {
         let mut packer = ChangePacker::default();
         for batch in batches {
             for (name, into) in batch.merged() {

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dateline_proto::v1::change::Type as ChangeType;
+use dateline_record::sequence::Sequence;
 use dateline_store::{CommitListener, Error, FeedStatus, FeedView, LogEntry, Store};
 use prost::Message;
 use tokio::sync::Notify;
@@ -51,7 +52,7 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
 async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Error> {
     // Boxed: connecting needs much memory, for a short time.
     let mut listener: CommitListener = with_timeout(Box::pin(store.listen())).await?;
-    with_timeout(store.ensure_epoch(0)).await?;
+    with_timeout(store.ensure_epoch(Sequence::ZERO)).await?;
     loop {
         while !with_timeout(catch_up(feed, store)).await? {}
         listener.wait(committed, FALLBACK_POLL_INTERVAL).await?;
@@ -63,13 +64,13 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     let seen = feed.ring(FeedView::Desk).newest().unwrap_or_default();
     let (standing, found) = store.feed_status_after(seen.sequence).await?;
     let known = feed.identity();
-    let (last, head) = (feed.ring(FeedView::Desk).head(), standing.heads.0);
+    let (last, head) = (feed.ring(FeedView::Desk).head(), standing.heads.desk);
     if (standing.feed, standing.epoch, standing.earliest) != (known.id, known.epoch, known.earliest)
     {
         feed.refresh().await?;
         return Ok(false);
     }
-    let is_kept = seen.sequence >= standing.earliest.0;
+    let is_kept = seen.sequence >= standing.earliest.desk;
     if head < last || (is_kept && found != Some(seen.fingerprint)) {
         // The same database with fewer changes or with other ones: a backup was restored.
         begin_epoch(feed, store, known.epoch, last).await?;
@@ -78,10 +79,10 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     report_heads(&standing);
     // Before the changes: who has them all is at a position whose digest is known.
     set_digests(feed, &standing);
-    if last + 1 < standing.earliest.0 {
+    if last.next() < standing.earliest.desk {
         // History was dropped that was not read here: streams that need it get an error from the log.
-        feed.ring(FeedView::Desk).restart(standing.heads.0);
-        feed.ring(FeedView::Wire).restart(standing.heads.1);
+        feed.ring(FeedView::Desk).restart(standing.heads.desk);
+        feed.ring(FeedView::Wire).restart(standing.heads.wire);
     } else if last < head {
         let page = store.tail_after(last, head).await?;
         if !feed.extend(last, &page) {
@@ -97,14 +98,14 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
 }
 
 /// Begins a new history that shares what the log still has of the changes read here.
-async fn begin_epoch(feed: &Feed, store: &Store, epoch: u64, last: u64) -> Result<(), Error> {
+async fn begin_epoch(feed: &Feed, store: &Store, epoch: u64, last: Sequence) -> Result<(), Error> {
     let seen = feed.ring(FeedView::Desk).marks();
     if seen.is_empty() {
         // Only the sequence can be compared.
         store.ensure_epoch(last).await?;
         return Ok(());
     }
-    let shared = store.last_shared(&seen).await?.unwrap_or(0);
+    let shared = store.last_shared(&seen).await?.unwrap_or_default();
     tracing::warn!(
         "the log is not the one that was seen up to {last}: it is the same up to {shared}"
     );
@@ -113,16 +114,16 @@ async fn begin_epoch(feed: &Feed, store: &Store, epoch: u64, last: u64) -> Resul
 }
 
 fn report_heads(standing: &FeedStatus) {
-    let heads = [("desk", standing.heads.0), ("wire", standing.heads.1)];
+    let heads = [("desk", standing.heads.desk), ("wire", standing.heads.wire)];
     for (feed, head) in heads {
-        metrics::gauge!("dateline_head_sequence", "feed" => feed).set(head as f64);
+        metrics::gauge!("dateline_head_sequence", "feed" => feed).set(head.get() as f64);
     }
 }
 
 fn set_digests(feed: &Feed, standing: &FeedStatus) {
     let digests = [
-        (FeedView::Desk, standing.heads.0, &standing.desk),
-        (FeedView::Wire, standing.heads.1, &standing.wire),
+        (FeedView::Desk, standing.heads.desk, &standing.desk),
+        (FeedView::Wire, standing.heads.wire, &standing.wire),
     ];
     for (view, head, tallies) in digests {
         if feed.ring(view).digest(head).is_none() {

@@ -14,6 +14,7 @@ pub mod record;
 pub mod references;
 pub mod release;
 pub mod rules;
+pub mod sequence;
 pub mod state;
 pub mod text;
 pub mod timestamp;

@@ -347,6 +347,7 @@ fn classify_failure(error: CommitError, due: &[DueEmbargo], unit: &ReleaseUnit) 
             return match error {
                 dateline_store::Error::TimedOut(_) => ReleaseFailure::Slow(error.to_string()),
                 dateline_store::Error::Corrupt(_)
+                | dateline_store::Error::NotRead(_)
                 | dateline_store::Error::Database(_)
                 | dateline_store::Error::UidTaken(_) => ReleaseFailure::Whole(error.to_string()),
                 dateline_store::Error::Unavailable(_)

@@ -11,7 +11,8 @@ use std::{
 
 use dateline_feed::Feed;
 use dateline_proto::DESCRIPTORS;
-use dateline_store::{Committer, FeedView, Store, sequence_of_view};
+use dateline_record::sequence::Sequence;
+use dateline_store::{Committer, FeedView, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -155,7 +156,7 @@ impl HealthChecker {
     }
 
     /// Checks all parts. Returns whether reads and whether writes are served.
-    async fn check_all(&self, behind_since: &mut Option<(u64, Instant)>) -> (bool, bool) {
+    async fn check_all(&self, behind_since: &mut Option<(Sequence, Instant)>) -> (bool, bool) {
         let (reads, writes) = tokio::join!(self.store.ping(), self.store.ping_writer());
         let reads = reads.map_err(|error| error_text(&error));
         self.health_state.record(Subsystem::Reads, reads);
@@ -187,16 +188,16 @@ impl HealthChecker {
     }
 
     /// Compares the head in memory with the head of the database.
-    async fn check_tail(&self, behind_since: &mut Option<(u64, Instant)>) -> Result<(), String> {
+    async fn check_tail(
+        &self,
+        behind_since: &mut Option<(Sequence, Instant)>,
+    ) -> Result<(), String> {
         // If the heads cannot be read, nothing can be said about streams.
         let heads = tokio::time::timeout(TAIL_STALL_TIMEOUT, self.store.heads()).await;
         let Ok(Ok(heads)) = heads else {
             return Ok(());
         };
-        let (seen, head) = (
-            self.feed.local_head(FeedView::Desk),
-            sequence_of_view(heads, FeedView::Desk),
-        );
+        let (seen, head) = (self.feed.local_head(FeedView::Desk), heads.desk);
         if seen >= head {
             *behind_since = None;
             return Ok(());

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use dateline_access::Denied;
 use dateline_engine::rejection::Rejection;
-use dateline_record::violation::Violation;
+use dateline_record::{sequence::Sequence, violation::Violation};
 use dateline_store::CommitError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -243,7 +243,7 @@ fn from_refusal(rejection: &Rejection) -> Status {
         } => {
             let about = metadata([
                 ("name", name.to_string()),
-                ("etag", current.clone()),
+                ("etag", current.to_string()),
                 ("changed_paths", join_paths(changed_paths)),
             ]);
             with(Code::Aborted, Reason::EtagMismatch, message, about, |_| {})
@@ -361,6 +361,7 @@ pub fn store(error: &dateline_store::Error) -> Status {
         ),
         dateline_store::Error::Database(_)
         | dateline_store::Error::Corrupt(_)
+        | dateline_store::Error::NotRead(_)
         | dateline_store::Error::Schema(_)
         | dateline_store::Error::SchemaVersion(_)
         | dateline_store::Error::Foreign(_)
@@ -452,7 +453,7 @@ pub fn feed(error: &dateline_feed::Error) -> Status {
 
 /// Returns the error for a sequence whose state is no longer kept.
 #[must_use]
-pub fn no_longer_kept(sequence: u64, earliest: u64) -> Status {
+pub fn no_longer_kept(sequence: Sequence, earliest: Sequence) -> Status {
     let about = metadata([
         ("sequence", sequence.to_string()),
         ("earliest_sequence", earliest.to_string()),

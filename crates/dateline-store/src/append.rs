@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use dateline_record::sequence::Sequence;
 use time::OffsetDateTime;
 
 use super::{Error, append_args::AppendArgs, columns::sequence, pool::Lease};
@@ -10,9 +11,9 @@ use super::{Error, append_args::AppendArgs, columns::sequence, pool::Lease};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AssignedSequences {
     /// Last desk sequence of its batch.
-    pub desk_sequence: u64,
+    pub desk_sequence: Sequence,
     /// Last wire sequence of its batch; 0 if readers see nothing of it.
-    pub wire_sequence: u64,
+    pub wire_sequence: Sequence,
 }
 
 impl AppendArgs {

@@ -5,12 +5,13 @@ use dateline_record::{
     edtf::Bounds,
     index::state_facet,
     name::{KINDS, Name, kind_label},
+    sequence::Sequence,
 };
 use sqlx::postgres::types::PgRange;
 use std::ops::Bound;
 use time::Date;
 
-use super::Error;
+use super::{Error, positions::Positions};
 
 /// Value of `records.state` for a deleted draft.
 pub(super) const DELETED: &str = "deleted";
@@ -48,8 +49,21 @@ pub(super) fn name(column: &str) -> Result<Name, Error> {
 }
 
 /// Reads a sequence, which is at least 1 by constraint.
-pub(super) fn sequence(column: i64) -> Result<u64, Error> {
-    u64::try_from(column).map_err(|_| unknown("sequence", &column.to_string()))
+pub(super) fn sequence(column: i64) -> Result<Sequence, Error> {
+    Sequence::from_i64(column).ok_or_else(|| unknown("sequence", &column.to_string()))
+}
+
+/// Reads the number of an epoch.
+pub(super) fn epoch(column: i64) -> Result<u64, Error> {
+    u64::try_from(column).map_err(|_| unknown("epoch", &column.to_string()))
+}
+
+/// Reads the sequences of both feeds.
+pub(super) fn positions(desk: i64, wire: i64) -> Result<Positions, Error> {
+    Ok(Positions {
+        desk: sequence(desk)?,
+        wire: sequence(wire)?,
+    })
 }
 
 fn unknown(column: &str, value: &str) -> Error {

@@ -14,13 +14,13 @@ use std::{
 
 use dateline_engine::{
     change::{Decision, Outcome},
-    decide::decide,
+    decide::{DecideError, decide},
     read_view::ReadView,
     rejection::Rejection,
     request::Request,
 };
 use dateline_proto::v1::Warning;
-use dateline_record::name::Name;
+use dateline_record::{name::Name, sequence::Sequence};
 use futures_util::FutureExt;
 use time::OffsetDateTime;
 use tokio::{
@@ -52,9 +52,9 @@ pub struct Committed {
     /// Number of records that got a new revision; 0 for a retry that gets its first answer again.
     pub changed: usize,
     /// Last desk sequence of the batch; 0 if nothing was written.
-    pub desk_sequence: u64,
+    pub desk_sequence: Sequence,
     /// Last wire sequence of the batch; 0 if no change is on the wire feed.
-    pub wire_sequence: u64,
+    pub wire_sequence: Sequence,
     /// Warnings about data that was stored nevertheless.
     pub warnings: Vec<Warning>,
 }
@@ -376,7 +376,18 @@ fn decide_job(
     let decided = catch_unwind(AssertUnwindSafe(|| {
         decide(request, read_view, now, &mut new_uid)
     }));
-    Ok(decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))??)
+    match decided.map_err(|_| Error::Corrupt("a decision panicked".to_owned()))? {
+        Ok(decision) => Ok(decision),
+        Err(DecideError::Rejected(rejection)) => Err(rejection.into()),
+        Err(DecideError::NotRead(keys)) => {
+            tracing::error!(
+                keys = %keys,
+                method = request.by.method,
+                "a decision looked up what was never read; nothing is written"
+            );
+            Err(Error::NotRead(keys).into())
+        }
+    }
 }
 
 /// True if the decision has read a record that the group changes.
@@ -408,7 +419,8 @@ fn is_rolled_back(error: &Error) -> bool {
         | Error::Raced(_)
         | Error::UidTaken(_)
         | Error::Database(_)
-        | Error::Corrupt(_) => true,
+        | Error::Corrupt(_)
+        | Error::NotRead(_) => true,
         // The connection may have died after the commit and before the answer. A timeout has changed nothing, but each
         // single request would wait for the lock again.
         Error::Unavailable(_)

@@ -2,9 +2,10 @@
 //! that no stream reads a partly dropped history; then rows are deleted in small steps, without the feed's lock. An
 //! interrupted compaction is run again.
 
+use dateline_record::sequence::Sequence;
 use time::OffsetDateTime;
 
-use super::{Error, Store, columns::sequence, notify};
+use super::{Error, Store, columns::positions, notify, positions::Positions};
 
 /// Sequences per statement, halved when a statement times out.
 const ROWS_PER_STATEMENT: i64 = 5000;
@@ -14,8 +15,8 @@ const ROWS_PER_STATEMENT: i64 = 5000;
 pub struct Compacted {
     /// Number of revisions dropped.
     pub revisions: u64,
-    /// The oldest sequences at which a stream can begin: desk, then wire.
-    pub earliest: (u64, u64),
+    /// The oldest sequences at which a stream can begin.
+    pub earliest: Positions,
 }
 
 impl Store {
@@ -23,12 +24,12 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer; what was dropped until then stays dropped.
-    pub async fn compact(&self, before: u64, only_count: bool) -> Result<Compacted, Error> {
+    pub async fn compact(&self, before: Sequence, only_count: bool) -> Result<Compacted, Error> {
         let (desk, wire) = self.point(before).await?;
-        let earliest = (sequence(desk)?, sequence(wire)?);
+        let earliest = positions(desk, wire)?;
         if !only_count {
             // Detects a restored database before this update marks the row as written by a server.
-            self.ensure_epoch(0).await?;
+            self.ensure_epoch(Sequence::ZERO).await?;
             sqlx::query!(
                 "UPDATE feed SET
                      written_by = pg_current_xact_id()::xid,
@@ -68,8 +69,7 @@ impl Store {
 
     /// Returns the first desk sequence of the batch that holds `before`, or one after the head, and the first wire
     /// sequence from there on.
-    async fn point(&self, before: u64) -> Result<(i64, i64), Error> {
-        let before = i64::try_from(before).unwrap_or(i64::MAX);
+    async fn point(&self, before: Sequence) -> Result<(i64, i64), Error> {
         let row = sqlx::query!(
             r#"WITH point AS (
                    SELECT greatest(feed.desk_earliest, coalesce(max(changes.desk_batch), 0) + 1) AS desk
@@ -88,7 +88,7 @@ impl Store {
                     LIMIT 1),
                    feed.wire_head + 1) AS "wire!"
                FROM point, feed"#,
-            before,
+            before.to_i64(),
         )
         .fetch_one(&mut self.feed.acquire().await?)
         .await?;
@@ -125,11 +125,11 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn desk_sequence_since(&self, since: OffsetDateTime) -> Result<u64, Error> {
+    pub async fn desk_sequence_since(&self, since: OffsetDateTime) -> Result<Sequence, Error> {
         let first = self.first_since(super::FeedView::Desk, since).await?;
         match first {
             Some(first) => Ok(first),
-            None => Ok(self.heads().await?.0 + 1),
+            None => Ok(self.heads().await?.desk.next()),
         }
     }
 }

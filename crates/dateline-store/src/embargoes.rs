@@ -1,7 +1,7 @@
 //! Embargoes that have ended: the due records, the references among them, and how long they have waited. Uses the
 //! database's clock, which all servers share: a server whose own clock is wrong publishes nothing early.
 
-use dateline_engine::release;
+use dateline_engine::{etag::Etag, release};
 use dateline_record::name::Name;
 
 use super::{Error, Store, columns::name, history::etag};
@@ -12,7 +12,7 @@ pub struct DueEmbargo {
     /// The record.
     pub name: Name,
     /// Its present etag.
-    pub etag: String,
+    pub etag: Etag,
     /// Its revision.
     pub revision: i64,
     /// Size of its content, in bytes.
@@ -102,7 +102,7 @@ impl Store {
             match read {
                 Ok((name, etag)) => ended.due.push(DueEmbargo {
                     name,
-                    etag,
+                    etag: etag.into(),
                     revision: row.revision,
                     bytes: usize::try_from(row.bytes).unwrap_or(0),
                     batch: row.desk_batch,

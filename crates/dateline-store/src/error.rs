@@ -1,6 +1,8 @@
 //! Errors of the store, and their mapping from database errors. Constraints are known by name. The driver's text goes
 //! to the log, never to a client.
 
+use dateline_engine::read_plan::ReadPlan;
+
 /// The reason why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,6 +27,9 @@ pub enum Error {
     /// Stored data cannot be read.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
+    /// A decision looked up data that was never read: a bug. Nothing was written.
+    #[error("a decision needs what was never read: {0}")]
+    NotRead(Box<ReadPlan>),
     /// The schema does not belong to this version.
     #[error("the database's schema cannot be used: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),

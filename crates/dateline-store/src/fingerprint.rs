@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use dateline_record::sequence::Sequence;
 use time::OffsetDateTime;
 
 use super::{Error, LogEntry, Store, columns::sequence, stored::FeedView};
@@ -11,7 +12,7 @@ use super::{Error, LogEntry, Store, columns::sequence, stored::FeedView};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
     /// Number of the change.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Fingerprint of the change.
     pub fingerprint: u64,
 }
@@ -60,8 +61,8 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn fingerprint_at(&self, view: FeedView, at: u64) -> Result<Option<u64>, Error> {
-        let at = i64::try_from(at).unwrap_or(i64::MAX);
+    pub async fn fingerprint_at(&self, view: FeedView, at: Sequence) -> Result<Option<u64>, Error> {
+        let at = at.to_i64();
         let row = match view {
             FeedView::Desk => {
                 sqlx::query_as!(
@@ -94,11 +95,8 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn last_shared(&self, seen: &[Mark]) -> Result<Option<u64>, Error> {
-        let sequences: Vec<_> = seen
-            .iter()
-            .filter_map(|mark| i64::try_from(mark.sequence).ok())
-            .collect();
+    pub async fn last_shared(&self, seen: &[Mark]) -> Result<Option<Sequence>, Error> {
+        let sequences: Vec<_> = seen.iter().map(|mark| mark.sequence.to_i64()).collect();
         let rows = sqlx::query_as!(
             MarkRow,
             "SELECT desk_sequence AS sequence, name, revision, accepted_at
@@ -124,11 +122,11 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn begin_epoch(&self, known_epoch: u64, shared: u64) -> Result<bool, Error> {
+    pub async fn begin_epoch(&self, known_epoch: u64, shared: Sequence) -> Result<bool, Error> {
         let began = sqlx::query_scalar!(
             r#"SELECT part_feed($1, $2) AS "began!""#,
             known_epoch.cast_signed(),
-            shared.cast_signed(),
+            shared.to_i64(),
         )
         .fetch_one(&mut self.control.acquire().await?)
         .await?;

@@ -1,6 +1,7 @@
 //! History of records: revisions by number, by sequence and as a list, and the targets of merged names.
 
 use dateline_proto::v1::{RecordMeta, State, change, record::Kind as Body};
+use dateline_record::sequence::Sequence;
 use prost::Message;
 use time::OffsetDateTime;
 
@@ -34,7 +35,7 @@ pub struct RevisionEntry {
     /// Top-level fields that changed.
     pub changed_fields: Vec<String>,
     /// Its sequence in the view's feed.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Its etag at that time; empty once it is erased.
     pub etag: String,
 }
@@ -77,10 +78,9 @@ impl Store {
     pub async fn find_record_as_of(
         &self,
         name: &str,
-        at: u64,
+        at: Sequence,
         view: FeedView,
     ) -> Result<Option<StoredRecord>, Error> {
-        let at = i64::try_from(at).unwrap_or(i64::MAX);
         let row = sqlx::query!(
             r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta, type
                FROM changes
@@ -89,7 +89,7 @@ impl Store {
                ORDER BY revision DESC
                LIMIT 1"#,
             name,
-            at,
+            at.to_i64(),
             view == FeedView::Desk,
         )
         .fetch_optional(&mut self.readers.acquire().await?)

@@ -1,13 +1,19 @@
 //! Identity of the feed: its id, its histories (epochs) and its heads. SQL detects that a database was restored,
 //! promoted or copied (`feed_has_moved`), before any change is numbered there.
 
-use dateline_record::digest::Tallies;
+use dateline_record::{digest::Tallies, sequence::Sequence};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Error, Store, columns::sequence, fingerprint::fingerprint, notify, pool::Lease,
-    stored::FeedView, tally,
+    Error, Store,
+    columns::{epoch, positions, sequence},
+    fingerprint::fingerprint,
+    notify,
+    pool::Lease,
+    positions::Positions,
+    stored::FeedView,
+    tally,
 };
 
 /// The feed in this database and its histories.
@@ -21,8 +27,8 @@ pub struct FeedIdentity {
     pub token_key: [u8; 32],
     /// Every history, oldest first; the last one is `epoch`.
     pub epochs: Vec<Epoch>,
-    /// The oldest sequences at which a stream can begin: desk, then wire.
-    pub earliest: (u64, u64),
+    /// The oldest sequences at which a stream can begin.
+    pub earliest: Positions,
 }
 
 /// A history of a feed.
@@ -30,34 +36,25 @@ pub struct FeedIdentity {
 pub struct Epoch {
     /// Random number.
     pub id: u64,
-    /// The heads at which it began: desk, then wire.
-    pub heads: (u64, u64),
-}
-
-/// Returns a view's number of a pair of desk and wire.
-#[must_use]
-pub fn sequence_of_view(numbers: (u64, u64), view: FeedView) -> u64 {
-    match view {
-        FeedView::Desk => numbers.0,
-        FeedView::Wire => numbers.1,
-    }
+    /// The heads at which it began.
+    pub heads: Positions,
 }
 
 impl FeedIdentity {
     /// Returns the last sequence up to which an epoch's history is also this database's; `None` for an epoch that is
     /// not in its history.
     #[must_use]
-    pub fn shared_up_to(&self, epoch: u64, view: FeedView) -> Option<u64> {
+    pub fn shared_up_to(&self, epoch: u64, view: FeedView) -> Option<Sequence> {
         let position = self.epochs.iter().position(|known| known.id == epoch)?;
         let later = self.epochs[position + 1..].iter();
-        let heads = later.map(|epoch| sequence_of_view(epoch.heads, view));
-        Some(heads.min().unwrap_or(u64::MAX))
+        let heads = later.map(|epoch| epoch.heads.of(view));
+        Some(heads.min().unwrap_or(Sequence::MAX))
     }
 
     /// Returns the oldest sequence at which a stream of a view can begin.
     #[must_use]
-    pub fn earliest(&self, view: FeedView) -> u64 {
-        sequence_of_view(self.earliest, view)
+    pub fn earliest(&self, view: FeedView) -> Sequence {
+        self.earliest.of(view)
     }
 }
 
@@ -68,10 +65,10 @@ pub struct FeedStatus {
     pub feed: Uuid,
     /// Its present history.
     pub epoch: u64,
-    /// Newest sequences: desk, then wire.
-    pub heads: (u64, u64),
-    /// The oldest sequences at which a stream can begin: desk, then wire.
-    pub earliest: (u64, u64),
+    /// Newest sequences.
+    pub heads: Positions,
+    /// The oldest sequences at which a stream can begin.
+    pub earliest: Positions,
     /// Tallies of the desk feed at its head.
     pub desk: Tallies,
     /// Tallies of the wire feed at its head.
@@ -109,19 +106,19 @@ impl Store {
         let last = rows.last().ok_or_else(|| damaged("epochs"))?;
         Ok(FeedIdentity {
             id: last.feed,
-            epoch: sequence(last.epoch)?,
+            epoch: epoch(last.epoch)?,
             token_key: last
                 .token_key
                 .as_slice()
                 .try_into()
                 .map_err(|_| damaged("feed.token_key"))?,
-            earliest: (sequence(last.desk_earliest)?, sequence(last.wire_earliest)?),
+            earliest: positions(last.desk_earliest, last.wire_earliest)?,
             epochs: rows
                 .iter()
                 .map(|row| {
                     Ok(Epoch {
-                        id: sequence(row.id)?,
-                        heads: (sequence(row.desk_head)?, sequence(row.wire_head)?),
+                        id: epoch(row.id)?,
+                        heads: positions(row.desk_head, row.wire_head)?,
                     })
                 })
                 .collect::<Result<_, Error>>()?,
@@ -133,7 +130,7 @@ impl Store {
     /// # Errors
     /// If the database cannot answer.
     pub async fn feed_status(&self) -> Result<FeedStatus, Error> {
-        Ok(self.feed_status_after(0).await?.0)
+        Ok(self.feed_status_after(Sequence::ZERO).await?.0)
     }
 
     /// Returns the status of the feeds and, from the same moment, the fingerprint of a change of the desk feed; `None`
@@ -141,13 +138,16 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn feed_status_after(&self, seen: u64) -> Result<(FeedStatus, Option<u64>), Error> {
+    pub async fn feed_status_after(
+        &self,
+        seen: Sequence,
+    ) -> Result<(FeedStatus, Option<u64>), Error> {
         let row = sqlx::query!(
             r#"SELECT feed.id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally,
                       name AS "name?", revision AS "revision?", accepted_at AS "accepted_at?"
                FROM feed
                LEFT JOIN changes ON changes.desk_sequence = $1"#,
-            seen.cast_signed(),
+            seen.to_i64(),
         )
         .fetch_one(&mut self.control.acquire().await?)
         .await?;
@@ -155,9 +155,9 @@ impl Store {
         let found = found.map(|((name, revision), at)| fingerprint(&name, revision, at));
         let feed_status = FeedStatus {
             feed: row.id,
-            epoch: sequence(row.epoch)?,
-            heads: (sequence(row.desk_head)?, sequence(row.wire_head)?),
-            earliest: (sequence(row.desk_earliest)?, sequence(row.wire_earliest)?),
+            epoch: epoch(row.epoch)?,
+            heads: positions(row.desk_head, row.wire_head)?,
+            earliest: positions(row.desk_earliest, row.wire_earliest)?,
             desk: tally::read(&row.desk_tally)?,
             wire: tally::read(&row.wire_tally)?,
         };
@@ -169,11 +169,11 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn ensure_epoch(&self, known_head: u64) -> Result<bool, Error> {
-        let known_head = i64::try_from(known_head).unwrap_or(i64::MAX);
-        let began = sqlx::query_scalar!(r#"SELECT settle_feed($1) AS "began!""#, known_head)
-            .fetch_one(&mut self.control.acquire().await?)
-            .await?;
+    pub async fn ensure_epoch(&self, known_head: Sequence) -> Result<bool, Error> {
+        let began =
+            sqlx::query_scalar!(r#"SELECT settle_feed($1) AS "began!""#, known_head.to_i64())
+                .fetch_one(&mut self.control.acquire().await?)
+                .await?;
         Ok(began)
     }
 
@@ -197,7 +197,7 @@ impl Store {
         &self,
         view: FeedView,
         since: OffsetDateTime,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<Sequence>, Error> {
         let row = sqlx::query!(
             "SELECT min(desk_sequence) AS desk, min(wire_sequence) AS wire FROM changes WHERE accepted_at >= $1",
             since,

@@ -20,6 +20,7 @@ mod log;
 mod notify;
 mod outcome;
 mod pool;
+mod positions;
 mod read_view;
 mod reads;
 mod references;
@@ -43,10 +44,11 @@ pub use self::{
     error::Error,
     fingerprint::Mark,
     history::RevisionEntry,
-    identity::{Epoch, FeedIdentity, FeedStatus, sequence_of_view},
+    identity::{Epoch, FeedIdentity, FeedStatus},
     list::RecordPage,
     log::{LogEntry, LogPage},
     notify::CommitListener,
+    positions::Positions,
     references::{References, ResolvedReferences},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, StoredRecord},

@@ -2,13 +2,14 @@
 //! replica and at any time (F1).
 
 use dateline_proto::v1::change;
-use dateline_record::{edtf::Bounds, state::is_visible};
+use dateline_record::{edtf::Bounds, sequence::Sequence, state::is_visible};
 use time::OffsetDateTime;
 
 use super::{
     Error, Store,
-    columns::{change_type, days, sequence, state},
+    columns::{change_type, days, epoch, positions, sequence, state},
     pool::Pool,
+    positions::Positions,
     stored::{FeedView, RecordColumns, StoredRecord},
 };
 
@@ -24,7 +25,7 @@ pub struct LogPage {
     /// Whole batches, ascending; empty at the head.
     pub entries: Vec<LogEntry>,
     /// The epoch that was read, and the oldest sequence kept at that time; `None` at the head.
-    pub read: Option<(u64, u64)>,
+    pub read: Option<(u64, Sequence)>,
 }
 
 /// One change, as logged.
@@ -37,9 +38,9 @@ pub struct LogEntry {
     /// Number of the revision.
     pub revision: i64,
     /// Last desk sequence of its batch.
-    pub desk_batch: u64,
+    pub desk_batch: Sequence,
     /// Last wire sequence of its batch.
-    pub wire_batch: Option<u64>,
+    pub wire_batch: Option<Sequence>,
     /// True if readers saw the record before this change.
     pub was_visible: bool,
     /// Sorted facets; empty if they were not requested.
@@ -64,7 +65,7 @@ impl LogEntry {
     /// Returns the change's sequence in the view's feed and the last one of its batch; `None` if the change is not in
     /// that feed.
     #[must_use]
-    pub fn position(&self, view: FeedView) -> Option<(u64, u64)> {
+    pub fn position(&self, view: FeedView) -> Option<(Sequence, Sequence)> {
         match view {
             FeedView::Desk => Some((self.record.desk_sequence, self.desk_batch)),
             FeedView::Wire => self.record.wire_sequence.zip(self.wire_batch),
@@ -175,7 +176,7 @@ impl Store {
     pub async fn log_after(
         &self,
         view: FeedView,
-        after: u64,
+        after: Sequence,
         facets: bool,
     ) -> Result<LogPage, Error> {
         page(&self.feed, view, after, i64::MAX, facets).await
@@ -186,22 +187,20 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer, or the log is damaged.
-    pub async fn tail_after(&self, after: u64, head: u64) -> Result<LogPage, Error> {
-        let head = i64::try_from(head).unwrap_or(i64::MAX);
-        page(&self.control, FeedView::Desk, after, head, true).await
+    pub async fn tail_after(&self, after: Sequence, head: Sequence) -> Result<LogPage, Error> {
+        page(&self.control, FeedView::Desk, after, head.to_i64(), true).await
     }
 
-    /// Returns a position about this many changes before the head, between two batches: desk, then wire; `None` if
+    /// Returns a position about this many changes before the heads, between two batches; `None` if
     /// nothing is before it.
     ///
     /// # Errors
     /// If the database cannot answer.
     pub async fn position_before(
         &self,
-        heads: (u64, u64),
+        heads: Positions,
         changes: u64,
-    ) -> Result<Option<(u64, u64)>, Error> {
-        let position = i64::try_from(heads.0.saturating_sub(changes)).unwrap_or(0);
+    ) -> Result<Option<Positions>, Error> {
         let row = sqlx::query!(
             r#"SELECT batch.desk_batch, (
                    SELECT wire_sequence - 1 FROM changes
@@ -211,35 +210,37 @@ impl Store {
                ) AS wire
                FROM changes AS batch
                WHERE desk_sequence = $1"#,
-            position,
+            heads.desk.saturating_sub(changes).to_i64(),
         )
         .fetch_optional(&mut self.control.acquire().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let wire = row.wire.map_or(Ok(heads.1), sequence)?;
-        Ok(Some((sequence(row.desk_batch)?, wire)))
+        Ok(Some(Positions {
+            desk: sequence(row.desk_batch)?,
+            wire: row.wire.map_or(Ok(heads.wire), sequence)?,
+        }))
     }
 
-    /// Returns the newest sequences: desk, then wire.
+    /// Returns the newest sequences.
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn heads(&self) -> Result<(u64, u64), Error> {
+    pub async fn heads(&self) -> Result<Positions, Error> {
         let row = sqlx::query!("SELECT desk_head, wire_head FROM feed")
             .fetch_one(&mut self.control.acquire().await?)
             .await?;
-        Ok((sequence(row.desk_head)?, sequence(row.wire_head)?))
+        positions(row.desk_head, row.wire_head)
     }
 }
 
 async fn page(
     pool: &Pool,
     view: FeedView,
-    after: u64,
+    after: Sequence,
     until: i64,
     facets: bool,
 ) -> Result<LogPage, Error> {
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let after = after.to_i64();
     let rows = match view {
         FeedView::Desk => {
             page_after!(
@@ -265,7 +266,7 @@ async fn page(
         }
     };
     let read = match rows.first() {
-        Some(row) => Some((sequence(row.epoch)?, sequence(row.earliest)?)),
+        Some(row) => Some((epoch(row.epoch)?, sequence(row.earliest)?)),
         None => None,
     };
     let mut entries = rows

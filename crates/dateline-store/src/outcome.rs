@@ -6,7 +6,7 @@ use dateline_engine::{
     change::{Change, Decision, Outcome},
     rejection::Rejection,
 };
-use dateline_record::diff::diff;
+use dateline_record::{diff::diff, sequence::Sequence};
 
 use super::{
     Error,
@@ -84,8 +84,8 @@ pub(super) async fn load_committed(
     let changed = || decision.outcomes.iter().filter_map(Outcome::change);
     // A batch is contiguous, so its numbers follow from the last one.
     let numbers = numbered.unwrap_or(AssignedSequences {
-        desk_sequence: 0,
-        wire_sequence: 0,
+        desk_sequence: Sequence::ZERO,
+        wire_sequence: Sequence::ZERO,
     });
     let (desk_count, wire_count) = (
         changed().count() as u64,
@@ -98,8 +98,8 @@ pub(super) async fn load_committed(
     for outcome in &decision.outcomes {
         match outcome {
             Outcome::Changed(change) => {
-                desk += step;
-                wire += step * u64::from(change.is_on_wire());
+                desk = desk.saturating_add(step);
+                wire = wire.saturating_add(step * u64::from(change.is_on_wire()));
                 let wire_sequence = change.is_on_wire().then_some(wire);
                 records.push(StoredRecord::from_change(change, desk, wire_sequence));
             }
@@ -136,7 +136,11 @@ async fn unchanged_records(
 }
 
 impl StoredRecord {
-    fn from_change(change: &Change, desk_sequence: u64, wire_sequence: Option<u64>) -> Self {
+    fn from_change(
+        change: &Change,
+        desk_sequence: Sequence,
+        wire_sequence: Option<Sequence>,
+    ) -> Self {
         Self::new(
             change.name.clone(),
             change.state,

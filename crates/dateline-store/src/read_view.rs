@@ -1,11 +1,15 @@
-//! Reads the data that decisions need, as `dateline_engine::look` requests it: round by round, in one statement per
+//! Reads the data that decisions need, as `dateline_engine::prefetch` requests it: round by round, in one statement per
 //! sort of data, without a lock. `append` detects if any of it has changed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use dateline_engine::{
-    prefetch,
-    read_view::{Head, NoteCopy, ReadPlan, ReadView, RecordStatus},
+    prefetch::Planner,
+    read_plan::ReadPlan,
+    read_view::{Head, NoteCopy, Pin, ReadView, RecordStatus},
     request::Request,
 };
 use dateline_proto::v1::{RecordMeta, State, record::Kind as Body};
@@ -24,80 +28,67 @@ const MAX_ROUNDS: usize = 40;
 /// Reads the data that these requests need.
 pub(super) async fn load(connection: &mut Lease, requests: &[&Request]) -> Result<ReadView, Error> {
     let mut read_view = ReadView::default();
+    let mut planner = Planner::new(requests);
+    let mut wanted = plan(&mut planner, &read_view)?;
     for _ in 0..MAX_ROUNDS {
-        // A panic is a bug, and must fail only the request that causes it: the group is then committed one by one.
-        let wanted = catch_unwind(AssertUnwindSafe(|| {
-            prefetch::plan_reads(requests, &read_view)
-        }))
-        .map_err(|_| Error::Corrupt("looking at what a request needs panicked".to_owned()))?;
         if wanted.is_empty() {
-            break;
+            return Ok(read_view);
         }
-        fill(connection, &mut read_view, &wanted).await?;
-        read_view.fetched.add(wanted);
+        fill(connection, &mut read_view, wanted).await?;
+        wanted = plan(&mut planner, &read_view)?;
     }
+    read_view.stop_before(wanted);
     Ok(read_view)
+}
+
+fn plan(planner: &mut Planner<'_>, read_view: &ReadView) -> Result<ReadPlan, Error> {
+    // A panic is a bug, and must fail only the request that causes it: the group is then committed one by one.
+    let planned = catch_unwind(AssertUnwindSafe(|| planner.plan_reads(read_view)));
+    planned.map_err(|_| Error::Corrupt("looking at what a request needs panicked".to_owned()))
 }
 
 async fn fill(
     connection: &mut Lease,
     read_view: &mut ReadView,
-    wanted: &ReadPlan,
+    wanted: ReadPlan,
 ) -> Result<(), Error> {
     if !wanted.heads.is_empty() {
-        let names: Vec<_> = wanted.heads.iter().map(ToString::to_string).collect();
-        for (name, head) in heads(connection, &names).await? {
-            read_view.statuses.insert(name.clone(), head.status.clone());
-            read_view.heads.insert(name, head);
-        }
+        let names = texts(&wanted.heads);
+        read_view.insert_heads(wanted.heads, heads(connection, &names).await?);
     }
     if !wanted.statuses.is_empty() {
-        let names: Vec<_> = wanted.statuses.iter().map(ToString::to_string).collect();
-        read_view
-            .statuses
-            .extend(statuses(connection, &names).await?);
+        let names = texts(&wanted.statuses);
+        read_view.insert_statuses(wanted.statuses, statuses(connection, &names).await?);
     }
     if !wanted.revisions.is_empty() {
-        let pins: Vec<_> = wanted.revisions.iter().collect();
-        for (pin, body, is_readable) in revisions(connection, &pins).await? {
-            read_view.readable.extend(is_readable.then(|| pin.clone()));
-            read_view.revisions.insert(pin, body);
-        }
+        let found = revisions(connection, &wanted.revisions).await?;
+        read_view.insert_revisions(wanted.revisions, found);
     }
     if !wanted.published.is_empty() {
-        let names: Vec<_> = wanted.published.iter().map(ToString::to_string).collect();
-        for (pin, body) in published(connection, &names).await? {
-            let known = read_view.published.entry(pin.0.clone()).or_default();
-            known.push(pin.1);
-            read_view.readable.insert(pin.clone());
-            read_view.revisions.insert(pin, body);
-        }
+        let names = texts(&wanted.published);
+        read_view.insert_readable(wanted.published, published(connection, &names).await?);
     }
     if !wanted.keys.is_empty() {
         let keys: Vec<_> = wanted.keys.iter().copied().collect();
-        for (key, name) in similar(connection, &keys).await? {
-            read_view.similar.entry(key).or_default().push(name);
-        }
+        read_view.insert_similar(wanted.keys, similar(connection, &keys).await?);
     }
     if !wanted.originals.is_empty() {
         let hashes: Vec<_> = wanted.originals.iter().cloned().collect();
-        read_view
-            .originals
-            .extend(originals(connection, &hashes).await?);
+        read_view.insert_originals(wanted.originals, originals(connection, &hashes).await?);
     }
     if !wanted.citing.is_empty() {
-        let names: Vec<_> = wanted.citing.iter().map(ToString::to_string).collect();
-        for (article, source) in citing(connection, &names).await? {
-            read_view.citing.entry(article).or_default().push(source);
-        }
+        let names = texts(&wanted.citing);
+        read_view.insert_citing(wanted.citing, citing(connection, &names).await?);
     }
     if !wanted.copies.is_empty() {
-        let names: Vec<_> = wanted.copies.iter().map(ToString::to_string).collect();
-        for (of, copy) in copies(connection, &names).await? {
-            read_view.copies.entry(of).or_default().push(copy);
-        }
+        let names = texts(&wanted.copies);
+        read_view.insert_copies(wanted.copies, copies(connection, &names).await?);
     }
     Ok(())
+}
+
+fn texts(names: &BTreeSet<Name>) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// Revisions of other records that were given a note of these: the other side of a merge, and what was withdrawn or
@@ -211,8 +202,8 @@ async fn statuses(
 
 async fn revisions(
     connection: &mut Lease,
-    pins: &[&(Name, i64)],
-) -> Result<Vec<((Name, i64), Body, bool)>, Error> {
+    pins: &BTreeSet<Pin>,
+) -> Result<Vec<(Pin, Body, bool)>, Error> {
     let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
     let numbers: Vec<_> = pins.iter().map(|(_, revision)| *revision).collect();
     let rows = sqlx::query!(
@@ -245,10 +236,7 @@ async fn revisions(
 }
 
 /// Returns the first and the newest readable revision of each record, ascending; none for erased records.
-async fn published(
-    connection: &mut Lease,
-    names: &[String],
-) -> Result<Vec<((Name, i64), Body)>, Error> {
+async fn published(connection: &mut Lease, names: &[String]) -> Result<Vec<(Pin, Body)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT changes.name, changes.kind, changes.revision, changes.content
            FROM unnest($1::text[]) AS wanted (name)

@@ -9,7 +9,9 @@ use std::{
 };
 
 use dateline_proto::v1::{Kind, Record, Reference, State, record::Kind as Body};
-use dateline_record::{name::Name, references::references, state::is_tombstone};
+use dateline_record::{
+    name::Name, references::references, sequence::Sequence, state::is_tombstone,
+};
 use prost::Message;
 use sqlx::QueryBuilder;
 
@@ -146,7 +148,7 @@ struct ReferenceRow {
 async fn find(
     connection: &mut Lease,
     snapshot: &SnapshotQuery,
-    at: u64,
+    at: Sequence,
     cache: &ReferenceCache,
     names: &BTreeSet<&str>,
 ) -> Result<HashMap<String, Arc<Reference>>, Error> {
@@ -181,7 +183,7 @@ async fn find(
 async fn rows(
     connection: &mut Lease,
     snapshot: &SnapshotQuery,
-    at: u64,
+    at: Sequence,
     names: &BTreeSet<&str>,
 ) -> Result<HashMap<String, ReferenceRow>, Error> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

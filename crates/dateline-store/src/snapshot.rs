@@ -7,13 +7,12 @@ pub(super) mod query;
 use std::collections::HashSet;
 
 use dateline_proto::v1::{State, change};
-use dateline_record::{filter::Filter, name::Name};
+use dateline_record::{filter::Filter, name::Name, sequence::Sequence};
 
 use self::query::{rows, until};
 use super::{
     Error, Store,
-    columns::{change_type, name, sequence, state},
-    identity::sequence_of_view,
+    columns::{change_type, epoch, name, positions, state},
     references::{References, ResolvedReferences},
     stored::{FeedView, RecordColumns, StoredRecord},
 };
@@ -34,9 +33,9 @@ pub struct SnapshotQuery {
     /// View that decides what is visible.
     pub view: FeedView,
     /// Sequence as of which records are read.
-    pub at: u64,
+    pub at: Sequence,
     /// For a delta: only records that changed after this sequence.
-    pub since: Option<u64>,
+    pub since: Option<Sequence>,
     /// Includes tombstones of retracted and merged records although the filter names no states.
     pub tombstones: bool,
     /// Part and number of parts; parts are counted from 0.
@@ -48,7 +47,7 @@ pub struct SnapshotQuery {
 impl SnapshotQuery {
     /// Returns the query for all records that a list returns.
     #[must_use]
-    pub fn new(filter: Filter, view: FeedView, at: u64) -> Self {
+    pub fn new(filter: Filter, view: FeedView, at: Sequence) -> Self {
         Self {
             filter,
             view,
@@ -115,7 +114,7 @@ pub struct SnapshotPage {
     /// The epoch that was read.
     pub epoch: u64,
     /// The oldest sequence kept at that time.
-    pub earliest: u64,
+    pub earliest: Sequence,
 }
 
 #[derive(sqlx::FromRow)]
@@ -200,11 +199,8 @@ impl Store {
             entries: scan.entries,
             resolved,
             after: (!scan.is_over).then_some(scan.last_name),
-            epoch: sequence(kept.epoch)?,
-            earliest: sequence_of_view(
-                (sequence(kept.desk_earliest)?, sequence(kept.wire_earliest)?),
-                snapshot.view,
-            ),
+            epoch: epoch(kept.epoch)?,
+            earliest: positions(kept.desk_earliest, kept.wire_earliest)?.of(snapshot.view),
         })
     }
 }

@@ -5,6 +5,7 @@ use dateline_proto::v1::{Kind, RecordMeta, State};
 use dateline_record::{
     name::Name,
     record::{name_only, record_bytes},
+    sequence::Sequence,
     state::{is_tombstone, is_visible},
 };
 use prost::Message;
@@ -33,9 +34,9 @@ pub struct StoredRecord {
     /// State after the change that made this revision.
     pub state: State,
     /// Sequence of that change on the desk feed.
-    pub desk_sequence: u64,
+    pub desk_sequence: Sequence,
     /// Sequence of that change on the wire feed, if it is there.
-    pub wire_sequence: Option<u64>,
+    pub wire_sequence: Option<Sequence>,
     content: Vec<u8>,
     meta: Vec<u8>,
 }
@@ -72,8 +73,8 @@ impl StoredRecord {
     pub(super) fn new(
         name: Name,
         state: State,
-        desk_sequence: u64,
-        wire_sequence: Option<u64>,
+        desk_sequence: Sequence,
+        wire_sequence: Option<Sequence>,
         content: Vec<u8>,
         meta: Vec<u8>,
     ) -> Self {
@@ -97,11 +98,11 @@ impl StoredRecord {
                 self.kind,
                 &self.content,
                 &self.meta,
-                self.desk_sequence,
+                self.desk_sequence.get(),
             )),
             FeedView::Wire if !is_visible(self.state) => None,
             FeedView::Wire => {
-                let sequence = self.wire_sequence?;
+                let sequence = self.wire_sequence?.get();
                 Some(if is_tombstone(self.state) {
                     record_bytes(
                         self.kind,
@@ -123,7 +124,7 @@ impl StoredRecord {
             self.kind,
             &name_only(self.name.as_str()),
             &self.meta,
-            self.desk_sequence,
+            self.desk_sequence.get(),
         )
     }
 
@@ -139,7 +140,7 @@ impl StoredRecord {
             self.kind,
             &name_only(self.name.as_str()),
             &short.unwrap_or_default().encode_to_vec(),
-            self.desk_sequence,
+            self.desk_sequence.get(),
         )
     }
 

@@ -7,7 +7,8 @@ use dateline_proto::v1::{
     CompactFeedRequest, GetFeedRequest, GetFeedResponse, RecordFilter, View,
     admin_service_client::AdminServiceClient, compact_feed_request::Before,
 };
-use dateline_store::{Epoch, FeedIdentity};
+use dateline_record::sequence::Sequence;
+use dateline_store::{Epoch, FeedIdentity, Positions};
 use uuid::Uuid;
 
 use super::{recorder::Recorder, watchers::request};
@@ -67,9 +68,12 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
         token_key: [0; 32],
         epochs: vec![Epoch {
             id: epoch,
-            heads: (0, 0),
+            heads: Positions::default(),
         }],
-        earliest: (1, 1),
+        earliest: Positions {
+            desk: Sequence::FIRST,
+            wire: Sequence::FIRST,
+        },
     };
     let view = match view {
         View::Desk => dateline_store::FeedView::Desk,
@@ -78,7 +82,7 @@ fn cursor(feed: &GetFeedResponse, id: Uuid, epoch: u64, view: View, sequence: i6
     assert!(sequence <= feed.head_sequence + 1000);
     let cursor = Cursor {
         view,
-        sequence: sequence.cast_unsigned(),
+        sequence: Sequence::new(sequence.cast_unsigned()),
         check: None,
         snapshot: None,
     };

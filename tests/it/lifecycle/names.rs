@@ -263,3 +263,17 @@ async fn look_alikes_of_one_request_and_by_an_edit_are_warned_of_too() {
     assert_eq!(similar.field, "record.actor");
     assert_eq!(similar.records, ["actors/left", "actors/right"]);
 }
+
+#[tokio::test]
+async fn an_edit_that_sends_one_field_is_compared_by_the_whole_record() {
+    let server = start_server_with_base().await;
+    create_drafts(&server.client, &[called("twin", "The Twins", Type::Group)]).await;
+    let other = called("other-twin", "The Twins", Type::Military);
+    let mut edited = create_drafts(&server.client, &[other]).await.remove(0);
+    as_actor(&mut edited).r#type = Type::Group.into();
+    as_actor(&mut edited).display_name.clear();
+    as_actor(&mut edited).names.clear();
+    let answer = commit_ok(&server.client, vec![update(&edited, &["type"])]).await;
+    assert_eq!(answer.warnings[0].reason, "SIMILAR_RECORD");
+    assert_eq!(answer.warnings[0].records, ["actors/twin"]);
+}

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use dateline_feed::{ExportItem, ExportOptions, Feed, Start, WatchItem, WatchOptions};
 use dateline_proto::v1::{Kind, Record, View};
-use dateline_record::filter::Filter;
+use dateline_record::{filter::Filter, sequence::Sequence};
 use dateline_store::{FeedView, Settings, SnapshotQuery, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -252,7 +252,10 @@ async fn w11_what_a_stream_has_read_and_not_sent_is_read_again_after_an_erasure(
         }
         assert!(!got.contains(CANARY), "it is the last one");
         purged(&server, &feed, &last).await;
-        let (head, mut behind) = (feed.stored_head(FeedView::Wire).await.unwrap(), 0);
+        let (head, mut behind) = (
+            feed.stored_head(FeedView::Wire).await.unwrap(),
+            Sequence::ZERO,
+        );
         while behind < head {
             match stream.next().await.unwrap().unwrap() {
                 WatchItem::Changes(pieces, _) | WatchItem::Records(pieces, ..) => {
@@ -277,7 +280,7 @@ async fn w11_what_an_export_has_read_and_not_sent_is_read_again_after_an_erasure
     let last = filled(&server).await;
     let (feed, _store, stop) = feed(&server).await;
     let order = ExportOptions {
-        extract: SnapshotQuery::new(Filter::default(), FeedView::Wire, 0),
+        extract: SnapshotQuery::new(Filter::default(), FeedView::Wire, Sequence::ZERO),
         sequence: None,
         request_bytes: Vec::new(),
         cursor: None,

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use dateline_access::Visibility;
 use dateline_feed::{Export, ExportItem, ExportOptions, Feed};
 use dateline_proto::v1::{ExportBegin, ExportRequest, ExportResponse};
-use dateline_record::filter::Filter;
+use dateline_record::{filter::Filter, sequence::Sequence};
 use dateline_store::{References, SnapshotQuery};
 use futures_util::{Stream, stream};
 use prost::Message;
@@ -77,8 +77,9 @@ fn export_options(
             &what,
         ));
     }
-    let since = request.since_sequence.map(i64::cast_unsigned);
-    let sequence = request.sequence.map(i64::cast_unsigned);
+    let number = |sequence: i64| Sequence::new(sequence.cast_unsigned());
+    let (since, sequence) = (request.since_sequence, request.sequence);
+    let (since, sequence) = (since.map(number), sequence.map(number));
     if let (Some(since), Some(at)) = (since, sequence)
         && since > at
     {
@@ -110,7 +111,7 @@ fn export_options(
         extract: SnapshotQuery {
             filter,
             view: visibility.view(),
-            at: 0,
+            at: Sequence::ZERO,
             since,
             tombstones: request.tombstones,
             part: (part, parts),
@@ -166,12 +167,12 @@ async fn next_response(
 
 fn begin_response(export: &Export, visibility: &Visibility) -> PreEncoded<ExportResponse> {
     let (standing, view) = (export.feed_status(), visibility.view());
-    let is_head = dateline_store::sequence_of_view(standing.heads, view) == export.sequence();
+    let is_head = standing.heads.of(view) == export.sequence();
     let is_proved = is_head && visibility.scope().is_none();
     let begin = ExportBegin {
         feed: standing.feed.to_string(),
         epoch: standing.epoch,
-        sequence: export.sequence().cast_signed(),
+        sequence: export.sequence().to_i64(),
         digest: is_proved.then(|| standing.tallies(view).to_digest()),
         references: export.includes_references(),
     };

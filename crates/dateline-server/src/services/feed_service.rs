@@ -14,7 +14,7 @@ use dateline_proto::v1::{
     watch_request,
 };
 use dateline_record::{record::delimiter, timestamp::timestamp};
-use dateline_store::{Store, sequence_of_view};
+use dateline_store::Store;
 use futures_util::{Stream, stream};
 use prost::Message;
 use time::OffsetDateTime;
@@ -175,8 +175,8 @@ impl FeedService for FeedHandler {
         let response = GetFeedResponse {
             feed: standing.feed.to_string(),
             epoch: standing.epoch,
-            head_sequence: sequence_of_view(standing.heads, view).cast_signed(),
-            earliest_sequence: sequence_of_view(standing.earliest, view).cast_signed(),
+            head_sequence: standing.heads.of(view).to_i64(),
+            earliest_sequence: standing.earliest.of(view).to_i64(),
             // The digest covers the whole view, so it is not visible to callers who see a part of it.
             digest: visibility
                 .scope()
@@ -277,7 +277,7 @@ fn encode_item(item: WatchItem) -> PreEncoded<WatchResponse> {
             }
             let rest = WatchResponse {
                 cursor,
-                snapshot_sequence: at.cast_signed(),
+                snapshot_sequence: at.to_i64(),
                 ..WatchResponse::default()
             };
             pieces.fields(rest.encode_to_vec());
@@ -307,8 +307,8 @@ fn checkpoint_to_proto(checkpoint: dateline_feed::FeedCheckpoint) -> (String, Ch
         None => Some(time::Duration::ZERO),
     };
     let message = Checkpoint {
-        sequence: checkpoint.sequence.cast_signed(),
-        head_sequence: checkpoint.head_sequence.cast_signed(),
+        sequence: checkpoint.sequence.to_i64(),
+        head_sequence: checkpoint.head_sequence.to_i64(),
         time: Some(timestamp(now)),
         caught_up: checkpoint.caught_up,
         lag: lag.map(|lag| prost_types::Duration {

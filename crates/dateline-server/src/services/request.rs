@@ -5,6 +5,7 @@ use dateline_feed::Feed;
 use dateline_proto::v1::{self, RecordFilter};
 use dateline_record::{
     filter::Filter,
+    sequence::Sequence,
     timestamp::instant,
     validate::validate,
     walk::{Path, Walk},
@@ -103,7 +104,7 @@ pub async fn wait_for_sequence(
     min_sequence: i64,
     caller: &Caller,
 ) -> Result<(), tonic::Status> {
-    let Some(sequence) = u64::try_from(min_sequence).ok().filter(|it| *it > 0) else {
+    let Some(sequence) = Sequence::from_i64(min_sequence).filter(|it| *it > Sequence::ZERO) else {
         return Ok(());
     };
     let reached = timeout::before_deadline(feed.wait_for_sequence(view, sequence));

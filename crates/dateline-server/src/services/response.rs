@@ -101,7 +101,10 @@ fn encode_records(
 }
 
 fn encode_rest(committed: &Committed) -> Vec<u8> {
-    let numbers = [(2, committed.desk_sequence), (3, committed.wire_sequence)];
+    let numbers = [
+        (2, committed.desk_sequence.get()),
+        (3, committed.wire_sequence.get()),
+    ];
     let mut rest = encode_integers(&numbers).to_vec();
     for warning in &committed.warnings {
         prost::encoding::message::encode(4, warning, &mut rest);

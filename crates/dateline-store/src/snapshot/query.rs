@@ -1,6 +1,6 @@
 //! Statements that read pages of snapshots, exports and deltas: the heads give the names, the log gives the revisions.
 
-use dateline_record::filter::Filter;
+use dateline_record::{filter::Filter, sequence::Sequence};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{FeedView, PAGE_BYTES, PageScan, SnapshotQuery};
@@ -89,7 +89,7 @@ pub(super) fn rows(
 pub(crate) fn push_as_of(
     query: &mut QueryBuilder<Postgres>,
     snapshot: &SnapshotQuery,
-    at: u64,
+    at: Sequence,
     name: &str,
     alias: &str,
 ) {
@@ -101,7 +101,7 @@ pub(crate) fn push_as_of(
     );
     query.push(name).push(" AND changes.");
     query.push(snapshot.number()).push(" <= ");
-    query.push_bind(bound(at));
+    query.push_bind(at.to_i64());
     query.push(" ORDER BY changes.revision DESC LIMIT 1) AS ");
     query.push(alias).push(" ON true");
 }
@@ -113,7 +113,7 @@ fn push_is_changed(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQuery)
         return;
     };
     query.push("(was.meta = '' OR was.").push(snapshot.number());
-    query.push(" > ").push_bind(bound(since)).push(")");
+    query.push(" > ").push_bind(since.to_i64()).push(")");
 }
 
 /// Selects true if the revision `was` belongs to the snapshot.
@@ -139,7 +139,7 @@ pub(crate) fn push_is_in(query: &mut QueryBuilder<Postgres>, snapshot: &Snapshot
 fn push_since(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQuery) {
     let Some(since) = snapshot.since else { return };
     query.push(" AND (records.").push(snapshot.number());
-    query.push(" > ").push_bind(bound(since));
+    query.push(" > ").push_bind(since.to_i64());
     if snapshot.has_dependants() {
         push_refers_to_moved(query, snapshot, since);
     }
@@ -148,7 +148,11 @@ fn push_since(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQuery) {
 
 /// Adds records that refer to a moved record, directly or through merges. Resolution decides later whether their
 /// references changed.
-fn push_refers_to_moved(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQuery, since: u64) {
+fn push_refers_to_moved(
+    query: &mut QueryBuilder<Postgres>,
+    snapshot: &SnapshotQuery,
+    since: Sequence,
+) {
     query.push(
         " OR EXISTS (
              WITH RECURSIVE way (name) AS (
@@ -162,7 +166,7 @@ fn push_refers_to_moved(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQ
              WHERE moved.",
     );
     query.push(snapshot.number());
-    query.push(" > ").push_bind(bound(since)).push(")");
+    query.push(" > ").push_bind(since.to_i64()).push(")");
 }
 
 /// Restricts to one part, by the last byte of the uid, which is random and never changes: parts have about the same
@@ -185,7 +189,7 @@ fn push_unmoved(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQuery) {
         .push(" AND (records.")
         .push(snapshot.number())
         .push(" > ");
-    query.push_bind(bound(snapshot.at));
+    query.push_bind(snapshot.at.to_i64());
     query.push(" OR true");
     push_filter(query, &snapshot.filter, "records");
     query.push(")");
@@ -193,10 +197,6 @@ fn push_unmoved(query: &mut QueryBuilder<Postgres>, snapshot: &SnapshotQuery) {
 
 fn whole(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn bound(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter, of: &str) {

@@ -3,9 +3,9 @@
 
 use dateline_feed::{Cursor, Error};
 use dateline_proto::v1::{ListRecordsRequest, View as AskedView};
-use dateline_record::{mac::sign, name::Name};
+use dateline_record::{mac::sign, name::Name, sequence::Sequence};
 use dateline_server::services::page_token::PageContext;
-use dateline_store::{Epoch, FeedIdentity, FeedView};
+use dateline_store::{Epoch, FeedIdentity, FeedView, Positions};
 use uuid::Uuid;
 
 use super::{assert_answer, chosen};
@@ -13,14 +13,17 @@ use super::{assert_answer, chosen};
 fn feed() -> FeedIdentity {
     let epoch = Epoch {
         id: 7,
-        heads: (0, 0),
+        heads: Positions::default(),
     };
     FeedIdentity {
         id: Uuid::from_u128(1),
         epoch: epoch.id,
         token_key: [5; 32],
         epochs: vec![epoch],
-        earliest: (1, 1),
+        earliest: Positions {
+            desk: Sequence::FIRST,
+            wire: Sequence::FIRST,
+        },
     }
 }
 

@@ -12,8 +12,8 @@ use dateline_proto::v1::{
     ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse, RevokeTokenRequest,
     RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse, compact_feed_request::Before,
 };
-use dateline_record::timestamp::timestamp;
-use dateline_store::{Committer, FeedView, Store};
+use dateline_record::{sequence::Sequence, timestamp::timestamp};
+use dateline_store::{Committer, FeedView, Positions, Store};
 use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -59,7 +59,8 @@ impl AdminService for AdminHandler {
         validate_request(&mut request, Reason::InvalidRequest)?;
         let before = match request.before {
             Some(Before::DeskSequence(sequence)) => {
-                self.check_reached(sequence.cast_unsigned()).await?
+                self.check_reached(Sequence::new(sequence.cast_unsigned()))
+                    .await?
             }
             Some(Before::Time(time)) => self.sequence_at(time).await?,
             None => {
@@ -82,11 +83,11 @@ impl AdminService for AdminHandler {
             self.refresh().await?;
             tracing::info!(?compacted, "history was dropped");
         }
-        let (desk, wire) = compacted.earliest;
+        let Positions { desk, wire } = compacted.earliest;
         let response = CompactFeedResponse {
             revisions: compacted.revisions.cast_signed(),
-            earliest_desk_sequence: desk.cast_signed(),
-            earliest_wire_sequence: wire.cast_signed(),
+            earliest_desk_sequence: desk.to_i64(),
+            earliest_wire_sequence: wire.to_i64(),
         };
         Ok(Response::new(PreEncoded::from(&response)))
     }
@@ -132,8 +133,8 @@ impl AdminService for AdminHandler {
         let committed = commit::load(&self.committer, &caller, request).await?;
         let response = LoadRecordsResponse {
             loaded: i64::try_from(committed.changed).unwrap_or(i64::MAX),
-            desk_sequence: committed.desk_sequence.cast_signed(),
-            wire_sequence: committed.wire_sequence.cast_signed(),
+            desk_sequence: committed.desk_sequence.to_i64(),
+            wire_sequence: committed.wire_sequence.to_i64(),
             warnings: committed.warnings,
         };
         Ok(Response::new(PreEncoded::from(&response)))
@@ -234,10 +235,10 @@ impl AdminHandler {
     }
 
     /// Checks that a sequence is not beyond the next one: a mistyped one would drop all history.
-    async fn check_reached(&self, sequence: u64) -> Result<u64, Status> {
+    async fn check_reached(&self, sequence: Sequence) -> Result<Sequence, Status> {
         let head = self.feed.stored_head(FeedView::Desk).await;
         let head = head.map_err(|error| status::store(&error))?;
-        if sequence <= head + 1 {
+        if sequence <= head.next() {
             return Ok(sequence);
         }
         let what = format!("is ahead of the feed, whose head is {head}");
@@ -248,7 +249,7 @@ impl AdminHandler {
         ))
     }
 
-    async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<u64, Status> {
+    async fn sequence_at(&self, time: prost_types::Timestamp) -> Result<Sequence, Status> {
         let time = parse_time(time)?;
         if time > OffsetDateTime::now_utc() {
             let what = "is in the future; history up to now is dropped with the time that it is";

@@ -6,8 +6,8 @@ use dateline_proto::v1::{
     DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
     ListRevisionsResponse, Revision, State,
 };
-use dateline_record::{diff::diff, timestamp::timestamp};
-use dateline_store::{FeedView, RevisionEntry, StoredRecord, sequence_of_view};
+use dateline_record::{diff::diff, sequence::Sequence, timestamp::timestamp};
+use dateline_store::{FeedView, RevisionEntry, StoredRecord};
 use tonic::Status;
 
 use crate::{
@@ -56,7 +56,7 @@ impl RecordHandler {
                 found.map(FoundRecord::from).ok_or_else(missing)
             }
             (None, Some(sequence)) => {
-                let sequence = sequence.cast_unsigned();
+                let sequence = Sequence::new(sequence.cast_unsigned());
                 self.check_reached(view, sequence).await?;
                 let found = self.store.find_record_as_of(name, sequence, view).await;
                 let found = found.map_err(|error| status::store(&error))?;
@@ -133,7 +133,7 @@ impl RecordHandler {
         })
     }
 
-    async fn check_reached(&self, view: FeedView, sequence: u64) -> Result<(), Status> {
+    async fn check_reached(&self, view: FeedView, sequence: Sequence) -> Result<(), Status> {
         let head = self.feed.stored_head(view).await;
         let head = head.map_err(|error| status::store(&error))?;
         if sequence > head {
@@ -148,11 +148,11 @@ impl RecordHandler {
     }
 
     /// Fails if the state at this sequence is no longer kept. It is kept from the last dropped sequence on.
-    async fn check_kept(&self, view: FeedView, sequence: u64) -> Result<(), Status> {
+    async fn check_kept(&self, view: FeedView, sequence: Sequence) -> Result<(), Status> {
         let standing = self.feed.status().await;
         let standing = standing.map_err(|error| status::store(&error))?;
-        let earliest = sequence_of_view(standing.earliest, view);
-        if sequence.saturating_add(1) < earliest {
+        let earliest = standing.earliest.of(view);
+        if sequence.next() < earliest {
             return Err(status::no_longer_kept(sequence, earliest));
         }
         Ok(())
@@ -232,7 +232,7 @@ fn revision_to_proto(entry: RevisionEntry, view: FeedView) -> Revision {
         },
         note: entry.note,
         changed_fields: entry.changed_fields,
-        sequence: entry.sequence.cast_signed(),
+        sequence: entry.sequence.to_i64(),
         etag: entry.etag,
     }
 }

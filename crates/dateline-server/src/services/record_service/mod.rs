@@ -209,7 +209,7 @@ impl RecordService for RecordHandler {
         )
         .await?;
         Ok(Response::new(PreEncoded::from(&DeleteRecordResponse {
-            sequence: committed.desk_sequence.cast_signed(),
+            sequence: committed.desk_sequence.to_i64(),
         })))
     }
 

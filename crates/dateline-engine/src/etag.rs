@@ -1,0 +1,63 @@
+//! Etags: which revision of which record a caller has read (W3).
+
+use std::fmt;
+
+/// The etag of a revision: opaque to clients, and never the same for two records. Empty where nothing was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Etag(String);
+
+impl Etag {
+    /// Returns the etag of a record's revision.
+    pub(super) fn new(revision: i64, uid: &str) -> Self {
+        let record = uid.rsplit('-').next().unwrap_or_default();
+        Self(format!("{revision}-{record}"))
+    }
+
+    /// Returns its revision, if it is an etag of this record.
+    pub(super) fn revision(&self, uid: &str) -> Option<i64> {
+        let revision = self.0.split('-').next()?.parse().ok()?;
+        (*self == Self::new(revision, uid)).then_some(revision)
+    }
+
+    /// True if it stands for a record that does not exist.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the text, as in a record's meta.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Etag {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Etag {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn w3_an_etag_is_of_one_revision_of_one_record() {
+        let [one, other] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
+        assert_eq!(Etag::new(7, &one).revision(&one), Some(7));
+        assert_eq!(Etag::new(7, &one).revision(&other), None);
+        assert_ne!(Etag::new(7, &one), Etag::new(8, &one));
+        for noise in ["", "7", "7-", "x", "-1"] {
+            assert_eq!(Etag::from(noise.to_owned()).revision(&one), None, "{noise}");
+        }
+    }
+}
