@@ -9,10 +9,12 @@ use tokio::{
     process::Command,
 };
 
-use crate::{
+use crate::support::{
+    builders::{create_request, versions},
     cli::import_gold,
-    support::server::{PROGRAM, TIMEOUT, create_all, scratch, site},
-    support::tools::{path, run},
+    records::article,
+    server::{PROGRAM, TIMEOUT, start_server, temp_dir},
+    tools::{repo_path, run_tool},
 };
 
 const MANIFEST: &str = "examples/follow/Cargo.toml";
@@ -22,7 +24,7 @@ const HEADLINE: &str = "1\tKazakhstan Confirms Partnership with NATO, U.S.";
 
 /// The package names and versions of a lock file.
 fn locked(file: &str) -> BTreeSet<(String, String)> {
-    let text = fs::read_to_string(path(file)).unwrap();
+    let text = fs::read_to_string(repo_path(file)).unwrap();
     let packages = text.split("[[package]]").skip(1);
     let value = |package: &str, key: &str| {
         let line = package.lines().find_map(|line| line.strip_prefix(key));
@@ -79,36 +81,36 @@ async fn followed(server: &str, file: &Path, sequence: i64) -> Vec<String> {
 #[tokio::test]
 async fn a_program_with_the_client_alone_follows_the_feed_and_resumes_it() {
     let mut build = cargo("build");
-    run(build.arg("--target-dir").arg(target()), BUILD)
+    run_tool(build.arg("--target-dir").arg(target()), BUILD)
         .await
         .unwrap();
-    let site = site().await;
-    import_gold(&site.address).await;
-    let (_keep, directory) = scratch();
+    let server = start_server().await;
+    import_gold(&server.address).await;
+    let (_keep, directory) = temp_dir();
     let file = directory.join("follow.position");
-    assert_eq!(followed(&site.address, &file, 47).await, [HEADLINE]);
-    let late = crate::life::records::article("late");
-    let created = site.client.commit(create_all(&[late])).await.unwrap();
-    let published = site
+    assert_eq!(followed(&server.address, &file, 47).await, [HEADLINE]);
+    let late = article("late");
+    let created = server.client.commit(create_request(&[late])).await.unwrap();
+    let published = server
         .client
         .publish(dateline_proto::v1::PublishRecordsRequest {
-            records: created.records.iter().map(crate::gold::version).collect(),
+            records: versions(&created.records),
             ..Default::default()
         })
         .await
         .unwrap();
     assert_eq!(published.wire_sequence, 48);
-    let lines = followed(&site.address, &file, 48).await;
+    let lines = followed(&server.address, &file, 48).await;
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("48\t"), "{lines:?}");
-    site.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn the_client_alone_brings_no_database_no_formats_and_no_command_line() {
     let mut tree = cargo("tree");
     tree.args(["--prefix", "none", "--edges", "normal,build"]);
-    let tree = run(&mut tree, TIMEOUT).await.unwrap();
+    let tree = run_tool(&mut tree, TIMEOUT).await.unwrap();
     let names: BTreeSet<&str> = tree
         .lines()
         .filter_map(|line| line.split(' ').next())

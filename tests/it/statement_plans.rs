@@ -8,9 +8,9 @@ use dateline_record::filter::Filter;
 use dateline_store::{FeedView, Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::{
+use crate::support::{
     gold::publish_gold,
-    support::server::{TIMEOUT, start_server},
+    server::{TIMEOUT, start_server},
 };
 
 /// Pages that are read; the plan for any values would be taken from the sixth on.
