@@ -79,11 +79,12 @@ deps: tools
 prose:
     .ci/prose
 
-# The README's main command, by the program that `cargo test` has built; `just readme` takes the release profile
+# The README's main command in the dev profile, with the features that `cargo test` has built; `just readme` takes the
+# release profile
 [group('checks')]
 demo:
     grep -q '^cargo run --release -- demo ' README.md
-    target/debug/dateline demo --once
+    cargo run --quiet --features full -- demo --once
 
 # Both commands of the README as they stand: a release build, 11 minutes on two cores
 [group('checks')]

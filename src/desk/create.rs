@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<KindArg>,
     #[command(flatten)]
-    output_args: OutputArgs,
+    output: OutputArgs,
     #[command(subcommand)]
     from: Option<CreateSource>,
 }
@@ -77,7 +77,7 @@ struct ArticleArgs {
     )]
     publisher: String,
     #[command(flatten)]
-    output_args: OutputArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,11 +95,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         (Some(CreateSource::Article(args)), _) => {
             let original = read_bytes(&args.file)?;
             let record = article(&args, &original)?;
-            create(record, original, &args.output_args).await
+            create(record, original, &args.output).await
         }
         (None, Some(file)) => {
             let record = read_record(&file, args.kind.map(Kind::from))?;
-            create(record, Vec::new(), &args.output_args).await
+            create(record, Vec::new(), &args.output).await
         }
         (None, None) => bail!("there is no file to read"),
     }

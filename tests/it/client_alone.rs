@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::support::{
-    builders::{create_request, versions},
+    builders::{commit_request, create_from, versions},
     cli::import_gold,
     records::article,
     server::{PROGRAM, TIMEOUT, start_server, temp_dir},
@@ -89,8 +89,9 @@ async fn a_program_with_the_client_alone_follows_the_feed_and_resumes_it() {
     let (_keep, directory) = temp_dir();
     let file = directory.join("follow.position");
     assert_eq!(followed(&server.address, &file, 47).await, [HEADLINE]);
-    let late = article("late");
-    let created = server.client.commit(create_request(&[late])).await.unwrap();
+    let late = create_from(&article("late"), "another text");
+    let created = server.client.commit(commit_request(vec![late])).await;
+    let created = created.unwrap();
     let published = server
         .client
         .publish(dateline_proto::v1::PublishRecordsRequest {

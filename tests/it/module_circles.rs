@@ -12,7 +12,7 @@ const KNOWN: [(&str, usize); 8] = [
     ("dateline-access", 5),
     ("dateline-client", 7),
     ("dateline-engine", 10),
-    ("dateline-export", 27),
+    ("dateline-formats", 32),
     ("dateline-feed", 6),
     ("dateline-generate", 5),
     ("dateline-store", 20),

@@ -4,9 +4,9 @@
 
 use std::collections::VecDeque;
 
-use dateline_proto::v1::{Checkpoint, WatchRequest, WatchResponse, watch_request::Start};
 #[cfg(feature = "verify")]
-use dateline_proto::v1::{Consumer, Origin, RecordFilter};
+use dateline_proto::v1::{Checkpoint, Consumer, Origin, RecordFilter};
+use dateline_proto::v1::{WatchRequest, WatchResponse, watch_request::Start};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "verify")]

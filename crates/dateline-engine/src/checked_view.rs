@@ -16,7 +16,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct CheckedView<'v> {
     view: &'v ReadView,
-    /// What was looked up and never read.
+    /// Keys that were looked up and never read.
     unread: RefCell<ReadPlan>,
 }
 
@@ -28,7 +28,7 @@ impl<'v> CheckedView<'v> {
         }
     }
 
-    /// Returns what was looked up and never read; empty if nothing was forgotten.
+    /// Returns the keys that were looked up and never read; empty if nothing was forgotten.
     pub(super) fn into_unread(self) -> ReadPlan {
         self.unread.into_inner()
     }

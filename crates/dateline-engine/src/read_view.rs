@@ -114,7 +114,7 @@ pub type Pin = (Name, i64);
 pub struct ReadView {
     /// Everything that was read so far, whether or not it was found.
     read: ReadPlan,
-    /// What is left unread because a chain of reads is longer than the limit.
+    /// Data that stays unread because a chain of reads is longer than the limit.
     beyond_limit: ReadPlan,
     /// Newest revisions, by name.
     heads: HashMap<Name, Head>,
@@ -210,14 +210,14 @@ impl ReadView {
     }
 }
 
-/// What is here by now. `None` also stands for what was not read yet.
+/// Access to the data read so far. `None` also stands for what was not read yet.
 impl ReadView {
     /// Everything that was read so far, whether or not it was found.
     pub(super) fn read_so_far(&self) -> &ReadPlan {
         &self.read
     }
 
-    /// What is left unread because of the limit.
+    /// Returns the data that stays unread because of the limit.
     pub(super) fn beyond_limit(&self) -> &ReadPlan {
         &self.beyond_limit
     }

@@ -1,6 +1,8 @@
 //! Streams that must be refused, and their errors: cursors of another feed, of the future, of dropped history, and
 //! malformed ones (F6).
 
+use std::time::Duration;
+
 use dateline_client::{Client, Failure};
 use dateline_feed::Cursor;
 use dateline_proto::v1::{
@@ -12,7 +14,10 @@ use dateline_store::{Epoch, FeedIdentity, Positions};
 use uuid::Uuid;
 
 use super::{recorder::Recorder, watchers::request};
-use crate::validator::history::{Event, HexMessage, Start};
+use crate::{
+    support::server::TIMEOUT,
+    validator::history::{Event, HexMessage, Start},
+};
 
 /// Records the answer of `GetFeed`.
 pub async fn read_feed(
@@ -36,6 +41,19 @@ pub async fn read_feed(
     Some(feed)
 }
 
+/// Opens a stream; returns the reason of its refusal, or nothing if it begins.
+async fn answer_to(client: &Client, view: View, start: &Start) -> String {
+    let filter = RecordFilter::default();
+    let mut feed = client.feed.clone();
+    match feed.watch(request(view, &filter, start)).await {
+        Err(status) => Failure::from(status).reason,
+        Ok(stream) => match stream.into_inner().message().await {
+            Err(status) => Failure::from(status).reason,
+            Ok(_) => String::new(),
+        },
+    }
+}
+
 async fn probe(
     client: &Client,
     recorder: &Recorder,
@@ -43,21 +61,25 @@ async fn probe(
     view: View,
     start: Start,
 ) {
-    let filter = RecordFilter::default();
-    let mut feed = client.feed.clone();
-    let answer = match feed.watch(request(view, &filter, &start)).await {
-        Err(status) => Failure::from(status).reason,
-        Ok(stream) => match stream.into_inner().message().await {
-            Err(status) => Failure::from(status).reason,
-            Ok(_) => String::new(),
-        },
-    };
+    let answer = answer_to(client, view, &start).await;
     recorder.add(|at| Event::Probed {
         at,
         what: format!("{what} ({view:?})"),
         expected: expected.to_owned(),
         answer,
     });
+}
+
+/// Waits until a server knows that the beginning is gone. Until it hears of it from the other one, it sends the history
+/// that it has in memory, which is whole.
+async fn knows_what_is_gone(client: &Client, view: View) {
+    let knows = async {
+        while answer_to(client, view, &Start::Beginning).await != "CURSOR_EXPIRED" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let knows = tokio::time::timeout(TIMEOUT, knows).await;
+    knows.expect("the other server hears of dropped history");
 }
 
 /// A cursor as a server of this feed would issue it at this position.
@@ -151,6 +173,7 @@ pub async fn compact(clients: &[Client; 2], recorder: &Recorder) {
         let feed = read_feed(&clients[1], view, recorder)
             .await
             .expect("it answers");
+        knows_what_is_gone(&clients[1], view).await;
         let id = Uuid::parse_str(&feed.feed).unwrap();
         let at = |sequence| cursor(&feed, id, feed.epoch, view, sequence);
         for (what, expected, start) in [
