@@ -275,7 +275,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Reports the error of a command, and returns its exit code.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    if error.chain().any(|cause| cause.is::<NotBuilt>()) {
+    let not_built = |cause: &(dyn std::error::Error + 'static)| cause.is::<NotBuilt>();
+    if error.chain().any(not_built) {
         return exit::report(error, USAGE);
     }
     let of_bulk = error.downcast_ref::<bulk::Error>();
