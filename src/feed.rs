@@ -74,7 +74,7 @@ fn before(text: &str) -> Result<Before, String> {
 /// One view of a feed, as printed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FeedView {
+struct FeedReport {
     feed: String,
     epoch: u64,
     view: &'static str,
@@ -95,7 +95,7 @@ struct KindCounts {
     digest: String,
 }
 
-impl FeedView {
+impl FeedReport {
     fn new(view: &'static str, feed: GetFeedResponse) -> Self {
         let has_digest = feed.digest.is_some();
         let Digest {
@@ -137,7 +137,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let mut views = Vec::new();
     for (view, word) in [(View::Published, "published"), (View::Desk, "desk")] {
         match get(&client, view).await {
-            Ok(feed) => views.push(FeedView::new(word, feed)),
+            Ok(feed) => views.push(FeedReport::new(word, feed)),
             // A caller without access to the desk feed still gets the wire feed.
             Err(error) if !views.is_empty() && is_denied(&error) => {
                 print_message("the desk's view is not for this token");
@@ -158,7 +158,7 @@ fn is_denied(error: &anyhow::Error) -> bool {
     failure.is_some_and(|failure| failure.code == tonic::Code::PermissionDenied)
 }
 
-fn print(views: &[FeedView]) -> Result<()> {
+fn print(views: &[FeedReport]) -> Result<()> {
     use std::io::Write;
     let mut table = Table::new(&["VIEW", "HEAD", "EARLIEST", "KIND", "RECORDS", "DIGEST"]);
     for view in views {

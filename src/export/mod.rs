@@ -30,7 +30,7 @@ pub(super) struct Args {
     out: String,
     /// Formats of the files, all written in one pass [default: ndjson]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMAT")]
-    format: Vec<FormatArg>,
+    format: Vec<ExportFormatArg>,
     /// Compress the files; Parquet compresses itself [default: none]
     #[arg(long, value_enum, value_name = "METHOD")]
     compress: Option<CompressionArg>,
@@ -73,7 +73,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatArg {
+enum ExportFormatArg {
     Ndjson,
     Protobuf,
     Parquet,
@@ -85,16 +85,16 @@ enum FormatArg {
     Csv,
 }
 
-impl From<FormatArg> for Format {
-    fn from(format: FormatArg) -> Self {
+impl From<ExportFormatArg> for Format {
+    fn from(format: ExportFormatArg) -> Self {
         match format {
-            FormatArg::Ndjson => Format::Ndjson,
-            FormatArg::Protobuf => Format::Protobuf,
-            FormatArg::Parquet => Format::Parquet,
-            FormatArg::Ninjs => Format::Ninjs,
-            FormatArg::FollowTheMoney => Format::FollowTheMoney,
-            FormatArg::SchemaOrg => Format::SchemaOrg,
-            FormatArg::Csv => Format::Csv,
+            ExportFormatArg::Ndjson => Format::Ndjson,
+            ExportFormatArg::Protobuf => Format::Protobuf,
+            ExportFormatArg::Parquet => Format::Parquet,
+            ExportFormatArg::Ninjs => Format::Ninjs,
+            ExportFormatArg::FollowTheMoney => Format::FollowTheMoney,
+            ExportFormatArg::SchemaOrg => Format::SchemaOrg,
+            ExportFormatArg::Csv => Format::Csv,
         }
     }
 }

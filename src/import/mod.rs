@@ -55,7 +55,7 @@ pub(super) struct Args {
     file: PathBuf,
     /// Format of the file; `auto` detects it from the name and the first bytes
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    format: FormatArg,
+    format: ImportFormatArg,
     /// Publish the records as far as their senders allow: an embargo is kept, a withheld item stays a draft, a canceled
     /// one is retracted
     #[arg(long)]
@@ -87,7 +87,7 @@ pub(super) struct Args {
 
 // The variants have no doc comments: clap would lengthen the help with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatArg {
+enum ImportFormatArg {
     Auto,
     /// A `Record` per line
     Ndjson,
@@ -116,14 +116,14 @@ impl From<OnChangeArg> for OnChange {
     }
 }
 
-impl From<FormatArg> for InputFormat {
-    fn from(format: FormatArg) -> Self {
+impl From<ImportFormatArg> for InputFormat {
+    fn from(format: ImportFormatArg) -> Self {
         match format {
-            FormatArg::Auto => Self::Auto,
-            FormatArg::Ndjson => Self::Ndjson,
-            FormatArg::Protobuf => Self::Protobuf,
-            FormatArg::Bundle => Self::Bundle,
-            FormatArg::Ninjs => Self::Ninjs,
+            ImportFormatArg::Auto => Self::Auto,
+            ImportFormatArg::Ndjson => Self::Ndjson,
+            ImportFormatArg::Protobuf => Self::Protobuf,
+            ImportFormatArg::Bundle => Self::Bundle,
+            ImportFormatArg::Ninjs => Self::Ninjs,
         }
     }
 }

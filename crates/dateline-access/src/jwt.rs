@@ -104,12 +104,12 @@ pub(super) struct JwtAuthenticator {
 }
 
 /// A rejection: the error for the client, and the line in the log.
-struct Rejection {
+struct JwtRejection {
     denied: Denied,
     claim_error: ClaimError,
 }
 
-impl Rejection {
+impl JwtRejection {
     /// A rejection before the signature was checked. The token may be forged, so the sender gets no details.
     fn unverified(part: &str, what: impl Into<String>) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Rejection {
     }
 }
 
-impl From<ClaimError> for Rejection {
+impl From<ClaimError> for JwtRejection {
     /// A rejection after the signature was checked. The sender may learn which claim is wrong.
     fn from(claim_error: ClaimError) -> Self {
         Self {
@@ -176,9 +176,10 @@ impl JwtAuthenticator {
         })
     }
 
-    async fn grant_of(&self, text: &str, now: OffsetDateTime) -> Result<Grant, Rejection> {
-        let header = decode_header(text)
-            .map_err(|error| Rejection::unverified("header", format!("cannot be read: {error}")))?;
+    async fn grant_of(&self, text: &str, now: OffsetDateTime) -> Result<Grant, JwtRejection> {
+        let header = decode_header(text).map_err(|error| {
+            JwtRejection::unverified("header", format!("cannot be read: {error}"))
+        })?;
         let id = self.key_id(&header)?;
         let key = match self.keys().get(id).cloned() {
             Some(key) => key,
@@ -189,16 +190,16 @@ impl JwtAuthenticator {
     }
 
     /// Reads the keys again, for a key that may be newer than the last read.
-    async fn refetch_key(&self, id: &str) -> Result<PublicKey, Rejection> {
+    async fn refetch_key(&self, id: &str) -> Result<PublicKey, JwtRejection> {
         self.reload_keys(true).await;
         self.keys().get(id).cloned().ok_or_else(|| {
             let id: String = id.chars().take(80).collect();
-            Rejection::unverified("kid", format!("names no key of the issuer: {id:?}"))
+            JwtRejection::unverified("kid", format!("names no key of the issuer: {id:?}"))
         })
     }
 
     /// Returns the id of the key; refuses a header that asks to trust something else.
-    fn key_id<'a>(&self, header: &'a Header) -> Result<&'a str, Rejection> {
+    fn key_id<'a>(&self, header: &'a Header) -> Result<&'a str, JwtRejection> {
         let kind = header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
         let brings_keys = header.jku.is_some()
             || header.jwk.is_some()
@@ -207,32 +208,32 @@ impl JwtAuthenticator {
             || header.crit.is_some();
         if brings_keys {
             let what = "the header brings keys, or asks for more than is understood";
-            return Err(Rejection::unverified("header", what));
+            return Err(JwtRejection::unverified("header", what));
         }
         if header.alg != self.settings.algorithm.to_jsonwebtoken() {
             let what = format!("is {:?}, which is not --jwt-algorithm", header.alg);
-            return Err(Rejection::unverified("alg", what));
+            return Err(JwtRejection::unverified("alg", what));
         }
         if !matches!(kind.as_str(), "jwt" | "at+jwt" | "application/at+jwt") {
-            return Err(Rejection::unverified(
+            return Err(JwtRejection::unverified(
                 "typ",
                 "is not that of an access token",
             ));
         }
-        let missing = || Rejection::unverified("kid", "is missing");
+        let missing = || JwtRejection::unverified("kid", "is missing");
         header.kid.as_deref().ok_or_else(missing)
     }
 
     /// Returns the claims if the key has signed them.
-    fn verify(&self, text: &str, key: &PublicKey) -> Result<Claims, Rejection> {
-        let wrong = || Rejection::unverified("signature", "is not by the issuer's key");
+    fn verify(&self, text: &str, key: &PublicKey) -> Result<Claims, JwtRejection> {
+        let wrong = || JwtRejection::unverified("signature", "is not by the issuer's key");
         let (message, signature) = text.rsplit_once('.').ok_or_else(wrong)?;
         let algorithm = self.settings.algorithm.to_jsonwebtoken();
         let is_signed = crypto::verify(signature, message.as_bytes(), &key.decoding, algorithm);
         if !is_signed.unwrap_or(false) {
             return Err(wrong());
         }
-        let malformed = |what: String| Rejection::from(ClaimError::new("payload", what));
+        let malformed = |what: String| JwtRejection::from(ClaimError::new("payload", what));
         let (_, payload) = message.split_once('.').ok_or_else(wrong)?;
         let payload = URL_SAFE_NO_PAD.decode(payload);
         let payload = payload.map_err(|error| malformed(error.to_string()))?;
@@ -245,7 +246,7 @@ impl JwtAuthenticator {
         id: &str,
         key: &PublicKey,
         now: OffsetDateTime,
-    ) -> Result<Grant, Rejection> {
+    ) -> Result<Grant, JwtRejection> {
         let settings = &self.settings;
         let expected = Expected {
             issuer: &settings.issuer,
@@ -253,7 +254,7 @@ impl JwtAuthenticator {
         };
         let (subject, ends_at) = claims.validate(&expected, now)?;
         if ends_at <= now {
-            return Err(Rejection {
+            return Err(JwtRejection {
                 denied: Denied::Expired,
                 claim_error: ClaimError::new("exp", format!("is over (subject {subject:?})")),
             });
