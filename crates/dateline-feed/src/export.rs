@@ -77,7 +77,7 @@ impl Feed {
             identity = self.refresh().await?;
         }
         let beginning = SnapshotPosition::begin(&options.request_bytes);
-        let head = standing.heads.of(view);
+        let head = standing.heads.in_view(view);
         let mut cursor = match &options.cursor {
             None => Cursor {
                 view,
@@ -103,7 +103,7 @@ impl Feed {
                     head,
                 });
             }
-            check_kept(standing.earliest.of(view), asked)?;
+            check_kept(standing.earliest.in_view(view), asked)?;
         }
         self.verify(&identity, &mut cursor).await?;
         let position = cursor

@@ -217,7 +217,7 @@ impl Feed {
     /// # Errors
     /// If the database cannot answer.
     pub async fn stored_head(&self, view: FeedView) -> Result<Sequence, dateline_store::Error> {
-        Ok(self.shared.store.heads().await?.of(view))
+        Ok(self.shared.store.heads().await?.in_view(view))
     }
 
     /// Returns the status of the feeds in the database.
@@ -276,7 +276,7 @@ impl Feed {
             for view in [FeedView::Desk, FeedView::Wire] {
                 match now.shared_up_to(known.epoch, view) {
                     Some(last) => self.ring(view).rewind(last),
-                    None => self.ring(view).restart(heads.of(view)),
+                    None => self.ring(view).restart(heads.in_view(view)),
                 }
             }
         }

@@ -158,7 +158,7 @@ impl Feed {
         time: OffsetDateTime,
     ) -> Result<Sequence, Error> {
         let after = self.before(view, time).await?;
-        let earliest = self.status().await?.earliest.of(view);
+        let earliest = self.status().await?.earliest.in_view(view);
         if earliest > Sequence::FIRST && after < earliest {
             return Err(Error::CursorExpired { after, earliest });
         }

@@ -47,14 +47,14 @@ impl FeedIdentity {
     pub fn shared_up_to(&self, epoch: u64, view: FeedView) -> Option<Sequence> {
         let position = self.epochs.iter().position(|known| known.id == epoch)?;
         let later = self.epochs[position + 1..].iter();
-        let heads = later.map(|epoch| epoch.heads.of(view));
+        let heads = later.map(|epoch| epoch.heads.in_view(view));
         Some(heads.min().unwrap_or(Sequence::MAX))
     }
 
     /// Returns the oldest sequence at which a stream of a view can begin.
     #[must_use]
     pub fn earliest(&self, view: FeedView) -> Sequence {
-        self.earliest.of(view)
+        self.earliest.in_view(view)
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Positions {
 impl Positions {
     /// Returns the sequence of a view's feed.
     #[must_use]
-    pub fn of(self, view: FeedView) -> Sequence {
+    pub fn in_view(self, view: FeedView) -> Sequence {
         match view {
             FeedView::Desk => self.desk,
             FeedView::Wire => self.wire,

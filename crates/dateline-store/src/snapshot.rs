@@ -200,7 +200,7 @@ impl Store {
             resolved,
             after: (!scan.is_over).then_some(scan.last_name),
             epoch: epoch(kept.epoch)?,
-            earliest: positions(kept.desk_earliest, kept.wire_earliest)?.of(snapshot.view),
+            earliest: positions(kept.desk_earliest, kept.wire_earliest)?.in_view(snapshot.view),
         })
     }
 }

@@ -167,7 +167,7 @@ async fn next_response(
 
 fn begin_response(export: &Export, visibility: &Visibility) -> PreEncoded<ExportResponse> {
     let (standing, view) = (export.feed_status(), visibility.view());
-    let is_head = standing.heads.of(view) == export.sequence();
+    let is_head = standing.heads.in_view(view) == export.sequence();
     let is_proved = is_head && visibility.scope().is_none();
     let begin = ExportBegin {
         feed: standing.feed.to_string(),

@@ -175,8 +175,8 @@ impl FeedService for FeedHandler {
         let response = GetFeedResponse {
             feed: standing.feed.to_string(),
             epoch: standing.epoch,
-            head_sequence: standing.heads.of(view).to_i64(),
-            earliest_sequence: standing.earliest.of(view).to_i64(),
+            head_sequence: standing.heads.in_view(view).to_i64(),
+            earliest_sequence: standing.earliest.in_view(view).to_i64(),
             // The digest covers the whole view, so it is not visible to callers who see a part of it.
             digest: visibility
                 .scope()

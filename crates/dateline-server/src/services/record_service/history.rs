@@ -151,7 +151,7 @@ impl RecordHandler {
     async fn check_kept(&self, view: FeedView, sequence: Sequence) -> Result<(), Status> {
         let standing = self.feed.status().await;
         let standing = standing.map_err(|error| status::store(&error))?;
-        let earliest = standing.earliest.of(view);
+        let earliest = standing.earliest.in_view(view);
         if sequence.next() < earliest {
             return Err(status::no_longer_kept(sequence, earliest));
         }
