@@ -1,7 +1,7 @@
 //! Prefetch: the data that has to be read before a request can be decided. The store calls, reads, and calls again
 //! until nothing is missing, because the data of one round determines the needs of the next. Knows no SQL.
 //!
-//! A decision that looks up what is not planned here fails as a whole ([`super::checked_view`]).
+//! A decision that looks up what is not planned here fails as a whole (`checked_view`).
 
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //! inserts it, round by round, as [`super::prefetch`] requests it; this module reads nothing.
 //!
 //! Every insertion takes the keys that were asked for, so the view knows what was read, also where nothing was found.
-//! Decisions look things up through a [`super::checked_view::CheckedView`], which reports what was never read. Only the
+//! Decisions look things up through a `CheckedView`, which reports what was never read. Only the
 //! planner, which works with what is there by now, uses the accessors that end in `_so_far`.
 
 use std::{

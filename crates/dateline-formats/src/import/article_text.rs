@@ -10,9 +10,9 @@
 //! - A line `By Jane Doe, AP` after the headline becomes bylines and a source, and is removed from the body; so are
 //!   `Von …` and `Par …`. A line that is a date becomes `published`.
 //! - Page breaks and soft hyphens are removed, soft returns are line breaks, and words cut by a line end are joined;
-//!   see [`layout`].
+//!   see `layout`.
 //! - A line `Sources: …` becomes the article's sources and also stays in the body, as printed.
-//! - Lines are joined only in a text that is clearly hard-wrapped; see [`wrapping_width`].
+//! - Lines are joined only in a text that is clearly hard-wrapped; see `wrapping_width`.
 
 mod bylines;
 mod date_line;
