@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use dateline_client::Client;
+use dateline_proto::v1::GetFeedRequest;
 
 /// Clock ticks per second in `/proc`: 100 on every Linux.
 const TICKS: f64 = 100.0;
@@ -35,7 +36,21 @@ impl Child {
         command
             .args(["serve", "--log", "warn"])
             .env("DATELINE_DATABASE_URL", url);
-        Self::run(command).await
+        let child = Self::run(command).await?;
+        child.wait_until_it_serves().await?;
+        Ok(child)
+    }
+
+    /// Waits until calls are answered: the port is open before the database is reached.
+    async fn wait_until_it_serves(&self) -> Result<()> {
+        let mut feed = Client::connect(&self.address).await?.feed;
+        for _ in 0..600 {
+            if feed.get_feed(GetFeedRequest::default()).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        anyhow::bail!("the server does not reach its database")
     }
 
     /// Starts this benchmark once more, as the limit of this name: see [`Child::requested_limit`].
