@@ -1,4 +1,4 @@
-//! What one decision reads, with a check of every lookup: data that was never read is not taken for data that does not
+//! The view of one decision, with a check of every lookup: data that was never read is not taken for data that does not
 //! exist. A lookup without a read is answered as absent for the moment and recorded, and the decision then fails as a
 //! whole, because a refusal by it could be wrong as well.
 

@@ -1,4 +1,4 @@
-//! What several tests share. Start here for a new test:
+//! Helpers that several tests share. Start here for a new test:
 //!
 //! - a server: [`server`] (one Postgres for the run, a database per test), [`process`] (the program as a process),
 //!   [`callers`], [`certs`] and [`jwt_issuer`] (credentials), [`fixtures`] (all kinds of records with all fields);
