@@ -25,12 +25,12 @@ use support::{
 const GET: &str = "/dateline.v1.RecordService/GetRecord";
 /// Records in the database: enough to make the index matter.
 const RECORDS: usize = 5000;
-/// Statement of `Store::get_records`.
+/// Statement of `Store::get_record`.
 const SELECT: &str = "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence,
            changes.wire_sequence, changes.content, changes.meta
     FROM records
     JOIN changes ON changes.desk_sequence = records.desk_sequence
-    WHERE records.name = ANY ($1)
+    WHERE records.name = $1
         AND records.state <> 'deleted'
         AND ($2 OR records.state IN ('published', 'retracted', 'merged'))";
 
@@ -129,7 +129,7 @@ impl Reads {
             let pool = self.pool.clone();
             tasks.spawn(async move {
                 for name in names {
-                    let query = sqlx::query(SELECT).bind(vec![name]).bind(false);
+                    let query = sqlx::query(SELECT).bind(name).bind(false);
                     pool.fetch_one(query).await?;
                 }
                 Ok(())
