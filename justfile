@@ -86,7 +86,7 @@ demo:
     grep -q '^cargo run --release -- demo ' README.md
     cargo run --quiet --features full -- demo --once
 
-# Both commands of the README as they stand: a release build, 11 minutes on two cores
+# Both commands of the README as they stand: a release build, 9 minutes on two cores
 [group('checks')]
 readme:
     cargo run --release -- demo --once
