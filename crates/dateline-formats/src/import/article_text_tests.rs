@@ -402,9 +402,26 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-        prop_assert_eq!(std::str::from_utf8(&bytes).is_err(), matches!(read(&bytes, None), Err(Error::NotUtf8 { .. })));
+    fn no_bytes_are_too_odd(bytes in bytes()) {
+        let is_utf8 = std::str::from_utf8(&bytes).is_ok();
+        let is_marked_wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+        match read(&bytes, None) {
+            // A text with nulls is UTF-8 by its bytes and UTF-16 by its look; neither it nor invalid bytes are read.
+            Err(Error::NotUtf8 { offset, .. }) => {
+                prop_assert!(!is_marked_wide && offset < bytes.len());
+                prop_assert!(!is_utf8 || bytes[offset] == 0);
+            }
+            Err(Error::Misencoded { .. }) => prop_assert!(is_marked_wide),
+            Ok(_) | Err(_) => prop_assert!(is_utf8 || is_marked_wide),
+        }
     }
+}
+
+/// Any bytes, and often those that detection looks for: nulls, marks, and letters between them.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![any::<u8>(), Just(0), Just(0xff), Just(0xfe), 0x20..0x7f_u8];
+    let wide = text().prop_map(|text| text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    prop_oneof![proptest::collection::vec(byte, 0..64), wide]
 }
 
 #[test]
