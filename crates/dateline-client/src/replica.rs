@@ -7,6 +7,7 @@ use dateline_record::state;
 use dateline_record::{
     digest::{LANES, Tallies, record_lanes},
     name::kind_label,
+    revision::Revision,
 };
 
 use super::{Failure, event::Event};
@@ -55,7 +56,7 @@ impl ReplicaDigest {
         let name = body.name().to_owned();
         let entry = ReplicaEntry {
             revision,
-            lanes: record_lanes(revision, [body.to_content().as_slice()]),
+            lanes: record_lanes(Revision::new(revision), [body.to_content().as_slice()]),
         };
         self.remove(&name);
         self.tallies.tally_mut(body.kind()).add(&entry.lanes);

@@ -9,6 +9,7 @@ use dateline_record::{
     edtf::Bounds,
     index::IndexTerms,
     name::Name,
+    revision::Revision,
     state::is_visible,
     violation::Warning,
 };
@@ -27,7 +28,7 @@ pub struct Change {
     /// Type of the change.
     pub change_type: ChangeType,
     /// Number of the new revision.
-    pub revision: i64,
+    pub revision: Revision,
     /// State after the change.
     pub state: State,
     /// State before it; `None` for a new record.
@@ -107,7 +108,7 @@ pub enum Outcome {
     /// A new revision.
     Changed(Change),
     /// The record is already as the write requests it; no revision is made. Holds its present revision.
-    Unchanged(Name, i64),
+    Unchanged(Name, Revision),
 }
 
 impl Outcome {
@@ -138,8 +139,8 @@ pub struct Decision {
 /// The read set of a decision.
 #[derive(Debug, Clone, Default)]
 pub struct ReadSet {
-    /// Every record that was read, with its revision; 0 for a record that does not exist.
-    pub revisions: Vec<(Name, i64)>,
+    /// Every record that was read, with its revision; [`Revision::NONE`] for a record that does not exist.
+    pub revisions: Vec<(Name, Revision)>,
     /// Articles, with the number of published records that cite each of them as evidence.
     pub citing: Vec<(Name, i64)>,
 }

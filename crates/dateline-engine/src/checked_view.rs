@@ -5,7 +5,7 @@
 use std::{cell::RefCell, collections::BTreeSet};
 
 use dateline_proto::v1::record::Kind as Body;
-use dateline_record::name::Name;
+use dateline_record::{name::Name, revision::Revision};
 
 use super::{
     read_plan::ReadPlan,
@@ -57,9 +57,10 @@ impl<'v> CheckedView<'v> {
         self.view.status_so_far(name)
     }
 
-    /// Returns the revision of a record that a decision reads; 0 if it does not exist.
-    pub(super) fn revision(&self, name: &Name) -> i64 {
-        self.status(name).map_or(0, |status| status.revision)
+    /// Returns the revision of a record that a decision reads.
+    pub(super) fn revision(&self, name: &Name) -> Revision {
+        self.status(name)
+            .map_or(Revision::NONE, |status| status.revision)
     }
 
     /// Returns the content of a numbered revision.
@@ -78,7 +79,7 @@ impl<'v> CheckedView<'v> {
     pub(super) fn readable_revisions(
         &self,
         article: &Name,
-    ) -> impl Iterator<Item = (i64, &'v Body)> + use<'v> {
+    ) -> impl Iterator<Item = (Revision, &'v Body)> + use<'v> {
         self.check(article, |plan| &plan.published, |plan| &mut plan.published);
         let (view, article) = (self.view, article.clone());
         let revisions = view.readable_so_far(&article).iter();
@@ -155,7 +156,7 @@ mod tests {
             ..plan()
         };
         let pins = || ReadPlan {
-            revisions: BTreeSet::from([(article(), 2)]),
+            revisions: BTreeSet::from([(article(), Revision::FIRST)]),
             ..plan()
         };
         vec![
@@ -176,17 +177,17 @@ mod tests {
             ),
             (
                 "revision",
-                |view| assert_eq!(view.revision(&article()), 0),
+                |view| assert_eq!(view.revision(&article()), Revision::NONE),
                 statuses(),
             ),
             (
                 "body",
-                |view| assert!(view.body(&(article(), 2)).is_none()),
+                |view| assert!(view.body(&(article(), Revision::FIRST)).is_none()),
                 pins(),
             ),
             (
                 "is_readable",
-                |view| assert!(!view.is_readable(&(article(), 2))),
+                |view| assert!(!view.is_readable(&(article(), Revision::FIRST))),
                 pins(),
             ),
             (

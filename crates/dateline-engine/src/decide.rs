@@ -109,7 +109,7 @@ fn decide_with(
     read_set.revisions.extend(
         others
             .clone()
-            .map(|change| (change.name, change.revision - 1)),
+            .map(|change| (change.name, change.revision.previous())),
     );
     change_set.outcomes.extend(others.map(Outcome::Changed));
     check_size(&change_set.outcomes)?;
@@ -377,7 +377,8 @@ impl<'a> ChangeSet<'a> {
         if let ChangeIndex::Outcome(index) = position
             && let Outcome::Changed(change) = &self.outcomes[index]
         {
-            self.outcomes[index] = Outcome::Unchanged(change.name.clone(), change.revision - 1);
+            self.outcomes[index] =
+                Outcome::Unchanged(change.name.clone(), change.revision.previous());
         }
     }
 

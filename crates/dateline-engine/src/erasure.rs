@@ -35,7 +35,7 @@ pub(super) fn redact_notes(
             .push((copy.name.clone(), read_view.revision(&copy.name)));
         let mut copy = copy.clone();
         for correction in &mut copy.meta.corrections {
-            if correction.revision == copy.revision {
+            if correction.revision == copy.revision.get() {
                 ERASED.clone_into(&mut correction.note);
             }
         }

@@ -2,20 +2,22 @@
 
 use std::fmt;
 
+use dateline_record::revision::Revision;
+
 /// The etag of a revision: opaque to clients, and never the same for two records. Empty where nothing was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Etag(String);
 
 impl Etag {
     /// Returns the etag of a record's revision.
-    pub(super) fn new(revision: i64, uid: &str) -> Self {
+    pub(super) fn new(revision: Revision, uid: &str) -> Self {
         let record = uid.rsplit('-').next().unwrap_or_default();
         Self(format!("{revision}-{record}"))
     }
 
     /// Returns its revision, if it is an etag of this record.
-    pub(super) fn revision(&self, uid: &str) -> Option<i64> {
-        let revision = self.0.split('-').next()?.parse().ok()?;
+    pub(super) fn revision(&self, uid: &str) -> Option<Revision> {
+        let revision = Revision::new(self.0.split('-').next()?.parse().ok()?);
         (*self == Self::new(revision, uid)).then_some(revision)
     }
 
@@ -53,9 +55,10 @@ mod tests {
     #[test]
     fn w3_an_etag_is_of_one_revision_of_one_record() {
         let [one, other] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
-        assert_eq!(Etag::new(7, &one).revision(&one), Some(7));
-        assert_eq!(Etag::new(7, &one).revision(&other), None);
-        assert_ne!(Etag::new(7, &one), Etag::new(8, &one));
+        let seven = Revision::new(7);
+        assert_eq!(Etag::new(seven, &one).revision(&one), Some(seven));
+        assert_eq!(Etag::new(seven, &one).revision(&other), None);
+        assert_ne!(Etag::new(seven, &one), Etag::new(seven.next(), &one));
         for noise in ["", "7", "7-", "x", "-1"] {
             assert_eq!(Etag::from(noise.to_owned()).revision(&one), None, "{noise}");
         }

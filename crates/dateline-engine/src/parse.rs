@@ -5,7 +5,7 @@ use dateline_proto::v1::{
     self, Record, RecordVersion, State, correction, record::Kind as Body, write::Action as Sent,
 };
 use dateline_record::record::record_name;
-use dateline_record::{index::extract_terms, name::Name, violation::Violation};
+use dateline_record::{index::extract_terms, name::Name, revision::Revision, violation::Violation};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
@@ -78,7 +78,7 @@ impl WriteParser<'_> {
             }
             Sent::Restore(restore) => {
                 let version = self.version(restore.record, "restore.record")?;
-                let revision = restore.revision;
+                let revision = Revision::new(restore.revision);
                 plain(version, restore.note, Action::Restore { revision })
             }
             Sent::Purge(purge) => {

@@ -8,13 +8,15 @@ use dateline_proto::v1::{
     Evidence, Kind, RecordMeta, State, change::Type as ChangeType, record::Kind as Body,
 };
 use dateline_record::{
-    index::FieldReference, mask, name::Name, rules::quote::check_quote, violation::Warning,
+    index::FieldReference, mask, name::Name, revision::Revision, rules::quote::check_quote,
+    violation::Warning,
 };
 
 use super::{
     change::{Change, ReadSet},
     checked_view::CheckedView,
     decide::{ChangeIndex, ChangeSet},
+    read_view::Pin,
     rejection::UnresolvedReference,
     sources,
 };
@@ -36,8 +38,8 @@ struct MovedPin {
     position: ChangeIndex,
     entry: usize,
     article: Name,
-    from: i64,
-    to: i64,
+    from: Revision,
+    to: Revision,
 }
 
 /// Readability of a pin.
@@ -45,7 +47,7 @@ enum PinStatus {
     /// Readers can read the revision, or will when they see the record.
     Readable,
     /// Readers can read the quote in this other revision.
-    MovedTo(i64),
+    MovedTo(Revision),
     /// Readers can read the article, but not the quote.
     Unreadable(String),
     /// Readers cannot read the article. The check of references reports it; in a load it may follow later.
@@ -84,7 +86,7 @@ pub(super) fn find(
                     position,
                     entry: index,
                     article,
-                    from: entry.article_revision,
+                    from: Revision::new(entry.article_revision),
                     to,
                 }),
                 PinStatus::Unreadable(why) => {
@@ -143,11 +145,10 @@ impl PinChecker<'_> {
     }
 
     fn find(&self, state: State, entry: &Evidence, article: &Name) -> PinStatus {
-        let pin = (article.clone(), entry.article_revision);
+        let pin = (article.clone(), Revision::new(entry.article_revision));
         let written = self.change_set.change_of(article);
-        let is_written = written.is_some_and(|written| {
-            written.state == State::Published && written.revision == entry.article_revision
-        });
+        let is_written = written
+            .is_some_and(|written| written.state == State::Published && written.revision == pin.1);
         if is_written || self.read_view.is_readable(&pin) || self.was_readable(&pin) {
             return PinStatus::Readable;
         }
@@ -165,7 +166,7 @@ impl PinChecker<'_> {
     }
 
     /// Returns the article's readable revisions, including the batch's; ascending.
-    fn candidates(&self, article: &Name) -> impl Iterator<Item = (i64, &Body)> {
+    fn candidates(&self, article: &Name) -> impl Iterator<Item = (Revision, &Body)> {
         let stored = self.read_view.readable_revisions(article);
         let written = self.change_set.change_of(article);
         let written = written.filter(|written| written.state == State::Published);
@@ -173,12 +174,12 @@ impl PinChecker<'_> {
     }
 
     /// Returns the first revision after the pinned one that has the quote, otherwise the last one before it.
-    fn find_matching_revision(&self, entry: &Evidence, article: &Name) -> Option<i64> {
+    fn find_matching_revision(&self, entry: &Evidence, article: &Name) -> Option<Revision> {
         let matching = self
             .candidates(article)
             .filter(|(_, body)| check_entry_quote(entry, body).is_ok());
         let matching: Vec<_> = matching.map(|(revision, _)| revision).collect();
-        let after = matching.iter().find(|to| **to > entry.article_revision);
+        let after = matching.iter().find(|to| to.get() > entry.article_revision);
         after.or(matching.last()).copied()
     }
 
@@ -216,7 +217,7 @@ impl PinChecker<'_> {
 
     /// True if readers of the original database could read the revision of a loaded record. Articles are not merged, so
     /// every revision after publication is a correction, and the first correction shows when publication was.
-    fn was_readable(&self, (article, revision): &(Name, i64)) -> bool {
+    fn was_readable(&self, (article, revision): &Pin) -> bool {
         if !self.is_load {
             return false;
         }
@@ -227,16 +228,18 @@ impl PinChecker<'_> {
         let stored = || self.read_view.head(article).map(|head| &head.meta);
         let meta = loaded.or_else(stored);
         meta.is_some_and(|meta| {
-            first_readable(meta).is_some_and(|first| (first..=meta.revision).contains(revision))
+            first_readable(meta)
+                .is_some_and(|first| (first..=Revision::new(meta.revision)).contains(revision))
         })
     }
 }
 
-fn first_readable(meta: &RecordMeta) -> Option<i64> {
-    let corrected = meta.corrections.iter().map(|it| it.revision).min();
+fn first_readable(meta: &RecordMeta) -> Option<Revision> {
+    let corrections = meta.corrections.iter();
+    let corrected = corrections.map(|it| Revision::new(it.revision)).min();
     match (meta.state(), corrected) {
-        (State::Published | State::Retracted, Some(first)) => Some(first - 1),
-        (State::Published, None) => Some(meta.revision),
+        (State::Published | State::Retracted, Some(first)) => Some(first.previous()),
+        (State::Published, None) => Some(Revision::new(meta.revision)),
         _ => None,
     }
 }
@@ -259,7 +262,7 @@ impl Pins {
             let change = change_set.change_at(moved.position);
             let entry = change.and_then(|change| change.body.evidence_mut()?.get_mut(moved.entry));
             if let Some(entry) = entry {
-                entry.article_revision = moved.to;
+                entry.article_revision = moved.to.get();
             }
         }
         let positions: BTreeSet<_> = self.moved.iter().map(|moved| moved.position).collect();
@@ -336,7 +339,7 @@ fn refresh_content(change: &mut Change, read_view: &CheckedView<'_>) -> bool {
         return true;
     }
     let correction = change.meta.corrections.last_mut();
-    if let Some(correction) = correction.filter(|it| it.revision == change.revision) {
+    if let Some(correction) = correction.filter(|it| it.revision == change.revision.get()) {
         correction.changed_fields.clone_from(&changed);
     }
     change.changed_fields = changed;

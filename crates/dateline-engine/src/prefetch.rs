@@ -10,6 +10,7 @@ use dateline_record::{
     index::{IndexTerms, extract_terms},
     mask,
     name::Name,
+    revision::Revision,
     validate::check_body,
     walk::Path,
 };
@@ -197,7 +198,7 @@ fn pins(body: &Body, read_view: &ReadView, plan: &mut ReadPlan) {
         let Some(article) = Name::parse(&entry.article) else {
             continue;
         };
-        let pin = (article, entry.article_revision);
+        let pin = (article, Revision::new(entry.article_revision));
         plan.statuses.insert(pin.0.clone());
         if !read_view.read_so_far().revisions.contains(&pin) {
             plan.revisions.insert(pin);
@@ -226,7 +227,8 @@ fn content(body: &Body, terms: &IndexTerms, read_view: &ReadView, plan: &mut Rea
     }
     for entry in body.evidence().unwrap_or_default() {
         if let Some(article) = Name::parse(&entry.article) {
-            plan.revisions.insert((article, entry.article_revision));
+            plan.revisions
+                .insert((article, Revision::new(entry.article_revision)));
         }
     }
     let mut open: Vec<_> = part_of(body).collect();

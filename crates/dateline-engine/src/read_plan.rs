@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fmt};
 
 use dateline_record::name::Name;
 
+use super::read_view::Pin;
+
 /// Most keys of a sort in a text.
 const MAX_NAMED: usize = 10;
 
@@ -16,7 +18,7 @@ pub struct ReadPlan {
     /// Records of which only the status is needed, because others refer to them.
     pub statuses: BTreeSet<Name>,
     /// Numbered revisions whose content is needed: pinned sources, and revisions to restore.
-    pub revisions: BTreeSet<(Name, i64)>,
+    pub revisions: BTreeSet<Pin>,
     /// Articles whose readable revisions are needed.
     pub published: BTreeSet<Name>,
     /// Keys of records whose names look alike.

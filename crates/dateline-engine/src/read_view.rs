@@ -15,6 +15,7 @@ use dateline_record::{
     edtf::Bounds,
     index::{IndexTerms, extract_terms},
     name::Name,
+    revision::Revision,
 };
 
 use super::read_plan::ReadPlan;
@@ -75,7 +76,7 @@ pub struct RecordStatus {
     /// True for a deleted draft: the name stays taken for ever, and no record exists.
     pub deleted: bool,
     /// Number of the newest revision, from 1.
-    pub revision: i64,
+    pub revision: Revision,
     /// The record into which it was merged.
     pub merged_into: Option<Name>,
 }
@@ -101,13 +102,13 @@ pub struct NoteCopy {
     /// Name of the record of the revision.
     pub name: Name,
     /// Number of the revision.
-    pub revision: i64,
+    pub revision: Revision,
     /// Meta, without sequence.
     pub meta: RecordMeta,
 }
 
 /// A pin: a record and the number of its revision.
-pub type Pin = (Name, i64);
+pub type Pin = (Name, Revision);
 
 /// The data that was read for decisions.
 #[derive(Debug, Clone, Default)]
@@ -125,7 +126,7 @@ pub struct ReadView {
     /// The revisions that readers can read.
     readable: HashSet<Pin>,
     /// The first and the newest readable revision of an article, ascending; their contents are in `revisions`.
-    published: HashMap<Name, Vec<i64>>,
+    published: HashMap<Name, Vec<Revision>>,
     /// Existing records, by each of their keys.
     similar: HashMap<i64, Vec<Name>>,
     /// Articles, by the hash of their original text.
@@ -249,7 +250,7 @@ impl ReadView {
     }
 
     /// Returns the first and the newest readable revision of an article, ascending.
-    pub(super) fn readable_so_far(&self, article: &Name) -> &[i64] {
+    pub(super) fn readable_so_far(&self, article: &Name) -> &[Revision] {
         self.published.get(article).map_or(&[], Vec::as_slice)
     }
 

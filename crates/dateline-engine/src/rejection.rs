@@ -2,7 +2,7 @@
 
 use dateline_proto::v1::State;
 use dateline_record::{
-    index::FieldReference, name::Name, state::state_label, violation::Violation,
+    index::FieldReference, name::Name, revision::Revision, state::state_label, violation::Violation,
 };
 
 use super::etag::Etag;
@@ -33,7 +33,7 @@ pub enum Rejection {
         /// Its present etag.
         current: Etag,
         /// The revision of the sent etag, if it is one of this record.
-        seen: Option<i64>,
+        seen: Option<Revision>,
         /// Paths changed since then; filled in by the store.
         changed_paths: Vec<String>,
     },

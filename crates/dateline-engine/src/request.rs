@@ -9,6 +9,7 @@ use dateline_proto::v1::{
 use dateline_record::{
     index::IndexTerms,
     name::Name,
+    revision::Revision,
     validate::Validation,
     violation::{Findings, Violation, Warning},
     walk::{Path, Walk},
@@ -131,7 +132,7 @@ pub enum Action {
     /// Restore the content of an older revision.
     Restore {
         /// Number of that revision.
-        revision: i64,
+        revision: Revision,
     },
     /// Load a record as another database had it.
     Load {

@@ -4,7 +4,9 @@
 use dateline_proto::v1::{
     Correction, RecordMeta, State, change::Type as ChangeType, correction, record::Kind as Body,
 };
-use dateline_record::{digest::record_lanes, index::IndexTerms, name::Name, timestamp::timestamp};
+use dateline_record::{
+    digest::record_lanes, index::IndexTerms, name::Name, revision::Revision, timestamp::timestamp,
+};
 use prost::Message;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -57,7 +59,7 @@ impl RevisionBuilder<'_> {
     ) -> Correction {
         Correction {
             kind: kind.into(),
-            revision: head.status.revision + 1,
+            revision: head.status.revision.next().get(),
             time: Some(timestamp(self.now)),
             note: self.note.to_owned(),
             changed_fields: changed.to_vec(),
@@ -66,7 +68,7 @@ impl RevisionBuilder<'_> {
 
     /// Returns a revision as another database had it, with its number, state and times.
     pub(super) fn loaded(&self, body: Body, terms: IndexTerms, meta: RecordMeta) -> Change {
-        let (revision, state) = (meta.revision, meta.state());
+        let (revision, state) = (Revision::new(meta.revision), meta.state());
         let change_type = match state {
             State::Unspecified | State::Draft => ChangeType::Created,
             State::InReview => ChangeType::Submitted,
@@ -78,7 +80,7 @@ impl RevisionBuilder<'_> {
         let update_time = meta.update_time;
         let mut change = self.build(None, change_type, state, body, terms, meta);
         change.revision = revision;
-        change.meta.revision = revision;
+        change.meta.revision = revision.get();
         change.meta.update_time = update_time;
         change.meta.etag = Etag::new(revision, &change.meta.uid).to_string();
         change
@@ -94,8 +96,9 @@ impl RevisionBuilder<'_> {
         terms: IndexTerms,
         mut meta: RecordMeta,
     ) -> Change {
-        let revision = head.map_or(0, |head| head.status.revision) + 1;
-        meta.revision = revision;
+        let before = head.map_or(Revision::NONE, |head| head.status.revision);
+        let revision = before.next();
+        meta.revision = revision.get();
         meta.state = state.into();
         meta.etag = Etag::new(revision, &meta.uid).to_string();
         meta.update_time = Some(timestamp(self.now));

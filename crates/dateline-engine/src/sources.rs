@@ -6,6 +6,7 @@ use dateline_proto::v1::{Article, Evidence, change::Type as ChangeType, record::
 use dateline_record::rules::quote::check_quote;
 use dateline_record::{
     name::{Name, kind_label},
+    revision::Revision,
     violation::Violation,
 };
 
@@ -68,7 +69,12 @@ fn check_entry(
     let Some(newest) = newest_revision(&article, change_set, read_view) else {
         return Ok(());
     };
-    let Some(pinned) = pinned(&article, entry.article_revision, change_set, read_view) else {
+    let Some(pinned) = pinned(
+        &article,
+        Revision::new(entry.article_revision),
+        change_set,
+        read_view,
+    ) else {
         let what = format!(
             "{article} has no revision {}; its newest is {newest}",
             entry.article_revision
@@ -88,7 +94,7 @@ fn newest_revision(
     article: &Name,
     change_set: &ChangeSet<'_>,
     read_view: &CheckedView<'_>,
-) -> Option<i64> {
+) -> Option<Revision> {
     let stored = read_view.status(article);
     let stored = stored.filter(|status| !status.deleted);
     let written = change_set.change_of(article).map(|change| change.revision);
@@ -97,7 +103,7 @@ fn newest_revision(
 
 fn pinned<'a>(
     article: &Name,
-    revision: i64,
+    revision: Revision,
     change_set: &'a ChangeSet<'_>,
     read_view: &'a CheckedView<'a>,
 ) -> Option<&'a Article> {

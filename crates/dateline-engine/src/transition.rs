@@ -9,6 +9,7 @@ use dateline_record::{
     mask,
     name::Name,
     record::name_only,
+    revision::Revision,
     state::is_visible,
     timestamp::timestamp,
     validate::check_body,
@@ -90,7 +91,8 @@ impl Transition<'_> {
         let name = &self.write.name;
         let content = body.to_content();
         if let Some(head) = self.read_view.head(name)
-            && (head.status.revision, head.status.state) == (meta.revision, meta.state())
+            && (head.status.revision, head.status.state)
+                == (Revision::new(meta.revision), meta.state())
             && (head.content == content
                 || head.body.clone().without_pins() == body.clone().without_pins())
         {
@@ -304,7 +306,7 @@ impl Transition<'_> {
         Ok(self.revision_builder().retraction(head).into())
     }
 
-    fn restore(&self, revision: i64) -> Result<TransitionEffects> {
+    fn restore(&self, revision: Revision) -> Result<TransitionEffects> {
         let head = self.current_head()?;
         let instead = edit_hint(head.status.state);
         self.require_state(head, &[State::Draft, State::Published], instead)?;

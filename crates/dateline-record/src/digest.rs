@@ -7,7 +7,10 @@ use dateline_proto::v1::{Digest, Kind, KindDigest, State};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::state::{is_tombstone, is_visible};
+use crate::{
+    revision::Revision,
+    state::{is_tombstone, is_visible},
+};
 
 /// Lanes of a digest.
 pub const LANES: usize = 8;
@@ -16,11 +19,11 @@ pub const LANES: usize = 8;
 /// encoded message of its kind without meta, here in pieces), as eight big-endian lanes.
 #[must_use]
 pub fn record_lanes<'a>(
-    revision: i64,
+    revision: Revision,
     content: impl IntoIterator<Item = &'a [u8]>,
 ) -> [u32; LANES] {
     let mut hash = Sha256::new();
-    hash.update(revision.to_be_bytes());
+    hash.update(revision.get().to_be_bytes());
     content.into_iter().for_each(|piece| hash.update(piece));
     let mut lanes = [0; LANES];
     for (lane, bytes) in lanes.iter_mut().zip(hash.finalize().chunks_exact(4)) {
@@ -132,7 +135,7 @@ mod tests {
     #[test]
     fn f11_a_digest_depends_on_what_there_is_and_not_on_how_it_came_to_be() {
         let [one, other, edited] = [(1, "one"), (1, "other"), (2, "one")]
-            .map(|(n, text)| record_lanes(n, [text.as_bytes()]));
+            .map(|(n, text)| record_lanes(Revision::new(n), [text.as_bytes()]));
         let mut forth = Tallies::default();
         forth.tally_mut(Kind::Actor).add(&one);
         forth.tally_mut(Kind::Event).add(&other);
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn f11_words_are_those_of_sha_256_over_revision_and_content() {
         // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
-        let bytes = record_lanes(3, [&b"abc"[..]])
+        let bytes = record_lanes(Revision::new(3), [&b"abc"[..]])
             .map(u32::to_be_bytes)
             .concat();
         assert_eq!(

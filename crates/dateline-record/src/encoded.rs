@@ -12,7 +12,7 @@ use super::{
     digest::{LANES, record_lanes},
     record::{META_FIELD, NAME_FIELD, record_field},
 };
-use crate::state::is_tombstone;
+use crate::{revision::Revision, state::is_tombstone};
 
 /// The reason why bytes are not a record.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,7 +32,7 @@ pub struct EncodedRecord {
     kind: Kind,
     name: String,
     state: State,
-    revision: i64,
+    revision: Revision,
     content: Vec<std::ops::Range<usize>>,
     record: OnceLock<Box<Record>>,
     document: OnceLock<Box<DynamicMessage>>,
@@ -75,7 +75,7 @@ impl EncodedRecord {
             kind,
             name,
             state: meta.state(),
-            revision: meta.revision,
+            revision: Revision::new(meta.revision),
             content,
             record: OnceLock::new(),
             document: OnceLock::new(),
@@ -228,7 +228,7 @@ mod tests {
                 assert_eq!((stored.kind(), stored.name()), (kind, "actors/nato"));
                 assert_eq!(
                     stored.digest_lanes(),
-                    record_lanes(3, [content.as_slice()].into_iter())
+                    record_lanes(Revision::new(3), [content.as_slice()].into_iter())
                 );
             }
         }
@@ -268,7 +268,7 @@ mod tests {
         let other = EncodedRecord::from_bytes(other.freeze()).unwrap();
         assert_eq!(
             (other.name(), other.revision, other.state()),
-            ("actors/nato", 3, State::Published)
+            ("actors/nato", Revision::new(3), State::Published)
         );
         assert_eq!(content_of(&other).len(), 6 + 13);
     }

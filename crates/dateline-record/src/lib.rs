@@ -13,6 +13,7 @@ pub mod name;
 pub mod record;
 pub mod references;
 pub mod release;
+pub mod revision;
 pub mod rules;
 pub mod sequence;
 pub mod state;

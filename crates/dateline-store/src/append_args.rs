@@ -9,6 +9,7 @@ use dateline_proto::v1::{State, record::Kind as Body};
 use dateline_record::{
     digest::{Tallies, is_in_desk_digest, is_in_wire_digest},
     name::kind_label,
+    revision::Revision,
     timestamp::instant,
 };
 use prost::Message;
@@ -215,7 +216,7 @@ impl WriteRow {
             uid: change.uid,
             kind: kind_label(change.kind()).to_owned(),
             change_type: type_column(change.change_type),
-            revision: change.revision,
+            revision: change.revision.get(),
             state,
             head_state,
             state_before: change.state_before.map(state_column),
@@ -288,7 +289,7 @@ impl RedactionRow {
         Self {
             request,
             name: copy.name.to_string(),
-            revision: copy.revision,
+            revision: copy.revision.get(),
             meta: copy.meta.encode_to_vec(),
         }
     }
@@ -354,7 +355,7 @@ impl AppendArgs {
             self.reads.push(ReadSetRow {
                 request,
                 name: name.to_string(),
-                revision: *revision,
+                revision: revision.get(),
             });
         }
         for (name, citing) in &decision.read_set.citing {
@@ -368,7 +369,7 @@ impl AppendArgs {
 
     fn push_links(&mut self, request: i32, change: &Change) {
         let has_new_links = change.has_new_content || change.is_gone();
-        if has_new_links && change.revision > 1 {
+        if has_new_links && change.revision > Revision::FIRST {
             let name = change.name.to_string();
             self.relinks.push(RelinkRow { request, name });
         }
@@ -386,7 +387,7 @@ impl AppendArgs {
             self.answers.push(AnswerRow {
                 request,
                 name: name.to_string(),
-                revision,
+                revision: revision.get(),
             });
         }
     }

@@ -6,7 +6,7 @@ use dateline_engine::{
     change::{Change, Decision, Outcome},
     rejection::Rejection,
 };
-use dateline_record::{diff::diff, sequence::Sequence};
+use dateline_record::{diff::diff, revision::Revision, sequence::Sequence};
 
 use super::{
     Error,
@@ -48,7 +48,7 @@ pub(super) async fn add_changed_paths(connection: &mut Lease, error: CommitError
 async fn changed_since(
     connection: &mut Lease,
     name: &str,
-    revision: i64,
+    revision: Revision,
 ) -> Result<Vec<String>, Error> {
     let rows = sqlx::query!(
         r#"SELECT changes.kind, changes.content
@@ -56,7 +56,7 @@ async fn changed_since(
            WHERE name = $1 AND (revision = $2 OR revision = (SELECT revision FROM records WHERE name = $1))
            ORDER BY revision"#,
         name,
-        revision,
+        revision.get(),
     )
     .fetch_all(connection)
     .await?;
@@ -124,7 +124,7 @@ async fn unchanged_records(
         .outcomes
         .iter()
         .filter_map(|outcome| match outcome {
-            Outcome::Unchanged(name, revision) => Some((name.to_string(), *revision)),
+            Outcome::Unchanged(name, revision) => Some((name.to_string(), revision.get())),
             Outcome::Changed(_) => None,
         })
         .unzip();

@@ -13,7 +13,7 @@ use dateline_engine::{
     request::Request,
 };
 use dateline_proto::v1::{RecordMeta, State, record::Kind as Body};
-use dateline_record::name::Name;
+use dateline_record::{name::Name, revision::Revision};
 use prost::Message;
 
 use super::{
@@ -124,7 +124,7 @@ async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, N
             .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?;
         let copy = NoteCopy {
             name: name(&row.name)?,
-            revision: row.revision,
+            revision: Revision::new(row.revision),
             meta,
         };
         Ok((name(&row.of)?, copy))
@@ -150,7 +150,7 @@ async fn heads(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, He
         let status = RecordStatus {
             state: state(&row.logged_state)?,
             deleted: row.state == DELETED,
-            revision: row.revision,
+            revision: Revision::new(row.revision),
             merged_into: row.merged_into.as_deref().map(name).transpose()?,
         };
         let body = decode_body(&row.name, &row.kind, &row.content)?;
@@ -192,7 +192,7 @@ async fn statuses(
                 state(&row.state)?
             },
             deleted,
-            revision: row.revision,
+            revision: Revision::new(row.revision),
             merged_into: row.merged_into.as_deref().map(name).transpose()?,
         };
         statuses.push((name(&row.name)?, status));
@@ -205,7 +205,7 @@ async fn revisions(
     pins: &BTreeSet<Pin>,
 ) -> Result<Vec<(Pin, Body, bool)>, Error> {
     let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
-    let numbers: Vec<_> = pins.iter().map(|(_, revision)| *revision).collect();
+    let numbers: Vec<_> = pins.iter().map(|(_, revision)| revision.get()).collect();
     let rows = sqlx::query!(
         r#"SELECT changes.name, changes.kind, wanted.revision AS "revision!", changes.content,
                   changes.revision = wanted.revision AND changes.wire_sequence IS NOT NULL
@@ -230,7 +230,11 @@ async fn revisions(
     .await?;
     let rows = rows.into_iter().map(|row| {
         let body = decode_body(&row.name, &row.kind, &row.content)?;
-        Ok(((name(&row.name)?, row.revision), body, row.is_readable))
+        Ok((
+            (name(&row.name)?, Revision::new(row.revision)),
+            body,
+            row.is_readable,
+        ))
     });
     rows.collect()
 }
@@ -253,7 +257,7 @@ async fn published(connection: &mut Lease, names: &[String]) -> Result<Vec<(Pin,
     .await?;
     let rows = rows.into_iter().map(|row| {
         let body = decode_body(&row.name, &row.kind, &row.content)?;
-        Ok(((name(&row.name)?, row.revision), body))
+        Ok(((name(&row.name)?, Revision::new(row.revision)), body))
     });
     rows.collect()
 }

@@ -45,17 +45,17 @@ pub(super) fn read(column: &[i64]) -> Result<Tallies, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dateline_record::digest::record_lanes;
+    use dateline_record::{digest::record_lanes, revision::Revision};
 
     #[test]
     fn f11_tallies_read_back_from_the_places_that_they_are_written_to() {
         let mut tallies = Tallies::default();
         tallies
             .tally_mut(Kind::Actor)
-            .add(&record_lanes(1, [&b"actor"[..]]));
+            .add(&record_lanes(Revision::FIRST, [&b"actor"[..]]));
         tallies
             .tally_mut(Kind::Event)
-            .add(&record_lanes(7, [&b"event"[..]]));
+            .add(&record_lanes(Revision::new(7), [&b"event"[..]]));
         let mut column = vec![0; 4 * NUMBERS];
         for (place, amount) in positions(&tallies) {
             column[usize::try_from(place).unwrap() - 1] += amount;

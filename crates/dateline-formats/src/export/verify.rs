@@ -4,6 +4,7 @@
 use dateline_proto::v1::Record;
 use dateline_record::{
     digest::{Tallies, record_lanes},
+    revision::Revision,
     state::is_tombstone,
 };
 
@@ -155,7 +156,7 @@ impl FormatTally {
         self.last = place;
         let meta = body.take_meta().unwrap_or_default();
         if !is_tombstone(meta.state()) {
-            let words = record_lanes(meta.revision, [body.to_content().as_slice()]);
+            let words = record_lanes(Revision::new(meta.revision), [body.to_content().as_slice()]);
             self.tallies.tally_mut(body.kind()).add(&words);
         }
         None

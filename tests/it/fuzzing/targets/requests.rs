@@ -18,6 +18,7 @@ use dateline_proto::v1::{
 };
 use dateline_record::{
     filter::Filter,
+    revision::Revision,
     validate::validate,
     walk::{Path, Walk},
 };
@@ -167,9 +168,9 @@ fn decided(request: &Request) {
     assert!(request.writes.iter().all(|write| new(&write.action)));
     for change in decision.outcomes.iter().filter_map(Outcome::change) {
         assert_storable(&change.body, &change.terms);
-        let (revision, next) = (change.revision, change.revision.checked_add(1));
+        let revision = change.revision;
         assert!(
-            revision >= 1 && next.is_some(),
+            revision >= Revision::FIRST && revision.next() > revision,
             "life goes on after {revision}"
         );
         let text = [&change.note, &change.meta.merged_into];
