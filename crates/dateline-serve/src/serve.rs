@@ -131,7 +131,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 
 /// Starts a server; if its address is taken, says what to do about it.
 pub async fn start(config: Config, stop: CancellationToken) -> Result<Running> {
-    Box::pin(dateline_server::start(config, stop)).await.map_err(|error| match error {
+    dateline_server::start(config, stop).await.map_err(|error| match error {
         dateline_server::Error::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => anyhow!(
             "another process listens on {address}; stop it, or choose another address with --listen \
              (127.0.0.1:0 takes a free port)"

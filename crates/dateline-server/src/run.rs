@@ -3,7 +3,7 @@
 //! `NOT_SERVING`, ends streams with a cursor (F12), lets open calls finish within the grace period, drains the
 //! committer, and stops the database last.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use dateline_access::Authenticator;
 use dateline_feed::Feed;
@@ -106,11 +106,17 @@ impl Running {
 
 /// Starts a server, which stops when `stop` is cancelled.
 ///
+/// The future is a boxed trait object, so that this crate compiles it: the body of an `async fn` is compiled by each
+/// crate that awaits it, and this one contains the whole server.
+///
 /// # Errors
 /// If the database or an address cannot be used.
-pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, Error> {
-    // Boxed: the large future would otherwise lie on the stacks of its callers.
-    Box::pin(start_server(config, stop)).await
+#[must_use]
+pub fn start(
+    config: Config,
+    stop: CancellationToken,
+) -> Pin<Box<dyn Future<Output = Result<Running, Error>>>> {
+    Box::pin(start_server(config, stop))
 }
 
 async fn start_server(config: Config, stop: CancellationToken) -> Result<Running, Error> {
