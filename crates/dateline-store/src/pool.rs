@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::Error;
+use super::error::Error;
 
 /// Longest time for the test of an idle connection.
 const TEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -192,6 +192,11 @@ impl Lease {
     pub(super) fn probe_within(&mut self, answer: Duration) {
         self.deadline = Instant::now() + answer.min(self.answer);
         self.is_probe = true;
+    }
+
+    /// True if a connection of its age, or an older one, was found dead since it was acquired.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.covers(self.asked_at)
     }
 
     /// True if the database did not answer in time.
