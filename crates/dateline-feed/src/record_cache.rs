@@ -9,15 +9,13 @@
 //! records that a page of the log changes and, at the head, sets the new version. A record is added if it was read at
 //! the version of the others. Between those two steps of the tail there is no version, and nothing is found or added.
 //!
-//! Names without a visible record are not kept: a record that a reader may not see takes as long as none (F10). Records
-//! that were merged are not kept either, because the answer is another record.
+//! Names without a visible record are not kept: a record that a reader may not see takes as long as none (F10).
 
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use dateline_proto::v1::State;
 use dateline_store::{Error, FeedVersion, FeedView, Store, StoredRecord};
 
 use super::{
@@ -78,6 +76,12 @@ impl RecordCache {
                 store,
             }),
         }
+    }
+
+    /// Returns the bytes of memory that the records take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.read().records.bytes()
     }
 
     /// Returns the present record of this name, if it is visible in the view.
@@ -226,9 +230,7 @@ impl RecordCache {
             return;
         }
         for (name, record) in records {
-            if record.state != State::Merged {
-                kept.records.insert(name, view, record.clone());
-            }
+            kept.records.insert(name, view, record.clone());
         }
         kept.report_bytes();
     }
