@@ -63,6 +63,17 @@ impl BenchServer {
         })
     }
 
+    /// Starts another server in this process on the same database, with a cache of records of this size. Returns its
+    /// address.
+    pub async fn another_server(&self, record_cache_bytes: usize) -> Result<(String, Running)> {
+        let config = Config {
+            record_cache_bytes,
+            ..config(&self.url)
+        };
+        let running = Box::pin(dateline_server::start(config, CancellationToken::new())).await?;
+        Ok((running.address.to_string(), running))
+    }
+
     /// Creates an empty database on the cluster and returns its URL.
     pub async fn another(&self, name: &str) -> Result<String> {
         self.cluster.ensure_database(name).await?;
