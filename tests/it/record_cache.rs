@@ -262,6 +262,12 @@ async fn fill(records: &RecordCache, name: &str) {
 async fn w11_an_erasure_leaves_no_record_in_memory() {
     let server = start_server_with_base().await;
     let (feed, following) = follow(&server.url, 1024 * 1024).await;
+    // From the first change on, the tail compares the history.
+    create_drafts(&server.client, &[actor("draft")]).await;
+    wait_until("the tail has read a change", async || {
+        feed.local_head(FeedView::Desk).get() == 7
+    })
+    .await;
     for name in ["actors/one", "actors/two"] {
         fill(feed.records(), name).await;
     }

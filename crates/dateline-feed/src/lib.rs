@@ -12,7 +12,7 @@ mod packing;
 mod prefetch;
 mod record_cache;
 mod ring;
-mod shared_version;
+mod shared_read;
 mod start;
 mod subscription;
 mod tail;

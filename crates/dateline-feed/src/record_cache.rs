@@ -16,11 +16,11 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use dateline_store::{Error, FeedVersion, FeedView, Store, StoredRecord};
+use dateline_store::{Error, FeedVersion, FeedView, Store, StoredRecord, VersionReader};
 
 use super::{
     bounded_records::{BoundedRecords, EncodedRecord},
-    shared_version::SharedVersion,
+    shared_read::SharedRead,
 };
 
 /// Most bytes of an encoded record besides its content and meta.
@@ -35,7 +35,7 @@ pub struct RecordCache {
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    version: SharedVersion,
+    version: SharedRead<VersionReader, FeedVersion>,
     kept: RwLock<Kept>,
 }
 
@@ -71,7 +71,7 @@ impl RecordCache {
         };
         Self {
             shared: Arc::new(Shared {
-                version: SharedVersion::new(store.version_reader()),
+                version: SharedRead::new(store.version_reader()),
                 kept: RwLock::new(kept),
                 store,
             }),
@@ -207,7 +207,11 @@ impl RecordCache {
 
     /// True if nothing was committed after a version, up to a moment after this call.
     async fn is_current(&self, version: FeedVersion) -> bool {
-        let now = self.shared.version.read().await;
+        let version_read = self.shared.version.read(|reader| {
+            // The error is the next read's, of the record.
+            Box::pin(async { reader.read().await.ok() })
+        });
+        let now = version_read.await;
         let is_current = now == Some(version);
         if !is_current {
             // Further reads need not ask before the tail has caught up. If the connection was lost, the tail compares
