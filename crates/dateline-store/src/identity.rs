@@ -159,7 +159,7 @@ impl Store {
         let feed_status = FeedStatus {
             feed: row.id,
             epoch: epoch(row.epoch)?,
-            version: FeedVersion::new(row.epoch, row.desk_head, row.written_by)?,
+            version: FeedVersion::new(row.epoch, row.desk_head, row.written_by),
             heads: positions(row.desk_head, row.wire_head)?,
             earliest: positions(row.desk_earliest, row.wire_earliest)?,
             desk: tally::read(&row.desk_tally)?,

@@ -65,8 +65,7 @@ impl Store {
         .await?;
         let version = rows
             .first()
-            .map(|row| FeedVersion::new(row.epoch, row.desk_head, row.written_by))
-            .transpose()?;
+            .map(|row| FeedVersion::new(row.epoch, row.desk_head, row.written_by));
         let (mut records, mut omitted) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             let (Some(content), Some(meta)) = (row.content, row.meta) else {
@@ -115,7 +114,7 @@ impl Store {
         )
         .fetch_one(&mut self.readers.acquire().await?)
         .await?;
-        let version = FeedVersion::new(row.epoch, row.desk_head, row.written_by)?;
+        let version = FeedVersion::new(row.epoch, row.desk_head, row.written_by);
         let (Some(name), Some(kind), Some(state), Some(desk_sequence), Some(content), Some(meta)) = (
             row.name,
             row.kind,

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use dateline_record::sequence::Sequence;
-
 use super::{
-    columns::{epoch, sequence},
     error::Error,
     pool::{Lease, Pool},
 };
@@ -17,20 +14,21 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
 /// A version of the row of `feed`: an equal one, read later, proves that nothing was committed in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedVersion {
-    epoch: u64,
-    desk_head: Sequence,
+    epoch: i64,
+    desk_head: i64,
     /// The transaction that wrote the row. Some write it without a new sequence, and a restored database has the same
     /// epochs and sequences.
     written_by: i64,
 }
 
 impl FeedVersion {
-    pub(super) fn new(epoch_column: i64, desk_head: i64, written_by: i64) -> Result<Self, Error> {
-        Ok(Self {
-            epoch: epoch(epoch_column)?,
-            desk_head: sequence(desk_head)?,
+    /// Wraps the columns of the row.
+    pub(super) fn new(epoch: i64, desk_head: i64, written_by: i64) -> Self {
+        Self {
+            epoch,
+            desk_head,
             written_by,
-        })
+        }
     }
 }
 
@@ -68,6 +66,6 @@ impl VersionReader {
         .fetch_one(&mut connection)
         .await?;
         self.connection = Some(connection);
-        FeedVersion::new(row.epoch, row.desk_head, row.written_by)
+        Ok(FeedVersion::new(row.epoch, row.desk_head, row.written_by))
     }
 }
