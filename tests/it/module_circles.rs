@@ -15,7 +15,7 @@ const KNOWN: [(&str, usize); 8] = [
     ("dateline-formats", 32),
     ("dateline-feed", 6),
     ("dateline-generate", 5),
-    ("dateline-store", 22),
+    ("dateline-store", 23),
 ];
 
 /// Absolute paths within the crate, by the name that they get in a file.

@@ -50,10 +50,9 @@ pub use self::{
     log::{LogEntry, LogPage},
     notify::CommitListener,
     positions::Positions,
-    reads::FittingRecords,
     references::{References, ResolvedReferences},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
-    stored::{FeedView, StoredRecord},
+    stored::{FeedView, FittingRecords, StoredRecord},
     tokens::{StoredToken, TokenExpiries, TokenOutcome},
     version::{FeedVersion, VersionReader},
 };

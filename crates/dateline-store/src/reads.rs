@@ -2,23 +2,12 @@
 
 use super::{
     Error, Store,
-    stored::{FeedView, RecordColumns, StoredRecord},
+    stored::{FeedView, FittingRecords, RecordColumns, StoredRecord},
     version::FeedVersion,
 };
 
 /// Most bytes of a record in a response besides its content and meta.
 const BESIDE_BYTES: i64 = 48;
-
-/// Records of several names that were read at once.
-#[derive(Debug)]
-pub struct FittingRecords {
-    /// Those that fit, in the order of the names.
-    pub records: Vec<StoredRecord>,
-    /// The names of the rest.
-    pub omitted: Vec<String>,
-    /// The version at which they were read; `None` if there are none.
-    pub version: Option<FeedVersion>,
-}
 
 impl Store {
     /// Returns the records of these names that are visible in the view, in the order of the names, as far as they fit
