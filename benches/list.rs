@@ -3,16 +3,17 @@
 
 mod support;
 
+use std::ops::Bound;
+
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use dateline_proto::v1::{Kind, ListRecordsRequest, RecordFilter, View, record_filter::TimeRange};
-use dateline_record::filter::Filter;
+use dateline_record::{filter::Filter, record::record_name};
 use prost::Message;
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Postgres, QueryBuilder, Row,
     postgres::{PgConnectOptions, PgPoolOptions, types::PgRange},
 };
-use std::ops::Bound;
 use tokio::task::JoinSet;
 
 use support::{
@@ -240,10 +241,7 @@ impl Pages {
             if answer.next_page_token.is_empty() {
                 break;
             }
-            let last = answer
-                .records
-                .last()
-                .and_then(dateline_record::record::record_name);
+            let last = answer.records.last().and_then(record_name);
             let after = last.context("a page has records")?.to_string();
             request.page_token = answer.next_page_token;
             positions.push((request.page_token.clone(), after.clone()));
@@ -273,13 +271,14 @@ impl Pages {
             .await?
             .into_inner();
         let selected = pages.select().build().fetch_all(pool).await?;
-        let names = selected.iter().map(|row| row.get::<String, _>(0));
+        let selected = selected.iter().take(usize::try_from(PAGE)?);
+        let selected: Vec<String> = selected.map(|row| row.get(0)).collect();
+        let listed = listed.records.iter().filter_map(record_name);
+        let listed: Vec<_> = listed.map(|name| name.to_string()).collect();
         anyhow::ensure!(
-            !listed.records.is_empty() && names.take(PAGE as usize).count() == listed.records.len(),
-            "{}: {} listed, {} selected",
-            pages.title,
-            listed.records.len(),
-            selected.len()
+            !listed.is_empty() && listed == selected,
+            "{}: both sides return the same page",
+            pages.title
         );
         Ok(pages)
     }
