@@ -63,6 +63,17 @@ impl BenchServer {
         })
     }
 
+    /// Starts another server in this process on the same database, with a cache of records of this size. Returns its
+    /// address.
+    pub async fn another_server(&self, record_cache_bytes: usize) -> Result<(String, Running)> {
+        let config = Config {
+            record_cache_bytes,
+            ..config(&self.url)
+        };
+        let running = Box::pin(dateline_server::start(config, CancellationToken::new())).await?;
+        Ok((running.address.to_string(), running))
+    }
+
     /// Creates an empty database on the cluster and returns its URL.
     pub async fn another(&self, name: &str) -> Result<String> {
         self.cluster.ensure_database(name).await?;
@@ -109,6 +120,7 @@ fn config(url: &str) -> Config {
         access: dateline_access::Settings::default(),
         bootstrap_token_file: None,
         reflection: true,
+        record_cache_bytes: dateline_server::DEFAULT_RECORD_CACHE_BYTES,
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace_period: Duration::from_secs(5),
     }

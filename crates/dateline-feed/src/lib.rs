@@ -5,11 +5,14 @@
 //! own cursor. This crate knows neither gRPC nor SQL.
 
 mod batch;
+mod bounded_records;
 mod cursor;
 mod export;
 mod packing;
 mod prefetch;
+mod record_cache;
 mod ring;
+mod shared_read;
 mod start;
 mod subscription;
 mod tail;
@@ -34,8 +37,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::ring::Ring;
 pub use self::{
+    bounded_records::EncodedRecord,
     cursor::Cursor,
     export::{Export, ExportItem, ExportOptions},
+    record_cache::{FittingRecords, RecordCache},
     start::{Start, WatchOptions},
     subscription::{FeedCheckpoint, Subscription, WatchItem},
 };
@@ -112,6 +117,8 @@ struct Shared {
     identity: RwLock<Arc<FeedIdentity>>,
     desk: Ring,
     wire: Ring,
+    /// Kept exact by the tail.
+    records: RecordCache,
     checkpoint_interval: Duration,
     /// Start of the checkpoint intervals.
     opened_at: Instant,
@@ -122,13 +129,15 @@ struct Shared {
 }
 
 impl Feed {
-    /// Opens the feeds. The caller has to run [`Feed::follow`] for them.
+    /// Opens the feeds, with a cache of records of at most this many bytes. The caller has to run [`Feed::follow`] for
+    /// them.
     ///
     /// # Errors
     /// If the database cannot answer.
     pub async fn open(
         store: Store,
         checkpoint_interval: Duration,
+        record_cache_bytes: usize,
     ) -> Result<Self, dateline_store::Error> {
         if store.ensure_epoch(Sequence::ZERO).await? {
             tracing::warn!("the database lives elsewhere than it did: a new epoch begins");
@@ -140,6 +149,7 @@ impl Feed {
             .filter(|position| position.desk.next() >= identity.earliest.desk)
             .unwrap_or(heads);
         let shared = Shared {
+            records: RecordCache::new(store.clone(), record_cache_bytes),
             store,
             identity: RwLock::new(Arc::new(identity)),
             desk: Ring::new(start.desk),
@@ -159,6 +169,12 @@ impl Feed {
     pub async fn follow(self, committed: Arc<Notify>) {
         let store = self.shared.store.clone();
         tail::run(self, store, committed).await;
+    }
+
+    /// Returns the reads of present records.
+    #[must_use]
+    pub fn records(&self) -> &RecordCache {
+        &self.shared.records
     }
 
     /// Returns the newest sequence that this process has read.
@@ -273,6 +289,7 @@ impl Feed {
         }
         if now.epoch != known.epoch || now.id != known.id {
             tracing::warn!(feed = %now.id, epoch = now.epoch, "another history begins");
+            self.shared.records.clear();
             for view in [FeedView::Desk, FeedView::Wire] {
                 match now.shared_up_to(known.epoch, view) {
                     Some(last) => self.ring(view).rewind(last),
@@ -323,10 +340,11 @@ impl Feed {
         with_timeout(self.shared.store.snapshot_page(extract, after)).await
     }
 
-    /// Drops changes that were read before an erasure (W11): from the rings here; streams drop theirs when the count
-    /// has changed.
+    /// Drops changes and records that were read before an erasure (W11): from the rings and the cache here; streams drop
+    /// theirs when the count has changed.
     fn drop_erased(&self) {
         self.shared.erasures.fetch_add(1, Ordering::SeqCst);
+        self.records().clear();
         for view in [FeedView::Wire, FeedView::Desk] {
             self.ring(view).clear();
         }

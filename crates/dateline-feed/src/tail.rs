@@ -52,6 +52,8 @@ pub async fn run(feed: Feed, store: Store, committed: Arc<Notify>) {
 async fn follow(feed: &Feed, store: &Store, committed: &Notify) -> Result<(), Error> {
     // Boxed: connecting needs much memory, for a short time.
     let mut listener: CommitListener = with_timeout(Box::pin(store.listen())).await?;
+    // The connection may have been lost because the database was replaced by a backup.
+    feed.records().forget_version();
     with_timeout(store.ensure_epoch(Sequence::ZERO)).await?;
     loop {
         while !with_timeout(catch_up(feed, store)).await? {}
@@ -83,6 +85,7 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
         // History was dropped that was not read here: streams that need it get an error from the log.
         feed.ring(FeedView::Desk).restart(standing.heads.desk);
         feed.ring(FeedView::Wire).restart(standing.heads.wire);
+        feed.records().clear();
     } else if last < head {
         let page = store.tail_after(last, head).await?;
         if !feed.extend(last, &page) {
@@ -93,6 +96,7 @@ async fn catch_up(feed: &Feed, store: &Store) -> Result<bool, Error> {
     let is_there = feed.ring(FeedView::Desk).head() == head;
     if is_there {
         set_digests(feed, &standing);
+        feed.records().set_version(standing.version, is_kept);
     }
     Ok(is_there)
 }
@@ -133,7 +137,7 @@ fn set_digests(feed: &Feed, standing: &FeedStatus) {
     }
 }
 
-/// Adds a page of the desk log to the rings.
+/// Adds a page of the desk log to the rings, and removes from the cache what it changes.
 pub(super) fn push_batches(feed: &Feed, entries: &[LogEntry]) {
     let erases = entries
         .iter()
@@ -141,6 +145,8 @@ pub(super) fn push_batches(feed: &Feed, entries: &[LogEntry]) {
     if erases {
         feed.drop_erased();
     }
+    let names = entries.iter().map(|entry| entry.record.name.as_str());
+    feed.records().remove(names);
     for view in [FeedView::Wire, FeedView::Desk] {
         feed.ring(view).push(EncodedBatch::from_log(entries, view));
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use dateline_server::{Config, Database, Listen, Running, transport};
+use dateline_server::{Config, DEFAULT_RECORD_CACHE_BYTES, Database, Listen, Running, transport};
 use dateline_store::Settings;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -71,6 +71,9 @@ pub struct Args {
     /// Number of database connections for reads
     #[arg(long, env = "DATELINE_READ_POOL_SIZE", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     read_pool_size: u32,
+    /// Maximum size of the records that are kept in memory for reads by name, in bytes; 0 keeps none
+    #[arg(long, env = "DATELINE_RECORD_CACHE_BYTES", default_value_t = DEFAULT_RECORD_CACHE_BYTES, value_name = "BYTES")]
+    record_cache_bytes: usize,
     #[command(flatten)]
     tls: TlsArgs,
     #[command(flatten)]
@@ -172,6 +175,7 @@ fn config(args: &Args) -> Result<Config> {
         tls,
         metrics: args.metrics_listen.clone(),
         store,
+        record_cache_bytes: args.record_cache_bytes,
         limits: args.limits.limits(),
         access,
         bootstrap_token_file: args.access.bootstrap_token_file.clone(),

@@ -18,6 +18,9 @@ pub enum Database {
     Embedded(dateline_embedded_postgres::Options),
 }
 
+/// Most bytes of records that a server keeps in memory by default.
+pub const DEFAULT_RECORD_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
 /// A server's settings.
 #[derive(Debug)]
 pub struct Config {
@@ -31,6 +34,8 @@ pub struct Config {
     pub metrics: Option<Listen>,
     /// Settings of the database connections.
     pub store: Settings,
+    /// Most bytes of records that are kept in memory; 0 for none.
+    pub record_cache_bytes: usize,
     /// Limits for clients.
     pub limits: Limits,
     /// Settings of authentication and authorisation.

@@ -20,7 +20,7 @@ pub mod status;
 pub mod transport;
 
 pub use self::{
-    config::{Config, Database, Limits},
+    config::{Config, DEFAULT_RECORD_CACHE_BYTES, Database, Limits},
     run::{Error, Running, start},
     transport::listen::Listen,
 };

@@ -71,7 +71,7 @@ fn describe_metrics() {
     );
 }
 
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 13] = [
     (
         "grpc_server_handled_total",
         "Calls whose response has begun, by method and gRPC code",
@@ -91,6 +91,10 @@ const COUNTERS: [(&str, &str); 12] = [
     (
         "dateline_panics_total",
         "Handlers and commits that panicked; each is a bug",
+    ),
+    (
+        "dateline_record_cache_reads_total",
+        "Records read by name, from memory or from the database",
     ),
     ("dateline_exports_total", "Exports that were opened"),
     (
@@ -119,7 +123,11 @@ const COUNTERS: [(&str, &str); 12] = [
     ),
 ];
 
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
+    (
+        "dateline_record_cache_bytes",
+        "Memory that records for reads by name take",
+    ),
     ("dateline_connections", "Open connections"),
     ("dateline_watch_streams", "Open Watch streams"),
     ("dateline_head_sequence", "Newest sequence, by feed"),

@@ -158,8 +158,13 @@ async fn start_server(config: Config, stop: CancellationToken) -> Result<Running
         }
         let authenticator = Authenticator::open(store.clone(), config.access).await;
         let authenticator = Arc::new(authenticator.map_err(Error::Access)?);
-        let interval = config.checkpoint_interval;
-        let parts = Components::start(store, authenticator, jobs.clone(), interval, &stop).await?;
+        let feed = Feed::open(
+            store.clone(),
+            config.checkpoint_interval,
+            config.record_cache_bytes,
+        );
+        let feed = feed.await.inspect_err(|_| stop.cancel())?;
+        let parts = Components::start(store, authenticator, feed, jobs.clone());
         Ok((cluster, parts))
     });
     let (cluster, parts) = match opened.await {
@@ -285,18 +290,10 @@ struct Components {
 }
 
 impl Components {
-    async fn start(
-        store: Store,
-        authenticator: Arc<Authenticator>,
-        jobs: Jobs,
-        checkpoint_interval: Duration,
-        stop: &CancellationToken,
-    ) -> Result<Self, Error> {
+    fn start(store: Store, authenticator: Arc<Authenticator>, feed: Feed, jobs: Jobs) -> Self {
         let committed = Arc::new(Notify::new());
         let (committer, writing) = Committer::new(store.clone(), committed.clone());
         jobs.spawn_once(writing);
-        let opened = Feed::open(store.clone(), checkpoint_interval).await;
-        let feed = opened.inspect_err(|_| stop.cancel())?;
         jobs.spawn("tail", {
             let feed = feed.clone();
             // Boxed: the large future lives as long as the process and need not be moved.
@@ -323,7 +320,7 @@ impl Components {
                 async move { authenticator.watch(CancellationToken::new()).await }
             }
         });
-        Ok(Self {
+        Self {
             store,
             committer,
             feed,
@@ -331,7 +328,7 @@ impl Components {
             jobs,
             health_state: HealthState::default(),
             embargoes,
-        })
+        }
     }
 
     /// Returns all services, behind admission and backpressure.

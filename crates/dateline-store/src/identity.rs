@@ -14,6 +14,7 @@ use super::{
     positions::Positions,
     stored::FeedView,
     tally,
+    version::FeedVersion,
 };
 
 /// The feed in this database and its histories.
@@ -65,6 +66,8 @@ pub struct FeedStatus {
     pub feed: Uuid,
     /// Its present history.
     pub epoch: u64,
+    /// Version of its row.
+    pub version: FeedVersion,
     /// Newest sequences.
     pub heads: Positions,
     /// The oldest sequences at which a stream can begin.
@@ -144,7 +147,7 @@ impl Store {
     ) -> Result<(FeedStatus, Option<u64>), Error> {
         let row = sqlx::query!(
             r#"SELECT feed.id, epoch, desk_head, wire_head, desk_earliest, wire_earliest, desk_tally, wire_tally,
-                      name AS "name?", revision AS "revision?", accepted_at AS "accepted_at?"
+                      feed.xmin::text::bigint AS "written_by!", name AS "name?", revision AS "revision?", accepted_at AS "accepted_at?"
                FROM feed
                LEFT JOIN changes ON changes.desk_sequence = $1"#,
             seen.to_i64(),
@@ -156,6 +159,7 @@ impl Store {
         let feed_status = FeedStatus {
             feed: row.id,
             epoch: epoch(row.epoch)?,
+            version: FeedVersion::new(row.epoch, row.desk_head, row.written_by),
             heads: positions(row.desk_head, row.wire_head)?,
             earliest: positions(row.desk_earliest, row.wire_earliest)?,
             desk: tally::read(&row.desk_tally)?,

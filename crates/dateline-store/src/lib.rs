@@ -30,6 +30,7 @@ mod snapshot;
 mod stored;
 mod tally;
 mod tokens;
+mod version;
 
 use std::{str::FromStr, time::Duration};
 
@@ -51,14 +52,15 @@ pub use self::{
     positions::Positions,
     references::{References, ResolvedReferences},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
-    stored::{FeedView, StoredRecord},
+    stored::{FeedView, FittingRecords, StoredRecord},
     tokens::{StoredToken, TokenExpiries, TokenOutcome},
+    version::{FeedVersion, VersionReader},
 };
 
 /// Connections for pages of the log; further readers wait for one.
 pub const LOG_READERS: u32 = 3;
-/// Connections for work on which all callers depend.
-const CONTROL_POOL_SIZE: u32 = 4;
+/// Connections for work on which all callers depend. One reads versions.
+const CONTROL_POOL_SIZE: u32 = 5;
 /// Connections that write; the committer holds one at a time.
 const WRITER_POOL_SIZE: u32 = 3;
 /// Longest wait for the answer to a ping.
@@ -167,6 +169,12 @@ impl Store {
             options,
             doubt,
         })
+    }
+
+    /// Returns a reader of the feed's version. It keeps a connection from its first read on.
+    #[must_use]
+    pub fn version_reader(&self) -> VersionReader {
+        VersionReader::new(self.control.clone())
     }
 
     /// Checks that the database answers.

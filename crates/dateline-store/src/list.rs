@@ -49,11 +49,15 @@ impl Store {
         while let Some(row) = rows.try_next().await? {
             let record = StoredRecord::try_from(row)?;
             bytes += record.len();
-            if page.records.len() == limit || !page.records.is_empty() && bytes > MAX_PAGE_BYTES {
+            if page.records.len() == limit {
+                // The last row of the statement. It is read to the end, which leaves the connection ready.
+                page.has_more = true;
+            } else if !page.records.is_empty() && bytes > MAX_PAGE_BYTES {
                 page.has_more = true;
                 break;
+            } else {
+                page.records.push(record);
             }
-            page.records.push(record);
         }
         Ok(page)
     }

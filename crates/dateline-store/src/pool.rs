@@ -5,11 +5,17 @@
 //! A connection that did not answer in time is in doubt: it is closed, not returned to the pool. Older connections are
 //! then closed before their next use, and statements that wait on them are given up. Except at start, no other file of
 //! the store holds a connection of the driver.
+//!
+//! A connection whose last statement has ended is kept in `spare` for the next use. The driver's pool would test it
+//! first, with a round trip to the database.
+
+mod spare;
 
 use std::{
     fmt,
     future::Future,
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,21 +24,23 @@ use futures_util::{
 };
 use sqlx::{
     Connection as _, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
-    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use tokio::{
     runtime::Handle,
-    sync::watch,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep_until, timeout},
 };
 
-use super::Error;
+use self::spare::{Spare, Spares};
+use super::error::Error;
 
 /// Longest time for the test of an idle connection.
 const TEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait of a statement on a connection that is older than one that was found dead.
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Age at which a connection is closed.
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
 
 /// The bounds of a pool's waits.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +87,10 @@ impl Doubt {
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     connections: PgPool,
+    /// One for each connection, so that who waits gets a spare one.
+    permits: Arc<Semaphore>,
+    spares: Spares,
+    test_after: Duration,
     bounds: PoolTimeouts,
     doubt: Doubt,
 }
@@ -99,7 +111,7 @@ impl Pool {
             .max_connections(size)
             .acquire_timeout(bounds.acquire)
             .test_before_acquire(false)
-            .max_lifetime(Duration::from_mins(30))
+            .max_lifetime(MAX_LIFETIME)
             .before_acquire(move |connection, metadata| {
                 let created_at = Instant::now().checked_sub(metadata.age);
                 let in_doubt = created_at.is_some_and(|at| known.covers(at));
@@ -117,6 +129,9 @@ impl Pool {
             .connect_lazy_with(options.clone());
         Self {
             connections,
+            permits: Arc::new(Semaphore::new(size as usize)),
+            spares: Spares::default(),
+            test_after,
             bounds,
             doubt: doubt.clone(),
         }
@@ -127,11 +142,20 @@ impl Pool {
     /// # Errors
     /// If none is free within the bound.
     pub(super) async fn acquire(&self) -> Result<Lease, sqlx::Error> {
+        let permit = timeout(self.bounds.acquire, self.permits.clone().acquire_owned());
+        let permit = permit.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let asked_at = Instant::now();
-        let connection = self.connections.acquire().await?;
+        let spare = match self.spare().await {
+            Some(spare) => spare,
+            None => Spare::new(self.connections.acquire().await?),
+        };
         Ok(Lease {
-            connection: Some(connection),
+            connection: Some(spare),
+            spares: self.spares.clone(),
+            _permit: permit,
             asked_at,
+            is_busy: false,
             answer: self.bounds.answer,
             deadline: Instant::now() + self.bounds.answer,
             is_probe: false,
@@ -153,7 +177,28 @@ impl Pool {
         })
     }
 
+    /// Returns a spare connection that is fit for use; closes those that are not. It is tested as one of the driver's
+    /// pool would be.
+    async fn spare(&self) -> Option<Spare> {
+        loop {
+            let mut spare = self.spares.pop()?;
+            if self.doubt.covers(spare.idle_since()) || spare.age() >= MAX_LIFETIME {
+                spare.close();
+                continue;
+            }
+            if spare.idle_since().elapsed() < self.test_after {
+                return Some(spare);
+            }
+            match timeout(TEST_TIMEOUT, spare.connection.ping()).await {
+                Ok(Ok(())) => return Some(spare),
+                Ok(Err(_)) | Err(_) => spare.close(),
+            }
+        }
+    }
+
     pub(super) async fn close(&self) {
+        self.permits.close();
+        self.spares.close();
         self.connections.close().await;
     }
 }
@@ -161,7 +206,11 @@ impl Pool {
 /// A connection from a pool. The deadline of the lease bounds every statement on it.
 pub(super) struct Lease {
     /// `Some` until the lease is dropped.
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Spare>,
+    spares: Spares,
+    _permit: OwnedSemaphorePermit,
+    /// True if a statement may not have ended: it failed, or its answer was not read to the end.
+    is_busy: bool,
     /// Time of the request. The connection may be older, but was not in doubt then.
     asked_at: Instant,
     answer: Duration,
@@ -194,15 +243,23 @@ impl Lease {
         self.is_probe = true;
     }
 
+    /// True if a connection of its age, or an older one, was found dead since it was acquired.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.covers(self.asked_at)
+    }
+
     /// True if the database did not answer in time.
     pub(super) fn is_silent(&self) -> bool {
         self.silent
     }
 
     fn parts(&mut self) -> Result<(&mut PgConnection, StatementWait<'_>), sqlx::Error> {
-        let connection = self.connection.as_deref_mut();
+        let connection = self.connection.as_mut();
         let connection = connection.filter(|_| !self.silent).ok_or_else(no_answer)?;
+        let connection: &mut PgConnection = &mut connection.connection;
+        self.is_busy = true;
         let wait = StatementWait {
+            is_busy: &mut self.is_busy,
             created_at: self.asked_at,
             deadline: self.deadline,
             is_probe: self.is_probe,
@@ -215,14 +272,22 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
+        let Some(connection) = self.connection.take() else {
             return;
         };
         // Close the socket at once, without waiting for the database.
         if self.silent {
-            drop(connection.detach());
+            connection.close();
             return;
         }
+        let unclean = if self.is_busy {
+            Some(connection)
+        } else {
+            self.spares.push(connection).err()
+        };
+        let Some(Spare { mut connection, .. }) = unclean else {
+            return;
+        };
         let Ok(runtime) = Handle::try_current() else {
             drop(connection.detach());
             return;
@@ -236,6 +301,7 @@ impl Drop for Lease {
 
 /// The bound of one wait.
 struct StatementWait<'a> {
+    is_busy: &'a mut bool,
     created_at: Instant,
     deadline: Instant,
     is_probe: bool,
@@ -298,6 +364,7 @@ impl<'c> Executor<'c> for &'c mut Lease {
         let rows = connection.fetch_many(query);
         let bounded = stream::try_unfold((rows, wait), |(mut rows, mut wait)| async move {
             let next = wait.bound(rows.try_next()).await?;
+            *wait.is_busy = next.is_some();
             Ok(next.map(|next| (next, (rows, wait))))
         });
         bounded.boxed()
@@ -313,7 +380,9 @@ impl<'c> Executor<'c> for &'c mut Lease {
     {
         Box::pin(async move {
             let (connection, mut wait) = self.parts()?;
-            wait.bound(connection.fetch_optional(query)).await
+            let row = wait.bound(connection.fetch_optional(query)).await?;
+            *wait.is_busy = false;
+            Ok(row)
         })
     }
 

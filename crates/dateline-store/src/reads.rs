@@ -2,7 +2,8 @@
 
 use super::{
     Error, Store,
-    stored::{FeedView, RecordColumns, StoredRecord},
+    stored::{FeedView, FittingRecords, RecordColumns, StoredRecord},
+    version::FeedVersion,
 };
 
 /// Most bytes of a record in a response besides its content and meta.
@@ -10,7 +11,7 @@ const BESIDE_BYTES: i64 = 48;
 
 impl Store {
     /// Returns the records of these names that are visible in the view, in the order of the names, as far as they fit
-    /// into this many bytes, and the names of the rest. The first record is always returned.
+    /// into this many bytes. The first record is always returned.
     ///
     /// # Errors
     /// If the database cannot answer.
@@ -19,13 +20,15 @@ impl Store {
         names: &[String],
         view: FeedView,
         bytes: usize,
-    ) -> Result<(Vec<StoredRecord>, Vec<String>), Error> {
+    ) -> Result<FittingRecords, Error> {
         // Readers get no content of a tombstone, so it is neither counted nor read.
         let rows = sqlx::query!(
             r#"SELECT name AS "name!", kind AS "kind!", state AS "state!", desk_sequence AS "desk_sequence!",
-                      wire_sequence, CASE WHEN upto <= $3::bigint OR upto = bytes THEN content END AS content,
-                      CASE WHEN upto <= $3::bigint OR upto = bytes THEN meta END AS meta
-               FROM (
+                      wire_sequence AS "wire_sequence?", CASE WHEN upto <= $3::bigint OR upto = bytes THEN content END AS content,
+                      CASE WHEN upto <= $3::bigint OR upto = bytes THEN meta END AS meta, feed.epoch, feed.desk_head,
+                      feed.xmin::text::bigint AS "written_by!"
+               FROM feed
+               CROSS JOIN (
                    SELECT *, sum(bytes) OVER (ORDER BY place) AS upto
                    FROM (
                        SELECT wanted.place, changes.name, changes.kind, changes.state, changes.desk_sequence,
@@ -49,7 +52,10 @@ impl Store {
         )
         .fetch_all(&mut self.readers.acquire().await?)
         .await?;
-        let (mut found, mut omitted) = (Vec::with_capacity(rows.len()), Vec::new());
+        let version = rows
+            .first()
+            .map(|row| FeedVersion::new(row.epoch, row.desk_head, row.written_by));
+        let (mut records, mut omitted) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             let (Some(content), Some(meta)) = (row.content, row.meta) else {
                 omitted.push(row.name);
@@ -64,13 +70,17 @@ impl Store {
                 content,
                 meta,
             };
-            found.push(StoredRecord::try_from(columns)?);
+            records.push(StoredRecord::try_from(columns)?);
         }
-        Ok((found, omitted))
+        Ok(FittingRecords {
+            records,
+            omitted,
+            version,
+        })
     }
 
-    /// Returns the record of this name, if it is visible in the view. One name has a statement of its own: for a list of
-    /// names Postgres makes a plan at each call.
+    /// Returns the record of this name, if it is visible in the view, and the version at which it was read. One name has
+    /// a statement of its own: for a list of names Postgres makes a plan at each call.
     ///
     /// # Errors
     /// If the database cannot answer.
@@ -78,21 +88,41 @@ impl Store {
         &self,
         name: &str,
         view: FeedView,
-    ) -> Result<Option<StoredRecord>, Error> {
-        let row = sqlx::query_as!(
-            RecordColumns,
-            r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
-                      changes.content, changes.meta
-               FROM records
-               JOIN changes ON changes.desk_sequence = records.desk_sequence
-               WHERE records.name = $1
+    ) -> Result<(Option<StoredRecord>, FeedVersion), Error> {
+        let row = sqlx::query!(
+            r#"SELECT feed.epoch, feed.desk_head, feed.xmin::text::bigint AS "written_by!", changes.name AS "name?",
+                      changes.kind AS "kind?", changes.state AS "state?", changes.desk_sequence AS "desk_sequence?",
+                      changes.wire_sequence, changes.content AS "content?", changes.meta AS "meta?"
+               FROM feed
+               LEFT JOIN (records JOIN changes ON changes.desk_sequence = records.desk_sequence)
+                   ON records.name = $1
                    AND records.state <> 'deleted'
                    AND ($2 OR records.state IN ('published', 'retracted', 'merged'))"#,
             name,
             view == FeedView::Desk,
         )
-        .fetch_optional(&mut self.readers.acquire().await?)
+        .fetch_one(&mut self.readers.acquire().await?)
         .await?;
-        row.map(StoredRecord::try_from).transpose()
+        let version = FeedVersion::new(row.epoch, row.desk_head, row.written_by);
+        let (Some(name), Some(kind), Some(state), Some(desk_sequence), Some(content), Some(meta)) = (
+            row.name,
+            row.kind,
+            row.state,
+            row.desk_sequence,
+            row.content,
+            row.meta,
+        ) else {
+            return Ok((None, version));
+        };
+        let columns = RecordColumns {
+            name,
+            kind,
+            state,
+            desk_sequence,
+            wire_sequence: row.wire_sequence,
+            content,
+            meta,
+        };
+        Ok((Some(StoredRecord::try_from(columns)?), version))
     }
 }

@@ -13,6 +13,7 @@ use prost::Message;
 use super::{
     Error,
     columns::{kind, name, sequence, state},
+    version::FeedVersion,
 };
 
 /// The view of a read, resolved when the request arrives: below that there is no "unspecified".
@@ -39,6 +40,17 @@ pub struct StoredRecord {
     pub wire_sequence: Option<Sequence>,
     content: Vec<u8>,
     meta: Vec<u8>,
+}
+
+/// Records of several names that were read at once.
+#[derive(Debug)]
+pub struct FittingRecords {
+    /// Those that fit, in the order of the names.
+    pub records: Vec<StoredRecord>,
+    /// The names of the rest.
+    pub omitted: Vec<String>,
+    /// The version at which they were read; `None` if there are none.
+    pub version: Option<FeedVersion>,
 }
 
 /// The columns that make up a [`StoredRecord`].

@@ -169,7 +169,7 @@ async fn feed(server: &TestServer) -> (Feed, Store, CancellationToken) {
         .await
         .unwrap();
     let stop = CancellationToken::new();
-    let opened = Feed::open(store.clone(), Duration::from_secs(5));
+    let opened = Feed::open(store.clone(), Duration::from_secs(5), 0);
     let feed = opened.await.unwrap();
     let (tail, stopped) = (feed.clone(), stop.clone());
     tokio::spawn(async move {

@@ -139,6 +139,7 @@ pub fn config(url: &str) -> Config {
         access: dateline_access::Settings::default(),
         bootstrap_token_file: None,
         reflection: true,
+        record_cache_bytes: dateline_server::DEFAULT_RECORD_CACHE_BYTES,
         checkpoint_interval: Duration::from_secs(5),
         shutdown_grace_period: Duration::from_secs(5),
     }

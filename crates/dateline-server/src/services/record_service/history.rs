@@ -1,7 +1,9 @@
 //! Reads of the past: a record at a revision or a sequence, the target of a merged name, the revisions of a record, and
 //! the differences between two of them.
 
+use bytes::Bytes;
 use dateline_access::{Caller, Visibility};
+use dateline_feed::EncodedRecord;
 use dateline_proto::v1::{
     DiffRevisionsRequest, DiffRevisionsResponse, GetRecordRequest, ListRevisionsRequest,
     ListRevisionsResponse, Revision, State,
@@ -19,14 +21,14 @@ use crate::{
     status::{self, Reason},
 };
 
-/// A record, and whether it is the target of the requested name's merge.
+/// An encoded record, and whether it is the target of the requested name's merge.
 pub(super) struct FoundRecord {
-    pub record: StoredRecord,
+    pub record: Bytes,
     pub is_redirected: bool,
 }
 
-impl From<StoredRecord> for FoundRecord {
-    fn from(record: StoredRecord) -> Self {
+impl From<Bytes> for FoundRecord {
+    fn from(record: Bytes) -> Self {
         Self {
             record,
             is_redirected: false,
@@ -45,6 +47,10 @@ impl RecordHandler {
         let view = visibility.view();
         self.require_visible(name, visibility).await?;
         let missing = || status::not_found(name);
+        let encoded = |found: Option<StoredRecord>| {
+            let record = found.and_then(|record| record.encoded(view));
+            record.map(FoundRecord::from).ok_or_else(missing)
+        };
         match (request.revision, request.as_of) {
             (Some(_), Some(_)) => {
                 let what = "cannot be given together with revision: one or the other says which";
@@ -52,8 +58,7 @@ impl RecordHandler {
             }
             (Some(revision), None) => {
                 let found = self.store.find_revision(name, revision, view).await;
-                let found = found.map_err(|error| status::store(&error))?;
-                found.map(FoundRecord::from).ok_or_else(missing)
+                encoded(found.map_err(|error| status::store(&error))?)
             }
             (None, Some(sequence)) => {
                 let sequence = Sequence::new(sequence.cast_unsigned());
@@ -62,14 +67,14 @@ impl RecordHandler {
                 let found = found.map_err(|error| status::store(&error))?;
                 // Checked after the read: if history was compacted in between, the read may have missed something.
                 self.check_kept(view, sequence).await?;
-                found.map(FoundRecord::from).ok_or_else(missing)
+                encoded(found)
             }
             (None, None) => {
                 let found = self.current_record(name, view).await?.ok_or_else(missing)?;
                 if found.state == State::Merged && !request.no_redirect {
-                    self.follow_merge(found, visibility).await
+                    self.follow_merge(name, found.bytes, visibility).await
                 } else {
-                    Ok(found.into())
+                    Ok(found.bytes.into())
                 }
             }
         }
@@ -104,18 +109,19 @@ impl RecordHandler {
         &self,
         name: &str,
         view: FeedView,
-    ) -> Result<Option<StoredRecord>, Status> {
-        let found = self.store.get_record(name, view).await;
+    ) -> Result<Option<EncodedRecord>, Status> {
+        let found = self.feed.records().get_record(name, view).await;
         found.map_err(|error| status::store(&error))
     }
 
     /// Returns the record that a merged one was merged into, or the merged one if that is not visible.
     async fn follow_merge(
         &self,
-        merged: StoredRecord,
+        name: &str,
+        merged: Bytes,
         visibility: &Visibility,
     ) -> Result<FoundRecord, Status> {
-        let winner = self.store.find_winner(merged.name.as_str()).await;
+        let winner = self.store.find_winner(name).await;
         let winner = winner.map_err(|error| status::store(&error))?;
         let winner = self
             .visible_names(winner.into_iter().collect(), visibility)
@@ -126,7 +132,7 @@ impl RecordHandler {
         };
         Ok(match there {
             Some(record) => FoundRecord {
-                record,
+                record: record.bytes,
                 is_redirected: true,
             },
             None => merged.into(),

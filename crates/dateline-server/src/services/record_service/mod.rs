@@ -2,7 +2,7 @@
 
 mod history;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use dateline_feed::Feed;
 use dateline_proto::v1::{
@@ -89,9 +89,8 @@ impl RecordService for RecordHandler {
         validate_request(&mut request, Reason::InvalidRequest)?;
         wait_for_sequence(&self.feed, visibility.view(), request.min_sequence, &caller).await?;
         let found = self.find_record(&request, &visibility).await?;
-        let record = found.record.encoded(visibility.view());
         let mut pieces = ResponseBuilder::default();
-        pieces.message(1, record.ok_or_else(|| status::not_found(&request.name))?);
+        pieces.message(1, found.record);
         if found.is_redirected {
             pieces.string(2, &request.name);
         }
@@ -114,17 +113,13 @@ impl RecordService for RecordHandler {
             .await?;
         // Less the names, of which there are up to a thousand.
         let room = MAX_RESPONSE_BYTES - MAX_NAMES_BYTES;
-        let found = self.store.get_fitting(&names, view, room).await;
-        let (found, omitted) = found.map_err(|error| status::store(&error))?;
-        let mut found: HashMap<_, _> = found
-            .iter()
-            .filter_map(|record| Some((record.name.to_string(), record.encoded(view)?)))
-            .collect();
-        let omitted: HashSet<_> = omitted.into_iter().collect();
+        let read = self.feed.records().get_fitting(&names, view, room).await;
+        let mut read = read.map_err(|error| status::store(&error))?;
+        let omitted: HashSet<_> = read.omitted.into_iter().collect();
         let (mut pieces, mut rest) = (ResponseBuilder::default(), ResponseBuilder::default());
         for name in &request.names {
-            match found.remove(name) {
-                Some(bytes) => pieces.message(1, bytes),
+            match read.found.remove(name) {
+                Some(record) => pieces.message(1, record.bytes),
                 None if omitted.contains(name) => rest.string(3, name),
                 None => rest.string(2, name),
             }
