@@ -25,7 +25,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION append(request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[], request_fingerprint bytea[], request_warnings bytea[], read_request integer[], read_name text[], read_revision bigint[], citation_request integer[], citation_name text[], citation_citing bigint[], write_request integer[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[], write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[], write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[], write_search text[], write_document jsonb[], write_changed_fields text[], write_note text[], write_keys text[], write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamp with time zone[], relinked_request integer[], relinked_name text[], link_request integer[], link_source text[], link_target text[], link_field text[], answer_request integer[], answer_name text[], answer_revision bigint[], tally_request integer[], tally_on_wire boolean[], tally_place integer[], tally_amount bigint[], blank_request integer[], blank_name text[], blank_revision bigint[], blank_meta bytea[], at timestamp with time zone) RETURNS TABLE(request integer, desk_sequence bigint, wire_sequence bigint)
+CREATE FUNCTION append(request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[], request_fingerprint bytea[], request_warnings bytea[], read_request integer[], read_name text[], read_revision bigint[], citation_request integer[], citation_name text[], citation_citing bigint[], write_request integer[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[], write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[], write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[], write_document jsonb[], write_changed_fields text[], write_note text[], write_keys text[], write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamp with time zone[], relinked_request integer[], relinked_name text[], link_request integer[], link_source text[], link_target text[], link_field text[], answer_request integer[], answer_name text[], answer_revision bigint[], tally_request integer[], tally_on_wire boolean[], tally_place integer[], tally_amount bigint[], blank_request integer[], blank_name text[], blank_revision bigint[], blank_meta bytea[], at timestamp with time zone) RETURNS TABLE(request integer, desk_sequence bigint, wire_sequence bigint)
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
@@ -119,19 +119,19 @@ BEGIN
 
     -- The writes of kept requests in order, each joined to the change that was just numbered for it.
     INSERT INTO records AS known (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, search, document, keys,
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, document, keys,
         original_sha256, merged_into, embargo_at)
     SELECT
         written.name, written.uid, written.kind, written.head_state, written.revision,
-        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.search, written.document,
+        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.document,
         string_to_array(written.keys, ' ')::bigint[], written.original_sha256, written.merged_into, written.embargo_at
     FROM (
         SELECT *, head.desk_head + row_number() OVER (ORDER BY place) AS desk_sequence
         FROM unnest(
-            write_request, write_name, write_uid, write_kind, write_head_state, write_revision, write_search,
+            write_request, write_name, write_uid, write_kind, write_head_state, write_revision,
             write_document, write_keys, write_original_sha256, write_merged_into, write_embargo_at
         ) WITH ORDINALITY AS listed (
-            request, name, uid, kind, head_state, revision, search, document, keys, original_sha256, merged_into,
+            request, name, uid, kind, head_state, revision, document, keys, original_sha256, merged_into,
             embargo_at, place)
         WHERE request = ANY (kept)
     ) AS written
@@ -143,9 +143,8 @@ BEGIN
         wire_sequence = coalesce(excluded.wire_sequence, known.wire_sequence),
         facets = excluded.facets,
         days = excluded.days,
-        -- The document `{}`, which no record has, means: keep document and search text, for both are large and only
-        -- the state has changed.
-        search = CASE WHEN excluded.document = '{}' THEN known.search ELSE excluded.search END,
+        -- The document `{}`, which no record has, means: keep the document, for it is large and only the state has
+        -- changed.
         document = CASE WHEN excluded.document = '{}' THEN known.document ELSE excluded.document END,
         keys = excluded.keys,
         original_sha256 = excluded.original_sha256,
@@ -401,11 +400,9 @@ CREATE TABLE records (
     original_sha256 text,
     merged_into text COLLATE pg_catalog."C",
     embargo_at timestamp with time zone,
-    search text NOT NULL,
     document jsonb NOT NULL,
     CONSTRAINT records_revision_from_1 CHECK ((revision >= 1))
 );
-ALTER TABLE ONLY records ALTER COLUMN search SET STORAGE EXTERNAL;
 ALTER TABLE ONLY records ALTER COLUMN document SET STORAGE EXTERNAL;
 
 COMMENT ON TABLE records IS 'The newest revision of each record, and what to find it by.';

@@ -226,7 +226,7 @@ pub fn quote_for_error(text: &str) -> String {
 }
 
 /// A key that is equal for names that a reader takes for the same: NFKC, without case, joiners and other ignorable
-/// characters, with single spaces and none at the ends. For search and warnings, never for identity; at most eleven
+/// characters, with single spaces and none at the ends. For warnings, never for identity; at most eleven
 /// times as long as the text in bytes. Letters of different scripts stay different, and so do marks. Idempotent.
 pub fn search_key(text: &str) -> String {
     // Ignorable characters are removed first, since they separate a mark from its letter. Folding through upper case

@@ -110,7 +110,6 @@ columns! {
         facets_before: String, "text";
         days: Option<PgRange<Date>>, "daterange";
         days_before: Option<PgRange<Date>>, "daterange";
-        search: String, "text";
         document: Document, "jsonb";
         changed_fields: String, "text";
         note: String, "text";
@@ -201,11 +200,6 @@ impl WriteRow {
         } else {
             state.clone()
         };
-        let search = if change.has_new_content {
-            change.terms.search.clone()
-        } else {
-            String::new()
-        };
         let merged_into = &change.meta.merged_into;
         let is_hidden = change.state == State::Embargoed;
         let until = change.meta.embargo_time.filter(|_| is_hidden);
@@ -226,7 +220,6 @@ impl WriteRow {
             facets_before: join_lines(&change.facets_before),
             days: change.terms.days.map(range),
             days_before: change.days_before.map(range),
-            search,
             document: document(change)?,
             changed_fields: join_lines(&change.changed_fields),
             note: change.note.clone(),
