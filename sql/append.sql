@@ -27,7 +27,7 @@ CREATE FUNCTION append(
     write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[],
     write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[],
     write_facets_before text[], write_days daterange[], write_days_before daterange[],
-    write_document jsonb[], write_changed_fields text[], write_note text[], write_keys text[],
+    write_changed_fields text[], write_note text[], write_keys text[],
     write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamptz[],
     relinked_request int[], relinked_name text[],
     link_request int[], link_source text[], link_target text[], link_field text[],
@@ -126,23 +126,28 @@ BEGIN
     UPDATE changes SET note = '', meta = blank.meta
     FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
     WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
+    IF 'purged' = ANY (write_change_type) THEN
+        PERFORM erase_projected(ARRAY(
+            SELECT changes.name
+            FROM changes
+            WHERE changes.desk_sequence > head.desk_head AND changes.type = 'purged'));
+    END IF;
 
     -- The writes of kept requests in order, each joined to the change that was just numbered for it.
     INSERT INTO records AS known (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, document, keys,
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, keys,
         original_sha256, merged_into, embargo_at)
     SELECT
         written.name, written.uid, written.kind, written.head_state, written.revision,
-        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.document,
+        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days,
         string_to_array(written.keys, ' ')::bigint[], written.original_sha256, written.merged_into, written.embargo_at
     FROM (
         SELECT *, head.desk_head + row_number() OVER (ORDER BY place) AS desk_sequence
         FROM unnest(
             write_request, write_name, write_uid, write_kind, write_head_state, write_revision,
-            write_document, write_keys, write_original_sha256, write_merged_into, write_embargo_at
+            write_keys, write_original_sha256, write_merged_into, write_embargo_at
         ) WITH ORDINALITY AS listed (
-            request, name, uid, kind, head_state, revision, document, keys, original_sha256, merged_into,
-            embargo_at, place)
+            request, name, uid, kind, head_state, revision, keys, original_sha256, merged_into, embargo_at, place)
         WHERE request = ANY (kept)
     ) AS written
     JOIN changes ON changes.desk_sequence = written.desk_sequence
@@ -153,9 +158,6 @@ BEGIN
         wire_sequence = coalesce(excluded.wire_sequence, known.wire_sequence),
         facets = excluded.facets,
         days = excluded.days,
-        -- The document `{}`, which no record has, means: keep the document, for it is large and only the state has
-        -- changed.
-        document = CASE WHEN excluded.document = '{}' THEN known.document ELSE excluded.document END,
         keys = excluded.keys,
         original_sha256 = excluded.original_sha256,
         merged_into = excluded.merged_into,

@@ -49,13 +49,16 @@ const LOG: &str = "
 
 const HEADS: &str = "
     INSERT INTO records (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, keys, document)
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, keys)
     SELECT
-        new_name, gen_random_uuid(), kind, state, revision, desk_head + number, wire_head + number, '{}', '{}', '{}'
+        new_name, gen_random_uuid(), kind, state, revision, desk_head + number, wire_head + number, '{}', '{}'
     FROM clones, feed
     ORDER BY number";
 
-const FEED: &str = "UPDATE feed SET desk_head = desk_head + $1, wire_head = wire_head + $1";
+/// Clones have no documents.
+const FEED: &str = "
+    WITH moved AS (UPDATE feed SET desk_head = desk_head + $1, wire_head = wire_head + $1 RETURNING desk_head)
+    UPDATE projections SET position = moved.desk_head FROM moved";
 
 /// Publishes records of about `bytes`, and clones them `count` times. Stops the server of the server.
 pub async fn fill(server: &mut BenchServer, bytes: usize, count: usize) -> Result<Filled> {

@@ -60,6 +60,11 @@ fn describe_metrics() {
         Unit::Seconds,
         "Time since the first overdue embargo ended; 0 if none is overdue"
     );
+    metrics::describe_gauge!(
+        "dateline_projection_lag_seconds",
+        Unit::Seconds,
+        "Time since the first change was accepted that is not projected; 0 if all are"
+    );
     metrics::describe_histogram!(
         "grpc_server_handling_seconds",
         Unit::Seconds,
@@ -119,7 +124,7 @@ const COUNTERS: [(&str, &str); 12] = [
     ),
 ];
 
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     ("dateline_connections", "Open connections"),
     ("dateline_watch_streams", "Open Watch streams"),
     ("dateline_head_sequence", "Newest sequence, by feed"),
@@ -130,5 +135,9 @@ const GAUGES: [(&str, &str); 5] = [
     (
         "dateline_embargo_stuck",
         "Overdue records that could not be published, each tried alone",
+    ),
+    (
+        "dateline_projection_lag",
+        "Changes that are not projected yet, by projection",
     ),
 ];

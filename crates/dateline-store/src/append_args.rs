@@ -12,20 +12,15 @@ use dateline_record::{
     timestamp::instant,
 };
 use prost::Message;
-use serde_json::value::{RawValue, to_raw_value};
-use sqlx::{Postgres, QueryBuilder, postgres::types::PgRange, types::Json};
+use sqlx::{Postgres, QueryBuilder, postgres::types::PgRange};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    Error,
     columns::{DELETED, range, state_column, type_column},
     requests::encode_warnings,
     tally,
 };
-
-/// The document of a change, already JSON text: it goes to `jsonb` without being parsed again here.
-pub(super) type Document = Json<Box<RawValue>>;
 
 /// Defines a row, and its columns as `append` takes them: field, type in Rust, type in Postgres, a line each. An
 /// argument is passed by its name, which is the prefix and the field, so that columns of one type cannot be exchanged.
@@ -110,7 +105,6 @@ columns! {
         facets_before: String, "text";
         days: Option<PgRange<Date>>, "daterange";
         days_before: Option<PgRange<Date>>, "daterange";
-        document: Document, "jsonb";
         changed_fields: String, "text";
         note: String, "text";
         keys: String, "text";
@@ -193,7 +187,7 @@ impl RequestRow {
 }
 
 impl WriteRow {
-    fn new(request: i32, change: &Change) -> Result<Self, Error> {
+    fn new(request: i32, change: &Change) -> Self {
         let state = state_column(change.state);
         let head_state = if change.is_gone() {
             DELETED.to_owned()
@@ -203,7 +197,7 @@ impl WriteRow {
         let merged_into = &change.meta.merged_into;
         let is_hidden = change.state == State::Embargoed;
         let until = change.meta.embargo_time.filter(|_| is_hidden);
-        Ok(Self {
+        Self {
             request,
             name: change.name.to_string(),
             uid: change.uid,
@@ -220,14 +214,13 @@ impl WriteRow {
             facets_before: join_lines(&change.facets_before),
             days: change.terms.days.map(range),
             days_before: change.days_before.map(range),
-            document: document(change)?,
             changed_fields: join_lines(&change.changed_fields),
             note: change.note.clone(),
             keys: join_numbers(&change.terms.keys),
             original_sha256: original(change),
             merged_into: (!merged_into.is_empty()).then(|| merged_into.clone()),
             embargo_at: until.and_then(instant),
-        })
+        }
     }
 }
 
@@ -239,17 +232,6 @@ fn original(change: &Change) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// The content as JSON; if it is the same as before, an empty document, for which `append` keeps the one it has.
-fn document(change: &Change) -> Result<Document, Error> {
-    let text = if change.has_new_content {
-        to_raw_value(&change.body.to_dynamic())
-    } else {
-        to_raw_value(&serde_json::Map::new())
-    };
-    text.map(Json)
-        .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
 }
 
 impl LinkRow {
@@ -319,18 +301,13 @@ impl AppendArgs {
         call
     }
 
-    /// Adds a decided request, all of it or, on an error, nothing. Its number in the group is the order in which it was
-    /// added, from 1.
-    pub(super) fn push(&mut self, request: &Request, decision: &Decision) -> Result<(), Error> {
+    /// Adds a decided request. Its number in the group is the order in which it was added, from 1.
+    pub(super) fn push(&mut self, request: &Request, decision: &Decision) {
         let number = i32::try_from(self.requests.author.len() + 1).unwrap_or(i32::MAX);
         let changes = || decision.outcomes.iter().filter_map(Outcome::change);
-        let writes = changes().map(|change| WriteRow::new(number, change));
-        let writes = writes.collect::<Result<Vec<_>, _>>()?;
-        for write in writes {
-            self.writes.push(write);
-        }
         self.requests.push(RequestRow::new(request, decision));
         for change in changes() {
+            self.writes.push(WriteRow::new(number, change));
             self.push_links(number, change);
         }
         self.push_reads(number, decision);
@@ -339,7 +316,6 @@ impl AppendArgs {
         for copy in &decision.redacted_notes {
             self.blanks.push(RedactionRow::new(number, copy));
         }
-        Ok(())
     }
 
     fn push_reads(&mut self, request: i32, decision: &Decision) {

@@ -267,10 +267,8 @@ impl Worker {
                 // Its read set holds a record that an earlier request of the group changes.
                 Ok(decision) if conflicts_with(&decision, &changed) => self.deferred.push_back(job),
                 Ok(decision) => {
-                    match add_to_append(&mut args, &mut changed, &job.request, &decision) {
-                        Ok(()) => decided.push((job, decision)),
-                        Err(error) => answer(job.answer, Err(error.into())),
-                    }
+                    add_to_append(&mut args, &mut changed, &job.request, &decision);
+                    decided.push((job, decision));
                 }
                 Err(error) => answer(job.answer, Err(add_changed_paths(connection, error).await)),
             }
@@ -396,20 +394,19 @@ fn conflicts_with(decision: &Decision, changed: &HashSet<Name>) -> bool {
     read.any(|(name, _)| changed.contains(name))
 }
 
-/// Adds a decision to the group, completely or, on an error, not at all.
+/// Adds a decision to the group.
 fn add_to_append(
     args: &mut AppendArgs,
     changed: &mut HashSet<Name>,
     request: &Request,
     decision: &Decision,
-) -> Result<(), Error> {
+) {
     if request.validate_only {
-        return Ok(());
+        return;
     }
-    args.push(request, decision)?;
+    args.push(request, decision);
     let changes = decision.outcomes.iter().filter_map(Outcome::change);
     changed.extend(changes.map(|change| change.name.clone()));
-    Ok(())
 }
 
 /// True if the failed statement has certainly changed nothing, and may succeed for the other requests.

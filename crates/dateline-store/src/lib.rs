@@ -21,6 +21,7 @@ mod notify;
 mod outcome;
 mod pool;
 mod positions;
+mod projection;
 mod read_view;
 mod reads;
 mod references;
@@ -49,6 +50,7 @@ pub use self::{
     log::{LogEntry, LogPage},
     notify::CommitListener,
     positions::Positions,
+    projection::{ProjectionStatus, Projector},
     references::{References, ResolvedReferences},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, StoredRecord},
@@ -59,7 +61,7 @@ pub use self::{
 pub const LOG_READERS: u32 = 3;
 /// Connections for work on which all callers depend.
 const CONTROL_POOL_SIZE: u32 = 4;
-/// Connections that write; the committer holds one at a time.
+/// Connections that write; the committer and the projector hold one at a time.
 const WRITER_POOL_SIZE: u32 = 3;
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
