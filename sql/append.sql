@@ -116,21 +116,24 @@ BEGIN
     )
     SELECT count(*), count(wire_sequence) INTO desk_count, wire_count FROM logged;
 
-    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows.
-    UPDATE changes SET
-        content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
-        changed_fields = '{}', note = ''
-    FROM changes AS erased
-    WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
-        AND changes.name = erased.name AND changes.revision < erased.revision;
-    UPDATE changes SET note = '', meta = blank.meta
-    FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
-    WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
+    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows. This and
+    -- what follows is left out where there is nothing to do: starting a statement costs more than the question.
     IF 'purged' = ANY (write_change_type) THEN
+        UPDATE changes SET
+            content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
+            changed_fields = '{}', note = ''
+        FROM changes AS erased
+        WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
+            AND changes.name = erased.name AND changes.revision < erased.revision;
         PERFORM erase_projected(ARRAY(
             SELECT changes.name
             FROM changes
             WHERE changes.desk_sequence > head.desk_head AND changes.type = 'purged'));
+    END IF;
+    IF cardinality(blank_request) > 0 THEN
+        UPDATE changes SET note = '', meta = blank.meta
+        FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
+        WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
     END IF;
 
     -- The writes of kept requests in order, each joined to the change that was just numbered for it.
@@ -163,13 +166,17 @@ BEGIN
         merged_into = excluded.merged_into,
         embargo_at = excluded.embargo_at;
 
-    DELETE FROM links
-    USING unnest(relinked_request, relinked_name) AS source (request, name)
-    WHERE source.request = ANY (kept) AND links.source = source.name;
-    INSERT INTO links (source, target, field)
-    SELECT source, target, field
-    FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
-    WHERE linked.request = ANY (kept);
+    IF cardinality(relinked_request) > 0 THEN
+        DELETE FROM links
+        USING unnest(relinked_request, relinked_name) AS source (request, name)
+        WHERE source.request = ANY (kept) AND links.source = source.name;
+    END IF;
+    IF cardinality(link_request) > 0 THEN
+        INSERT INTO links (source, target, field)
+        SELECT source, target, field
+        FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
+        WHERE linked.request = ANY (kept);
+    END IF;
 
     UPDATE feed SET
         written_by = pg_current_xact_id()::xid,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dateline_store::{ProjectionStatus, Projector, Store};
+use dateline_store::{ProjectionStatus, Store};
 use tokio::time::Instant;
 
 /// Interval at which new changes are looked for. Changes of this time are written as one group.
@@ -12,7 +12,7 @@ const UNAVAILABLE_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Projects until it is stopped.
 pub async fn run(store: Store) {
-    let mut projector = Projector::new(store);
+    let mut projector = store.projector();
     let mut is_away = false;
     loop {
         let began_at = Instant::now();

@@ -35,7 +35,7 @@ use super::{
     commit_batch::CommitBatch,
     outcome::{add_changed_paths, load_committed},
     pool::Lease,
-    read_view, requests,
+    read_view,
     stored::StoredRecord,
 };
 
@@ -304,9 +304,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Prefetches the data of requests, and answers those that were answered before. The order matters: if another
-    /// server commits the first try in between, its answer must be found whenever its writes are seen; otherwise the
-    /// retry would be refused because of its own first try (W4).
+    /// Prefetches the data of requests, and answers those that were answered before.
     async fn prepare(
         &mut self,
         connection: &mut Lease,
@@ -314,12 +312,8 @@ impl Worker {
         now: OffsetDateTime,
     ) -> Result<(ReadView, Vec<Job>), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
-        let read_view = match read_view::load(connection, &asked).await {
-            Ok(read_view) => read_view,
-            Err(error) => return Err((error, jobs)),
-        };
-        let found = match requests::find(connection, &asked, now).await {
-            Ok(found) => found,
+        let (read_view, found) = match read_view::load(connection, &asked, now).await {
+            Ok(loaded) => loaded,
             Err(error) => return Err((error, jobs)),
         };
         let mut fresh = Vec::with_capacity(jobs.len());

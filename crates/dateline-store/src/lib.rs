@@ -22,6 +22,7 @@ mod outcome;
 mod pool;
 mod positions;
 mod projection;
+mod read_round;
 mod read_view;
 mod reads;
 mod references;
@@ -211,6 +212,12 @@ impl Store {
         let answer = answer.await?;
         self.doubt.begin();
         Ok(answer)
+    }
+
+    /// Returns a projector of this server.
+    #[must_use]
+    pub fn projector(&self) -> Projector {
+        Projector::new(self.writer.clone())
     }
 
     /// Closes every connection after its running statements have ended.

@@ -13,7 +13,7 @@ use super::{
     append::AssignedSequences,
     committer::{CommitError, Committed},
     pool::Lease,
-    read_view::decode_body,
+    read_round::decode_body,
     requests::{revisions, warning_messages},
     stored::StoredRecord,
 };

@@ -17,7 +17,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use self::step::{Projection, Step, read_heads};
-use super::{Error, Store, pool::Lease};
+use super::{
+    Error,
+    pool::{Lease, Pool},
+};
 
 /// All projections.
 const PROJECTIONS: [Projection; 1] = [documents::DOCUMENTS];
@@ -42,7 +45,7 @@ pub struct ProjectionStatus {
 /// Takes steps of all projections, on behalf of one server.
 #[derive(Debug)]
 pub struct Projector {
-    store: Store,
+    writer: Pool,
     /// This server, beside the others that work on the same database.
     worker: Uuid,
     max_step: i64,
@@ -60,11 +63,10 @@ struct Stored {
 }
 
 impl Projector {
-    /// Returns the projector of a server.
-    #[must_use]
-    pub fn new(store: Store) -> Self {
+    /// Returns a projector that writes on these connections.
+    pub(super) fn new(writer: Pool) -> Self {
         Self {
-            store,
+            writer,
             worker: Uuid::now_v7(),
             max_step: MAX_STEP,
         }
@@ -77,7 +79,7 @@ impl Projector {
     pub async fn step(&mut self) -> Result<Vec<ProjectionStatus>, Error> {
         let mut statuses = Vec::with_capacity(PROJECTIONS.len());
         for projection in &PROJECTIONS {
-            let mut connection = self.store.writer.acquire().await?;
+            let mut connection = self.writer.acquire().await?;
             let stored = find(&mut connection, projection).await?;
             let has_more = match self.advance(&mut connection, projection, &stored).await {
                 // Large records take longer; the same step would time out again and again.

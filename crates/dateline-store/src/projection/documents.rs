@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use sqlx::types::Json;
 
 use super::step::{ProjectedHead, Projection, Step};
-use crate::{Error, columns::DELETED, pool::Lease, read_view::decode_body};
+use crate::{Error, columns::DELETED, pool::Lease, read_round::decode_body};
 
 /// The projection of documents.
 pub(super) const DOCUMENTS: Projection = Projection {
