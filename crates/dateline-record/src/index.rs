@@ -1,7 +1,7 @@
 //! Index terms of a record: facets, references, days and keys of likeness. One walk extracts them for every kind; the schema
 //! marks the fields.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use dateline_proto::v1::{FuzzyDate, Period, State, record::Kind as Body};
 
@@ -60,7 +60,7 @@ fn similarity_keys(body: &Body) -> Vec<i64> {
     let keys: BTreeSet<_> = keys
         .map(|name| {
             let joined = text::search_key(&name).replace(' ', "");
-            let looks: String = unicode_security::skeleton(&joined).collect();
+            let looks = skeleton(&joined);
             let hash = blake3::hash(format!("{class}{looks}").as_bytes());
             let mut first = [0; 8];
             first.copy_from_slice(&hash.as_bytes()[..8]);
@@ -68,6 +68,24 @@ fn similarity_keys(body: &Body) -> Vec<i64> {
         })
         .collect();
     keys.into_iter().collect()
+}
+
+/// What a text looks like: letters that look alike are replaced by one of them.
+fn skeleton(text: &str) -> String {
+    /// The skeleton of each ASCII character. None has marks that could be reordered or composed, so that of a text is
+    /// one after the other.
+    static OF_ASCII: LazyLock<Vec<String>> = LazyLock::new(|| {
+        ('\0'..='\x7f')
+            .map(|found| unicode_security::skeleton(&found.to_string()).collect())
+            .collect()
+    });
+    if !text.is_ascii() {
+        return unicode_security::skeleton(text).collect();
+    }
+    let bytes = text.bytes();
+    bytes
+        .filter_map(|byte| OF_ASCII.get(usize::from(byte)).map(String::as_str))
+        .collect()
 }
 
 /// A reference from one record to another.
@@ -209,6 +227,17 @@ mod tests {
             }),
             ..Event::default()
         })
+    }
+
+    #[test]
+    fn ascii_has_the_skeleton_of_any_text() {
+        for first in '\0'..='\x7f' {
+            for second in '\0'..='\x7f' {
+                let text = format!("{first}{second}");
+                let any: String = unicode_security::skeleton(&text).collect();
+                assert_eq!(skeleton(&text), any, "{text:?}");
+            }
+        }
     }
 
     #[test]
