@@ -259,7 +259,6 @@ impl Worker {
         // Microseconds, like the log, so that a record and its change carry the same time.
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         let (read_view, jobs) = self.prepare(connection, jobs, now).await?;
-        let mut args = AppendArgs::default();
         let mut decided = Vec::with_capacity(jobs.len());
         let mut changed = HashSet::new();
         for job in jobs {
@@ -267,7 +266,10 @@ impl Worker {
                 // Its read set holds a record that an earlier request of the group changes.
                 Ok(decision) if conflicts_with(&decision, &changed) => self.deferred.push_back(job),
                 Ok(decision) => {
-                    add_to_append(&mut args, &mut changed, &job.request, &decision);
+                    if !job.request.validate_only {
+                        let changes = decision.outcomes.iter().filter_map(Outcome::change);
+                        changed.extend(changes.map(|change| change.name.clone()));
+                    }
                     decided.push((job, decision));
                 }
                 Err(error) => answer(job.answer, Err(add_changed_paths(connection, error).await)),
@@ -277,11 +279,15 @@ impl Worker {
             .into_iter()
             .partition(|(job, _)| !job.request.validate_only);
         for (job, decision) in to_validate {
-            let committed = load_committed(connection, &decision, None).await;
+            let committed = load_committed(connection, decision, None).await;
             answer(job.answer, committed.map_err(CommitError::from));
         }
         if to_write.is_empty() {
             return Ok(());
+        }
+        let mut args = AppendArgs::default();
+        for (job, decision) in &to_write {
+            args.push(&job.request, decision);
         }
         let numbers = match args.append(connection, now).await {
             Ok(numbers) => numbers,
@@ -292,7 +298,7 @@ impl Worker {
             match numbers.get(&number) {
                 Some(numbered) => {
                     // Committed: if reading the answer fails now, a retry under the same id gets it.
-                    let committed = load_committed(connection, &decision, Some(*numbered)).await;
+                    let committed = load_committed(connection, decision, Some(*numbered)).await;
                     answer(
                         job.answer,
                         committed.map_err(|error| unknown_outcome(&error).into()),
@@ -386,21 +392,6 @@ fn decide_job(
 fn conflicts_with(decision: &Decision, changed: &HashSet<Name>) -> bool {
     let mut read = decision.read_set.revisions.iter();
     read.any(|(name, _)| changed.contains(name))
-}
-
-/// Adds a decision to the group.
-fn add_to_append(
-    args: &mut AppendArgs,
-    changed: &mut HashSet<Name>,
-    request: &Request,
-    decision: &Decision,
-) {
-    if request.validate_only {
-        return;
-    }
-    args.push(request, decision);
-    let changes = decision.outcomes.iter().filter_map(Outcome::change);
-    changed.extend(changes.map(|change| change.name.clone()));
 }
 
 /// True if the failed statement has certainly changed nothing, and may succeed for the other requests.
