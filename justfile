@@ -119,6 +119,11 @@ follow-rename REVISION:
 campaign-crash KILLS="50":
     DATELINE_KILLS={{ KILLS }} cargo test --test it crash::campaign -- --nocapture
 
+# Projections: two servers on one database are killed in turn
+[group('campaigns')]
+campaign-projections KILLS="50":
+    DATELINE_KILLS={{ KILLS }} cargo test --test it crash::projections -- --nocapture
+
 # W3: two editors of different fields of one record
 [group('campaigns')]
 campaign-two-editors ROUNDS="1000":

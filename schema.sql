@@ -25,7 +25,17 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION append(request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[], request_fingerprint bytea[], request_warnings bytea[], read_request integer[], read_name text[], read_revision bigint[], citation_request integer[], citation_name text[], citation_citing bigint[], write_request integer[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[], write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[], write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[], write_search text[], write_document jsonb[], write_changed_fields text[], write_note text[], write_keys text[], write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamp with time zone[], relinked_request integer[], relinked_name text[], link_request integer[], link_source text[], link_target text[], link_field text[], answer_request integer[], answer_name text[], answer_revision bigint[], tally_request integer[], tally_on_wire boolean[], tally_place integer[], tally_amount bigint[], blank_request integer[], blank_name text[], blank_revision bigint[], blank_meta bytea[], at timestamp with time zone) RETURNS TABLE(request integer, desk_sequence bigint, wire_sequence bigint)
+CREATE FUNCTION advance_projection(projection text, made_by integer, in_epoch bigint, from_position bigint, to_position bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE projections SET position = to_position
+    WHERE name = projection AND version = made_by AND epoch = in_epoch AND position = from_position;
+    RETURN FOUND;
+END;
+$$;
+
+CREATE FUNCTION append(request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[], request_fingerprint bytea[], request_warnings bytea[], read_request integer[], read_name text[], read_revision bigint[], citation_request integer[], citation_name text[], citation_citing bigint[], write_request integer[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[], write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[], write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[], write_changed_fields text[], write_note text[], write_keys text[], write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamp with time zone[], relinked_request integer[], relinked_name text[], link_request integer[], link_source text[], link_target text[], link_field text[], answer_request integer[], answer_name text[], answer_revision bigint[], tally_request integer[], tally_on_wire boolean[], tally_place integer[], tally_amount bigint[], blank_request integer[], blank_name text[], blank_revision bigint[], blank_meta bytea[], at timestamp with time zone) RETURNS TABLE(request integer, desk_sequence bigint, wire_sequence bigint)
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
@@ -106,33 +116,41 @@ BEGIN
     )
     SELECT count(*), count(wire_sequence) INTO desk_count, wire_count FROM logged;
 
-    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows.
-    UPDATE changes SET
-        content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
-        changed_fields = '{}', note = ''
-    FROM changes AS erased
-    WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
-        AND changes.name = erased.name AND changes.revision < erased.revision;
-    UPDATE changes SET note = '', meta = blank.meta
-    FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
-    WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
+    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows. This and
+    -- what follows is left out where there is nothing to do: starting a statement costs more than the question.
+    IF 'purged' = ANY (write_change_type) THEN
+        UPDATE changes SET
+            content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
+            changed_fields = '{}', note = ''
+        FROM changes AS erased
+        WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
+            AND changes.name = erased.name AND changes.revision < erased.revision;
+        PERFORM erase_projected(ARRAY(
+            SELECT changes.name
+            FROM changes
+            WHERE changes.desk_sequence > head.desk_head AND changes.type = 'purged'));
+    END IF;
+    IF cardinality(blank_request) > 0 THEN
+        UPDATE changes SET note = '', meta = blank.meta
+        FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
+        WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
+    END IF;
 
     -- The writes of kept requests in order, each joined to the change that was just numbered for it.
     INSERT INTO records AS known (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, search, document, keys,
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, days, keys,
         original_sha256, merged_into, embargo_at)
     SELECT
         written.name, written.uid, written.kind, written.head_state, written.revision,
-        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days, written.search, written.document,
+        changes.desk_sequence, changes.wire_sequence, changes.facets, changes.days,
         string_to_array(written.keys, ' ')::bigint[], written.original_sha256, written.merged_into, written.embargo_at
     FROM (
         SELECT *, head.desk_head + row_number() OVER (ORDER BY place) AS desk_sequence
         FROM unnest(
-            write_request, write_name, write_uid, write_kind, write_head_state, write_revision, write_search,
-            write_document, write_keys, write_original_sha256, write_merged_into, write_embargo_at
+            write_request, write_name, write_uid, write_kind, write_head_state, write_revision,
+            write_keys, write_original_sha256, write_merged_into, write_embargo_at
         ) WITH ORDINALITY AS listed (
-            request, name, uid, kind, head_state, revision, search, document, keys, original_sha256, merged_into,
-            embargo_at, place)
+            request, name, uid, kind, head_state, revision, keys, original_sha256, merged_into, embargo_at, place)
         WHERE request = ANY (kept)
     ) AS written
     JOIN changes ON changes.desk_sequence = written.desk_sequence
@@ -143,22 +161,22 @@ BEGIN
         wire_sequence = coalesce(excluded.wire_sequence, known.wire_sequence),
         facets = excluded.facets,
         days = excluded.days,
-        -- The document `{}`, which no record has, means: keep document and search text, for both are large and only
-        -- the state has changed.
-        search = CASE WHEN excluded.document = '{}' THEN known.search ELSE excluded.search END,
-        document = CASE WHEN excluded.document = '{}' THEN known.document ELSE excluded.document END,
         keys = excluded.keys,
         original_sha256 = excluded.original_sha256,
         merged_into = excluded.merged_into,
         embargo_at = excluded.embargo_at;
 
-    DELETE FROM links
-    USING unnest(relinked_request, relinked_name) AS source (request, name)
-    WHERE source.request = ANY (kept) AND links.source = source.name;
-    INSERT INTO links (source, target, field)
-    SELECT source, target, field
-    FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
-    WHERE linked.request = ANY (kept);
+    IF cardinality(relinked_request) > 0 THEN
+        DELETE FROM links
+        USING unnest(relinked_request, relinked_name) AS source (request, name)
+        WHERE source.request = ANY (kept) AND links.source = source.name;
+    END IF;
+    IF cardinality(link_request) > 0 THEN
+        INSERT INTO links (source, target, field)
+        SELECT source, target, field
+        FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
+        WHERE linked.request = ANY (kept);
+    END IF;
 
     UPDATE feed SET
         written_by = pg_current_xact_id()::xid,
@@ -288,14 +306,27 @@ CREATE FUNCTION counted_tally(states text[]) RETURNS bigint[]
     LEFT JOIN summed USING (kind, place)
 $$;
 
-CREATE FUNCTION feed_has_moved() RETURNS boolean
-    LANGUAGE sql
+CREATE FUNCTION erase_projected(names text[]) RETURNS void
+    LANGUAGE plpgsql
     AS $$
-    SELECT
-        home <> feed_home()
-        OR written_by IS DISTINCT FROM xmin
-        OR coalesce(written_at > pg_current_wal_insert_lsn(), true)
-    FROM feed
+BEGIN
+    PERFORM FROM projections ORDER BY name FOR UPDATE;
+    DELETE FROM documents WHERE name = ANY (names);
+END;
+$$;
+
+CREATE FUNCTION feed_has_moved() RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RETURN (
+        SELECT
+            home <> feed_home()
+            OR written_by IS DISTINCT FROM xmin
+            OR coalesce(written_at > pg_current_wal_insert_lsn(), true)
+        FROM feed
+    );
+END;
 $$;
 
 CREATE FUNCTION feed_home() RETURNS text
@@ -339,6 +370,41 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION project_documents(made_by integer, in_epoch bigint, from_position bigint, to_position bigint, head_name text[], head_sequence bigint[], head_document jsonb[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    IF NOT advance_projection('documents', made_by, in_epoch, from_position, to_position) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM documents
+    USING unnest(head_name, head_sequence, head_document) AS head (name, sequence, document)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE documents.name = head.name AND head.document IS NULL;
+    INSERT INTO documents AS known (
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, days, document)
+    SELECT
+        records.name, records.uid, records.kind, records.state, records.revision, records.desk_sequence,
+        records.wire_sequence, records.days, head.document
+    FROM unnest(head_name, head_sequence, head_document) AS head (name, sequence, document)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE head.document IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET
+        state = excluded.state,
+        revision = excluded.revision,
+        desk_sequence = excluded.desk_sequence,
+        wire_sequence = excluded.wire_sequence,
+        days = excluded.days,
+        -- An equal document is not written again: it is large, and often only the state has changed.
+        document = CASE WHEN known.document = excluded.document THEN known.document ELSE excluded.document END;
+    RETURN true;
+END;
+$$;
+
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -355,6 +421,25 @@ CREATE FUNCTION respelled(facets text[], old text[], new text[]) RETURNS text[]
         SELECT DISTINCT coalesce(new[array_position(old, known)], known) AS facet
         FROM unnest(facets) AS known
     ) AS spelled
+$$;
+
+CREATE FUNCTION restart_projection(projection text, made_by integer) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE projections SET version = made_by, epoch = feed.epoch, position = 0
+    FROM feed
+    WHERE projections.name = projection
+        AND (projections.version < made_by OR projections.version = made_by AND projections.epoch <> feed.epoch);
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF projection = 'documents' THEN
+        DELETE FROM documents WHERE NOT EXISTS (
+            SELECT FROM records WHERE records.name = documents.name AND records.state <> 'deleted');
+    END IF;
+    RETURN true;
+END;
 $$;
 
 CREATE FUNCTION settle_feed(known_head bigint) RETURNS boolean
@@ -387,7 +472,7 @@ CREATE FUNCTION superseded(first bigint, ending bigint, point bigint) RETURNS SE
             SELECT 1 FROM links WHERE links.target = old.name AND links.field = 'evidence.article')
 $$;
 
-CREATE TABLE records (
+CREATE TABLE documents (
     name text NOT NULL COLLATE pg_catalog."C",
     uid uuid NOT NULL,
     kind text NOT NULL,
@@ -395,20 +480,11 @@ CREATE TABLE records (
     revision bigint NOT NULL,
     desk_sequence bigint NOT NULL,
     wire_sequence bigint,
-    facets text[] NOT NULL,
     days daterange,
-    keys bigint[] NOT NULL,
-    original_sha256 text,
-    merged_into text COLLATE pg_catalog."C",
-    embargo_at timestamp with time zone,
-    search text NOT NULL,
-    document jsonb NOT NULL,
-    CONSTRAINT records_revision_from_1 CHECK ((revision >= 1))
+    document jsonb NOT NULL
 );
-ALTER TABLE ONLY records ALTER COLUMN search SET STORAGE EXTERNAL;
-ALTER TABLE ONLY records ALTER COLUMN document SET STORAGE EXTERNAL;
 
-COMMENT ON TABLE records IS 'The newest revision of each record, and what to find it by.';
+COMMENT ON TABLE documents IS 'The content of each record, for people; behind the log by what projection_lag says.';
 
 CREATE VIEW actors AS
  SELECT name,
@@ -423,8 +499,8 @@ CREATE VIEW actors AS
     desk_sequence,
     wire_sequence,
     document
-   FROM records
-  WHERE ((kind = 'actor'::text) AND (state <> 'deleted'::text));
+   FROM documents
+  WHERE (kind = 'actor'::text);
 
 CREATE VIEW articles AS
  SELECT name,
@@ -439,8 +515,8 @@ CREATE VIEW articles AS
     desk_sequence,
     wire_sequence,
     document
-   FROM records
-  WHERE ((kind = 'article'::text) AND (state <> 'deleted'::text));
+   FROM documents
+  WHERE (kind = 'article'::text);
 
 CREATE TABLE audit (
     number bigint NOT NULL,
@@ -522,8 +598,8 @@ CREATE VIEW events AS
     desk_sequence,
     wire_sequence,
     document
-   FROM records
-  WHERE ((kind = 'event'::text) AND (state <> 'deleted'::text));
+   FROM documents
+  WHERE (kind = 'event'::text);
 
 CREATE TABLE feed (
     only_row boolean DEFAULT true NOT NULL,
@@ -553,6 +629,51 @@ CREATE TABLE links (
 
 COMMENT ON TABLE links IS 'Which record names which, and in which field.';
 
+CREATE TABLE projections (
+    name text NOT NULL COLLATE pg_catalog."C",
+    version integer DEFAULT 0 NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    worker uuid,
+    worker_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE projections IS 'Tables that follow the log, and how far they have come.';
+
+CREATE VIEW projection_lag AS
+ SELECT projections.name,
+    projections.version,
+    GREATEST((feed.desk_head - projections."position"), (0)::bigint) AS changes_behind,
+        CASE
+            WHEN (feed.desk_head > projections."position") THEN GREATEST((clock_timestamp() - ( SELECT changes.accepted_at
+               FROM changes
+              WHERE (changes.desk_sequence > projections."position")
+              ORDER BY changes.desk_sequence
+             LIMIT 1)), '00:00:00'::interval)
+            ELSE '00:00:00'::interval
+        END AS behind
+   FROM (projections
+     CROSS JOIN feed);
+
+CREATE TABLE records (
+    name text NOT NULL COLLATE pg_catalog."C",
+    uid uuid NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    revision bigint NOT NULL,
+    desk_sequence bigint NOT NULL,
+    wire_sequence bigint,
+    facets text[] NOT NULL,
+    days daterange,
+    keys bigint[] NOT NULL,
+    original_sha256 text,
+    merged_into text COLLATE pg_catalog."C",
+    embargo_at timestamp with time zone,
+    CONSTRAINT records_revision_from_1 CHECK ((revision >= 1))
+);
+
+COMMENT ON TABLE records IS 'The newest revision of each record, and what to find it by.';
+
 CREATE VIEW relations AS
  SELECT name,
     state,
@@ -568,8 +689,8 @@ CREATE VIEW relations AS
     desk_sequence,
     wire_sequence,
     document
-   FROM records
-  WHERE ((kind = 'relation'::text) AND (state <> 'deleted'::text));
+   FROM documents
+  WHERE (kind = 'relation'::text);
 
 CREATE TABLE requests (
     author text NOT NULL,
@@ -613,6 +734,9 @@ ALTER TABLE ONLY changes
 ALTER TABLE ONLY changes
     ADD CONSTRAINT changes_wire_sequence_key UNIQUE (wire_sequence);
 
+ALTER TABLE ONLY documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY epochs
     ADD CONSTRAINT epochs_id_key UNIQUE (id);
 
@@ -624,6 +748,9 @@ ALTER TABLE ONLY feed
 
 ALTER TABLE ONLY links
     ADD CONSTRAINT links_pkey PRIMARY KEY (source, target, field);
+
+ALTER TABLE ONLY projections
+    ADD CONSTRAINT projections_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY records
     ADD CONSTRAINT records_pkey PRIMARY KEY (name);

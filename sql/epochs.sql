@@ -25,13 +25,17 @@ $$;
 -- the write-ahead log is shorter than it was. The address alone does not reveal a dump that was restored into the
 -- tables it came from: for that there is `xmin`, which a dump cannot carry.
 CREATE OR REPLACE FUNCTION feed_has_moved() RETURNS boolean
-LANGUAGE sql
+LANGUAGE plpgsql
 AS $$
-    SELECT
-        home <> feed_home()
-        OR written_by IS DISTINCT FROM xmin
-        OR coalesce(written_at > pg_current_wal_insert_lsn(), true)
-    FROM feed
+BEGIN
+    RETURN (
+        SELECT
+            home <> feed_home()
+            OR written_by IS DISTINCT FROM xmin
+            OR coalesce(written_at > pg_current_wal_insert_lsn(), true)
+        FROM feed
+    );
+END;
 $$;
 
 -- Begins a history that shares the changes up to these sequences with those before it. The caller holds the feed's lock.

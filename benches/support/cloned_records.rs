@@ -1,8 +1,8 @@
 //! A large database in seconds: some records are published by commits, and SQL clones their log rows and heads under
 //! other names. Names are not in the order of the sequence, as when editors choose them.
 //!
-//! Only the published revision of a clone is logged. Its head has neither facets nor search text, so lists do not find
-//! it; the tallies of the feed do not count it.
+//! Only the published revision of a clone is logged. Its head has no facets, so lists do not find it; the
+//! tallies of the feed do not count it.
 
 use anyhow::{Context, Result};
 use sqlx::{Connection, PgConnection, Row};
@@ -49,13 +49,16 @@ const LOG: &str = "
 
 const HEADS: &str = "
     INSERT INTO records (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, keys, search, document)
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, keys)
     SELECT
-        new_name, gen_random_uuid(), kind, state, revision, desk_head + number, wire_head + number, '{}', '{}', '', '{}'
+        new_name, gen_random_uuid(), kind, state, revision, desk_head + number, wire_head + number, '{}', '{}'
     FROM clones, feed
     ORDER BY number";
 
-const FEED: &str = "UPDATE feed SET desk_head = desk_head + $1, wire_head = wire_head + $1";
+/// Clones have no documents.
+const FEED: &str = "
+    WITH moved AS (UPDATE feed SET desk_head = desk_head + $1, wire_head = wire_head + $1 RETURNING desk_head)
+    UPDATE projections SET position = moved.desk_head FROM moved";
 
 /// Publishes records of about `bytes`, and clones them `count` times. Stops the server of the server.
 pub async fn fill(server: &mut BenchServer, bytes: usize, count: usize) -> Result<Filled> {

@@ -3,6 +3,7 @@
 
 mod campaign;
 mod imports;
+mod projections;
 
 use std::{
     collections::HashSet,

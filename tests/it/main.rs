@@ -49,6 +49,7 @@ mod imports;
 mod lifecycle;
 mod model_based;
 mod module_circles;
+mod projections;
 mod record_cache;
 mod renamed_flags;
 mod replicas;

@@ -40,8 +40,8 @@ const FILL: &str = "
         RETURNING name, kind, state, revision, desk_sequence, wire_sequence, facets
     )
     INSERT INTO records (
-        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, keys, search, document)
-    SELECT name, gen_random_uuid(), kind, state, revision, desk_sequence, wire_sequence, facets, '{}', '', '{}'
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, facets, keys)
+    SELECT name, gen_random_uuid(), kind, state, revision, desk_sequence, wire_sequence, facets, '{}'
     FROM logged";
 
 /// Returns how many rows of `records` and of `changes` index scans have fetched, in all sessions so far.

@@ -39,7 +39,7 @@ pub struct Change {
     pub meta: RecordMeta,
     /// The same content with access to fields.
     pub body: Body,
-    /// Index data extracted from the new revision: facets, references, days, search text and keys.
+    /// Index data extracted from the new revision: facets, references, days and keys.
     pub terms: IndexTerms,
     /// Facets of the revision before.
     pub facets_before: Vec<String>,

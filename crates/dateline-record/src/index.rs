@@ -1,7 +1,7 @@
-//! Index terms of a record: facets, references, days and search text. One walk extracts them for every kind; the schema
+//! Index terms of a record: facets, references, days and keys of likeness. One walk extracts them for every kind; the schema
 //! marks the fields.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use dateline_proto::v1::{FuzzyDate, Period, State, record::Kind as Body};
 
@@ -9,14 +9,12 @@ use super::{
     edtf::{self, Bounds},
     name::{Name, collection, kind_label},
     text,
-    walk::{Node, Path, Rules, StringFormat, Visitor, Walk},
+    walk::{Node, Path, Rules, Visitor, Walk},
 };
 
-/// Most bytes of search text per record.
-const MAX_SEARCH_BYTES: usize = 8 * 1024;
-/// Most bytes of a field that is indexed; no name and no text for people is longer. Edits are indexed before they are
-/// validated, while other writers wait: a longer field is refused later, and folding it would take long.
-const MAX_FIELD_BYTES: usize = 64 * 1024;
+/// Most bytes of a name of which a key is made; no name is longer. Edits are indexed before they are validated, while
+/// other writers wait: a longer name is refused later, and folding it would take long.
+const MAX_NAME_BYTES: usize = 64 * 1024;
 
 /// The index terms of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,8 +25,6 @@ pub struct IndexTerms {
     pub references: BTreeSet<FieldReference>,
     /// The days on which it may have held or happened; `None` if unknown.
     pub days: Option<Bounds>,
-    /// Folded text for search, one line per field.
-    pub search: String,
     /// Sorted hashes of its names as a reader sees them: two records that share one may describe the same thing.
     pub keys: Vec<i64>,
 }
@@ -60,11 +56,11 @@ fn similarity_keys(body: &Body) -> Vec<i64> {
         body.type_label().unwrap_or_default()
     );
     let keys = body.similarity_names().into_iter();
-    let keys = keys.filter(|name| !name.is_empty() && name.len() <= MAX_FIELD_BYTES);
+    let keys = keys.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES);
     let keys: BTreeSet<_> = keys
         .map(|name| {
             let joined = text::search_key(&name).replace(' ', "");
-            let looks: String = unicode_security::skeleton(&joined).collect();
+            let looks = skeleton(&joined);
             let hash = blake3::hash(format!("{class}{looks}").as_bytes());
             let mut first = [0; 8];
             first.copy_from_slice(&hash.as_bytes()[..8]);
@@ -72,6 +68,24 @@ fn similarity_keys(body: &Body) -> Vec<i64> {
         })
         .collect();
     keys.into_iter().collect()
+}
+
+/// What a text looks like: letters that look alike are replaced by one of them.
+fn skeleton(text: &str) -> String {
+    /// The skeleton of each ASCII character. None has marks that could be reordered or composed, so that of a text is
+    /// one after the other.
+    static OF_ASCII: LazyLock<Vec<String>> = LazyLock::new(|| {
+        ('\0'..='\x7f')
+            .map(|found| unicode_security::skeleton(&found.to_string()).collect())
+            .collect()
+    });
+    if !text.is_ascii() {
+        return unicode_security::skeleton(text).collect();
+    }
+    let bytes = text.bytes();
+    bytes
+        .filter_map(|byte| OF_ASCII.get(usize::from(byte)).map(String::as_str))
+        .collect()
 }
 
 /// A reference from one record to another.
@@ -102,7 +116,6 @@ pub fn extract_terms(body: &mut Body, state: State) -> IndexTerms {
         facets: visitor.facets.into_iter().collect(),
         references: visitor.references,
         days: visitor.days,
-        search: visitor.search,
         keys: similarity_keys(body),
     }
 }
@@ -121,7 +134,6 @@ struct IndexVisitor {
     facets: BTreeSet<String>,
     references: BTreeSet<FieldReference>,
     days: Option<Bounds>,
-    search: String,
 }
 
 impl IndexVisitor {
@@ -134,27 +146,6 @@ impl IndexVisitor {
             (Some(known), Some(more)) => Some(known.hull(more)),
             (known, more) => known.or(more),
         };
-    }
-
-    fn add_search(&mut self, at: &Path, rules: &Rules, value: &str) {
-        let for_people = rules.format == StringFormat::Unspecified
-            && rules.pattern.is_none()
-            && rules.refers_to.is_empty()
-            && !rules.output_only
-            && !matches!(
-                at.top(),
-                Some("body" | "evidence" | "mentions" | "name" | "codes" | "external_ids")
-            );
-        let has_room = self.search.len() < MAX_SEARCH_BYTES;
-        if for_people && has_room && !value.is_empty() && value.len() <= MAX_FIELD_BYTES {
-            let key = text::search_key(value);
-            if self.search.len() + key.len() < MAX_SEARCH_BYTES {
-                if !self.search.is_empty() {
-                    self.search.push('\n');
-                }
-                self.search.push_str(&key);
-            }
-        }
     }
 }
 
@@ -188,7 +179,6 @@ impl Visitor for IndexVisitor {
         } else if !rules.facet.is_empty() {
             self.facet(rules.facet, value);
         }
-        self.add_search(at, rules, value);
     }
 }
 
@@ -237,6 +227,17 @@ mod tests {
             }),
             ..Event::default()
         })
+    }
+
+    #[test]
+    fn ascii_has_the_skeleton_of_any_text() {
+        for first in '\0'..='\x7f' {
+            for second in '\0'..='\x7f' {
+                let text = format!("{first}{second}");
+                let any: String = unicode_security::skeleton(&text).collect();
+                assert_eq!(skeleton(&text), any, "{text:?}");
+            }
+        }
     }
 
     #[test]

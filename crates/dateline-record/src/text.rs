@@ -45,6 +45,9 @@ pub enum Error {
 /// The text in its stored form: NFC, without byte order marks at the start, with LF for CRLF, CR, U+2028 and U+2029.
 /// Borrowed if nothing changed. Idempotent.
 pub fn normalize(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.as_bytes().contains(&b'\r') {
+        return Cow::Borrowed(text);
+    }
     let marked = text.starts_with('\u{FEFF}');
     if !marked && !text.contains(FOREIGN_BREAKS) && is_nfc_quick(text.chars()) == IsNormalized::Yes
     {
@@ -66,6 +69,9 @@ pub fn normalize(text: &str) -> Cow<'_, str> {
 ///
 /// The first fault in the text.
 pub fn check(text: &str, layout: TextLayout) -> Result<(), Error> {
+    if text.bytes().all(|byte| is_plain(byte, layout)) {
+        return Ok(());
+    }
     let mut marks = 0;
     for (position, found) in text.chars().enumerate() {
         match (found, layout) {
@@ -91,6 +97,15 @@ pub fn check(text: &str, layout: TextLayout) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// True for a byte of ASCII that no rule is about: most texts have only such bytes, and need no look at each character.
+fn is_plain(byte: u8, layout: TextLayout) -> bool {
+    match byte {
+        b' '..=b'~' => true,
+        b'\n' | b'\t' => layout == TextLayout::Prose,
+        _ => false,
+    }
 }
 
 /// True if a reader would see nothing: white space, controls, and characters without a glyph.
@@ -226,9 +241,21 @@ pub fn quote_for_error(text: &str) -> String {
 }
 
 /// A key that is equal for names that a reader takes for the same: NFKC, without case, joiners and other ignorable
-/// characters, with single spaces and none at the ends. For search and warnings, never for identity; at most eleven
+/// characters, with single spaces and none at the ends. For warnings, never for identity; at most eleven
 /// times as long as the text in bytes. Letters of different scripts stay different, and so do marks. Idempotent.
 pub fn search_key(text: &str) -> String {
+    if text.is_ascii() {
+        return single_spaced(&text.to_ascii_lowercase());
+    }
+    folded_key(text)
+}
+
+fn single_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The key of any text.
+fn folded_key(text: &str) -> String {
     // Ignorable characters are removed first, since they separate a mark from its letter. Folding through upper case
     // makes ß equal to ss and ς to σ; U+1E9E needs lower case before it.
     let folded: String = text
@@ -240,7 +267,7 @@ pub fn search_key(text: &str) -> String {
         .flat_map(char::to_lowercase)
         .nfkc()
         .collect();
-    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+    single_spaced(&folded)
 }
 
 #[cfg(test)]
@@ -356,6 +383,23 @@ mod tests {
         }
         // Cyrillic А: look-alikes are handled elsewhere.
         assert_ne!(search_key("NАTO"), search_key("NATO"));
+    }
+
+    #[test]
+    fn ascii_is_judged_and_folded_like_any_text() {
+        let all: String = ('\0'..='\x7f').flat_map(|found| [found, ' ']).collect();
+        assert_eq!(search_key(&all), folded_key(&all));
+        for found in '\0'..='\x7f' {
+            let text = format!("a{found}B {found}");
+            assert_eq!(search_key(&text), folded_key(&text), "{found:?}");
+            // The accent leads past the way for ASCII.
+            for layout in [TextLayout::Line, TextLayout::Prose] {
+                let accented = format!("{text}é");
+                assert_eq!(check(&text, layout), check(&accented, layout), "{found:?}");
+                let stored = normalize(&accented);
+                assert_eq!(format!("{}é", normalize(&text)), stored, "{found:?}");
+            }
+        }
     }
 
     #[test]

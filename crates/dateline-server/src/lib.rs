@@ -11,6 +11,7 @@ mod jobs;
 mod lockout_warning;
 mod metrics;
 pub mod middleware;
+mod projections;
 mod reason;
 pub mod run;
 mod servers;

@@ -60,6 +60,11 @@ fn describe_metrics() {
         Unit::Seconds,
         "Time since the first overdue embargo ended; 0 if none is overdue"
     );
+    metrics::describe_gauge!(
+        "dateline_projection_lag_seconds",
+        Unit::Seconds,
+        "Time since the first change was accepted that is not projected; 0 if all are"
+    );
     metrics::describe_histogram!(
         "grpc_server_handling_seconds",
         Unit::Seconds,
@@ -123,7 +128,7 @@ const COUNTERS: [(&str, &str); 13] = [
     ),
 ];
 
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
     (
         "dateline_record_cache_bytes",
         "Memory that records for reads by name take",
@@ -138,5 +143,9 @@ const GAUGES: [(&str, &str); 6] = [
     (
         "dateline_embargo_stuck",
         "Overdue records that could not be published, each tried alone",
+    ),
+    (
+        "dateline_projection_lag",
+        "Changes that are not projected yet, by projection",
     ),
 ];

@@ -23,6 +23,7 @@ use super::{
     jobs::Jobs,
     lockout_warning, metrics,
     middleware::{self, ProtectedServices},
+    projections,
     services::admin_service::AdminHandler,
     services::editorial_service::EditorialHandler,
     services::export_service::ExportHandler,
@@ -304,6 +305,10 @@ impl Components {
             let (store, committer) = (store.clone(), committer.clone());
             let embargoes = embargoes.clone();
             move || embargo_sweeper::run(store.clone(), committer.clone(), embargoes.clone())
+        });
+        jobs.spawn("projections", {
+            let store = store.clone();
+            move || projections::run(store.clone())
         });
         jobs.spawn("request expiry", {
             let store = store.clone();

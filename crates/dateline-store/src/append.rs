@@ -16,7 +16,7 @@ pub(super) struct AssignedSequences {
     pub wire_sequence: Sequence,
 }
 
-impl AppendArgs {
+impl AppendArgs<'_> {
     /// Writes the group, in one statement and so in one transaction. Returns the sequences by number of the request;
     /// one that is missing was left out, because something that it has read has changed since.
     pub(super) async fn append(

@@ -13,39 +13,34 @@ use dateline_record::{
     timestamp::instant,
 };
 use prost::Message;
-use serde_json::value::{RawValue, to_raw_value};
-use sqlx::{Postgres, QueryBuilder, postgres::types::PgRange, types::Json};
+use sqlx::{Postgres, QueryBuilder, postgres::types::PgRange};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    Error,
     columns::{DELETED, range, state_column, type_column},
     requests::encode_warnings,
     tally,
 };
 
-/// The document of a change, already JSON text: it goes to `jsonb` without being parsed again here.
-pub(super) type Document = Json<Box<RawValue>>;
-
 /// Defines a row, and its columns as `append` takes them: field, type in Rust, type in Postgres, a line each. An
 /// argument is passed by its name, which is the prefix and the field, so that columns of one type cannot be exchanged.
 macro_rules! columns {
-    ($(#[$doc:meta])* $row:ident, $columns:ident, $prefix:literal, {
+    ($(#[$doc:meta])* $row:ident $(<$life:lifetime>)?, $columns:ident, $prefix:literal, {
         $($field:ident: $value:ty, $type:literal;)*
     }) => {
         $(#[$doc])*
-        pub(super) struct $row {
+        pub(super) struct $row $(<$life>)? {
             $($field: $value,)*
         }
 
         #[derive(Default)]
-        pub(super) struct $columns {
+        pub(super) struct $columns $(<$life>)? {
             $($field: Vec<$value>,)*
         }
 
-        impl $columns {
-            fn push(&mut self, row: $row) {
+        impl $(<$life>)? $columns $(<$life>)? {
+            fn push(&mut self, row: $row $(<$life>)?) {
                 $(self.$field.push(row.$field);)*
             }
 
@@ -63,88 +58,86 @@ macro_rules! columns {
 
 columns! {
     /// A request, with its caller for the audit.
-    RequestRow, RequestColumns, "request", {
-        author: String, "text";
-        credential: String, "text";
-        peer: String, "text";
-        method: String, "text";
+    RequestRow<'a>, RequestColumns, "request", {
+        author: &'a str, "text";
+        credential: &'a str, "text";
+        peer: &'a str, "text";
+        method: &'a str, "text";
         id: Option<Uuid>, "uuid";
-        fingerprint: Vec<u8>, "bytea";
+        fingerprint: &'a [u8], "bytea";
         warnings: Vec<u8>, "bytea";
     }
 }
 
 columns! {
     /// A record with the revision that a decision has read; 0 if there was none.
-    ReadSetRow, ReadSetColumns, "read", {
+    ReadSetRow<'a>, ReadSetColumns, "read", {
         request: i32, "int";
-        name: String, "text";
+        name: &'a str, "text";
         revision: i64, "bigint";
     }
 }
 
 columns! {
     /// An article, with the number of published records that cite it.
-    CitationRow, CitationColumns, "citation", {
+    CitationRow<'a>, CitationColumns, "citation", {
         request: i32, "int";
-        name: String, "text";
+        name: &'a str, "text";
         citing: i64, "bigint";
     }
 }
 
 columns! {
     /// A new revision of a record.
-    WriteRow, WriteColumns, "write", {
+    WriteRow<'a>, WriteColumns, "write", {
         request: i32, "int";
-        name: String, "text";
+        name: &'a str, "text";
         uid: Uuid, "uuid";
-        kind: String, "text";
+        kind: &'a str, "text";
         change_type: String, "text";
         revision: i64, "bigint";
         state: String, "text";
         head_state: String, "text";
         state_before: Option<String>, "text";
         on_wire: bool, "boolean";
-        content: Vec<u8>, "bytea";
+        content: &'a [u8], "bytea";
         meta: Vec<u8>, "bytea";
         facets: String, "text";
         facets_before: String, "text";
         days: Option<PgRange<Date>>, "daterange";
         days_before: Option<PgRange<Date>>, "daterange";
-        search: String, "text";
-        document: Document, "jsonb";
         changed_fields: String, "text";
-        note: String, "text";
+        note: &'a str, "text";
         keys: String, "text";
-        original_sha256: Option<String>, "text";
-        merged_into: Option<String>, "text";
+        original_sha256: Option<&'a str>, "text";
+        merged_into: Option<&'a str>, "text";
         embargo_at: Option<OffsetDateTime>, "timestamptz";
     }
 }
 
 columns! {
     /// A record whose earlier links are deleted.
-    RelinkRow, RelinkColumns, "relinked", {
+    RelinkRow<'a>, RelinkColumns, "relinked", {
         request: i32, "int";
-        name: String, "text";
+        name: &'a str, "text";
     }
 }
 
 columns! {
     /// A reference of one record to another.
-    LinkRow, LinkColumns, "link", {
+    LinkRow<'a>, LinkColumns, "link", {
         request: i32, "int";
-        source: String, "text";
-        target: String, "text";
-        field: String, "text";
+        source: &'a str, "text";
+        target: &'a str, "text";
+        field: &'a str, "text";
     }
 }
 
 columns! {
     /// A record with the revision that the response reports.
-    AnswerRow, AnswerColumns, "answer", {
+    AnswerRow<'a>, AnswerColumns, "answer", {
         request: i32, "int";
-        name: String, "text";
+        name: &'a str, "text";
         revision: i64, "bigint";
     }
 }
@@ -161,9 +154,9 @@ columns! {
 
 columns! {
     /// A revision of another record that loses its note.
-    RedactionRow, RedactionColumns, "blank", {
+    RedactionRow<'a>, RedactionColumns, "blank", {
         request: i32, "int";
-        name: String, "text";
+        name: &'a str, "text";
         revision: i64, "bigint";
         meta: Vec<u8>, "bytea";
     }
@@ -180,95 +173,77 @@ fn join_numbers(numbers: &[i64]) -> String {
     numbers.join(" ")
 }
 
-impl RequestRow {
-    fn new(request: &Request, decision: &Decision) -> Self {
+impl<'a> RequestRow<'a> {
+    fn new(request: &'a Request, decision: &Decision) -> Self {
         Self {
-            author: request.by.author.clone(),
-            credential: request.by.credential.clone(),
-            peer: request.by.peer.clone(),
-            method: request.by.method.clone(),
+            author: &request.by.author,
+            credential: &request.by.credential,
+            peer: &request.by.peer,
+            method: &request.by.method,
             id: request.id,
-            fingerprint: request.fingerprint.to_vec(),
+            fingerprint: &request.fingerprint,
             warnings: encode_warnings(&decision.warnings),
         }
     }
 }
 
-impl WriteRow {
-    fn new(request: i32, change: &Change) -> Result<Self, Error> {
+impl<'a> WriteRow<'a> {
+    fn new(request: i32, change: &'a Change) -> Self {
         let state = state_column(change.state);
         let head_state = if change.is_gone() {
             DELETED.to_owned()
         } else {
             state.clone()
         };
-        let search = if change.has_new_content {
-            change.terms.search.clone()
-        } else {
-            String::new()
-        };
         let merged_into = &change.meta.merged_into;
         let is_hidden = change.state == State::Embargoed;
         let until = change.meta.embargo_time.filter(|_| is_hidden);
-        Ok(Self {
+        Self {
             request,
-            name: change.name.to_string(),
+            name: change.name.as_str(),
             uid: change.uid,
-            kind: kind_label(change.kind()).to_owned(),
+            kind: kind_label(change.kind()),
             change_type: type_column(change.change_type),
             revision: change.revision.get(),
             state,
             head_state,
             state_before: change.state_before.map(state_column),
             on_wire: change.is_on_wire(),
-            content: change.content.clone(),
+            content: &change.content,
             meta: change.meta_bytes(),
             facets: join_lines(&change.terms.facets),
             facets_before: join_lines(&change.facets_before),
             days: change.terms.days.map(range),
             days_before: change.days_before.map(range),
-            search,
-            document: document(change)?,
             changed_fields: join_lines(&change.changed_fields),
-            note: change.note.clone(),
+            note: &change.note,
             keys: join_numbers(&change.terms.keys),
             original_sha256: original(change),
-            merged_into: (!merged_into.is_empty()).then(|| merged_into.clone()),
+            merged_into: (!merged_into.is_empty()).then_some(merged_into.as_str()),
             embargo_at: until.and_then(instant),
-        })
+        }
     }
 }
 
 /// The hash by which a text is recognised that was received before; a deleted draft no longer has one.
-fn original(change: &Change) -> Option<String> {
+fn original(change: &Change) -> Option<&str> {
     match &change.body {
         Body::Article(article) if !change.is_gone() && !article.original_sha256.is_empty() => {
-            Some(article.original_sha256.clone())
+            Some(&article.original_sha256)
         }
         _ => None,
     }
 }
 
-/// The content as JSON; if it is the same as before, an empty document, for which `append` keeps the one it has.
-fn document(change: &Change) -> Result<Document, Error> {
-    let text = if change.has_new_content {
-        to_raw_value(&change.body.to_dynamic())
-    } else {
-        to_raw_value(&serde_json::Map::new())
-    };
-    text.map(Json)
-        .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", change.name)))
-}
-
-impl LinkRow {
-    fn all(request: i32, change: &Change) -> impl Iterator<Item = Self> {
+impl<'a> LinkRow<'a> {
+    fn all(request: i32, change: &'a Change) -> impl Iterator<Item = Self> {
         let is_linked = change.has_new_content && !change.is_gone();
         let references = change.terms.references.iter().filter(move |_| is_linked);
         references.map(move |reference| Self {
             request,
-            source: change.name.to_string(),
-            target: reference.target.to_string(),
-            field: reference.field.clone(),
+            source: change.name.as_str(),
+            target: reference.target.as_str(),
+            field: &reference.field,
         })
     }
 }
@@ -284,11 +259,11 @@ impl TallyRow {
     }
 }
 
-impl RedactionRow {
-    fn new(request: i32, copy: &NoteCopy) -> Self {
+impl<'a> RedactionRow<'a> {
+    fn new(request: i32, copy: &'a NoteCopy) -> Self {
         Self {
             request,
-            name: copy.name.to_string(),
+            name: copy.name.as_str(),
             revision: copy.revision.get(),
             meta: copy.meta.encode_to_vec(),
         }
@@ -297,19 +272,19 @@ impl RedactionRow {
 
 /// The arguments of one call of `append`.
 #[derive(Default)]
-pub(super) struct AppendArgs {
-    requests: RequestColumns,
-    reads: ReadSetColumns,
-    citations: CitationColumns,
-    writes: WriteColumns,
-    relinks: RelinkColumns,
-    links: LinkColumns,
-    answers: AnswerColumns,
+pub(super) struct AppendArgs<'a> {
+    requests: RequestColumns<'a>,
+    reads: ReadSetColumns<'a>,
+    citations: CitationColumns<'a>,
+    writes: WriteColumns<'a>,
+    relinks: RelinkColumns<'a>,
+    links: LinkColumns<'a>,
+    answers: AnswerColumns<'a>,
     additions: TallyColumns,
-    blanks: RedactionColumns,
+    blanks: RedactionColumns<'a>,
 }
 
-impl AppendArgs {
+impl<'a> AppendArgs<'a> {
     /// The statement that calls `append`.
     pub(super) fn call(&self, at: OffsetDateTime) -> QueryBuilder<Postgres> {
         let mut call =
@@ -327,18 +302,13 @@ impl AppendArgs {
         call
     }
 
-    /// Adds a decided request, all of it or, on an error, nothing. Its number in the group is the order in which it was
-    /// added, from 1.
-    pub(super) fn push(&mut self, request: &Request, decision: &Decision) -> Result<(), Error> {
+    /// Adds a decided request. Its number in the group is the order in which it was added, from 1.
+    pub(super) fn push(&mut self, request: &'a Request, decision: &'a Decision) {
         let number = i32::try_from(self.requests.author.len() + 1).unwrap_or(i32::MAX);
         let changes = || decision.outcomes.iter().filter_map(Outcome::change);
-        let writes = changes().map(|change| WriteRow::new(number, change));
-        let writes = writes.collect::<Result<Vec<_>, _>>()?;
-        for write in writes {
-            self.writes.push(write);
-        }
         self.requests.push(RequestRow::new(request, decision));
         for change in changes() {
+            self.writes.push(WriteRow::new(number, change));
             self.push_links(number, change);
         }
         self.push_reads(number, decision);
@@ -347,30 +317,29 @@ impl AppendArgs {
         for copy in &decision.redacted_notes {
             self.blanks.push(RedactionRow::new(number, copy));
         }
-        Ok(())
     }
 
-    fn push_reads(&mut self, request: i32, decision: &Decision) {
+    fn push_reads(&mut self, request: i32, decision: &'a Decision) {
         for (name, revision) in &decision.read_set.revisions {
             self.reads.push(ReadSetRow {
                 request,
-                name: name.to_string(),
+                name: name.as_str(),
                 revision: revision.get(),
             });
         }
         for (name, citing) in &decision.read_set.citing {
             self.citations.push(CitationRow {
                 request,
-                name: name.to_string(),
+                name: name.as_str(),
                 citing: *citing,
             });
         }
     }
 
-    fn push_links(&mut self, request: i32, change: &Change) {
+    fn push_links(&mut self, request: i32, change: &'a Change) {
         let has_new_links = change.has_new_content || change.is_gone();
         if has_new_links && change.revision > Revision::FIRST {
-            let name = change.name.to_string();
+            let name = change.name.as_str();
             self.relinks.push(RelinkRow { request, name });
         }
         for link in LinkRow::all(request, change) {
@@ -378,7 +347,7 @@ impl AppendArgs {
         }
     }
 
-    fn push_answers(&mut self, request: i32, decision: &Decision) {
+    fn push_answers(&mut self, request: i32, decision: &'a Decision) {
         for outcome in &decision.outcomes {
             let (name, revision) = match outcome {
                 Outcome::Changed(change) => (&change.name, change.revision),
@@ -386,13 +355,13 @@ impl AppendArgs {
             };
             self.answers.push(AnswerRow {
                 request,
-                name: name.to_string(),
+                name: name.as_str(),
                 revision: revision.get(),
             });
         }
     }
 
-    fn push_tallies<'a>(&mut self, request: i32, changes: impl Iterator<Item = &'a Change>) {
+    fn push_tallies(&mut self, request: i32, changes: impl Iterator<Item = &'a Change>) {
         let (mut desk, mut wire) = (Tallies::default(), Tallies::default());
         for change in changes {
             desk.tally_mut(change.kind())

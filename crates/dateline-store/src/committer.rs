@@ -35,7 +35,7 @@ use super::{
     commit_batch::CommitBatch,
     outcome::{add_changed_paths, load_committed},
     pool::Lease,
-    read_view, requests,
+    read_view,
     stored::StoredRecord,
 };
 
@@ -259,7 +259,6 @@ impl Worker {
         // Microseconds, like the log, so that a record and its change carry the same time.
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
         let (read_view, jobs) = self.prepare(connection, jobs, now).await?;
-        let mut args = AppendArgs::default();
         let mut decided = Vec::with_capacity(jobs.len());
         let mut changed = HashSet::new();
         for job in jobs {
@@ -267,10 +266,11 @@ impl Worker {
                 // Its read set holds a record that an earlier request of the group changes.
                 Ok(decision) if conflicts_with(&decision, &changed) => self.deferred.push_back(job),
                 Ok(decision) => {
-                    match add_to_append(&mut args, &mut changed, &job.request, &decision) {
-                        Ok(()) => decided.push((job, decision)),
-                        Err(error) => answer(job.answer, Err(error.into())),
+                    if !job.request.validate_only {
+                        let changes = decision.outcomes.iter().filter_map(Outcome::change);
+                        changed.extend(changes.map(|change| change.name.clone()));
                     }
+                    decided.push((job, decision));
                 }
                 Err(error) => answer(job.answer, Err(add_changed_paths(connection, error).await)),
             }
@@ -279,11 +279,15 @@ impl Worker {
             .into_iter()
             .partition(|(job, _)| !job.request.validate_only);
         for (job, decision) in to_validate {
-            let committed = load_committed(connection, &decision, None).await;
+            let committed = load_committed(connection, decision, None).await;
             answer(job.answer, committed.map_err(CommitError::from));
         }
         if to_write.is_empty() {
             return Ok(());
+        }
+        let mut args = AppendArgs::default();
+        for (job, decision) in &to_write {
+            args.push(&job.request, decision);
         }
         let numbers = match args.append(connection, now).await {
             Ok(numbers) => numbers,
@@ -294,7 +298,7 @@ impl Worker {
             match numbers.get(&number) {
                 Some(numbered) => {
                     // Committed: if reading the answer fails now, a retry under the same id gets it.
-                    let committed = load_committed(connection, &decision, Some(*numbered)).await;
+                    let committed = load_committed(connection, decision, Some(*numbered)).await;
                     answer(
                         job.answer,
                         committed.map_err(|error| unknown_outcome(&error).into()),
@@ -306,9 +310,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Prefetches the data of requests, and answers those that were answered before. The order matters: if another
-    /// server commits the first try in between, its answer must be found whenever its writes are seen; otherwise the
-    /// retry would be refused because of its own first try (W4).
+    /// Prefetches the data of requests, and answers those that were answered before.
     async fn prepare(
         &mut self,
         connection: &mut Lease,
@@ -316,12 +318,8 @@ impl Worker {
         now: OffsetDateTime,
     ) -> Result<(ReadView, Vec<Job>), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
-        let read_view = match read_view::load(connection, &asked).await {
-            Ok(read_view) => read_view,
-            Err(error) => return Err((error, jobs)),
-        };
-        let found = match requests::find(connection, &asked, now).await {
-            Ok(found) => found,
+        let (read_view, found) = match read_view::load(connection, &asked, now).await {
+            Ok(loaded) => loaded,
             Err(error) => return Err((error, jobs)),
         };
         let mut fresh = Vec::with_capacity(jobs.len());
@@ -394,22 +392,6 @@ fn decide_job(
 fn conflicts_with(decision: &Decision, changed: &HashSet<Name>) -> bool {
     let mut read = decision.read_set.revisions.iter();
     read.any(|(name, _)| changed.contains(name))
-}
-
-/// Adds a decision to the group, completely or, on an error, not at all.
-fn add_to_append(
-    args: &mut AppendArgs,
-    changed: &mut HashSet<Name>,
-    request: &Request,
-    decision: &Decision,
-) -> Result<(), Error> {
-    if request.validate_only {
-        return Ok(());
-    }
-    args.push(request, decision)?;
-    let changes = decision.outcomes.iter().filter_map(Outcome::change);
-    changed.extend(changes.map(|change| change.name.clone()));
-    Ok(())
 }
 
 /// True if the failed statement has certainly changed nothing, and may succeed for the other requests.

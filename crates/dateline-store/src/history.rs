@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::{
     Error, Store,
     columns::{change_type, sequence, state},
-    read_view::decode_body,
+    read_round::decode_body,
     stored::{FeedView, RecordColumns, StoredRecord},
 };
 

@@ -21,6 +21,8 @@ mod notify;
 mod outcome;
 mod pool;
 mod positions;
+mod projection;
+mod read_round;
 mod read_view;
 mod reads;
 mod references;
@@ -50,6 +52,7 @@ pub use self::{
     log::{LogEntry, LogPage},
     notify::CommitListener,
     positions::Positions,
+    projection::{ProjectionStatus, Projector},
     references::{References, ResolvedReferences},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, FittingRecords, StoredRecord},
@@ -61,7 +64,7 @@ pub use self::{
 pub const LOG_READERS: u32 = 3;
 /// Connections for work on which all callers depend. One reads versions.
 const CONTROL_POOL_SIZE: u32 = 5;
-/// Connections that write; the committer holds one at a time.
+/// Connections that write; the committer and the projector hold one at a time.
 const WRITER_POOL_SIZE: u32 = 3;
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -217,6 +220,12 @@ impl Store {
         let answer = answer.await?;
         self.doubt.begin();
         Ok(answer)
+    }
+
+    /// Returns a projector of this server.
+    #[must_use]
+    pub fn projector(&self) -> Projector {
+        Projector::new(self.writer.clone())
     }
 
     /// Closes every connection after its running statements have ended.

@@ -13,7 +13,7 @@ use super::{
     append::AssignedSequences,
     committer::{CommitError, Committed},
     pool::Lease,
-    read_view::decode_body,
+    read_round::decode_body,
     requests::{revisions, warning_messages},
     stored::StoredRecord,
 };
@@ -77,10 +77,10 @@ async fn changed_since(
 /// Returns the answer to a decided request: changed records as stored, unchanged ones in their present revision.
 pub(super) async fn load_committed(
     connection: &mut Lease,
-    decision: &Decision,
+    decision: Decision,
     numbered: Option<AssignedSequences>,
 ) -> Result<Committed, Error> {
-    let mut unchanged = VecDeque::from(unchanged_records(connection, decision).await?);
+    let mut unchanged = VecDeque::from(unchanged_records(connection, &decision).await?);
     let changed = || decision.outcomes.iter().filter_map(Outcome::change);
     // A batch is contiguous, so its numbers follow from the last one.
     let numbers = numbered.unwrap_or(AssignedSequences {
@@ -95,7 +95,8 @@ pub(super) async fn load_committed(
     let mut wire = numbers.wire_sequence.saturating_sub(wire_count);
     let step = u64::from(numbered.is_some());
     let mut records = Vec::with_capacity(decision.outcomes.len());
-    for outcome in &decision.outcomes {
+    let changed = changed().count();
+    for outcome in decision.outcomes {
         match outcome {
             Outcome::Changed(change) => {
                 desk = desk.saturating_add(step);
@@ -106,7 +107,6 @@ pub(super) async fn load_committed(
             Outcome::Unchanged(..) => records.extend(unchanged.pop_front()),
         }
     }
-    let changed = decision.outcomes.iter().filter_map(Outcome::change).count();
     Ok(Committed {
         records,
         changed,
@@ -137,17 +137,18 @@ async fn unchanged_records(
 
 impl StoredRecord {
     fn from_change(
-        change: &Change,
+        change: Change,
         desk_sequence: Sequence,
         wire_sequence: Option<Sequence>,
     ) -> Self {
+        let meta = change.meta_bytes();
         Self::new(
-            change.name.clone(),
+            change.name,
             change.state,
             desk_sequence,
             wire_sequence,
-            change.content.clone(),
-            change.meta_bytes(),
+            change.content,
+            meta,
         )
     }
 }

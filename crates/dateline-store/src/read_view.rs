@@ -1,5 +1,5 @@
-//! Reads the data that decisions need, as `dateline_engine::prefetch` requests it: round by round, in one statement per
-//! sort of data, without a lock. `append` detects if any of it has changed.
+//! Reads the data that decisions need, as `dateline_engine::prefetch` requests it: round by round, without a lock.
+//! `append` detects if any of it has changed. `read_round` has the statement that nearly every round needs alone.
 
 use std::{
     collections::BTreeSet,
@@ -9,36 +9,46 @@ use std::{
 use dateline_engine::{
     prefetch::Planner,
     read_plan::ReadPlan,
-    read_view::{Head, NoteCopy, Pin, ReadView, RecordStatus},
+    read_view::{NoteCopy, Pin, ReadView},
     request::Request,
 };
-use dateline_proto::v1::{RecordMeta, State, record::Kind as Body};
+use dateline_proto::v1::{RecordMeta, record::Kind as Body};
 use dateline_record::{name::Name, revision::Revision};
 use prost::Message;
+use time::OffsetDateTime;
 
 use super::{
     Error,
-    columns::{DELETED, days, kind, name, state},
+    columns::name,
     pool::Lease,
+    read_round::{self, Answers, decode_body},
 };
 
 /// Most rounds: the longest chain of reads follows an event to the events that it is part of, one by one.
 const MAX_ROUNDS: usize = 40;
 
-/// Reads the data that these requests need.
-pub(super) async fn load(connection: &mut Lease, requests: &[&Request]) -> Result<ReadView, Error> {
+/// Reads the data that these requests need, and the stored answers of those that were answered before. Answers are read
+/// with or after everything else: if another server commits the first try in between, its answer must be found whenever
+/// its writes are seen; otherwise the retry would be refused because of its own first try (W4).
+pub(super) async fn load(
+    connection: &mut Lease,
+    requests: &[&Request],
+    now: OffsetDateTime,
+) -> Result<(ReadView, Answers), Error> {
     let mut read_view = ReadView::default();
     let mut planner = Planner::new(requests);
     let mut wanted = plan(&mut planner, &read_view)?;
+    let mut answers = Answers::default();
     for _ in 0..MAX_ROUNDS {
-        if wanted.is_empty() {
-            return Ok(read_view);
-        }
-        fill(connection, &mut read_view, wanted).await?;
+        fill(connection, &mut read_view, &mut wanted).await?;
+        answers = read_round::read(connection, &mut read_view, &mut wanted, requests, now).await?;
         wanted = plan(&mut planner, &read_view)?;
+        if wanted.is_empty() {
+            return Ok((read_view, answers));
+        }
     }
     read_view.stop_before(wanted);
-    Ok(read_view)
+    Ok((read_view, answers))
 }
 
 fn plan(planner: &mut Planner<'_>, read_view: &ReadView) -> Result<ReadPlan, Error> {
@@ -47,42 +57,26 @@ fn plan(planner: &mut Planner<'_>, read_view: &ReadView) -> Result<ReadPlan, Err
     planned.map_err(|_| Error::Corrupt("looking at what a request needs panicked".to_owned()))
 }
 
+/// Reads what few requests need.
 async fn fill(
     connection: &mut Lease,
     read_view: &mut ReadView,
-    wanted: ReadPlan,
+    wanted: &mut ReadPlan,
 ) -> Result<(), Error> {
-    if !wanted.heads.is_empty() {
-        let names = texts(&wanted.heads);
-        read_view.insert_heads(wanted.heads, heads(connection, &names).await?);
+    let published = std::mem::take(&mut wanted.published);
+    if !published.is_empty() {
+        let found = readable(connection, &texts(&published)).await?;
+        read_view.insert_readable(published, found);
     }
-    if !wanted.statuses.is_empty() {
-        let names = texts(&wanted.statuses);
-        read_view.insert_statuses(wanted.statuses, statuses(connection, &names).await?);
+    let cited = std::mem::take(&mut wanted.citing);
+    if !cited.is_empty() {
+        let found = citing(connection, &texts(&cited)).await?;
+        read_view.insert_citing(cited, found);
     }
-    if !wanted.revisions.is_empty() {
-        let found = revisions(connection, &wanted.revisions).await?;
-        read_view.insert_revisions(wanted.revisions, found);
-    }
-    if !wanted.published.is_empty() {
-        let names = texts(&wanted.published);
-        read_view.insert_readable(wanted.published, published(connection, &names).await?);
-    }
-    if !wanted.keys.is_empty() {
-        let keys: Vec<_> = wanted.keys.iter().copied().collect();
-        read_view.insert_similar(wanted.keys, similar(connection, &keys).await?);
-    }
-    if !wanted.originals.is_empty() {
-        let hashes: Vec<_> = wanted.originals.iter().cloned().collect();
-        read_view.insert_originals(wanted.originals, originals(connection, &hashes).await?);
-    }
-    if !wanted.citing.is_empty() {
-        let names = texts(&wanted.citing);
-        read_view.insert_citing(wanted.citing, citing(connection, &names).await?);
-    }
-    if !wanted.copies.is_empty() {
-        let names = texts(&wanted.copies);
-        read_view.insert_copies(wanted.copies, copies(connection, &names).await?);
+    let erased = std::mem::take(&mut wanted.copies);
+    if !erased.is_empty() {
+        let found = copies(connection, &texts(&erased)).await?;
+        read_view.insert_copies(erased, found);
     }
     Ok(())
 }
@@ -132,115 +126,8 @@ async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, N
     rows.collect()
 }
 
-async fn heads(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, Head)>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT records.name, records.kind, records.state, records.revision, records.merged_into,
-                  changes.state AS logged_state, changes.content, changes.meta, changes.facets, changes.days
-           FROM unnest($1::text[]) AS wanted (name)
-           JOIN records ON records.name = wanted.name
-           JOIN changes ON changes.desk_sequence = records.desk_sequence"#,
-        names,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut heads = Vec::with_capacity(rows.len());
-    for row in rows {
-        let meta = RecordMeta::decode(row.meta.as_slice())
-            .map_err(|error| Error::Corrupt(format!("meta of {}: {error}", row.name)))?;
-        let status = RecordStatus {
-            state: state(&row.logged_state)?,
-            deleted: row.state == DELETED,
-            revision: Revision::new(row.revision),
-            merged_into: row.merged_into.as_deref().map(name).transpose()?,
-        };
-        let body = decode_body(&row.name, &row.kind, &row.content)?;
-        let days = row.days.map(days);
-        let head = Head::new(status, row.content, body, meta, row.facets, days);
-        heads.push((name(&row.name)?, head));
-    }
-    Ok(heads)
-}
-
-/// Decodes stored content.
-pub(super) fn decode_body(name: &str, kind_column: &str, content: &[u8]) -> Result<Body, Error> {
-    match Body::decode(kind(kind_column)?, content) {
-        Ok(Some(body)) => Ok(body),
-        Ok(None) => Err(Error::Corrupt(format!("{name} is of no kind"))),
-        Err(error) => Err(Error::Corrupt(format!("content of {name}: {error}"))),
-    }
-}
-
-async fn statuses(
-    connection: &mut Lease,
-    names: &[String],
-) -> Result<Vec<(Name, RecordStatus)>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT records.name, records.state, records.revision, records.merged_into
-           FROM unnest($1::text[]) AS wanted (name)
-           JOIN records ON records.name = wanted.name"#,
-        names,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut statuses = Vec::with_capacity(rows.len());
-    for row in rows {
-        let deleted = row.state == DELETED;
-        let status = RecordStatus {
-            state: if deleted {
-                State::Draft
-            } else {
-                state(&row.state)?
-            },
-            deleted,
-            revision: Revision::new(row.revision),
-            merged_into: row.merged_into.as_deref().map(name).transpose()?,
-        };
-        statuses.push((name(&row.name)?, status));
-    }
-    Ok(statuses)
-}
-
-async fn revisions(
-    connection: &mut Lease,
-    pins: &BTreeSet<Pin>,
-) -> Result<Vec<(Pin, Body, bool)>, Error> {
-    let names: Vec<_> = pins.iter().map(|(name, _)| name.to_string()).collect();
-    let numbers: Vec<_> = pins.iter().map(|(_, revision)| revision.get()).collect();
-    let rows = sqlx::query!(
-        r#"SELECT changes.name, changes.kind, wanted.revision AS "revision!", changes.content,
-                  changes.revision = wanted.revision AND changes.wire_sequence IS NOT NULL
-                      AND changes.state = 'published' AS "is_readable!"
-           FROM unnest($1::text[], $2::bigint[]) AS wanted (name, revision)
-           JOIN LATERAL (
-               SELECT name, kind, revision, content, wire_sequence, state
-               FROM changes
-               WHERE changes.name = wanted.name
-                   AND (changes.revision = wanted.revision OR wanted.revision BETWEEN 1 AND changes.revision)
-               ORDER BY changes.revision
-               LIMIT 1
-           ) AS changes ON true
-           -- What came from another database began there: the oldest revision that is here stands for those before it.
-           -- Where all were kept there is none before.
-           WHERE changes.revision = wanted.revision
-               OR NOT EXISTS (SELECT FROM changes AS older WHERE older.name = changes.name AND older.revision < changes.revision)"#,
-        &names,
-        &numbers,
-    )
-    .fetch_all(connection)
-    .await?;
-    let rows = rows.into_iter().map(|row| {
-        let body = decode_body(&row.name, &row.kind, &row.content)?;
-        Ok((
-            (name(&row.name)?, Revision::new(row.revision)),
-            body,
-            row.is_readable,
-        ))
-    });
-    rows.collect()
-}
-
 /// Returns the first and the newest readable revision of each record, ascending; none for erased records.
-async fn published(connection: &mut Lease, names: &[String]) -> Result<Vec<(Pin, Body)>, Error> {
+async fn readable(connection: &mut Lease, names: &[String]) -> Result<Vec<(Pin, Body)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT changes.name, changes.kind, changes.revision, changes.content
            FROM unnest($1::text[]) AS wanted (name)
@@ -259,43 +146,6 @@ async fn published(connection: &mut Lease, names: &[String]) -> Result<Vec<(Pin,
         let body = decode_body(&row.name, &row.kind, &row.content)?;
         Ok(((name(&row.name)?, Revision::new(row.revision)), body))
     });
-    rows.collect()
-}
-
-async fn similar(connection: &mut Lease, keys: &[i64]) -> Result<Vec<(i64, Name)>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT found.name, key AS "key!"
-           FROM unnest($1::bigint[]) AS key
-           CROSS JOIN LATERAL (
-               SELECT records.name
-               FROM records
-               WHERE records.keys @> ARRAY[key]
-                   AND records.state IN ('draft', 'in_review', 'embargoed', 'published')
-               LIMIT 6
-           ) AS found"#,
-        keys,
-    )
-    .fetch_all(connection)
-    .await?;
-    let rows = rows.into_iter().map(|row| Ok((row.key, name(&row.name)?)));
-    rows.collect()
-}
-
-async fn originals(
-    connection: &mut Lease,
-    hashes: &[String],
-) -> Result<Vec<(String, Name)>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT name, original_sha256 AS "original_sha256!"
-           FROM records
-           WHERE original_sha256 = ANY ($1)"#,
-        hashes,
-    )
-    .fetch_all(connection)
-    .await?;
-    let rows = rows
-        .into_iter()
-        .map(|row| Ok((row.original_sha256, name(&row.name)?)));
     rows.collect()
 }
 

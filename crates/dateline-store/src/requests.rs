@@ -1,75 +1,20 @@
 //! Stored answers of the last 24 hours, so that a retry is not a second write (W4).
 
-use std::collections::HashMap;
-
-use dateline_engine::request::Request;
 use dateline_proto::v1;
 use dateline_record::violation::Warning;
 use prost::Message;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{
     Error, Store,
     columns::sequence,
     committer::Committed,
     pool::Lease,
+    read_round::StoredAnswer,
     stored::{RecordColumns, StoredRecord},
 };
 
 /// Answers deleted per statement.
 const EXPIRY_BATCH: i64 = 2000;
-
-/// The stored answer of a request.
-pub(super) struct StoredAnswer {
-    pub fingerprint: Vec<u8>,
-    pub names: Vec<String>,
-    pub revisions: Vec<i64>,
-    desk_sequence: i64,
-    wire_sequence: i64,
-    warnings: Vec<u8>,
-}
-
-/// Returns the stored answers of these requests, by author and id. `now` is the clock that `append` uses.
-pub(super) async fn find(
-    connection: &mut Lease,
-    requests: &[&Request],
-    now: OffsetDateTime,
-) -> Result<HashMap<(String, Uuid), StoredAnswer>, Error> {
-    let (authors, ids): (Vec<_>, Vec<_>) = requests
-        .iter()
-        .filter_map(|request| Some((request.by.author.clone(), request.id?)))
-        .unzip();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = sqlx::query!(
-        r#"SELECT requests.author, requests.id, fingerprint, names, revisions, desk_sequence, wire_sequence,
-                  warnings
-           FROM unnest($1::text[], $2::uuid[]) AS asked (author, id)
-           JOIN requests ON requests.author = asked.author AND requests.id = asked.id
-           WHERE accepted_at > $3::timestamptz - interval '24 hours'"#,
-        &authors,
-        &ids,
-        now,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let stored = StoredAnswer {
-                fingerprint: row.fingerprint,
-                names: row.names,
-                revisions: row.revisions,
-                desk_sequence: row.desk_sequence,
-                wire_sequence: row.wire_sequence,
-                warnings: row.warnings,
-            };
-            ((row.author, row.id), stored)
-        })
-        .collect())
-}
 
 impl StoredAnswer {
     /// Returns the stored answer: the records as they were then.

@@ -36,10 +36,10 @@ const ANSWERS: usize = 150;
 
 /// The answers that writers got.
 #[derive(Default)]
-struct CampaignAnswers {
+pub(super) struct CampaignAnswers {
     acknowledged: Mutex<Vec<AckedChange>>,
     refused: Mutex<HashSet<String>>,
-    stop: AtomicBool,
+    pub(super) stop: AtomicBool,
 }
 
 impl CampaignAnswers {
@@ -76,11 +76,11 @@ impl CampaignAnswers {
         answer.records
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }
 
-    async fn until(&self, count: usize) {
+    pub(super) async fn until(&self, count: usize) {
         let growing = async {
             while self.count() < count {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -109,7 +109,7 @@ impl CampaignAnswers {
     }
 }
 
-async fn write(number: usize, address: String, told: Arc<CampaignAnswers>, seed: u64) {
+pub(super) async fn write(number: usize, address: String, told: Arc<CampaignAnswers>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed ^ number as u64);
     let client = Client::connect(&address).await.unwrap();
     for round in 0.. {

@@ -8,7 +8,7 @@ use dateline_proto::v1::{
 };
 use tonic::{Response, Status};
 
-use crate::support::{editing::*, server::TestServer};
+use crate::support::{editing::*, projections::wait_projected, server::TestServer};
 
 /// The records of all calls: one in each state that some call needs.
 struct CallRecords {
@@ -187,6 +187,7 @@ async fn all(
 async fn w6_every_call_can_be_asked_only_and_then_writes_nothing() {
     let server = start_server_with_base().await;
     let cast = cast(&server).await;
+    wait_projected(&server.url).await;
     let before = (
         feed_heads(&server.url).await,
         dump_tables(&server.url).await,
@@ -211,6 +212,7 @@ async fn w6_every_call_can_be_asked_only_and_then_writes_nothing() {
 async fn w2_w6_every_call_tells_what_is_wrong_under_its_own_paths() {
     let server = start_server_with_base().await;
     let cast = cast(&server).await;
+    wait_projected(&server.url).await;
     let before = (
         feed_heads(&server.url).await,
         dump_tables(&server.url).await,

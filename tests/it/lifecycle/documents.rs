@@ -1,5 +1,4 @@
-//! The document and the search text of a record match its newest revision, after any change; a change of state alone
-//! does not write them again.
+//! The document of a record, which people read, matches its newest revision, after any change.
 
 use dateline::json;
 use dateline_proto::v1::{Record, record::Kind as Body};
@@ -7,12 +6,13 @@ use dateline_record::name::KINDS;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
-use crate::support::editing::*;
+use crate::support::{editing::*, projections::wait_projected};
 
-/// The document and the search text of a head.
-async fn stored_document(url: &str, record: &Record) -> (Value, String) {
+/// The document of a record, once it is projected.
+async fn stored_document(url: &str, record: &Record) -> Value {
+    wait_projected(url).await;
     let mut sql = PgConnection::connect(url).await.unwrap();
-    let row = sqlx::query_as("SELECT document, search FROM records WHERE name = $1");
+    let row = sqlx::query_scalar("SELECT document FROM documents WHERE name = $1");
     row.bind(name(record)).fetch_one(&mut sql).await.unwrap()
 }
 
@@ -24,7 +24,7 @@ fn content(record: &Record) -> Value {
 }
 
 #[tokio::test]
-async fn what_people_read_of_a_head_is_what_its_newest_revision_says() {
+async fn what_people_read_of_a_record_is_what_its_newest_revision_says() {
     let server = start_server_with_base().await;
     for kind in KINDS {
         let draft = create_drafts(&server.client, &[record_of_kind(kind, "told")]).await;
@@ -34,15 +34,15 @@ async fn what_people_read_of_a_head_is_what_its_newest_revision_says() {
         )
         .await;
         let first = stored_document(&server.url, &draft).await;
-        assert_eq!(first.0, content(&draft));
+        assert_eq!(first, content(&draft));
         let published = commit_one(&server.client, publish(&draft)).await;
         // Its pins were moved to a revision that readers can read.
-        let shown = (content(&published), first.1.clone());
-        assert_eq!(stored_document(&server.url, &published).await, shown);
+        let shown = stored_document(&server.url, &published).await;
+        assert_eq!(shown, content(&published));
         let other = correct(&with_text(&published, "other words"), &[], "it was wrong");
         let corrected = commit_one(&server.client, other).await;
         let second = stored_document(&server.url, &corrected).await;
-        assert_eq!(second.0, content(&corrected));
+        assert_eq!(second, content(&corrected));
         assert_ne!(second, first);
         let before = desk_record(&server.client, name(&corrected)).await;
         commit_one(&server.client, retract(&corrected, "all wrong", false)).await;

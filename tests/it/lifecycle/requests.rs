@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::support::{
     editing::*,
+    projections::wait_projected,
     server::{TestServer, config, start_server_with},
 };
 
@@ -245,6 +246,7 @@ async fn ask(server: &TestServer) -> Vec<(&'static str, CommitRequest)> {
 async fn w6_validate_only_answers_as_the_write_would_and_writes_nothing() {
     let server = start_server_with_base().await;
     let asked = ask(&server).await;
+    wait_projected(&server.url).await;
     let before = (
         feed_heads(&server.url).await,
         dump_tables(&server.url).await,

@@ -5,7 +5,8 @@
 //! - messages: [`records`] (small records of every kind), [`builders`] (writes and requests), [`gold`] (the seed
 //!   article), [`drafts`], [`crowd`] and [`large_records`] (many and large ones);
 //! - calls: [`editing`] (commits and reads), [`watch`] (streams), [`replica`] (a consumer of a stream),
-//!   [`exporter`], [`held_stream`], [`raw_grpc`] and [`raw_h2`] (below the client), [`invariants`] (of a feed);
+//!   [`exporter`], [`held_stream`], [`raw_grpc`] and [`raw_h2`] (below the client), [`invariants`] (of a feed),
+//!   [`projections`] (what follows it);
 //! - the command line: [`cli`], [`desk`], [`terminal`], [`export_dir`];
 //! - surroundings: [`freezable_proxy`] (a database that falls silent), [`bucket`] (an object store), [`tools`]
 //!   (programs of other languages).
@@ -29,6 +30,7 @@ pub mod invariants;
 pub mod jwt_issuer;
 pub mod large_records;
 pub mod process;
+pub mod projections;
 pub mod raw_grpc;
 pub mod raw_h2;
 pub mod records;

@@ -13,12 +13,16 @@ use super::super::Error;
 const REVISION: i32 = 1;
 
 /// The files of sql/, in the order in which they are applied.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("append", include_str!("../../../../sql/append.sql")),
     ("epochs", include_str!("../../../../sql/epochs.sql")),
     (
         "maintenance",
         include_str!("../../../../sql/maintenance.sql"),
+    ),
+    (
+        "projections",
+        include_str!("../../../../sql/projections.sql"),
     ),
     ("tallies", include_str!("../../../../sql/tallies.sql")),
 ];

@@ -1,0 +1,90 @@
+-- Projections: tables that follow the log. Each step is one statement, like `append`, so a server that freezes between
+-- two of them holds no lock.
+
+-- Moves a projection from one position to another, and holds its row until the transaction ends. Returns false if it is
+-- not there, because another server has taken the step, or not of this version or epoch: then nothing may be written.
+-- The caller's next statements see all that is committed, and no purge commits before they have.
+CREATE OR REPLACE FUNCTION advance_projection(
+    projection text, made_by int, in_epoch bigint, from_position bigint, to_position bigint
+) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE projections SET position = to_position
+    WHERE name = projection AND version = made_by AND epoch = in_epoch AND position = from_position;
+    RETURN FOUND;
+END;
+$$;
+
+-- Lets a projection begin again, if its rows are of an earlier version or of another epoch. Its rows stay until the
+-- step that passes their records, so that people read on; those of records that the log does not know go at once.
+CREATE OR REPLACE FUNCTION restart_projection(projection text, made_by int) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE projections SET version = made_by, epoch = feed.epoch, position = 0
+    FROM feed
+    WHERE projections.name = projection
+        AND (projections.version < made_by OR projections.version = made_by AND projections.epoch <> feed.epoch);
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF projection = 'documents' THEN
+        DELETE FROM documents WHERE NOT EXISTS (
+            SELECT FROM records WHERE records.name = documents.name AND records.state <> 'deleted');
+    END IF;
+    RETURN true;
+END;
+$$;
+
+-- Takes a step of the documents. The arguments are columns: a record, the desk sequence of the head that was read, and
+-- its content as JSON, null if the record is to have no document. A head that has moved since is left to a later step:
+-- its content may have been erased.
+CREATE OR REPLACE FUNCTION project_documents(
+    made_by int, in_epoch bigint, from_position bigint, to_position bigint,
+    head_name text[], head_sequence bigint[], head_document jsonb[]
+) RETURNS boolean
+LANGUAGE plpgsql
+SET jit = off
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    IF NOT advance_projection('documents', made_by, in_epoch, from_position, to_position) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM documents
+    USING unnest(head_name, head_sequence, head_document) AS head (name, sequence, document)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE documents.name = head.name AND head.document IS NULL;
+    INSERT INTO documents AS known (
+        name, uid, kind, state, revision, desk_sequence, wire_sequence, days, document)
+    SELECT
+        records.name, records.uid, records.kind, records.state, records.revision, records.desk_sequence,
+        records.wire_sequence, records.days, head.document
+    FROM unnest(head_name, head_sequence, head_document) AS head (name, sequence, document)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE head.document IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET
+        state = excluded.state,
+        revision = excluded.revision,
+        desk_sequence = excluded.desk_sequence,
+        wire_sequence = excluded.wire_sequence,
+        days = excluded.days,
+        -- An equal document is not written again: it is large, and often only the state has changed.
+        document = CASE WHEN known.document = excluded.document THEN known.document ELSE excluded.document END;
+    RETURN true;
+END;
+$$;
+
+-- Deletes what projections have of records. `append` calls this for a purge: the content goes with it, and no step
+-- that has read it before writes it afterwards, because it waits for the rows of the projections (W11).
+CREATE OR REPLACE FUNCTION erase_projected(names text[]) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM FROM projections ORDER BY name FOR UPDATE;
+    DELETE FROM documents WHERE name = ANY (names);
+END;
+$$;
