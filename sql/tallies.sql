@@ -86,7 +86,7 @@ BEGIN
         array_agg(counted.desk[place] - feed.desk_tally[place]),
         array_agg(counted.wire[place] - feed.wire_tally[place]),
         format(
-            'The counts of records in the desk feed and in the wire feed were wrong by %s and %s.',
+            'the digests were wrong, and their counts of records by %s in the desk feed and %s in the wire feed',
             coalesce(sum(feed.desk_tally[place] - counted.desk[place]) FILTER (WHERE place % 9 = 1), 0),
             coalesce(sum(feed.wire_tally[place] - counted.wire[place]) FILTER (WHERE place % 9 = 1), 0))
     INTO places, desk_amounts, wire_amounts, difference
@@ -107,8 +107,7 @@ BEGIN
     INSERT INTO audit (at, author, credential, peer, method, outcome, names, types, revisions, details)
     VALUES (clock_timestamp(), session_user, 'none', '', 'CorrectTallies', 'done', '{}', '{}', '{}', difference);
     PERFORM pg_notify('dateline_feed', (SELECT desk_head::text FROM feed));
-    RAISE WARNING 'the digests of the feeds were wrong, and have been corrected'
-        USING DETAIL = difference;
+    RAISE WARNING '%; both are corrected', difference;
     RETURN true;
 END;
 $$;

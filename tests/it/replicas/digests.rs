@@ -2,7 +2,7 @@
 //! change.
 
 use dateline_proto::v1::{View, WatchRequest};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{
     cli::dateline,
@@ -198,7 +198,8 @@ async fn f11_a_digest_that_an_earlier_version_left_wrong_is_corrected_at_start()
     let mut sql = PgConnection::connect(&url).await.unwrap();
     let noted = corrections(&mut sql).await;
     assert_eq!(noted.len(), 1, "{noted:?}");
-    assert!(noted[0].ends_with("were wrong by -1 and -2."), "{noted:?}");
+    let wrong = "by -1 in the desk feed and -2 in the wire feed";
+    assert!(noted[0].ends_with(wrong), "{noted:?}");
     third.stop().await;
 }
 
@@ -213,18 +214,70 @@ async fn f11_a_digest_is_corrected_while_records_are_written() {
         assert!(correct_tallies(&mut sql).await, "it was wrong");
     }
     assert!(stop().await > 0, "somebody wrote");
-    // No write follows this one, so the server has to hear of it.
-    spoil_tallies(&server.url).await;
-    assert!(correct_tallies(&mut sql).await);
     assert!(are_tallies_correct(&mut sql).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn f11_of_two_corrections_of_a_digest_one_counts_and_running_servers_hear_of_it() {
+    let server = start_server_with_base().await;
+    spoil_tallies(&server.url).await;
+    // With this commit the server reads the wrong digest.
+    create_drafts(&server.client, &[actor("draft")]).await;
     let (desk, _) = feed_heads(&server.url).await;
     let mut follower = Replica::default();
     let mut stream = open_watch(&server.client, watch_from_beginning(View::Desk)).await;
     follow(&mut follower, &mut stream, desk).await;
-    wait_until("the server has the corrected digest", async || {
-        get_feed(&server, View::Desk).await.digest == Some(follower.digest())
-    })
+    let is_right = async || {
+        let request = WatchRequest {
+            digest: true,
+            ..watch_snapshot(View::Desk)
+        };
+        let mut stream = open_watch(&server.client, request).await;
+        loop {
+            let checkpoint = next_response(&mut stream).await.checkpoint;
+            if let Some(digest) = checkpoint.and_then(|it| it.digest) {
+                return digest == follower.digest();
+            }
+        }
+    };
+    assert!(!is_right().await);
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
+    let mut blocker = PgConnection::connect(&server.url).await.unwrap();
+    blocker
+        .execute("BEGIN; SELECT FROM feed FOR UPDATE")
+        .await
+        .unwrap();
+    let corrections_at_once = [(); 2].map(|()| {
+        let url = server.url.clone();
+        tokio::spawn(async move {
+            let mut sql = PgConnection::connect(&url).await.unwrap();
+            correct_tallies(&mut sql).await
+        })
+    });
+    wait_until(
+        "one waits for the feed, and the other one for it",
+        async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%correct_tallies%'",
+            )
+            .fetch_one(&mut sql)
+            .await
+            .unwrap();
+            waiting == 2
+        },
+    )
     .await;
-    assert_eq!(corrections(&mut sql).await.len(), 6);
+    blocker.execute("ROLLBACK").await.unwrap();
+    let mut done = Vec::new();
+    for correction in corrections_at_once {
+        done.push(correction.await.unwrap());
+    }
+    done.sort_unstable();
+    assert_eq!(done, [false, true]);
+    assert!(are_tallies_correct(&mut sql).await);
+    wait_until("the server has the corrected digest", is_right).await;
+    assert_eq!(corrections(&mut sql).await.len(), 1);
     server.stop().await;
 }
