@@ -117,6 +117,8 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
         .execute("BEGIN; SELECT * FROM feed FOR UPDATE")
         .await
         .unwrap();
+    // A transaction sees the activity of others as it was at its first look.
+    let mut sql = PgConnection::connect(&ice.past).await.unwrap();
     let request = creation("lost");
     let mut editorial = server.client.editorial.clone();
     let writing = tokio::spawn({
@@ -128,7 +130,7 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
-        .fetch_one(&mut blocker)
+        .fetch_one(&mut sql)
         .await
         .unwrap();
         waiting > 0
