@@ -10,6 +10,7 @@ use dateline_proto::v1::{CommitRequest, View};
 use dateline_record::sequence::Sequence;
 use dateline_store::{Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::Notify;
 use tonic::Code;
 
 use crate::support::{
@@ -116,6 +117,8 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
         .execute("BEGIN; SELECT * FROM feed FOR UPDATE")
         .await
         .unwrap();
+    // A transaction sees the activity of others as it was at its first look.
+    let mut sql = PgConnection::connect(&ice.past).await.unwrap();
     let request = creation("lost");
     let mut editorial = server.client.editorial.clone();
     let writing = tokio::spawn({
@@ -127,7 +130,7 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
-        .fetch_one(&mut blocker)
+        .fetch_one(&mut sql)
         .await
         .unwrap();
         waiting > 0
@@ -184,6 +187,26 @@ async fn f13_a_frozen_listener_is_noticed_and_hears_of_other_servers_again() {
     }
     here.stop().await;
     there.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f13_a_frozen_listener_is_noticed_without_any_other_connection() {
+    let ice = FreezableProxy::before(&create_database().await).await;
+    let store = Store::connect(&ice.url, &Settings::default())
+        .await
+        .unwrap();
+    let mut listener = store.listen().await.unwrap();
+    let nobody = Notify::new();
+    listener
+        .wait(&nobody, Duration::from_millis(100))
+        .await
+        .expect("it listens");
+    ice.freeze();
+    let noticed = async { while listener.wait(&nobody, Duration::from_secs(1)).await.is_ok() {} };
+    tokio::time::timeout(BOUND, noticed)
+        .await
+        .expect("it is noticed");
+    store.close().await;
 }
 
 /// Asserts that work ends within the bound of a statement, and that a failure is reported as unavailable.

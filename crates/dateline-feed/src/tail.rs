@@ -130,10 +130,9 @@ fn set_digests(feed: &Feed, standing: &FeedStatus) {
         (FeedView::Wire, standing.heads.wire, &standing.wire),
     ];
     for (view, head, tallies) in digests {
-        if feed.ring(view).digest(head).is_none() {
-            let digest = tallies.to_digest().encode_to_vec();
-            feed.ring(view).set_digest(head, digest.into());
-        }
+        // Also where one is known: `correct_tallies()` may have replaced it.
+        let digest = tallies.to_digest().encode_to_vec();
+        feed.ring(view).set_digest(head, digest.into());
     }
 }
 

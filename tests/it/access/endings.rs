@@ -9,14 +9,15 @@ use dateline_proto::v1::{
     GetFeedRequest, ListRecordsRequest, RevokeTokenRequest, Role, UpdateTokenRequest,
 };
 use futures_util::future::join_all;
+use prost_types::Timestamp;
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
 use crate::support::{
     callers::{AccessServers, create_token_until, create_token_with, start_access_servers},
-    editing::{RpcError, timestamp_in_ms, wait_until},
-    held_stream::{ConnectOptions, MAX_STREAM_END_DELAY},
-    jwt_issuer::{AUDIENCE, ISSUER, IssuerServer, SigningKey, claims_of, jwk_set, unix_now},
+    editing::{RpcError, wait_until},
+    held_stream::{ConnectOptions, MAX_STREAM_END_DELAY, hold_until_expiry},
+    jwt_issuer::{AUDIENCE, ISSUER, IssuerServer, SigningKey, claims_of, jwk_set},
     server::{TestServer, config, create_database, start_server_with, temp_dir},
 };
 
@@ -54,16 +55,15 @@ async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
     }
     let [revoked, gone, replaced, narrowed, past] =
         cast.try_into().unwrap_or_else(|_| panic!("five"));
-    let (_, secret) = create_token_until(
-        &two.open.client,
-        &[Role::Reader],
-        &[],
-        timestamp_in_ms(2000),
-    )
+    let (expired, end) = hold_until_expiry(async |end| {
+        let end = Timestamp {
+            seconds: end.unix_timestamp(),
+            nanos: 0,
+        };
+        let made = create_token_until(&two.open.client, &[Role::Reader], &[], end).await;
+        ConnectOptions::plain(&two.closed.address, &made.1)
+    })
     .await;
-    let expired = ConnectOptions::plain(&two.closed.address, &secret)
-        .hold()
-        .await;
     let request = RevokeTokenRequest { id: revoked.0 };
     two.open
         .client
@@ -89,7 +89,7 @@ async fn p5_api_tokens_end_by_every_way_for_streams_calls_and_connections() {
             .assert_ends("another secret", "TOKEN_REVOKED", "TOKEN_INVALID"),
         past.1
             .assert_ends("end moved", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
-        expired.assert_ends("expired", "TOKEN_EXPIRED", "TOKEN_EXPIRED"),
+        expired.assert_expires("expired", end, "TOKEN_EXPIRED"),
         narrowed.1.assert_scope_narrows("narrowed"),
     );
 }
@@ -105,7 +105,6 @@ enum Keys {
 /// A way in which a JWT ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    Expires,
     /// The key was removed, and there is another one.
     KeyRemoved,
     /// Another key has the same id.
@@ -140,25 +139,17 @@ async fn jwt_ends(from: Keys, end: End) {
         ..jwt_settings(&issuer)
     })
     .await;
-    let mut all = claims_of(&issuer);
-    if end == End::Expires {
-        all["exp"] = (unix_now() + 3).into();
-    }
-    let held = ConnectOptions::plain(&test_server.address, &old.sign(&old.header(), &all));
+    let token = old.sign(&old.header(), &claims_of(&issuer));
+    let held = ConnectOptions::plain(&test_server.address, &token);
     let held = held.hold().await;
     match end {
-        // The stream must end within 5 s of this, so the expiry is near.
-        End::Expires => tokio::time::sleep(Duration::from_secs(1)).await,
         End::KeyRemoved => set(&[&new]),
         End::KeyReplaced => set(&[&same_id]),
         End::NoKeys => set(&[]),
         End::FileGone => std::fs::remove_file(&path).unwrap(),
     }
-    let reasons = match end {
-        End::Expires => ("TOKEN_EXPIRED", "TOKEN_EXPIRED"),
-        _ => ("TOKEN_REVOKED", "TOKEN_INVALID"),
-    };
-    held.assert_ends(&what, reasons.0, reasons.1).await;
+    held.assert_ends(&what, "TOKEN_REVOKED", "TOKEN_INVALID")
+        .await;
     let newer = match end {
         End::KeyRemoved => &new,
         End::KeyReplaced => &same_id,
@@ -170,6 +161,25 @@ async fn jwt_ends(from: Keys, end: End) {
         .call(&other.connect().await.unwrap())
         .await
         .expect(&what);
+}
+
+async fn jwt_expires() {
+    let (_scratch, directory) = temp_dir();
+    let (path, key) = (directory.join("keys.json"), SigningKey::new("one"));
+    std::fs::write(&path, jwk_set(&[&key])).unwrap();
+    let test_server = jwt_site(&JwtSettings {
+        keys: Some(path.display().to_string()),
+        ..jwt_settings(ISSUER)
+    })
+    .await;
+    let (held, end) = hold_until_expiry(async |end| {
+        let mut all = claims_of(ISSUER);
+        all["exp"] = end.unix_timestamp().into();
+        ConnectOptions::plain(&test_server.address, &key.sign(&key.header(), &all))
+    })
+    .await;
+    held.assert_expires("JWT expires", end, "TOKEN_EXPIRED")
+        .await;
 }
 
 fn jwt_settings(issuer: &str) -> JwtSettings {
@@ -190,7 +200,6 @@ async fn jwt_site(settings: &JwtSettings) -> TestServer {
 #[tokio::test]
 async fn p5_jwt_end_by_every_way_for_streams_calls_and_connections() {
     let cases = [
-        (Keys::File, End::Expires),
         (Keys::File, End::KeyRemoved),
         (Keys::File, End::KeyReplaced),
         (Keys::File, End::NoKeys),
@@ -201,7 +210,8 @@ async fn p5_jwt_end_by_every_way_for_streams_calls_and_connections() {
         (Keys::Discovered, End::KeyRemoved),
         (Keys::Discovered, End::KeyReplaced),
     ];
-    join_all(cases.map(|(from, end)| Box::pin(jwt_ends(from, end)))).await;
+    let others = join_all(cases.map(|(from, end)| Box::pin(jwt_ends(from, end))));
+    tokio::join!(others, Box::pin(jwt_expires()));
 }
 
 #[tokio::test]

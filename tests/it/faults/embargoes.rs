@@ -274,12 +274,30 @@ fn latest(due: i128, outages: &[(i128, i128)]) -> i128 {
     from + bound
 }
 
+/// A fault, and its beginning and end.
+struct InflictedFault {
+    fault: EmbargoFault,
+    begun: i128,
+    ended: i128,
+}
+
+/// The faults between two moments, in milliseconds from the first.
+fn faults_between(faults: &[InflictedFault], from: i128, to: i128) -> String {
+    let between = faults
+        .iter()
+        .filter(|it| it.begun <= to && it.ended >= from);
+    let ms = |at: i128| (at - from) / 1_000_000;
+    let told = between.map(|it| format!("{:?} {}..{}", it.fault, ms(it.begun), ms(it.ended)));
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// Compares the embargoed records with the published ones.
 fn judge(
     hidden: &Hidden,
     seen: &BTreeMap<String, i128>,
     wire: &[Change],
     outages: &[(i128, i128)],
+    faults: &[InflictedFault],
 ) {
     let mut published: BTreeMap<&str, usize> = BTreeMap::new();
     let mut batches: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
@@ -309,8 +327,10 @@ fn judge(
         let latest = latest(*due, outages);
         assert!(
             at <= latest,
-            "{name} came {} ms too late",
-            (at - latest) / 1_000_000
+            "{name} came {} ms too late, {} ms after its time; meanwhile: {}",
+            (at - latest) / 1_000_000,
+            (at - due) / 1_000_000,
+            faults_between(faults, *due, at)
         );
         lateness.push((at - due) / 1_000_000);
     }
@@ -354,7 +374,7 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
     let hidden = hide(&deployment, &mut random, requests, window).await;
     println!("{} records, {bytes} bytes", hidden.due.len());
     let last = hidden.due.values().map(|(due, _)| *due).max().unwrap();
-    let (mut outages, mut done) = (Vec::new(), BTreeMap::<EmbargoFault, usize>::new());
+    let (mut outages, mut inflicted) = (Vec::new(), Vec::new());
     loop {
         let mut faults = if is_long {
             FAULTS.to_vec()
@@ -363,8 +383,14 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
         };
         faults.shuffle(&mut random);
         for fault in faults {
+            let begun = now();
             outages.extend(inflict(&mut deployment, fault, &mut random).await);
-            *done.entry(fault).or_default() += 1;
+            let ended = now();
+            inflicted.push(InflictedFault {
+                fault,
+                begun,
+                ended,
+            });
             tokio::time::sleep(Duration::from_millis(if is_long { 1500 } else { 300 })).await;
         }
         if now() >= last {
@@ -396,7 +422,11 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
         watcher.abort();
     }
     let wire = whole_wire(&deployment).await;
-    judge(&hidden, &seen.lock().unwrap(), &wire, &outages);
+    judge(&hidden, &seen.lock().unwrap(), &wire, &outages, &inflicted);
+    let mut done = BTreeMap::<EmbargoFault, usize>::new();
+    for it in &inflicted {
+        *done.entry(it.fault).or_default() += 1;
+    }
     let done: Vec<_> = done
         .iter()
         .map(|(what, count)| format!("{count} {what:?}"))

@@ -25,8 +25,24 @@ const BOUND: Duration = Duration::from_secs(5);
 
 const HOUR: i64 = 3_600_000;
 
+const END_EMBARGOES: &str = "UPDATE records SET embargo_at = now() WHERE state = 'embargoed'";
+
 fn nanos(time: Timestamp) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)
+}
+
+/// Asserts that publications were committed after `due`, and no later than the bound. A machine that was too loaded to
+/// write the same records as drafts within the bound has twice the time that those took.
+fn assert_in_time(out: &BTreeMap<String, Change>, due: Timestamp, drafts_took: Duration) {
+    let bound = BOUND.max(drafts_took * 2);
+    for (name, change) in out {
+        let late = nanos(change.time.unwrap()) - nanos(due);
+        let in_time = 0..i128::try_from(bound.as_nanos()).unwrap();
+        assert!(
+            in_time.contains(&late),
+            "{name} was {late} ns late, of {bound:?}"
+        );
+    }
 }
 
 /// Simulates that the server was down until all embargoes had ended, in the order of their times.
@@ -75,6 +91,7 @@ fn large_article(id: &str, bytes: usize) -> Record {
 #[tokio::test(flavor = "multi_thread")]
 async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
     let server = start_server_with_base().await;
+    let writing = Instant::now();
     // 18 MB with 95 times, and two requests with a time of their own.
     let large: Vec<_> = (0..95)
         .map(|n| large_article(&format!("large-{n:02}"), 190_000))
@@ -96,11 +113,12 @@ async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
     for some in &small {
         hide(&server, some, timestamp_in_ms(HOUR)).await;
     }
+    let drafts_took = writing.elapsed();
     let url = stopped_until_all_have_ended(server).await;
-    let started_at = Instant::now();
+    let started_at = timestamp_in_ms(0);
     let server = start_server_with(config(&url)).await;
     let out = published(&server, 95 + 60).await;
-    assert!(started_at.elapsed() < BOUND, "{:?}", started_at.elapsed());
+    assert_in_time(&out, started_at, drafts_took);
     for round in 0..2 {
         let of_round = out
             .iter()
@@ -108,6 +126,8 @@ async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
         let batches: BTreeSet<_> = of_round.map(|(_, change)| change.batch).collect();
         assert_eq!(batches.len(), 1, "a request comes out as one batch");
     }
+    let batches: BTreeSet<_> = out.values().map(|change| change.batch).collect();
+    assert_eq!(batches.len(), 95 + 2, "of no other request's records");
     wait_until("nothing is told to be overdue", async || {
         let told = health(&server).await;
         (told.overdue_embargoes, told.isolated_embargoes) == (0, 0)
@@ -143,32 +163,30 @@ const POISONS: [(&str, &str, &str); 3] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_record_is_isolated_told_and_in_the_way_of_nothing() {
     let server = start_server_with_base().await;
+    let writing = Instant::now();
     let mut requests = Vec::new();
     for (word, ..) in POISONS {
         let some: Vec<_> = (0..20).map(|n| actor(&format!("{word}-{n}"))).collect();
         requests.push(create_drafts(&server.client, &some).await);
     }
     requests.push(create_drafts(&server.client, &[actor("alone")]).await);
-    let due = timestamp_in_ms(2500);
     for request in &requests {
-        hide(&server, request, due).await;
+        hide(&server, request, timestamp_in_ms(HOUR)).await;
     }
+    let drafts_took = writing.elapsed();
     let name_of = |word: &str| format!("actors/{word}-13");
     execute_sql(&server.url, "CREATE TABLE kept AS SELECT * FROM changes").await;
     for (word, harm, _) in POISONS {
         execute_sql(&server.url, &harm.replace("NAME", &name_of(word))).await;
     }
+    let due = timestamp_in_ms(0);
+    // Only now, so that no record is published before it is poisoned.
+    execute_sql(&server.url, END_EMBARGOES).await;
     let out = published(&server, 3 * 19 + 1).await;
     for (word, ..) in POISONS {
         assert!(!out.contains_key(&name_of(word)));
     }
-    for (name, change) in &out {
-        let late = nanos(change.time.unwrap()) - nanos(due);
-        assert!(
-            (0..5_000_000_000).contains(&late),
-            "{name} came {late} ns late"
-        );
-    }
+    assert_in_time(&out, due, drafts_took);
     let names: Vec<_> = {
         let mut names: Vec<_> = POISONS.iter().map(|(word, ..)| name_of(word)).collect();
         names.sort();
@@ -219,9 +237,43 @@ async fn a_poisoned_record_is_isolated_told_and_in_the_way_of_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_target_was_sent_back_is_isolated_with_the_reason_until_that_is_published() {
+    let server = start_server_with_base().await;
+    let client = &server.client;
+    let target = create_drafts(client, &[actor("target")]).await;
+    hide(&server, &target, timestamp_in_ms(HOUR)).await;
+    let mut pointing = event("pointing");
+    as_event(&mut pointing).participants[0].actor = "actors/target".into();
+    let drafts = create_drafts(client, &[pointing, event("beside")]).await;
+    hide(&server, &drafts, timestamp_in_ms(HOUR + 1000)).await;
+    let target = desk_record(client, "actors/target").await;
+    let target = commit_one(client, send_back(&target, "not yet")).await;
+    execute_sql(&server.url, END_EMBARGOES).await;
+    let out = published(&server, 1).await;
+    assert!(out.contains_key("events/beside"), "{out:?}");
+    wait_until("it is reported", async || {
+        let isolated = health(&server).await.isolated;
+        isolated.iter().any(|it| {
+            it.name == "events/pointing"
+                && it.reason.contains("actors/target, which is not published")
+        })
+    })
+    .await;
+    commit_one(client, publish(&target)).await;
+    wait_until("it is out, and reported no more", async || {
+        health(&server).await.isolated_embargoes == 0
+    })
+    .await;
+    let all = published(&server, 3).await;
+    assert!(all.contains_key("events/pointing"), "{all:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_depends_on_one_another_over_requests_comes_out_in_order_at_once() {
     let server = start_server_with_base().await;
     let client = &server.client;
+    let writing = Instant::now();
     let first = timestamp_in_ms(HOUR);
     let at = |step: i64| Timestamp {
         seconds: first.seconds + step,
@@ -242,11 +294,12 @@ async fn what_depends_on_one_another_over_requests_comes_out_in_order_at_once() 
         let meeting = create_drafts(client, &[meeting]).await;
         hide(&server, &meeting, at(n + 20)).await;
     }
+    let drafts_took = writing.elapsed();
     let url = stopped_until_all_have_ended(server).await;
-    let started_at = Instant::now();
+    let started_at = timestamp_in_ms(0);
     let server = start_server_with(config(&url)).await;
     let out = published(&server, 30).await;
-    assert!(started_at.elapsed() < BOUND, "{:?}", started_at.elapsed());
+    assert_in_time(&out, started_at, drafts_took);
     for n in 0..10 {
         let place = |name: String| out[&name].sequence;
         let source = place(format!("articles/source-{n}"));

@@ -2,13 +2,14 @@
 //! change.
 
 use dateline_proto::v1::{View, WatchRequest};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{
+    cli::dateline,
     editing::*,
     gold::publish_gold,
     replica::{Replica, are_tallies_correct, follow, get_feed, next_response},
-    server::{TestServer, config, create_database, start_server_with},
+    server::{TestServer, config, create_database, start_server_with, temp_dir},
     watch::{open_watch, watch_from_beginning, watch_snapshot},
 };
 
@@ -140,4 +141,143 @@ async fn f11_a_busy_feed_tells_its_digest_too() {
         }
     }
     assert!(stop().await > 0, "somebody wrote");
+}
+
+/// Takes a record out of the stored tallies once more, as versions from before the first release could.
+async fn spoil_tallies(url: &str) {
+    let spoil = "UPDATE feed SET
+             written_by = pg_current_xact_id()::xid,
+             desk_tally = added_tally(desk_tally, '{10,11,12}', '{-1,-5,-4294967290}'),
+             wire_tally = added_tally(wire_tally, '{1,9}', '{-2,-3}')";
+    execute_sql(url, spoil).await;
+}
+
+async fn correct_tallies(sql: &mut PgConnection) -> bool {
+    let correct = sqlx::query_scalar("SELECT correct_tallies()");
+    correct.fetch_one(sql).await.unwrap()
+}
+
+/// The audit's entries of corrections.
+async fn corrections(sql: &mut PgConnection) -> Vec<String> {
+    let entries = sqlx::query_scalar("SELECT details FROM audit WHERE method = 'CorrectTallies'");
+    entries.fetch_all(sql).await.unwrap()
+}
+
+/// Exit code and messages of an export of the desk feed.
+async fn export_desk(server: &TestServer) -> (i32, String) {
+    let (_keep, directory) = temp_dir();
+    let out = directory.to_str().unwrap();
+    let words = ["export", "--out", out, "--view", "desk"];
+    let done = dateline(&server.address, &words).await;
+    (done.code, done.stderr)
+}
+
+#[tokio::test]
+async fn f11_a_digest_that_an_earlier_version_left_wrong_is_corrected_at_start() {
+    let url = create_database().await;
+    let first = start_server_with(config(&url)).await;
+    publish_gold(&first).await;
+    create_drafts(&first.client, &[actor("draft")]).await;
+    let epoch = get_feed(&first, View::Desk).await.epoch;
+    first.stop().await;
+    spoil_tallies(&url).await;
+    let second = start_server_with(config(&url)).await;
+    let (code, told) = export_desk(&second).await;
+    assert!(
+        code == 1 && told.contains("48 records came, the feed has 47"),
+        "{code} {told}"
+    );
+    second.stop().await;
+    let earlier = "UPDATE applied_functions SET sha256 = '' WHERE file = 'tallies'";
+    execute_sql(&url, earlier).await;
+    let third = start_server_with(config(&url)).await;
+    compare(&third, "a correction of the digest").await;
+    let (code, told) = export_desk(&third).await;
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(get_feed(&third, View::Desk).await.epoch, epoch);
+    let mut sql = PgConnection::connect(&url).await.unwrap();
+    let noted = corrections(&mut sql).await;
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    let wrong = "by -1 in the desk feed and -2 in the wire feed";
+    assert!(noted[0].ends_with(wrong), "{noted:?}");
+    third.stop().await;
+}
+
+#[tokio::test]
+async fn f11_a_digest_is_corrected_while_records_are_written() {
+    let server = start_server_with_base().await;
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
+    let stop = publish_continuously(&server);
+    for _ in 0..5 {
+        assert!(!correct_tallies(&mut sql).await, "it is right");
+        spoil_tallies(&server.url).await;
+        assert!(correct_tallies(&mut sql).await, "it was wrong");
+    }
+    assert!(stop().await > 0, "somebody wrote");
+    assert!(are_tallies_correct(&mut sql).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn f11_of_two_corrections_of_a_digest_one_counts_and_running_servers_hear_of_it() {
+    let server = start_server_with_base().await;
+    spoil_tallies(&server.url).await;
+    // With this commit the server reads the wrong digest.
+    create_drafts(&server.client, &[actor("draft")]).await;
+    let (desk, _) = feed_heads(&server.url).await;
+    let mut follower = Replica::default();
+    let mut stream = open_watch(&server.client, watch_from_beginning(View::Desk)).await;
+    follow(&mut follower, &mut stream, desk).await;
+    let is_right = async || {
+        let request = WatchRequest {
+            digest: true,
+            ..watch_snapshot(View::Desk)
+        };
+        let mut stream = open_watch(&server.client, request).await;
+        loop {
+            let checkpoint = next_response(&mut stream).await.checkpoint;
+            if let Some(digest) = checkpoint.and_then(|it| it.digest) {
+                return digest == follower.digest();
+            }
+        }
+    };
+    assert!(!is_right().await);
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
+    let mut blocker = PgConnection::connect(&server.url).await.unwrap();
+    blocker
+        .execute("BEGIN; SELECT FROM feed FOR UPDATE")
+        .await
+        .unwrap();
+    let corrections_at_once = [(); 2].map(|()| {
+        let url = server.url.clone();
+        tokio::spawn(async move {
+            let mut sql = PgConnection::connect(&url).await.unwrap();
+            correct_tallies(&mut sql).await
+        })
+    });
+    wait_until(
+        "one waits for the feed, and the other one for it",
+        async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%correct_tallies%'",
+            )
+            .fetch_one(&mut sql)
+            .await
+            .unwrap();
+            waiting == 2
+        },
+    )
+    .await;
+    blocker.execute("ROLLBACK").await.unwrap();
+    let mut done = Vec::new();
+    for correction in corrections_at_once {
+        done.push(correction.await.unwrap());
+    }
+    done.sort_unstable();
+    assert_eq!(done, [false, true]);
+    assert!(are_tallies_correct(&mut sql).await);
+    wait_until("the server has the corrected digest", is_right).await;
+    assert_eq!(corrections(&mut sql).await.len(), 1);
+    server.stop().await;
 }

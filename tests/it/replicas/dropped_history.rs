@@ -6,6 +6,7 @@ use dateline_proto::v1::{
     CompactFeedRequest, CompactFeedResponse, ForkFeedRequest, GetRecordRequest, View,
     admin_service_client::AdminServiceClient, compact_feed_request::Before,
 };
+use sqlx::{Connection, PgConnection};
 use tonic::Code;
 
 use crate::support::{
@@ -344,6 +345,28 @@ async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
             .await
             .assert_is(Code::FailedPrecondition, "CURSOR_FOREIGN");
     }
+}
+
+#[tokio::test]
+async fn f6_a_database_that_lives_elsewhere_begins_a_history_before_its_first_commit() {
+    let server = start_server_with_base().await;
+    let (desk, _) = feed_heads(&server.url).await;
+    let epoch = get_feed(&server, View::Desk).await.epoch;
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
+    let mut begun = async || -> Vec<i64> {
+        let begun = sqlx::query_scalar("SELECT desk_head FROM epochs ORDER BY number");
+        begun.fetch_all(&mut sql).await.unwrap()
+    };
+    let before = begun().await;
+    // No change is lost, so the tail has nothing to notice.
+    let moved = "UPDATE feed SET home = 'elsewhere', written_by = pg_current_xact_id()::xid";
+    execute_sql(&server.url, moved).await;
+    create_drafts(&server.client, &[actor("first")]).await;
+    assert_eq!(begun().await, [before, vec![desk]].concat());
+    wait_until("the server knows its history", async || {
+        get_feed(&server, View::Desk).await.epoch != epoch
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use dateline_proto::v1::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{
@@ -86,17 +87,37 @@ impl ConnectOptions {
 
     /// Opens a stream and waits until it has begun.
     pub async fn hold(self) -> HeldStream {
-        let mut feed = self.connect().await.unwrap();
+        self.try_hold().await.expect("a stream begins")
+    }
+
+    /// Opens a stream and waits until it has begun. Returns `None` if it is refused.
+    async fn try_hold(self) -> Option<HeldStream> {
+        let mut feed = self.connect().await.ok()?;
         let request = watch_from_now(dateline_proto::v1::View::Published);
-        let answer = feed.watch(self.request(request)).await;
-        let mut stream = answer.unwrap().into_inner();
-        stream.message().await.unwrap().unwrap();
-        HeldStream {
+        let mut stream = feed.watch(self.request(request)).await.ok()?.into_inner();
+        stream.message().await.ok()??;
+        Some(HeldStream {
             way: self,
             feed,
             stream,
+        })
+    }
+}
+
+/// Opens a stream with credentials that expire by themselves, and returns it with their end. They live twice as long
+/// each time that they have expired before the stream began: the machine may be loaded.
+pub async fn hold_until_expiry(
+    issue: impl AsyncFn(OffsetDateTime) -> ConnectOptions,
+) -> (HeldStream, OffsetDateTime) {
+    for seconds in [2, 4, 8, 16, 32] {
+        // A whole second: a JWT has no others.
+        let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap();
+        let end = now + Duration::from_secs(seconds);
+        if let Some(held) = issue(end).await.try_hold().await {
+            return (held, end);
         }
     }
+    panic!("no stream begins with credentials that expire");
 }
 
 trait Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
@@ -132,6 +153,13 @@ impl HeldStream {
             Err(_) => assert!(self.way.tls.is_some(), "{what}: TLS refuses"),
             Ok(feed) => is_refused(what, &self.way.call(&feed).await.expect_err(what), later),
         }
+    }
+
+    /// Asserts the three columns for credentials that expire at this time.
+    pub async fn assert_expires(self, what: &str, end: OffsetDateTime, later: &str) {
+        let left = end - OffsetDateTime::now_utc();
+        tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+        self.assert_ends(what, "TOKEN_EXPIRED", later).await;
     }
 
     /// Asserts that the stream ends and calls continue with the narrower scope, which has no digests.

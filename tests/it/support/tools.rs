@@ -87,10 +87,12 @@ pub async fn python_environment(requirements: &str) -> Result<PathBuf, String> {
         )
         .await?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement"];
+        // Requirements that are directories are relative to the repository.
         run_tool(
             Command::new(&interpreter)
                 .args(install)
-                .arg(repo_path(requirements)),
+                .arg(repo_path(requirements))
+                .current_dir(env!("CARGO_MANIFEST_DIR")),
             INSTALLATION,
         )
         .await?;
