@@ -1,0 +1,143 @@
+//! One actor, parsed once and compared often: its names, type, region, lifetime and identifiers.
+
+use crate::{body::BodyName, fold, person::PersonName};
+use dateline_proto::v1::{Actor, Name, actor, name};
+use dateline_record::edtf::Bounds;
+
+/// Maximum names that are compared; more are ignored.
+pub const MAX_NAMES: usize = 200;
+
+/// A name with its parses.
+#[derive(Clone, Debug)]
+pub struct ParsedName {
+    /// The name as given.
+    pub text: String,
+    /// Its folded form.
+    pub folded: String,
+    /// Its type.
+    pub name_type: name::Type,
+    /// Read as a person's.
+    pub person: PersonName,
+    /// Read as a body's.
+    pub body: BodyName,
+    /// Names of the same actor that have all its words and more.
+    pub(crate) is_contained: bool,
+    /// Consonants of its words, sorted: for a quick look at what two names have in common.
+    pub(crate) sounds: Vec<String>,
+}
+
+impl ParsedName {
+    /// Parses a name; the language may be empty.
+    pub fn new(text: &str, language: &str, name_type: name::Type) -> Self {
+        let folded = fold::normalize(text);
+        let (bare, hull) = without_hull(text);
+        let tokens = fold::tokens(&folded);
+        let body_tokens = fold::tokens(&fold::normalize(&bare));
+        let is_acronym = name_type == name::Type::Acronym;
+        let person = PersonName::parse(&tokens, language);
+        let mut sounds: Vec<String> = person.words.all.iter().flat_map(|it| it.sound.skeletons()).collect();
+        sounds.sort();
+        sounds.dedup();
+        Self {
+            text: text.to_owned(),
+            person,
+            sounds,
+            body: BodyName::parse(&bare, language, &body_tokens, hull, is_acronym),
+            folded,
+            name_type,
+            is_contained: false,
+        }
+    }
+}
+
+/// The name without brackets that hold a number, and what they hold, letters and digits only.
+fn without_hull(text: &str) -> (String, Option<String>) {
+    let found = text.find('(').and_then(|start| {
+        let end = start + text[start..].find(')')?;
+        let inner = &text[start + 1..end];
+        let hull: String = inner.chars().filter(char::is_ascii_alphanumeric).collect();
+        let has_digit = hull.bytes().any(|it| it.is_ascii_digit());
+        (has_digit && hull.len() <= 10 && start > 0).then(|| {
+            let rest = format!("{} {}", &text[..start], &text[end + 1..]);
+            (rest, Some(hull.to_uppercase()))
+        })
+    });
+    found.unwrap_or_else(|| (text.to_owned(), None))
+}
+
+/// An identifier in an external list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identifier {
+    /// The list: "wikidata", "url".
+    pub scheme: String,
+    /// The value there.
+    pub value: String,
+}
+
+/// The sides of a comparison.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Names, at most [`MAX_NAMES`].
+    pub names: Vec<ParsedName>,
+    /// The type; unspecified if not known.
+    pub actor_type: actor::Type,
+    /// ISO 3166-1 alpha-2; empty if not known.
+    pub region: String,
+    /// Bounds of the start of the lifetime: birth or foundation.
+    pub start: Option<Bounds>,
+    /// Bounds of its end.
+    pub end: Option<Bounds>,
+    /// Identifiers.
+    pub ids: Vec<Identifier>,
+}
+
+impl Profile {
+    /// A profile of names only.
+    pub fn new(names: &[Name], actor_type: actor::Type) -> Self {
+        let parsed = names.iter().take(MAX_NAMES);
+        let names = parsed.map(|it| ParsedName::new(&it.text, &it.language_code, it.r#type())).collect();
+        let mut profile = Self {
+            names,
+            actor_type,
+            region: String::new(),
+            start: None,
+            end: None,
+            ids: Vec::new(),
+        };
+        profile.mark_contained();
+        profile
+    }
+
+    /// The profile of a record.
+    pub fn of(actor: &Actor) -> Self {
+        let mut profile = Self::new(&actor.names, actor.r#type());
+        profile.region.clone_from(&actor.region_code);
+        let period = actor.active.as_ref();
+        let bounds = |edtf: &str| dateline_record::edtf::parse(edtf).ok();
+        profile.start = period.and_then(|it| it.start.as_ref()).and_then(|it| bounds(&it.edtf));
+        profile.end = period.and_then(|it| it.end.as_ref()).and_then(|it| bounds(&it.edtf));
+        let ids = actor.external_ids.iter();
+        profile.ids = ids.map(|it| Identifier { scheme: it.scheme.clone(), value: it.value.clone() }).collect();
+        profile
+    }
+
+    /// A short name that a longer one of the same actor contains says less than that one.
+    fn mark_contained(&mut self) {
+        let words: Vec<Vec<String>> = self
+            .names
+            .iter()
+            .map(|it| it.folded.split(' ').map(str::to_owned).collect())
+            .collect();
+        for at in 0..self.names.len() {
+            let is_part = |other: usize| {
+                let long = matches!(self.names[other].name_type, name::Type::Full | name::Type::Other);
+                other != at
+                    && long
+                    && words[other].len() > words[at].len()
+                    && words[at].iter().all(|word| words[other].contains(word))
+            };
+            // Bounded: a record with very many names has its longest first in practice.
+            self.names[at].is_contained = (0..self.names.len()).any(is_part);
+        }
+    }
+}

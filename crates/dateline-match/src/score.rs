@@ -1,0 +1,359 @@
+//! The score of two actors: the best pair of names, then type, region, lifetime and identifiers, each with its reason.
+
+use crate::{
+    outcome::{CONTRADICTED, NAMES_ALONE, Outcome, Part, Unmatched},
+    profile::{ParsedName, Profile},
+};
+use dateline_proto::v1::{actor, name};
+use dateline_record::edtf::Bounds;
+use std::fmt;
+
+/// At least this is a very likely match.
+pub const VERY_LIKELY: f64 = 0.92;
+/// At least this is worth a look.
+pub const POSSIBLE: f64 = 0.75;
+/// Names below this are not helped by features.
+const FEATURES_FROM: f64 = 0.5;
+/// Maximum pairs of names that are compared in full.
+const MAX_PAIRS: usize = 400;
+/// Years between two births of the same person in different sources.
+const BIRTH_SLACK_YEARS: i32 = 2;
+/// Years between the lives of two bodies of one name.
+const LIFETIME_SLACK_YEARS: i32 = 30;
+
+/// Schemes in which one value stands for one thing and one thing has one value.
+const UNIQUE_SCHEMES: [&str; 12] = [
+    "wikidata", "imo", "lei", "isni", "viaf", "ror", "orcid", "gnd", "issn", "iso3166-1", "geonames",
+    "opencorporates",
+];
+
+/// What a score means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Band {
+    /// Say nothing.
+    Silent,
+    /// Possible: show it.
+    Possible,
+    /// Very likely the same.
+    VeryLikely,
+}
+
+impl Band {
+    /// The band of a score.
+    pub fn of(score: f64) -> Self {
+        match score {
+            _ if score >= VERY_LIKELY => Self::VeryLikely,
+            _ if score >= POSSIBLE => Self::Possible,
+            _ => Self::Silent,
+        }
+    }
+}
+
+/// A fact beside the names that counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feature {
+    /// "type", "region", "lifetime", "identifier".
+    pub name: &'static str,
+    /// What was compared: "KZ and KG".
+    pub detail: String,
+    /// True if both sides agree.
+    pub agrees: bool,
+}
+
+/// The score of two actors with its reasons.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// 0..=1.
+    pub value: f64,
+    /// The name of the left actor that decided; empty if an identifier did.
+    pub left: String,
+    /// The name of the right actor that decided.
+    pub right: String,
+    /// Aligned parts of the two names.
+    pub parts: Vec<Part>,
+    /// Words left over.
+    pub unmatched: Vec<Unmatched>,
+    /// Contradictions.
+    pub vetoes: Vec<String>,
+    /// Facts beside the names.
+    pub features: Vec<Feature>,
+}
+
+impl Score {
+    /// The band of the value.
+    pub fn band(&self) -> Band {
+        Band::of(self.value)
+    }
+}
+
+/// One reason a line, in stable words.
+impl fmt::Display for Score {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "score {:.2}", self.value)?;
+        if !self.left.is_empty() {
+            writeln!(out, "names {} = {}", self.left, self.right)?;
+        }
+        for part in &self.parts {
+            let Part { left, right, class, score, weight } = part;
+            writeln!(out, "{class} {left} = {right}, {score:.2}, weight {weight:.2}")?;
+        }
+        for it in &self.unmatched {
+            let side = if it.is_left { "left" } else { "right" };
+            writeln!(out, "unmatched {} {}, {side}, weight {:.2}", it.class, it.word, it.weight)?;
+        }
+        for veto in &self.vetoes {
+            writeln!(out, "veto {veto}")?;
+        }
+        for feature in &self.features {
+            let verb = if feature.agrees { "agrees" } else { "differs" };
+            writeln!(out, "{} {verb}: {}", feature.name, feature.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares two actors. Symmetric but for the sides in its reasons; the order of names does not matter.
+pub fn compare(left: &Profile, right: &Profile) -> Score {
+    let mut best: Option<(f64, &ParsedName, &ParsedName, Outcome)> = None;
+    let is_person = is_person(left, right);
+    for (one, two) in pairs(left, right) {
+        let outcome = compare_names(one, two, is_person);
+        let key = |score: f64, a: &ParsedName, b: &ParsedName| {
+            let (low, high) = if a.folded <= b.folded { (a, b) } else { (b, a) };
+            (score, low.folded.clone(), high.folded.clone())
+        };
+        let is_better = best.as_ref().is_none_or(|(score, a, b, _)| {
+            let (old, new) = (key(*score, a, b), key(outcome.score, one, two));
+            new.0.total_cmp(&old.0).then_with(|| (old.1, old.2).cmp(&(new.1, new.2))).is_gt()
+        });
+        if is_better {
+            best = Some((outcome.score, one, two, outcome));
+        }
+    }
+    let mut score = match best {
+        Some((value, one, two, outcome)) => Score {
+            value,
+            left: one.text.clone(),
+            right: two.text.clone(),
+            parts: outcome.parts,
+            unmatched: outcome.unmatched,
+            vetoes: outcome.vetoes,
+            features: Vec::new(),
+        },
+        None => Score {
+            value: 0.0,
+            left: String::new(),
+            right: String::new(),
+            parts: Vec::new(),
+            unmatched: Vec::new(),
+            vetoes: Vec::new(),
+            features: Vec::new(),
+        },
+    };
+    apply_features(left, right, &mut score);
+    score
+}
+
+/// The pairs to compare: all, or, where there are very many, those with the most words in common.
+fn pairs<'a>(left: &'a Profile, right: &'a Profile) -> Vec<(&'a ParsedName, &'a ParsedName)> {
+    let mut all: Vec<_> = left
+        .names
+        .iter()
+        .flat_map(|one| right.names.iter().map(move |two| (one, two)))
+        .filter(|(one, two)| {
+            let is_demonym = |it: &ParsedName| it.name_type == name::Type::Demonym;
+            !is_demonym(one) && !is_demonym(two)
+        })
+        .collect();
+    if all.len() > MAX_PAIRS {
+        all.sort_by_cached_key(|(one, two)| {
+            let common = one.sounds.iter().filter(|it| two.sounds.binary_search(it).is_ok()).count();
+            let (low, high) = if one.folded <= two.folded { (one, two) } else { (two, one) };
+            (one.folded != two.folded, std::cmp::Reverse(common), low.folded.clone(), high.folded.clone())
+        });
+        all.truncate(MAX_PAIRS);
+    }
+    all
+}
+
+/// A person if either side says so; by the words of the names if neither says anything.
+fn is_person(left: &Profile, right: &Profile) -> bool {
+    use actor::Type::{Person, Unspecified};
+    match (left.actor_type, right.actor_type) {
+        (Person, _) | (_, Person) => true,
+        (Unspecified, Unspecified) => {
+            let mut names = left.names.iter().chain(&right.names);
+            !names.any(|it| it.body.is_surely_body())
+        }
+        _ => false,
+    }
+}
+
+fn compare_names(one: &ParsedName, two: &ParsedName, is_person: bool) -> Outcome {
+    let mut outcome = if is_person {
+        one.person.compare(&two.person)
+    } else {
+        one.body.compare(&two.body)
+    };
+    let is_same = one.folded == two.folded && !one.folded.is_empty();
+    if is_same {
+        outcome.score = 1.0;
+        outcome.vetoes.clear();
+    }
+    let types = [one.name_type, two.name_type];
+    if types.contains(&name::Type::Former) {
+        outcome.score *= 0.95;
+    }
+    let mut limit = NAMES_ALONE;
+    if types.iter().any(|it| matches!(it, name::Type::Short | name::Type::Acronym)) {
+        limit = 0.8;
+    }
+    if !is_same && (one.is_contained || two.is_contained) {
+        limit = limit.min(0.7);
+    }
+    outcome.score = outcome.score.min(limit);
+    outcome
+}
+
+fn apply_features(left: &Profile, right: &Profile, score: &mut Score) {
+    let mut is_certain = compare_types(left, right, score);
+    let can_rise = score.vetoes.is_empty() && score.value >= FEATURES_FROM && score.value != CONTRADICTED;
+    let mut gain = 0.0;
+    if !left.region.is_empty() && !right.region.is_empty() {
+        let agrees = left.region == right.region;
+        if agrees {
+            gain += 0.05;
+        } else {
+            score.value *= 0.7;
+            is_certain = false;
+        }
+        add(score, "region", agrees, &left.region, &right.region);
+    }
+    match compare_lifetimes(left, right, score) {
+        Some(value) if value >= 0.0 => gain += value,
+        Some(_) => {
+            score.value *= 0.7;
+            is_certain = false;
+        }
+        None => {}
+    }
+    if can_rise {
+        score.value += gain;
+    }
+    // The top band needs a fact beside the names.
+    let limit = if is_certain && gain > 0.0 { 1.0 } else { NAMES_ALONE };
+    score.value = score.value.clamp(0.0, limit);
+    compare_ids(left, right, score);
+}
+
+/// True if both types are known and equal.
+fn compare_types(left: &Profile, right: &Profile, score: &mut Score) -> bool {
+    use actor::Type::{Person, Unspecified};
+    let (one, two) = (left.actor_type, right.actor_type);
+    if one == Unspecified || two == Unspecified {
+        return false;
+    }
+    let agrees = one == two;
+    if !agrees {
+        if one == Person || two == Person {
+            score.value = (score.value * 0.5).min(CONTRADICTED);
+            score.vetoes.push("type: person and other".to_owned());
+        } else {
+            score.value *= 0.9;
+        }
+    }
+    add(score, "type", agrees, one.as_str_name(), two.as_str_name());
+    agrees
+}
+
+/// What the lifetimes add; negative if they contradict.
+fn compare_lifetimes(left: &Profile, right: &Profile, score: &mut Score) -> Option<f64> {
+    let is_person = is_person(left, right);
+    let years = |bounds: Bounds| Some((bounds.earliest?.year(), bounds.latest?.year()));
+    let spell = |bounds: Option<Bounds>| {
+        bounds.and_then(|it| it.earliest).map_or_else(|| "?".to_owned(), |it| it.to_string())
+    };
+    let gap = |end: Option<Bounds>, start: Option<Bounds>| {
+        let (end, start) = (end?.latest?, start?.earliest?);
+        Some(start.year() - end.year())
+    };
+    let between = gap(left.end, right.start).max(gap(right.end, left.start));
+    if between.is_some_and(|it| it > LIFETIME_SLACK_YEARS || is_person && it > 0) {
+        add(score, "lifetime", false, &spell(left.start), &spell(right.start));
+        return Some(-1.0);
+    }
+    let (one, two) = (left.start?, right.start?);
+    let (a, b) = (years(one)?, years(two)?);
+    let is_day = |it: Bounds| it.earliest == it.latest;
+    if is_day(one) && is_day(two) && one == two {
+        add(score, "lifetime", true, &spell(left.start), &spell(right.start));
+        return Some(if is_person { 0.2 } else { 0.1 });
+    }
+    let distance = (a.0 - b.1).max(b.0 - a.1);
+    if distance <= 0 {
+        add(score, "lifetime", true, &spell(left.start), &spell(right.start));
+        let is_year = |it: (i32, i32)| it.1 - it.0 == 0;
+        return Some(if is_year(a) && is_year(b) { 0.08 } else { 0.02 });
+    }
+    if is_person && distance > BIRTH_SLACK_YEARS {
+        add(score, "lifetime", false, &spell(left.start), &spell(right.start));
+        return Some(-1.0);
+    }
+    None
+}
+
+fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
+    let (mut same, mut other, mut url) = (Vec::new(), Vec::new(), Vec::new());
+    for one in &left.ids {
+        let values = right.ids.iter().filter(|it| it.scheme == one.scheme);
+        let values: Vec<&str> = values.map(|it| it.value.as_str()).collect();
+        if values.is_empty() {
+            continue;
+        }
+        let is_unique = UNIQUE_SCHEMES.contains(&one.scheme.as_str());
+        let agrees = values.iter().any(|it| address(it) == address(&one.value));
+        match (is_unique, agrees) {
+            (true, true) => same.push(one.scheme.clone()),
+            (true, false) => {
+                // One side may hold two values, of which one agrees.
+                let any = left.ids.iter().any(|it| it.scheme == one.scheme && values.contains(&it.value.as_str()));
+                if !any {
+                    other.push(one.scheme.clone());
+                }
+            }
+            (false, true) => url.push(one.scheme.clone()),
+            (false, false) => {}
+        }
+    }
+    let lists = [(&mut same, true), (&mut url, true), (&mut other, false)];
+    for (schemes, agrees) in lists {
+        schemes.sort();
+        schemes.dedup();
+        for scheme in schemes.iter() {
+            score.features.push(Feature { name: "identifier", detail: scheme.clone(), agrees });
+        }
+    }
+    match (same.is_empty(), other.is_empty()) {
+        (false, true) => score.value = 1.0,
+        // One of two is wrong: a person must look.
+        (false, false) => score.value = 0.8,
+        (true, false) => score.value = score.value.min(0.3),
+        (true, true) if !url.is_empty() && score.vetoes.is_empty() => score.value = score.value.max(0.85),
+        (true, true) => {}
+    }
+}
+
+/// An address without what does not tell sites apart; other values as they are.
+fn address(value: &str) -> String {
+    let lower = value.to_lowercase();
+    let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    let rest = rest.unwrap_or(&lower);
+    rest.strip_prefix("www.").unwrap_or(rest).trim_end_matches('/').to_owned()
+}
+
+fn add(score: &mut Score, name: &'static str, agrees: bool, left: &str, right: &str) {
+    let mut sides = [left, right];
+    sides.sort_unstable();
+    let detail = if agrees && left == right { left.to_owned() } else { format!("{} and {}", sides[0], sides[1]) };
+    score.features.push(Feature { name, detail, agrees });
+}
