@@ -7,7 +7,9 @@ use crate::{
 };
 
 /// Words below this are not the same.
-const LEAST: f64 = 0.7;
+pub const LEAST: f64 = 0.7;
+/// The same for words of bodies in one script, where names are seldom spelled anew.
+pub const LEAST_IN_ONE_SCRIPT: f64 = 0.85;
 /// Likeness of two forms of one given name: Bill and William.
 const SAME_GROUP: f64 = 0.93;
 /// Likeness of a word and its initial.
@@ -34,28 +36,41 @@ impl Word {
     pub fn new(token: Token) -> Self {
         let lexicon = Lexicon::get();
         let sound = Sound::of(&token);
-        let is_common = lexicon.common.contains_key(&sound.ascii) || lexicon.common.contains_key(&token.text);
+        let is_common =
+            lexicon.common.contains_key(&sound.ascii) || lexicon.common.contains_key(&token.text);
         let mut groups = lexicon.given.get(&token.text).cloned().unwrap_or_default();
         if groups.is_empty() && token.script != Script::Latin {
             // Hyphens and articles apart, a romanised form may be in the list too.
             groups = lexicon.given.get(&sound.ascii).cloned().unwrap_or_default();
         }
         let letters = token.text.chars().count();
-        let is_initial = letters == 1 && !token.script.is_unspaced() && token.script != Script::Digit;
+        let is_initial =
+            letters == 1 && !token.script.is_unspaced() && token.script != Script::Digit;
         let is_patronymic = is_patronymic(&sound.ascii, token.script);
         let weight = match () {
             () if is_initial => 0.3,
             () if is_common => 0.75,
             () => 1.0,
         };
-        Self { token, sound, weight, is_initial, is_patronymic, groups }
+        Self {
+            token,
+            sound,
+            weight,
+            is_initial,
+            is_patronymic,
+            groups,
+        }
     }
 
     fn joined(&self, next: &Self) -> Self {
         let text = format!("{}{}", self.token.text, next.token.text);
         let groups = Lexicon::get().given.get(&text).cloned().unwrap_or_default();
         Self {
-            token: Token { text, script: self.token.script, is_joined: false },
+            token: Token {
+                text,
+                script: self.token.script,
+                is_joined: false,
+            },
             sound: self.sound.joined(&next.sound),
             weight: self.weight.max(next.weight),
             is_initial: false,
@@ -69,14 +84,26 @@ impl Word {
             return 1.0;
         }
         if self.is_initial || other.is_initial {
-            let (first, second) = (self.sound.ascii.as_bytes().first(), other.sound.ascii.as_bytes().first());
-            return if first.is_some() && first == second { INITIAL } else { 0.0 };
+            let (first, second) = (
+                self.sound.ascii.as_bytes().first(),
+                other.sound.ascii.as_bytes().first(),
+            );
+            return if first.is_some() && first == second {
+                INITIAL
+            } else {
+                0.0
+            };
         }
         if self.token.script == Script::Digit || other.token.script == Script::Digit {
             return 0.0;
         }
         if self.token.script == Script::Han && other.token.script == Script::Han {
-            return same_signs(&self.token.text, &other.token.text, &self.sound, &other.sound);
+            return same_signs(
+                &self.token.text,
+                &other.token.text,
+                &self.sound,
+                &other.sound,
+            );
         }
         let sound = self.sound.likeness(&other.sound);
         let limit = match (self.sound.vowels, other.sound.vowels) {
@@ -146,7 +173,9 @@ pub struct Alignment {
 impl Alignment {
     /// True if a pair stands in another order than the one before it.
     pub fn is_reordered(&self) -> bool {
-        self.pairs.windows(2).any(|two| two[0].right[0] > two[1].right[0])
+        self.pairs
+            .windows(2)
+            .any(|two| two[0].right[0] > two[1].right[0])
     }
 }
 
@@ -168,7 +197,7 @@ impl Words {
 }
 
 /// Aligns the words of two names. Linear in the product of their bounded lengths; symmetric.
-pub fn align(left: &Words, right: &Words) -> Alignment {
+pub fn align(left: &Words, right: &Words, least_in_one_script: f64) -> Alignment {
     let mut candidates: Vec<Pair> = Vec::new();
     for (a, one) in &left.spans {
         for (b, two) in &right.spans {
@@ -177,9 +206,20 @@ pub fn align(left: &Words, right: &Words) -> Alignment {
                 continue;
             }
             let score = one.likeness(two);
-            if score >= LEAST {
+            let is_one_script = one.token.script == two.token.script;
+            let least = if is_one_script {
+                least_in_one_script
+            } else {
+                LEAST
+            };
+            if score >= least {
                 let weight = f64::midpoint(one.weight, two.weight) * a.len().max(b.len()) as f64;
-                candidates.push(Pair { left: a.clone(), right: b.clone(), score, weight });
+                candidates.push(Pair {
+                    left: a.clone(),
+                    right: b.clone(),
+                    score,
+                    weight,
+                });
             }
         }
     }
@@ -187,12 +227,16 @@ pub fn align(left: &Words, right: &Words) -> Alignment {
         let size = |it: &Pair| it.left.len() + it.right.len();
         let value = |it: &Pair| it.score + 0.02 * (size(it) as f64 - 2.0);
         let place = |it: &Pair| (it.left[0].min(it.right[0]), it.left[0] + it.right[0]);
-        value(b).total_cmp(&value(a)).then_with(|| place(a).cmp(&place(b)))
+        value(b)
+            .total_cmp(&value(a))
+            .then_with(|| place(a).cmp(&place(b)))
     });
     let mut alignment = Alignment::default();
-    let (mut used_left, mut used_right) = (vec![false; left.all.len()], vec![false; right.all.len()]);
+    let (mut used_left, mut used_right) =
+        (vec![false; left.all.len()], vec![false; right.all.len()]);
     for pair in candidates {
-        let is_free = pair.left.iter().all(|it| !used_left[*it]) && pair.right.iter().all(|it| !used_right[*it]);
+        let is_free = pair.left.iter().all(|it| !used_left[*it])
+            && pair.right.iter().all(|it| !used_right[*it]);
         if is_free {
             pair.left.iter().for_each(|it| used_left[*it] = true);
             pair.right.iter().for_each(|it| used_right[*it] = true);
@@ -209,8 +253,14 @@ pub fn align(left: &Words, right: &Words) -> Alignment {
 /// Each word, and short neighbours joined.
 fn spans(words: &[Word]) -> Vec<(Vec<usize>, Word)> {
     const SHORT: usize = 6;
-    let mut all: Vec<_> = words.iter().enumerate().map(|(at, word)| (vec![at], word.clone())).collect();
-    let is_short = |word: &Word| !word.is_initial && word.sound.ascii.len() <= SHORT && word.token.script != Script::Digit;
+    let mut all: Vec<_> = words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| (vec![at], word.clone()))
+        .collect();
+    let is_short = |word: &Word| {
+        !word.is_initial && word.sound.ascii.len() <= SHORT && word.token.script != Script::Digit
+    };
     for at in 0..words.len().saturating_sub(1) {
         let (one, two) = (&words[at], &words[at + 1]);
         if (is_short(one) || two.token.is_joined) && is_short(two) {

@@ -58,9 +58,10 @@ impl Script {
             '\u{10A0}'..='\u{10FF}' | '\u{1C90}'..='\u{1CBF}' => Self::Georgian,
             '\u{3041}'..='\u{30FF}' => Self::Kana,
             '\u{1100}'..='\u{11FF}' | '\u{AC00}'..='\u{D7A3}' => Self::Hangul,
-            '々' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{20000}'..='\u{3FFFF}' => {
-                Self::Han
-            }
+            '々'
+            | '\u{3400}'..='\u{4DBF}'
+            | '\u{4E00}'..='\u{9FFF}'
+            | '\u{20000}'..='\u{3FFFF}' => Self::Han,
             _ if is_combining_mark(found) => return None,
             _ => Self::Latin,
         })
@@ -89,7 +90,11 @@ pub fn normalize(text: &str) -> String {
     let once = fold_once(text);
     // Composition can make a letter that folds further; this happens for a few compatibility characters only.
     let twice = fold_once(&once);
-    if twice == once { once } else { fold_once(&twice) }
+    if twice == once {
+        once
+    } else {
+        fold_once(&twice)
+    }
 }
 
 fn fold_once(text: &str) -> String {
@@ -145,16 +150,11 @@ fn is_removed(found: char, all: &[char], at: usize) -> bool {
             is_hebrew(before) && is_hebrew(after)
         }
         '.' => {
-            let starts = |it: usize| {
-                it == 0 || !all.get(it - 1).copied().is_some_and(char::is_alphanumeric)
-            };
+            let starts =
+                |it: usize| it == 0 || !all.get(it - 1).copied().is_some_and(char::is_alphanumeric);
             let ends = !all.get(at + 2).copied().is_some_and(char::is_alphanumeric);
             is_letter(before) && starts(at - 1) && is_letter(after) && ends
-                || is_letter(before)
-                    && is_letter(after)
-                    && ends
-                    && at >= 2
-                    && all[at - 2] == '.'
+                || is_letter(before) && is_letter(after) && ends && at >= 2 && all[at - 2] == '.'
         }
         '\u{307}' => before == Some('i'),
         // Points of Arabic and Hebrew: written by few, and never by all.
@@ -193,7 +193,11 @@ pub fn tokens(folded: &str) -> Vec<Token> {
                     }
                     let script = script.unwrap_or(Script::Latin);
                     let text = found.to_string();
-                    all.push(Token { text, script, is_joined });
+                    all.push(Token {
+                        text,
+                        script,
+                        is_joined,
+                    });
                     letters = 1;
                 }
             }
@@ -233,21 +237,88 @@ pub fn stem(token: &Token) -> String {
 
 /// An Arabic word without its article, if three letters remain.
 pub fn without_article(text: &str) -> &str {
-    let bare = ["وال", "بال", "لل", "ال"].iter().find_map(|it| text.strip_prefix(it));
+    let bare = ["وال", "بال", "لل", "ال"]
+        .iter()
+        .find_map(|it| text.strip_prefix(it));
     bare.filter(|it| it.chars().count() >= 3).unwrap_or(text)
 }
 
 fn cut<'a>(text: &'a str, endings: &[&str], least: usize) -> &'a str {
-    let found = endings.iter().filter_map(|ending| text.strip_suffix(ending));
+    let found = endings
+        .iter()
+        .filter_map(|ending| text.strip_suffix(ending));
     let long = found.filter(|rest| rest.chars().count() >= least);
     long.min_by_key(|rest| rest.len()).unwrap_or(text)
 }
 
 const CYRILLIC: &[&str] = &[
-    "ого", "его", "ому", "ему", "ой", "ей", "ый", "ий", "ая", "яя", "ое", "ее", "ые", "ие", "их",
-    "ых", "ым", "им", "ую", "юю", "ої", "ій", "а", "я", "ы", "и", "у", "ю", "е", "о", "й", "і",
-    "є", "ї", "ом", "ем", "ам", "ям", "ах", "ях", "ов", "ев", "ів", "ии", "ия", "ию", "ією", "ія",
-    "ії", "ның", "нің", "дың", "дің", "тың", "тің", "сы", "сі", "асы", "ге", "ға", "да", "де",
+    "ого",
+    "его",
+    "ому",
+    "ему",
+    "ой",
+    "ей",
+    "ый",
+    "ий",
+    "ая",
+    "яя",
+    "ое",
+    "ее",
+    "ые",
+    "ие",
+    "их",
+    "ых",
+    "ым",
+    "им",
+    "ую",
+    "юю",
+    "ої",
+    "ій",
+    "а",
+    "я",
+    "ы",
+    "и",
+    "у",
+    "ю",
+    "е",
+    "о",
+    "й",
+    "і",
+    "є",
+    "ї",
+    "ом",
+    "ем",
+    "ам",
+    "ям",
+    "ах",
+    "ях",
+    "ов",
+    "ев",
+    "ів",
+    "ии",
+    "ия",
+    "ию",
+    "ією",
+    "ія",
+    "ії",
+    "ның",
+    "нің",
+    "дың",
+    "дің",
+    "тың",
+    "тің",
+    "сы",
+    "сі",
+    "асы",
+    "сының",
+    "сінің",
+    "асының",
+    "лық",
+    "лік",
+    "ге",
+    "ға",
+    "да",
+    "де",
 ];
 const GREEK: &[&str] = &[
     "ασ", "ησ", "οσ", "ου", "ων", "οι", "εσ", "ισ", "α", "η", "ο", "σ", "υ", "ι", "ε", "εια",
@@ -255,7 +326,19 @@ const GREEK: &[&str] = &[
 ];
 const GEORGIAN: &[&str] = &["ების", "თა", "ის", "ს", "ური", "ული"];
 const GEORGIAN_VOWELS: &[&str] = &["ი", "ა", "ე", "ო", "უ"];
-const ARMENIAN: &[&str] = &["ության", "ություն", "ների", "երի", "ի", "ում", "ական", "ային", "յան"];
+const ARMENIAN: &[&str] = &[
+    "ության",
+    "ություն",
+    "ների",
+    "երի",
+    "ի",
+    "ում",
+    "ական",
+    "ային",
+    "յան",
+];
 const ARABIC: &[&str] = &["ية", "ي", "ة", "ا", "ه", "ات", "يه"];
 const HEBREW: &[&str] = &["ית", "י", "ה", "ת", "ים", "יות"];
-const LATIN: &[&str] = &["es", "en", "er", "em", "s", "e", "a", "o", "i", "y", "as", "os"];
+const LATIN: &[&str] = &[
+    "es", "en", "er", "em", "s", "e", "a", "o", "i", "y", "as", "os",
+];

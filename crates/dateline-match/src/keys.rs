@@ -67,8 +67,16 @@ pub fn keys(name: &ParsedName, is_person: bool) -> Vec<Key> {
     let mut all = BTreeSet::new();
     all.insert(Key::new(KeyClass::Whole, name.folded.clone()));
     let person = name.person.words.all.as_slice();
-    let words = if is_person { person } else { name.body.spelled() };
-    let words: Vec<&Word> = words.iter().filter(|it| !it.is_initial).take(MAX_KEY_WORDS).collect();
+    let words = if is_person {
+        person
+    } else {
+        name.body.spelled()
+    };
+    let words: Vec<&Word> = words
+        .iter()
+        .filter(|it| !it.is_initial)
+        .take(MAX_KEY_WORDS)
+        .collect();
     let sounds: Vec<Vec<String>> = words.iter().map(|it| skeletons(it)).collect();
     for (word, sounds) in words.iter().zip(&sounds) {
         if word.sound.ascii.len() > 1 {
@@ -82,14 +90,21 @@ pub fn keys(name: &ParsedName, is_person: bool) -> Vec<Key> {
         for two in &sounds[at + 1..] {
             for first in one {
                 for second in two {
-                    let (low, high) = if first <= second { (first, second) } else { (second, first) };
+                    let (low, high) = if first <= second {
+                        (first, second)
+                    } else {
+                        (second, first)
+                    };
                     all.insert(Key::new(KeyClass::Pair, format!("{low} {high}")));
                 }
             }
         }
     }
     // Neighbours that others write as one word.
-    for two in words.windows(2).filter(|it| it[0].sound.ascii.len() <= 6 && it[1].sound.ascii.len() <= 6) {
+    for two in words
+        .windows(2)
+        .filter(|it| it[0].sound.ascii.len() <= 6 && it[1].sound.ascii.len() <= 6)
+    {
         let joined = two[0].sound.joined(&two[1].sound);
         all.insert(Key::new(KeyClass::Word, joined.ascii.clone()));
     }
@@ -124,7 +139,11 @@ fn body_keys(name: &ParsedName, all: &mut BTreeSet<Key>) {
     let what = || kinds.iter().chain(&fields);
     for (list, other) in [(&places, true), (&numbers, true), (&fields, false)] {
         for one in list.iter().take(3) {
-            let partners: Vec<&String> = if other { what().collect() } else { kinds.iter().collect() };
+            let partners: Vec<&String> = if other {
+                what().collect()
+            } else {
+                kinds.iter().collect()
+            };
             for two in partners.into_iter().take(4) {
                 all.insert(Key::new(KeyClass::Concepts, format!("{two} {one}")));
             }

@@ -75,7 +75,11 @@ pub struct Trie<T> {
 
 impl<T: Copy> Trie<T> {
     fn new() -> Self {
-        Self { units: HashMap::new(), steps: HashMap::new(), ends: vec![None] }
+        Self {
+            units: HashMap::new(),
+            steps: HashMap::new(),
+            ends: vec![None],
+        }
     }
 
     fn add(&mut self, phrase: &str, value: T) {
@@ -101,7 +105,11 @@ impl<T: Copy> Trie<T> {
         let mut node = 0;
         let mut best = None;
         for (at, (unit, _)) in units.iter().enumerate() {
-            let Some(next) = self.units.get(unit).and_then(|unit| self.steps.get(&(node, *unit))) else {
+            let Some(next) = self
+                .units
+                .get(unit)
+                .and_then(|unit| self.steps.get(&(node, *unit)))
+            else {
                 break;
             };
             node = *next;
@@ -171,7 +179,11 @@ impl Lexicon {
     pub fn word(&self, symbol: Symbol) -> String {
         match symbol.class {
             Class::Number => symbol.id.to_string(),
-            _ => self.words.get(symbol.id as usize).cloned().unwrap_or_default(),
+            _ => self
+                .words
+                .get(symbol.id as usize)
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 
@@ -188,20 +200,44 @@ impl Lexicon {
         for (head, phrases) in lines(include_str!("../data/words.txt")) {
             let (class, word) = head.split_once(' ').unwrap_or((head, ""));
             let symbol = match class {
-                "kind" => Symbol { class: Class::Kind, id: self.concept("kind", word) },
-                "field" => Symbol { class: Class::Field, id: self.concept("field", word) },
-                "legal" => Symbol { class: Class::Legal, id: self.concept("legal", word) },
-                "ship" => Symbol { class: Class::Ship, id: self.concept("ship", word) },
-                "number" => Symbol { class: Class::Number, id: word.parse().unwrap_or_default() },
-                _ => Symbol { class: Class::Filler, id: self.concept("filler", word) },
+                "kind" => Symbol {
+                    class: Class::Kind,
+                    id: self.concept("kind", word),
+                },
+                "field" => Symbol {
+                    class: Class::Field,
+                    id: self.concept("field", word),
+                },
+                "legal" => Symbol {
+                    class: Class::Legal,
+                    id: self.concept("legal", word),
+                },
+                "ship" => Symbol {
+                    class: Class::Ship,
+                    id: self.concept("ship", word),
+                },
+                "number" => Symbol {
+                    class: Class::Number,
+                    id: word.parse().unwrap_or_default(),
+                },
+                _ => Symbol {
+                    class: Class::Filler,
+                    id: self.concept("filler", word),
+                },
             };
             for phrase in phrases {
                 self.symbols.add(phrase, symbol);
             }
         }
-        for list in [include_str!("../data/places_own.txt"), include_str!("../data/places_cldr.txt")] {
+        for list in [
+            include_str!("../data/places_own.txt"),
+            include_str!("../data/places_cldr.txt"),
+        ] {
             for (code, phrases) in lines(list) {
-                let symbol = Symbol { class: Class::Place, id: self.concept("place", code) };
+                let symbol = Symbol {
+                    class: Class::Place,
+                    id: self.concept("place", code),
+                };
                 for phrase in phrases {
                     self.symbols.add(phrase, symbol);
                 }
@@ -246,7 +282,13 @@ impl Lexicon {
             let token = &tokens[*word];
             if token.script == Script::Digit {
                 let id = token.text.parse().unwrap_or(u32::MAX);
-                pieces.push(Piece::Symbol(Symbol { class: Class::Number, id }, token.text.clone()));
+                pieces.push(Piece::Symbol(
+                    Symbol {
+                        class: Class::Number,
+                        id,
+                    },
+                    token.text.clone(),
+                ));
                 // The ending of an ordinal: "3rd", "72-га".
                 let next = tokens.get(word + 1);
                 let is_ending = next.is_some_and(|it| {
@@ -266,14 +308,20 @@ impl Lexicon {
                 !is_one_sign || is_last && token.text.chars().count() > 1 || is_after_symbol
             });
             if let Some((length, symbol)) = found {
-                let text: Vec<&str> = units[at..at + length].iter().map(|it| it.0.as_str()).collect();
+                let text: Vec<&str> = units[at..at + length]
+                    .iter()
+                    .map(|it| it.0.as_str())
+                    .collect();
                 pieces.push(Piece::Symbol(symbol, text.join(" ")));
                 at += length;
                 is_after_symbol = true;
                 continue;
             }
             if let Some(number) = roman(&token.text).filter(|_| token.script == Script::Latin) {
-                let symbol = Symbol { class: Class::Number, id: number };
+                let symbol = Symbol {
+                    class: Class::Number,
+                    id: number,
+                };
                 pieces.push(Piece::Symbol(symbol, token.text.clone()));
             } else if token.script.is_unspaced() {
                 match pieces.last_mut() {
@@ -281,7 +329,10 @@ impl Lexicon {
                         last.text.push_str(unit);
                     }
                     _ => {
-                        let part = Token { text: unit.clone(), ..token.clone() };
+                        let part = Token {
+                            text: unit.clone(),
+                            ..token.clone()
+                        };
                         pieces.push(Piece::Word(part, *word));
                     }
                 }
@@ -336,6 +387,9 @@ fn lines(list: &str) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)>
     let rows = list.lines().filter(|line| !line.starts_with('#'));
     rows.filter_map(|line| {
         let (head, rest) = line.split_once(" = ")?;
-        Some((head, rest.split(", ").map(str::trim).filter(|it| !it.is_empty())))
+        Some((
+            head,
+            rest.split(", ").map(str::trim).filter(|it| !it.is_empty()),
+        ))
     })
 }

@@ -69,7 +69,11 @@ impl Mentions {
             self.nodes = self.nodes.max(node);
         }
         let is_capital = units.len() == 1 && units[0].is_capital && letters <= 6;
-        let entry = Entry { folded: spell(&units), owner, is_capital };
+        let entry = Entry {
+            folded: spell(&units),
+            owner,
+            is_capital,
+        };
         self.ends.entry(node).or_default().push(entry);
     }
 
@@ -82,7 +86,12 @@ impl Mentions {
             match self.longest(&units[at..]) {
                 Some((length, candidates, is_exact)) => {
                     let (start, end) = (units[at].start, units[at + length - 1].end);
-                    found.push(Mention { start, end, candidates, is_exact });
+                    found.push(Mention {
+                        start,
+                        end,
+                        candidates,
+                        is_exact,
+                    });
                     at += length;
                 }
                 None => at += 1,
@@ -113,8 +122,13 @@ fn owners(entries: &[Entry], units: &[Unit]) -> Option<(Vec<u32>, bool)> {
     let folded = spell(units);
     let is_capital = units.iter().all(|it| it.is_capital);
     let fit = |exact: bool| {
-        let all = entries.iter().filter(|it| !it.is_capital || is_capital && it.folded == folded);
-        let mut owners: Vec<u32> = all.filter(|it| !exact || it.folded == folded).map(|it| it.owner).collect();
+        let all = entries
+            .iter()
+            .filter(|it| !it.is_capital || is_capital && it.folded == folded);
+        let mut owners: Vec<u32> = all
+            .filter(|it| !exact || it.folded == folded)
+            .map(|it| it.owner)
+            .collect();
         owners.sort_unstable();
         owners.dedup();
         (!owners.is_empty()).then_some((owners, exact))
@@ -123,7 +137,11 @@ fn owners(entries: &[Entry], units: &[Unit]) -> Option<(Vec<u32>, bool)> {
 }
 
 fn spell(units: &[Unit]) -> String {
-    units.iter().map(|it| it.folded.as_str()).collect::<Vec<_>>().join(" ")
+    units
+        .iter()
+        .map(|it| it.folded.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The form by which a unit is found: without its ending where languages inflect names, except in Latin letters, where
@@ -132,7 +150,11 @@ fn key(folded: &str) -> String {
     let script = folded.chars().find_map(Script::of).unwrap_or(Script::Latin);
     match script {
         Script::Latin | Script::Digit => folded.to_owned(),
-        _ => fold::stem(&Token { text: folded.to_owned(), script, is_joined: false }),
+        _ => fold::stem(&Token {
+            text: folded.to_owned(),
+            script,
+            is_joined: false,
+        }),
     }
 }
 
@@ -145,14 +167,23 @@ fn cut(text: &str, id: impl Fn(&str) -> Option<u32>) -> Vec<Unit> {
         if word.is_empty() {
             return;
         }
-        let bare = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
+        let bare = word
+            .strip_suffix("'s")
+            .or_else(|| word.strip_suffix("’s"))
+            .unwrap_or(word);
         let bare = bare.trim_end_matches(['\'', '’', '.']);
         let end = end - (word.chars().count() - bare.chars().count());
         let folded = fold::normalize(bare).replace(' ', "");
         if !folded.is_empty() {
             let letters = bare.chars().filter(|it| it.is_alphabetic());
             let is_capital = bare.chars().count() > 1 && letters.clone().all(char::is_uppercase);
-            units.push(Unit { id: id(&key(&folded)), folded, is_capital, start, end });
+            units.push(Unit {
+                id: id(&key(&folded)),
+                folded,
+                is_capital,
+                start,
+                end,
+            });
         }
         word.clear();
     };
@@ -161,7 +192,10 @@ fn cut(text: &str, id: impl Fn(&str) -> Option<u32>) -> Vec<Unit> {
     for (position, found) in text.chars().enumerate() {
         at = position + 1;
         let script = Script::of(found);
-        let is_inner = matches!(found, '\'' | '’' | 'ʼ' | 'ʻ' | '"' | '״' | '׳' | '.' | '\u{200C}' | '\u{200D}') && !word.is_empty();
+        let is_inner = matches!(
+            found,
+            '\'' | '’' | 'ʼ' | 'ʻ' | '"' | '״' | '׳' | '.' | '\u{200C}' | '\u{200D}'
+        ) && !word.is_empty();
         let is_part = found.is_alphanumeric() || script.is_none() || is_inner;
         let is_sign = script.is_some_and(Script::is_unspaced);
         let is_break = script.is_some() && before.is_some() && !is_inner && script != before;

@@ -1,7 +1,7 @@
 //! Names of persons: ranks cut off, generations compared, words aligned in any order.
 
 use crate::{
-    align::{Alignment, Word, Words, align},
+    align::{Alignment, LEAST, Word, Words, align},
     fold::{Script, Token},
     lexicon::{JUNIOR, Lexicon, Role, SENIOR, units},
     outcome::{CONTRADICTED, Outcome, Part, Unmatched},
@@ -34,7 +34,10 @@ impl PersonName {
         while let Some(token) = tokens.get(at) {
             let rest = units(&tokens[at..]);
             // Signs of names are also words; only spaced scripts have links inside.
-            let found = lexicon.roles.longest(&rest).filter(|_| !token.script.is_unspaced());
+            let found = lexicon
+                .roles
+                .longest(&rest)
+                .filter(|_| !token.script.is_unspaced());
             match found {
                 Some((length, Role::Mark(number))) if at > 0 && ends_name(tokens, at + length) => {
                     mark = mark.or(Some(number));
@@ -49,7 +52,9 @@ impl PersonName {
                 _ => {}
             }
             let number = crate::lexicon::roman(&token.text);
-            if let Some(number) = number.filter(|_| at > 0 && token.text.len() > 1 && ends_name(tokens, at + 1)) {
+            if let Some(number) =
+                number.filter(|_| at > 0 && token.text.len() > 1 && ends_name(tokens, at + 1))
+            {
                 mark = mark.or(Some(number));
                 at += 1;
                 continue;
@@ -59,18 +64,30 @@ impl PersonName {
             words.push(word);
             at += 1;
         }
-        let is_eastern = matches!(language.split('-').next(), Some("zh" | "ja" | "ko" | "hu" | "vi"))
-            || tokens.iter().any(|it| it.script.is_unspaced());
+        let is_eastern = matches!(
+            language.split('-').next(),
+            Some("zh" | "ja" | "ko" | "hu" | "vi")
+        ) || tokens.iter().any(|it| it.script.is_unspaced());
         // A name of two words needs both.
-        if words.iter().filter(|word| !word.is_patronymic && !word.is_initial).count() < 2 && mark.is_none() {
+        if words
+            .iter()
+            .filter(|word| !word.is_patronymic && !word.is_initial)
+            .count()
+            < 2
+            && mark.is_none()
+        {
             words.iter_mut().for_each(|word| word.is_patronymic = false);
         }
-        Self { words: Words::new(words), mark, is_eastern }
+        Self {
+            words: Words::new(words),
+            mark,
+            is_eastern,
+        }
     }
 
     /// Compares two names.
     pub fn compare(&self, other: &Self) -> Outcome {
-        let alignment = align(&self.words, &other.words);
+        let alignment = align(&self.words, &other.words, LEAST);
         let mut outcome = Outcome::default();
         for pair in &alignment.pairs {
             outcome.parts.push(Part {
@@ -88,24 +105,39 @@ impl PersonName {
             outcome.score = outcome.score.min(CONTRADICTED);
         }
         if self.mark.is_some() != other.mark.is_some() {
-            outcome.score *= 0.8;
+            outcome.score *= 0.7;
         }
         if alignment.is_reordered() && !self.is_eastern && !other.is_eastern {
             let has_more = !alignment.left.is_empty() || !alignment.right.is_empty();
             outcome.score -= if has_more { 0.1 } else { 0.02 };
         }
-        outcome.score = outcome.score.clamp(0.0, 1.0);
+        outcome.score = outcome.score.clamp(0.0, 1.0) + 0.0;
         outcome
     }
 
     fn count_missing(&self, other: &Self, alignment: &Alignment, outcome: &mut Outcome) -> bool {
         let is_full = |word: &Word| !word.is_initial && !word.is_patronymic;
-        let left: Vec<&Word> = alignment.left.iter().map(|it| &self.words.all[*it]).collect();
-        let right: Vec<&Word> = alignment.right.iter().map(|it| &other.words.all[*it]).collect();
+        let left: Vec<&Word> = alignment
+            .left
+            .iter()
+            .map(|it| &self.words.all[*it])
+            .collect();
+        let right: Vec<&Word> = alignment
+            .right
+            .iter()
+            .map(|it| &other.words.all[*it])
+            .collect();
         let any = |words: &[&Word], test: fn(&Word) -> bool| words.iter().any(|word| test(word));
-        let (left_full, right_full) = (left.iter().any(|it| is_full(it)), right.iter().any(|it| is_full(it)));
-        let (left_initial, right_initial) = (any(&left, |it| it.is_initial), any(&right, |it| it.is_initial));
-        let both_patronymics = any(&left, |it| it.is_patronymic) && any(&right, |it| it.is_patronymic);
+        let (left_full, right_full) = (
+            left.iter().any(|it| is_full(it)),
+            right.iter().any(|it| is_full(it)),
+        );
+        let (left_initial, right_initial) = (
+            any(&left, |it| it.is_initial),
+            any(&right, |it| it.is_initial),
+        );
+        let both_patronymics =
+            any(&left, |it| it.is_patronymic) && any(&right, |it| it.is_patronymic);
         let is_contradicted = left_full && (right_full || right_initial)
             || right_full && left_initial
             || left_initial && right_initial
@@ -115,11 +147,16 @@ impl PersonName {
         let both_initials = has_initials(&self.words) && has_initials(&other.words);
         let full_pairs: usize = pairs
             .iter()
-            .filter(|it| !self.words.all[it.left[0]].is_initial && !other.words.all[it.right[0]].is_initial)
+            .filter(|it| {
+                !self.words.all[it.left[0]].is_initial && !other.words.all[it.right[0]].is_initial
+            })
             .map(|it| it.left.len().max(it.right.len()))
             .sum();
         let is_alone = full_pairs < 2;
-        let missing = left.iter().map(|it| (true, it)).chain(right.iter().map(|it| (false, it)));
+        let missing = left
+            .iter()
+            .map(|it| (true, it))
+            .chain(right.iter().map(|it| (false, it)));
         for (is_left, word) in missing {
             let weight = match () {
                 () if is_contradicted => word.weight.max(0.6),
@@ -134,7 +171,12 @@ impl PersonName {
                 () if word.is_initial => "initial",
                 () => "name",
             };
-            outcome.unmatched.push(Unmatched { is_left, word: word.token.text.clone(), class, weight });
+            outcome.unmatched.push(Unmatched {
+                is_left,
+                word: word.token.text.clone(),
+                class,
+                weight,
+            });
         }
         is_contradicted
     }
@@ -145,7 +187,9 @@ impl PersonName {
         {
             let mut both = [left, right].map(spell_mark);
             both.sort();
-            outcome.vetoes.push(format!("generation: {} and {}", both[0], both[1]));
+            outcome
+                .vetoes
+                .push(format!("generation: {} and {}", both[0], both[1]));
         }
     }
 }
@@ -159,7 +203,10 @@ fn spell_mark(mark: u32) -> String {
 }
 
 fn spell(words: &Words, indices: &[usize]) -> String {
-    let texts: Vec<&str> = indices.iter().map(|it| words.all[*it].token.text.as_str()).collect();
+    let texts: Vec<&str> = indices
+        .iter()
+        .map(|it| words.all[*it].token.text.as_str())
+        .collect();
     texts.join(" ")
 }
 
@@ -196,15 +243,26 @@ fn split_signs(tokens: &[Token]) -> Vec<Token> {
         }
         // A title behind it.
         for start in 2..signs.len() {
-            let tail: Vec<_> = signs[start..].iter().map(|it| (it.to_string(), 0)).collect();
-            if matches!(lexicon.roles.longest(&tail), Some((length, Role::Honorific)) if length == tail.len()) {
+            let tail: Vec<_> = signs[start..]
+                .iter()
+                .map(|it| (it.to_string(), 0))
+                .collect();
+            if matches!(lexicon.roles.longest(&tail), Some((length, Role::Honorific)) if length == tail.len())
+            {
                 signs.truncate(start);
                 break;
             }
         }
         let whole: String = signs.iter().collect();
-        let surname = if signs.len() > 2 && TWO_SIGNS.iter().any(|it| whole.starts_with(it)) { 2 } else { 1 };
-        let part = |text: String| Token { text, ..token.clone() };
+        let surname = if signs.len() > 2 && TWO_SIGNS.iter().any(|it| whole.starts_with(it)) {
+            2
+        } else {
+            1
+        };
+        let part = |text: String| Token {
+            text,
+            ..token.clone()
+        };
         if tokens.len() > 1 || !(2..=4).contains(&signs.len()) {
             all.push(part(whole));
         } else {

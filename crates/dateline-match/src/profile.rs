@@ -35,7 +35,12 @@ impl ParsedName {
         let body_tokens = fold::tokens(&fold::normalize(&bare));
         let is_acronym = name_type == name::Type::Acronym;
         let person = PersonName::parse(&tokens, language);
-        let mut sounds: Vec<String> = person.words.all.iter().flat_map(|it| it.sound.skeletons()).collect();
+        let mut sounds: Vec<String> = person
+            .words
+            .all
+            .iter()
+            .flat_map(|it| it.sound.skeletons())
+            .collect();
         sounds.sort();
         sounds.dedup();
         Self {
@@ -62,7 +67,32 @@ fn without_hull(text: &str) -> (String, Option<String>) {
             (rest, Some(hull.to_uppercase()))
         })
     });
-    found.unwrap_or_else(|| (text.to_owned(), None))
+    found.unwrap_or_else(|| without_designation(text))
+}
+
+/// The name without a designation behind it: "USS Nimitz CVN-68", "USS Nimitz CVN 68".
+fn without_designation(text: &str) -> (String, Option<String>) {
+    let is_prefix =
+        |it: &str| (1..=4).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_uppercase());
+    let is_number =
+        |it: &str| (1..=4).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (rest, hull) = match words.as_slice() {
+        [_, .., last]
+            if last
+                .split_once('-')
+                .is_some_and(|(a, b)| is_prefix(a) && is_number(b)) =>
+        {
+            (&words[..words.len() - 1], last.replace('-', ""))
+        }
+        [_, _, .., prefix, number]
+            if prefix.len() > 1 && is_prefix(prefix) && is_number(number) =>
+        {
+            (&words[..words.len() - 2], format!("{prefix}{number}"))
+        }
+        _ => return (text.to_owned(), None),
+    };
+    (rest.join(" "), Some(hull))
 }
 
 /// An identifier in an external list.
@@ -95,7 +125,9 @@ impl Profile {
     /// A profile of names only.
     pub fn new(names: &[Name], actor_type: actor::Type) -> Self {
         let parsed = names.iter().take(MAX_NAMES);
-        let names = parsed.map(|it| ParsedName::new(&it.text, &it.language_code, it.r#type())).collect();
+        let names = parsed
+            .map(|it| ParsedName::new(&it.text, &it.language_code, it.r#type()))
+            .collect();
         let mut profile = Self {
             names,
             actor_type,
@@ -114,10 +146,19 @@ impl Profile {
         profile.region.clone_from(&actor.region_code);
         let period = actor.active.as_ref();
         let bounds = |edtf: &str| dateline_record::edtf::parse(edtf).ok();
-        profile.start = period.and_then(|it| it.start.as_ref()).and_then(|it| bounds(&it.edtf));
-        profile.end = period.and_then(|it| it.end.as_ref()).and_then(|it| bounds(&it.edtf));
+        profile.start = period
+            .and_then(|it| it.start.as_ref())
+            .and_then(|it| bounds(&it.edtf));
+        profile.end = period
+            .and_then(|it| it.end.as_ref())
+            .and_then(|it| bounds(&it.edtf));
         let ids = actor.external_ids.iter();
-        profile.ids = ids.map(|it| Identifier { scheme: it.scheme.clone(), value: it.value.clone() }).collect();
+        profile.ids = ids
+            .map(|it| Identifier {
+                scheme: it.scheme.clone(),
+                value: it.value.clone(),
+            })
+            .collect();
         profile
     }
 
@@ -130,7 +171,10 @@ impl Profile {
             .collect();
         for at in 0..self.names.len() {
             let is_part = |other: usize| {
-                let long = matches!(self.names[other].name_type, name::Type::Full | name::Type::Other);
+                let long = matches!(
+                    self.names[other].name_type,
+                    name::Type::Full | name::Type::Other
+                );
                 other != at
                     && long
                     && words[other].len() > words[at].len()

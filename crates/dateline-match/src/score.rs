@@ -23,7 +23,17 @@ const LIFETIME_SLACK_YEARS: i32 = 30;
 
 /// Schemes in which one value stands for one thing and one thing has one value.
 const UNIQUE_SCHEMES: [&str; 12] = [
-    "wikidata", "imo", "lei", "isni", "viaf", "ror", "orcid", "gnd", "issn", "iso3166-1", "geonames",
+    "wikidata",
+    "imo",
+    "lei",
+    "isni",
+    "viaf",
+    "ror",
+    "orcid",
+    "gnd",
+    "issn",
+    "iso3166-1",
+    "geonames",
     "opencorporates",
 ];
 
@@ -94,12 +104,25 @@ impl fmt::Display for Score {
             writeln!(out, "names {} = {}", self.left, self.right)?;
         }
         for part in &self.parts {
-            let Part { left, right, class, score, weight } = part;
-            writeln!(out, "{class} {left} = {right}, {score:.2}, weight {weight:.2}")?;
+            let Part {
+                left,
+                right,
+                class,
+                score,
+                weight,
+            } = part;
+            writeln!(
+                out,
+                "{class} {left} = {right}, {score:.2}, weight {weight:.2}"
+            )?;
         }
         for it in &self.unmatched {
             let side = if it.is_left { "left" } else { "right" };
-            writeln!(out, "unmatched {} {}, {side}, weight {:.2}", it.class, it.word, it.weight)?;
+            writeln!(
+                out,
+                "unmatched {} {}, {side}, weight {:.2}",
+                it.class, it.word, it.weight
+            )?;
         }
         for veto in &self.vetoes {
             writeln!(out, "veto {veto}")?;
@@ -124,7 +147,10 @@ pub fn compare(left: &Profile, right: &Profile) -> Score {
         };
         let is_better = best.as_ref().is_none_or(|(score, a, b, _)| {
             let (old, new) = (key(*score, a, b), key(outcome.score, one, two));
-            new.0.total_cmp(&old.0).then_with(|| (old.1, old.2).cmp(&(new.1, new.2))).is_gt()
+            new.0
+                .total_cmp(&old.0)
+                .then_with(|| (old.1, old.2).cmp(&(new.1, new.2)))
+                .is_gt()
         });
         if is_better {
             best = Some((outcome.score, one, two, outcome));
@@ -167,9 +193,22 @@ fn pairs<'a>(left: &'a Profile, right: &'a Profile) -> Vec<(&'a ParsedName, &'a 
         .collect();
     if all.len() > MAX_PAIRS {
         all.sort_by_cached_key(|(one, two)| {
-            let common = one.sounds.iter().filter(|it| two.sounds.binary_search(it).is_ok()).count();
-            let (low, high) = if one.folded <= two.folded { (one, two) } else { (two, one) };
-            (one.folded != two.folded, std::cmp::Reverse(common), low.folded.clone(), high.folded.clone())
+            let common = one
+                .sounds
+                .iter()
+                .filter(|it| two.sounds.binary_search(it).is_ok())
+                .count();
+            let (low, high) = if one.folded <= two.folded {
+                (one, two)
+            } else {
+                (two, one)
+            };
+            (
+                one.folded != two.folded,
+                std::cmp::Reverse(common),
+                low.folded.clone(),
+                high.folded.clone(),
+            )
         });
         all.truncate(MAX_PAIRS);
     }
@@ -205,7 +244,10 @@ fn compare_names(one: &ParsedName, two: &ParsedName, is_person: bool) -> Outcome
         outcome.score *= 0.95;
     }
     let mut limit = NAMES_ALONE;
-    if types.iter().any(|it| matches!(it, name::Type::Short | name::Type::Acronym)) {
+    if types
+        .iter()
+        .any(|it| matches!(it, name::Type::Short | name::Type::Acronym))
+    {
         limit = 0.8;
     }
     if !is_same && (one.is_contained || two.is_contained) {
@@ -217,7 +259,14 @@ fn compare_names(one: &ParsedName, two: &ParsedName, is_person: bool) -> Outcome
 
 fn apply_features(left: &Profile, right: &Profile, score: &mut Score) {
     let mut is_certain = compare_types(left, right, score);
-    let can_rise = score.vetoes.is_empty() && score.value >= FEATURES_FROM && score.value != CONTRADICTED;
+    // A region or a year in common does not explain a word that only one of two bodies has: sisters share both.
+    let is_explained =
+        |it: &Unmatched| matches!(it.class, "place" | "legal form") || it.weight < 0.1;
+    let is_whole = is_person(left, right) || score.unmatched.iter().all(is_explained);
+    let can_rise = is_whole
+        && score.vetoes.is_empty()
+        && score.value >= FEATURES_FROM
+        && score.value != CONTRADICTED;
     let mut gain = 0.0;
     if !left.region.is_empty() && !right.region.is_empty() {
         let agrees = left.region == right.region;
@@ -237,11 +286,22 @@ fn apply_features(left: &Profile, right: &Profile, score: &mut Score) {
         }
         None => {}
     }
+    // An acronym of three letters may be chance; the same special type makes it worth a look.
+    if is_certain
+        && left.actor_type != actor::Type::Organization
+        && score.parts.iter().any(|it| it.class == "acronym")
+    {
+        gain += 0.04;
+    }
     if can_rise {
         score.value += gain;
     }
     // The top band needs a fact beside the names.
-    let limit = if is_certain && gain > 0.0 { 1.0 } else { NAMES_ALONE };
+    let limit = if is_certain && gain > 0.0 {
+        1.0
+    } else {
+        NAMES_ALONE
+    };
     score.value = score.value.clamp(0.0, limit);
     compare_ids(left, right, score);
 }
@@ -271,7 +331,9 @@ fn compare_lifetimes(left: &Profile, right: &Profile, score: &mut Score) -> Opti
     let is_person = is_person(left, right);
     let years = |bounds: Bounds| Some((bounds.earliest?.year(), bounds.latest?.year()));
     let spell = |bounds: Option<Bounds>| {
-        bounds.and_then(|it| it.earliest).map_or_else(|| "?".to_owned(), |it| it.to_string())
+        bounds
+            .and_then(|it| it.earliest)
+            .map_or_else(|| "?".to_owned(), |it| it.to_string())
     };
     let gap = |end: Option<Bounds>, start: Option<Bounds>| {
         let (end, start) = (end?.latest?, start?.earliest?);
@@ -279,24 +341,48 @@ fn compare_lifetimes(left: &Profile, right: &Profile, score: &mut Score) -> Opti
     };
     let between = gap(left.end, right.start).max(gap(right.end, left.start));
     if between.is_some_and(|it| it > LIFETIME_SLACK_YEARS || is_person && it > 0) {
-        add(score, "lifetime", false, &spell(left.start), &spell(right.start));
+        add(
+            score,
+            "lifetime",
+            false,
+            &spell(left.start),
+            &spell(right.start),
+        );
         return Some(-1.0);
     }
     let (one, two) = (left.start?, right.start?);
     let (a, b) = (years(one)?, years(two)?);
     let is_day = |it: Bounds| it.earliest == it.latest;
     if is_day(one) && is_day(two) && one == two {
-        add(score, "lifetime", true, &spell(left.start), &spell(right.start));
+        add(
+            score,
+            "lifetime",
+            true,
+            &spell(left.start),
+            &spell(right.start),
+        );
         return Some(if is_person { 0.2 } else { 0.1 });
     }
     let distance = (a.0 - b.1).max(b.0 - a.1);
     if distance <= 0 {
-        add(score, "lifetime", true, &spell(left.start), &spell(right.start));
+        add(
+            score,
+            "lifetime",
+            true,
+            &spell(left.start),
+            &spell(right.start),
+        );
         let is_year = |it: (i32, i32)| it.1 - it.0 == 0;
         return Some(if is_year(a) && is_year(b) { 0.08 } else { 0.02 });
     }
     if is_person && distance > BIRTH_SLACK_YEARS {
-        add(score, "lifetime", false, &spell(left.start), &spell(right.start));
+        add(
+            score,
+            "lifetime",
+            false,
+            &spell(left.start),
+            &spell(right.start),
+        );
         return Some(-1.0);
     }
     None
@@ -316,7 +402,10 @@ fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
             (true, true) => same.push(one.scheme.clone()),
             (true, false) => {
                 // One side may hold two values, of which one agrees.
-                let any = left.ids.iter().any(|it| it.scheme == one.scheme && values.contains(&it.value.as_str()));
+                let any = left
+                    .ids
+                    .iter()
+                    .any(|it| it.scheme == one.scheme && values.contains(&it.value.as_str()));
                 if !any {
                     other.push(one.scheme.clone());
                 }
@@ -330,7 +419,11 @@ fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
         schemes.sort();
         schemes.dedup();
         for scheme in schemes.iter() {
-            score.features.push(Feature { name: "identifier", detail: scheme.clone(), agrees });
+            score.features.push(Feature {
+                name: "identifier",
+                detail: scheme.clone(),
+                agrees,
+            });
         }
     }
     match (same.is_empty(), other.is_empty()) {
@@ -338,7 +431,9 @@ fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
         // One of two is wrong: a person must look.
         (false, false) => score.value = 0.8,
         (true, false) => score.value = score.value.min(0.3),
-        (true, true) if !url.is_empty() && score.vetoes.is_empty() => score.value = score.value.max(0.85),
+        (true, true) if !url.is_empty() && score.vetoes.is_empty() => {
+            score.value = score.value.max(0.85)
+        }
         (true, true) => {}
     }
 }
@@ -346,14 +441,27 @@ fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
 /// An address without what does not tell sites apart; other values as they are.
 fn address(value: &str) -> String {
     let lower = value.to_lowercase();
-    let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    let rest = lower
+        .strip_prefix("https://")
+        .or_else(|| lower.strip_prefix("http://"));
     let rest = rest.unwrap_or(&lower);
-    rest.strip_prefix("www.").unwrap_or(rest).trim_end_matches('/').to_owned()
+    rest.strip_prefix("www.")
+        .unwrap_or(rest)
+        .trim_end_matches('/')
+        .to_owned()
 }
 
 fn add(score: &mut Score, name: &'static str, agrees: bool, left: &str, right: &str) {
     let mut sides = [left, right];
     sides.sort_unstable();
-    let detail = if agrees && left == right { left.to_owned() } else { format!("{} and {}", sides[0], sides[1]) };
-    score.features.push(Feature { name, detail, agrees });
+    let detail = if agrees && left == right {
+        left.to_owned()
+    } else {
+        format!("{} and {}", sides[0], sides[1])
+    };
+    score.features.push(Feature {
+        name,
+        detail,
+        agrees,
+    });
 }

@@ -38,8 +38,11 @@ impl Sound {
             Script::Han | Script::Hangul => {
                 let mut buffer = [0; 4];
                 let each = token.text.chars();
-                each.map(|it| phones(&any_ascii::any_ascii(it.encode_utf8(&mut buffer)).to_lowercase()))
-                    .collect()
+                each.map(|it| {
+                    let ascii = any_ascii::any_ascii(it.encode_utf8(&mut buffer)).to_lowercase();
+                    phones(&korean(&ascii))
+                })
+                .collect()
             }
             _ => Vec::new(),
         };
@@ -50,7 +53,12 @@ impl Sound {
             Script::Kana => Vowels::Extra,
             _ => Vowels::Written,
         };
-        Self { ascii, phones, vowels, syllables }
+        Self {
+            ascii,
+            phones,
+            vowels,
+            syllables,
+        }
     }
 
     /// Two words as one.
@@ -73,8 +81,12 @@ impl Sound {
             return 0.0;
         }
         match (self.syllables.len() > 1, other.syllables.len() > 1) {
-            (true, false) if other.syllables.is_empty() => by_syllables(&self.syllables, &other.phones),
-            (false, true) if self.syllables.is_empty() => by_syllables(&other.syllables, &self.phones),
+            (true, false) if other.syllables.is_empty() => {
+                by_syllables(&self.syllables, &other.phones)
+            }
+            (false, true) if self.syllables.is_empty() => {
+                by_syllables(&other.syllables, &self.phones)
+            }
             _ => self.by_letters(other),
         }
     }
@@ -98,7 +110,13 @@ impl Sound {
                     b'k' | b'g' | b'q' | b'X' => 'k',
                     b's' | b'z' | b'S' | b'Z' | b'C' | b'J' | b'T' | b'x' => 's',
                     b'c' | b'j' if is_semivowel && *phone == b'j' => continue,
-                    b'c' | b'j' => if *phone == b'c' && is_semivowel { 'k' } else { 's' },
+                    b'c' | b'j' => {
+                        if *phone == b'c' && is_semivowel {
+                            'k'
+                        } else {
+                            's'
+                        }
+                    }
                     b'l' | b'r' => 'r',
                     b'm' => 'm',
                     b'n' => 'n',
@@ -129,8 +147,19 @@ fn romanize(token: &Token) -> String {
         Script::Latin => any_ascii::any_ascii(&latin(text)),
         _ => any_ascii::any_ascii(text),
     };
-    let lower = ascii.to_lowercase();
+    let mut lower = ascii.to_lowercase();
+    if token.script == Script::Hangul {
+        lower = korean(&lower);
+    }
     lower.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// Vowels of Korean as most newspapers write them.
+fn korean(ascii: &str) -> String {
+    let vowels = ascii.replace("eo", "o").replace("eu", "u");
+    vowels
+        .strip_prefix('l')
+        .map_or(vowels.clone(), |rest| format!("r{rest}"))
 }
 
 fn letters(text: &str, table: fn(char) -> &'static str) -> String {
@@ -156,22 +185,56 @@ fn greek(text: &str) -> String {
     let bare: String = text.nfd().filter(|it| !is_combining_mark(*it)).collect();
     let starts = [("μπ", "b"), ("ντ", "d"), ("γκ", "g")];
     let bare = starts.iter().fold(bare, |text, (from, to)| {
-        text.strip_prefix(from).map_or(text.clone(), |rest| format!("{to}{rest}"))
+        text.strip_prefix(from)
+            .map_or(text.clone(), |rest| format!("{to}{rest}"))
     });
     let pairs = [
-        ("μπ", "b"), ("ντ", "nd"), ("γκ", "g"), ("γγ", "ng"), ("ευ", "ev"), ("αυ", "av"),
-        ("ου", "u"), ("οι", "i"), ("ει", "i"), ("αι", "e"), ("χ", "kh"), ("η", "i"), ("υ", "i"),
+        ("μπ", "b"),
+        ("ντ", "nd"),
+        ("γκ", "g"),
+        ("γγ", "ng"),
+        ("ευ", "ev"),
+        ("αυ", "av"),
+        ("ου", "u"),
+        ("οι", "i"),
+        ("ει", "i"),
+        ("αι", "e"),
+        ("χ", "kh"),
+        ("η", "i"),
+        ("υ", "i"),
     ];
-    pairs.iter().fold(bare, |text, (from, to)| text.replace(from, to))
+    pairs
+        .iter()
+        .fold(bare, |text, (from, to)| text.replace(from, to))
 }
 
 fn arabic(found: char) -> &'static str {
     match found {
         'ا' | 'ة' | 'ع' => "a",
-        'ب' => "b", 'ت' | 'ط' => "t", 'ث' => "th", 'ج' => "j", 'ح' | 'ه' => "h", 'خ' => "kh",
-        'د' | 'ض' => "d", 'ذ' => "dh", 'ر' => "r", 'ز' | 'ظ' => "z", 'س' | 'ص' => "s",
-        'ش' => "sh", 'غ' => "gh", 'ف' => "f", 'ق' => "q", 'ك' => "k", 'ل' => "l", 'م' => "m",
-        'ن' => "n", 'و' | 'ؤ' => "w", 'ي' | 'ئ' => "y", 'پ' => "p", 'چ' => "ch", 'ژ' => "zh",
+        'ب' => "b",
+        'ت' | 'ط' => "t",
+        'ث' => "th",
+        'ج' => "j",
+        'ح' | 'ه' => "h",
+        'خ' => "kh",
+        'د' | 'ض' => "d",
+        'ذ' => "dh",
+        'ر' => "r",
+        'ز' | 'ظ' => "z",
+        'س' | 'ص' => "s",
+        'ش' => "sh",
+        'غ' => "gh",
+        'ف' => "f",
+        'ق' => "q",
+        'ك' => "k",
+        'ل' => "l",
+        'م' => "m",
+        'ن' => "n",
+        'و' | 'ؤ' => "w",
+        'ي' | 'ئ' => "y",
+        'پ' => "p",
+        'چ' => "ch",
+        'ژ' => "zh",
         'گ' => "g",
         _ => "",
     }
@@ -180,9 +243,23 @@ fn arabic(found: char) -> &'static str {
 fn hebrew(found: char) -> &'static str {
     match found {
         'א' | 'ע' => "a",
-        'ב' => "b", 'ג' => "g", 'ד' => "d", 'ה' => "h", 'ו' => "w", 'ז' => "z", 'ח' => "kh",
-        'ט' | 'ת' => "t", 'י' => "y", 'כ' | 'ך' | 'ק' => "k", 'ל' => "l", 'מ' | 'ם' => "m",
-        'נ' | 'ן' => "n", 'ס' => "s", 'פ' | 'ף' => "p", 'צ' | 'ץ' => "ts", 'ר' => "r",
+        'ב' => "b",
+        'ג' => "g",
+        'ד' => "d",
+        'ה' => "h",
+        'ו' => "w",
+        'ז' => "z",
+        'ח' => "kh",
+        'ט' | 'ת' => "t",
+        'י' => "y",
+        'כ' | 'ך' | 'ק' => "k",
+        'ל' => "l",
+        'מ' | 'ם' => "m",
+        'נ' | 'ן' => "n",
+        'ס' => "s",
+        'פ' | 'ף' => "p",
+        'צ' | 'ץ' => "ts",
+        'ר' => "r",
         'ש' => "sh",
         _ => "",
     }
@@ -200,19 +277,36 @@ fn thai(text: &str) -> String {
         let consonant = match found {
             _ if is_silent => continue,
             'ก' | 'ข' | 'ฃ' | 'ค' | 'ฅ' | 'ฆ' => "k",
-            'ง' => "ng", 'จ' | 'ฉ' | 'ช' | 'ฌ' => "ch", 'ซ' | 'ศ' | 'ษ' | 'ส' => "s",
-            'ญ' | 'ย' => "y", 'ฎ' | 'ด' => "d", 'ฏ' | 'ฐ' | 'ฑ' | 'ฒ' | 'ต' | 'ถ' | 'ท' | 'ธ' => "t",
-            'ณ' | 'น' => "n", 'บ' => "b", 'ป' | 'ผ' | 'พ' | 'ภ' => "p", 'ฝ' | 'ฟ' => "f",
-            'ม' => "m", 'ร' => "r", 'ล' | 'ฬ' => "l", 'ว' => "w", 'ห' | 'ฮ' => "h",
+            'ง' => "ng",
+            'จ' | 'ฉ' | 'ช' | 'ฌ' => "ch",
+            'ซ' | 'ศ' | 'ษ' | 'ส' => "s",
+            'ญ' | 'ย' => "y",
+            'ฎ' | 'ด' => "d",
+            'ฏ' | 'ฐ' | 'ฑ' | 'ฒ' | 'ต' | 'ถ' | 'ท' | 'ธ' => "t",
+            'ณ' | 'น' => "n",
+            'บ' => "b",
+            'ป' | 'ผ' | 'พ' | 'ภ' => "p",
+            'ฝ' | 'ฟ' => "f",
+            'ม' => "m",
+            'ร' => "r",
+            'ล' | 'ฬ' => "l",
+            'ว' => "w",
+            'ห' | 'ฮ' => "h",
             'อ' => "o",
             _ => "",
         };
         let vowel = match found {
-            'ะ' | 'ั' | 'า' => "a", 'ิ' | 'ี' => "i", 'ึ' | 'ื' | 'ุ' | 'ู' => "u", 'ํ' => "m",
+            'ะ' | 'ั' | 'า' => "a",
+            'ิ' | 'ี' => "i",
+            'ึ' | 'ื' | 'ุ' | 'ู' => "u",
+            'ํ' => "m",
             _ => "",
         };
         match found {
-            'เ' => held = "e", 'แ' => held = "ae", 'โ' => held = "o", 'ใ' | 'ไ' => held = "ai",
+            'เ' => held = "e",
+            'แ' => held = "ae",
+            'โ' => held = "o",
+            'ใ' | 'ไ' => held = "ai",
             _ if !consonant.is_empty() => {
                 out.push_str(consonant);
                 out.push_str(std::mem::take(&mut held));
@@ -227,19 +321,52 @@ fn thai(text: &str) -> String {
 /// of its own, which is near both.
 fn phones(ascii: &str) -> Vec<u8> {
     const GROUPS: [(&str, &[u8]); 38] = [
-        ("tsch", b"C"), ("dsch", b"J"), ("shch", b"S"), ("schtsch", b"S"), ("sch", b"S"),
-        ("tch", b"C"), ("dzh", b"J"), ("dj", b"J"), ("dsh", b"J"), ("zh", b"Z"), ("sh", b"S"),
-        ("ch", b"c"), ("cz", b"C"), ("sz", b"S"), ("kh", b"X"), ("gh", b"g"), ("ph", b"f"),
-        ("th", b"t"), ("dh", b"d"), ("bh", b"b"), ("ts", b"T"), ("tz", b"T"), ("ck", b"k"), ("hs", b"x"),
-        ("ou", b"u"), ("oo", b"u"), ("ee", b"i"), ("ie", b"i"), ("iy", b"i"), ("ii", b"i"),
-        ("yi", b"i"), ("ij", b"i"), ("qu", b"k"), ("kn", b"n"), ("ae", b"e"), ("wh", b"w"),
-        ("gj", b"J"), ("uu", b"u"),
+        ("tsch", b"C"),
+        ("dsch", b"J"),
+        ("shch", b"S"),
+        ("schtsch", b"S"),
+        ("sch", b"S"),
+        ("tch", b"C"),
+        ("dzh", b"J"),
+        ("dj", b"J"),
+        ("dsh", b"J"),
+        ("zh", b"Z"),
+        ("sh", b"S"),
+        ("ch", b"c"),
+        ("cz", b"C"),
+        ("sz", b"S"),
+        ("kh", b"X"),
+        ("gh", b"g"),
+        ("ph", b"f"),
+        ("th", b"t"),
+        ("dh", b"d"),
+        ("bh", b"b"),
+        ("ts", b"T"),
+        ("tz", b"T"),
+        ("ck", b"k"),
+        ("hs", b"x"),
+        ("ou", b"u"),
+        ("oo", b"u"),
+        ("ee", b"i"),
+        ("ie", b"i"),
+        ("iy", b"i"),
+        ("ii", b"i"),
+        ("yi", b"i"),
+        ("ij", b"i"),
+        ("qu", b"k"),
+        ("kn", b"n"),
+        ("ae", b"e"),
+        ("wh", b"w"),
+        ("gj", b"J"),
+        ("uu", b"u"),
     ];
     let bytes = ascii.as_bytes();
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let group = GROUPS.iter().find(|(from, _)| rest.starts_with(from.as_bytes()));
+        let group = GROUPS
+            .iter()
+            .find(|(from, _)| rest.starts_with(from.as_bytes()));
         let (taken, found): (usize, &[u8]) = match group {
             Some((from, to)) => (from.len(), to),
             None if rest[0] == b'x' && at > 0 => (1, b"ks"),
@@ -251,6 +378,12 @@ fn phones(ascii: &str) -> Vec<u8> {
             }
         }
         at += taken;
+    }
+    // Silent: Sarah, Teh.
+    if let [.., vowel, b'h'] = out.as_slice()
+        && is_vowel(*vowel)
+    {
+        out.pop();
     }
     out
 }
@@ -267,7 +400,11 @@ fn by_syllables(syllables: &[Vec<u8>], word: &[u8]) -> f64 {
     if syllables.len() > 6 || word.len() > 40 {
         return 0.0;
     }
-    let rules = Rules { vowel: 0.7, soft: 0.4, vowels: [Vowels::Written; 2] };
+    let rules = Rules {
+        vowel: 0.7,
+        soft: 0.4,
+        vowels: [Vowels::Written; 2],
+    };
     let mut best = vec![f64::INFINITY; word.len() + 1];
     best[0] = 0.0;
     for syllable in syllables {
@@ -312,7 +449,11 @@ impl Rules {
         } else {
             (0.45, 0.4)
         };
-        Self { vowel, soft, vowels }
+        Self {
+            vowel,
+            soft,
+            vowels,
+        }
     }
 
     fn weight(&self, phone: u8) -> f64 {
@@ -355,7 +496,11 @@ impl Rules {
         if one == other {
             return 0.0;
         }
-        let (low, high) = if one < other { (one, other) } else { (other, one) };
+        let (low, high) = if one < other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         if is_vowel(low) && is_vowel(high) {
             let near = matches!(
                 (low, high),
@@ -380,12 +525,17 @@ impl Rules {
 /// The cost of one phone for another where languages write or hear them alike; capitals sort first.
 fn pair(low: u8, high: u8) -> Option<f64> {
     Some(match &[low, high] {
-        b"vw" | b"iy" | b"Xh" | b"jy" | b"Jj" | b"cs" | b"Cc" | b"Tc" | b"ck" | b"Sx" | b"uw" | b"gq" | b"kq" => 0.1,
-        b"Xc" | b"JZ" | b"Zj" | b"gh" | b"ey" | b"fv" | b"Xx" | b"Sj" | b"Xq" => 0.2,
-        b"gk" | b"Xk" | b"sz" | b"dt" | b"bp" | b"bv" | b"SZ" | b"CJ" | b"CT" | b"Ts" | b"Cq" | b"Sc" | b"JT" => 0.3,
-        b"Ss" | b"Zz" | b"Tz" | b"CZ" | b"CS" | b"Ww" | b"ow" | b"hj" | b"kx" | b"sx" | b"Cx" => 0.35,
-        b"Xg" | b"fp" | b"mn" | b"uv" | b"lw" | b"Jg" | b"gj" | b"Jz" | b"JS" | b"iv" | b"Zs" | b"Sz" | b"Jy" | b"hk" | b"ij" => 0.45,
-        b"lr" | b"Tt" | b"Ct" | b"Jd" | b"Zy" | b"bw" | b"Cs" | b"gw" | b"tz" | b"dz" | b"Zg" | b"Zc" | b"cz" | b"Js" => 0.6,
+        b"vw" | b"iy" | b"Xh" | b"jy" | b"Jj" | b"cs" | b"Cc" | b"Tc" | b"ck" | b"Sx" | b"uw"
+        | b"gq" | b"kq" => 0.1,
+        b"Xc" | b"cj" | b"JZ" | b"Zj" | b"gh" | b"ey" | b"fv" | b"Xx" | b"Sj" | b"Xq" => 0.2,
+        b"gk" | b"Xk" | b"sz" | b"dt" | b"bp" | b"bv" | b"SZ" | b"CJ" | b"CT" | b"Ts" | b"Cq"
+        | b"Sc" | b"JT" => 0.3,
+        b"Ss" | b"Zz" | b"Tz" | b"CZ" | b"CS" | b"Zc" | b"Jc" | b"Jd" | b"Ww" | b"ow" | b"hj"
+        | b"kx" | b"sx" | b"Cx" => 0.35,
+        b"Xg" | b"fp" | b"mn" | b"uv" | b"lw" | b"Jg" | b"gj" | b"Jz" | b"JS" | b"iv" | b"Zs"
+        | b"Sz" | b"Jy" | b"hk" | b"ij" => 0.45,
+        b"lr" | b"Tt" | b"Ct" | b"Zy" | b"bw" | b"Cs" | b"gw" | b"tz" | b"dz" | b"Zg" | b"cz"
+        | b"Js" => 0.6,
         _ => return None,
     })
 }
