@@ -185,3 +185,32 @@ fn the_tuning_pairs_are_shown_where_they_fail() {
         assert_floor(&all, &format!("{mode}, all others"), 0.8, 0.6);
     }
 }
+
+/// Writes the held-out pairs with our scores, for `.ci/match-quality`, which lets other matchers score them too.
+#[test]
+fn held_out_scores_are_written_for_comparison() {
+    let mut out = String::new();
+    for with_features in [false, true] {
+        let mode = if with_features { "with features" } else { "names alone" };
+        for row in evaluation() {
+            let [left, right] = row.profiles(with_features);
+            let score = compare(&left, &right).value;
+            let group = if row.kind == "person" { "persons" } else { "others" };
+            let schema = match row.kind.as_str() {
+                "person" => "Person",
+                "vessel" => "Vessel",
+                _ => "Organization",
+            };
+            let facts = if with_features { row.facts() } else { Default::default() };
+            let [[left_country, left_date], [right_country, right_date]] = facts;
+            let label = u8::from(row.is_same);
+            out.push_str(&format!(
+                "{mode}\t{group}\t{label}\t{score:.4}\t{}\t{}\t{schema}\t{left_country}\t{left_date}\t{right_country}\t{right_date}\n",
+                row.left, row.right
+            ));
+        }
+    }
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("match-scores.tsv");
+    std::fs::write(&path, out).unwrap();
+    println!("scores: {}", path.display());
+}

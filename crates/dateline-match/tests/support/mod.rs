@@ -51,6 +51,17 @@ impl Row {
         ]
     }
 
+    /// Country and date of both sides, as far as they are said.
+    pub fn facts(&self) -> [[String; 2]; 2] {
+        [&self.left_features, &self.right_features].map(|features| {
+            ["r", "b"].map(|key| {
+                let all = features.split_whitespace().filter_map(|it| it.split_once('='));
+                let value = all.filter(|(name, _)| *name == key).map(|(_, value)| value).next();
+                value.unwrap_or_default().trim_end_matches('~').to_owned()
+            })
+        })
+    }
+
     /// The scripts of both names beside Latin, or "Latin".
     pub fn script(&self) -> &'static str {
         let text = format!("{}{}", self.left, self.right);
