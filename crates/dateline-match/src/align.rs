@@ -223,13 +223,25 @@ pub fn align(left: &Words, right: &Words, least_in_one_script: f64) -> Alignment
             }
         }
     }
-    candidates.sort_by(|a, b| {
-        let size = |it: &Pair| it.left.len() + it.right.len();
-        let value = |it: &Pair| it.score + 0.02 * (size(it) as f64 - 2.0);
-        let place = |it: &Pair| (it.left[0].min(it.right[0]), it.left[0] + it.right[0]);
-        value(b)
-            .total_cmp(&value(a))
-            .then_with(|| place(a).cmp(&place(b)))
+    let spell = |words: &Words, indices: &[usize]| -> Vec<String> {
+        indices
+            .iter()
+            .map(|it| words.all[*it].token.text.clone())
+            .collect()
+    };
+    candidates.sort_by_cached_key(|it| {
+        let size = it.left.len() + it.right.len();
+        let value = it.score + 0.02 * (size as f64 - 2.0);
+        // Integers order totally; nothing here depends on the side.
+        let value = std::cmp::Reverse((value * 1e6).round() as i64);
+        let mut texts = [spell(left, &it.left), spell(right, &it.right)];
+        texts.sort();
+        (
+            value,
+            it.left[0].min(it.right[0]),
+            it.left[0] + it.right[0],
+            texts,
+        )
     });
     let mut alignment = Alignment::default();
     let (mut used_left, mut used_right) =

@@ -184,6 +184,7 @@ impl BodyName {
         let (matched, is_contradicted) = self.compare_names(other, &mut outcome);
         outcome.settle();
         if is_contradicted {
+            outcome.is_contradicted = true;
             outcome.score = outcome.score.min(CONTRADICTED);
         }
         if self.ids(Class::Number).is_empty() != other.ids(Class::Number).is_empty() {

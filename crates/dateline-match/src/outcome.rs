@@ -39,6 +39,8 @@ pub struct Outcome {
     pub unmatched: Vec<Unmatched>,
     /// Contradictions: "number: 3 and 4".
     pub vetoes: Vec<String>,
+    /// True if each name has a word that the other lacks.
+    pub is_contradicted: bool,
 }
 
 /// The highest score of a name with a contradiction in it.
@@ -53,7 +55,12 @@ impl Outcome {
         let weights: f64 = self.parts.iter().map(|part| part.weight).sum();
         let missing: f64 = self.unmatched.iter().map(|it| it.weight).sum();
         let all = weights + missing;
-        self.score = if all > 0.0 { matched / all } else { 0.0 };
+        // Rounded, because sums in another order differ in the last digit.
+        self.score = if all > 0.0 {
+            (matched / all * 1e6).round() / 1e6
+        } else {
+            0.0
+        };
         if !self.vetoes.is_empty() {
             self.score = (self.score * 0.5).min(CONTRADICTED);
         }

@@ -102,6 +102,7 @@ impl PersonName {
         self.compare_marks(other, &mut outcome);
         outcome.settle();
         if is_contradicted {
+            outcome.is_contradicted = true;
             outcome.score = outcome.score.min(CONTRADICTED);
         }
         if self.mark.is_some() != other.mark.is_some() {

@@ -156,6 +156,7 @@ pub fn compare(left: &Profile, right: &Profile) -> Score {
             best = Some((outcome.score, one, two, outcome));
         }
     }
+    let is_contradicted = best.as_ref().is_some_and(|it| it.3.is_contradicted);
     let mut score = match best {
         Some((value, one, two, outcome)) => Score {
             value,
@@ -176,7 +177,7 @@ pub fn compare(left: &Profile, right: &Profile) -> Score {
             features: Vec::new(),
         },
     };
-    apply_features(left, right, &mut score);
+    apply_features(left, right, is_contradicted, &mut score);
     score
 }
 
@@ -257,16 +258,14 @@ fn compare_names(one: &ParsedName, two: &ParsedName, is_person: bool) -> Outcome
     outcome
 }
 
-fn apply_features(left: &Profile, right: &Profile, score: &mut Score) {
+fn apply_features(left: &Profile, right: &Profile, is_contradicted: bool, score: &mut Score) {
     let mut is_certain = compare_types(left, right, score);
     // A region or a year in common does not explain a word that only one of two bodies has: sisters share both.
     let is_explained =
         |it: &Unmatched| matches!(it.class, "place" | "legal form") || it.weight < 0.1;
     let is_whole = is_person(left, right) || score.unmatched.iter().all(is_explained);
-    let can_rise = is_whole
-        && score.vetoes.is_empty()
-        && score.value >= FEATURES_FROM
-        && score.value != CONTRADICTED;
+    let is_consistent = score.vetoes.is_empty() && !is_contradicted;
+    let can_rise = is_whole && is_consistent && score.value >= FEATURES_FROM;
     let mut gain = 0.0;
     if !left.region.is_empty() && !right.region.is_empty() {
         let agrees = left.region == right.region;

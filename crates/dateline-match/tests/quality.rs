@@ -191,17 +191,29 @@ fn the_tuning_pairs_are_shown_where_they_fail() {
 fn held_out_scores_are_written_for_comparison() {
     let mut out = String::new();
     for with_features in [false, true] {
-        let mode = if with_features { "with features" } else { "names alone" };
+        let mode = if with_features {
+            "with features"
+        } else {
+            "names alone"
+        };
         for row in evaluation() {
             let [left, right] = row.profiles(with_features);
             let score = compare(&left, &right).value;
-            let group = if row.kind == "person" { "persons" } else { "others" };
+            let group = if row.kind == "person" {
+                "persons"
+            } else {
+                "others"
+            };
             let schema = match row.kind.as_str() {
                 "person" => "Person",
                 "vessel" => "Vessel",
                 _ => "Organization",
             };
-            let facts = if with_features { row.facts() } else { Default::default() };
+            let facts = if with_features {
+                row.facts()
+            } else {
+                Default::default()
+            };
             let [[left_country, left_date], [right_country, right_date]] = facts;
             let label = u8::from(row.is_same);
             out.push_str(&format!(

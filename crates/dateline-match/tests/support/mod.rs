@@ -1,4 +1,6 @@
-//! Labelled pairs of names, read from `tests/data`.
+//! Labelled pairs of names, read from `tests/data`. Each test uses some of it.
+
+#![allow(dead_code, missing_docs, clippy::panic)]
 
 use dateline_match::{Identifier, Profile};
 use dateline_proto::v1::{Name, actor, name};
@@ -55,8 +57,13 @@ impl Row {
     pub fn facts(&self) -> [[String; 2]; 2] {
         [&self.left_features, &self.right_features].map(|features| {
             ["r", "b"].map(|key| {
-                let all = features.split_whitespace().filter_map(|it| it.split_once('='));
-                let value = all.filter(|(name, _)| *name == key).map(|(_, value)| value).next();
+                let all = features
+                    .split_whitespace()
+                    .filter_map(|it| it.split_once('='));
+                let value = all
+                    .filter(|(name, _)| *name == key)
+                    .map(|(_, value)| value)
+                    .next();
                 value.unwrap_or_default().trim_end_matches('~').to_owned()
             })
         })
