@@ -37,7 +37,7 @@ impl Word {
         let lexicon = Lexicon::get();
         let sound = Sound::of(&token);
         let is_common =
-            lexicon.common.contains_key(&sound.ascii) || lexicon.common.contains_key(&token.text);
+            lexicon.common.contains(&sound.ascii) || lexicon.common.contains(&token.text);
         let mut groups = lexicon.given.get(&token.text).cloned().unwrap_or_default();
         if groups.is_empty() && token.script != Script::Latin {
             // Hyphens and articles apart, a romanised form may be in the list too.
@@ -233,7 +233,7 @@ pub fn align(left: &Words, right: &Words, least_in_one_script: f64) -> Alignment
         let size = it.left.len() + it.right.len();
         let value = it.score + 0.02 * (size as f64 - 2.0);
         // Integers order totally; nothing here depends on the side.
-        let value = std::cmp::Reverse((value * 1e6).round() as i64);
+        let value = std::cmp::Reverse(score_order(value));
         let mut texts = [spell(left, &it.left), spell(right, &it.right)];
         texts.sort();
         (
@@ -260,6 +260,12 @@ pub fn align(left: &Words, right: &Words, least_in_one_script: f64) -> Alignment
     alignment.left = free(&used_left);
     alignment.right = free(&used_right);
     alignment
+}
+
+/// A positive number as an integer that orders the same.
+fn score_order(value: f64) -> u64 {
+    // The bits of positive floats order as the floats do.
+    ((value * 1e6).round() / 1e6).to_bits()
 }
 
 /// Each word, and short neighbours joined.

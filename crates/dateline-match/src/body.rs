@@ -4,13 +4,15 @@
 use crate::{
     align::{LEAST_IN_ONE_SCRIPT, Word, Words, align},
     fold::{Script, Token},
+    implied::implied_state,
     lexicon::{Class, Lexicon, Piece, Symbol},
     outcome::{CONTRADICTED, Outcome, Part, Unmatched},
 };
-use std::collections::BTreeMap;
 
 /// Weight of a name's word; symbols weigh less.
 const NAME: f64 = 2.0;
+/// "Eastern" and "western" sound alike: only a spelling that is nearly the same outweighs what words mean.
+const NEARLY_SAME: f64 = 0.92;
 /// The highest score where only one name has a number: Queen Mary and Queen Mary 2.
 const NUMBER_ON_ONE_SIDE: f64 = 0.7;
 /// Less evidence than this is one common word.
@@ -52,7 +54,7 @@ impl BodyName {
                 .collect::<Vec<_>>()
                 .join(" "),
             hull,
-            implied: implied(tokens, language)
+            implied: implied_state(tokens, language)
                 .and_then(|code| lexicon.id(&format!("place {code}"))),
             ..Self::default()
         };
@@ -384,8 +386,6 @@ impl BodyName {
         if !alignment.left.is_empty() || !alignment.right.is_empty() {
             return None;
         }
-        // "Eastern" and "western" sound alike; only a spelling that is nearly the same outweighs what words mean.
-        const NEARLY_SAME: f64 = 0.92;
         if is_vetoed && alignment.pairs.iter().any(|pair| pair.score < NEARLY_SAME) {
             return None;
         }
@@ -461,62 +461,4 @@ fn spell(words: &Words, indices: &[usize]) -> String {
         .map(|it| words.all[*it].token.text.as_str())
         .collect();
     texts.join(" ")
-}
-
-/// The state whose bodies are named in this language, where there is one.
-fn implied(tokens: &[Token], language: &str) -> Option<&'static str> {
-    let by_language = BTreeMap::from([
-        ("kk", "KZ"),
-        ("uk", "UA"),
-        ("be", "BY"),
-        ("ky", "KG"),
-        ("uz", "UZ"),
-        ("tg", "TJ"),
-        ("tk", "TM"),
-        ("az", "AZ"),
-        ("pl", "PL"),
-        ("cs", "CZ"),
-        ("sk", "SK"),
-        ("hu", "HU"),
-        ("bg", "BG"),
-        ("sr", "RS"),
-        ("tr", "TR"),
-        ("it", "IT"),
-        ("fi", "FI"),
-        ("sv", "SE"),
-        ("da", "DK"),
-        ("no", "NO"),
-        ("nb", "NO"),
-        ("vi", "VN"),
-        ("fa", "IR"),
-        ("el", "GR"),
-        ("he", "IL"),
-        ("ja", "JP"),
-        ("ka", "GE"),
-        ("hy", "AM"),
-        ("th", "TH"),
-        ("ko", "KR"),
-    ]);
-    let language = language.split('-').next().unwrap_or_default();
-    if let Some(code) = by_language.get(language) {
-        return Some(code);
-    }
-    let scripts: Vec<Script> = tokens.iter().map(|it| it.script).collect();
-    let has = |script| scripts.contains(&script);
-    let text: String = tokens.iter().map(|it| it.text.as_str()).collect();
-    match () {
-        () if has(Script::Greek) => Some("GR"),
-        () if has(Script::Hebrew) => Some("IL"),
-        () if has(Script::Georgian) => Some("GE"),
-        () if has(Script::Armenian) => Some("AM"),
-        () if has(Script::Thai) => Some("TH"),
-        () if has(Script::Hangul) => Some("KR"),
-        () if has(Script::Kana) => Some("JP"),
-        () if has(Script::Devanagari) => Some("IN"),
-        () if text.contains(['қ', 'ұ', 'ғ', 'ә']) => Some("KZ"),
-        () if text.contains(['і', 'ї', 'є', 'ґ']) => Some("UA"),
-        () if text.contains(['ў']) => Some("BY"),
-        () if text.contains(['ł', 'ą', 'ę']) => Some("PL"),
-        () => None,
-    }
 }

@@ -131,7 +131,6 @@ fn plain(found: char) -> char {
         'ى' | 'ی' => 'ي',
         'ک' => 'ك',
         'ё' => 'е',
-        'Ӏ' | 'ӏ' => 'ӏ',
         _ => found,
     }
 }
@@ -142,9 +141,9 @@ fn is_removed(found: char, all: &[char], at: usize) -> bool {
     let after = all.get(at + 1).copied();
     let is_letter = |it: Option<char>| it.is_some_and(char::is_alphabetic);
     match found {
-        '\'' | '’' | '‘' | 'ʼ' | 'ʻ' | 'ʿ' | 'ʾ' | '`' | '´' | '′' | '״' | '׳' | 'ъ' | 'ь' => {
-            true
-        }
+        '\'' | '’' | '‘' | 'ʼ' | 'ʻ' | 'ʿ' | 'ʾ' | '`' | '´' | '′' | '״' | '׳' | 'ъ' | 'ь'
+        // Points of Arabic and Hebrew: written by few, and never by all.
+        | '\u{64B}'..='\u{652}' | '\u{670}' | '\u{5B0}'..='\u{5C7}' | '\u{640}' => true,
         '"' | '”' | '“' | '″' => {
             let is_hebrew = |it: Option<char>| it.and_then(Script::of) == Some(Script::Hebrew);
             is_hebrew(before) && is_hebrew(after)
@@ -153,12 +152,10 @@ fn is_removed(found: char, all: &[char], at: usize) -> bool {
             let starts =
                 |it: usize| it == 0 || !all.get(it - 1).copied().is_some_and(char::is_alphanumeric);
             let ends = !all.get(at + 2).copied().is_some_and(char::is_alphanumeric);
-            is_letter(before) && starts(at - 1) && is_letter(after) && ends
-                || is_letter(before) && is_letter(after) && ends && at >= 2 && all[at - 2] == '.'
+            let is_between = is_letter(before) && is_letter(after) && ends;
+            is_between && (starts(at - 1) || at >= 2 && all[at - 2] == '.')
         }
         '\u{307}' => before == Some('i'),
-        // Points of Arabic and Hebrew: written by few, and never by all.
-        '\u{64B}'..='\u{652}' | '\u{670}' | '\u{5B0}'..='\u{5C7}' | '\u{640}' => true,
         _ => false,
     }
 }

@@ -1,7 +1,10 @@
 //! The word lists of `data/`: phrases in many languages, each standing for a symbol. Loaded once.
 
 use crate::fold::{self, Script, Token};
-use std::{collections::HashMap, sync::OnceLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
 
 /// The class of a symbol decides how it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,7 +147,7 @@ pub struct Lexicon {
     /// Forms of given names and Korean syllables, by folded form: the group.
     pub given: HashMap<String, Vec<u32>>,
     /// Names that many people have, as folded ASCII.
-    pub common: HashMap<String, ()>,
+    pub common: HashSet<String>,
     /// The word of each concept, by id, for explanations.
     pub words: Vec<String>,
     /// Concepts by class and word.
@@ -160,7 +163,7 @@ impl Lexicon {
                 symbols: Trie::new(),
                 roles: Trie::new(),
                 given: HashMap::new(),
-                common: HashMap::new(),
+                common: HashSet::new(),
                 words: Vec::new(),
                 ids: HashMap::new(),
             };
@@ -265,7 +268,7 @@ impl Lexicon {
                         groups.push(group);
                     }
                     _ => {
-                        self.common.insert(fold::normalize(phrase), ());
+                        self.common.insert(fold::normalize(phrase));
                     }
                 }
             }

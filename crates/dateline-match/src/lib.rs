@@ -7,12 +7,14 @@
 mod align;
 mod body;
 mod fold;
+mod implied;
 mod keys;
 mod lexicon;
 mod mentions;
 mod outcome;
 mod person;
 mod profile;
+mod romanize;
 mod score;
 mod sound;
 

@@ -76,7 +76,9 @@ impl PersonName {
             < 2
             && mark.is_none()
         {
-            words.iter_mut().for_each(|word| word.is_patronymic = false);
+            for word in &mut words {
+                word.is_patronymic = false;
+            }
         }
         Self {
             words: Words::new(words),
@@ -139,10 +141,8 @@ impl PersonName {
         );
         let both_patronymics =
             any(&left, |it| it.is_patronymic) && any(&right, |it| it.is_patronymic);
-        let is_contradicted = left_full && (right_full || right_initial)
-            || right_full && left_initial
-            || left_initial && right_initial
-            || both_patronymics;
+        let (left_any, right_any) = (left_full || left_initial, right_full || right_initial);
+        let is_contradicted = (left_any && right_any) || both_patronymics;
         let pairs = &alignment.pairs;
         let has_initials = |words: &Words| words.all.iter().any(|it| it.is_initial);
         let both_initials = has_initials(&self.words) && has_initials(&other.words);

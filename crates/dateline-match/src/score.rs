@@ -431,7 +431,7 @@ fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
         (false, false) => score.value = 0.8,
         (true, false) => score.value = score.value.min(0.3),
         (true, true) if !url.is_empty() && score.vetoes.is_empty() => {
-            score.value = score.value.max(0.85)
+            score.value = score.value.max(0.85);
         }
         (true, true) => {}
     }

@@ -6,7 +6,10 @@
 mod support;
 
 use dateline_match::{POSSIBLE, compare, keys};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 use support::{Row, rows};
 
 const TUNING: &str = include_str!("data/tuning.txt");
@@ -216,10 +219,12 @@ fn held_out_scores_are_written_for_comparison() {
             };
             let [[left_country, left_date], [right_country, right_date]] = facts;
             let label = u8::from(row.is_same);
-            out.push_str(&format!(
-                "{mode}\t{group}\t{label}\t{score:.4}\t{}\t{}\t{schema}\t{left_country}\t{left_date}\t{right_country}\t{right_date}\n",
+            writeln!(
+                out,
+                "{mode}\t{group}\t{label}\t{score:.4}\t{}\t{}\t{schema}\t{left_country}\t{left_date}\t{right_country}\t{right_date}",
                 row.left, row.right
-            ));
+            )
+            .unwrap();
         }
     }
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("match-scores.tsv");
