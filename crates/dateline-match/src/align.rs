@@ -7,9 +7,33 @@ use crate::{
 };
 
 /// Words below this are not the same.
-pub const LEAST: f64 = 0.7;
+const LEAST: f64 = 0.7;
+/// The same for words of bodies of which all vowels are written: longer, and made of the same parts.
+const LEAST_OF_BODIES: f64 = 0.8;
 /// The same for words of bodies in one script, where names are seldom spelled anew.
-pub const LEAST_IN_ONE_SCRIPT: f64 = 0.85;
+const LEAST_IN_ONE_SCRIPT: f64 = 0.85;
+
+/// How alike two words must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Names of persons are respelled in every country.
+    Persons,
+    /// Names of bodies are translated, or kept.
+    Bodies,
+}
+
+impl Strictness {
+    fn least(self, one: &Word, two: &Word) -> f64 {
+        let is_written =
+            |it: &Word| it.sound.vowels == Vowels::Written && it.sound.syllables.is_empty();
+        match self {
+            Self::Bodies if one.token.script == two.token.script => LEAST_IN_ONE_SCRIPT,
+            Self::Bodies if is_written(one) && is_written(two) => LEAST_OF_BODIES,
+            Self::Bodies | Self::Persons => LEAST,
+        }
+    }
+}
+
 /// Likeness of two forms of one given name: Bill and William.
 const SAME_GROUP: f64 = 0.93;
 /// Likeness of a word and its initial.
@@ -197,7 +221,7 @@ impl Words {
 }
 
 /// Aligns the words of two names. Linear in the product of their bounded lengths; symmetric.
-pub fn align(left: &Words, right: &Words, least_in_one_script: f64) -> Alignment {
+pub fn align(left: &Words, right: &Words, strictness: Strictness) -> Alignment {
     let mut candidates: Vec<Pair> = Vec::new();
     for (a, one) in &left.spans {
         for (b, two) in &right.spans {
@@ -206,13 +230,7 @@ pub fn align(left: &Words, right: &Words, least_in_one_script: f64) -> Alignment
                 continue;
             }
             let score = one.likeness(two);
-            let is_one_script = one.token.script == two.token.script;
-            let least = if is_one_script {
-                least_in_one_script
-            } else {
-                LEAST
-            };
-            if score >= least {
+            if score >= strictness.least(one, two) {
                 let weight = f64::midpoint(one.weight, two.weight) * a.len().max(b.len()) as f64;
                 candidates.push(Pair {
                     left: a.clone(),

@@ -2,7 +2,7 @@
 //! by sound.
 
 use crate::{
-    align::{LEAST_IN_ONE_SCRIPT, Word, Words, align},
+    align::{Strictness, Word, Words, align},
     fold::{Script, Token},
     implied::implied_state,
     lexicon::{Class, Lexicon, Piece, Symbol},
@@ -340,7 +340,7 @@ impl BodyName {
     }
 
     fn compare_names(&self, other: &Self, outcome: &mut Outcome) -> (f64, bool) {
-        let alignment = align(&self.names, &other.names, LEAST_IN_ONE_SCRIPT);
+        let alignment = align(&self.names, &other.names, Strictness::Bodies);
         let mut matched = 0.0;
         for pair in &alignment.pairs {
             let weight = pair.weight * NAME;
@@ -382,7 +382,7 @@ impl BodyName {
         if self.ids(Class::Number) != other.ids(Class::Number) || self.spelled.all.is_empty() {
             return None;
         }
-        let alignment = align(&self.spelled, &other.spelled, LEAST_IN_ONE_SCRIPT);
+        let alignment = align(&self.spelled, &other.spelled, Strictness::Bodies);
         if !alignment.left.is_empty() || !alignment.right.is_empty() {
             return None;
         }

@@ -249,6 +249,13 @@ fn cut<'a>(text: &'a str, endings: &[&str], least: usize) -> &'a str {
 }
 
 const CYRILLIC: &[&str] = &[
+    "иям",
+    "иями",
+    "иях",
+    "ами",
+    "ями",
+    "ыми",
+    "ими",
     "ого",
     "его",
     "ому",

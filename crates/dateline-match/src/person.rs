@@ -1,7 +1,7 @@
 //! Names of persons: ranks cut off, generations compared, words aligned in any order.
 
 use crate::{
-    align::{Alignment, LEAST, Word, Words, align},
+    align::{Alignment, Strictness, Word, Words, align},
     fold::{Script, Token},
     lexicon::{JUNIOR, Lexicon, Role, SENIOR, units},
     outcome::{CONTRADICTED, Outcome, Part, Unmatched},
@@ -89,7 +89,7 @@ impl PersonName {
 
     /// Compares two names.
     pub fn compare(&self, other: &Self) -> Outcome {
-        let alignment = align(&self.words, &other.words, LEAST);
+        let alignment = align(&self.words, &other.words, Strictness::Persons);
         let mut outcome = Outcome::default();
         for pair in &alignment.pairs {
             outcome.parts.push(Part {

@@ -32,7 +32,7 @@ impl ParsedName {
         let folded = fold::normalize(text);
         let (bare, hull) = without_hull(text);
         let tokens = fold::tokens(&folded);
-        let body_tokens = fold::tokens(&fold::normalize(&bare));
+        let body_tokens = fold::tokens(&fold::normalize(&without_elision(&bare)));
         let is_acronym = name_type == name::Type::Acronym;
         let person = PersonName::parse(&tokens, language);
         let mut sounds: Vec<String> = person
@@ -53,6 +53,23 @@ impl ParsedName {
             is_contained: false,
         }
     }
+}
+
+/// The name without elided articles: "d'Italia", "dell'Interno".
+fn without_elision(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let elided = word.split_once(['\'', '’']);
+        let rest = elided.filter(|(article, rest)| {
+            let article = article.to_lowercase();
+            let is_article = matches!(
+                article.as_str(),
+                "d" | "l" | "dell" | "all" | "nell" | "sull" | "dall"
+            );
+            is_article && rest.chars().count() > 2
+        });
+        rest.map_or(word, |(_, rest)| rest)
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The name without brackets that hold a number, and what they hold, letters and digits only.

@@ -141,12 +141,16 @@ fn thai(text: &str) -> String {
         // A consonant under this mark, or under a vowel under it, is silent.
         let is_silent = all.get(at + 1) == Some(&'\u{E4C}')
             || all.get(at + 2) == Some(&'\u{E4C}') && matches!(all[at + 1], '\u{E34}'..='\u{E39}');
+        let is_before_vowel = all
+            .get(at + 1)
+            .is_some_and(|it| matches!(it, '\u{E30}'..='\u{E3A}'));
         let consonant = match found {
             _ if is_silent => continue,
             'ก' | 'ข' | 'ฃ' | 'ค' | 'ฅ' | 'ฆ' => "k",
             'ง' => "ng",
             'จ' | 'ฉ' | 'ช' | 'ฌ' => "ch",
             'ซ' | 'ศ' | 'ษ' | 'ส' => "s",
+            'ญ' if !is_before_vowel => "n",
             'ญ' | 'ย' => "y",
             'ฎ' | 'ด' => "d",
             'ฏ' | 'ฐ' | 'ฑ' | 'ฒ' | 'ต' | 'ถ' | 'ท' | 'ธ' => "t",

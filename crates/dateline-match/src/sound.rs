@@ -339,13 +339,13 @@ fn pair(low: u8, high: u8) -> Option<f64> {
     Some(match &[low, high] {
         b"vw" | b"iy" | b"Xh" | b"jy" | b"Jj" | b"cs" | b"Cc" | b"Tc" | b"ck" | b"Sx" | b"uw"
         | b"gq" | b"kq" => 0.1,
-        b"Xc" | b"cj" | b"JZ" | b"Zj" | b"gh" | b"ey" | b"fv" | b"Xx" | b"Sj" | b"Xq" => 0.2,
-        b"gk" | b"Xk" | b"sz" | b"dt" | b"bp" | b"bv" | b"SZ" | b"CJ" | b"CT" | b"Ts" | b"Cq"
-        | b"Sc" | b"JT" => 0.3,
+        b"Xc" | b"cj" | b"JZ" | b"Zj" | b"gh" | b"ey" | b"fv" | b"Xx" | b"Xq" => 0.2,
+        b"Jg" | b"gk" | b"Xk" | b"sz" | b"dt" | b"bp" | b"bv" | b"SZ" | b"CJ" | b"CT" | b"Ts"
+        | b"Cq" | b"Sc" | b"JT" => 0.3,
         b"Ss" | b"Zz" | b"Tz" | b"CZ" | b"CS" | b"Zc" | b"Jc" | b"Jd" | b"Ww" | b"ow" | b"hj"
         | b"kx" | b"sx" | b"Cx" => 0.35,
-        b"Xg" | b"fp" | b"mn" | b"uv" | b"lw" | b"Jg" | b"gj" | b"Jz" | b"JS" | b"iv" | b"Zs"
-        | b"Sz" | b"Jy" | b"hk" | b"ij" => 0.45,
+        b"Xg" | b"fp" | b"mn" | b"uv" | b"lw" | b"gj" | b"Jz" | b"JS" | b"iv" | b"Zs" | b"Sz"
+        | b"Jy" | b"hk" | b"ij" => 0.45,
         b"lr" | b"Tt" | b"Ct" | b"Zy" | b"bw" | b"Cs" | b"gw" | b"tz" | b"dz" | b"Zg" | b"cz"
         | b"Js" => 0.6,
         _ => return None,
