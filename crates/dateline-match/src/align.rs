@@ -13,7 +13,7 @@ const LEAST_OF_BODIES: f64 = 0.8;
 /// The same for words of bodies in one script, where names are seldom spelled anew.
 const LEAST_IN_ONE_SCRIPT: f64 = 0.85;
 
-/// How alike two words must be.
+/// The likeness that two words need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
     /// Names of persons are respelled in every country.
@@ -288,7 +288,7 @@ fn score_order(value: f64) -> u64 {
 
 /// Each word, and short neighbours joined.
 fn spans(words: &[Word]) -> Vec<(Vec<usize>, Word)> {
-    const SHORT: usize = 6;
+    const SHORT: usize = 8;
     let mut all: Vec<_> = words
         .iter()
         .enumerate()

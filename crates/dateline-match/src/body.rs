@@ -286,7 +286,7 @@ impl BodyName {
                     Class::Kind => 0.3,
                     Class::Field => 1.1,
                     Class::Place if by.implied.is_some() => 1.0,
-                    // As in the name of a subsidiary.
+                    // Typical of a subsidiary.
                     Class::Place if has_names => 1.6,
                     Class::Place if word(*id).starts_with("c:") || common > 0 => 1.0,
                     Class::Place => 0.5,

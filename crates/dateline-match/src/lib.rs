@@ -6,6 +6,8 @@
 
 mod align;
 mod body;
+mod compare;
+mod features;
 mod fold;
 mod implied;
 mod keys;
@@ -19,10 +21,11 @@ mod score;
 mod sound;
 
 pub use crate::{
+    compare::{compare, resolve},
     fold::{VERSION, normalize},
     keys::{Key, KeyClass, MAX_KEYS, keys},
     mentions::{Mention, Mentions},
     outcome::{Part, Unmatched},
     profile::{Identifier, MAX_NAMES, ParsedName, Profile},
-    score::{Band, Feature, POSSIBLE, Score, VERY_LIKELY, compare},
+    score::{Band, Feature, POSSIBLE, Score, VERY_LIKELY},
 };

@@ -24,7 +24,7 @@ pub struct Unmatched {
     pub word: String,
     /// Its class.
     pub class: &'static str,
-    /// What it costs.
+    /// Its cost: the weight in the mean.
     pub weight: f64,
 }
 

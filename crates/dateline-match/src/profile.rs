@@ -202,3 +202,16 @@ impl Profile {
         }
     }
 }
+
+/// A person if either side says so; by the words of the names if neither says anything.
+pub fn is_person(left: &Profile, right: &Profile) -> bool {
+    use actor::Type::{Person, Unspecified};
+    match (left.actor_type, right.actor_type) {
+        (Person, _) | (_, Person) => true,
+        (Unspecified, Unspecified) => {
+            let mut names = left.names.iter().chain(&right.names);
+            !names.any(|it| it.body.is_surely_body())
+        }
+        _ => false,
+    }
+}

@@ -1,4 +1,4 @@
-//! How words sound, near enough to compare them across scripts and ways of writing: a sequence of phones, a distance
+//! The sound of words, near enough to compare them across scripts and ways of writing: a sequence of phones, a distance
 //! between two sequences, and the consonants alone as a key. No list of names.
 
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     romanize::{korean, romanize},
 };
 
-/// How far the vowels of a word can be trusted.
+/// The trust that the vowels of a word deserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vowels {
     /// All are written.
@@ -26,7 +26,7 @@ pub struct Sound {
     pub ascii: String,
     /// One letter a phone; capitals are sounds that ASCII writes with several.
     pub phones: Vec<u8>,
-    /// How far vowels count.
+    /// The trust that its vowels deserve.
     pub vowels: Vowels,
     /// Phones of each syllable, for Han and Hangul.
     pub syllables: Vec<Vec<u8>>,
@@ -42,7 +42,11 @@ impl Sound {
                 let each = token.text.chars();
                 each.map(|it| {
                     let ascii = any_ascii::any_ascii(it.encode_utf8(&mut buffer)).to_lowercase();
-                    phones(&korean(&ascii))
+                    phones(&if token.script == Script::Hangul {
+                        korean(&ascii)
+                    } else {
+                        ascii
+                    })
                 })
                 .collect()
             }

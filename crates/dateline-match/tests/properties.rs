@@ -5,7 +5,7 @@
 mod support;
 
 use dateline_match::{
-    MAX_KEYS, MAX_NAMES, Mentions, ParsedName, Profile, compare, keys, normalize,
+    MAX_KEYS, MAX_NAMES, Mentions, ParsedName, Profile, compare, keys, normalize, resolve,
 };
 use dateline_proto::v1::{Name, actor, name};
 use proptest::prelude::*;
@@ -248,5 +248,54 @@ fn mentions_are_found_with_their_spans_and_candidates() {
         found.iter().map(|it| it.1[0]).collect::<Vec<_>>(),
         [8, 7],
         "the longest name is taken"
+    );
+}
+
+fn actor(name: &str, region: &str, wikidata: &str) -> Profile {
+    let mut made = profile(&[name.to_owned()], actor::Type::GovernmentBody);
+    region.clone_into(&mut made.region);
+    if !wikidata.is_empty() {
+        made.ids.push(dateline_match::Identifier {
+            scheme: "wikidata".to_owned(),
+            value: wikidata.to_owned(),
+        });
+    }
+    made
+}
+
+#[test]
+fn an_import_takes_a_candidate_only_if_it_is_sure_and_alone() {
+    let asked = actor("Ministry of Defence", "KZ", "Q1");
+    let score =
+        |name: &str, region: &str, wikidata: &str| compare(&asked, &actor(name, region, wikidata));
+    let same = score("Ministry of Defence", "KZ", "");
+    let other = score("Ministry of Finance", "KZ", "");
+    let abroad = score("Ministry of Defence", "KG", "");
+    assert_eq!(
+        resolve(&[other.clone(), same.clone(), abroad.clone()]),
+        Some(1)
+    );
+    assert_eq!(
+        resolve(&[same.clone(), same]),
+        None,
+        "two of them mean none"
+    );
+    assert_eq!(resolve(&[abroad]), None);
+    assert_eq!(resolve(&[]), None);
+    assert_eq!(
+        resolve(&[score("Verteidigungsamt", "KZ", "Q1")]),
+        Some(0),
+        "an identifier decides"
+    );
+    let wrong = score("Ministry of Defence", "KZ", "Q2");
+    assert!(
+        wrong.value <= 0.3,
+        "another identifier of a unique scheme: {wrong}"
+    );
+    assert!(
+        other
+            .to_string()
+            .contains("veto field: defence and finance"),
+        "{other}"
     );
 }
