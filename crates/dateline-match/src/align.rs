@@ -52,6 +52,8 @@ pub struct Word {
     pub is_initial: bool,
     /// The name of the father.
     pub is_patronymic: bool,
+    /// The father's name in a patronymic, without the ending.
+    father: Option<Sound>,
     groups: Vec<u32>,
 }
 
@@ -70,7 +72,8 @@ impl Word {
         let letters = token.text.chars().count();
         let is_initial =
             letters == 1 && !token.script.is_unspaced() && token.script != Script::Digit;
-        let is_patronymic = is_patronymic(&sound.ascii, token.script);
+        let father = father(&sound.ascii, &token);
+        let is_patronymic = father.is_some();
         let weight = match () {
             () if is_initial => 0.3,
             () if is_common => 0.75,
@@ -82,6 +85,7 @@ impl Word {
             weight,
             is_initial,
             is_patronymic,
+            father,
             groups,
         }
     }
@@ -99,6 +103,7 @@ impl Word {
             weight: self.weight.max(next.weight),
             is_initial: false,
             is_patronymic: false,
+            father: None,
             groups,
         }
     }
@@ -129,7 +134,11 @@ impl Word {
                 &other.sound,
             );
         }
-        let sound = self.sound.likeness(&other.sound);
+        let mut sound = self.sound.likeness(&other.sound);
+        if let (Some(one), Some(two)) = (&self.father, &other.father) {
+            // Endings differ between languages; two fathers of like endings are still two.
+            sound = one.likeness(two);
+        }
         let limit = match (self.sound.vowels, other.sound.vowels) {
             (Vowels::Written, Vowels::Written) => 1.0,
             _ => 0.97,
@@ -160,14 +169,24 @@ fn same_signs(left: &str, right: &str, left_sound: &Sound, right_sound: &Sound) 
     sum / one.max(1) as f64
 }
 
-fn is_patronymic(ascii: &str, script: Script) -> bool {
+/// The name of the father in a patronymic: "Abishuly" and "Abishevich" are of one Abish.
+fn father(ascii: &str, token: &Token) -> Option<Sound> {
     const ENDINGS: [&str; 14] = [
-        "ovich", "evich", "ovna", "evna", "ichna", "inichna", "ovych", "evych", "ivna", "uly",
-        "kyzy", "qyzy", "oglu", "ogly",
+        "inichna", "ovich", "evich", "ovych", "evych", "ichna", "ovna", "evna", "ivna", "kyzy",
+        "qyzy", "oglu", "ogly", "uly",
     ];
-    matches!(script, Script::Latin | Script::Cyrillic)
-        && ascii.len() >= 7
-        && ENDINGS.iter().any(|ending| ascii.ends_with(ending))
+    if !matches!(token.script, Script::Latin | Script::Cyrillic) || ascii.len() < 7 {
+        return None;
+    }
+    let stem = ENDINGS
+        .iter()
+        .find_map(|ending| ascii.strip_suffix(ending))?;
+    let stem = Token {
+        text: stem.to_owned(),
+        script: Script::Latin,
+        is_joined: false,
+    };
+    Some(Sound::of(&stem))
 }
 
 /// Two groups of neighbouring words that stand for the same.

@@ -13,6 +13,11 @@ const TWO_SIGNS: [&str; 24] = [
     "慕容", "南宫", "东方", "令狐", "宇文", "长孙", "남궁", "황보", "제갈", "선우", "독고", "사공",
 ];
 
+/// Links between a name and the father's.
+const LINEAGE: [&str; 10] = [
+    "bin", "ibn", "ben", "bint", "бин", "ибн", "بن", "ابن", "بنت", "בן",
+];
+
 /// A name of a person, parsed.
 #[derive(Clone, Debug, Default)]
 pub struct PersonName {
@@ -21,16 +26,22 @@ pub struct PersonName {
     /// The generation.
     pub mark: Option<u32>,
     is_eastern: bool,
+    /// Has "son of" in it, so that the order of its words says who is whose son.
+    has_lineage: bool,
 }
 
 impl PersonName {
     /// Parses folded words.
-    pub fn parse(tokens: &[Token], language: &str) -> Self {
+    pub fn parse(text: &str, tokens: &[Token], language: &str) -> Self {
         let lexicon = Lexicon::get();
         let tokens = split_signs(without_titles(tokens));
         let tokens = tokens.as_slice();
         let mut words: Vec<Word> = Vec::new();
-        let (mut mark, mut is_optional, mut at) = (None, false, 0);
+        let (mut mark, mut is_optional, mut has_lineage, mut at) = (None, false, false, 0);
+        // "Putin V." has an initial, "George V" a number.
+        let is_dotted = |it: &Token| {
+            it.text.len() == 1 && text.contains(&format!("{}.", it.text.to_uppercase()))
+        };
         while let Some(token) = tokens.get(at) {
             let rest = units(&tokens[at..]);
             // Signs of names are also words; only spaced scripts have links inside.
@@ -39,13 +50,16 @@ impl PersonName {
                 .longest(&rest)
                 .filter(|_| !token.script.is_unspaced());
             match found {
-                Some((length, Role::Mark(number))) if at > 0 && ends_name(tokens, at + length) => {
+                Some((length, Role::Mark(number)))
+                    if at > 0 && ends_name(tokens, at + length) && !is_dotted(token) =>
+                {
                     mark = mark.or(Some(number));
                     at += length;
                     continue;
                 }
                 Some((length, Role::Link)) if tokens.len() > length + 1 => {
                     is_optional |= token.text == "of";
+                    has_lineage |= LINEAGE.contains(&token.text.as_str());
                     at += length;
                     continue;
                 }
@@ -84,6 +98,7 @@ impl PersonName {
             words: Words::new(words),
             mark,
             is_eastern,
+            has_lineage,
         }
     }
 
@@ -102,6 +117,9 @@ impl PersonName {
         }
         let is_contradicted = self.count_missing(other, &alignment, &mut outcome);
         self.compare_marks(other, &mut outcome);
+        if self.has_lineage && other.has_lineage && alignment.is_reordered() {
+            outcome.vetoes.push("lineage: order".to_owned());
+        }
         outcome.settle();
         if is_contradicted {
             outcome.is_contradicted = true;

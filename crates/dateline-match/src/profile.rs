@@ -34,7 +34,7 @@ impl ParsedName {
         let tokens = fold::tokens(&folded);
         let body_tokens = fold::tokens(&fold::normalize(&without_elision(&bare)));
         let is_acronym = name_type == name::Type::Acronym;
-        let person = PersonName::parse(&tokens, language);
+        let person = PersonName::parse(text, &tokens, language);
         let mut sounds: Vec<String> = person
             .words
             .all

@@ -117,7 +117,7 @@ impl Sound {
                     b's' | b'z' | b'S' | b'Z' | b'C' | b'J' | b'T' | b'x' | b'c' | b'j' => 's',
                     b'l' | b'r' => 'r',
                     b'm' => 'm',
-                    b'n' => 'n',
+                    b'n' | b'N' => 'n',
                     _ => continue,
                 };
                 if at == 0 || !key.ends_with(class) {
@@ -136,7 +136,9 @@ impl Sound {
 /// Phones of an ASCII word. Spellings of several languages at once: where a letter is read in two ways it keeps a phone
 /// of its own, which is near both.
 fn phones(ascii: &str) -> Vec<u8> {
-    const GROUPS: [(&str, &[u8]); 38] = [
+    const GROUPS: [(&str, &[u8]); 40] = [
+        ("tsz", b"J"),
+        ("ng", b"N"),
         ("tsch", b"C"),
         ("dsch", b"J"),
         ("shch", b"S"),
@@ -344,14 +346,14 @@ fn pair(low: u8, high: u8) -> Option<f64> {
         b"vw" | b"iy" | b"Xh" | b"jy" | b"Jj" | b"cs" | b"Cc" | b"Tc" | b"ck" | b"Sx" | b"uw"
         | b"gq" | b"kq" => 0.1,
         b"Xc" | b"cj" | b"JZ" | b"Zj" | b"gh" | b"ey" | b"fv" | b"Xx" | b"Xq" => 0.2,
-        b"Jg" | b"gk" | b"Xk" | b"sz" | b"dt" | b"bp" | b"bv" | b"SZ" | b"CJ" | b"CT" | b"Ts"
-        | b"Cq" | b"Sc" | b"JT" => 0.3,
+        b"Jg" | b"Nn" | b"Tq" | b"Xj" | b"gk" | b"Xk" | b"sz" | b"dt" | b"bp" | b"bv" | b"SZ"
+        | b"CJ" | b"CT" | b"Ts" | b"Cq" | b"Sc" | b"JT" => 0.3,
         b"Ss" | b"Zz" | b"Tz" | b"CZ" | b"CS" | b"Zc" | b"Jc" | b"Jd" | b"Ww" | b"ow" | b"hj"
         | b"kx" | b"sx" | b"Cx" => 0.35,
         b"Xg" | b"fp" | b"mn" | b"uv" | b"lw" | b"gj" | b"Jz" | b"JS" | b"iv" | b"Zs" | b"Sz"
         | b"Jy" | b"hk" | b"ij" => 0.45,
-        b"lr" | b"Tt" | b"Ct" | b"Zy" | b"bw" | b"Cs" | b"gw" | b"tz" | b"dz" | b"Zg" | b"cz"
-        | b"Js" => 0.6,
+        b"Ng" | b"lr" | b"Tt" | b"Ct" | b"Zy" | b"bw" | b"Cs" | b"gw" | b"tz" | b"dz" | b"Zg"
+        | b"cz" | b"Js" => 0.6,
         _ => return None,
     })
 }
