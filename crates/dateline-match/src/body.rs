@@ -6,7 +6,7 @@ use crate::{
     fold::{Script, Token},
     implied::implied_state,
     lexicon::{Class, Lexicon, Piece, Symbol},
-    outcome::{CONTRADICTED, Outcome, Part, Unmatched},
+    outcome::{CONTRADICTED, NAMES_ALONE, Outcome, Part, Unmatched},
 };
 
 /// Weight of a name's word; symbols weigh less.
@@ -158,6 +158,9 @@ impl BodyName {
     /// Compares two names.
     pub fn compare(&self, other: &Self) -> Outcome {
         let by_symbols = self.by_symbols(other);
+        if by_symbols.score >= NAMES_ALONE {
+            return by_symbols;
+        }
         let is_vetoed = !by_symbols.vetoes.is_empty();
         let best = [self.by_spelling(other, is_vetoed), self.by_acronym(other)]
             .into_iter()

@@ -87,6 +87,9 @@ pub struct Token {
 /// The form in which names are compared: NFKC, without ignorable characters, in lower case, quotes and primes removed,
 /// other punctuation as single spaces, dotted acronyms joined. Folding it again changes nothing.
 pub fn normalize(text: &str) -> String {
+    if let Some(word) = simple_word(text) {
+        return word;
+    }
     let once = fold_once(text);
     // Composition can make a letter that folds further; this happens for a few compatibility characters only.
     let twice = fold_once(&once);
@@ -95,6 +98,21 @@ pub fn normalize(text: &str) -> String {
     } else {
         fold_once(&twice)
     }
+}
+
+/// A word of basic Latin or Cyrillic letters, by far the most common, without the tables of Unicode.
+fn simple_word(text: &str) -> Option<String> {
+    let mut folded = String::with_capacity(text.len());
+    for found in text.chars() {
+        match found {
+            'ъ' | 'ь' | 'Ъ' | 'Ь' => {}
+            '0'..='9' | 'a'..='z' | 'а'..='я' => folded.push(found),
+            'A'..='Z' => folded.push(found.to_ascii_lowercase()),
+            'А'..='Я' => folded.extend(found.to_lowercase()),
+            _ => return None,
+        }
+    }
+    Some(folded)
 }
 
 fn fold_once(text: &str) -> String {

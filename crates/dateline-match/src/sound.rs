@@ -98,6 +98,12 @@ impl Sound {
     }
 
     fn by_letters(&self, other: &Self) -> f64 {
+        // Words of very different length cannot be alike where all vowels are written.
+        let (one, two) = (self.phones.len(), other.phones.len());
+        let is_written = self.vowels == Vowels::Written && other.vowels == Vowels::Written;
+        if is_written && one.max(two) > 2 * one.min(two) + 1 {
+            return 0.0;
+        }
         let rules = Rules::between(self, other);
         rules.likeness(&self.phones, &other.phones)
     }
@@ -284,10 +290,16 @@ impl Rules {
 
     /// 1 minus the cost of the cheapest edit, by the mean weight of both.
     fn likeness(&self, left: &[u8], right: &[u8]) -> f64 {
-        let mut row: Vec<f64> = Vec::with_capacity(right.len() + 1);
-        row.push(0.0);
-        for phone in right {
-            row.push(row[row.len() - 1] + self.weight(*phone));
+        // On the stack for all but the longest words: this is the inner loop of every comparison.
+        let (mut short, mut long) = ([0.0_f64; 32], Vec::new());
+        let row = if right.len() < short.len() {
+            &mut short[..=right.len()]
+        } else {
+            long.resize(right.len() + 1, 0.0);
+            long.as_mut_slice()
+        };
+        for (at, phone) in right.iter().enumerate() {
+            row[at + 1] = row[at] + self.weight(*phone);
         }
         let right_weight = row[right.len()];
         let mut left_weight = 0.0;
