@@ -91,9 +91,9 @@ fn pairs<'a>(left: &'a Profile, right: &'a Profile) -> Vec<(&'a ParsedName, &'a 
     if all.len() > MAX_PAIRS {
         all.sort_by_cached_key(|(one, two)| {
             let common = one
-                .sounds
+                .sounds()
                 .iter()
-                .filter(|it| two.sounds.binary_search(it).is_ok())
+                .filter(|it| two.sounds().binary_search(it).is_ok())
                 .count();
             let (low, high) = if one.folded <= two.folded {
                 (one, two)
@@ -114,9 +114,9 @@ fn pairs<'a>(left: &'a Profile, right: &'a Profile) -> Vec<(&'a ParsedName, &'a 
 
 fn compare_names(one: &ParsedName, two: &ParsedName, is_person: bool) -> Outcome {
     let mut outcome = if is_person {
-        one.person.compare(&two.person)
+        one.person().compare(two.person())
     } else {
-        one.body.compare(&two.body)
+        one.body().compare(two.body())
     };
     let is_same = one.folded == two.folded && !one.folded.is_empty();
     if is_same {

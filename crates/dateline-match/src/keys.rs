@@ -66,11 +66,10 @@ impl Key {
 pub fn keys(name: &ParsedName, is_person: bool) -> Vec<Key> {
     let mut all = BTreeSet::new();
     all.insert(Key::new(KeyClass::Whole, name.folded.clone()));
-    let person = name.person.words.all.as_slice();
     let words = if is_person {
-        person
+        name.person().words.all.as_slice()
     } else {
-        name.body.spelled()
+        name.body().spelled()
     };
     let words: Vec<&Word> = words
         .iter()
@@ -127,7 +126,7 @@ fn skeletons(word: &Word) -> Vec<String> {
 fn body_keys(name: &ParsedName, all: &mut BTreeSet<Key>) {
     let lexicon = Lexicon::get();
     let spell = |class: Class| -> Vec<String> {
-        let concepts = name.body.concepts();
+        let concepts = name.body().concepts();
         let these = concepts.iter().filter(|it| it.class == class);
         let mut words: Vec<String> = these.map(|it| lexicon.word(*it)).collect();
         words.sort();
@@ -149,7 +148,7 @@ fn body_keys(name: &ParsedName, all: &mut BTreeSet<Key>) {
             }
         }
     }
-    for acronym in name.body.acronyms() {
+    for acronym in name.body().acronyms() {
         all.insert(Key::new(KeyClass::Acronym, acronym.clone()));
     }
 }

@@ -23,8 +23,6 @@ pub enum Class {
     Ship,
     /// Of, the, group, national.
     Filler,
-    /// Whatever is left.
-    Name,
 }
 
 impl Class {
@@ -38,7 +36,6 @@ impl Class {
             Self::Legal => "legal form",
             Self::Ship => "vessel prefix",
             Self::Filler => "filler",
-            Self::Name => "name",
         }
     }
 }

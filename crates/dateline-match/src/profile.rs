@@ -3,11 +3,12 @@
 use crate::{body::BodyName, fold, person::PersonName};
 use dateline_proto::v1::{Actor, Name, actor, name};
 use dateline_record::edtf::Bounds;
+use std::sync::OnceLock;
 
 /// Maximum names that are compared; more are ignored.
 pub const MAX_NAMES: usize = 200;
 
-/// A name with its parses.
+/// A name, read as a person's or as a body's when it is first compared as such.
 #[derive(Clone, Debug)]
 pub struct ParsedName {
     /// The name as given.
@@ -16,42 +17,54 @@ pub struct ParsedName {
     pub folded: String,
     /// Its type.
     pub name_type: name::Type,
-    /// Read as a person's.
-    pub person: PersonName,
-    /// Read as a body's.
-    pub body: BodyName,
+    language: String,
+    person: OnceLock<PersonName>,
+    body: OnceLock<BodyName>,
+    sounds: OnceLock<Vec<String>>,
     /// Names of the same actor that have all its words and more.
     pub(crate) is_contained: bool,
-    /// Consonants of its words, sorted: for a quick look at what two names have in common.
-    pub(crate) sounds: Vec<String>,
 }
 
 impl ParsedName {
-    /// Parses a name; the language may be empty.
+    /// A name to compare; the language may be empty.
     pub fn new(text: &str, language: &str, name_type: name::Type) -> Self {
-        let folded = fold::normalize(text);
-        let (bare, hull) = without_hull(text);
-        let tokens = fold::tokens(&folded);
-        let body_tokens = fold::tokens(&fold::normalize(&without_elision(&bare)));
-        let is_acronym = name_type == name::Type::Acronym;
-        let person = PersonName::parse(text, &tokens, language);
-        let mut sounds: Vec<String> = person
-            .words
-            .all
-            .iter()
-            .flat_map(|it| it.sound.skeletons())
-            .collect();
-        sounds.sort();
-        sounds.dedup();
         Self {
             text: text.to_owned(),
-            person,
-            sounds,
-            body: BodyName::parse(&bare, language, &body_tokens, hull, is_acronym),
-            folded,
+            folded: fold::normalize(text),
             name_type,
+            language: language.to_owned(),
+            person: OnceLock::new(),
+            body: OnceLock::new(),
+            sounds: OnceLock::new(),
             is_contained: false,
         }
+    }
+
+    /// Read as a person's.
+    pub(crate) fn person(&self) -> &PersonName {
+        let parse = || PersonName::parse(&self.text, &fold::tokens(&self.folded), &self.language);
+        self.person.get_or_init(parse)
+    }
+
+    /// Read as a body's.
+    pub(crate) fn body(&self) -> &BodyName {
+        self.body.get_or_init(|| {
+            let (bare, hull) = without_hull(&self.text);
+            let tokens = fold::tokens(&fold::normalize(&without_elision(&bare)));
+            let is_acronym = self.name_type == name::Type::Acronym;
+            BodyName::parse(&bare, &self.language, &tokens, hull, is_acronym)
+        })
+    }
+
+    /// Consonants of its words, sorted: for a quick look at what two names have in common.
+    pub(crate) fn sounds(&self) -> &[String] {
+        self.sounds.get_or_init(|| {
+            let words = self.person().words.all.iter();
+            let mut sounds: Vec<String> = words.flat_map(|it| it.sound.skeletons()).collect();
+            sounds.sort();
+            sounds.dedup();
+            sounds
+        })
     }
 }
 
@@ -210,7 +223,7 @@ pub fn is_person(left: &Profile, right: &Profile) -> bool {
         (Person, _) | (_, Person) => true,
         (Unspecified, Unspecified) => {
             let mut names = left.names.iter().chain(&right.names);
-            !names.any(|it| it.body.is_surely_body())
+            !names.any(|it| it.body().is_surely_body())
         }
         _ => false,
     }
