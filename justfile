@@ -31,6 +31,11 @@ lint:
     # Exports without Parquet and object stores, as the README's first command builds them.
     cargo clippy --package dateline-formats -- -D warnings
 
+# Precision and recall of name matching on held-out pairs, beside the matchers of nomenklatura
+[group('checks')]
+match-quality:
+    .ci/match-quality
+
 # Documentation of the crate, warnings are errors
 [group('checks')]
 docs:

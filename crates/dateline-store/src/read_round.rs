@@ -10,7 +10,7 @@ use dateline_engine::{
     request::Request,
 };
 use dateline_proto::v1::{RecordMeta, State, record::Kind as Body};
-use dateline_record::name::Name;
+use dateline_record::{name::Name, revision::Revision};
 use prost::Message;
 use sqlx::postgres::types::PgRange;
 use time::{Date, OffsetDateTime};
@@ -101,7 +101,7 @@ async fn rows(
     let statuses: Vec<_> = wanted.statuses.iter().map(Name::to_string).collect();
     let pins = wanted.revisions.iter();
     let (pinned, revisions): (Vec<_>, Vec<_>) = pins
-        .map(|(name, revision)| (name.to_string(), *revision))
+        .map(|(name, revision)| (name.to_string(), revision.get()))
         .unzip();
     let keys: Vec<_> = wanted.keys.iter().copied().collect();
     let originals: Vec<_> = wanted.originals.iter().cloned().collect();
@@ -189,7 +189,10 @@ impl Found {
             "status" => self.statuses.push(status(&row)?),
             "revision" => {
                 let stored_name = given(row.name, "name")?;
-                let pin = (name(&stored_name)?, given(row.revision, "revision")?);
+                let pin = (
+                    name(&stored_name)?,
+                    Revision::new(given(row.revision, "revision")?),
+                );
                 let stored_kind = given(row.kind, "kind")?;
                 let body =
                     decode_body(&stored_name, &stored_kind, &given(row.content, "content")?)?;
@@ -234,7 +237,7 @@ fn head(row: Row) -> Result<(Name, Head), Error> {
     let status = RecordStatus {
         state: state(&given(row.logged_state, "state")?)?,
         deleted: row.state.as_deref() == Some(DELETED),
-        revision: given(row.revision, "revision")?,
+        revision: Revision::new(given(row.revision, "revision")?),
         merged_into: row.merged_into.as_deref().map(name).transpose()?,
     };
     let content = given(row.content, "content")?;
@@ -254,7 +257,7 @@ fn status(row: &Row) -> Result<(Name, RecordStatus), Error> {
             state(column)?
         },
         deleted,
-        revision: given(row.revision, "revision")?,
+        revision: Revision::new(given(row.revision, "revision")?),
         merged_into: row.merged_into.as_deref().map(name).transpose()?,
     };
     Ok((name(row.name.as_deref().unwrap_or_default())?, status))
