@@ -85,7 +85,7 @@ fn document(head: &ProjectedHead) -> Result<Document, Error> {
         let text = to_raw_value(&body.to_dynamic())
             .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", head.name)))?;
         // Rules keep them out; one would fail the whole step.
-        if text.get().contains("\\u0000") {
+        if has_null(text.get()) {
             return Err(Error::Corrupt(format!(
                 "{} has a null character, which jsonb refuses",
                 head.name
@@ -95,4 +95,30 @@ fn document(head: &ProjectedHead) -> Result<Document, Error> {
     }));
     made.map_err(|_| Error::Corrupt(format!("making JSON of {} panicked", head.name)))?
         .map(Json)
+}
+
+/// True if JSON text has an escaped null character, which is not one behind a backslash that is escaped itself.
+fn has_null(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json[..at].bytes().rev();
+        before.take_while(|byte| *byte == b'\\').count() % 2 == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_character_is_told_from_a_text_about_one() {
+        for (text, expected) in [
+            ("\0", true),
+            ("\\\0", true),
+            ("\\u0000", false),
+            ("a", false),
+        ] {
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(has_null(&json), expected, "{json}");
+        }
+    }
 }
