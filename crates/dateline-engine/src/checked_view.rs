@@ -8,8 +8,8 @@ use dateline_proto::v1::record::Kind as Body;
 use dateline_record::{name::Name, revision::Revision};
 
 use super::{
-    read_plan::ReadPlan,
-    read_view::{Head, NoteCopy, Pin, ReadView, RecordStatus},
+    read_plan::{Pin, ReadPlan},
+    read_view::{Head, NoteCopy, ReadView, RecordStatus},
 };
 
 /// The data of a decision.

@@ -16,7 +16,7 @@ use super::{
     change::{Change, ReadSet},
     checked_view::CheckedView,
     decide::{ChangeIndex, ChangeSet},
-    read_view::Pin,
+    read_plan::Pin,
     rejection::UnresolvedReference,
     sources,
 };

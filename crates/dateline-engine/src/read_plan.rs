@@ -3,12 +3,13 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use dateline_record::name::Name;
-
-use super::read_view::Pin;
+use dateline_record::{name::Name, revision::Revision};
 
 /// Most keys of a sort in a text.
 const MAX_NAMED: usize = 10;
+
+/// A pin: a record and one of its revisions.
+pub type Pin = (Name, Revision);
 
 /// The data to read, by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use dateline_record::{
     revision::Revision,
 };
 
-use super::read_plan::ReadPlan;
+use super::read_plan::{Pin, ReadPlan};
 
 /// The newest revision of a record, as stored.
 #[derive(Debug, Clone)]
@@ -106,9 +106,6 @@ pub struct NoteCopy {
     /// Meta, without sequence.
     pub meta: RecordMeta,
 }
-
-/// A pin: a record and the number of its revision.
-pub type Pin = (Name, Revision);
 
 /// The data that was read for decisions.
 #[derive(Debug, Clone, Default)]

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use dateline_engine::{
-    read_plan::ReadPlan,
-    read_view::{Head, Pin, ReadView, RecordStatus},
+    read_plan::{Pin, ReadPlan},
+    read_view::{Head, ReadView, RecordStatus},
     request::Request,
 };
 use dateline_proto::v1::{RecordMeta, State, record::Kind as Body};

@@ -8,8 +8,8 @@ use std::{
 
 use dateline_engine::{
     prefetch::Planner,
-    read_plan::ReadPlan,
-    read_view::{NoteCopy, Pin, ReadView},
+    read_plan::{Pin, ReadPlan},
+    read_view::{NoteCopy, ReadView},
     request::Request,
 };
 use dateline_proto::v1::{RecordMeta, record::Kind as Body};
