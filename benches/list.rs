@@ -224,6 +224,22 @@ struct Pages {
     pool: PgPool,
 }
 
+/// Moves a request to its next page; returns the page's token and the last name before it, or `None` at the end.
+async fn next_position(
+    client: &dateline_client::Client,
+    request: &mut ListRecordsRequest,
+) -> Result<Option<(String, String)>> {
+    let answer = client.clone().records.list_records(request.clone()).await?;
+    let answer = answer.into_inner();
+    if answer.next_page_token.is_empty() {
+        return Ok(None);
+    }
+    let last = answer.records.last().and_then(record_name);
+    let after = last.context("a page has records")?.to_string();
+    request.page_token = answer.next_page_token;
+    Ok(Some((request.page_token.clone(), after)))
+}
+
 impl Pages {
     /// Finds the position of the page by reading larger ones up to there.
     async fn new(address: &str, pool: &PgPool, page: Page) -> Result<Self> {
@@ -235,16 +251,10 @@ impl Pages {
             ..ListRecordsRequest::default()
         };
         let mut positions = vec![(String::new(), String::new())];
-        while page.position != Position::First {
-            let answer = client.clone().records.list_records(request.clone()).await?;
-            let answer = answer.into_inner();
-            if answer.next_page_token.is_empty() {
-                break;
+        if page.position != Position::First {
+            while let Some(position) = next_position(&client, &mut request).await? {
+                positions.push(position);
             }
-            let last = answer.records.last().and_then(record_name);
-            let after = last.context("a page has records")?.to_string();
-            request.page_token = answer.next_page_token;
-            positions.push((request.page_token.clone(), after.clone()));
         }
         let index = match page.position {
             Position::First => 0,

@@ -64,20 +64,20 @@ mod tests {
 
     /// Answers when the test says so; counts the questions.
     struct Told {
-        asked: mpsc::UnboundedSender<()>,
-        answers: mpsc::UnboundedReceiver<u32>,
+        asked: mpsc::Sender<()>,
+        answers: mpsc::Receiver<u32>,
     }
 
     #[tokio::test]
     async fn w7_a_question_that_was_asked_before_a_call_does_not_answer_it() {
-        let (asked, mut questions) = mpsc::unbounded_channel();
-        let (tell, answers) = mpsc::unbounded_channel();
+        let (asked, mut questions) = mpsc::channel(4);
+        let (tell, answers) = mpsc::channel(4);
         let shared = Arc::new(SharedRead::new(Told { asked, answers }));
         let call = || {
             let shared = shared.clone();
             tokio::spawn(async move {
                 let answer = shared.read(|told: &mut Told| {
-                    told.asked.send(()).unwrap();
+                    told.asked.try_send(()).unwrap();
                     Box::pin(told.answers.recv())
                 });
                 answer.await
@@ -90,10 +90,10 @@ mod tests {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        tell.send(1).unwrap();
+        tell.try_send(1).unwrap();
         assert_eq!(first.await.unwrap(), Some(1));
         questions.recv().await.unwrap();
-        tell.send(2).unwrap();
+        tell.try_send(2).unwrap();
         for call in later {
             assert_eq!(call.await.unwrap(), Some(2));
         }
@@ -104,7 +104,7 @@ mod tests {
         let next = call();
         gone.abort();
         questions.recv().await.unwrap();
-        tell.send(3).unwrap();
+        tell.try_send(3).unwrap();
         assert_eq!(next.await.unwrap(), Some(3));
     }
 }
