@@ -325,6 +325,7 @@ async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
     let (desk, wire) = feed_heads(&servers[0].url).await;
     publish_some(&servers[0].client, "lost", 1).await;
     let lost = cursor_at(&servers[1], wire + 1).await;
+    let epoch = get_feed(&servers[0], View::Desk).await.epoch;
     let saw_it = open_watch(
         &servers[1].client,
         watch_from_cursor(View::Published, &lost),
@@ -341,6 +342,11 @@ async fn f6_a_loss_that_one_commit_makes_up_for_is_noticed_too() {
         .await
         .assert_is(Code::FailedPrecondition, "CURSOR_FOREIGN");
     for server in &servers {
+        // Until its tail compares the histories, a server goes on with the one that it has in memory.
+        wait_until("the server knows its history", async || {
+            get_feed(server, View::Desk).await.epoch != epoch
+        })
+        .await;
         watch_err(server, watch_from_cursor(View::Published, &lost))
             .await
             .assert_is(Code::FailedPrecondition, "CURSOR_FOREIGN");
