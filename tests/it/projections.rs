@@ -174,7 +174,7 @@ async fn w11_a_purge_erases_what_is_projected_at_once_and_no_late_step_brings_it
     assert_eq!(rows_of(&mut sql, "articles/late").await, 0);
     release_projections(&mut sql).await;
     wait_projected(&server.url).await;
-    // What readers see of them, too: a name without content.
+    // Readers see the same of them: a name without content.
     let left: Vec<(String, Option<String>)> = sqlx::query_as(
         "SELECT state, headline FROM articles WHERE name IN ('articles/late', 'articles/known')",
     )

@@ -74,7 +74,7 @@ async fn a_record_that_was_read_is_answered_from_memory_and_a_hidden_one_is_like
     ] {
         read_into_memory(server, name, view).await;
     }
-    // What one server or one view has in memory, another has not.
+    // Each server and each view has records of its own in memory.
     assert!(!is_in_memory(other, "actors/one", View::Published).await);
     assert!(!is_in_memory(server, "actors/one", View::Desk).await);
     // F10: for readers a draft and a name without a record are both looked up, however often they are asked for.

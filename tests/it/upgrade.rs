@@ -102,7 +102,7 @@ async fn kept(sql: &mut PgConnection) -> BTreeMap<&'static str, Vec<String>> {
     kept
 }
 
-/// What people read of each record, in the table that has it.
+/// The documents that people read, in the table that has them.
 async fn documents(sql: &mut PgConnection, table: &str) -> Vec<(String, serde_json::Value)> {
     let rows = format!("SELECT name, document FROM {table} WHERE state <> 'deleted' ORDER BY name");
     let rows = sqlx::query_as(sqlx::AssertSqlSafe(rows));

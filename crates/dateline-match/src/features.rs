@@ -108,54 +108,39 @@ fn compare_lifetimes(left: &Profile, right: &Profile, score: &mut Score) -> Opti
             .and_then(|it| it.earliest)
             .map_or_else(|| "?".to_owned(), |it| it.to_string())
     };
+    let note = |score: &mut Score, agrees| {
+        add(
+            score,
+            "lifetime",
+            agrees,
+            &spell(left.start),
+            &spell(right.start),
+        );
+    };
     let gap = |end: Option<Bounds>, start: Option<Bounds>| {
         let (end, start) = (end?.latest?, start?.earliest?);
         Some(start.year() - end.year())
     };
     let between = gap(left.end, right.start).max(gap(right.end, left.start));
     if between.is_some_and(|it| it > LIFETIME_SLACK_YEARS || is_person && it > 0) {
-        add(
-            score,
-            "lifetime",
-            false,
-            &spell(left.start),
-            &spell(right.start),
-        );
+        note(score, false);
         return Some(-1.0);
     }
     let (one, two) = (left.start?, right.start?);
     let (a, b) = (years(one)?, years(two)?);
     let is_day = |it: Bounds| it.earliest == it.latest;
     if is_day(one) && is_day(two) && one == two {
-        add(
-            score,
-            "lifetime",
-            true,
-            &spell(left.start),
-            &spell(right.start),
-        );
+        note(score, true);
         return Some(if is_person { 0.2 } else { 0.1 });
     }
     let distance = (a.0 - b.1).max(b.0 - a.1);
     if distance <= 0 {
-        add(
-            score,
-            "lifetime",
-            true,
-            &spell(left.start),
-            &spell(right.start),
-        );
+        note(score, true);
         let is_year = |it: (i32, i32)| it.1 - it.0 == 0;
         return Some(if is_year(a) && is_year(b) { 0.08 } else { 0.02 });
     }
     if is_person && distance > BIRTH_SLACK_YEARS {
-        add(
-            score,
-            "lifetime",
-            false,
-            &spell(left.start),
-            &spell(right.start),
-        );
+        note(score, false);
         return Some(-1.0);
     }
     None

@@ -70,7 +70,7 @@ fn similarity_keys(body: &Body) -> Vec<i64> {
     keys.into_iter().collect()
 }
 
-/// What a text looks like: letters that look alike are replaced by one of them.
+/// Returns a text with letters that look alike replaced by one of them.
 fn skeleton(text: &str) -> String {
     /// The skeleton of each ASCII character. None has marks that could be reordered or composed, so that of a text is
     /// one after the other.

@@ -58,7 +58,7 @@ struct Row {
     wire_sequence: Option<i64>,
 }
 
-/// What a statement found.
+/// Rows that a statement found, by part.
 #[derive(Default)]
 struct Found {
     heads: Vec<(Name, Head)>,
