@@ -44,6 +44,8 @@ pub struct FaultServer {
     url: String,
     /// The library and the file with the offset of its wall clock, if it was started with them.
     clock: Option<(PathBuf, PathBuf)>,
+    /// The logs of its earlier processes.
+    earlier_logs: String,
 }
 
 impl Deployment {
@@ -136,6 +138,15 @@ impl Deployment {
         self.ice.freeze();
     }
 
+    /// Writes the logs of both servers, for the diagnosis of a failure, and returns the directory.
+    pub fn write_logs(&self, of: &str) -> &'static Path {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        for (number, server) in self.servers.iter().enumerate() {
+            std::fs::write(directory.join(format!("{of}-{number}.log")), server.log()).unwrap();
+        }
+        directory
+    }
+
     pub async fn stop(self) {
         let [first, second] = self.servers;
         for mut server in [first, second] {
@@ -165,6 +176,7 @@ impl FaultServer {
             process: Process::start(command).await,
             url: url.to_owned(),
             clock,
+            earlier_logs: String::new(),
         }
     }
 
@@ -178,7 +190,14 @@ impl FaultServer {
 
     /// Starts it again at the same address, after it has ended.
     pub async fn start_again(&mut self) {
+        let log = self.log();
         *self = Self::start(&self.url, &self.process.address, self.clock.clone()).await;
+        self.earlier_logs = log;
+    }
+
+    /// The logs of all its processes.
+    pub fn log(&self) -> String {
+        self.earlier_logs.clone() + &self.process.log()
     }
 
     pub async fn end(&mut self, signal: Signal) {

@@ -327,9 +327,10 @@ fn judge(
         let latest = latest(*due, outages);
         assert!(
             at <= latest,
-            "{name} came {} ms too late, {} ms after its time; meanwhile: {}",
+            "{name} came {} ms too late, {} ms after its time, {}; meanwhile: {}",
             (at - latest) / 1_000_000,
             (at - due) / 1_000_000,
+            OffsetDateTime::from_unix_timestamp_nanos(*due).unwrap(),
             faults_between(faults, *due, at)
         );
         lateness.push((at - due) / 1_000_000);
@@ -422,6 +423,8 @@ async fn w5_f10_embargoes_end_once_and_in_time_whatever_fails() {
         watcher.abort();
     }
     let wire = whole_wire(&deployment).await;
+    let logs = deployment.write_logs("embargoes");
+    println!("logs: {}", logs.display());
     judge(&hidden, &seen.lock().unwrap(), &wire, &outages, &inflicted);
     let mut done = BTreeMap::<EmbargoFault, usize>::new();
     for it in &inflicted {

@@ -81,6 +81,11 @@ impl Process {
         );
     }
 
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// Number of log lines that contain some words.
     pub fn count_log_lines(&self, words: &str) -> usize {
         let log = self.log.lock().unwrap();
