@@ -106,6 +106,7 @@ fn passages(text: &str) -> impl Iterator<Item = TextSpan> {
             start: i32::try_from(start).unwrap_or(i32::MAX),
             end: i32::try_from(end).unwrap_or(i32::MAX),
             exact: all[start..end].iter().collect(),
+            ..TextSpan::default()
         })
     })
 }
@@ -125,6 +126,7 @@ fn sentences(text: &str) -> impl Iterator<Item = TextSpan> {
             start: i32::try_from(begin).unwrap_or(i32::MAX),
             end: i32::try_from(begin + exact.chars().count()).unwrap_or(i32::MAX),
             exact: exact.to_owned(),
+            ..TextSpan::default()
         })
     })
 }

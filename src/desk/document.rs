@@ -4,12 +4,12 @@
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use dateline_proto::{
-    DESCRIPTORS,
+    has_rule,
     v1::{Kind, Record, RecordMeta, record::Kind as Body},
 };
 use dateline_record::name::{KINDS, Name, collection, kind_label};
 use prost::Message;
-use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 use serde::Deserialize;
 
 use super::meta_of;
@@ -36,7 +36,7 @@ pub(super) fn content(record: &Record) -> Result<Record> {
 fn clear_owned(message: &mut DynamicMessage) {
     let fields: Vec<_> = message.fields().map(|(field, _)| field).collect();
     for field in fields {
-        if is_owned(&field) {
+        if has_rule(&field, "output_only") {
             message.clear_field(&field);
             continue;
         }
@@ -49,18 +49,6 @@ fn clear_owned(message: &mut DynamicMessage) {
             _ => {}
         }
     }
-}
-
-/// True if the schema reserves a field for the service.
-fn is_owned(field: &FieldDescriptor) -> bool {
-    let Some(extension) = DESCRIPTORS.get_extension_by_name("dateline.v1.field") else {
-        return false;
-    };
-    let rules = field.options().get_extension(&extension).into_owned();
-    rules
-        .as_message()
-        .and_then(|rules| rules.get_field_by_name("output_only"))
-        .is_some_and(|only| only.as_bool() == Some(true))
 }
 
 /// The record with the given etag in its meta, as writes expect it.

@@ -8,7 +8,7 @@ use std::{
 
 use dateline_proto::v1::{CommitRequest, View};
 use dateline_record::sequence::Sequence;
-use dateline_store::{Settings, Store};
+use dateline_store::{Error, Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Notify;
 use tonic::Code;
@@ -17,7 +17,7 @@ use crate::support::{
     cli::dateline,
     editing::*,
     freezable_proxy::FreezableProxy,
-    server::{TestServer, config, create_database, start_server_with},
+    server::{TIMEOUT, TestServer, config, create_database, start_server_with},
     watch::{read_changes, watch_from_beginning},
 };
 
@@ -157,6 +157,36 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w5_waits_on_dead_connections_end_once_a_database_that_was_away_answers() {
+    let ice = FreezableProxy::before(&create_database().await).await;
+    // Longer than the test: only the answer to a probe can end the wait.
+    let settings = Settings {
+        statement_timeout: TIMEOUT * 10,
+        ..Settings::default()
+    };
+    let store = Store::connect(&ice.url, &settings).await.unwrap();
+    store.ended_embargoes(&[], 1).await.unwrap();
+    ice.freeze();
+    ice.set_away(true);
+    let sweeping = tokio::spawn({
+        let store = store.clone();
+        async move { store.ended_embargoes(&[], 1).await }
+    });
+    wait_until("probes are not answered", async || {
+        store.ping().await.is_err()
+    })
+    .await;
+    assert!(!sweeping.is_finished());
+    ice.set_away(false);
+    wait_until("it answers again", async || store.ping().await.is_ok()).await;
+    let swept = tokio::time::timeout(TIMEOUT, sweeping).await;
+    let swept = swept.expect("the wait ends").unwrap();
+    assert!(matches!(swept, Err(Error::Unavailable(_))), "{swept:?}");
+    store.ended_embargoes(&[], 1).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f13_a_frozen_listener_is_noticed_and_hears_of_other_servers_again() {
     let url = create_database().await;
     let ice = FreezableProxy::before(&url).await;
@@ -213,7 +243,7 @@ async fn f13_a_frozen_listener_is_noticed_without_any_other_connection() {
 async fn ends<T: std::fmt::Debug>(
     what: &str,
     bound: Duration,
-    work: impl Future<Output = Result<T, dateline_store::Error>>,
+    work: impl Future<Output = Result<T, Error>>,
 ) -> bool {
     let begun = Instant::now();
     let ended = tokio::time::timeout(bound, work).await;
@@ -221,7 +251,7 @@ async fn ends<T: std::fmt::Debug>(
         ended.unwrap_or_else(|_| panic!("{what} has not ended after {:?}", begun.elapsed()));
     match ended {
         Ok(_) => true,
-        Err(dateline_store::Error::Unavailable(_)) => false,
+        Err(Error::Unavailable(_)) => false,
         Err(error) => panic!("{what}: {error:?}"),
     }
 }

@@ -14,6 +14,7 @@ mod names;
 mod notes;
 mod pins;
 mod purge;
+mod quotes;
 mod references;
 mod releases;
 mod requests;

@@ -19,6 +19,7 @@ use super::{
     etag::Etag,
     pins,
     publication::PublicationCheck,
+    quotes,
     read_plan::ReadPlan,
     read_view::ReadView,
     rejection::Rejection,
@@ -79,6 +80,10 @@ fn decide_with(
 ) -> Result<Decision, Rejection> {
     let mut read_set = check_preconditions(request, read_view)?;
     let mut change_set = ChangeSet::build(request, read_view, now, new_uid)?;
+    let violations = quotes::complete(&mut change_set, read_view, request.is_load(), &mut read_set);
+    if !violations.is_empty() {
+        return Err(Rejection::Invalid(violations));
+    }
     let pins = pins::find(&change_set, read_view, request.is_load(), &mut read_set);
     if request.is_load() {
         // References may be loaded later; they were checked where the record was published.

@@ -12,6 +12,7 @@ mod parse;
 mod pins;
 pub mod prefetch;
 mod publication;
+mod quotes;
 pub mod read_plan;
 pub mod read_view;
 pub mod rejection;

@@ -266,12 +266,7 @@ impl Pins {
             }
         }
         let positions: BTreeSet<_> = self.moved.iter().map(|moved| moved.position).collect();
-        for position in positions {
-            let keeps = |change| refresh_content(change, read_view);
-            if !change_set.change_at(position).is_none_or(keeps) {
-                change_set.mark_unchanged(position);
-            }
-        }
+        refresh(positions, change_set, read_view);
         let found = self.warnings(change_set);
         change_set.warnings.splice(0..0, found);
     }
@@ -313,6 +308,21 @@ impl Pins {
     }
 }
 
+/// Updates the bookkeeping of changes after their bodies were modified. An edit that then makes no difference is
+/// dropped.
+pub(super) fn refresh(
+    positions: impl IntoIterator<Item = ChangeIndex>,
+    change_set: &mut ChangeSet<'_>,
+    read_view: &CheckedView<'_>,
+) {
+    for position in positions {
+        let keeps = |change| refresh_content(change, read_view);
+        if !change_set.change_at(position).is_none_or(keeps) {
+            change_set.mark_unchanged(position);
+        }
+    }
+}
+
 /// Updates the bookkeeping of a change after its body was modified; returns false if the change makes no difference any
 /// more.
 fn refresh_content(change: &mut Change, read_view: &CheckedView<'_>) -> bool {
@@ -321,11 +331,11 @@ fn refresh_content(change: &mut Change, read_view: &CheckedView<'_>) -> bool {
         return true;
     };
     change.has_new_content = head.content != change.content;
-    let is_correction = matches!(
+    let is_edit = matches!(
         change.change_type,
-        ChangeType::Corrected | ChangeType::Restored
+        ChangeType::Updated | ChangeType::Corrected | ChangeType::Restored
     );
-    if !is_correction {
+    if !is_edit {
         return true;
     }
     let changed = mask::changed_fields(&head.body, &change.body);

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use dateline_proto::v1::{Kind, State, record::Kind as Body};
+use dateline_proto::v1::{Evidence, Kind, State, record::Kind as Body};
 use dateline_record::{
     index::{IndexTerms, extract_terms},
     mask,
@@ -17,7 +17,7 @@ use dateline_record::{
 
 use super::{
     publication::{MAX_MERGES, part_of},
-    read_plan::ReadPlan,
+    read_plan::{Pin, ReadPlan},
     read_view::{Head, ReadView, RecordStatus},
     request::{Action, Request, Write},
     withdrawal::supporting,
@@ -198,14 +198,25 @@ fn pins(body: &Body, read_view: &ReadView, plan: &mut ReadPlan) {
         let Some(article) = Name::parse(&entry.article) else {
             continue;
         };
-        let pin = (article, Revision::new(entry.article_revision));
-        plan.statuses.insert(pin.0.clone());
+        plan.statuses.insert(article.clone());
+        let Some(pin) = pin(article, entry, read_view) else {
+            continue;
+        };
         if !read_view.read_so_far().revisions.contains(&pin) {
             plan.revisions.insert(pin);
         } else if !read_view.is_readable_so_far(&pin) {
             plan.published.insert(pin.0);
         }
     }
+}
+
+/// Returns the revision that an entry of evidence pins: the newest one if it names none, as soon as that is known.
+fn pin(article: Name, entry: &Evidence, read_view: &ReadView) -> Option<Pin> {
+    let revision = match entry.article_revision {
+        0 => read_view.status_so_far(&article)?.revision,
+        pinned => Revision::new(pinned),
+    };
+    Some((article, revision))
 }
 
 /// Adds the pins of both sides of a merge, since readers get both again.
@@ -227,8 +238,7 @@ fn content(body: &Body, terms: &IndexTerms, read_view: &ReadView, plan: &mut Rea
     }
     for entry in body.evidence().unwrap_or_default() {
         if let Some(article) = Name::parse(&entry.article) {
-            plan.revisions
-                .insert((article, Revision::new(entry.article_revision)));
+            plan.revisions.extend(pin(article, entry, read_view));
         }
     }
     let mut open: Vec<_> = part_of(body).collect();

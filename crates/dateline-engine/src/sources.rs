@@ -90,7 +90,7 @@ fn check_entry(
 }
 
 /// Returns the newest revision of an article, including this batch's; `None` if there is no such article.
-fn newest_revision(
+pub(super) fn newest_revision(
     article: &Name,
     change_set: &ChangeSet<'_>,
     read_view: &CheckedView<'_>,
@@ -101,7 +101,8 @@ fn newest_revision(
     written.or(stored.map(|status| status.revision))
 }
 
-fn pinned<'a>(
+/// Returns a numbered revision of an article, including this batch's.
+pub(super) fn pinned<'a>(
     article: &Name,
     revision: Revision,
     change_set: &'a ChangeSet<'_>,

@@ -98,6 +98,7 @@ impl Text {
             start,
             end: self.length,
             exact: self.written[offset..].to_owned(),
+            ..TextSpan::default()
         }
     }
 }

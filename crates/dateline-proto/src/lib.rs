@@ -1,10 +1,13 @@
 //! The generated schema: messages, clients, descriptors. The messages are the records; there are no separate structs.
 
+mod field_rules;
 mod record;
 
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
+
+pub use field_rules::has_rule;
 
 /// Messages and clients of `dateline.v1`.
 #[allow(

@@ -1,6 +1,6 @@
 //! Field masks: the fields that an update sets, and the fields that differ between two revisions.
 
-use dateline_proto::{DESCRIPTORS, v1::record::Kind as Body};
+use dateline_proto::{has_rule, v1::record::Kind as Body};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, ReflectMessage};
 
 use super::violation::Violation;
@@ -64,21 +64,7 @@ fn from_dynamic(like: &Body, message: &DynamicMessage) -> Result<Body, prost::De
 
 /// True if the service owns a field: values from clients are ignored.
 fn is_owned(field: &prost_reflect::FieldDescriptor) -> bool {
-    OWNED.contains(&field.name()) || {
-        let rules = DESCRIPTORS
-            .get_extension_by_name("dateline.v1.field")
-            .map(|extension| field.options().get_extension(&extension).into_owned());
-        rules.is_some_and(|rules| {
-            rules
-                .as_message()
-                .and_then(|rules| {
-                    rules
-                        .get_field_by_name("output_only")
-                        .map(|only| only.as_bool() == Some(true))
-                })
-                .unwrap_or(false)
-        })
-    }
+    OWNED.contains(&field.name()) || has_rule(field, "output_only")
 }
 
 fn check(message: &MessageDescriptor, steps: &[&str]) -> Result<(), String> {

@@ -204,21 +204,24 @@ impl Store {
     }
 
     /// Runs a query on a pooled connection and, if that does not answer, on a new one. If the new one answers, the old
-    /// one is dead, and all connections of its age are in doubt.
+    /// one is dead, and all connections of its age are in doubt. If neither answers, they are in doubt as soon as the
+    /// database answers again: then the wait on a connection that died meanwhile must not last to its end.
     async fn probe(&self, pool: &Pool, question: &'static str) -> Result<bool, Error> {
         let mut known = pool.acquire().await?;
         known.probe_within(PING_TIMEOUT);
         let answer = sqlx::query_scalar(question).fetch_one(&mut known).await;
         if !known.is_silent() {
+            self.doubt.answered();
             return Ok(answer?);
         }
         drop(known);
+        self.doubt.suspect();
         let answer = in_time(PING_TIMEOUT, async {
             let mut new = PgConnection::connect_with(&self.options).await?;
             sqlx::query_scalar(question).fetch_one(&mut new).await
         });
         let answer = answer.await?;
-        self.doubt.begin();
+        self.doubt.answered();
         Ok(answer)
     }
 

@@ -24,6 +24,7 @@ use futures_util::{
 };
 use sqlx::{
     Connection as _, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use tokio::{
@@ -59,6 +60,9 @@ pub(super) struct Doubt {
     silent: watch::Sender<Instant>,
     /// A connection was closed: others of its age may be closed too, and will report an error themselves.
     closed: watch::Sender<Instant>,
+    /// A probe was not answered, neither by a connection of a pool nor by a new one: whether the database is away or
+    /// connections are dead, or both, is known when it answers again.
+    is_suspected: watch::Sender<bool>,
 }
 
 impl Default for Doubt {
@@ -67,6 +71,7 @@ impl Default for Doubt {
         Self {
             silent: watch::Sender::new(now),
             closed: watch::Sender::new(now),
+            is_suspected: watch::Sender::new(false),
         }
     }
 }
@@ -76,6 +81,19 @@ impl Doubt {
     pub(super) fn begin(&self) {
         metrics::counter!("dateline_database_dead_connections_total").increment(1);
         self.silent.send_replace(Instant::now());
+    }
+
+    /// Notes that a probe had no answer, so that present connections are put in doubt once the database answers.
+    pub(super) fn suspect(&self) {
+        self.is_suspected.send_replace(true);
+    }
+
+    /// Notes that the database answers a probe. After one without an answer, connections that were open in between may
+    /// be dead.
+    pub(super) fn answered(&self) {
+        if self.is_suspected.send_replace(false) {
+            self.begin();
+        }
     }
 
     fn covers(&self, created_at: Instant) -> bool {
@@ -148,7 +166,7 @@ impl Pool {
         let asked_at = Instant::now();
         let spare = match self.spare().await {
             Some(spare) => spare,
-            None => Spare::new(self.connections.acquire().await?),
+            None => Spare::new(self.connect().await?),
         };
         Ok(Lease {
             connection: Some(spare),
@@ -162,6 +180,13 @@ impl Pool {
             silent: false,
             doubt: self.doubt.clone(),
         })
+    }
+
+    /// Opens a connection, or takes one that the driver has. The permit ensures that there is room for it, so an error
+    /// is one of the database.
+    async fn connect(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let connection = self.connections.acquire().await;
+        connection.inspect_err(|_| self.doubt.suspect())
     }
 
     /// Acquires a connection and begins a transaction, which is rolled back unless it is committed.

@@ -35,6 +35,7 @@ fn quotes(article: &str, revision: i64, part: text_span::Part, exact: &str) -> E
         start: 0,
         end: i32::try_from(exact.chars().count()).unwrap(),
         exact: exact.into(),
+        ..TextSpan::default()
     };
     Evidence {
         article_revision: revision,

@@ -14,6 +14,7 @@ pub struct FreezableProxy {
     /// The URL that bypasses the proxy.
     pub past: String,
     frozen: watch::Sender<u64>,
+    is_away: watch::Sender<bool>,
 }
 
 impl FreezableProxy {
@@ -24,9 +25,18 @@ impl FreezableProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (frozen, hears) = watch::channel(0);
+        let (is_away, away) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((mut outside, _)) = listener.accept().await {
                 let (socket, mut hears) = (socket.clone(), hears.clone());
+                // Accepted, and never answered.
+                if *away.borrow() {
+                    tokio::spawn(async move {
+                        std::future::pending::<()>().await;
+                        drop(outside);
+                    });
+                    continue;
+                }
                 let born = *hears.borrow_and_update();
                 tokio::spawn(async move {
                     let Ok(mut inside) = UnixStream::connect(socket).await else {
@@ -46,7 +56,13 @@ impl FreezableProxy {
             url,
             past: past.to_owned(),
             frozen,
+            is_away,
         }
+    }
+
+    /// Leaves new connections without an answer, or answers them again.
+    pub fn set_away(&self, is_away: bool) {
+        self.is_away.send_replace(is_away);
     }
 
     /// Freezes every existing connection.

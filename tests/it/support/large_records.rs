@@ -147,6 +147,7 @@ pub fn large(id: &str, quotes: usize, from: usize) -> Record {
                 start: i32::try_from(start).unwrap(),
                 end: i32::try_from(start + LONG).unwrap(),
                 exact: LETTER.repeat(LONG),
+                ..TextSpan::default()
             }),
             modality: evidence::Modality::Asserted.into(),
             ..Evidence::default()

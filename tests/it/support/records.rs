@@ -25,6 +25,7 @@ pub fn evidence_beginning(article: &str, words: &str) -> Evidence {
             start: 0,
             end: i32::try_from(words.chars().count()).unwrap(),
             exact: words.to_owned(),
+            ..TextSpan::default()
         }),
         modality: evidence::Modality::Asserted.into(),
         ..Evidence::default()

@@ -3,7 +3,7 @@
 
 use dateline_proto::v1::{Evidence, TextSpan, evidence::Modality};
 
-use super::RuleReporter;
+use super::{RuleReporter, locate::is_located};
 use crate::text;
 
 pub(super) fn check(evidence: &Evidence, report: &mut RuleReporter<'_>) {
@@ -24,7 +24,8 @@ pub(super) fn check(evidence: &Evidence, report: &mut RuleReporter<'_>) {
         let what = "must say how it was read between the lines, for the entry is IMPLIED";
         report.refuse("note", what);
     }
-    if let Some(quote) = &evidence.quote {
+    // A quote without offsets is found when the article was read.
+    if let Some(quote) = evidence.quote.as_ref().filter(|quote| is_located(quote)) {
         report.require("quote", fits_its_offsets(quote));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod codes;
 pub mod language;
+pub mod locate;
 pub mod quote;
 
 mod evidence;
@@ -77,7 +78,9 @@ pub fn check(node: Node<'_>, report: &mut RuleReporter<'_>) {
         Node::Place(place) => values::check_place(place, report),
         Node::Quantity(quantity) => values::check_quantity(quantity, report),
         Node::Participant(participant) => values::check_participant(participant, report),
+        Node::TextSpan(span) => quote::check_span(span, report),
         Node::Article(article) => {
+            quote::locate_mentions(article, report);
             quote::mentions(article, report);
             record::check(article, &[], report);
         }

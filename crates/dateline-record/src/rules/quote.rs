@@ -3,11 +3,59 @@
 
 use dateline_proto::v1::{Article, TextSpan, text_span::Part};
 
-use super::RuleReporter;
+use super::{
+    RuleReporter,
+    locate::{is_located, locate},
+};
 use crate::text::{self, OffsetIndex};
 
 /// Bytes past which a headline or body exceeds the schema's limit in any encoding of its characters.
 const TOO_LONG: usize = 4 * 200_000;
+
+/// Checks that a span has either offsets and a part, or what tells its place.
+pub(super) fn check_span(span: &TextSpan, report: &mut RuleReporter<'_>) {
+    if !is_located(span) {
+        return;
+    }
+    if span.part() == Part::Unspecified && span.part == 0 {
+        report.refuse("part", "must be set to one of the values");
+    }
+    for (field, is_set) in [
+        ("prefix", !span.prefix.is_empty()),
+        ("suffix", !span.suffix.is_empty()),
+        ("occurrence", span.occurrence != 0),
+    ] {
+        if is_set {
+            let what = "is for a quote without offsets: leave it out, or start and end";
+            report.refuse(field, what);
+        }
+    }
+}
+
+/// Gives part and offsets to the spans of an article that have none.
+pub(super) fn locate_mentions(article: &mut Article, report: &mut RuleReporter<'_>) {
+    if article.headline.len().max(article.body.len()) > TOO_LONG {
+        return;
+    }
+    let Article {
+        headline,
+        body,
+        mentions,
+        ..
+    } = article;
+    for (index, mention) in mentions.iter_mut().enumerate() {
+        if report.findings.is_full() {
+            return;
+        }
+        let Some(span) = mention.span.as_mut().filter(|span| !is_located(span)) else {
+            continue;
+        };
+        match locate(span, headline, body) {
+            Ok(located) => *span = located,
+            Err(what) => report.refuse(&format!("mentions[{index}].span"), what),
+        }
+    }
+}
 
 /// Checks the spans of an article against its own text.
 pub(super) fn mentions(article: &Article, report: &mut RuleReporter<'_>) {
@@ -23,6 +71,7 @@ pub(super) fn mentions(article: &Article, report: &mut RuleReporter<'_>) {
             return;
         }
         if let Some(span) = &mention.span
+            && is_located(span)
             && !fits(span, &indexes)
             && part(span, &article.headline, &article.body).is_some()
         {

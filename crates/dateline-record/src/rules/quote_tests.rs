@@ -94,6 +94,7 @@ fn d6_what_stands_there_is_shown_escaped_and_short() {
         start: 0,
         end: 200,
         exact: "x".into(),
+        ..TextSpan::default()
     };
     let told = check_quote(&span, "", &"\u{1b}[".repeat(100)).unwrap_err();
     assert!(told.contains("\\u{1b}[") && told.contains('…'), "{told}");

@@ -114,6 +114,7 @@ fn found(quote: &str, body: &str) {
                 .unwrap_or(i32::MAX)
                 .saturating_add(length),
             exact: quote.to_owned(),
+            ..TextSpan::default()
         };
         let stands_there = spans.iter().any(|(known, _)| *known == start);
         match check_quote(&span, "", body) {

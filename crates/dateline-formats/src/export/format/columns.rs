@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use dateline_proto::{DESCRIPTORS, v1::Kind};
+use dateline_proto::{DESCRIPTORS, has_rule, v1::Kind};
 use dateline_record::name::kind_label;
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind as Type, MessageDescriptor, Value,
@@ -79,7 +79,10 @@ pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
 
 fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, Error> {
     // Numbers are in the order of the schema.
-    let fields = schema.fields().map(|field| {
+    let stored = schema
+        .fields()
+        .filter(|field| !has_rule(field, "input_only"));
+    let fields = stored.map(|field| {
         Ok(Column {
             name: field.name().to_owned(),
             value_type: column_type(&field)?,
