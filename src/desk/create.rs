@@ -1,4 +1,5 @@
-//! `dateline create`: creates a draft from a record in YAML or JSON, or from the plain text of an article.
+//! `dateline create`: creates drafts from records in YAML or JSON, all or none, or one from the plain text of an
+//! article; with `--publish` they are published at once.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,15 +9,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 use dateline_formats::import::article_text;
 use dateline_proto::v1::{
-    Kind, Record,
+    Kind, Record, RecordVersion,
     record::Kind as Body,
     write::{self, Action},
 };
+use prost_types::Timestamp;
 
-use super::{EditorialClient, WriteArgs, document, name_of};
+use super::{EditorialClient, WriteArgs, document, meta_of, name_of, print, typed};
 use crate::{
     filter::KindArg,
     output::{self, OutputFormat, print_message, warn},
+    time_arg,
 };
 
 /// Maximum size of a record's text: many times the server's limit.
@@ -26,12 +29,16 @@ pub(super) const MAX_TEXT_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
-    /// A record as YAML or JSON, such as {"actor": {...}}; - reads stdin
+    /// Records as YAML or JSON, such as {"actor": {...}}, of YAML as many in a file as there are documents; all or none
+    /// are created; - reads stdin
     #[arg(required = true, value_name = "FILE|-")]
-    file: Option<PathBuf>,
-    /// Kind of the record, if the file holds only its fields
+    files: Vec<PathBuf>,
+    /// Kind of the records, if the files hold only their fields
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<KindArg>,
+    /// Article of evidence that names none [default: the article among the records, if there is one]
+    #[arg(long, value_name = "NAME")]
+    article: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     #[command(subcommand)]
@@ -82,48 +89,108 @@ struct ArticleArgs {
 
 #[derive(Debug, clap::Args)]
 struct OutputArgs {
-    /// Output format of the draft
-    #[arg(short, long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    output: OutputFormat,
+    /// Publish what was created, all or nothing
+    #[arg(long)]
+    publish: bool,
+    /// Publish under an embargo until this time: 2026-08-01T06:00:00Z, or a time from now: +30m, +2h, +3d
+    #[arg(long, requires = "publish", value_parser = time_arg::parse, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// Output format of the records [default: yaml of a draft, otherwise a table with a line per record]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<OutputFormat>,
     #[command(flatten)]
     write_args: WriteArgs,
 }
 
-/// Creates a draft and prints it as stored.
+/// Creates drafts and prints them as stored.
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    match (args.from, args.file) {
-        (Some(CreateSource::Article(args)), _) => {
+    match args.from {
+        Some(CreateSource::Article(args)) => {
             let original = read_bytes(&args.file)?;
             let record = article(&args, &original)?;
-            create(record, original, &args.output).await
+            create(vec![(record, original)], &args.output).await
         }
-        (None, Some(file)) => {
-            let record = read_record(&file, args.kind.map(Kind::from))?;
-            create(record, Vec::new(), &args.output).await
+        None => {
+            let mut records = read_records(&args.files, args.kind.map(Kind::from))?;
+            typed::cite(&mut records, args.article.as_deref());
+            let records = records.into_iter().map(|record| (record, Vec::new()));
+            create(records.collect(), &args.output).await
         }
-        (None, None) => bail!("there is no file to read"),
     }
 }
 
-async fn create(record: Record, original: Vec<u8>, output_args: &OutputArgs) -> Result<ExitCode> {
+/// Creates drafts, each with the original text of an article.
+async fn create(drafts: Vec<(Record, Vec<u8>)>, output_args: &OutputArgs) -> Result<ExitCode> {
     let desk = EditorialClient::open(&output_args.write_args).await?;
-    let name = name_of(&record);
-    let action = Action::Create(write::Create {
-        record: Some(record),
-        original,
+    let writes = drafts.into_iter().map(|(record, original)| {
+        let name = name_of(&record);
+        let create = write::Create {
+            record: Some(record),
+            original,
+        };
+        (name, Action::Create(create))
     });
-    let records = desk.commit(vec![(name, action)], false).await?;
-    output::records(output_args.output, &records, true)?;
+    let mut records = desk.commit(writes.collect(), false).await?;
+    if output_args.publish && !desk.dry_run {
+        records = publish(&desk, &records, output_args.at).await?;
+    }
+    let is_one_draft = records.len() == 1 && !output_args.publish;
+    match output_args.output {
+        None if is_one_draft => output::records(OutputFormat::Yaml, &records, true)?,
+        None | Some(OutputFormat::Table) => {
+            print(OutputFormat::Table, &records, desk.dry_run, None)?
+        }
+        Some(format) => output::records(format, &records, true)?,
+    }
     if desk.dry_run {
         print_message("dry run: nothing was created");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_record(file: &Path, kind: Option<Kind>) -> Result<Record> {
-    let text = String::from_utf8(read_bytes(file)?)
-        .with_context(|| format!("{} is not UTF-8", display_path(file)))?;
-    document::read(&text, kind).with_context(|| display_path(file))
+/// Publishes drafts that were just created.
+async fn publish(
+    desk: &EditorialClient,
+    drafts: &[Record],
+    at: Option<Timestamp>,
+) -> Result<Vec<Record>> {
+    let writes = drafts.iter().map(|draft| {
+        let publish = write::Publish {
+            record: Some(RecordVersion {
+                name: name_of(draft),
+                etag: meta_of(draft).etag,
+            }),
+            embargo_time: at,
+        };
+        (name_of(draft), Action::Publish(publish))
+    });
+    let published = desk.commit(writes.collect(), false).await;
+    published.inspect_err(|_| {
+        let names: Vec<_> = drafts.iter().map(name_of).collect();
+        print_message(&format!(
+            "the drafts were created and not published; once they are as they should be: dateline publish {}",
+            names.join(" ")
+        ));
+    })
+}
+
+/// Reads the records of all files.
+fn read_records(files: &[PathBuf], kind: Option<Kind>) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for file in files {
+        let text = String::from_utf8(read_bytes(file)?)
+            .with_context(|| format!("{} is not UTF-8", display_path(file)))?;
+        let documents = typed::documents(&text);
+        let count = documents.len();
+        for (line, document) in documents {
+            let record = document::read_typed(&document, kind).with_context(|| match count {
+                1 => display_path(file),
+                _ => format!("{}, document from line {line}", display_path(file)),
+            })?;
+            records.push(record);
+        }
+    }
+    Ok(records)
 }
 
 fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {

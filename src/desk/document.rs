@@ -12,7 +12,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 use serde::Deserialize;
 
-use super::meta_of;
+use super::{meta_of, typed};
 use crate::{json, yaml};
 
 /// Format of a record's text.
@@ -151,6 +151,13 @@ pub(crate) fn read(text: &str, kind: Option<Kind>) -> Result<Record> {
             Ok(Record { kind })
         }
     }
+}
+
+/// Reads a record that a person has typed: what it leaves out is filled in where the schema has a default.
+pub(super) fn read_typed(text: &str, kind: Option<Kind>) -> Result<Record> {
+    let mut record = read(text, kind)?;
+    typed::fill_in(&mut record)?;
+    Ok(record)
 }
 
 /// The text with a blanked header, so that positions stay the same.

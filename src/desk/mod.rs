@@ -9,6 +9,7 @@ mod history;
 mod rebase;
 mod reference_closure;
 mod show;
+mod typed;
 mod verbs;
 
 use std::io::Write as _;

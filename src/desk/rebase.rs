@@ -66,7 +66,7 @@ impl Rebase {
 
     /// Reads an edited text; `None` if nothing is left to send.
     pub(super) fn read(&self, text: &str, force: bool) -> Result<Option<EditedRecord>> {
-        let mine = document::content(&document::read(text, None)?)?;
+        let mine = document::content(&document::read_typed(text, None)?)?;
         let name = name_of(&mine);
         if name != self.name {
             bail!(
@@ -97,7 +97,7 @@ impl Rebase {
 
     /// The changes of a text, as a line diff.
     pub(super) fn own_changes(&self, text: &str) -> Result<String> {
-        let mine = document::read(text, None)?;
+        let mine = document::read_typed(text, None)?;
         Ok(show::texts(
             &self.text(TextFormat::Yaml)?,
             &document::write(&mine, TextFormat::Yaml)?,

@@ -1,8 +1,10 @@
-//! Enum values as people write them: `organization` for `TYPE_ORGANIZATION`. Reads a message as JSON with the schema's
-//! own values; an unknown one is refused, with the list of known ones.
+//! Messages as people write them. Enum values: `organization` for `TYPE_ORGANIZATION`; an unknown one is refused, with
+//! the list of known ones. A plain text in place of a message with a field that is typed alone: `NATO` for a name. Reads
+//! a message as JSON in the schema's own form.
 
 use std::fmt;
 
+use dateline_proto::has_rule;
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde::{
     Deserialize,
@@ -12,6 +14,11 @@ use serde_json::{Map, Value};
 
 /// Error text for an unknown enum value.
 pub(crate) const UNKNOWN_VALUE: &str = "unrecognized enum value";
+/// Error text for an unknown field.
+pub(crate) const UNKNOWN_FIELD: &str = "unrecognized field name";
+
+/// Likeness of two words, from 0 to 1, from which on one is suggested for the other (Jaro-Winkler).
+const MIN_LIKENESS: f64 = 0.85;
 
 /// A message whose fields are read by their types.
 pub(crate) struct MessageSeed<'a>(pub &'a MessageDescriptor);
@@ -46,14 +53,29 @@ impl<'de> de::Visitor<'de> for MessageSeed<'_> {
         while let Some(key) = map.next_key::<String>()? {
             let field = self.0.get_field_by_json_name(&key);
             let Some(field) = field.or_else(|| self.0.get_field_by_name(&key)) else {
+                let names: Vec<_> = self
+                    .0
+                    .fields()
+                    .map(|it| it.json_name().to_owned())
+                    .collect();
                 return Err(de::Error::custom(format!(
-                    "unrecognized field name '{key}'"
+                    "{UNKNOWN_FIELD} '{key}'{}",
+                    nearest(&key, &names)
                 )));
             };
             let value = map.next_value_seed(FieldSeed(&field))?;
             object.insert(key, value);
         }
         Ok(Value::Object(object))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        typed(self.0, text).ok_or_else(|| E::invalid_type(de::Unexpected::Str(text), &self))
+    }
+
+    // A year looks like a number in YAML.
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        self.visit_str(&number.to_string())
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -67,6 +89,26 @@ impl<'de> de::Visitor<'de> for MessageSeed<'_> {
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         self.deserialize(deserializer)
     }
+}
+
+/// Returns the field that a plain text in place of a message sets.
+fn typed_alone(message: &MessageDescriptor) -> Option<FieldDescriptor> {
+    message
+        .fields()
+        .find(|field| has_rule(field, "typed_alone"))
+}
+
+/// Returns the message that a plain text stands for; `None` if it stands for none.
+fn typed(message: &MessageDescriptor, text: &str) -> Option<Value> {
+    let field = typed_alone(message)?;
+    let value = match field.kind() {
+        Kind::Message(inner) => typed(&inner, text)?,
+        _ => Value::String(text.to_owned()),
+    };
+    Some(Value::Object(Map::from_iter([(
+        field.name().to_owned(),
+        value,
+    )])))
 }
 
 impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
@@ -97,6 +139,9 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
             Kind::Enum(words) => deserializer.deserialize_any(EnumSeed(words)),
             Kind::Message(message) if message.package_name() == "google.protobuf" => {
                 Value::deserialize(deserializer)
+            }
+            Kind::Message(message) if typed_alone(message).is_some() => {
+                deserializer.deserialize_any(MessageSeed(message))
             }
             Kind::Message(message) => deserializer.deserialize_option(MessageSeed(message)),
             _ => Value::deserialize(deserializer),
@@ -135,7 +180,8 @@ impl de::Visitor<'_> for EnumSeed<'_> {
         let Some(full) = full_name(self.0, word) else {
             let words: Vec<_> = value_names(self.0).collect();
             return Err(E::custom(format!(
-                "{UNKNOWN_VALUE} '{word}'; there are: {}",
+                "{UNKNOWN_VALUE} '{word}'{}; there are: {}",
+                nearest(word, &words),
                 words.join(", ")
             )));
         };
@@ -153,6 +199,18 @@ impl de::Visitor<'_> for EnumSeed<'_> {
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
+}
+
+/// Names the word that is most like another one, if one is much like it: ", did you mean 'organization'?".
+fn nearest(word: &str, known: &[String]) -> String {
+    let likeness = |it: &&String| strsim::jaro_winkler(&word.to_lowercase(), &it.to_lowercase());
+    let best = known
+        .iter()
+        .map(|it| (likeness(&it), it))
+        .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.map(|(_, it)| format!(", did you mean '{it}'?"))
+        .unwrap_or_default()
 }
 
 /// The enum value that a word stands for: its full name, or the name without its prefix, in any case.
@@ -182,4 +240,69 @@ fn prefix(words: &EnumDescriptor) -> String {
     let zero = words.get_value(0);
     zero.map(|zero| zero.name().trim_end_matches("UNSPECIFIED").to_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use dateline_proto::v1::{Actor, Event, evidence::Modality, name::Type};
+
+    use crate::json;
+
+    #[test]
+    fn a_text_stands_for_the_message_that_it_is_typed_for() {
+        let actor: Actor = json::read(
+            r#"{"names": ["NATO", {"text": "OTAN", "type": "acronym"}], "evidence": ["a", {"quote": "b", "modality": "Claimed"}]}"#,
+        )
+        .unwrap();
+        let names: Vec<_> = actor
+            .names
+            .iter()
+            .map(|name| (name.text.as_str(), name.r#type()))
+            .collect();
+        assert_eq!(
+            names,
+            [("NATO", Type::Unspecified), ("OTAN", Type::Acronym)]
+        );
+        let quotes: Vec<_> = actor
+            .evidence
+            .iter()
+            .map(|entry| (entry.quote.clone().unwrap().exact, entry.modality()))
+            .collect();
+        let expected = [
+            ("a".to_owned(), Modality::Unspecified),
+            ("b".to_owned(), Modality::Claimed),
+        ];
+        assert_eq!(quotes, expected);
+        for text in ["time: 2021", "time: 2021-09", "time: {start: 2021-09}"] {
+            let read = json::read_yaml(
+                text,
+                prost_reflect::ReflectMessage::descriptor(&Event::default()),
+            );
+            let event: Event = read.unwrap().transcode_to().unwrap();
+            let edtf = event.time.unwrap().start.unwrap().edtf;
+            assert!(
+                text.contains(&edtf) && edtf.starts_with("2021"),
+                "{text}: {edtf}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_answered_with_the_nearest_one() {
+        for (text, expected) in [
+            (
+                r#"{"type": "organisation"}"#,
+                "did you mean 'organization'?; there are: person",
+            ),
+            (
+                r#"{"dispalyName": "x"}"#,
+                "'dispalyName', did you mean 'displayName'?",
+            ),
+            (r#"{"headquarters": "Brussels"}"#, "expected a Place"),
+            (r#"{"zzz": 1}"#, "unrecognized field name 'zzz' at line"),
+        ] {
+            let error = json::read::<Actor>(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
 }

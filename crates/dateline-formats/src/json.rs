@@ -38,7 +38,7 @@ pub fn read_dynamic(
     check_keys(&mut serde_json::Deserializer::from_str(text))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let read = DynamicMessage::deserialize_with_options(descriptor.clone(), &mut json, &strict());
-    if read.as_ref().is_err_and(has_unknown_word) {
+    if read.as_ref().is_err_and(is_shorthand) {
         let mut json = serde_json::Deserializer::from_str(text);
         let value = MessageSeed(&descriptor).deserialize(&mut json)?;
         json.end()?;
@@ -59,7 +59,7 @@ pub fn read_yaml(text: &str, descriptor: MessageDescriptor) -> Result<DynamicMes
         DynamicMessage::deserialize_with_options(descriptor.clone(), yaml, &strict())
     });
     match read {
-        Err(error) if has_unknown_word(&error) => {
+        Err(error) if is_shorthand(&error) => {
             let value = yaml::read(text, |yaml| MessageSeed(&descriptor).deserialize(yaml))?;
             DynamicMessage::deserialize_with_options(descriptor, value, &strict())
                 .map_err(|error| yaml::Error::new(error.to_string()))
@@ -72,9 +72,17 @@ fn strict() -> DeserializeOptions {
     DeserializeOptions::new().deny_unknown_fields(true)
 }
 
-/// True for an unknown enum value: it may be spelt as people spell it, which the second reading accepts.
-fn has_unknown_word(error: &impl ToString) -> bool {
-    error.to_string().contains(enum_names::UNKNOWN_VALUE)
+/// True for an unknown enum value, and for a plain value where a message is needed: it may be written as people write
+/// it, which the second reading accepts. Also for an unknown field, for which the second reading suggests a known one.
+fn is_shorthand(error: &impl ToString) -> bool {
+    let error = error.to_string();
+    [
+        enum_names::UNKNOWN_VALUE,
+        enum_names::UNKNOWN_FIELD,
+        "expected ",
+    ]
+    .iter()
+    .any(|text| error.contains(text))
 }
 
 /// Rejects duplicate keys of an object, and more values than a record has.

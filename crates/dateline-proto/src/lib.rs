@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
 
-pub use field_rules::has_rule;
+pub use field_rules::{has_rule, rule_text};
 
 /// Messages and clients of `dateline.v1`.
 #[allow(

@@ -257,8 +257,8 @@ fn our_rules(ours: &DynamicMessage, set: &mut Vec<String>) -> Result<()> {
                 format!("refers_to: &{kinds:?}")
             }
             ("prose" | "output_only", Value::Bool(on)) => format!("{}: {on}", field.name()),
-            // It matters to those who find what is meant, not to the walk.
-            ("input_only", _) => continue,
+            // They matter to those who find what is meant, not to the walk.
+            ("input_only" | "typed_alone" | "typed_default", _) => continue,
             ("format", Value::EnumNumber(number)) => {
                 let Kind::Enum(formats) = field.kind() else {
                     return Err("format is not an enum".into());

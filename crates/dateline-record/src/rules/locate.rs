@@ -257,6 +257,9 @@ fn nearest_passage<'t>(text: &'t str, quote: &str) -> Option<(usize, &'t str)> {
     let has = |index: &usize| wanted.contains_key(words[*index]);
     let first = (last + 1).saturating_sub(length);
     let first = (first..=last).find(has)?;
+    // The article may have words in between that push the last ones of the quote out.
+    let end = words.len().min(last + 2 + length / 4);
+    let last = (last..end).rev().find(has)?;
     let place = |word: &str| word.as_ptr().addr() - text.as_ptr().addr();
     let end = place(words[last]) + words[last].len();
     Some((shared, &text[place(words[first])..end]))
