@@ -95,7 +95,7 @@ async fn w6_a_bad_record_is_refused_by_field_and_place_and_nothing_is_made() {
     let cases = [
         (
             "actor:\n  name: actors/x\n  nmae: y\n",
-            "unrecognized field name 'nmae' at line 2",
+            "unrecognized field name 'nmae', did you mean 'name'? at line 2",
         ),
         (
             "actor:\n  name: actors/x\n  type: TYPE_GRUP\n",

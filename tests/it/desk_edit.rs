@@ -146,7 +146,7 @@ async fn a_text_that_is_refused_is_kept_and_told_by_field() {
         ),
         (
             replace("displayName", "dispalyName"),
-            "unrecognized field name 'dispalyName' at line 8",
+            "unrecognized field name 'dispalyName', did you mean 'displayName'? at line 8",
         ),
         (
             replace("actors.readers$", "actors\\/writers"),

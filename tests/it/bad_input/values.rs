@@ -117,9 +117,9 @@ fn spans() -> Vec<Row> {
         ),
         bad_record(
             "D7",
-            &actor(evidence(json!({"articleRevision": "0"}))),
+            &actor(evidence(json!({"articleRevision": "-1"}))),
             "evidence[0].article_revision",
-            "must be at least 1",
+            "must be at least 0",
         ),
     ])
     .collect()
