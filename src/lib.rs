@@ -15,6 +15,7 @@ mod import;
 mod output;
 mod progress;
 mod read;
+mod schema;
 mod signals;
 mod state_file;
 mod table;
@@ -71,6 +72,21 @@ enum Command {
   dateline create nato.yaml
   dateline create article story.txt --language en")]
     Create(desk::CreateArgs),
+    /// Explain a kind of record or a field of it: meaning, bounds, words
+    #[command(after_help = "Examples:
+  dateline explain event
+  dateline explain event.participants.role")]
+    Explain(schema::ExplainArgs),
+    /// Print a record of a kind to fill in, for `dateline create`
+    #[command(after_help = "Example:
+  dateline template event > meeting.yaml")]
+    Template(schema::TemplateArgs),
+    /// Print the JSON Schema of records, by which editors check and complete what is typed
+    #[command(after_help = "Example:
+  dateline schema > dateline.schema.json
+and as the first line of a YAML file:
+  # yaml-language-server: $schema=dateline.schema.json")]
+    Schema,
     /// Edit a draft in your editor
     #[command(after_help = "Example:
   EDITOR=nano dateline edit actors/nato")]
@@ -238,6 +254,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Create(args) => desk::create(args).await,
+        Command::Explain(args) => schema::explain(&args),
+        Command::Template(args) => schema::template(&args),
+        Command::Schema => schema::schema(),
         Command::Edit(args) => desk::edit(args).await,
         Command::Submit(args) => desk::submit(args).await,
         Command::SendBack(args) => desk::send_back(args).await,

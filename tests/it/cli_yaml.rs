@@ -415,7 +415,12 @@ async fn w6_words_of_the_schema_are_taken_as_they_are_printed_and_others_are_tol
         };
         let refused = dateline_reading(&server.address, &[command, "-"], &text).await;
         assert_eq!(refused.code, 1);
-        for told in ["'grup', did you mean 'group'?; there are: ", "organization", "person", "line "] {
+        for told in [
+            "'grup', did you mean 'group'?; there are: ",
+            "organization",
+            "person",
+            "line ",
+        ] {
             assert!(
                 refused.stderr.contains(told),
                 "{command} {told}: {}",

@@ -55,7 +55,7 @@ async fn the_python_example_does_what_its_readme_shows() {
 
 #[tokio::test]
 async fn the_node_example_does_what_its_readme_shows() {
-    let Some(modules) = or_skip(node_modules().await, "examples/node") else {
+    let Some(modules) = or_skip(node_modules("examples/node").await, "examples/node") else {
         return;
     };
     let server = start_server().await;
@@ -90,7 +90,10 @@ async fn the_examples_say_what_is_wrong_when_no_server_answers() {
             .env("PYTHONPATH", &modules);
         examples.push((example, Some(keep)));
     }
-    if let Some(modules) = or_skip(node_modules().await, "examples/node without a server") {
+    if let Some(modules) = or_skip(
+        node_modules("examples/node").await,
+        "examples/node without a server",
+    ) {
         let mut example = Command::new("node");
         example
             .arg(repo_path("examples/node/example.js"))

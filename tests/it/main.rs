@@ -25,6 +25,7 @@ mod cli_exec;
 mod cli_paths;
 mod cli_read;
 mod cli_replicas;
+mod cli_schema;
 mod cli_terminal;
 mod cli_watchers;
 mod cli_yaml;

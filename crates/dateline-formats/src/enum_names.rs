@@ -225,8 +225,8 @@ fn full_name(words: &EnumDescriptor, word: &str) -> Option<String> {
     found.map(|value| value.name().to_owned())
 }
 
-/// The values of an enum as people write them.
-fn value_names(of: &EnumDescriptor) -> impl Iterator<Item = String> {
+/// The values of an enum as people write them, in the order of the schema, without the unspecified one.
+pub fn value_names(of: &EnumDescriptor) -> impl Iterator<Item = String> {
     let prefix = prefix(of);
     let values: Vec<_> = of.values().filter(|value| value.number() != 0).collect();
     values.into_iter().map(move |value| {

@@ -9,7 +9,7 @@
 
 pub mod cloudevents;
 mod delimited;
-mod enum_names;
+pub mod enum_names;
 pub mod export;
 pub mod import;
 pub mod json;

@@ -101,12 +101,10 @@ pub async fn python_environment(requirements: &str) -> Result<PathBuf, String> {
     Ok(interpreter)
 }
 
-/// Installs the example's packages; returns the directory in which Node looks for them.
-pub async fn node_modules() -> Result<PathBuf, String> {
-    let ingredients = [
-        "examples/node/package.json",
-        "examples/node/package-lock.json",
-    ];
+/// Installs the packages of a directory, such as `examples/node`; returns the directory in which Node looks for them.
+pub async fn node_modules(of: &str) -> Result<PathBuf, String> {
+    let ingredients = ["package.json", "package-lock.json"].map(|file| format!("{of}/{file}"));
+    let ingredients = [ingredients[0].as_str(), ingredients[1].as_str()];
     let (directory, made, _lock) = cached_directory("node", &ingredients).await;
     if !made {
         run_tool(Command::new("node").arg("--version"), TIMEOUT).await?;

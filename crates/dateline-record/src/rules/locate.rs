@@ -254,12 +254,23 @@ fn nearest_passage<'t>(text: &'t str, quote: &str) -> Option<(usize, &'t str)> {
     if shared == 0 || 2 * shared < length {
         return None;
     }
-    let has = |index: &usize| wanted.contains_key(words[*index]);
     let first = (last + 1).saturating_sub(length);
-    let first = (first..=last).find(has)?;
-    // The article may have words in between that push the last ones of the quote out.
+    let first =
+        (first..=last).find(|index| quote.split_whitespace().any(|it| it == words[*index]))?;
+    // The article may have words in between, which push the last ones of the quote out.
+    let mut missing: Vec<_> = quote.split_whitespace().collect();
+    let mut take = |word: &str| {
+        let at = missing.iter().position(|it| *it == word);
+        at.map(|at| missing.swap_remove(at)).is_some()
+    };
+    for word in &words[first..=last] {
+        take(word);
+    }
     let end = words.len().min(last + 2 + length / 4);
-    let last = (last..end).rev().find(has)?;
+    let last = (last + 1..end)
+        .filter(|index| take(words[*index]))
+        .last()
+        .unwrap_or(last);
     let place = |word: &str| word.as_ptr().addr() - text.as_ptr().addr();
     let end = place(words[last]) + words[last].len();
     Some((shared, &text[place(words[first])..end]))
