@@ -2,9 +2,11 @@
 //!
 //! Callers never see a driver error, a row or a statement; this crate knows no gRPC status.
 
+mod actor_names;
 mod append;
 mod append_args;
 mod audit;
+mod candidates;
 mod columns;
 mod commit_batch;
 mod committer;
@@ -40,7 +42,9 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use self::pool::{Doubt, Pool, PoolTimeouts, in_time};
 pub use self::{
+    actor_names::{ActorHead, ActorPage},
     audit::{AuditEntry, AuditQuery},
+    candidates::{Candidates, Created, MAX_CANDIDATES},
     committer::{CommitError, Committed, Committer},
     compaction::Compacted,
     embargoes::{DamagedEmbargo, DueEmbargo, DueEmbargoes, OverdueEmbargoes},

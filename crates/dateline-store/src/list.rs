@@ -96,6 +96,15 @@ fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBu
          WHERE records.name > ",
     );
     query.push_bind(after.to_owned());
+    push_visible(&mut query, filter, view);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
+    query
+}
+
+/// Restricts `records` to those that a list of this view has: the states of the view, without tombstones unless the
+/// filter names states, and what matches the filter.
+pub(super) fn push_visible(query: &mut QueryBuilder<Postgres>, filter: &Filter, view: FeedView) {
     query.push(match view {
         FeedView::Desk => " AND records.state <> 'deleted'",
         FeedView::Wire => " AND records.state IN ('published', 'retracted', 'merged')",
@@ -103,11 +112,8 @@ fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBu
     if !filter.by_state {
         query.push(" AND records.state NOT IN ('retracted', 'merged')");
     }
-    push_kinds(&mut query, filter);
-    push_facets(&mut query, filter);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-    query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
-    query
+    push_kinds(query, filter);
+    push_facets(query, filter);
 }
 
 fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
