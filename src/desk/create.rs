@@ -1,6 +1,7 @@
 //! `dateline create`: creates a draft from a record in YAML or JSON, or from the plain text of an article.
 
 use std::{
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,7 +16,10 @@ use dateline_proto::v1::{
 
 use super::{EditorialClient, WriteArgs, document, name_of};
 use crate::{
+    FAILED,
+    confirm::prompt_line,
     filter::KindArg,
+    matching,
     output::{self, OutputFormat, print_message, warn},
 };
 
@@ -32,6 +36,9 @@ pub(crate) struct Args {
     /// Kind of the record, if the file holds only its fields
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<KindArg>,
+    /// Create an actor without asking, even if it looks like one that has a record
+    #[arg(short, long)]
+    yes: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(subcommand)]
@@ -95,18 +102,29 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         (Some(CreateSource::Article(args)), _) => {
             let original = read_bytes(&args.file)?;
             let record = article(&args, &original)?;
-            create(record, original, &args.output).await
+            create(record, original, &args.output, true).await
         }
         (None, Some(file)) => {
             let record = read_record(&file, args.kind.map(Kind::from))?;
-            create(record, Vec::new(), &args.output).await
+            create(record, Vec::new(), &args.output, args.yes).await
         }
         (None, None) => bail!("there is no file to read"),
     }
 }
 
-async fn create(record: Record, original: Vec<u8>, output_args: &OutputArgs) -> Result<ExitCode> {
+async fn create(
+    record: Record,
+    original: Vec<u8>,
+    output_args: &OutputArgs,
+    yes: bool,
+) -> Result<ExitCode> {
     let desk = EditorialClient::open(&output_args.write_args).await?;
+    // Somebody who can answer is asked; everybody else gets the warning of the write.
+    if !yes && !desk.dry_run && std::io::stdin().is_terminal() && !is_wanted(&desk, &record).await?
+    {
+        print_message("nothing was created");
+        return Ok(FAILED.into());
+    }
     let name = name_of(&record);
     let action = Action::Create(write::Create {
         record: Some(record),
@@ -118,6 +136,24 @@ async fn create(record: Record, original: Vec<u8>, output_args: &OutputArgs) -> 
         print_message("dry run: nothing was created");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks whether a new actor is to be created although others look like it. True if there are none.
+async fn is_wanted(desk: &EditorialClient, record: &Record) -> Result<bool> {
+    let Some(Body::Actor(actor)) = &record.kind else {
+        return Ok(true);
+    };
+    // What the server would refuse is left to the write, which says what is wrong.
+    let Ok(candidates) = matching::candidates(&desk.client, actor).await else {
+        return Ok(true);
+    };
+    if candidates.is_empty() {
+        return Ok(true);
+    }
+    let table = matching::candidate_table(&candidates);
+    print_message(format_args!("these records look like it:\n{table}"));
+    let answer = prompt_line("Create another one? [y/N] ")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn read_record(file: &Path, kind: Option<Kind>) -> Result<Record> {

@@ -108,11 +108,15 @@ impl MatchHandler {
         let (store, uid) = (&self.store, Some(created.uid));
         let found = find_matches_before(store, &self.cores, profile, comparison, uid).await?;
         let Actor {
-            name, display_name, ..
+            name,
+            display_name,
+            description,
+            ..
         } = actor;
         let pairs = found.candidates.into_iter().map(|candidate| DuplicatePair {
             record: name.clone(),
             display_name: display_name.clone(),
+            description: description.clone(),
             candidate: Some(candidate),
         });
         Ok(pairs.collect())

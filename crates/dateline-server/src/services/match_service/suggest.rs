@@ -169,6 +169,7 @@ impl MatchHandler {
                 region_code: actor.region_code,
                 state: actor.meta.map_or(0, |meta| meta.state),
                 display_name: actor.display_name,
+                description: actor.description,
             }
         });
         Ok(actors.collect())
