@@ -8,17 +8,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use dateline_client::{Client, Failure};
+use dateline_formats::json;
 use dateline_proto::v1::{
     Actor, ActorExample, ActorMatches, ExternalId, FindDuplicatesRequest, MatchActorsRequest,
     MatchCandidate, MatchReason, Name, State, SuggestMentionsRequest, SuggestMentionsResponse,
     View, actor, match_reason, name,
 };
+use dateline_serve::{connection::Server, exit::NOT_FOUND};
 use serde_json::{Value, json};
 
 use super::{
-    NOT_FOUND, Server,
     filter::ViewArg,
-    json,
     output::{self, OutputFormat, print_message, printable, state_word},
     table::Table,
 };
@@ -92,7 +92,7 @@ pub(super) struct DuplicatesArgs {
     /// Type of the newer record, such as person; repeatable
     #[arg(long = "type", value_name = "TYPE", value_parser = parse_type)]
     types: Vec<actor::Type>,
-    /// Least score, from 0.5 to 1 [default: 0.75]
+    /// Least score, from 0 to 1 [default: 0.75]
     #[arg(long, value_name = "SCORE")]
     min_score: Option<f64>,
     /// Stop after this many pairs

@@ -129,7 +129,7 @@ impl MentionIndex {
     pub async fn catch_up(&self) -> Result<(), Error> {
         let mut progress = self.progress.lock().await;
         loop {
-            let page = self.store.actors_after(progress.position).await?;
+            let page = self.store.actors().read_after(progress.position).await?;
             if page.epoch != progress.epoch {
                 // Another history: nothing that is known need be true in it.
                 *progress = Progress {

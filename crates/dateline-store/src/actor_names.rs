@@ -4,8 +4,9 @@ use dateline_proto::v1::{Actor, State, record::Kind as Body};
 use dateline_record::sequence::Sequence;
 
 use super::{
-    Error, Store,
+    Error,
     columns::{DELETED, sequence, state},
+    pool::Pool,
     positions::Positions,
     read_round::decode_body,
 };
@@ -39,13 +40,24 @@ pub struct ActorHead {
     pub actor: Option<Actor>,
 }
 
-impl Store {
+/// Reads actors in the order of the log; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ActorReader {
+    control: Pool,
+}
+
+impl ActorReader {
+    /// Returns a reader on these connections.
+    pub(super) fn new(control: Pool) -> Self {
+        Self { control }
+    }
+
     /// Returns the next actors after a desk sequence. Changes that were superseded are skipped: a later page has the
     /// record.
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn actors_after(&self, position: Sequence) -> Result<ActorPage, Error> {
+    pub async fn read_after(&self, position: Sequence) -> Result<ActorPage, Error> {
         let rows = sqlx::query!(
             r#"SELECT feed.epoch, feed.desk_head, feed.wire_head, page.name AS "name?", page.state AS "state?",
                       page.type AS "change_type?", page.desk_sequence AS "desk_sequence?", page.content AS "content?"
@@ -54,7 +66,9 @@ impl Store {
                    SELECT changes.name, records.state, changes.type, changes.desk_sequence, changes.content
                    FROM changes
                    JOIN records ON records.name = changes.name AND records.desk_sequence = changes.desk_sequence
-                   WHERE changes.desk_sequence > $1 AND changes.kind = 'actor'
+                   WHERE changes.desk_sequence > $1
+                       AND changes.desk_sequence <= feed.desk_head
+                       AND changes.kind = 'actor'
                    ORDER BY changes.desk_sequence
                    LIMIT $2
                ) AS page ON true

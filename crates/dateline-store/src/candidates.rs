@@ -8,10 +8,11 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::{
-    Error, Store,
-    list::push_visible,
+    Error,
+    pool::Pool,
     projection::{ACTOR_KEYS, hash},
     stored::{FeedView, RecordColumns, StoredRecord},
+    visible_rows::push_visible,
 };
 
 /// Most candidates of one actor.
@@ -50,7 +51,18 @@ fn weight(class: KeyClass) -> f32 {
     }
 }
 
-impl Store {
+/// Reads candidates; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CandidateReader {
+    readers: Pool,
+}
+
+impl CandidateReader {
+    /// Returns a reader on these connections.
+    pub(super) fn new(readers: Pool) -> Self {
+        Self { readers }
+    }
+
     /// Returns the actors of a view and a filter that share a key with these, at most [`MAX_CANDIDATES`]; with `before`
     /// only those that were created before the record of this uid.
     ///

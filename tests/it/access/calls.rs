@@ -337,7 +337,7 @@ pub async fn read_all(client: &mut Client, call: &str) -> CallOutcome {
         "FindDuplicates" => {
             let request = FindDuplicatesRequest {
                 view: at,
-                min_score: Some(0.5),
+                min_score: Some(0.0),
                 page_size: 200,
                 ..FindDuplicatesRequest::default()
             };

@@ -59,7 +59,10 @@ pub(super) async fn find_matches_before(
         move || profile_keys(&profile)
     })
     .await?;
-    let found = store.find_candidates(&keys, filter, view, before).await;
+    let found = store
+        .candidates()
+        .find_candidates(&keys, filter, view, before)
+        .await;
     let found = found.map_err(|error| status::store(&error))?;
     on_a_core(cores, move || {
         rank(&profile, &found, view, min_score, limit)

@@ -60,9 +60,8 @@ impl MatchHandler {
         let of_types =
             visible_filter(&self.store, &visibility, Some(&type_filter(&request))).await?;
         let visible = visible_filter(&self.store, &visibility, None).await?;
-        let newest = self
-            .store
-            .newest_actors(&of_types, view, before, RECORDS_OF_PAGE);
+        let store = self.store.candidates();
+        let newest = store.newest_actors(&of_types, view, before, RECORDS_OF_PAGE);
         let newest = newest.await.map_err(|error| status::store(&error))?;
         let has_more = newest.len() == usize::from(RECORDS_OF_PAGE);
         let wanted = match request.page_size {

@@ -66,7 +66,7 @@ impl MatchHandler {
         };
         let waiting = async {
             loop {
-                let reached = self.store.has_keys_of(view, sequence).await;
+                let reached = self.store.candidates().has_keys_of(view, sequence).await;
                 if reached.map_err(|error| status::store(&error))? {
                     return Ok(());
                 }

@@ -101,7 +101,11 @@ impl MatchHandler {
         if names.is_empty() {
             return Ok(names);
         }
-        let seen = self.store.listed_names(&names, filter, view).await;
+        let seen = self
+            .store
+            .candidates()
+            .listed_names(&names, filter, view)
+            .await;
         let seen: HashSet<String> = seen
             .map_err(|error| status::store(&error))?
             .into_iter()
