@@ -59,7 +59,7 @@ pub(super) struct MatchArgs {
     /// File with a name in each line; - reads stdin
     #[arg(short, long, value_name = "FILE|-")]
     file: Option<PathBuf>,
-    /// Type of the actors, such as person or government_body
+    /// Type of the actors, such as person or media
     #[arg(long = "type", value_name = "TYPE", value_parser = parse_type)]
     actor_type: Option<actor::Type>,
     /// Region of the actors as an ISO 3166-1 code, such as KZ

@@ -143,7 +143,7 @@ async fn is_wanted(desk: &EditorialClient, record: &Record) -> Result<bool> {
     let Some(Body::Actor(actor)) = &record.kind else {
         return Ok(true);
     };
-    // What the server would refuse is left to the write, which says what is wrong.
+    // A request that the server refuses is left to the write, whose error says what is wrong.
     let Ok(candidates) = matching::candidates(&desk.client, actor).await else {
         return Ok(true);
     };

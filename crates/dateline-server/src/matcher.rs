@@ -46,7 +46,7 @@ impl Matcher {
         if new_actors.is_empty() || new_actors.len() > MAX_NEW_ACTORS {
             return;
         }
-        // Who may write may read the desk; a scope narrows both.
+        // Writers may read the desk; a scope narrows both.
         let Ok(visibility) = caller.visibility(View::Desk) else {
             return;
         };

@@ -2,6 +2,8 @@
 //! states and content from the records of the same snapshot: a row that is behind finds too much or too little for a
 //! moment, and shows nothing that its caller may not see.
 
+use std::time::Duration;
+
 use dateline_match::{Key, KeyClass};
 use dateline_record::{filter::Filter, sequence::Sequence};
 use sqlx::{Postgres, QueryBuilder};
@@ -158,6 +160,24 @@ impl CandidateReader {
             .await?)
     }
 
+    /// Returns how far keys are behind the feed: the number of changes, and the time since the first of them.
+    ///
+    /// # Errors
+    /// If the database cannot answer.
+    pub async fn lag(&self) -> Result<(u64, Duration), Error> {
+        let lag = sqlx::query!(
+            r#"SELECT changes_behind AS "changes!", extract(epoch FROM behind)::float8 AS "seconds!"
+               FROM projection_lag
+               WHERE name = $1"#,
+            ACTOR_KEYS,
+        )
+        .fetch_one(&mut self.readers.acquire().await?)
+        .await?;
+        let changes = u64::try_from(lag.changes).unwrap_or(0);
+        let behind = Duration::try_from_secs_f64(lag.seconds).unwrap_or_default();
+        Ok((changes, behind))
+    }
+
     /// True if keys are up to date with a sequence of a view's feed.
     ///
     /// # Errors
@@ -183,7 +203,8 @@ impl CandidateReader {
 }
 
 /// Builds the query of candidates. A key that many records have weighs little, so a rare name is found among common
-/// ones. Each key is a lookup of its own in the index, which ends at [`MAX_OF_KEY`].
+/// ones. Each key is a lookup of its own in the index, which ends at [`MAX_OF_KEY`], and so is each candidate: a join of
+/// some hundred names would be planned as a scan of all records.
 fn select(
     hashes: Vec<i64>,
     weights: Vec<f32>,
@@ -222,11 +243,16 @@ fn select(
     let limit = i64::try_from(MAX_CANDIDATES).unwrap_or(i64::MAX - 1) + 1;
     query.push_bind(limit).push(
         ")
-         SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
-                changes.content, changes.meta
+         SELECT head.*
          FROM best
-         JOIN records ON records.name = best.name
-         JOIN changes ON changes.desk_sequence = records.desk_sequence
+         CROSS JOIN LATERAL (
+             SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
+                    changes.content, changes.meta
+             FROM records
+             JOIN changes ON changes.desk_sequence = records.desk_sequence
+             WHERE records.name = best.name
+             LIMIT 1
+         ) AS head
          ORDER BY best.weight DESC, best.name",
     );
     query

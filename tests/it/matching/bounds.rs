@@ -1,10 +1,10 @@
 //! Bounds of requests, and waits for a sequence.
 
 use dateline_proto::v1::{
-    ActorExample, FindDuplicatesRequest, MatchActorsRequest, SuggestMentionsRequest, View,
-    actor::Type,
+    ActorExample, FindDuplicatesRequest, GetHealthRequest, MatchActorsRequest,
+    SuggestMentionsRequest, View, actor::Type,
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
 use crate::support::{editing::*, matching::*, projections::*};
@@ -132,5 +132,32 @@ async fn a_rare_name_is_found_among_more_namesakes_than_are_compared() {
     .await;
     assert_eq!(records(&found.candidates)[0], "actors/rare");
     assert!(found.truncated && found.candidates.len() <= 5);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_that_stay_behind_are_a_fault_of_matching_alone() {
+    let server = start_server_with_base().await;
+    wait_projected(&server.url).await;
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
+    hold_projections(&mut sql).await;
+    create_drafts(&server.client, &[actor("late")]).await;
+    sql.execute("UPDATE changes SET accepted_at = accepted_at - interval '2 minutes'")
+        .await
+        .unwrap();
+    let mut admin = server.client.clone().admin;
+    let mut parts = async || {
+        let health = admin.get_health(GetHealthRequest {}).await.unwrap();
+        let problems = health.into_inner().problems.into_iter();
+        problems.map(|it| it.part).collect::<Vec<_>>()
+    };
+    wait_until("the lag is reported", async || {
+        parts().await == ["matching"]
+    })
+    .await;
+    // Nothing else is said to be wrong: writes go on.
+    create_drafts(&server.client, &[actor("later")]).await;
+    release_projections(&mut sql).await;
+    wait_until("it is sound again", async || parts().await.is_empty()).await;
     server.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Nothing of a record reaches a caller who may not read it, and every change counts at once.
 
 use dateline_proto::v1::{FindDuplicatesRequest, Record, View, actor::Type};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{
     callers::{client_with_token, create_token_with, start_access_servers_with},
@@ -211,6 +211,23 @@ async fn m2_w11_an_erased_name_is_in_no_key_candidate_or_mention_at_once() {
         }
     }
     assert_eq!(mentioned(&two.client, text, View::Desk).await, []);
+    // A step that had read the draft before it was erased, and comes late.
+    let old = meta(&draft[0]).sequence;
+    let late = format!(
+        "UPDATE projections SET position = {old} - 1 WHERE name = 'actor_keys';
+         SELECT project_actor_keys(version, epoch, position, {old}, ARRAY['actors/erased-draft'],
+             ARRAY[{old}::bigint], ARRAY['{{1,2}}'])
+         FROM projections WHERE name = 'actor_keys'"
+    );
+    sql.execute(sqlx::AssertSqlSafe(late)).await.unwrap();
+    let (position, keys): (i64, i64) = sqlx::query_as(
+        "SELECT position, (SELECT count(*) FROM actor_keys WHERE name = 'actors/erased-draft')
+         FROM projections WHERE name = 'actor_keys'",
+    )
+    .fetch_one(&mut sql)
+    .await
+    .unwrap();
+    assert_eq!((position, keys), (old, 0));
     one.stop().await;
     two.stop().await;
 }

@@ -21,7 +21,7 @@ pub(crate) struct Comparison<'a> {
     pub min_score: f64,
     /// Most candidates of the answer.
     pub limit: usize,
-    /// What the caller may see.
+    /// The records that the caller may see.
     pub filter: &'a Filter,
     /// The view.
     pub view: FeedView,

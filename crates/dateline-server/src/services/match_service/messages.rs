@@ -83,7 +83,7 @@ fn reasons(score: &Score) -> Vec<MatchReason> {
         detail: feature.detail.clone(),
         ..MatchReason::default()
     });
-    // What decides comes first: of a very long name the last words are cut off.
+    // Deciding reasons come first: of a very long name the last words are cut off.
     let all = vetoes.chain(features).chain(parts).chain(unmatched);
     all.take(MAX_REASONS).collect()
 }

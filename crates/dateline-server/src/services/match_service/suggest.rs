@@ -48,14 +48,11 @@ impl MatchHandler {
         let view = visibility.view();
         wait_for_sequence(&self.feed, view, request.min_sequence, caller).await?;
         let caught_up = timeout::before_deadline(self.mention_index.catch_up()).await;
-        match caught_up {
-            Some(caught_up) => caught_up.map_err(|error| status::store(&error))?,
-            None => {
-                let what =
-                    "the names of actors are being read since the server has started; try again";
-                return Err(status::unavailable(Reason::StoreUnavailable, what));
-            }
-        }
+        let caught_up = caught_up.ok_or_else(|| {
+            let what = "the names of actors are being read since the server has started; try again";
+            status::unavailable(Reason::StoreUnavailable, what)
+        })?;
+        caught_up.map_err(|error| status::store(&error))?;
         let found = self.visible_mentions(text, &visibility).await?;
         self.response(found, view).await
     }
