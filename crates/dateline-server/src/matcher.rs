@@ -80,7 +80,7 @@ impl Matcher {
             Ok(found) => {
                 let candidates = found.candidates.into_iter();
                 let others = candidates.filter(|candidate| candidate.record != actor.name);
-                others.take(MAX_CANDIDATES).collect()
+                others.take(MAX_CANDIDATES).map(without_content).collect()
             }
             Err(status) => {
                 metrics::counter!("dateline_match_warnings_skipped_total").increment(1);
@@ -88,6 +88,17 @@ impl Matcher {
                 Vec::new()
             }
         }
+    }
+}
+
+/// The candidate without anything that its record says: the answer of a write is stored for a day, and a purge of the
+/// other record does not reach it (W11).
+fn without_content(candidate: MatchCandidate) -> MatchCandidate {
+    MatchCandidate {
+        record: candidate.record,
+        score: candidate.score,
+        band: candidate.band,
+        ..MatchCandidate::default()
     }
 }
 
@@ -114,8 +125,8 @@ fn warning(index: usize, candidates: Vec<MatchCandidate>) -> Option<Warning> {
         field: format!("writes[{index}].create.record.actor"),
         reason: "POSSIBLE_DUPLICATE",
         description: format!(
-            "it may be {} ({}), score {:.2}{others}; if it is the same one, use that record",
-            best.record, best.display_name, best.score
+            "it may be {}, score {:.2}{others}; if it is the same one, use that record",
+            best.record, best.score
         ),
         records: candidates.iter().map(|it| it.record.clone()).collect(),
         candidates,

@@ -25,8 +25,8 @@ const MAX_NAMES: usize = 400_000;
 const MAX_REMOVED: usize = 1000;
 /// Shortest pause between two steps of the job: what changed meanwhile is one step.
 const STEP_INTERVAL: Duration = Duration::from_millis(100);
-/// Interval at which the job looks for changes without a notice.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval at which the job looks for changes without a notice of the tail, which looks by itself. Calls look too.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause after the store was unavailable.
 const UNAVAILABLE_BACKOFF: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,9 @@
 //! The comparison of one actor with its candidates.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use dateline_match::{Profile, Score, compare, profile_keys, resolve};
 use dateline_proto::v1::{Actor, ActorMatches, MatchCandidate, Record, record::Kind as Body};
@@ -13,6 +16,10 @@ use uuid::Uuid;
 
 use super::messages;
 use crate::status;
+
+/// Longest time that one actor is compared. Records with 200 names each in several scripts take longer, others
+/// milliseconds.
+const COMPARISON_TIME: Duration = Duration::from_secs(1);
 
 /// The limits of a comparison.
 #[derive(Debug, Clone, Copy)]
@@ -92,13 +99,18 @@ fn rank(
     min_score: f64,
     limit: usize,
 ) -> ActorMatches {
-    let actors = found.records.iter().filter_map(|it| actor(it, view));
+    let began_at = Instant::now();
+    // The likeliest candidates come first, so what is left out is the least likely.
+    let records = found.records.iter();
+    let in_time = records.take_while(|_| began_at.elapsed() < COMPARISON_TIME);
+    let actors = in_time.filter_map(|it| actor(it, view));
     let mut scored: Vec<(Actor, Score)> = actors
         .map(|actor| {
             let score = compare(profile, &Profile::of(&actor));
             (actor, score)
         })
         .collect();
+    let is_late = began_at.elapsed() >= COMPARISON_TIME;
     scored.sort_by(|(one, left), (two, right)| {
         let by_score = right.value.total_cmp(&left.value);
         by_score.then_with(|| one.name.cmp(&two.name))
@@ -117,7 +129,7 @@ fn rank(
     ActorMatches {
         candidates,
         resolved: resolved.unwrap_or_default(),
-        truncated: found.is_truncated,
+        truncated: found.is_truncated || is_late,
     }
 }
 

@@ -10,6 +10,7 @@ use dateline_proto::v1::{
     Actor, DuplicatePair, FindDuplicatesRequest, FindDuplicatesResponse, RecordFilter, actor,
 };
 use dateline_store::Created;
+use prost::Message;
 use tokio::time::Instant;
 use tonic::Status;
 use uuid::Uuid;
@@ -33,6 +34,8 @@ const MAX_PAIRS: usize = 200;
 const RECORDS_OF_PAGE: u16 = 200;
 /// Time after which a page ends.
 const PAGE_TIME: std::time::Duration = std::time::Duration::from_secs(3);
+/// Bytes after which a page ends. The pairs of one record take some hundred kilobytes at most.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Most pairs of one newer record.
 const PAIRS_OF_RECORD: usize = 20;
 
@@ -81,7 +84,8 @@ impl MatchHandler {
             pairs.extend(self.pairs_of(&created, comparison).await?);
             before = Some(uid);
             left -= 1;
-            if pairs.len() >= wanted || began_at.elapsed() > PAGE_TIME {
+            let bytes: usize = pairs.iter().map(Message::encoded_len).sum();
+            if pairs.len() >= wanted || bytes > PAGE_BYTES || began_at.elapsed() > PAGE_TIME {
                 break;
             }
         }

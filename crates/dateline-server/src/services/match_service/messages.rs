@@ -2,11 +2,17 @@
 
 use dateline_match::{Band, Profile, Score};
 use dateline_proto::v1::{
-    Actor, ActorExample, MatchCandidate, MatchReason, RecordMeta, match_candidate, match_reason,
+    Actor, ActorExample, ActorMatches, MatchCandidate, MatchReason, RecordMeta, match_candidate,
+    match_reason,
 };
+use prost::Message;
+
+use crate::middleware::backpressure::MAX_RESPONSE_BYTES;
 
 /// Most lines of an explanation.
 const MAX_REASONS: usize = 64;
+/// Bytes of an answer besides its message: key and length.
+const MARGIN: usize = 16;
 
 /// Parses an example.
 pub(super) fn profile(example: &ActorExample) -> Profile {
@@ -42,6 +48,23 @@ pub(super) fn candidate(actor: &Actor, score: &Score) -> MatchCandidate {
         example_name: score.left.clone(),
         record_name: score.right.clone(),
         reasons: reasons(score),
+    }
+}
+
+/// Makes answers fit a response, each its share: reasons of the last candidates are left out first, then those
+/// candidates.
+pub(super) fn fit(matches: &mut [ActorMatches]) {
+    let share = MAX_RESPONSE_BYTES / matches.len().max(1) - MARGIN;
+    for of_one in matches {
+        let mut last = of_one.candidates.len();
+        while of_one.encoded_len() > share && last > 0 {
+            last -= 1;
+            of_one.candidates[last].reasons.clear();
+        }
+        while of_one.encoded_len() > share && of_one.candidates.len() > 1 {
+            of_one.candidates.pop();
+            of_one.truncated = true;
+        }
     }
 }
 
@@ -91,4 +114,40 @@ fn reasons(score: &Score) -> Vec<MatchReason> {
 /// Two digits are all that a score means.
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_fit_a_response_without_their_reasons_first() {
+        let reason = MatchReason {
+            detail: "x".repeat(100),
+            ..MatchReason::default()
+        };
+        let candidate = |bytes: usize| MatchCandidate {
+            record: "actors/x".to_owned(),
+            description: "y".repeat(bytes),
+            reasons: vec![reason.clone(); MAX_REASONS],
+            ..MatchCandidate::default()
+        };
+        let all = |bytes| {
+            let one = ActorMatches {
+                candidates: vec![candidate(bytes); 50],
+                ..ActorMatches::default()
+            };
+            let mut matches = vec![one; 20];
+            fit(&mut matches);
+            let total: usize = matches.iter().map(|it| it.encoded_len() + MARGIN).sum();
+            assert!(total <= MAX_RESPONSE_BYTES, "{total}");
+            matches.swap_remove(0)
+        };
+        let small = all(10);
+        let explained = small.candidates.iter().filter(|it| !it.reasons.is_empty());
+        assert_eq!((small.candidates.len(), small.truncated), (50, false));
+        assert!((1..50).contains(&explained.count()));
+        let large = all(6000);
+        assert!(large.truncated && (10..50).contains(&large.candidates.len()));
+    }
 }

@@ -119,6 +119,7 @@ impl MatchService for MatchHandler {
             let found = find_matches(&self.store, &self.cores, profile, comparison).await;
             matches.push(found?);
         }
+        messages::fit(&mut matches);
         Ok(Response::new(PreEncoded::from(&MatchActorsResponse {
             matches,
         })))
