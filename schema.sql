@@ -360,6 +360,7 @@ CREATE FUNCTION erase_projected(names text[]) RETURNS void
 BEGIN
     PERFORM FROM projections ORDER BY name FOR UPDATE;
     DELETE FROM documents WHERE name = ANY (names);
+    DELETE FROM actor_keys WHERE name = ANY (names);
 END;
 $$;
 
@@ -414,6 +415,33 @@ BEGIN
         WHERE desk_sequence <= shared AND wire_sequence IS NOT NULL
         ORDER BY desk_sequence DESC
         LIMIT 1), 0));
+    RETURN true;
+END;
+$$;
+
+CREATE FUNCTION project_actor_keys(made_by integer, in_epoch bigint, from_position bigint, to_position bigint, head_name text[], head_sequence bigint[], head_keys text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    IF NOT advance_projection('actor_keys', made_by, in_epoch, from_position, to_position) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM actor_keys
+    USING unnest(head_name, head_sequence, head_keys) AS head (name, sequence, keys)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE actor_keys.name = head.name AND head.keys IS NULL;
+    INSERT INTO actor_keys AS known (name, uid, keys)
+    SELECT records.name, records.uid, head.keys::bigint[]
+    FROM unnest(head_name, head_sequence, head_keys) AS head (name, sequence, keys)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE head.keys IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET keys = excluded.keys
+    -- Most changes are of the state: equal keys are not written again.
+    WHERE known.keys <> excluded.keys;
     RETURN true;
 END;
 $$;
@@ -486,6 +514,10 @@ BEGIN
         DELETE FROM documents WHERE NOT EXISTS (
             SELECT FROM records WHERE records.name = documents.name AND records.state <> 'deleted');
     END IF;
+    IF projection = 'actor_keys' THEN
+        DELETE FROM actor_keys WHERE NOT EXISTS (
+            SELECT FROM records WHERE records.name = actor_keys.name AND records.state <> 'deleted');
+    END IF;
     RETURN true;
 END;
 $$;
@@ -519,6 +551,14 @@ CREATE FUNCTION superseded(first bigint, ending bigint, point bigint) RETURNS SE
         AND NOT EXISTS (
             SELECT 1 FROM links WHERE links.target = old.name AND links.field = 'evidence.article')
 $$;
+
+CREATE TABLE actor_keys (
+    name text NOT NULL COLLATE pg_catalog."C",
+    uid uuid NOT NULL,
+    keys bigint[] NOT NULL
+);
+
+COMMENT ON TABLE actor_keys IS 'Keys by which actors that may be the same are found; behind the log by what projection_lag says.';
 
 CREATE TABLE documents (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -770,6 +810,12 @@ CREATE TABLE tokens (
     CONSTRAINT tokens_secret_is_a_hash CHECK ((octet_length(secret_sha256) = 32))
 );
 
+ALTER TABLE ONLY actor_keys
+    ADD CONSTRAINT actor_keys_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY actor_keys
+    ADD CONSTRAINT actor_keys_uid_key UNIQUE (uid);
+
 ALTER TABLE ONLY audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (number);
 
@@ -811,6 +857,8 @@ ALTER TABLE ONLY requests
 
 ALTER TABLE ONLY tokens
     ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
+
+CREATE INDEX actor_keys_keys_idx ON actor_keys USING gin (keys) WITH (fastupdate=off);
 
 CREATE INDEX audit_at_idx ON audit USING brin (at);
 

@@ -33,6 +33,10 @@ BEGIN
         DELETE FROM documents WHERE NOT EXISTS (
             SELECT FROM records WHERE records.name = documents.name AND records.state <> 'deleted');
     END IF;
+    IF projection = 'actor_keys' THEN
+        DELETE FROM actor_keys WHERE NOT EXISTS (
+            SELECT FROM records WHERE records.name = actor_keys.name AND records.state <> 'deleted');
+    END IF;
     RETURN true;
 END;
 $$;
@@ -78,6 +82,39 @@ BEGIN
 END;
 $$;
 
+-- Takes a step of the keys of actors. The arguments are columns, as above; the keys are an array as text, null for a
+-- record that has none. States are not part of a row: a publication changes nothing here, and a read takes the state
+-- from `records`.
+CREATE OR REPLACE FUNCTION project_actor_keys(
+    made_by int, in_epoch bigint, from_position bigint, to_position bigint,
+    head_name text[], head_sequence bigint[], head_keys text[]
+) RETURNS boolean
+LANGUAGE plpgsql
+SET jit = off
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    IF NOT advance_projection('actor_keys', made_by, in_epoch, from_position, to_position) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM actor_keys
+    USING unnest(head_name, head_sequence, head_keys) AS head (name, sequence, keys)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE actor_keys.name = head.name AND head.keys IS NULL;
+    INSERT INTO actor_keys AS known (name, uid, keys)
+    SELECT records.name, records.uid, head.keys::bigint[]
+    FROM unnest(head_name, head_sequence, head_keys) AS head (name, sequence, keys)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE head.keys IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET keys = excluded.keys
+    -- Most changes are of the state: equal keys are not written again.
+    WHERE known.keys <> excluded.keys;
+    RETURN true;
+END;
+$$;
+
 -- Deletes what projections have of records. `append` calls this for a purge: the content goes with it, and no step
 -- that has read it before writes it afterwards, because it waits for the rows of the projections (W11).
 CREATE OR REPLACE FUNCTION erase_projected(names text[]) RETURNS void
@@ -86,5 +123,6 @@ AS $$
 BEGIN
     PERFORM FROM projections ORDER BY name FOR UPDATE;
     DELETE FROM documents WHERE name = ANY (names);
+    DELETE FROM actor_keys WHERE name = ANY (names);
 END;
 $$;

@@ -12,6 +12,7 @@ mod filter;
 pub mod fuzz_targets;
 mod generate;
 mod import;
+mod matching;
 mod output;
 mod progress;
 mod read;
@@ -144,6 +145,26 @@ and as the first line of a YAML file:
     Get(read::GetArgs),
     /// List records in order of their names
     List(read::ListArgs),
+    /// Find the records of actors by their names, in any spelling, script and order of words
+    #[command(after_help = "Examples:
+  dateline match 'Port Authority of Aktau' --type organization --region KZ
+  dateline match -f names.txt --view desk -o ndjson
+
+Exit codes: 0 found, 1 failed, 3 nothing found, 4 no server answers.")]
+    Match(matching::MatchArgs),
+    /// List pairs of actors that may be the same one, newest first
+    #[command(after_help = "Examples:
+  dateline duplicates --view desk --type person
+  dateline duplicates --min-score 0.92 --explain
+
+Exit codes: 0 found, 1 failed, 3 nothing found, 4 no server answers.")]
+    Duplicates(matching::DuplicatesArgs),
+    /// Find the actors that a text names
+    #[command(after_help = "Example:
+  dateline suggest story.txt --view desk
+
+Exit codes: 0 found, 1 failed, 3 nothing found, 4 no server answers.")]
+    Suggest(matching::SuggestArgs),
     /// Follow the feed: every change in order, from a cursor, a time, a snapshot, the beginning or now
     #[command(after_help = "Examples:
   dateline watch --snapshot --kind event
@@ -209,7 +230,7 @@ pub fn run() -> ExitCode {
     let serves = |cli: &Cli| matches!(cli.command, Command::Serve(_));
     let cli = renamed_flags::parse(&arguments, serves).unwrap_or_else(|error| error.exit());
     exit::block_on(async {
-        let answer = dispatch(cli.command).await;
+        let answer = Box::pin(dispatch(cli.command)).await;
         Ok(answer.unwrap_or_else(|error| failed(&error)))
     })
 }
@@ -272,6 +293,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => desk::history(args).await,
         Command::Get(args) => read::get(args).await,
         Command::List(args) => read::list(args).await,
+        Command::Match(args) => matching::match_names(args).await,
+        Command::Duplicates(args) => matching::duplicates(args).await,
+        Command::Suggest(args) => matching::suggest(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Feed(args) => feed::run(args).await,

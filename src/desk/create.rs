@@ -2,6 +2,7 @@
 //! article; with `--publish` they are published at once.
 
 use std::{
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -17,7 +18,10 @@ use prost_types::Timestamp;
 
 use super::{EditorialClient, WriteArgs, document, meta_of, name_of, print, typed};
 use crate::{
+    FAILED,
+    confirm::prompt_line,
     filter::KindArg,
+    matching,
     output::{self, OutputFormat, print_message, warn},
     time_arg,
 };
@@ -39,6 +43,9 @@ pub(crate) struct Args {
     /// Article of evidence that names none [default: the article among the records, if there is one]
     #[arg(long, value_name = "NAME")]
     article: Option<String>,
+    /// Create actors without asking, even if they look like some that have records
+    #[arg(short, long)]
+    yes: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(subcommand)]
@@ -108,20 +115,33 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         Some(CreateSource::Article(args)) => {
             let original = read_bytes(&args.file)?;
             let record = article(&args, &original)?;
-            create(vec![(record, original)], &args.output).await
+            create(vec![(record, original)], &args.output, true).await
         }
         None => {
             let mut records = read_records(&args.files, args.kind.map(Kind::from))?;
             typed::cite(&mut records, args.article.as_deref());
             let records = records.into_iter().map(|record| (record, Vec::new()));
-            create(records.collect(), &args.output).await
+            create(records.collect(), &args.output, args.yes).await
         }
     }
 }
 
 /// Creates drafts, each with the original text of an article.
-async fn create(drafts: Vec<(Record, Vec<u8>)>, output_args: &OutputArgs) -> Result<ExitCode> {
+async fn create(
+    drafts: Vec<(Record, Vec<u8>)>,
+    output_args: &OutputArgs,
+    yes: bool,
+) -> Result<ExitCode> {
     let desk = EditorialClient::open(&output_args.write_args).await?;
+    // Somebody who can answer is asked; everybody else gets the warning of the write.
+    if !yes && !desk.dry_run && std::io::stdin().is_terminal() {
+        for (record, _) in &drafts {
+            if !is_wanted(&desk, record).await? {
+                print_message("nothing was created");
+                return Ok(FAILED.into());
+            }
+        }
+    }
     let writes = drafts.into_iter().map(|(record, original)| {
         let name = name_of(&record);
         let create = write::Create {
@@ -191,6 +211,25 @@ fn read_records(files: &[PathBuf], kind: Option<Kind>) -> Result<Vec<Record>> {
         }
     }
     Ok(records)
+}
+
+/// Asks whether a new actor is to be created although others look like it. True if there are none.
+async fn is_wanted(desk: &EditorialClient, record: &Record) -> Result<bool> {
+    let Some(Body::Actor(actor)) = &record.kind else {
+        return Ok(true);
+    };
+    // A request that the server refuses is left to the write, whose error says what is wrong.
+    let Ok(candidates) = matching::candidates(&desk.client, actor).await else {
+        return Ok(true);
+    };
+    if candidates.is_empty() {
+        return Ok(true);
+    }
+    let table = matching::candidate_table(&candidates);
+    let name = &actor.name;
+    print_message(format_args!("these records look like {name}:\n{table}"));
+    let answer = prompt_line("Create another one? [y/N] ")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn article(args: &ArticleArgs, original: &[u8]) -> Result<Record> {

@@ -83,7 +83,11 @@ const LAYERS: [(&str, &[&str], &[&str]); 15] = [
         &["sqlx", "tokio", "tonic", "rand"],
     ),
     ("dateline-embedded-postgres", &[], &["tonic"]),
-    ("dateline-store", &["proto", "record", "engine"], &["tonic"]),
+    (
+        "dateline-store",
+        &["proto", "record", "engine", "match"],
+        &["tonic"],
+    ),
     (
         "dateline-feed",
         &["proto", "record", "store"],
@@ -104,6 +108,7 @@ const LAYERS: [(&str, &[&str], &[&str]); 15] = [
             "feed",
             "access",
             "embedded-postgres",
+            "match",
         ],
         &["sqlx", "parquet", "object_store", "clap"],
     ),

@@ -48,6 +48,7 @@ mod generated;
 mod gold;
 mod imports;
 mod lifecycle;
+mod matching;
 mod model_based;
 mod module_circles;
 mod projections;

@@ -75,7 +75,7 @@ async fn a_step_is_taken_once_and_only_from_the_position_that_it_was_read_at() {
     hold_projections(&mut sql).await;
     let draft = create_drafts(&server.client, &[headed("again", "made again")]).await;
     let take = "SELECT project_documents(version, epoch + $4, $1, $2, ARRAY['articles/again'], ARRAY[$2], ARRAY[$3::jsonb])
-                FROM projections";
+                FROM projections WHERE name = 'documents'";
     let (head, _) = feed_heads(&server.url).await;
     for (from, document, epoch, is_taken) in [
         (head - 2, r#"{"headline":"from before"}"#, 0, false),
@@ -145,7 +145,7 @@ async fn w11_a_purge_erases_what_is_projected_at_once_and_no_late_step_brings_it
     let step = format!(
         "SELECT project_documents(version, epoch, position, {head}, ARRAY['articles/late'], ARRAY[{head}::bigint],
              ARRAY['{{\"headline\":\"zanzibarquince\"}}'::jsonb])
-         FROM projections"
+         FROM projections WHERE name = 'documents'"
     );
     // A step that is being written: the purge waits for it, and erases what it wrote.
     let mut writing = PgConnection::connect(&server.url).await.unwrap();
@@ -217,10 +217,11 @@ async fn rows_of_an_earlier_version_or_another_history_are_made_again_and_of_a_l
     create_drafts(&server.client, &[article("later")]).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(documents(&mut sql).await, right);
-    let behind: i64 = sqlx::query_scalar("SELECT changes_behind FROM projection_lag")
-        .fetch_one(&mut sql)
-        .await
-        .unwrap();
+    let behind: i64 =
+        sqlx::query_scalar("SELECT changes_behind FROM projection_lag WHERE name = 'documents'")
+            .fetch_one(&mut sql)
+            .await
+            .unwrap();
     assert_eq!(behind, 1);
     server.stop().await;
 }

@@ -1,6 +1,7 @@
 //! W2, W4: every answer fits a client that has gRPC's default limit of 4 MiB. Each method of the schema is called for
 //! as much as its limits allow, by clients with default limits; a method without a case fails.
 
+mod matching;
 pub mod reads;
 mod streams;
 mod writes;
@@ -22,6 +23,7 @@ async fn w2_w4_every_answer_fits_a_client_with_default_limits() {
     reads::history(&mut checks).await;
     reads::lists_of_operators(&mut checks).await;
     streams::all(&mut checks).await;
+    matching::all(&mut checks).await;
     writes::operators(&mut checks).await;
     checks.finish().await;
 }

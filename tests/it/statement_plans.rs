@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
+use dateline_proto::v1::View;
 use dateline_record::filter::Filter;
 use dateline_store::{FeedView, Settings, Store};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{
+    editing::wait_until,
     gold::publish_gold,
+    matching::matched,
+    projections::wait_projected,
     server::{TIMEOUT, start_server},
 };
 
@@ -124,5 +128,57 @@ async fn a_page_reads_its_own_rows_however_often_it_is_asked_for_and_whatever_ma
         );
     }
     store.close().await;
+    server.stop().await;
+}
+
+/// Rows of keys and of records that a match fetched at most: those of some keys with 500 records each, and of the
+/// candidates.
+const ROWS_OF_MATCH: i64 = 10_000;
+
+#[tokio::test]
+async fn a_match_reads_a_bounded_number_of_rows_of_each_key_however_many_actors_have_it() {
+    let server = start_server().await;
+    publish_gold(&server).await;
+    wait_projected(&server.url).await;
+    let mut sql = PgConnection::connect(&server.url).await.unwrap();
+    sql.execute(FILL).await.unwrap();
+    // Every clone has the keys of its template.
+    let keys = "INSERT INTO actor_keys (name, uid, keys)
+        SELECT records.name, records.uid, template.keys
+        FROM records, actor_keys AS template
+        WHERE records.name LIKE 'actors/a______' AND template.name = 'actors/united-nations'
+        ON CONFLICT DO NOTHING";
+    sql.execute(keys).await.unwrap();
+    sql.execute("VACUUM ANALYZE actor_keys").await.unwrap();
+    sql.execute("VACUUM ANALYZE records").await.unwrap();
+    let fetched = async |sql: &mut PgConnection| -> i64 {
+        sql.execute("SELECT pg_stat_clear_snapshot()")
+            .await
+            .unwrap();
+        let all = "SELECT sum(idx_tup_fetch + seq_tup_read)::bigint FROM pg_stat_user_tables
+                   WHERE relname IN ('actor_keys', 'records', 'changes')";
+        sqlx::query_scalar(all).fetch_one(sql).await.unwrap()
+    };
+    let before = fetched(&mut sql).await;
+    const MATCHES: i64 = 5;
+    for _ in 0..MATCHES {
+        let began_at = std::time::Instant::now();
+        let found = matched(
+            &server.client,
+            "United Nations Interim Force in Lebanon",
+            View::Published,
+        )
+        .await;
+        println!("a match took {:?}", began_at.elapsed());
+        assert_eq!(found[0], "actors/unifil");
+    }
+    // Sessions report what they have fetched after a while.
+    wait_until("the statements are reported", async || {
+        fetched(&mut sql).await - before >= MATCHES * 500
+    })
+    .await;
+    let rows = fetched(&mut sql).await - before;
+    println!("{rows} rows");
+    assert!(rows <= MATCHES * ROWS_OF_MATCH, "{rows}");
     server.stop().await;
 }

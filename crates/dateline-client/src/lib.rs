@@ -21,7 +21,8 @@ use dateline_proto::v1::{
     ListRevisionsRequest, ListRevisionsResponse, LoadRecordsRequest, LoadRecordsResponse,
     PublishRecordsRequest, PublishRecordsResponse, admin_service_client::AdminServiceClient,
     editorial_service_client::EditorialServiceClient, export_service_client::ExportServiceClient,
-    feed_service_client::FeedServiceClient, record_service_client::RecordServiceClient,
+    feed_service_client::FeedServiceClient, match_service_client::MatchServiceClient,
+    record_service_client::RecordServiceClient,
 };
 use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 use uuid::Uuid;
@@ -70,6 +71,8 @@ pub struct Client {
     pub admin: AdminServiceClient<AuthenticatedChannel>,
     /// The state at one sequence.
     pub exports: ExportServiceClient<AuthenticatedChannel>,
+    /// Actors that may be the same, and their names in texts.
+    pub matching: MatchServiceClient<AuthenticatedChannel>,
     authenticated: AuthenticatedChannel,
     channel: Channel,
 }
@@ -98,6 +101,8 @@ impl Client {
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),
             admin: AdminServiceClient::new(authenticated.clone()),
             exports: ExportServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            matching: MatchServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),
             feed: FeedServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),

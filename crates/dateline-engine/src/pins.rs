@@ -303,6 +303,7 @@ impl Pins {
             records: std::iter::once(article.to_string())
                 .chain(names.into_iter().take(MAX_NAMED))
                 .collect(),
+            candidates: Vec::new(),
         });
         warnings.collect()
     }

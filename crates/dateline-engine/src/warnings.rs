@@ -46,6 +46,7 @@ fn references(
             reason,
             description,
             records,
+            candidates: Vec::new(),
         };
         if change_set.change_of(target).is_some() {
             continue;
@@ -91,5 +92,6 @@ fn similar(
             "{first} has a name that reads the same; if it is the same one, use that record"
         ),
         records,
+        candidates: Vec::new(),
     })
 }

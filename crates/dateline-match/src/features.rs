@@ -197,7 +197,7 @@ fn compare_ids(left: &Profile, right: &Profile, score: &mut Score) {
 }
 
 /// An address without what does not tell sites apart; other values as they are.
-fn address(value: &str) -> String {
+pub fn address(value: &str) -> String {
     let lower = value.to_lowercase();
     let rest = lower
         .strip_prefix("https://")

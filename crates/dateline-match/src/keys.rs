@@ -3,10 +3,12 @@
 
 use crate::{
     align::Word,
+    features::address,
     fold::{self, Script},
     lexicon::{Class, Lexicon},
-    profile::ParsedName,
+    profile::{ParsedName, Profile},
 };
+use dateline_proto::v1::actor::Type;
 use std::collections::BTreeSet;
 
 /// Maximum keys of a name.
@@ -17,6 +19,8 @@ const MAX_KEY_WORDS: usize = 8;
 /// The class of a key, from the most to the least selective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyClass {
+    /// An identifier in an external list.
+    Identifier,
     /// The whole name, folded.
     Whole,
     /// Consonants of two words.
@@ -41,6 +45,7 @@ impl KeyClass {
             Self::Word => 'w',
             Self::Skeleton => 's',
             Self::Acronym => 'a',
+            Self::Identifier => 'i',
         }
     }
 }
@@ -112,6 +117,27 @@ pub fn keys(name: &ParsedName, is_person: bool) -> Vec<Key> {
     }
     // In order of class: what is cut off is the least selective.
     all.into_iter().take(MAX_KEYS).collect()
+}
+
+/// The keys of an actor: of its identifiers, and of each of its names. Without a type, those of a person and of a body.
+pub fn profile_keys(profile: &Profile) -> BTreeSet<Key> {
+    let ids = profile.ids.iter().map(|it| {
+        let text = format!("{} {}", it.scheme, address(&it.value));
+        Key::new(KeyClass::Identifier, text)
+    });
+    let mut all: BTreeSet<Key> = ids.collect();
+    for name in &profile.names {
+        if name.folded.is_empty() {
+            continue;
+        }
+        if matches!(profile.actor_type, Type::Person | Type::Unspecified) {
+            all.extend(keys(name, true));
+        }
+        if profile.actor_type != Type::Person {
+            all.extend(keys(name, false));
+        }
+    }
+    all
 }
 
 /// Consonants of a word; two for a form of a given name that has others: its own, and one for the group's first letter

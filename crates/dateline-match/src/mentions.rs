@@ -79,11 +79,16 @@ impl Mentions {
 
     /// Finds names: from the left, the longest first, without overlaps.
     pub fn find(&self, text: &str) -> Vec<Mention> {
+        self.find_of(text, |_| true)
+    }
+
+    /// Finds names of these owners only, as if no other had any: a longer name of another one hides no shorter name.
+    pub fn find_of(&self, text: &str, is_owner: impl Fn(u32) -> bool) -> Vec<Mention> {
         let units = cut(text, |stem| self.units.get(stem).copied());
         let mut found = Vec::new();
         let mut at = 0;
         while at < units.len() {
-            match self.longest(&units[at..]) {
+            match self.longest(&units[at..], &is_owner) {
                 Some((length, candidates, is_exact)) => {
                     let (start, end) = (units[at].start, units[at + length - 1].end);
                     found.push(Mention {
@@ -100,7 +105,11 @@ impl Mentions {
         found
     }
 
-    fn longest(&self, units: &[Unit]) -> Option<(usize, Vec<u32>, bool)> {
+    fn longest(
+        &self,
+        units: &[Unit],
+        is_owner: &impl Fn(u32) -> bool,
+    ) -> Option<(usize, Vec<u32>, bool)> {
         let (mut node, mut best) = (0, None);
         for (at, unit) in units.iter().enumerate() {
             let Some(next) = unit.id.and_then(|unit| self.steps.get(&(node, unit))) else {
@@ -108,7 +117,7 @@ impl Mentions {
             };
             node = *next;
             if let Some(entries) = self.ends.get(&node)
-                && let Some((owners, is_exact)) = owners(entries, &units[..=at])
+                && let Some((owners, is_exact)) = owners(entries, &units[..=at], is_owner)
             {
                 best = Some((at + 1, owners, is_exact));
             }
@@ -118,13 +127,18 @@ impl Mentions {
 }
 
 /// The owners of the names that fit: those spelled so, or, if there are none, those with other endings.
-fn owners(entries: &[Entry], units: &[Unit]) -> Option<(Vec<u32>, bool)> {
+fn owners(
+    entries: &[Entry],
+    units: &[Unit],
+    is_owner: &impl Fn(u32) -> bool,
+) -> Option<(Vec<u32>, bool)> {
     let folded = spell(units);
     let is_capital = units.iter().all(|it| it.is_capital);
     let fit = |exact: bool| {
         let all = entries
             .iter()
-            .filter(|it| !it.is_capital || is_capital && it.folded == folded);
+            .filter(|it| !it.is_capital || is_capital && it.folded == folded)
+            .filter(|it| is_owner(it.owner));
         let mut owners: Vec<u32> = all
             .filter(|it| !exact || it.folded == folded)
             .map(|it| it.owner)

@@ -5,7 +5,8 @@
 mod support;
 
 use dateline_match::{
-    MAX_KEYS, MAX_NAMES, Mentions, ParsedName, Profile, compare, keys, normalize, resolve,
+    KeyClass, MAX_KEYS, MAX_NAMES, Mentions, ParsedName, Profile, compare, keys, normalize,
+    profile_keys, resolve,
 };
 use dateline_proto::v1::{Name, actor, name};
 use proptest::prelude::*;
@@ -298,4 +299,37 @@ fn an_import_takes_a_candidate_only_if_it_is_sure_and_alone() {
             .contains("veto field: defence and finance"),
         "{other}"
     );
+}
+
+#[test]
+fn owners_that_are_left_out_hide_no_other_name() {
+    let mut mentions = Mentions::new();
+    for (name, owner) in [
+        ("Port Authority of Aktau", 1),
+        ("Port Authority", 2),
+        ("Port Authority", 3),
+    ] {
+        mentions.add(name, owner);
+    }
+    let text = "the Port Authority of Aktau";
+    let find = |without: &[u32]| {
+        let found = mentions.find_of(text, |owner| !without.contains(&owner));
+        let found = found.into_iter().map(|it| (it.end, it.candidates));
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(find(&[]), [(27, vec![1])]);
+    assert_eq!(find(&[1]), [(18, vec![2, 3])]);
+    assert_eq!(find(&[1, 3]), [(18, vec![2])]);
+    assert_eq!(find(&[1, 2, 3]), []);
+}
+
+#[test]
+fn equal_identifiers_share_a_key_whatever_the_names_are() {
+    let one = actor("Maritime Bureau", "", "Q42");
+    let two = actor("Серик Сапиев", "", "Q42");
+    let other = actor("Серик Сапиев", "", "Q43");
+    let (one, two, other) = (profile_keys(&one), profile_keys(&two), profile_keys(&other));
+    let shared: Vec<_> = one.intersection(&two).map(|it| it.class).collect();
+    assert_eq!(shared, [KeyClass::Identifier]);
+    assert!(one.is_disjoint(&other));
 }

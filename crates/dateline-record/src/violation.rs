@@ -1,5 +1,7 @@
 //! Violations and warnings of a request, worded for the person who has to correct it.
 
+use dateline_proto::v1::MatchCandidate;
+
 /// One violation, at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -20,7 +22,7 @@ impl Violation {
 }
 
 /// A fact that a person should check, although it may be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
     /// Path from the root of the request, like that of a violation.
     pub field: String,
@@ -30,13 +32,15 @@ pub struct Warning {
     pub description: String,
     /// Names of the other records concerned, if any.
     pub records: Vec<String>,
+    /// The same records with their scores, if they were compared.
+    pub candidates: Vec<MatchCandidate>,
 }
 
 /// Most violations that a response lists, and most warnings; past that, more would not help the sender.
 const MAX_FINDINGS: usize = 100;
 
 /// The findings of a check.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
     /// Violations: with any of these, nothing is written (W6).
     pub violations: Vec<Violation>,
@@ -65,6 +69,7 @@ impl Findings {
                 reason,
                 description: description.into(),
                 records: Vec::new(),
+                candidates: Vec::new(),
             });
         }
     }

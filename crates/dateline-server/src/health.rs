@@ -30,7 +30,13 @@ const TAIL_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 const EMBARGO_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Services that need only database reads. All others need writes too, and so does the server as a whole.
-const READ_ONLY_SERVICES: [&str; 2] = ["dateline.v1.FeedService", "dateline.v1.ExportService"];
+const READ_ONLY_SERVICES: [&str; 3] = [
+    "dateline.v1.FeedService",
+    "dateline.v1.ExportService",
+    "dateline.v1.MatchService",
+];
+/// Longest time that the keys of actors may be behind the feed before that counts as a fault.
+const KEYS_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A part of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +51,8 @@ pub enum Subsystem {
     Embargoes,
     /// Background jobs run.
     Jobs,
+    /// Keys of actors follow the feed. Names that they do not have yet are not matched; all else works.
+    Matching,
 }
 
 impl Subsystem {
@@ -57,7 +65,12 @@ impl Subsystem {
             Self::Feed => "feed",
             Self::Embargoes => "embargoes",
             Self::Jobs => "jobs",
+            Self::Matching => "matching",
         }
+    }
+
+    fn affects_writes(self) -> bool {
+        self != Self::Matching
     }
 
     fn affects_reads(self) -> bool {
@@ -168,9 +181,11 @@ impl HealthChecker {
         self.health_state
             .record(Subsystem::Embargoes, self.check_embargoes());
         self.health_state.record(Subsystem::Jobs, self.check_jobs());
+        let keys = self.check_keys().await;
+        self.health_state.record(Subsystem::Matching, keys);
         let found = self.health_state.all();
         let reads = !found.keys().any(|part| part.affects_reads());
-        (reads, found.is_empty())
+        (reads, !found.keys().any(|part| part.affects_writes()))
     }
 
     fn check_committer(&self) -> Result<(), String> {
@@ -224,6 +239,19 @@ impl HealthChecker {
                 "{} records are due, and none was published for {} s",
                 embargo_status.overdue,
                 waiting.as_secs()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks how far the keys of actors are behind. If the database does not answer, nothing can be said of them.
+    async fn check_keys(&self) -> Result<(), String> {
+        let candidates = self.store.candidates();
+        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, candidates.lag()).await;
+        match lag {
+            Ok(Ok((changes, lag))) if lag > KEYS_STALL_TIMEOUT => Err(format!(
+                "the keys of actors are {changes} changes and {} s behind the feed: new names are not matched yet",
+                lag.as_secs()
             )),
             _ => Ok(()),
         }

@@ -9,6 +9,8 @@ mod embargo_sweeper;
 mod health;
 mod jobs;
 mod lockout_warning;
+mod matcher;
+mod mention_index;
 mod metrics;
 pub mod middleware;
 mod projections;

@@ -76,7 +76,7 @@ fn describe_metrics() {
     );
 }
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 14] = [
     (
         "grpc_server_handled_total",
         "Calls whose response has begun, by method and gRPC code",
@@ -126,9 +126,13 @@ const COUNTERS: [(&str, &str); 13] = [
         "dateline_commit_retries_total",
         "Requests decided again because a record that they read had changed",
     ),
+    (
+        "dateline_match_warnings_skipped_total",
+        "Writes that create actors and were not compared with known ones in time",
+    ),
 ];
 
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 9] = [
     (
         "dateline_record_cache_bytes",
         "Memory that records for reads by name take",
@@ -148,4 +152,9 @@ const GAUGES: [(&str, &str); 7] = [
         "dateline_projection_lag",
         "Changes that are not projected yet, by projection",
     ),
+    (
+        "dateline_mention_index_lag",
+        "Changes that the names of actors in memory do not have yet",
+    ),
+    ("dateline_mention_index_names", "Names of actors in memory"),
 ];

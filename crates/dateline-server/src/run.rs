@@ -21,13 +21,17 @@ use super::{
     embargo_sweeper,
     health::{self, HealthChecker, HealthState},
     jobs::Jobs,
-    lockout_warning, metrics,
+    lockout_warning,
+    matcher::Matcher,
+    mention_index::MentionIndex,
+    metrics,
     middleware::{self, ProtectedServices},
     projections,
     services::admin_service::AdminHandler,
     services::editorial_service::EditorialHandler,
     services::export_service::ExportHandler,
     services::feed_service::{FeedHandler, FeedServer},
+    services::match_service::MatchHandler,
     services::record_service::RecordHandler,
     startup::StartupService,
     transport::listen::Listen,
@@ -35,7 +39,8 @@ use super::{
 };
 use crate::servers::{
     admin_service_server::AdminServiceServer, editorial_service_server::EditorialServiceServer,
-    export_service_server::ExportServiceServer, record_service_server::RecordServiceServer,
+    export_service_server::ExportServiceServer, match_service_server::MatchServiceServer,
+    record_service_server::RecordServiceServer,
 };
 
 /// Interval at which expired request ids are deleted.
@@ -288,6 +293,8 @@ struct Components {
     jobs: Jobs,
     health_state: HealthState,
     embargoes: EmbargoTracker,
+    mention_index: MentionIndex,
+    matcher: Matcher,
 }
 
 impl Components {
@@ -310,6 +317,11 @@ impl Components {
             let store = store.clone();
             move || projections::run(store.clone())
         });
+        let mention_index = MentionIndex::new(store.clone());
+        jobs.spawn("names of actors", {
+            let (mention_index, feed) = (mention_index.clone(), feed.clone());
+            move || mention_index.clone().follow(feed.clone())
+        });
         jobs.spawn("request expiry", {
             let store = store.clone();
             move || expire_requests(store.clone())
@@ -326,6 +338,7 @@ impl Components {
             }
         });
         Self {
+            matcher: Matcher::new(store.clone()),
             store,
             committer,
             feed,
@@ -333,6 +346,7 @@ impl Components {
             jobs,
             health_state: HealthState::default(),
             embargoes,
+            mention_index,
         }
     }
 
@@ -348,6 +362,7 @@ impl Components {
         let records = RecordServiceServer::new(RecordHandler {
             store: store.clone(),
             committer: committer.clone(),
+            matcher: self.matcher.clone(),
             feed: feed.clone(),
         })
         .max_decoding_message_size(limits.max_request_bytes);
@@ -361,11 +376,19 @@ impl Components {
         .max_decoding_message_size(limits.max_batch_request_bytes);
         let editorial = EditorialServiceServer::new(EditorialHandler {
             committer: committer.clone(),
+            matcher: self.matcher.clone(),
         })
         .max_decoding_message_size(limits.max_batch_request_bytes);
         let exports = ExportServiceServer::new(ExportHandler {
             feed: feed.clone(),
             stop: streams_stop.clone(),
+        })
+        .max_decoding_message_size(limits.max_request_bytes);
+        let matching = MatchServiceServer::new(MatchHandler {
+            store: store.clone(),
+            feed: feed.clone(),
+            mention_index: self.mention_index.clone(),
+            cores: self.matcher.cores.clone(),
         })
         .max_decoding_message_size(limits.max_request_bytes);
         let feeds = FeedHandler {
@@ -379,7 +402,8 @@ impl Components {
             .add_service(editorial)
             .add_service(feeds)
             .add_service(admin)
-            .add_service(exports);
+            .add_service(exports)
+            .add_service(matching);
         let routes = if reflection {
             with_reflection(routes)
         } else {

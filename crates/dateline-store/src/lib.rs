@@ -2,9 +2,11 @@
 //!
 //! Callers never see a driver error, a row or a statement; this crate knows no gRPC status.
 
+mod actor_names;
 mod append;
 mod append_args;
 mod audit;
+mod candidates;
 mod columns;
 mod commit_batch;
 mod committer;
@@ -33,6 +35,7 @@ mod stored;
 mod tally;
 mod tokens;
 mod version;
+mod visible_rows;
 
 use std::{str::FromStr, time::Duration};
 
@@ -40,7 +43,9 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use self::pool::{Doubt, Pool, PoolTimeouts, in_time};
 pub use self::{
+    actor_names::{ActorHead, ActorPage, ActorReader},
     audit::{AuditEntry, AuditQuery},
+    candidates::{CandidateReader, Candidates, Created, MAX_CANDIDATES},
     committer::{CommitError, Committed, Committer},
     compaction::Compacted,
     embargoes::{DamagedEmbargo, DueEmbargo, DueEmbargoes, OverdueEmbargoes},
@@ -223,6 +228,18 @@ impl Store {
         let answer = answer.await?;
         self.doubt.answered();
         Ok(answer)
+    }
+
+    /// Returns a reader of actors that may be the same.
+    #[must_use]
+    pub fn candidates(&self) -> CandidateReader {
+        CandidateReader::new(self.readers.clone())
+    }
+
+    /// Returns a reader of actors in the order of the log.
+    #[must_use]
+    pub fn actors(&self) -> ActorReader {
+        ActorReader::new(self.control.clone())
     }
 
     /// Returns a projector of this server.

@@ -7,8 +7,8 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::{
     Error, Store,
-    columns::range,
     stored::{FeedView, RecordColumns, StoredRecord},
+    visible_rows::{push_facets, push_visible},
 };
 
 /// Bytes after which a page ends although more records would fit its size: a response stays below the default limit of
@@ -96,41 +96,8 @@ fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBu
          WHERE records.name > ",
     );
     query.push_bind(after.to_owned());
-    query.push(match view {
-        FeedView::Desk => " AND records.state <> 'deleted'",
-        FeedView::Wire => " AND records.state IN ('published', 'retracted', 'merged')",
-    });
-    if !filter.by_state {
-        query.push(" AND records.state NOT IN ('retracted', 'merged')");
-    }
-    push_kinds(&mut query, filter);
-    push_facets(&mut query, filter);
+    push_visible(&mut query, filter, view);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
     query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
     query
-}
-
-fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    for dimension in &filter.dimensions {
-        query
-            .push(" AND records.facets && ")
-            .push_bind(dimension.clone());
-    }
-    if let Some(days) = filter.days {
-        query.push(" AND records.days && ").push_bind(range(days));
-    }
-}
-
-/// Restricts the names to the ranges of the wanted kinds, since names sort by kind: otherwise a page of events would
-/// scan all actors first.
-pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    let Some(ranges) = filter.name_ranges() else {
-        return;
-    };
-    query.push(" AND (false");
-    for (first, end) in ranges {
-        query.push(" OR records.name >= ").push_bind(first);
-        query.push(" AND records.name < ").push_bind(end);
-    }
-    query.push(")");
 }

@@ -9,6 +9,7 @@
 //! One server works on a projection at a time. That only spares the others the reading: it is a hint with an end, and
 //! the position decides.
 
+mod actor_keys;
 mod documents;
 mod step;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub(crate) use self::actor_keys::{NAME as ACTOR_KEYS, hash};
 use self::step::{Projection, Step, read_heads};
 use super::{
     Error,
@@ -23,7 +25,7 @@ use super::{
 };
 
 /// All projections.
-const PROJECTIONS: [Projection; 1] = [documents::DOCUMENTS];
+const PROJECTIONS: [Projection; 2] = [documents::DOCUMENTS, actor_keys::ACTOR_KEYS];
 /// Most changes of a step. It is halved while steps take too long.
 const MAX_STEP: i64 = 1000;
 /// Time for which a server keeps the others from the projection that it works on.

@@ -57,6 +57,7 @@ pub(super) fn warning_messages(warnings: &[Warning]) -> Vec<v1::Warning> {
         reason: warning.reason.to_owned(),
         description: warning.description.clone(),
         records: warning.records.clone(),
+        candidates: warning.candidates.clone(),
     });
     messages.collect()
 }

@@ -3,13 +3,13 @@
 use dateline_client::Client;
 use dateline_proto::v1::{
     BatchGetRecordsRequest, CompactFeedRequest, CorrectRecordRequest, CreateRecordRequest,
-    CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest,
-    GetFeedRequest, GetHealthRequest, GetRecordRequest, ListAuditEntriesRequest,
-    ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, LoadRecordsRequest,
-    MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest, RestoreRecordRequest,
-    RetractRecordsRequest, RevokeTokenRequest, Role, SendBackRecordsRequest, SubmitRecordsRequest,
-    UnmergeRecordRequest, UpdateRecordRequest, UpdateTokenRequest, View, Write,
-    compact_feed_request::Before,
+    CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest,
+    FindDuplicatesRequest, ForkFeedRequest, GetFeedRequest, GetHealthRequest, GetRecordRequest,
+    ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest,
+    LoadRecordsRequest, MatchActorsRequest, MergeRecordRequest, Origin, PublishRecordsRequest,
+    PurgeRecordRequest, RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
+    SendBackRecordsRequest, SubmitRecordsRequest, SuggestMentionsRequest, UnmergeRecordRequest,
+    UpdateRecordRequest, UpdateTokenRequest, View, Write, compact_feed_request::Before,
 };
 use tonic::Status;
 
@@ -19,7 +19,8 @@ use crate::support::{
         retract, send_back, submit, unmerge, update, version,
     },
     callers::in_an_hour,
-    fixtures::Fixture,
+    fixtures::{FIXTURE_STATES, Fixture, FixtureState},
+    matching::example,
     records::{text_field, with_text},
     watch::{read_call_until, read_to_head},
 };
@@ -90,6 +91,12 @@ pub const OF_ALL: &[&str] = &[
     "Watch snapshot desk",
     "Export",
     "Export desk",
+    "MatchActors",
+    "MatchActors desk",
+    "FindDuplicates",
+    "FindDuplicates desk",
+    "SuggestMentions",
+    "SuggestMentions desk",
 ];
 
 /// Calls that return no records.
@@ -292,6 +299,11 @@ pub async fn write_one(
     }
 }
 
+/// The name of the actor in a state, as people write it.
+fn called(stand: FixtureState) -> String {
+    format!("Actor {}", stand.name().trim_start_matches("actors/"))
+}
+
 pub async fn read_all(client: &mut Client, call: &str) -> CallOutcome {
     let at = view(call).into();
     match call.trim_end_matches(" desk") {
@@ -311,6 +323,33 @@ pub async fn read_all(client: &mut Client, call: &str) -> CallOutcome {
                 ..ExportRequest::default()
             };
             read_call_until(client.exports.export(request).await, |part| part.complete).await
+        }
+        "MatchActors" => {
+            let request = MatchActorsRequest {
+                examples: FIXTURE_STATES.map(|stand| example(&called(stand))).into(),
+                view: at,
+                min_score: Some(0.0),
+                max_candidates: 50,
+                ..MatchActorsRequest::default()
+            };
+            text(client.matching.match_actors(request).await)
+        }
+        "FindDuplicates" => {
+            let request = FindDuplicatesRequest {
+                view: at,
+                min_score: Some(0.0),
+                page_size: 200,
+                ..FindDuplicatesRequest::default()
+            };
+            text(client.matching.find_duplicates(request).await)
+        }
+        "SuggestMentions" => {
+            let request = SuggestMentionsRequest {
+                text: FIXTURE_STATES.map(called).join("; "),
+                view: at,
+                ..SuggestMentionsRequest::default()
+            };
+            text(client.matching.suggest_mentions(request).await)
         }
         other => panic!("no call {other}"),
     }

@@ -86,7 +86,8 @@ const ALL: &[Who] = &[
 pub fn may_call(call: &str) -> &'static [Who] {
     match call {
         "GetRecord" | "BatchGetRecords" | "ListRecords" | "ListRevisions" | "DiffRevisions"
-        | "Watch" | "Watch snapshot" | "GetFeed" | "GetRecord at" | "GetRecord as of" => ALL,
+        | "Watch" | "Watch snapshot" | "GetFeed" | "GetRecord at" | "GetRecord as of"
+        | "MatchActors" | "FindDuplicates" | "SuggestMentions" => ALL,
         "GetRecord desk"
         | "BatchGetRecords desk"
         | "ListRecords desk"
@@ -96,7 +97,10 @@ pub fn may_call(call: &str) -> &'static [Who] {
         | "Watch snapshot desk"
         | "GetFeed desk"
         | "GetRecord at desk"
-        | "GetRecord as of desk" => DESK,
+        | "GetRecord as of desk"
+        | "MatchActors desk"
+        | "FindDuplicates desk"
+        | "SuggestMentions desk" => DESK,
         "CreateRecord" | "UpdateRecord" | "DeleteRecord" | "SubmitRecords" | "Commit update"
         | "Commit create" | "Commit delete" | "Commit submit" => WRITERS,
         "SendBackRecords" | "PublishRecords" | "CorrectRecord" | "RetractRecords"
@@ -227,8 +231,13 @@ fn written(verb: &str, stand: FixtureState) -> ExpectedAnswer {
 /// The states whose words a reader of everything gets from a call about all records.
 pub fn states_revealed_by(call: &str) -> &'static [FixtureState] {
     match call {
-        "ListRecords" | "Watch snapshot" | "Export" => &[Published],
-        "ListRecords desk" | "Watch snapshot desk" => &[Draft, InReview, Embargoed, Published],
+        "ListRecords" | "Watch snapshot" | "Export" | "MatchActors" | "FindDuplicates"
+        | "SuggestMentions" => &[Published],
+        "ListRecords desk"
+        | "Watch snapshot desk"
+        | "MatchActors desk"
+        | "FindDuplicates desk"
+        | "SuggestMentions desk" => &[Draft, InReview, Embargoed, Published],
         // Published content stays history after a withdrawal; erased content does not.
         "Watch" => &[Published, Retracted, Merged],
         "Watch desk" => &[

@@ -19,6 +19,7 @@ use crate::support::{
     callers::{AccessServers, client_with_token, create_token_with, start_access_servers_with},
     editing::{desk_record, dump_tables, wait_until},
     fixtures::{FIXTURE_STATES, Fixture, create_fixtures},
+    projections::wait_projected,
 };
 
 /// Code, message and details of a refusal as text.
@@ -212,6 +213,8 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
     .await;
     let fixture = create_fixtures(&two.open.client).await;
     let winner = desk_record(&two.open.client, "actors/winner").await;
+    // Keys of actors follow the log.
+    wait_projected(&two.url).await;
     let heads = crate::support::editing::feed_heads(&two.url).await;
     // The other server is notified of it.
     let mut clients = callers(&two).await;

@@ -15,6 +15,7 @@ pub const GOLD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/gold.json
 pub const ARTICLE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seed/article.txt");
 
 /// The result of a run.
+#[derive(Debug)]
 pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,

@@ -6,7 +6,8 @@ use dateline_proto::v1::{
     Actor, Article, CommitRequest, CommitResponse, Evidence, Record, TextSpan, View, Write, actor,
     admin_service_client::AdminServiceClient, editorial_service_client::EditorialServiceClient,
     evidence, export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
-    record::Kind as Body, record_service_client::RecordServiceClient, text_span,
+    match_service_client::MatchServiceClient, record::Kind as Body,
+    record_service_client::RecordServiceClient, text_span,
 };
 use dateline_server::Config;
 use prost::Message;
@@ -32,6 +33,7 @@ pub struct SizeChecks {
     pub admin: AdminServiceClient<Channel>,
     pub feed: FeedServiceClient<Channel>,
     pub exports: ExportServiceClient<Channel>,
+    pub matching: MatchServiceClient<Channel>,
     called: BTreeSet<String>,
 }
 
@@ -48,7 +50,8 @@ impl SizeChecks {
             editorial: EditorialServiceClient::new(channel.clone()),
             admin: AdminServiceClient::new(channel.clone()),
             feed: FeedServiceClient::new(channel.clone()),
-            exports: ExportServiceClient::new(channel),
+            exports: ExportServiceClient::new(channel.clone()),
+            matching: MatchServiceClient::new(channel),
             server,
             called: BTreeSet::new(),
         }

@@ -40,16 +40,32 @@ pub async fn documents(sql: &mut PgConnection) -> Vec<String> {
         .unwrap()
 }
 
-/// Compares the documents with those that are made from the beginning of the log, row for row.
+/// All keys of actors, in the order of their names.
+pub async fn actor_keys(sql: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar("SELECT row_to_json(k)::text FROM actor_keys AS k ORDER BY name")
+        .fetch_all(sql)
+        .await
+        .unwrap()
+}
+
+/// Compares the rows with those that are made from the beginning of the log, row for row. Returns the number of
+/// documents.
 pub async fn assert_equal_to_rebuilt(url: &str) -> usize {
     wait_projected(url).await;
     let mut sql = PgConnection::connect(url).await.unwrap();
-    let followed = documents(&mut sql).await;
-    sql.execute("DELETE FROM documents; UPDATE projections SET version = 0")
-        .await
-        .unwrap();
+    let (followed, keys) = (documents(&mut sql).await, actor_keys(&mut sql).await);
+    sql.execute(
+        "DELETE FROM documents; DELETE FROM actor_keys; UPDATE projections SET version = 0",
+    )
+    .await
+    .unwrap();
     wait_projected(url).await;
     let rebuilt = documents(&mut sql).await;
+    assert_eq!(
+        keys,
+        actor_keys(&mut sql).await,
+        "keys followed, and made again"
+    );
     for (one, other) in followed.iter().zip(&rebuilt) {
         assert_eq!(one, other, "followed, and made again");
     }

@@ -9,7 +9,10 @@ use dateline_store::{CommitError, Committed, Committer};
 use time::OffsetDateTime;
 use tonic::{Code, Status};
 
-use crate::status::{self, Reason};
+use crate::{
+    matcher::Matcher,
+    status::{self, Reason},
+};
 
 /// Commits, with the paths in violations and warnings renamed by `rename`.
 ///
@@ -17,6 +20,7 @@ use crate::status::{self, Reason};
 /// The status of the refusal, by the contract's error table.
 pub async fn commit(
     committer: &Committer,
+    matcher: &Matcher,
     caller: &Caller,
     request: CommitRequest,
     rename: impl Fn(&str) -> String,
@@ -31,8 +35,9 @@ pub async fn commit(
         status::invalid(Reason::InvalidRecord, &renamed.collect::<Vec<_>>())
     };
     let now = OffsetDateTime::now_utc();
-    let request = Request::new(request, caller.attribution(), now)
+    let mut request = Request::new(request, caller.attribution(), now)
         .map_err(|violations| renamed(&violations))?;
+    matcher.warn_of_duplicates(caller, &mut request).await;
     match committer.commit(request).await {
         Ok(mut committed) => {
             let scope = caller.session().scope();

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use crate::servers::editorial_service_server::EditorialService;
 use crate::{
+    matcher::Matcher,
     middleware::admitted::extract_caller,
     services::commit::commit,
     services::request::validate_request,
@@ -30,6 +31,8 @@ use crate::{
 pub struct EditorialHandler {
     /// Carries out the writes.
     pub committer: Committer,
+    /// Compares new actors with known ones.
+    pub matcher: Matcher,
 }
 
 /// Builds the commit request of a call.
@@ -106,7 +109,7 @@ impl EditorialHandler {
         request: CommitRequest,
         rename: impl Fn(&str) -> String,
     ) -> Result<Committed, Status> {
-        commit(&self.committer, caller, request, rename).await
+        commit(&self.committer, &self.matcher, caller, request, rename).await
     }
 }
 

@@ -5,6 +5,7 @@ mod commit;
 pub(crate) mod editorial_service;
 pub(crate) mod export_service;
 pub(crate) mod feed_service;
+pub(crate) mod match_service;
 pub mod page_token;
 pub(crate) mod record_service;
 mod request;

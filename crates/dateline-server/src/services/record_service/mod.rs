@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use crate::servers::record_service_server::RecordService;
 use crate::{
+    matcher::Matcher,
     middleware::{admitted::extract_caller, backpressure::MAX_RESPONSE_BYTES},
     services::commit::commit,
     services::editorial_service::rename_to_record,
@@ -39,6 +40,8 @@ pub struct RecordHandler {
     pub store: Store,
     /// Carries out writes.
     pub committer: Committer,
+    /// Compares new actors with known ones.
+    pub matcher: Matcher,
     /// Provides the sequences that reads wait for.
     pub feed: Feed,
 }
@@ -72,6 +75,7 @@ impl RecordService for RecordHandler {
         let request = single_write_commit(create, request.request_id, request.validate_only);
         let committed = commit(
             &self.committer,
+            &self.matcher,
             &caller,
             request,
             rename_to_record("create"),
@@ -178,6 +182,7 @@ impl RecordService for RecordHandler {
         let request = single_write_commit(update, request.request_id, request.validate_only);
         let committed = commit(
             &self.committer,
+            &self.matcher,
             &caller,
             request,
             rename_to_record("update"),
@@ -198,6 +203,7 @@ impl RecordService for RecordHandler {
         let request = single_write_commit(delete, request.request_id, request.validate_only);
         let committed = commit(
             &self.committer,
+            &self.matcher,
             &caller,
             request,
             rename_to_record("delete"),
