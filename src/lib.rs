@@ -9,6 +9,7 @@ mod desk;
 mod export;
 mod feed;
 mod filter;
+mod find;
 pub mod fuzz_targets;
 mod generate;
 mod import;
@@ -126,8 +127,19 @@ enum Command {
     History(desk::HistoryArgs),
     /// Read records by name
     Get(read::GetArgs),
-    /// List records in order of their names
+    /// List records in order of their names, or of their latest changes
+    #[command(after_help = "Examples:
+  dateline list --kind actor --region KZ
+  dateline list --newest --view desk --author jane --since -3d")]
     List(read::ListArgs),
+    /// Find records by words: names in any script and spelling, headlines, texts, quotes
+    #[command(after_help = "Examples:
+  dateline find port authority
+  dateline find '\"port authority\" -airport' --kind actor --view desk
+  dateline find назарбаев --count kind --output ndjson
+
+Exit code 3: nothing was found.")]
+    Find(find::Args),
     /// Follow the feed: every change in order, from a cursor, a time, a snapshot, the beginning or now
     #[command(after_help = "Examples:
   dateline watch --snapshot --kind event
@@ -253,6 +265,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(args) => desk::history(args).await,
         Command::Get(args) => read::get(args).await,
         Command::List(args) => read::list(args).await,
+        Command::Find(args) => find::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Feed(args) => feed::run(args).await,

@@ -22,6 +22,7 @@ use dateline_proto::v1::{
     PublishRecordsRequest, PublishRecordsResponse, admin_service_client::AdminServiceClient,
     editorial_service_client::EditorialServiceClient, export_service_client::ExportServiceClient,
     feed_service_client::FeedServiceClient, record_service_client::RecordServiceClient,
+    search_service_client::SearchServiceClient,
 };
 use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 use uuid::Uuid;
@@ -70,6 +71,8 @@ pub struct Client {
     pub admin: AdminServiceClient<AuthenticatedChannel>,
     /// The state at one sequence.
     pub exports: ExportServiceClient<AuthenticatedChannel>,
+    /// Searches.
+    pub search: SearchServiceClient<AuthenticatedChannel>,
     authenticated: AuthenticatedChannel,
     channel: Channel,
 }
@@ -98,6 +101,8 @@ impl Client {
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),
             admin: AdminServiceClient::new(authenticated.clone()),
             exports: ExportServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            search: SearchServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),
             feed: FeedServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),

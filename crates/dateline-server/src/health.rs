@@ -30,7 +30,13 @@ const TAIL_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 const EMBARGO_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Services that need only database reads. All others need writes too, and so does the server as a whole.
-const READ_ONLY_SERVICES: [&str; 2] = ["dateline.v1.FeedService", "dateline.v1.ExportService"];
+const READ_ONLY_SERVICES: [&str; 3] = [
+    "dateline.v1.FeedService",
+    "dateline.v1.ExportService",
+    "dateline.v1.SearchService",
+];
+/// Longest time that search may be behind the feed before it counts as a fault.
+const SEARCH_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A part of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +51,8 @@ pub enum Subsystem {
     Embargoes,
     /// Background jobs run.
     Jobs,
+    /// Search follows the feed. What is behind delays words, and nothing else.
+    Search,
 }
 
 impl Subsystem {
@@ -57,7 +65,12 @@ impl Subsystem {
             Self::Feed => "feed",
             Self::Embargoes => "embargoes",
             Self::Jobs => "jobs",
+            Self::Search => "search",
         }
+    }
+
+    fn affects_writes(self) -> bool {
+        self != Self::Search
     }
 
     fn affects_reads(self) -> bool {
@@ -168,9 +181,11 @@ impl HealthChecker {
         self.health_state
             .record(Subsystem::Embargoes, self.check_embargoes());
         self.health_state.record(Subsystem::Jobs, self.check_jobs());
+        let indexed = self.check_search().await;
+        self.health_state.record(Subsystem::Search, indexed);
         let found = self.health_state.all();
         let reads = !found.keys().any(|part| part.affects_reads());
-        (reads, found.is_empty())
+        (reads, !found.keys().any(|part| part.affects_writes()))
     }
 
     fn check_committer(&self) -> Result<(), String> {
@@ -225,6 +240,17 @@ impl HealthChecker {
                 embargo_status.overdue,
                 waiting.as_secs()
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks how far search is behind. If the database does not answer, nothing can be said of it.
+    async fn check_search(&self) -> Result<(), String> {
+        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, self.store.search_lag()).await;
+        match lag {
+            Ok(Ok((changes, seconds))) if seconds > SEARCH_STALL_TIMEOUT.as_secs_f64() => Err(
+                format!("search is {changes} changes and {seconds:.0} s behind the feed"),
+            ),
             _ => Ok(()),
         }
     }

@@ -29,6 +29,7 @@ use super::{
     services::export_service::ExportHandler,
     services::feed_service::{FeedHandler, FeedServer},
     services::record_service::RecordHandler,
+    services::search_service::SearchHandler,
     startup::StartupService,
     transport::listen::Listen,
     transport::{TlsError, Transport},
@@ -36,6 +37,7 @@ use super::{
 use crate::servers::{
     admin_service_server::AdminServiceServer, editorial_service_server::EditorialServiceServer,
     export_service_server::ExportServiceServer, record_service_server::RecordServiceServer,
+    search_service_server::SearchServiceServer,
 };
 
 /// Interval at which expired request ids are deleted.
@@ -288,6 +290,8 @@ struct Components {
     jobs: Jobs,
     health_state: HealthState,
     embargoes: EmbargoTracker,
+    /// Wakes the projections.
+    projections: Arc<Notify>,
 }
 
 impl Components {
@@ -306,9 +310,10 @@ impl Components {
             let embargoes = embargoes.clone();
             move || embargo_sweeper::run(store.clone(), committer.clone(), embargoes.clone())
         });
+        let wanted = Arc::new(Notify::new());
         jobs.spawn("projections", {
-            let store = store.clone();
-            move || projections::run(store.clone())
+            let (store, wanted) = (store.clone(), wanted.clone());
+            move || projections::run(store.clone(), wanted.clone())
         });
         jobs.spawn("request expiry", {
             let store = store.clone();
@@ -333,6 +338,7 @@ impl Components {
             jobs,
             health_state: HealthState::default(),
             embargoes,
+            projections: wanted,
         }
     }
 
@@ -368,6 +374,12 @@ impl Components {
             stop: streams_stop.clone(),
         })
         .max_decoding_message_size(limits.max_request_bytes);
+        let search = SearchServiceServer::new(SearchHandler {
+            store: store.clone(),
+            feed: feed.clone(),
+            projections: self.projections.clone(),
+        })
+        .max_decoding_message_size(limits.max_request_bytes);
         let feeds = FeedHandler {
             feed: feed.clone(),
             store: store.clone(),
@@ -379,7 +391,8 @@ impl Components {
             .add_service(editorial)
             .add_service(feeds)
             .add_service(admin)
-            .add_service(exports);
+            .add_service(exports)
+            .add_service(search);
         let routes = if reflection {
             with_reflection(routes)
         } else {

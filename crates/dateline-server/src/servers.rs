@@ -21,3 +21,7 @@ include!(concat!(
     env!("OUT_DIR"),
     "/servers/dateline.v1.ExportService.rs"
 ));
+include!(concat!(
+    env!("OUT_DIR"),
+    "/servers/dateline.v1.SearchService.rs"
+));

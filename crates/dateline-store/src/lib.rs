@@ -28,6 +28,7 @@ mod reads;
 mod references;
 mod requests;
 mod schema;
+mod search;
 mod snapshot;
 mod stored;
 mod tally;
@@ -54,6 +55,7 @@ pub use self::{
     positions::Positions,
     projection::{ProjectionStatus, Projector},
     references::{References, ResolvedReferences},
+    search::{SearchAfter, SearchOrder, SearchQuery, SearchRow, SearchRows},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, FittingRecords, StoredRecord},
     tokens::{StoredToken, TokenExpiries, TokenOutcome},

@@ -110,7 +110,7 @@ fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBu
     query
 }
 
-fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(super) fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     for dimension in &filter.dimensions {
         query
             .push(" AND records.facets && ")

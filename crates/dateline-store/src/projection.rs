@@ -10,6 +10,7 @@
 //! the position decides.
 
 mod documents;
+mod search;
 mod step;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::{
 };
 
 /// All projections.
-const PROJECTIONS: [Projection; 1] = [documents::DOCUMENTS];
+const PROJECTIONS: [Projection; 3] = [documents::DOCUMENTS, search::SEARCH, search::REBUILD];
 /// Most changes of a step. It is halved while steps take too long.
 const MAX_STEP: i64 = 1000;
 /// Time for which a server keeps the others from the projection that it works on.
@@ -150,7 +151,7 @@ async fn find(connection: &mut Lease, projection: &Projection) -> Result<Stored,
     let stored = sqlx::query_as!(
         Stored,
         r#"SELECT projections.version, projections.epoch, projections.position,
-                  feed.epoch AS feed_epoch, feed.desk_head AS head,
+                  feed.epoch AS feed_epoch, coalesce(projections.until, feed.desk_head) AS "head!",
                   projection_lag.changes_behind AS "changes_behind!",
                   extract(epoch FROM projection_lag.behind)::float8 AS "seconds_behind!"
            FROM projections

@@ -6,10 +6,10 @@ use dateline_proto::v1::{
     CreateTokenRequest, DeleteRecordRequest, DiffRevisionsRequest, ExportRequest, ForkFeedRequest,
     GetFeedRequest, GetHealthRequest, GetRecordRequest, ListAuditEntriesRequest,
     ListRecordsRequest, ListRevisionsRequest, ListTokensRequest, LoadRecordsRequest,
-    MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest, RestoreRecordRequest,
-    RetractRecordsRequest, RevokeTokenRequest, Role, SendBackRecordsRequest, SubmitRecordsRequest,
-    UnmergeRecordRequest, UpdateRecordRequest, UpdateTokenRequest, View, Write,
-    compact_feed_request::Before,
+    MergeRecordRequest, Origin, PublishRecordsRequest, PurgeRecordRequest, RebuildSearchRequest,
+    RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role, SearchRecordsRequest,
+    SendBackRecordsRequest, SubmitRecordsRequest, UnmergeRecordRequest, UpdateRecordRequest,
+    UpdateTokenRequest, View, Write, compact_feed_request::Before,
 };
 use tonic::Status;
 
@@ -90,6 +90,8 @@ pub const OF_ALL: &[&str] = &[
     "Watch snapshot desk",
     "Export",
     "Export desk",
+    "SearchRecords",
+    "SearchRecords desk",
 ];
 
 /// Calls that return no records.
@@ -99,6 +101,7 @@ pub const OF_NONE: &[&str] = &[
     "CompactFeed",
     "ForkFeed",
     "LoadRecords",
+    "RebuildSearch",
     "CreateToken",
     "ListTokens",
     "UpdateToken",
@@ -303,6 +306,15 @@ pub async fn read_all(client: &mut Client, call: &str) -> CallOutcome {
             };
             text(client.records.list_records(request).await)
         }
+        "SearchRecords" => {
+            let request = SearchRecordsRequest {
+                query: "words".into(),
+                view: at,
+                page_size: 1000,
+                ..SearchRecordsRequest::default()
+            };
+            text(client.search.search_records(request).await)
+        }
         "Watch" => read_to_head(client, view(call), Origin::Beginning).await,
         "Watch snapshot" => read_to_head(client, view(call), Origin::Snapshot).await,
         "Export" => {
@@ -339,6 +351,7 @@ pub async fn other(client: &mut Client, call: &str) -> CallOutcome {
                 .load_records(LoadRecordsRequest::default())
                 .await,
         ),
+        "RebuildSearch" => text(client.admin.rebuild_search(RebuildSearchRequest {}).await),
         "CreateToken" => {
             let request = CreateTokenRequest {
                 name: "other".into(),

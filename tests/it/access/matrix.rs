@@ -19,6 +19,7 @@ use crate::support::{
     callers::{AccessServers, client_with_token, create_token_with, start_access_servers_with},
     editing::{desk_record, dump_tables, wait_until},
     fixtures::{FIXTURE_STATES, Fixture, create_fixtures},
+    projections::wait_projected,
 };
 
 /// Code, message and details of a refusal as text.
@@ -222,6 +223,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
         feed.into_inner().head_sequence == heads.0
     })
     .await;
+    wait_projected(&two.url).await;
     let before = records(&two.url).await;
     let words: Vec<_> = FIXTURE_STATES.iter().map(|stand| stand.words()).collect();
     let mut tally = Tally::default();
