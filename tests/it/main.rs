@@ -22,6 +22,7 @@ mod bad_input;
 mod cli;
 mod cli_events;
 mod cli_exec;
+mod cli_find;
 mod cli_paths;
 mod cli_read;
 mod cli_replicas;

@@ -1,4 +1,4 @@
-//! What an index holds of a record.
+//! The document of a record: the words that an index holds.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,7 +62,7 @@ impl Document {
     #[must_use]
     pub fn new(body: &mut Body) -> Self {
         let (mut texts, language) = texts(body);
-        // What is cut off is the least.
+        // The end is cut off: it has the least.
         texts.sort_by_key(|text| text.class);
         let mut builder = Builder::default();
         builder.document.configuration = configuration(&language);

@@ -10,7 +10,7 @@ pub const MIN_SCORE: u32 = 500;
 /// Least likeness of two words.
 const LEAST_LIKENESS: f64 = 0.7;
 
-/// What an index knows of a hit.
+/// A hit as an index knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     /// Names in Latin letters, one a line.

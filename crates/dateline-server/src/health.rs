@@ -246,7 +246,8 @@ impl HealthChecker {
 
     /// Checks how far search is behind. If the database does not answer, nothing can be said of it.
     async fn check_search(&self) -> Result<(), String> {
-        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, self.store.search_lag()).await;
+        let index = self.store.search_index();
+        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, index.lag()).await;
         match lag {
             Ok(Ok((changes, seconds))) if seconds > SEARCH_STALL_TIMEOUT.as_secs_f64() => Err(
                 format!("search is {changes} changes and {seconds:.0} s behind the feed"),

@@ -376,6 +376,7 @@ impl Components {
         .max_decoding_message_size(limits.max_request_bytes);
         let search = SearchServiceServer::new(SearchHandler {
             store: store.clone(),
+            index: store.search_index(),
             feed: feed.clone(),
             projections: self.projections.clone(),
         })

@@ -9,6 +9,7 @@ mod columns;
 mod commit_batch;
 mod committer;
 mod compaction;
+mod conditions;
 mod embargoes;
 mod error;
 mod fingerprint;
@@ -55,7 +56,7 @@ pub use self::{
     positions::Positions,
     projection::{ProjectionStatus, Projector},
     references::{References, ResolvedReferences},
-    search::{SearchAfter, SearchOrder, SearchQuery, SearchRow, SearchRows},
+    search::{SearchAfter, SearchIndex, SearchOrder, SearchQuery, SearchRow, SearchRows},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, FittingRecords, StoredRecord},
     tokens::{StoredToken, TokenExpiries, TokenOutcome},
@@ -222,6 +223,16 @@ impl Store {
         let answer = answer.await?;
         self.doubt.begin();
         Ok(answer)
+    }
+
+    /// Returns access to the search index.
+    #[must_use]
+    pub fn search_index(&self) -> SearchIndex {
+        SearchIndex::new(
+            self.readers.clone(),
+            self.control.clone(),
+            self.writer.clone(),
+        )
     }
 
     /// Returns a projector of this server.

@@ -7,7 +7,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::{
     Error, Store,
-    columns::range,
+    conditions::{push_facets, push_kinds},
     stored::{FeedView, RecordColumns, StoredRecord},
 };
 
@@ -108,29 +108,4 @@ fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBu
     let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
     query.push(" ORDER BY records.name LIMIT ").push_bind(limit);
     query
-}
-
-pub(super) fn push_facets(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    for dimension in &filter.dimensions {
-        query
-            .push(" AND records.facets && ")
-            .push_bind(dimension.clone());
-    }
-    if let Some(days) = filter.days {
-        query.push(" AND records.days && ").push_bind(range(days));
-    }
-}
-
-/// Restricts the names to the ranges of the wanted kinds, since names sort by kind: otherwise a page of events would
-/// scan all actors first.
-pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    let Some(ranges) = filter.name_ranges() else {
-        return;
-    };
-    query.push(" AND (false");
-    for (first, end) in ranges {
-        query.push(" OR records.name >= ").push_bind(first);
-        query.push(" AND records.name < ").push_bind(end);
-    }
-    query.push(")");
 }

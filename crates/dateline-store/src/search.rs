@@ -11,8 +11,8 @@ use time::{Date, OffsetDateTime};
 
 use self::statement::{Matching, select};
 use super::{
-    Error, Store,
-    pool::Lease,
+    Error,
+    pool::{Lease, Pool},
     stored::{FeedView, RecordColumns, StoredRecord},
 };
 
@@ -144,7 +144,24 @@ impl SearchRow {
     }
 }
 
-impl Store {
+/// The search index of a database; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SearchIndex {
+    readers: Pool,
+    control: Pool,
+    writer: Pool,
+}
+
+impl SearchIndex {
+    /// Returns an index that is read and asked to be made again on these connections.
+    pub(super) fn new(readers: Pool, control: Pool, writer: Pool) -> Self {
+        Self {
+            readers,
+            control,
+            writer,
+        }
+    }
+
     /// Returns at most 1,000 hits: by relevance the nearest ones, in other orders those after a position.
     ///
     /// # Errors
@@ -235,11 +252,11 @@ impl Store {
         records.collect()
     }
 
-    /// True if search has a sequence of a feed.
+    /// True if the index has a sequence of a feed.
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn search_has(&self, view: FeedView, sequence: i64) -> Result<bool, Error> {
+    pub async fn has(&self, view: FeedView, sequence: i64) -> Result<bool, Error> {
         let found = sqlx::query_scalar!(
             r#"SELECT projections.epoch = feed.epoch AND projections.position >= coalesce(
                    CASE WHEN $1 THEN $2::bigint ELSE (
@@ -263,7 +280,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn search_lag(&self) -> Result<(i64, f64), Error> {
+    pub async fn lag(&self) -> Result<(i64, f64), Error> {
         let lag = sqlx::query!(
             r#"SELECT changes_behind AS "changes!", extract(epoch FROM behind)::float8 AS "seconds!"
                FROM projection_lag
@@ -278,7 +295,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot answer.
-    pub async fn rebuild_search(&self) -> Result<i64, Error> {
+    pub async fn rebuild(&self) -> Result<i64, Error> {
         let until = sqlx::query_scalar!(r#"SELECT rebuild_search() AS "until!""#)
             .fetch_one(&mut self.writer.acquire().await?)
             .await?;

@@ -8,14 +8,6 @@ use tonic::Code;
 use super::{found, search, search_for};
 use crate::support::{editing::*, gold::publish_gold, projections::*, server::start_server};
 
-/// All rows of the index, in the order of their names.
-async fn rows(sql: &mut PgConnection) -> Vec<String> {
-    sqlx::query_scalar("SELECT row_to_json(s)::text FROM search AS s ORDER BY name")
-        .fetch_all(sql)
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_a_search_with_min_sequence_finds_what_was_written_before_it() {
     let server = start_server_with_base().await;
@@ -61,7 +53,7 @@ async fn s4_the_index_is_made_again_beside_itself_and_equals_one_from_the_beginn
     publish_gold(&server).await;
     wait_projected(&server.url).await;
     let mut sql = PgConnection::connect(&server.url).await.unwrap();
-    let right = rows(&mut sql).await;
+    let right = index_rows(&mut sql).await;
     assert_eq!(right.len(), 47);
     let expected = found(&server.client, "kazakhstan", View::Published).await;
     assert!(!expected.is_empty());
@@ -92,13 +84,13 @@ async fn s4_the_index_is_made_again_beside_itself_and_equals_one_from_the_beginn
     commit_one(&server.client, delete(&draft[0])).await;
     release_projections(&mut sql).await;
     wait_projected(&server.url).await;
-    assert_eq!(rows(&mut sql).await, right);
+    assert_eq!(index_rows(&mut sql).await, right);
     // The same from nothing, by a later version.
     sql.execute("DELETE FROM search; UPDATE projections SET version = 0")
         .await
         .unwrap();
     wait_until("the rows are made again", async || {
-        rows(&mut sql).await == right
+        index_rows(&mut sql).await == right
     })
     .await;
     assert_eq!(

@@ -40,12 +40,21 @@ pub async fn documents(sql: &mut PgConnection) -> Vec<String> {
         .unwrap()
 }
 
-/// Compares the documents with those that are made from the beginning of the log, row for row.
+/// All rows of the search index, in the order of their names.
+pub async fn index_rows(sql: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar("SELECT row_to_json(s)::text FROM search AS s ORDER BY name")
+        .fetch_all(sql)
+        .await
+        .unwrap()
+}
+
+/// Compares documents and search index with those that are made from the beginning of the log, row for row.
 pub async fn assert_equal_to_rebuilt(url: &str) -> usize {
     wait_projected(url).await;
     let mut sql = PgConnection::connect(url).await.unwrap();
     let followed = documents(&mut sql).await;
-    sql.execute("DELETE FROM documents; UPDATE projections SET version = 0")
+    let indexed = index_rows(&mut sql).await;
+    sql.execute("DELETE FROM documents; DELETE FROM search; UPDATE projections SET version = 0")
         .await
         .unwrap();
     wait_projected(url).await;
@@ -54,6 +63,12 @@ pub async fn assert_equal_to_rebuilt(url: &str) -> usize {
         assert_eq!(one, other, "followed, and made again");
     }
     assert_eq!(followed.len(), rebuilt.len());
+    let indexed_again = index_rows(&mut sql).await;
+    for (one, other) in indexed.iter().zip(&indexed_again) {
+        assert_eq!(one, other, "indexed, and indexed again");
+    }
+    assert_eq!(indexed.len(), indexed_again.len());
+    assert_eq!(indexed.len(), rebuilt.len());
     let records: i64 = sqlx::query_scalar("SELECT count(*) FROM records WHERE state <> 'deleted'")
         .fetch_one(&mut sql)
         .await

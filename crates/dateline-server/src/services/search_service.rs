@@ -14,7 +14,9 @@ use dateline_proto::v1::{
 };
 use dateline_record::{filter::Filter, timestamp::instant};
 use dateline_search::{Query, Stems};
-use dateline_store::{FeedView, SearchAfter, SearchOrder, SearchQuery, SearchRow, Store};
+use dateline_store::{
+    FeedView, SearchAfter, SearchIndex, SearchOrder, SearchQuery, SearchRow, Store,
+};
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
@@ -35,8 +37,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// Searches.
 #[derive(Debug, Clone)]
 pub struct SearchHandler {
-    /// Finds records.
+    /// Resolves actors of filters.
     pub store: Store,
+    /// Finds records.
+    pub index: SearchIndex,
     /// Provides the sequences that searches wait for.
     pub feed: Feed,
     /// Wakes the projections when a call waits for them.
@@ -139,7 +143,7 @@ impl SearchHandler {
             return Ok(());
         }
         let indexed = timeout::before_deadline(async {
-            while !self.store.search_has(view, sequence).await? {
+            while !self.index.has(view, sequence).await? {
                 self.projections.notify_one();
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
@@ -160,7 +164,7 @@ impl SearchHandler {
 
     async fn stems(&self, checked: &Checked) -> Result<Stems, Status> {
         let words = checked.words.as_ref().map(Query::words_to_stem);
-        let stems = self.store.stems(&words.unwrap_or_default()).await;
+        let stems = self.index.stems(&words.unwrap_or_default()).await;
         stems.map_err(|error| status::store(&error))
     }
 
@@ -174,7 +178,7 @@ impl SearchHandler {
             author: Some(checked.request.author.as_str()).filter(|author| !author.is_empty()),
             since,
         };
-        let all = self.store.search(&query, stems, None).await;
+        let all = self.index.search(&query, stems, None).await;
         let mut all = all.map_err(|error| status::store(&error))?;
         let (total, has_more) = (all.rows.len(), all.has_more);
         let facets = facets::count(checked.request.facets(), &all.rows);
@@ -185,7 +189,7 @@ impl SearchHandler {
                 all.rows
             }
             Some(after) => {
-                let rest = self.store.search(&query, stems, Some(after)).await;
+                let rest = self.index.search(&query, stems, Some(after)).await;
                 rest.map_err(|error| status::store(&error))?.rows
             }
         };
@@ -207,7 +211,7 @@ impl SearchHandler {
         let is_cut = found.page.len() > size;
         found.page.truncate(size);
         let records = self
-            .store
+            .index
             .found_records(&found.page, page::MAX_CONTENT_BYTES)
             .await;
         let records = records.map_err(|error| status::store(&error))?;

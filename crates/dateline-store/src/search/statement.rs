@@ -4,7 +4,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::{SearchAfter, SearchOrder, SearchQuery};
 use crate::{
-    list::{push_facets, push_kinds},
+    conditions::{push_facets, push_kinds},
     stored::FeedView,
 };
 

@@ -4,7 +4,7 @@ use dateline_record::{filter::Filter, sequence::Sequence};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{FeedView, PAGE_BYTES, PageScan, SnapshotQuery};
-use crate::{columns::range, list::push_kinds};
+use crate::{columns::range, conditions::push_kinds};
 
 /// Selects the name this many names further in a part; no row if there are fewer. With several parts, as many times
 /// more names are skipped, since parts are about alike.

@@ -148,7 +148,7 @@ impl AdminService for AdminHandler {
         let (caller, _) = extract_caller(request)?;
         self.record_audit(&caller, "the search index is made again")
             .await?;
-        let rebuilt = self.store.rebuild_search().await;
+        let rebuilt = self.store.search_index().rebuild().await;
         let desk_sequence = rebuilt.map_err(|error| status::store(&error))?;
         tracing::info!(desk_sequence, "the search index is made again");
         let response = RebuildSearchResponse { desk_sequence };
