@@ -4,19 +4,22 @@ use std::{collections::BTreeSet, io::Write, process::ExitCode};
 
 use anyhow::Result;
 use dateline_client::Failure;
+use dateline_formats::json;
 use dateline_proto::v1::{
     FacetCounts, SearchHit, SearchRecordsRequest, SearchRecordsResponse, View,
     facet_counts::Dimension, search_records_request::Order,
 };
+use dateline_serve::{
+    connection::Server,
+    exit::{NOT_FOUND, misused},
+    time_arg,
+};
 use prost_types::Timestamp;
 
 use super::{
-    NOT_FOUND, Server,
     filter::{self, ViewArg},
-    json, misused,
     output::{self, OutputFormat, printable},
     table::Table,
-    time_arg,
 };
 
 /// Most hits of one call.
@@ -231,13 +234,18 @@ fn print_table(hits: &[SearchHit]) -> Result<()> {
     if hits.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(&["NAME", "STATE", "REV", "TYPE", "TITLE", "FOUND IN"]);
+    let mut table = Table::new(&["NAME", "STATE", "REV", "TYPE", "TITLE"]);
     let mut marked = BTreeSet::new();
     for hit in hits {
         let Some(record) = &hit.record else { continue };
         marked.extend(hit.fragments.iter().flat_map(matches));
-        let [name, state, revision, kind, title] = output::row(record);
-        table.add_row([name, state, revision, kind, title, snippet(hit)]);
+        let mut cells = output::row(record);
+        if let Some(snippet) = snippet(hit) {
+            let title = &mut cells[4];
+            let gap = if title.is_empty() { "" } else { "  " };
+            title.push_str(&format!("{gap}{snippet}"));
+        }
+        table.add_row(cells);
     }
     let text = table.to_string();
     let mut out = anstream::stdout().lock();
@@ -261,25 +269,20 @@ fn matches(fragment: &dateline_proto::v1::SearchFragment) -> Vec<String> {
 }
 
 /// The best part of a record that matches, if it is not its title.
-fn snippet(hit: &SearchHit) -> String {
+fn snippet(hit: &SearchHit) -> Option<String> {
     let best = hit.fragments.first();
-    let Some(fragment) = best.filter(|it| it.text != hit.title && it.path != "name") else {
-        return String::new();
-    };
-    let first = fragment
-        .spans
-        .first()
-        .map_or(0, |span| usize::try_from(span.start).unwrap_or(0));
+    let fragment = best.filter(|it| it.text != hit.title && it.path != "name")?;
+    let first = fragment.spans.first();
+    let first = first.map_or(0, |span| usize::try_from(span.start).unwrap_or(0));
     let before = first.saturating_sub(SNIPPET / 3);
-    let text: String = fragment
-        .text
-        .chars()
-        .skip(before)
-        .take(2 * SNIPPET)
-        .collect();
+    let text: String = fragment.text.chars().skip(before).take(SNIPPET).collect();
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let start = if before > 0 { "…" } else { "" };
-    printable(&format!("{start}{one_line}"))
+    let start = if before > 0 || fragment.offset > 0 {
+        "…"
+    } else {
+        ""
+    };
+    Some(printable(&format!("“{start}{one_line}”")))
 }
 
 /// Marks words in a text with bold letters, which are left out where stdout is no terminal.

@@ -11,11 +11,12 @@ use std::{
 
 use anyhow::Result;
 use clap::ValueEnum;
+use dateline_formats::{json, yaml};
 use dateline_proto::v1::{Record, State, change, record::Kind as Body};
 pub use dateline_serve::terminal::{lines, print_above, print_message, printable};
 use serde::Serialize;
 
-use super::{json, table::Table, yaml};
+use super::table::Table;
 
 /// Output formats: columns for people, one JSON document, one document per line, or YAML.
 // The variants have no doc comments: clap would lengthen every command's help with them.

@@ -1,14 +1,15 @@
 //! Search: the records that match words, a filter and a view, in an order. The index is a projection, and the present
 //! records decide: a record is found by the words of its present content alone, in the view and filter of the caller.
 
+mod request;
 mod statement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dateline_record::filter::Filter;
 use dateline_search::{Candidate, Query, Stems};
-use time::{Date, OffsetDateTime};
+use time::Date;
 
+pub use self::request::{SearchAfter, SearchOrder, SearchQuery};
 use self::statement::{Matching, select};
 use super::{
     Error,
@@ -22,45 +23,6 @@ pub const MAX_MATCHES: usize = 1000;
 const MAX_ALIKE: usize = 500;
 /// Hits beyond which no others are looked for that are only spelled alike.
 const ENOUGH: usize = 10;
-
-/// The order of hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SearchOrder {
-    /// The nearest names first, then texts.
-    Relevance,
-    /// Latest change first.
-    Newest,
-    /// Latest first day first.
-    Time,
-    /// By record name.
-    Name,
-}
-
-/// The last hit of a page, after which the next one begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchAfter {
-    /// Score, sequence or day, as the order needs it.
-    pub key: String,
-    /// Name of the record.
-    pub name: String,
-}
-
-/// A search.
-#[derive(Debug, Clone)]
-pub struct SearchQuery<'a> {
-    /// The view.
-    pub view: FeedView,
-    /// The filter, within the scope of the caller.
-    pub filter: &'a Filter,
-    /// The words; `None` for every record of the filter.
-    pub words: Option<&'a Query>,
-    /// The order.
-    pub order: SearchOrder,
-    /// The author of the latest change.
-    pub author: Option<&'a str>,
-    /// The time of the latest change, or before it.
-    pub since: Option<OffsetDateTime>,
-}
 
 /// A hit, without its content.
 #[derive(Debug, Clone)]

@@ -1,6 +1,8 @@
 //! The index as a projection: it is what one from the beginning would be, reads wait for it, and it is made again beside
 //! itself.
 
+use std::time::Duration;
+
 use dateline_proto::v1::{RebuildSearchRequest, SearchRecordsRequest, View};
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
@@ -26,24 +28,22 @@ async fn s3_a_search_with_min_sequence_finds_what_was_written_before_it() {
             assert_eq!(search(client, request).await.total, 1, "{word}");
         }
     }
-    // Without an index that moves, the deadline ends the wait.
+    // While the index does not move, the deadline ends the wait.
+    let mut settings = config(&server.url);
+    settings.limits.request_timeout = Duration::from_millis(600);
+    let hasty = start_server_with(settings).await;
     let mut sql = PgConnection::connect(&server.url).await.unwrap();
     hold_projections(&mut sql).await;
-    let draft = create_drafts(client, &[actor("late")]).await;
+    create_drafts(client, &[actor("late")]).await;
     let (head, _) = feed_heads(&server.url).await;
-    let mut request = tonic::Request::new(SearchRecordsRequest {
+    let request = SearchRecordsRequest {
         min_sequence: head,
         ..search_for("late", View::Desk)
-    });
-    request.set_timeout(std::time::Duration::from_millis(600));
-    let refused = client
-        .search
-        .clone()
-        .search_records(request)
-        .await
-        .unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-    assert_eq!(name(&draft[0]), "actors/late");
+    };
+    let refused = hasty.client.search.clone().search_records(request).await;
+    let refused = RpcError::from(refused.unwrap_err());
+    refused.assert_is(Code::Unavailable, "STORE_UNAVAILABLE");
+    hasty.stop().await;
     server.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{SearchAfter, SearchOrder, SearchQuery};
+use super::request::{SearchAfter, SearchOrder, SearchQuery};
 use crate::{
     conditions::{push_facets, push_kinds},
     stored::FeedView,
