@@ -16,6 +16,7 @@ mod import;
 mod output;
 mod progress;
 mod read;
+mod reindex;
 mod signals;
 mod state_file;
 mod table;
@@ -178,6 +179,8 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
+    /// Make the search index again, beside the present one: after a dictionary of the database has changed
+    Reindex(reindex::Args),
     /// Create, list, change and revoke tokens, with their roles, scopes and expiry
     Token(token::Args),
     /// Show the audit log: who did what, from where and when
@@ -271,6 +274,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Feed(args) => feed::run(args).await,
         Command::Export(args) => export::run(args).await,
         Command::Apply(args) => export::apply(args).await,
+        Command::Reindex(args) => reindex::run(args).await,
         Command::Compact(args) => feed::compact(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Audit(args) => audit::run(args).await,

@@ -56,6 +56,12 @@ async fn find_prints_what_it_found_and_nothing_found_is_exit_3() {
         .await
         .ok();
     assert_eq!(all.json()[0]["fragments"][0]["text"], "Steppe Eagle");
+    let again = run(&server, &["reindex"]).await.ok();
+    assert!(
+        again.stderr.contains("up to desk sequence 94"),
+        "{}",
+        again.stderr
+    );
     let limited = run(
         &server,
         &["find", "kazakhstan", "--limit", "2", "--count", "kind"],

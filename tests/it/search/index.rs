@@ -8,7 +8,12 @@ use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 
 use super::{found, search, search_for};
-use crate::support::{editing::*, gold::publish_gold, projections::*, server::start_server};
+use crate::support::{
+    editing::*,
+    gold::publish_gold,
+    projections::*,
+    server::{config, start_server, start_server_with},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_a_search_with_min_sequence_finds_what_was_written_before_it() {
