@@ -361,6 +361,7 @@ BEGIN
     PERFORM FROM projections ORDER BY name FOR UPDATE;
     DELETE FROM documents WHERE name = ANY (names);
     DELETE FROM actor_keys WHERE name = ANY (names);
+    DELETE FROM search WHERE search.name = ANY (erase_projected.names);
 END;
 $$;
 
@@ -481,6 +482,61 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION project_search(projection text, made_by integer, in_epoch bigint, from_position bigint, to_position bigint, head_name text[], head_sequence bigint[], head_sha256 bytea[], head_configuration text[], head_lexemes text[], head_prose text[], head_names text[], head_typos text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    PERFORM FROM projections WHERE projections.name = 'search' FOR UPDATE;
+    IF NOT advance_projection(projection, made_by, in_epoch, from_position, to_position) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM search
+    USING unnest(head_name, head_sequence, head_lexemes) AS head (name, sequence, lexemes)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE search.name = head.name AND head.lexemes IS NULL;
+    INSERT INTO search AS known (name, desk_sequence, content_sha256, configuration, words, names, typos)
+    SELECT
+        head.name, head.sequence, head.sha256, pg_ts_config.cfgname,
+        search_words(head.lexemes, pg_ts_config.oid::regconfig, head.prose),
+        head.names, string_to_array(head.typos, ' ')::int[]
+    FROM unnest(
+        head_name, head_sequence, head_sha256, head_configuration, head_lexemes, head_prose, head_names, head_typos
+    ) AS head (name, sequence, sha256, configuration, lexemes, prose, names, typos)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    LEFT JOIN pg_ts_config
+        ON pg_ts_config.cfgname = head.configuration AND pg_ts_config.cfgnamespace = 'pg_catalog'::regnamespace
+    WHERE head.lexemes IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET
+        desk_sequence = excluded.desk_sequence,
+        content_sha256 = excluded.content_sha256,
+        configuration = excluded.configuration,
+        words = excluded.words,
+        names = excluded.names,
+        typos = excluded.typos;
+    RETURN true;
+END;
+$$;
+
+CREATE FUNCTION rebuild_search() RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    upto bigint;
+BEGIN
+    PERFORM FROM projections ORDER BY name FOR UPDATE;
+    UPDATE projections AS rebuild SET
+        version = follows.version, epoch = follows.epoch, position = 0, until = follows.position
+    FROM projections AS follows
+    WHERE rebuild.name = 'search_rebuild' AND follows.name = 'search'
+    RETURNING rebuild.until INTO upto;
+    RETURN upto;
+END;
+$$;
+
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -503,7 +559,11 @@ CREATE FUNCTION restart_projection(projection text, made_by integer) RETURNS boo
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    UPDATE projections SET version = made_by, epoch = feed.epoch, position = 0
+    PERFORM FROM projections ORDER BY name FOR UPDATE;
+    UPDATE projections SET
+        version = made_by,
+        epoch = feed.epoch,
+        position = CASE WHEN projection = 'search' THEN least(projections.position, feed.desk_head) ELSE 0 END
     FROM feed
     WHERE projections.name = projection
         AND (projections.version < made_by OR projections.version = made_by AND projections.epoch <> feed.epoch);
@@ -513,12 +573,30 @@ BEGIN
     IF projection = 'documents' THEN
         DELETE FROM documents WHERE NOT EXISTS (
             SELECT FROM records WHERE records.name = documents.name AND records.state <> 'deleted');
+    ELSIF projection = 'search' THEN
+        DELETE FROM search WHERE NOT EXISTS (
+            SELECT FROM records WHERE records.name = search.name AND records.state <> 'deleted');
+        PERFORM rebuild_search();
     END IF;
     IF projection = 'actor_keys' THEN
         DELETE FROM actor_keys WHERE NOT EXISTS (
             SELECT FROM records WHERE records.name = actor_keys.name AND records.state <> 'deleted');
     END IF;
     RETURN true;
+END;
+$$;
+
+CREATE FUNCTION search_words(lexemes text, configuration regconfig, prose text) RETURNS tsvector
+    LANGUAGE plpgsql STABLE
+    AS $$
+BEGIN
+    IF configuration IS NULL OR prose = '' THEN
+        RETURN lexemes::tsvector;
+    END IF;
+    RETURN lexemes::tsvector || setweight(to_tsvector(configuration, prose), 'D');
+EXCEPTION
+    WHEN program_limit_exceeded THEN
+        RETURN lexemes::tsvector;
 END;
 $$;
 
@@ -723,17 +801,20 @@ CREATE TABLE projections (
     epoch bigint DEFAULT 0 NOT NULL,
     "position" bigint DEFAULT 0 NOT NULL,
     worker uuid,
-    worker_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+    worker_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    until bigint
 );
 
 COMMENT ON TABLE projections IS 'Tables that follow the log, and how far they have come.';
 
+COMMENT ON COLUMN projections.until IS 'The sequence at which it ends; null for one that follows the feed.';
+
 CREATE VIEW projection_lag AS
  SELECT projections.name,
     projections.version,
-    GREATEST((feed.desk_head - projections."position"), (0)::bigint) AS changes_behind,
+    GREATEST((COALESCE(projections.until, feed.desk_head) - projections."position"), (0)::bigint) AS changes_behind,
         CASE
-            WHEN (feed.desk_head > projections."position") THEN GREATEST((clock_timestamp() - ( SELECT changes.accepted_at
+            WHEN (COALESCE(projections.until, feed.desk_head) > projections."position") THEN GREATEST((clock_timestamp() - ( SELECT changes.accepted_at
                FROM changes
               WHERE (changes.desk_sequence > projections."position")
               ORDER BY changes.desk_sequence
@@ -793,6 +874,18 @@ CREATE TABLE requests (
 );
 
 COMMENT ON TABLE requests IS 'First answers to requests with an id, for 24 hours.';
+
+CREATE TABLE search (
+    name text NOT NULL COLLATE pg_catalog."C",
+    desk_sequence bigint NOT NULL,
+    content_sha256 bytea NOT NULL,
+    configuration text COLLATE pg_catalog."C",
+    words tsvector NOT NULL,
+    names text NOT NULL,
+    typos integer[] NOT NULL
+);
+
+COMMENT ON TABLE search IS 'The words of each record, for SearchRecords; behind the log by what projection_lag says.';
 
 CREATE TABLE tokens (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -855,6 +948,9 @@ ALTER TABLE ONLY records
 ALTER TABLE ONLY requests
     ADD CONSTRAINT requests_pkey PRIMARY KEY (author, id);
 
+ALTER TABLE ONLY search
+    ADD CONSTRAINT search_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY tokens
     ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
 
@@ -883,6 +979,12 @@ CREATE UNIQUE INDEX records_original_sha256_key ON records USING btree (original
 CREATE INDEX records_wire_name ON records USING btree (name) WHERE (state = ANY (ARRAY['published'::text, 'retracted'::text, 'merged'::text]));
 
 CREATE INDEX requests_accepted_at_idx ON requests USING btree (accepted_at);
+
+CREATE INDEX search_configuration_idx ON search USING btree (configuration);
+
+CREATE INDEX search_typos_idx ON search USING gin (typos) WITH (gin_pending_list_limit='512');
+
+CREATE INDEX search_words_idx ON search USING gin (words) WITH (gin_pending_list_limit='512');
 
 CREATE UNIQUE INDEX tokens_name_key ON tokens USING btree (name) WHERE ((revoked_at IS NULL) AND (NOT lapsed));
 

@@ -16,13 +16,36 @@ BEGIN
 END;
 $$;
 
+-- Lets the rows of search be made again, beside the projection that follows the feed: that one goes on from where it is.
+-- Returns the sequence up to which they are made again.
+CREATE OR REPLACE FUNCTION rebuild_search() RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    upto bigint;
+BEGIN
+    PERFORM FROM projections ORDER BY name FOR UPDATE;
+    UPDATE projections AS rebuild SET
+        version = follows.version, epoch = follows.epoch, position = 0, until = follows.position
+    FROM projections AS follows
+    WHERE rebuild.name = 'search_rebuild' AND follows.name = 'search'
+    RETURNING rebuild.until INTO upto;
+    RETURN upto;
+END;
+$$;
+
 -- Lets a projection begin again, if its rows are of an earlier version or of another epoch. Its rows stay until the
--- step that passes their records, so that people read on; those of records that the log does not know go at once.
+-- step that passes their records, so that people read on; those of records that the log does not know go at once. Search
+-- goes on from where it is, and its rows are made again beside it.
 CREATE OR REPLACE FUNCTION restart_projection(projection text, made_by int) RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    UPDATE projections SET version = made_by, epoch = feed.epoch, position = 0
+    PERFORM FROM projections ORDER BY name FOR UPDATE;
+    UPDATE projections SET
+        version = made_by,
+        epoch = feed.epoch,
+        position = CASE WHEN projection = 'search' THEN least(projections.position, feed.desk_head) ELSE 0 END
     FROM feed
     WHERE projections.name = projection
         AND (projections.version < made_by OR projections.version = made_by AND projections.epoch <> feed.epoch);
@@ -32,6 +55,10 @@ BEGIN
     IF projection = 'documents' THEN
         DELETE FROM documents WHERE NOT EXISTS (
             SELECT FROM records WHERE records.name = documents.name AND records.state <> 'deleted');
+    ELSIF projection = 'search' THEN
+        DELETE FROM search WHERE NOT EXISTS (
+            SELECT FROM records WHERE records.name = search.name AND records.state <> 'deleted');
+        PERFORM rebuild_search();
     END IF;
     IF projection = 'actor_keys' THEN
         DELETE FROM actor_keys WHERE NOT EXISTS (
@@ -115,6 +142,69 @@ BEGIN
 END;
 $$;
 
+-- The words of a record: those that were folded, and the stems of its prose by the rules of its language. A text with
+-- more words than a tsvector holds is left with the former.
+CREATE OR REPLACE FUNCTION search_words(lexemes text, configuration regconfig, prose text) RETURNS tsvector
+LANGUAGE plpgsql
+STABLE
+AS $$
+BEGIN
+    IF configuration IS NULL OR prose = '' THEN
+        RETURN lexemes::tsvector;
+    END IF;
+    RETURN lexemes::tsvector || setweight(to_tsvector(configuration, prose), 'D');
+EXCEPTION
+    WHEN program_limit_exceeded THEN
+        RETURN lexemes::tsvector;
+END;
+$$;
+
+-- Takes a step of search, or of its rebuilding. The arguments are columns: a record, the desk sequence of the head that
+-- was read, the hash of its content, and its words, null if the record is to have none. Both kinds of step hold the row of
+-- search, so that none writes over what the other has made of a later head.
+CREATE OR REPLACE FUNCTION project_search(
+    projection text, made_by int, in_epoch bigint, from_position bigint, to_position bigint,
+    head_name text[], head_sequence bigint[], head_sha256 bytea[], head_configuration text[],
+    head_lexemes text[], head_prose text[], head_names text[], head_typos text[]
+) RETURNS boolean
+LANGUAGE plpgsql
+SET jit = off
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    PERFORM FROM projections WHERE projections.name = 'search' FOR UPDATE;
+    IF NOT advance_projection(projection, made_by, in_epoch, from_position, to_position) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM search
+    USING unnest(head_name, head_sequence, head_lexemes) AS head (name, sequence, lexemes)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    WHERE search.name = head.name AND head.lexemes IS NULL;
+    INSERT INTO search AS known (name, desk_sequence, content_sha256, configuration, words, names, typos)
+    SELECT
+        head.name, head.sequence, head.sha256, pg_ts_config.cfgname,
+        search_words(head.lexemes, pg_ts_config.oid::regconfig, head.prose),
+        head.names, string_to_array(head.typos, ' ')::int[]
+    FROM unnest(
+        head_name, head_sequence, head_sha256, head_configuration, head_lexemes, head_prose, head_names, head_typos
+    ) AS head (name, sequence, sha256, configuration, lexemes, prose, names, typos)
+    JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
+    LEFT JOIN pg_ts_config
+        ON pg_ts_config.cfgname = head.configuration AND pg_ts_config.cfgnamespace = 'pg_catalog'::regnamespace
+    WHERE head.lexemes IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET
+        desk_sequence = excluded.desk_sequence,
+        content_sha256 = excluded.content_sha256,
+        configuration = excluded.configuration,
+        words = excluded.words,
+        names = excluded.names,
+        typos = excluded.typos;
+    RETURN true;
+END;
+$$;
+
 -- Deletes what projections have of records. `append` calls this for a purge: the content goes with it, and no step
 -- that has read it before writes it afterwards, because it waits for the rows of the projections (W11).
 CREATE OR REPLACE FUNCTION erase_projected(names text[]) RETURNS void
@@ -124,5 +214,6 @@ BEGIN
     PERFORM FROM projections ORDER BY name FOR UPDATE;
     DELETE FROM documents WHERE name = ANY (names);
     DELETE FROM actor_keys WHERE name = ANY (names);
+    DELETE FROM search WHERE search.name = ANY (erase_projected.names);
 END;
 $$;

@@ -9,6 +9,7 @@ mod desk;
 mod export;
 mod feed;
 mod filter;
+mod find;
 pub mod fuzz_targets;
 mod generate;
 mod import;
@@ -16,6 +17,7 @@ mod matching;
 mod output;
 mod progress;
 mod read;
+mod reindex;
 mod schema;
 mod signals;
 mod state_file;
@@ -143,7 +145,10 @@ and as the first line of a YAML file:
     History(desk::HistoryArgs),
     /// Read records by name
     Get(read::GetArgs),
-    /// List records in order of their names
+    /// List records in order of their names, or of their latest changes
+    #[command(after_help = "Examples:
+  dateline list --kind actor --region KZ
+  dateline list --newest --view desk --author jane --since -3d")]
     List(read::ListArgs),
     /// Find the records of actors by their names, in any spelling, script and order of words
     #[command(after_help = "Examples:
@@ -165,6 +170,14 @@ Exit codes: 0 found, 1 failed, 3 nothing found, 4 no server answers.")]
 
 Exit codes: 0 found, 1 failed, 3 nothing found, 4 no server answers.")]
     Suggest(matching::SuggestArgs),
+    /// Find records by words: names in any script and spelling, headlines, texts, quotes
+    #[command(after_help = "Examples:
+  dateline find port authority
+  dateline find '\"port authority\" -airport' --kind actor --view desk
+  dateline find назарбаев --count kind --output ndjson
+
+Exit code 3: nothing was found.")]
+    Find(find::Args),
     /// Follow the feed: every change in order, from a cursor, a time, a snapshot, the beginning or now
     #[command(after_help = "Examples:
   dateline watch --snapshot --kind event
@@ -203,6 +216,8 @@ Exit codes: 0 complete, 1 failed, 4 no server answers, 130 stopped; after all bu
     #[command(after_help = "Example:
   dateline compact --before 2026-01-01T00:00:00Z --dry-run")]
     Compact(feed::CompactArgs),
+    /// Make the search index again, beside the present one: after a dictionary of the database has changed
+    Reindex(reindex::Args),
     /// Create, list, change and revoke tokens, with their roles, scopes and expiry
     Token(token::Args),
     /// Show the audit log: who did what, from where and when
@@ -296,11 +311,13 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Match(args) => matching::match_names(args).await,
         Command::Duplicates(args) => matching::duplicates(args).await,
         Command::Suggest(args) => matching::suggest(args).await,
+        Command::Find(args) => find::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Feed(args) => feed::run(args).await,
         Command::Export(args) => export::run(args).await,
         Command::Apply(args) => export::apply(args).await,
+        Command::Reindex(args) => reindex::run(args).await,
         Command::Compact(args) => feed::compact(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Audit(args) => audit::run(args).await,

@@ -151,7 +151,9 @@ pub fn records(format: OutputFormat, records: &[Record], single: bool) -> Result
     Ok(())
 }
 
-fn row(record: &Record) -> [String; 5] {
+/// The cells of a record: name, state, revision, type, title.
+#[must_use]
+pub fn row(record: &Record) -> [String; 5] {
     let Some(body) = &record.kind else {
         return Default::default();
     };

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use dateline_client::{Client, Failure, bulk::field_path};
 use dateline_proto::v1::{
-    BatchGetRecordsRequest, GetRecordRequest, ListRecordsRequest, Record, State, View,
-    record::Kind as Body,
+    BatchGetRecordsRequest, GetRecordRequest, ListRecordsRequest, Record, SearchRecordsRequest,
+    State, View, record::Kind as Body,
 };
 
 use super::{
     NOT_FOUND, Server,
     filter::{self, ViewArg},
+    find::OrderArgs,
     misused,
     output::{self, OutputFormat},
 };
@@ -47,6 +48,8 @@ pub(super) struct ListArgs {
     /// Stop after this many records
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    #[command(flatten)]
+    order: OrderArgs,
     /// Output format
     #[arg(
         short,
@@ -127,24 +130,17 @@ async fn follow(client: &Client, record: Record, args: &GetArgs) -> Result<Recor
 
 /// Prints records page by page. A table is printed at the end, so that its columns fit all rows.
 pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
-    if let Some(wrong) = args.filter.misuse(args.view.into()) {
+    let view = args.view.into();
+    if let Some(wrong) = args.filter.misuse(view).or_else(|| args.order.misuse(view)) {
         return Ok(misused(&wrong));
     }
-    let mut client = args.server.connect().await?;
+    let client = args.server.connect().await?;
     let limit = args.limit.unwrap_or(usize::MAX);
-    let mut request = ListRecordsRequest {
-        filter: Some(args.filter.to_filter()),
-        view: View::from(args.view).into(),
-        page_size: i32::try_from(limit.min(1000)).unwrap_or(1000),
-        ..ListRecordsRequest::default()
-    };
+    let page_size = i32::try_from(limit.min(1000)).unwrap_or(1000);
+    let mut page_token = String::new();
     let (mut printed, mut kept) = (0, Vec::new());
     while printed + kept.len() < limit {
-        let answer = client.records.list_records(request.clone()).await;
-        let answer = answer
-            .map_err(|status| args.filter.explain(status.into()))?
-            .into_inner();
-        let mut page = answer.records;
+        let (mut page, next) = next_page(&client, &args, page_size, page_token).await?;
         page.truncate(limit - printed - kept.len());
         if args.output == OutputFormat::Ndjson {
             output::records(args.output, &page, false)?;
@@ -152,8 +148,8 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
         } else {
             kept.append(&mut page);
         }
-        request.page_token = answer.next_page_token;
-        if request.page_token.is_empty() {
+        page_token = next;
+        if page_token.is_empty() {
             break;
         }
     }
@@ -168,4 +164,39 @@ pub(super) async fn list(args: ListArgs) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a page, and the token of the next one: in the order of names, or as the flags say.
+async fn next_page(
+    client: &Client,
+    args: &ListArgs,
+    page_size: i32,
+    page_token: String,
+) -> Result<(Vec<Record>, String)> {
+    let (filter, view) = (Some(args.filter.to_filter()), View::from(args.view).into());
+    let explain = |status: tonic::Status| args.filter.explain(status.into());
+    if !args.order.is_given() {
+        let request = ListRecordsRequest {
+            filter,
+            view,
+            page_size,
+            page_token,
+            ..ListRecordsRequest::default()
+        };
+        let answer = client.records.clone().list_records(request).await;
+        let answer = answer.map_err(explain)?.into_inner();
+        return Ok((answer.records, answer.next_page_token));
+    }
+    let mut request = SearchRecordsRequest {
+        filter,
+        view,
+        page_size,
+        page_token,
+        ..SearchRecordsRequest::default()
+    };
+    args.order.apply(&mut request);
+    let answer = client.search.clone().search_records(request).await;
+    let answer = answer.map_err(explain)?.into_inner();
+    let records = answer.hits.into_iter().filter_map(|hit| hit.record);
+    Ok((records.collect(), answer.next_page_token))
 }

@@ -5,13 +5,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 const PACKAGE: &str = "dateline.v1";
 
-const SCHEMAS: [&str; 6] = [
+const SCHEMAS: [&str; 7] = [
     "dateline/v1/record_service.proto",
     "dateline/v1/editorial_service.proto",
     "dateline/v1/feed_service.proto",
     "dateline/v1/admin_service.proto",
     "dateline/v1/export_service.proto",
     "dateline/v1/match_service.proto",
+    "dateline/v1/search_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -63,7 +63,7 @@ fn assert_absent(root: &str, words: &[&str], why: &str) {
 }
 
 /// Dependencies that each crate may have: our own crates, and third-party crates that it must not have.
-const LAYERS: [(&str, &[&str], &[&str]); 15] = [
+const LAYERS: [(&str, &[&str], &[&str]); 16] = [
     ("dateline-files", &[], &["sqlx", "tonic"]),
     ("dateline-proto", &[], &["sqlx", "tokio"]),
     ("dateline-generate", &["proto"], &["sqlx", "tokio", "rand"]),
@@ -78,6 +78,11 @@ const LAYERS: [(&str, &[&str], &[&str]); 15] = [
         &["sqlx", "tokio", "tonic", "rand"],
     ),
     (
+        "dateline-search",
+        &["proto", "record", "match"],
+        &["sqlx", "tokio", "tonic", "rand"],
+    ),
+    (
         "dateline-engine",
         &["proto", "record"],
         &["sqlx", "tokio", "tonic", "rand"],
@@ -85,7 +90,7 @@ const LAYERS: [(&str, &[&str], &[&str]); 15] = [
     ("dateline-embedded-postgres", &[], &["tonic"]),
     (
         "dateline-store",
-        &["proto", "record", "engine", "match"],
+        &["proto", "record", "engine", "match", "search"],
         &["tonic"],
     ),
     (
@@ -104,6 +109,7 @@ const LAYERS: [(&str, &[&str], &[&str]); 15] = [
             "proto",
             "record",
             "engine",
+            "search",
             "store",
             "feed",
             "access",

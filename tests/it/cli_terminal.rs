@@ -47,9 +47,11 @@ async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() 
     .await
     .ok();
     let story = "articles/kazakhstan-confirms-partnership-with-nato-us";
-    let commands: [(&[&str], usize); 9] = [
+    let commands: [(&[&str], usize); 11] = [
         (&["list"], 47),
         (&["list", "--view", "desk", "--kind", "relation"], 20),
+        (&["find", "kazakhstan"], 20),
+        (&["list", "--newest", "--limit", "20"], 20),
         (&["history", story], 2),
         (&["history", "actors/readers"], 3),
         (&["watch", "--from-beginning", "--limit", "47"], 47),

@@ -22,7 +22,7 @@ use dateline_proto::v1::{
     PublishRecordsRequest, PublishRecordsResponse, admin_service_client::AdminServiceClient,
     editorial_service_client::EditorialServiceClient, export_service_client::ExportServiceClient,
     feed_service_client::FeedServiceClient, match_service_client::MatchServiceClient,
-    record_service_client::RecordServiceClient,
+    record_service_client::RecordServiceClient, search_service_client::SearchServiceClient,
 };
 use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 use uuid::Uuid;
@@ -73,6 +73,8 @@ pub struct Client {
     pub exports: ExportServiceClient<AuthenticatedChannel>,
     /// Actors that may be the same, and their names in texts.
     pub matching: MatchServiceClient<AuthenticatedChannel>,
+    /// Searches.
+    pub search: SearchServiceClient<AuthenticatedChannel>,
     authenticated: AuthenticatedChannel,
     channel: Channel,
 }
@@ -103,6 +105,8 @@ impl Client {
             exports: ExportServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),
             matching: MatchServiceClient::new(authenticated.clone())
+                .max_decoding_message_size(MAX_RESPONSE_BYTES),
+            search: SearchServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),
             feed: FeedServiceClient::new(authenticated.clone())
                 .max_decoding_message_size(MAX_RESPONSE_BYTES),

@@ -7,6 +7,7 @@ use crate::{
     fold::{self, Script},
     lexicon::{Class, Lexicon},
     profile::{ParsedName, Profile},
+    sound::Sound,
 };
 use dateline_proto::v1::actor::Type;
 use std::collections::BTreeSet;
@@ -65,6 +66,26 @@ impl Key {
         let text = text.chars().take(fold::MAX_LETTERS * 2).collect();
         Self { class, text }
     }
+}
+
+/// The ways in which the words of a text are compared across scripts, without what a parsed name knows of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    /// ASCII letters and digits of the usual romanisation.
+    pub ascii: String,
+    /// Consonants folded to classes; empty for a word without consonants.
+    pub skeletons: Vec<String>,
+}
+
+/// The spellings of the words of a folded text, in their order.
+pub fn spellings(folded: &str) -> Vec<Spelling> {
+    let words = fold::tokens(folded);
+    let sounds = words.iter().map(Sound::of);
+    let spellings = sounds.map(|sound| Spelling {
+        skeletons: sound.skeletons(),
+        ascii: sound.ascii,
+    });
+    spellings.collect()
 }
 
 /// The keys of a name, at most [`MAX_KEYS`], the most selective first. `is_person` leaves out those of bodies.

@@ -23,7 +23,7 @@ mod sound;
 pub use crate::{
     compare::{compare, resolve},
     fold::{VERSION, normalize},
-    keys::{Key, KeyClass, MAX_KEYS, keys, profile_keys},
+    keys::{Key, KeyClass, MAX_KEYS, Spelling, keys, profile_keys, spellings},
     mentions::{Mention, Mentions},
     outcome::{Part, Unmatched},
     profile::{Identifier, MAX_NAMES, ParsedName, Profile},

@@ -30,13 +30,14 @@ const TAIL_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 const EMBARGO_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Services that need only database reads. All others need writes too, and so does the server as a whole.
-const READ_ONLY_SERVICES: [&str; 3] = [
+const READ_ONLY_SERVICES: [&str; 4] = [
     "dateline.v1.FeedService",
     "dateline.v1.ExportService",
     "dateline.v1.MatchService",
+    "dateline.v1.SearchService",
 ];
-/// Longest time that the keys of actors may be behind the feed before that counts as a fault.
-const KEYS_STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest time that the keys of actors or the words of search may be behind the feed before it counts as a fault.
+const INDEX_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A part of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,8 @@ pub enum Subsystem {
     Jobs,
     /// Keys of actors follow the feed. Names that they do not have yet are not matched; all else works.
     Matching,
+    /// Search follows the feed. What is behind delays words, and nothing else.
+    Search,
 }
 
 impl Subsystem {
@@ -66,11 +69,12 @@ impl Subsystem {
             Self::Embargoes => "embargoes",
             Self::Jobs => "jobs",
             Self::Matching => "matching",
+            Self::Search => "search",
         }
     }
 
     fn affects_writes(self) -> bool {
-        self != Self::Matching
+        !matches!(self, Self::Matching | Self::Search)
     }
 
     fn affects_reads(self) -> bool {
@@ -183,6 +187,8 @@ impl HealthChecker {
         self.health_state.record(Subsystem::Jobs, self.check_jobs());
         let keys = self.check_keys().await;
         self.health_state.record(Subsystem::Matching, keys);
+        let indexed = self.check_search().await;
+        self.health_state.record(Subsystem::Search, indexed);
         let found = self.health_state.all();
         let reads = !found.keys().any(|part| part.affects_reads());
         (reads, !found.keys().any(|part| part.affects_writes()))
@@ -249,10 +255,22 @@ impl HealthChecker {
         let candidates = self.store.candidates();
         let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, candidates.lag()).await;
         match lag {
-            Ok(Ok((changes, lag))) if lag > KEYS_STALL_TIMEOUT => Err(format!(
+            Ok(Ok((changes, lag))) if lag > INDEX_STALL_TIMEOUT => Err(format!(
                 "the keys of actors are {changes} changes and {} s behind the feed: new names are not matched yet",
                 lag.as_secs()
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks how far search is behind. If the database does not answer, nothing can be said of it.
+    async fn check_search(&self) -> Result<(), String> {
+        let index = self.store.search_index();
+        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, index.lag()).await;
+        match lag {
+            Ok(Ok((changes, seconds))) if seconds > INDEX_STALL_TIMEOUT.as_secs_f64() => Err(
+                format!("search is {changes} changes and {seconds:.0} s behind the feed"),
+            ),
             _ => Ok(()),
         }
     }

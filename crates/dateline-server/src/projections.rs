@@ -1,17 +1,17 @@
 //! The job that lets projections follow the log, and reports how far behind they are.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use dateline_store::{ProjectionStatus, Store};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 /// Interval at which new changes are looked for. Changes of this time are written as one group.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Pause after the store was unavailable.
 const UNAVAILABLE_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Projects until it is stopped.
-pub async fn run(store: Store) {
+/// Projects until it is stopped. A call that waits for a projection wakes it.
+pub async fn run(store: Store, wanted: Arc<Notify>) {
     let mut projector = store.projector();
     let mut is_away = false;
     loop {
@@ -39,7 +39,8 @@ pub async fn run(store: Store) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(pause).await;
+        // Woken or not, a step that was taken is behind.
+        drop(tokio::time::timeout(pause, wanted.notified()).await);
     }
 }
 

@@ -33,6 +33,7 @@ use super::{
     services::feed_service::{FeedHandler, FeedServer},
     services::match_service::MatchHandler,
     services::record_service::RecordHandler,
+    services::search_service::SearchHandler,
     startup::StartupService,
     transport::listen::Listen,
     transport::{TlsError, Transport},
@@ -40,7 +41,7 @@ use super::{
 use crate::servers::{
     admin_service_server::AdminServiceServer, editorial_service_server::EditorialServiceServer,
     export_service_server::ExportServiceServer, match_service_server::MatchServiceServer,
-    record_service_server::RecordServiceServer,
+    record_service_server::RecordServiceServer, search_service_server::SearchServiceServer,
 };
 
 /// Interval at which expired request ids are deleted.
@@ -295,6 +296,8 @@ struct Components {
     embargoes: EmbargoTracker,
     mention_index: MentionIndex,
     matcher: Matcher,
+    /// Wakes the projections.
+    projections: Arc<Notify>,
 }
 
 impl Components {
@@ -313,9 +316,10 @@ impl Components {
             let embargoes = embargoes.clone();
             move || embargo_sweeper::run(store.clone(), committer.clone(), embargoes.clone())
         });
+        let wanted = Arc::new(Notify::new());
         jobs.spawn("projections", {
-            let store = store.clone();
-            move || projections::run(store.clone())
+            let (store, wanted) = (store.clone(), wanted.clone());
+            move || projections::run(store.clone(), wanted.clone())
         });
         let mention_index = MentionIndex::new(store.clone());
         jobs.spawn("names of actors", {
@@ -347,6 +351,7 @@ impl Components {
             health_state: HealthState::default(),
             embargoes,
             mention_index,
+            projections: wanted,
         }
     }
 
@@ -391,6 +396,13 @@ impl Components {
             cores: self.matcher.cores.clone(),
         })
         .max_decoding_message_size(limits.max_request_bytes);
+        let search = SearchServiceServer::new(SearchHandler {
+            store: store.clone(),
+            index: store.search_index(),
+            feed: feed.clone(),
+            projections: self.projections.clone(),
+        })
+        .max_decoding_message_size(limits.max_request_bytes);
         let feeds = FeedHandler {
             feed: feed.clone(),
             store: store.clone(),
@@ -403,7 +415,8 @@ impl Components {
             .add_service(feeds)
             .add_service(admin)
             .add_service(exports)
-            .add_service(matching);
+            .add_service(matching)
+            .add_service(search);
         let routes = if reflection {
             with_reflection(routes)
         } else {

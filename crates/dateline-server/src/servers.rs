@@ -25,3 +25,7 @@ include!(concat!(
     env!("OUT_DIR"),
     "/servers/dateline.v1.MatchService.rs"
 ));
+include!(concat!(
+    env!("OUT_DIR"),
+    "/servers/dateline.v1.SearchService.rs"
+));

@@ -30,6 +30,7 @@ mod reads;
 mod references;
 mod requests;
 mod schema;
+mod search;
 mod snapshot;
 mod stored;
 mod tally;
@@ -59,6 +60,7 @@ pub use self::{
     positions::Positions,
     projection::{ProjectionStatus, Projector},
     references::{References, ResolvedReferences},
+    search::{SearchAfter, SearchIndex, SearchOrder, SearchQuery, SearchRow, SearchRows},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, FittingRecords, StoredRecord},
     tokens::{StoredToken, TokenExpiries, TokenOutcome},
@@ -240,6 +242,16 @@ impl Store {
     #[must_use]
     pub fn actors(&self) -> ActorReader {
         ActorReader::new(self.control.clone())
+    }
+
+    /// Returns access to the search index.
+    #[must_use]
+    pub fn search_index(&self) -> SearchIndex {
+        SearchIndex::new(
+            self.readers.clone(),
+            self.control.clone(),
+            self.writer.clone(),
+        )
     }
 
     /// Returns a projector of this server.

@@ -11,6 +11,7 @@
 
 mod actor_keys;
 mod documents;
+mod search;
 mod step;
 
 use std::time::Duration;
@@ -25,7 +26,12 @@ use super::{
 };
 
 /// All projections.
-const PROJECTIONS: [Projection; 2] = [documents::DOCUMENTS, actor_keys::ACTOR_KEYS];
+const PROJECTIONS: [Projection; 4] = [
+    documents::DOCUMENTS,
+    actor_keys::ACTOR_KEYS,
+    search::SEARCH,
+    search::REBUILD,
+];
 /// Most changes of a step. It is halved while steps take too long.
 const MAX_STEP: i64 = 1000;
 /// Time for which a server keeps the others from the projection that it works on.
@@ -152,7 +158,7 @@ async fn find(connection: &mut Lease, projection: &Projection) -> Result<Stored,
     let stored = sqlx::query_as!(
         Stored,
         r#"SELECT projections.version, projections.epoch, projections.position,
-                  feed.epoch AS feed_epoch, feed.desk_head AS head,
+                  feed.epoch AS feed_epoch, coalesce(projections.until, feed.desk_head) AS "head!",
                   projection_lag.changes_behind AS "changes_behind!",
                   extract(epoch FROM projection_lag.behind)::float8 AS "seconds_behind!"
            FROM projections

@@ -7,9 +7,10 @@ use dateline_proto::v1::{
     FindDuplicatesRequest, ForkFeedRequest, GetFeedRequest, GetHealthRequest, GetRecordRequest,
     ListAuditEntriesRequest, ListRecordsRequest, ListRevisionsRequest, ListTokensRequest,
     LoadRecordsRequest, MatchActorsRequest, MergeRecordRequest, Origin, PublishRecordsRequest,
-    PurgeRecordRequest, RestoreRecordRequest, RetractRecordsRequest, RevokeTokenRequest, Role,
-    SendBackRecordsRequest, SubmitRecordsRequest, SuggestMentionsRequest, UnmergeRecordRequest,
-    UpdateRecordRequest, UpdateTokenRequest, View, Write, compact_feed_request::Before,
+    PurgeRecordRequest, RebuildSearchRequest, RestoreRecordRequest, RetractRecordsRequest,
+    RevokeTokenRequest, Role, SearchRecordsRequest, SendBackRecordsRequest, SubmitRecordsRequest,
+    SuggestMentionsRequest, UnmergeRecordRequest, UpdateRecordRequest, UpdateTokenRequest, View,
+    Write, compact_feed_request::Before,
 };
 use tonic::Status;
 
@@ -97,6 +98,8 @@ pub const OF_ALL: &[&str] = &[
     "FindDuplicates desk",
     "SuggestMentions",
     "SuggestMentions desk",
+    "SearchRecords",
+    "SearchRecords desk",
 ];
 
 /// Calls that return no records.
@@ -106,6 +109,7 @@ pub const OF_NONE: &[&str] = &[
     "CompactFeed",
     "ForkFeed",
     "LoadRecords",
+    "RebuildSearch",
     "CreateToken",
     "ListTokens",
     "UpdateToken",
@@ -315,6 +319,15 @@ pub async fn read_all(client: &mut Client, call: &str) -> CallOutcome {
             };
             text(client.records.list_records(request).await)
         }
+        "SearchRecords" => {
+            let request = SearchRecordsRequest {
+                query: "words".into(),
+                view: at,
+                page_size: 1000,
+                ..SearchRecordsRequest::default()
+            };
+            text(client.search.search_records(request).await)
+        }
         "Watch" => read_to_head(client, view(call), Origin::Beginning).await,
         "Watch snapshot" => read_to_head(client, view(call), Origin::Snapshot).await,
         "Export" => {
@@ -378,6 +391,7 @@ pub async fn other(client: &mut Client, call: &str) -> CallOutcome {
                 .load_records(LoadRecordsRequest::default())
                 .await,
         ),
+        "RebuildSearch" => text(client.admin.rebuild_search(RebuildSearchRequest {}).await),
         "CreateToken" => {
             let request = CreateTokenRequest {
                 name: "other".into(),

@@ -86,13 +86,14 @@ const ALL: &[Who] = &[
 pub fn may_call(call: &str) -> &'static [Who] {
     match call {
         "GetRecord" | "BatchGetRecords" | "ListRecords" | "ListRevisions" | "DiffRevisions"
-        | "Watch" | "Watch snapshot" | "GetFeed" | "GetRecord at" | "GetRecord as of"
-        | "MatchActors" | "FindDuplicates" | "SuggestMentions" => ALL,
+        | "SearchRecords" | "Watch" | "Watch snapshot" | "GetFeed" | "GetRecord at"
+        | "GetRecord as of" | "MatchActors" | "FindDuplicates" | "SuggestMentions" => ALL,
         "GetRecord desk"
         | "BatchGetRecords desk"
         | "ListRecords desk"
         | "ListRevisions desk"
         | "DiffRevisions desk"
+        | "SearchRecords desk"
         | "Watch desk"
         | "Watch snapshot desk"
         | "GetFeed desk"
@@ -108,8 +109,8 @@ pub fn may_call(call: &str) -> &'static [Who] {
         | "Commit send back" | "Commit correct" | "Commit retract" | "Commit merge"
         | "Commit unmerge" | "Commit restore" => PUBLISHER,
         "PurgeRecord" | "Commit purge" | "CompactFeed" | "ForkFeed" | "LoadRecords"
-        | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken" | "ListAuditEntries"
-        | "GetHealth" => ADMIN,
+        | "RebuildSearch" | "CreateToken" | "ListTokens" | "UpdateToken" | "RevokeToken"
+        | "ListAuditEntries" | "GetHealth" => ADMIN,
         "Export" => EXPORTER,
         // The exporter may not see the desk feed, and the desk may not export.
         "Export desk" => &[],
@@ -232,12 +233,13 @@ fn written(verb: &str, stand: FixtureState) -> ExpectedAnswer {
 pub fn states_revealed_by(call: &str) -> &'static [FixtureState] {
     match call {
         "ListRecords" | "Watch snapshot" | "Export" | "MatchActors" | "FindDuplicates"
-        | "SuggestMentions" => &[Published],
+        | "SuggestMentions" | "SearchRecords" => &[Published],
         "ListRecords desk"
         | "Watch snapshot desk"
         | "MatchActors desk"
         | "FindDuplicates desk"
-        | "SuggestMentions desk" => &[Draft, InReview, Embargoed, Published],
+        | "SuggestMentions desk"
+        | "SearchRecords desk" => &[Draft, InReview, Embargoed, Published],
         // Published content stays history after a withdrawal; erased content does not.
         "Watch" => &[Published, Retracted, Merged],
         "Watch desk" => &[

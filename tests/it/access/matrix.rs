@@ -225,6 +225,7 @@ async fn f10_each_method_tells_each_caller_of_each_record_what_it_may_and_nothin
         feed.into_inner().head_sequence == heads.0
     })
     .await;
+    wait_projected(&two.url).await;
     let before = records(&two.url).await;
     let words: Vec<_> = FIXTURE_STATES.iter().map(|stand| stand.words()).collect();
     let mut tally = Tally::default();

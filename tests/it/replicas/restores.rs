@@ -159,7 +159,7 @@ impl Restore {
                     url,
                     "DROP TRIGGER audit_is_only_added_to ON audit;
                      TRUNCATE feed, changes, epochs, records, links, requests, tokens, audit, _sqlx_migrations,
-                         applied_functions, projections, documents, actor_keys",
+                         applied_functions, projections, documents, actor_keys, search",
                 )
                 .await;
                 tool("pg_restore", &["--data-only", "--dbname", url, file]).await;

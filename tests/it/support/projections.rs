@@ -48,14 +48,23 @@ pub async fn actor_keys(sql: &mut PgConnection) -> Vec<String> {
         .unwrap()
 }
 
+/// All rows of the search index, in the order of their names.
+pub async fn index_rows(sql: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar("SELECT row_to_json(s)::text FROM search AS s ORDER BY name")
+        .fetch_all(sql)
+        .await
+        .unwrap()
+}
+
 /// Compares the rows with those that are made from the beginning of the log, row for row. Returns the number of
 /// documents.
 pub async fn assert_equal_to_rebuilt(url: &str) -> usize {
     wait_projected(url).await;
     let mut sql = PgConnection::connect(url).await.unwrap();
     let (followed, keys) = (documents(&mut sql).await, actor_keys(&mut sql).await);
+    let indexed = index_rows(&mut sql).await;
     sql.execute(
-        "DELETE FROM documents; DELETE FROM actor_keys; UPDATE projections SET version = 0",
+        "DELETE FROM documents; DELETE FROM actor_keys; DELETE FROM search; UPDATE projections SET version = 0",
     )
     .await
     .unwrap();
@@ -70,6 +79,12 @@ pub async fn assert_equal_to_rebuilt(url: &str) -> usize {
         assert_eq!(one, other, "followed, and made again");
     }
     assert_eq!(followed.len(), rebuilt.len());
+    let indexed_again = index_rows(&mut sql).await;
+    for (one, other) in indexed.iter().zip(&indexed_again) {
+        assert_eq!(one, other, "indexed, and indexed again");
+    }
+    assert_eq!(indexed.len(), indexed_again.len());
+    assert_eq!(indexed.len(), rebuilt.len());
     let records: i64 = sqlx::query_scalar("SELECT count(*) FROM records WHERE state <> 'deleted'")
         .fetch_one(&mut sql)
         .await

@@ -10,3 +10,4 @@ pub mod page_token;
 pub(crate) mod record_service;
 mod request;
 pub(crate) mod response;
+pub(crate) mod search_service;

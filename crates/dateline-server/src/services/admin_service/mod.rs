@@ -9,8 +9,9 @@ use dateline_proto::v1::{
     CompactFeedRequest, CompactFeedResponse, CreateTokenRequest, CreateTokenResponse,
     ForkFeedRequest, ForkFeedResponse, GetHealthRequest, GetHealthResponse, HealthProblem,
     IsolatedEmbargo, ListAuditEntriesRequest, ListAuditEntriesResponse, ListTokensRequest,
-    ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse, RevokeTokenRequest,
-    RevokeTokenResponse, UpdateTokenRequest, UpdateTokenResponse, compact_feed_request::Before,
+    ListTokensResponse, LoadRecordsRequest, LoadRecordsResponse, RebuildSearchRequest,
+    RebuildSearchResponse, RevokeTokenRequest, RevokeTokenResponse, UpdateTokenRequest,
+    UpdateTokenResponse, compact_feed_request::Before,
 };
 use dateline_record::{sequence::Sequence, timestamp::timestamp};
 use dateline_store::{Committer, FeedView, Positions, Store};
@@ -137,6 +138,20 @@ impl AdminService for AdminHandler {
             wire_sequence: committed.wire_sequence.to_i64(),
             warnings: committed.warnings,
         };
+        Ok(Response::new(PreEncoded::from(&response)))
+    }
+
+    async fn rebuild_search(
+        &self,
+        request: Request<RebuildSearchRequest>,
+    ) -> Result<Response<PreEncoded<RebuildSearchResponse>>, Status> {
+        let (caller, _) = extract_caller(request)?;
+        self.record_audit(&caller, "the search index is made again")
+            .await?;
+        let rebuilt = self.store.search_index().rebuild().await;
+        let desk_sequence = rebuilt.map_err(|error| status::store(&error))?;
+        tracing::info!(desk_sequence, "the search index is made again");
+        let response = RebuildSearchResponse { desk_sequence };
         Ok(Response::new(PreEncoded::from(&response)))
     }
 
