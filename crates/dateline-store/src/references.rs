@@ -10,7 +10,8 @@ use std::{
 
 use dateline_proto::v1::{Kind, Record, Reference, State, record::Kind as Body};
 use dateline_record::{
-    name::Name, references::references, sequence::Sequence, state::is_tombstone,
+    encoded_references::visit_references, name::Name, references::references, sequence::Sequence,
+    state::is_tombstone,
 };
 use prost::Message;
 use sqlx::QueryBuilder;
@@ -111,8 +112,29 @@ impl References {
     }
 }
 
-/// Returns the names that the sent content of a record refers to.
+/// Returns the names that the sent content of a record refers to. Only what cannot be read in place is decoded.
 fn names_in(record: &StoredRecord, snapshot: &SnapshotQuery) -> Result<BTreeSet<String>, Error> {
+    let content = record
+        .shown_content(snapshot.view)
+        .filter(|_| record.state != State::Merged);
+    if let Some(content) = content {
+        let mut names = BTreeSet::new();
+        let is_read = visit_references(record.kind, content, &mut |name| {
+            if !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        });
+        if is_read {
+            return Ok(names);
+        }
+    }
+    decoded_names(record, snapshot)
+}
+
+fn decoded_names(
+    record: &StoredRecord,
+    snapshot: &SnapshotQuery,
+) -> Result<BTreeSet<String>, Error> {
     let Some(encoded) = record.encoded(snapshot.view) else {
         return Ok(BTreeSet::new());
     };
