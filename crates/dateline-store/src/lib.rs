@@ -53,7 +53,7 @@ pub use self::{
     notify::CommitListener,
     positions::Positions,
     projection::{ProjectionStatus, Projector},
-    references::{References, ResolvedReferences},
+    references::{References, ResolvedReference, ResolvedReferences},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, FittingRecords, StoredRecord},
     tokens::{StoredToken, TokenExpiries, TokenOutcome},
