@@ -54,6 +54,7 @@ mod record_cache;
 mod renamed_flags;
 mod replicas;
 mod response_sizes;
+mod shared_pages;
 mod statement_plans;
 mod streams;
 mod supply_chain;

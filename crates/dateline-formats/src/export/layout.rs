@@ -77,8 +77,8 @@ impl ExportLayout {
         for format in &self.formats {
             match format {
                 // Written from the received bytes.
-                Format::Protobuf | Format::Ndjson => {}
-                Format::Parquet | Format::Csv => {
+                Format::Protobuf | Format::Ndjson | Format::Parquet => {}
+                Format::Csv => {
                     record.document()?;
                 }
                 Format::Ninjs | Format::FollowTheMoney | Format::SchemaOrg => {
