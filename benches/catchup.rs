@@ -1,6 +1,6 @@
-//! Catching up: 200,000 changes from the log, and a snapshot of 1,000,000 records. Each is compared with a binary
-//! `COPY` of the same rows out of the same cluster, and the log also with one that omits the facets, which only filters
-//! read. The server is a process of its own and was just started, so its ring holds the newest 2,000 changes at most;
+//! Catching up: 200,000 changes from the log by one reader and by eight at once, and a snapshot of 1,000,000 records.
+//! Each is compared with a binary `COPY` of the same rows out of the same cluster, by as many connections, and the log of
+//! one reader also with one that omits the facets, which only filters read. The server is a process of its own and was just started, so its ring holds the newest 2,000 changes at most;
 //! its memory is sampled while it sends.
 
 mod support;
@@ -9,19 +9,22 @@ use anyhow::{Context, Result, ensure};
 use dateline_proto::v1::{Origin, View};
 use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinSet};
 
 use support::{
     child::{Child, mib},
     cloned_records::{Filled, fill},
     compare::{BenchMode, Comparison, is_wanted, rate},
-    raw_client::RawClient,
+    raw_client::{RawClient, all},
     server::BenchServer,
     watchers::{WATCH, from},
 };
 
 /// Bytes per record; the change adds to it.
 const BYTES: usize = 600;
+
+/// Readers that catch up at once.
+const READERS: usize = 8;
 
 /// The columns of the log.
 const LOG: &str = "COPY (
@@ -47,6 +50,7 @@ async fn main() -> Result<()> {
     let form = BenchMode::from_args();
     for (part, origin, short, full) in [
         ("log", Origin::Beginning, 10_000, 200_000),
+        ("readers", Origin::Beginning, 10_000, 100_000),
         ("snapshot", Origin::Snapshot, 20_000, 1_000_000),
     ] {
         if !is_wanted(part) {
@@ -54,7 +58,11 @@ async fn main() -> Result<()> {
         }
         let mut bench_server = BenchServer::start().await?;
         let filled = fill(&mut bench_server, BYTES, form.pick(short, full)).await?;
-        compare(&bench_server, origin, &filled).await?;
+        if part == "readers" {
+            compare_readers(&bench_server, filled.changes).await?;
+        } else {
+            compare(&bench_server, origin, &filled).await?;
+        }
         bench_server.stop().await?;
     }
     Ok(())
@@ -80,6 +88,38 @@ async fn compare(bench_server: &BenchServer, origin: Origin, filled: &Filled) ->
         let before = server.resident()?;
         let peak = server.peak();
         let rate = rate(count, watch(&server.address, origin, count)).await?;
+        memory
+            .lock()
+            .await
+            .push((before, peak.stop(), server.resident()?));
+        Ok(rate)
+    };
+    comparison.run(3, measure).await?;
+    print_memory(&memory.into_inner());
+    Ok(())
+}
+
+/// All readers begin at once and read everything; the rate is that of all together.
+async fn compare_readers(bench_server: &BenchServer, count: usize) -> Result<()> {
+    let title = format!("catch-up of {count} by {READERS} readers");
+    let comparison = Comparison::new(title, "per second", &["Watch", "COPY without facets"]);
+    let memory = Mutex::new(Vec::new());
+    let measure = async |side, _| {
+        let mut readers = JoinSet::new();
+        if side > 0 {
+            let url = &bench_server.url;
+            for url in std::iter::repeat_n(url.clone(), READERS) {
+                readers.spawn(async move { copy(&url, LOG_WITHOUT_FACETS).await });
+            }
+            return rate(count * READERS, all(readers)).await;
+        }
+        let server = Child::start(&bench_server.url).await?;
+        let before = server.resident()?;
+        let peak = server.peak();
+        for address in std::iter::repeat_n(server.address.clone(), READERS) {
+            readers.spawn(async move { watch(&address, Origin::Beginning, count).await });
+        }
+        let rate = rate(count * READERS, all(readers)).await?;
         memory
             .lock()
             .await

@@ -1,6 +1,6 @@
 //! `dateline import DIR|URL`: loads a whole export from another database, with states and revisions.
 
-use std::process::ExitCode;
+use std::{collections::VecDeque, process::ExitCode};
 
 use anyhow::{Result, bail};
 use dateline_client::{Client, Failure};
@@ -9,8 +9,9 @@ use dateline_formats::export::{
     manifest::{DigestText, FileEntry},
     reader::RecordReader,
 };
-use dateline_proto::v1::{LoadRecordsRequest, Record, View};
+use dateline_proto::v1::{LoadRecordsRequest, LoadRecordsResponse, Record, View};
 use prost::Message;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Args;
 use crate::{FAILED, feed, output::print_message, progress::RecordProgress};
@@ -19,6 +20,8 @@ use crate::{FAILED, feed, output::print_message, progress::RecordProgress};
 const BATCH_RECORDS: usize = 500;
 /// Maximum bytes per load: below the server's limit, with room for the envelope.
 const BATCH_BYTES: usize = 3 * 1024 * 1024;
+/// Maximum number of loads in flight: while the server writes one, it checks the next ones.
+const LOADS_IN_FLIGHT: usize = 3;
 
 /// Imports an export; existing records stay unchanged.
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
@@ -30,6 +33,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         validate_only: args.dry_run,
         waiting: Vec::new(),
         bytes: 0,
+        in_flight: VecDeque::new(),
         records: 0,
         progress: RecordProgress::new(Some(records(&manifest))),
     };
@@ -72,18 +76,24 @@ fn records(manifest: &Manifest) -> u64 {
     shown.saturating_add(manifest.tombstone_records)
 }
 
+/// A load that was sent, and the number of its records.
+type SentLoad = (u64, AbortOnDropHandle<Result<LoadRecordsResponse, Failure>>);
+
 struct ExportLoader {
     client: Client,
     validate_only: bool,
     waiting: Vec<Record>,
     bytes: usize,
+    /// Oldest first.
+    in_flight: VecDeque<SentLoad>,
+    /// Records of the loads that were answered.
     records: u64,
     progress: RecordProgress,
 }
 
 impl ExportLoader {
-    /// Loads all records; returns true if any was new. Articles are loaded first: the server checks quotes when both
-    /// the article and the record that quotes it exist.
+    /// Loads all records; returns true if any was new. Articles are loaded first, and all of them are answered before
+    /// the rest is sent: the server checks quotes when both the article and the record that quotes it exist.
     async fn load_all(&mut self, destination: &Destination, manifest: &Manifest) -> Result<bool> {
         let is_article = |file: &FileEntry| file.holds == "articles";
         let articles = RecordReader::open_files(destination, manifest, is_article).await?;
@@ -93,7 +103,21 @@ impl ExportLoader {
         Ok(self.load_records(others).await? || has_written)
     }
 
+    /// Loads the records of some files, which do not depend on each other. After an error nothing more is sent, and the
+    /// loads in flight are answered.
     async fn load_records(&mut self, mut records: RecordReader) -> Result<bool> {
+        let mut outcome = self.send_all(&mut records).await;
+        while !self.in_flight.is_empty() {
+            let answered = self.next_answer().await;
+            outcome = match (outcome, answered) {
+                (Ok(has_written), Ok(written)) => Ok(has_written || written),
+                (Err(first), _) | (_, Err(first)) => Err(first),
+            };
+        }
+        outcome
+    }
+
+    async fn send_all(&mut self, records: &mut RecordReader) -> Result<bool> {
         let mut has_written = false;
         while let Some(record) = records.next().await? {
             let bytes = record.encoded_len();
@@ -106,6 +130,8 @@ impl ExportLoader {
         Ok(self.send_batch().await? || has_written)
     }
 
+    /// Sends the waiting records; waits for the oldest load if there are enough in flight. Returns true if that one has
+    /// written something.
     async fn send_batch(&mut self) -> Result<bool> {
         let records = std::mem::take(&mut self.waiting);
         self.bytes = 0;
@@ -113,12 +139,28 @@ impl ExportLoader {
         if count == 0 {
             return Ok(false);
         }
+        let mut has_written = false;
+        while self.in_flight.len() >= LOADS_IN_FLIGHT {
+            has_written |= self.next_answer().await?;
+        }
         let request = LoadRecordsRequest {
             records,
             validate_only: self.validate_only,
             ..LoadRecordsRequest::default()
         };
-        let answer = self.client.load(request).await.map_err(Failure::from)?;
+        let client = self.client.clone();
+        let load = async move { client.load(request).await.map_err(Failure::from) };
+        let load = AbortOnDropHandle::new(tokio::spawn(load));
+        self.in_flight.push_back((count, load));
+        Ok(has_written)
+    }
+
+    /// Waits for the oldest load; returns true if it has written something.
+    async fn next_answer(&mut self) -> Result<bool> {
+        let Some((count, load)) = self.in_flight.pop_front() else {
+            return Ok(false);
+        };
+        let answer = load.await??;
         self.records += count;
         self.progress.add(count);
         for warning in &answer.warnings {

@@ -58,6 +58,7 @@ mod renamed_flags;
 mod replicas;
 mod response_sizes;
 mod search;
+mod shared_pages;
 mod statement_plans;
 mod streams;
 mod supply_chain;

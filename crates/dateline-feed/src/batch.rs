@@ -90,6 +90,17 @@ impl EncodedBatch {
             .collect()
     }
 
+    /// A batch of this size, without changes.
+    #[cfg(test)]
+    pub fn of_size(last: Sequence, bytes: usize) -> Self {
+        Self {
+            last,
+            accepted_at: OffsetDateTime::UNIX_EPOCH,
+            ready: vec![0; bytes].into(),
+            entries: Vec::new(),
+        }
+    }
+
     fn new(last: Sequence, accepted_at: OffsetDateTime, mut entries: Vec<EncodedChange>) -> Self {
         let framed: usize = entries
             .iter()

@@ -9,6 +9,7 @@ mod bounded_records;
 mod cursor;
 mod export;
 mod packing;
+mod page_cache;
 mod prefetch;
 mod record_cache;
 mod ring;
@@ -35,7 +36,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::ring::Ring;
 pub use self::{
     bounded_records::EncodedRecord,
     cursor::Cursor,
@@ -43,6 +43,10 @@ pub use self::{
     record_cache::{FittingRecords, RecordCache},
     start::{Start, WatchOptions},
     subscription::{FeedCheckpoint, Subscription, WatchItem},
+};
+use self::{
+    page_cache::{EncodedPage, PageCache, PageScope},
+    ring::Ring,
 };
 
 /// Changes that a server reads at its start, so that streams that resume find them in the ring.
@@ -119,6 +123,8 @@ struct Shared {
     wire: Ring,
     /// Kept exact by the tail.
     records: RecordCache,
+    /// Pages of the log that streams share.
+    pages: Arc<PageCache>,
     checkpoint_interval: Duration,
     /// Start of the checkpoint intervals.
     opened_at: Instant,
@@ -150,6 +156,7 @@ impl Feed {
             .unwrap_or(heads);
         let shared = Shared {
             records: RecordCache::new(store.clone(), record_cache_bytes),
+            pages: Arc::default(),
             store,
             identity: RwLock::new(Arc::new(identity)),
             desk: Ring::new(start.desk),
@@ -287,6 +294,7 @@ impl Feed {
         if *now == **known {
             return Ok(known.clone());
         }
+        self.shared.pages.clear();
         if now.epoch != known.epoch || now.id != known.id {
             tracing::warn!(feed = %now.id, epoch = now.epoch, "another history begins");
             self.shared.records.clear();
@@ -319,16 +327,22 @@ impl Feed {
         read_here && follows
     }
 
-    /// Reads a page of the log in the order of a view, without facets for unfiltered streams.
-    async fn read_log(
+    /// Returns the page of the log with the changes after a sequence, read and encoded once for all streams that ask
+    /// for it.
+    async fn log_page(
         &self,
-        view: FeedView,
+        scope: PageScope,
         after: Sequence,
-        facets: bool,
-    ) -> Result<LogPage, dateline_store::Error> {
-        // Streams that lag wait for a permit, however many there are: waiting is no error.
-        let _permit = self.shared.read_permits.acquire().await;
-        with_timeout(self.shared.store.log_after(view, after, facets)).await
+    ) -> Result<Arc<EncodedPage>, dateline_store::Error> {
+        let read = async {
+            // Streams that lag wait for a permit, however many there are: waiting is no error.
+            let _permit = self.shared.read_permits.acquire().await;
+            metrics::counter!("dateline_watch_backfill_pages_total").increment(1);
+            let store = &self.shared.store;
+            let page = with_timeout(store.log_after(scope.view, after, scope.facets)).await?;
+            Ok(EncodedPage::from_log(&page, scope.view))
+        };
+        self.shared.pages.page(scope, after, read).await
     }
 
     async fn snapshot_page(
@@ -340,11 +354,12 @@ impl Feed {
         with_timeout(self.shared.store.snapshot_page(extract, after)).await
     }
 
-    /// Drops changes and records that were read before an erasure (W11): from the rings and the cache here; streams drop
-    /// theirs when the count has changed.
+    /// Drops changes and records that were read before an erasure (W11): from the rings and the caches here; streams
+    /// drop theirs when the count has changed.
     fn drop_erased(&self) {
         self.shared.erasures.fetch_add(1, Ordering::SeqCst);
         self.records().clear();
+        self.shared.pages.clear();
         for view in [FeedView::Wire, FeedView::Desk] {
             self.ring(view).clear();
         }

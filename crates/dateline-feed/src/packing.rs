@@ -1,7 +1,7 @@
 //! Contents of responses: changes or records, filled up to a size. A response holds whole batches, or part of one batch
 //! and nothing else (F3).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use dateline_proto::v1::Removal;
@@ -10,7 +10,9 @@ use dateline_record::{
     record::{delimited_len, delimiter},
     sequence::Sequence,
 };
-use dateline_store::{FeedView, Mark, Removed, ResolvedReferences, SnapshotEntry};
+use dateline_store::{
+    FeedView, Mark, Removed, ResolvedReference, ResolvedReferences, SnapshotEntry,
+};
 use prost::Message as _;
 
 use super::batch::EncodedBatch;
@@ -167,8 +169,8 @@ fn field(number: u32, encoded: Bytes) -> Vec<Bytes> {
 struct RecordPacker {
     messages: Vec<PackedMessage>,
     room: usize,
-    /// Names whose references the last message holds.
-    sent_references: HashSet<String>,
+    /// Addresses of the references that the last message holds; the same name has the same one.
+    sent_references: HashSet<*const ResolvedReference>,
 }
 
 impl RecordPacker {
@@ -201,18 +203,18 @@ impl RecordPacker {
         self.sent_references.extend(new);
     }
 
-    /// Adds the references of an entry that the message does not hold yet; returns their names.
+    /// Adds the references of an entry that the message does not hold yet; returns their addresses.
     fn references(
         &self,
         entry: &SnapshotEntry,
         resolved: &ResolvedReferences,
         pieces: &mut Vec<Bytes>,
-    ) -> Vec<String> {
+    ) -> Vec<*const ResolvedReference> {
         let new = resolved.for_record(entry.name());
-        let new = new.filter(|reference| !self.sent_references.contains(&reference.name));
+        let new = new.filter(|it| !self.sent_references.contains(&Arc::as_ptr(it)));
         new.map(|reference| {
-            pieces.extend(field(REFERENCES_FIELD, reference.encode_to_vec().into()));
-            reference.name.clone()
+            pieces.extend(field(REFERENCES_FIELD, reference.encoded.clone()));
+            Arc::as_ptr(reference)
         })
         .collect()
     }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dateline_record::{filter::Filter, sequence::Sequence};
-use dateline_store::{FeedIdentity, FeedView, LogPage, SnapshotQuery};
+use dateline_store::{FeedIdentity, FeedView, SnapshotQuery};
 use time::OffsetDateTime;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::{
     batch::EncodedBatch,
     cursor::{Cursor, check},
     packing::{ChangePacker, MessageEnd, PackedMessage, pack_records},
+    page_cache::{EncodedPage, LaggingStream, PageScope},
     prefetch::Prefetch,
     ring::RingRead,
     start::{WatchOptions, check_kept},
@@ -74,7 +75,9 @@ pub struct Subscription {
     /// Count of erasures when the messages were read.
     erasures: u64,
     /// Prefetch of the page of the log after the position.
-    prefetch: Prefetch<LogPage>,
+    prefetch: Prefetch<Arc<EncodedPage>>,
+    /// Set while the stream reads the log.
+    lagging: Option<LaggingStream>,
     /// Receiver of the ring's head.
     head: watch::Receiver<Sequence>,
     /// True once the client has the cursor of its start.
@@ -113,6 +116,7 @@ impl Subscription {
             erasures,
             position,
             prefetch: Prefetch::new(),
+            lagging: None,
             head,
             begun,
             last_checkpoint: None,
@@ -200,6 +204,7 @@ impl Subscription {
         let batches = match found {
             RingRead::Batches(batches) => {
                 self.prefetch.discard();
+                self.lagging = None;
                 batches
             }
             RingRead::Lagged => Box::pin(self.read_log(after)).await?,
@@ -219,17 +224,26 @@ impl Subscription {
         Ok(true)
     }
 
-    /// Reads a page of the log, without facets for an unfiltered stream.
+    /// Returns a page of the log, without facets for an unfiltered stream: facets are a large part of the cost of a
+    /// small change.
     fn page_after(
         &self,
         after: Sequence,
-    ) -> impl Future<Output = Result<LogPage, dateline_store::Error>> + Send + use<> {
-        let (feed, view, facets) = (self.feed.clone(), self.view, !self.filter.is_empty());
-        async move { feed.read_log(view, after, facets).await }
+    ) -> impl Future<Output = Result<Arc<EncodedPage>, dateline_store::Error>> + Send + use<> {
+        let scope = PageScope {
+            view: self.view,
+            facets: !self.filter.is_empty(),
+            epoch: self.identity.epoch,
+            erasures: self.erasures,
+        };
+        let feed = self.feed.clone();
+        async move { feed.log_page(scope, after).await }
     }
 
     async fn read_log(&mut self, after: Sequence) -> Result<Vec<Arc<EncodedBatch>>, Error> {
-        metrics::counter!("dateline_watch_backfill_pages_total").increment(1);
+        if self.lagging.is_none() {
+            self.lagging = Some(self.feed.shared.pages.enter());
+        }
         let page = match self.prefetched_page().await {
             Some(page) => page,
             None => self.page_after(after).await?,
@@ -237,19 +251,14 @@ impl Subscription {
         if let Some(read) = page.read {
             self.check_read(read).await?;
         }
-        let last = page
-            .entries
-            .last()
-            .and_then(|last| last.position(self.view));
-        if let Some((last, _)) = last {
+        if let Some(last) = page.last() {
             self.prefetch.start(self.page_after(last));
         }
-        let batches = EncodedBatch::from_log(&page.entries, self.view).into_iter();
-        Ok(batches.map(Arc::new).collect())
+        Ok(page.batches_after(after))
     }
 
     /// Returns the prefetched page, if it belongs to the present epoch.
-    async fn prefetched_page(&mut self) -> Option<LogPage> {
+    async fn prefetched_page(&mut self) -> Option<Arc<EncodedPage>> {
         let page = self.prefetch.next_page().await?;
         let (epoch, _) = page.read?;
         (epoch == self.identity.epoch).then_some(page)

@@ -14,4 +14,5 @@ pub mod export;
 pub mod import;
 pub mod json;
 mod ninjs;
+mod wire;
 pub mod yaml;

@@ -59,7 +59,7 @@ pub use self::{
     notify::CommitListener,
     positions::Positions,
     projection::{ProjectionStatus, Projector},
-    references::{References, ResolvedReferences},
+    references::{References, ResolvedReference, ResolvedReferences},
     search::{SearchAfter, SearchIndex, SearchOrder, SearchQuery, SearchRow, SearchRows},
     snapshot::{Removed, SnapshotEntry, SnapshotPage, SnapshotQuery},
     stored::{FeedView, FittingRecords, StoredRecord},

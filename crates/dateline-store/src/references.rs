@@ -8,9 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use dateline_proto::v1::{Kind, Record, Reference, State, record::Kind as Body};
 use dateline_record::{
-    name::Name, references::references, sequence::Sequence, state::is_tombstone,
+    encoded_references::visit_references, name::Name, references::references, sequence::Sequence,
+    state::is_tombstone,
 };
 use prost::Message;
 use sqlx::QueryBuilder;
@@ -42,18 +44,82 @@ pub struct References {
     before: Arc<ReferenceCache>,
 }
 
+/// A resolved reference.
+#[derive(Debug, PartialEq)]
+pub struct ResolvedReference {
+    /// The record that a name leads to.
+    reference: Reference,
+    /// The encoded reference, which many responses of an export contain.
+    pub encoded: Bytes,
+}
+
+impl From<Reference> for ResolvedReference {
+    fn from(reference: Reference) -> Self {
+        Self {
+            encoded: reference.encode_to_vec().into(),
+            reference,
+        }
+    }
+}
+
 /// The resolved references of a page's records.
 #[derive(Debug, Default)]
 pub struct ResolvedReferences {
-    names: HashMap<String, BTreeSet<String>>,
-    found: HashMap<String, Arc<Reference>>,
+    by_record: HashMap<String, Vec<Arc<ResolvedReference>>>,
 }
 
 impl ResolvedReferences {
-    /// Returns the resolved references of a record, in the order of names.
-    pub fn for_record(&self, record: &Name) -> impl Iterator<Item = &Arc<Reference>> {
-        let names = self.names.get(record.as_str()).into_iter().flatten();
-        names.filter_map(|name| self.found.get(name))
+    /// Returns the resolved references of a record, in the order of names. A name that occurs in several records of a
+    /// page has the same reference, at the same address.
+    pub fn for_record(&self, record: &Name) -> impl Iterator<Item = &Arc<ResolvedReference>> {
+        self.by_record.get(record.as_str()).into_iter().flatten()
+    }
+}
+
+/// The names in a page of records, each once.
+#[derive(Debug, Default)]
+struct Mentions {
+    names: Vec<String>,
+    /// The indexes of the names in each record, in the order of names.
+    of_record: Vec<(String, Vec<usize>)>,
+}
+
+impl Mentions {
+    fn of_page(entries: &[SnapshotEntry], snapshot: &SnapshotQuery) -> Result<Self, Error> {
+        let (mut mentions, mut known) = (Self::default(), HashMap::new());
+        for entry in entries {
+            let SnapshotEntry::Record(record) = entry else {
+                continue;
+            };
+            let mut indexes = Vec::new();
+            let mut add = |name: &str| {
+                let known_index = known.get(name).copied();
+                indexes.push(known_index.unwrap_or_else(|| {
+                    known.insert(name.to_owned(), mentions.names.len());
+                    mentions.names.push(name.to_owned());
+                    mentions.names.len() - 1
+                }));
+            };
+            visit_names(record, snapshot, &mut add)?;
+            let name = |index: &usize| &mentions.names[*index];
+            indexes.sort_unstable_by(|one, other| name(one).cmp(name(other)));
+            indexes.dedup();
+            mentions.of_record.push((record.name.to_string(), indexes));
+        }
+        Ok(mentions)
+    }
+
+    /// Returns the indexes of all names, or of those in the named records.
+    fn indexes(&self, records: Option<&HashSet<String>>) -> Vec<usize> {
+        let Some(records) = records else {
+            return (0..self.names.len()).collect();
+        };
+        let named = self
+            .of_record
+            .iter()
+            .filter(|(record, _)| records.contains(record));
+        let indexes: BTreeSet<usize> = named.flat_map(|(_, indexes)| indexes).copied().collect();
+        indexes.into_iter().collect()
     }
 }
 
@@ -77,56 +143,69 @@ impl References {
         entries: &mut Vec<SnapshotEntry>,
         unchanged: &HashSet<String>,
     ) -> Result<ResolvedReferences, Error> {
-        let mut resolved = ResolvedReferences::default();
-        for entry in &*entries {
-            if let SnapshotEntry::Record(record) = entry {
-                let names = names_in(record, snapshot)?;
-                resolved.names.insert(record.name.to_string(), names);
-            }
-        }
-        let names: BTreeSet<&str> = resolved
-            .names
-            .values()
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        resolved.found = find(connection, snapshot, snapshot.at, &self.now, &names).await?;
+        let mentions = Mentions::of_page(entries, snapshot)?;
+        let all = mentions.indexes(None);
+        let names = &mentions.names;
+        let found = find(connection, snapshot, snapshot.at, &self.now, names, &all).await?;
         if let Some(since) = snapshot.since.filter(|_| !unchanged.is_empty()) {
-            let doubtful = unchanged.iter().filter_map(|name| resolved.names.get(name));
-            let names: BTreeSet<&str> = doubtful.flatten().map(String::as_str).collect();
-            let before = find(connection, snapshot, since, &self.before, &names).await?;
-            let leads_elsewhere = |record: &StoredRecord| {
-                let names = resolved.names.get(record.name.as_str());
-                let mut names = names.into_iter().flatten();
-                names.any(|name| before.get(name) != resolved.found.get(name))
+            let doubtful = mentions.indexes(Some(unchanged));
+            let before = find(connection, snapshot, since, &self.before, names, &doubtful).await?;
+            let leads_elsewhere = |(record, indexes): &(String, Vec<usize>)| {
+                let mut indexes = indexes.iter();
+                let is_doubtful = unchanged.contains(record);
+                is_doubtful && indexes.any(|name| before.get(name) != found.get(name))
             };
+            let changed = mentions.of_record.iter().filter(|it| leads_elsewhere(it));
+            let changed: HashSet<&str> = changed.map(|(record, _)| record.as_str()).collect();
             entries.retain(|entry| match entry {
                 SnapshotEntry::Record(record) if unchanged.contains(record.name.as_str()) => {
-                    leads_elsewhere(record)
+                    changed.contains(record.name.as_str())
                 }
                 _ => true,
             });
         }
-        Ok(resolved)
+        let references = mentions.of_record.into_iter().map(|(record, indexes)| {
+            let references = indexes.iter().filter_map(|index| found.get(index).cloned());
+            (record, references.collect())
+        });
+        Ok(ResolvedReferences {
+            by_record: references.collect(),
+        })
     }
 }
 
-/// Returns the names that the sent content of a record refers to.
-fn names_in(record: &StoredRecord, snapshot: &SnapshotQuery) -> Result<BTreeSet<String>, Error> {
+/// Calls `add` with every name that the sent content of a record refers to. Only what cannot be read in place is decoded.
+fn visit_names(
+    record: &StoredRecord,
+    snapshot: &SnapshotQuery,
+    add: &mut impl FnMut(&str),
+) -> Result<(), Error> {
+    let content = record
+        .shown_content(snapshot.view)
+        .filter(|_| record.state != State::Merged);
+    if let Some(content) = content {
+        let mut names = Vec::new();
+        if visit_references(record.kind, content, &mut |name| names.push(name)) {
+            names.into_iter().for_each(add);
+            return Ok(());
+        }
+    }
     let Some(encoded) = record.encoded(snapshot.view) else {
-        return Ok(BTreeSet::new());
+        return Ok(());
     };
     let corrupt = || Error::Corrupt(format!("the content of {}", record.name));
     let decoded = Record::decode(encoded).map_err(|_| corrupt())?;
     let mut body = decoded.kind.ok_or_else(corrupt)?;
-    Ok(references(&mut body)
-        .into_iter()
-        .map(|named| named.name)
-        .collect())
+    for named in references(&mut body) {
+        add(&named.name);
+    }
+    Ok(())
 }
 
 /// A name that is being followed through merges.
 struct MergeChain {
+    /// Index of the name.
+    index: usize,
     name: String,
     /// The record to read next.
     next: String,
@@ -144,17 +223,21 @@ struct ReferenceRow {
     content: Vec<u8>,
 }
 
-/// Resolves names as of a sequence, following merges one step at a time for all names at once.
+/// Resolves names as of a sequence, following merges one step at a time for all names at once. `indexes` says which of
+/// the names.
 async fn find(
     connection: &mut Lease,
     snapshot: &SnapshotQuery,
     at: Sequence,
     cache: &ReferenceCache,
-    names: &BTreeSet<&str>,
-) -> Result<HashMap<String, Arc<Reference>>, Error> {
-    let mut found = cache.get_all(names);
-    let new = names.iter().filter(|name| !found.contains_key(**name));
-    let mut open: Vec<MergeChain> = new.map(|name| MergeChain::from(name)).collect();
+    names: &[String],
+    indexes: &[usize],
+) -> Result<HashMap<usize, Arc<ResolvedReference>>, Error> {
+    let mut found = cache.get_all(names, indexes);
+    let new = indexes.iter().filter(|index| !found.contains_key(*index));
+    let mut open: Vec<MergeChain> = new
+        .map(|index| MergeChain::from(*index, &names[*index]))
+        .collect();
     let mut done = Vec::new();
     for _ in 0..MAX_MERGES {
         if open.is_empty() {
@@ -173,9 +256,9 @@ async fn find(
     }
     done.extend(open);
     for chain in done {
-        let reached = Arc::new(chain.reached);
+        let reached = Arc::new(ResolvedReference::from(chain.reached));
         cache.insert(&reached);
-        found.insert(chain.name, reached);
+        found.insert(chain.index, reached);
     }
     Ok(found)
 }
@@ -205,8 +288,9 @@ async fn rows(
 }
 
 impl MergeChain {
-    fn from(name: &str) -> Self {
+    fn from(index: usize, name: &str) -> Self {
         Self {
+            index,
             name: name.to_owned(),
             next: name.to_owned(),
             reached: Reference {
@@ -258,7 +342,7 @@ struct ReferenceCache {
 #[derive(Debug)]
 struct CachedReferences {
     since: Instant,
-    found: HashMap<String, Arc<Reference>>,
+    found: HashMap<String, Arc<ResolvedReference>>,
 }
 
 impl Default for ReferenceCache {
@@ -272,22 +356,25 @@ impl Default for ReferenceCache {
 }
 
 impl ReferenceCache {
-    fn get_all(&self, names: &BTreeSet<&str>) -> HashMap<String, Arc<Reference>> {
+    fn get_all(
+        &self,
+        names: &[String],
+        indexes: &[usize],
+    ) -> HashMap<usize, Arc<ResolvedReference>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.since.elapsed() > CACHE_TTL || kept.found.len() > MAX_CACHED {
             kept.found = HashMap::new();
             kept.since = Instant::now();
         }
-        let known = names
+        let known = indexes
             .iter()
-            .filter_map(|name| kept.found.get_key_value(*name));
-        known
-            .map(|(name, found)| (name.clone(), found.clone()))
-            .collect()
+            .filter_map(|index| Some((*index, kept.found.get(&names[*index])?.clone())));
+        known.collect()
     }
 
-    fn insert(&self, found: &Arc<Reference>) {
+    fn insert(&self, found: &Arc<ResolvedReference>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.found.insert(found.name.clone(), found.clone());
+        kept.found
+            .insert(found.reference.name.clone(), found.clone());
     }
 }

@@ -156,6 +156,15 @@ impl StoredRecord {
         )
     }
 
+    /// Returns the content that a view shows, without meta; `None` if there is none, as for a tombstone.
+    pub(super) fn shown_content(&self, view: FeedView) -> Option<&[u8]> {
+        let is_shown = match view {
+            FeedView::Desk => true,
+            FeedView::Wire => is_visible(self.state) && !is_tombstone(self.state),
+        };
+        is_shown.then_some(self.content.as_slice())
+    }
+
     /// Returns the bytes of content and meta, which is about the size of the encoded record.
     #[must_use]
     pub fn len(&self) -> usize {

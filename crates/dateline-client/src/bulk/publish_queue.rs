@@ -69,9 +69,16 @@ impl PublishQueue {
         }
     }
 
-    pub(super) fn mark_published(&mut self, drafts: &[&QueuedDraft]) {
-        self.published
-            .extend(drafts.iter().map(|draft| draft.name.clone()));
+    /// Records that these drafts were published. One that was queued again meanwhile, because the file holds it twice, is
+    /// dropped.
+    pub(super) fn mark_published(&mut self, names: Vec<Name>) {
+        let (named, published) = (&mut self.named, &mut self.published);
+        let queued_again = names.iter().filter(|name| named.remove(*name)).count() > 0;
+        published.extend(names);
+        if queued_again {
+            self.waiting
+                .retain(|draft| !published.contains(&draft.name));
+        }
     }
 
     /// True if enough drafts wait, and enough of them are new to justify another search.

@@ -4,18 +4,20 @@
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use dateline_proto::v1::{
-    BatchGetRecordsRequest, CommitRequest, Record, RecordMeta, State, View, Write,
-    record::Kind as Body, write,
+    BatchGetRecordsRequest, CommitRequest, Record, State, View, Write, record::Kind as Body, write,
 };
 use dateline_record::record::record_name;
 use dateline_record::{
     index::extract_terms, name::Name, release::Allowed, validate::validate, walk::Path,
 };
 
+use tokio::task::JoinSet;
+
 use super::{
     Error, field_path,
     outgoing::{Conflict, Outgoing, WriteOptions, WriteReport},
-    publish_queue::{self, PublishQueue, QueuedDraft},
+    publication::{self, Publication},
+    publish_queue::{PublishQueue, QueuedDraft},
     rejection::{FieldProblem, Notice, Rejection, is_about_records},
     version_step::{Age, age},
 };
@@ -32,6 +34,8 @@ pub struct BulkWriter {
     pub(super) client: Client,
     pub(super) options: WriteOptions,
     queue: PublishQueue,
+    /// The publication that runs beside the next creations; at most one.
+    publishing: JoinSet<Publication>,
     /// Number of records seen so far: the position of the next one.
     seen: usize,
     /// Names of the articles that this run created from items.
@@ -55,6 +59,7 @@ impl BulkWriter {
             client,
             options,
             queue: PublishQueue::default(),
+            publishing: JoinSet::new(),
             seen: 0,
             made: HashSet::new(),
             report: WriteReport::default(),
@@ -63,11 +68,25 @@ impl BulkWriter {
         }
     }
 
-    /// Creates the records that do not exist yet, in one commit; in several if some are left out.
+    /// Creates the records that do not exist yet, in one commit; in several if some are left out. Drafts may be published
+    /// meanwhile.
     ///
     /// # Errors
-    /// If a call fails, or a record is refused and none may be left out.
+    /// If a call fails, or a record is refused and none may be left out. No publication runs then.
     pub async fn create(&mut self, batch: Vec<Outgoing>) -> Result<(), Error> {
+        if batch.iter().any(|outgoing| outgoing.origin.is_some()) {
+            // A newer version changes the stored record, which may just be published.
+            self.finish_publication().await?;
+        }
+        let created = self.create_all(batch).await;
+        if created.is_err() {
+            // The first error is the one to report.
+            drop(self.finish_publication().await);
+        }
+        created
+    }
+
+    async fn create_all(&mut self, batch: Vec<Outgoing>) -> Result<(), Error> {
         let numbered = batch.into_iter().map(|outgoing| {
             self.seen += 1;
             (self.seen - 1, outgoing)
@@ -121,6 +140,7 @@ impl BulkWriter {
     /// # Errors
     /// If a call fails, or a record is refused and none may be left out.
     pub async fn withdraw(&mut self, batch: Vec<Outgoing>) -> Result<(), Error> {
+        self.finish_publication().await?;
         let mut known = self.existing_records(batch.iter()).await?;
         for outgoing in batch {
             let stored = names(&outgoing).find_map(|name| known.remove(name));
@@ -259,14 +279,16 @@ impl BulkWriter {
         Ok(())
     }
 
-    /// Publishes the queued drafts that refer only to published records or to each other.
+    /// Begins to publish the queued drafts that refer only to published records or to each other, once there are enough
+    /// of them. The publication runs beside the next creations.
     ///
     /// # Errors
-    /// If a call fails, or a record is refused and none may be left out.
+    /// If a call of this or of the publication before fails, or a record is refused and none may be left out.
     pub async fn publish_ready(&mut self) -> Result<(), Error> {
         if !self.queue.is_batch_due() {
             return Ok(());
         }
+        self.finish_publication().await?;
         let unknown = self.queue.take_unresolved();
         for names in unknown.chunks(NAMES_PER_LOOKUP) {
             let names = names.iter().map(ToString::to_string).collect();
@@ -275,7 +297,8 @@ impl BulkWriter {
             }
         }
         let ready = self.queue.take_ready();
-        self.publish_all(&ready).await
+        self.begin_publication(ready);
+        Ok(())
     }
 
     /// Publishes every queued draft. Drafts that refer to each other are published together (W9).
@@ -283,45 +306,29 @@ impl BulkWriter {
     /// # Errors
     /// If a call fails, or a record is refused and none may be left out.
     pub async fn publish(&mut self) -> Result<(), Error> {
+        self.finish_publication().await?;
         let rest = self.queue.take_all();
-        self.publish_all(&rest).await
+        self.begin_publication(rest);
+        self.finish_publication().await
     }
 
-    async fn publish_all(&mut self, drafts: &[QueuedDraft]) -> Result<(), Error> {
-        for batch in publish_queue::batches(drafts)? {
-            self.publish_batch(batch).await?;
-        }
-        Ok(())
+    fn begin_publication(&mut self, drafts: Vec<QueuedDraft>) {
+        let (client, leaves_out) = (self.client.clone(), self.options.leaves_out);
+        self.publishing
+            .spawn(publication::publish_all(client, leaves_out, drafts));
     }
 
-    async fn publish_batch(&mut self, mut drafts: Vec<&QueuedDraft>) -> Result<(), Error> {
-        drafts.sort_by_key(|draft| draft.position);
-        while !drafts.is_empty() {
-            let request = publish_queue::publish_request(&drafts);
-            let failure = match self.client.publish(request).await {
-                Ok(answer) => {
-                    let state =
-                        |record: &Record| record.kind.as_ref()?.meta().map(RecordMeta::state);
-                    let hidden = answer
-                        .records
-                        .iter()
-                        .filter(|record| state(record) == Some(State::Embargoed));
-                    let hidden = hidden.count();
-                    self.report.embargoed += hidden;
-                    self.report.published += answer.records.len() - hidden;
-                    self.report.sequence = answer.sequence;
-                    self.queue.mark_published(&drafts);
-                    return Ok(());
-                }
-                Err(status) => Failure::from(status),
-            };
-            let refused = publish_queue::rejected(&failure, &drafts);
-            let is_over = !self.options.leaves_out || refused.is_empty();
-            drafts.retain(|draft| !refused.contains_key(&draft.position));
-            self.refused.extend(refused.into_values());
-            if is_over {
-                return Err(failure.into());
-            }
+    /// Waits for the publication that runs, and counts its outcome.
+    async fn finish_publication(&mut self) -> Result<(), Error> {
+        while let Some(done) = self.publishing.join_next().await {
+            let done =
+                done.map_err(|error| Error::Records(format!("publishing ended: {error}")))?;
+            self.report.published += done.published;
+            self.report.embargoed += done.embargoed;
+            self.report.sequence = self.report.sequence.max(done.sequence);
+            self.refused.extend(done.refused);
+            self.queue.mark_published(done.names);
+            done.outcome?;
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ use super::{
 
 /// Bytes that a file buffers before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes that a buffer is made for: with room for most last records.
+const BUFFER_CAPACITY: usize = BUFFER_BYTES + 64 * 1024;
 /// Level of compression for zstd and gzip: the default of zstd.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -224,7 +226,7 @@ impl OpenFile {
             format,
             encoder,
             losses: Losses::default(),
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(BUFFER_CAPACITY),
             compressor: Compressor::new(compression),
             hash: Sha256::new(),
             bytes: 0,
@@ -244,13 +246,18 @@ impl OpenFile {
         if self.buffer.len() < BUFFER_BYTES && !is_all {
             return Ok(());
         }
-        let plain = std::mem::take(&mut self.buffer);
+        // Made at its full size, and passed on without a copy: growing and copying cost as much as hashing.
+        let capacity = if is_all { 0 } else { BUFFER_CAPACITY };
+        let plain = std::mem::replace(&mut self.buffer, Vec::with_capacity(capacity));
         let compressed = self.compressor.compress(plain, is_all);
         let compressed = compressed.map_err(|source| self.failed(source))?;
         self.hash.update(&compressed);
         self.bytes += compressed.len() as u64;
-        let sent = self.to.write_all(&compressed).await;
-        sent.map_err(|source| self.failed(source))
+        if compressed.is_empty() {
+            return Ok(());
+        }
+        let sent = self.to.put(compressed.into()).await;
+        sent.map_err(|source| self.failed(source.into()))
     }
 
     async fn finish(&mut self) -> Result<(String, u64, String), Error> {

@@ -76,8 +76,9 @@ impl ExportLayout {
         }
         for format in &self.formats {
             match format {
-                Format::Protobuf => {}
-                Format::Ndjson | Format::Parquet | Format::Csv => {
+                // Written from the received bytes.
+                Format::Protobuf | Format::Ndjson | Format::Parquet => {}
+                Format::Csv => {
                     record.document()?;
                 }
                 Format::Ninjs | Format::FollowTheMoney | Format::SchemaOrg => {

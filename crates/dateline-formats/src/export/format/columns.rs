@@ -123,6 +123,21 @@ fn is_day(field: &FieldDescriptor) -> bool {
 }
 
 impl Column {
+    /// Number of its field.
+    pub(super) fn number(&self) -> u32 {
+        self.field.number()
+    }
+
+    /// True if it is null when it is not set.
+    pub(super) fn has_presence(&self) -> bool {
+        self.field.supports_presence()
+    }
+
+    /// Number of the message field that contains it, if it is not a field of the record itself.
+    pub(super) fn inside_number(&self) -> Option<u32> {
+        self.inside.as_ref().map(FieldDescriptor::number)
+    }
+
     /// Its value in a message; `None` if it is not set.
     pub(super) fn value<'a>(&self, message: &'a DynamicMessage) -> Option<Cow<'a, Value>> {
         match &self.inside {

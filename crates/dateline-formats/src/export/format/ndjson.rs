@@ -5,6 +5,7 @@ use dateline_record::encoded::EncodedRecord;
 use serde::Serialize;
 
 use super::{Encoder, Error, Losses, Referents, end_line};
+use crate::wire;
 
 /// Encoder of one file.
 pub(super) struct Ndjson;
@@ -17,8 +18,10 @@ impl Encoder for Ndjson {
         _losses: &mut Losses,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let document = record.document()?;
-        document.serialize(&mut serde_json::Serializer::new(&mut *out))?;
+        if !wire::json::write_record(record.bytes(), out) {
+            let document = record.document()?;
+            document.serialize(&mut serde_json::Serializer::new(&mut *out))?;
+        }
         end_line(out);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Converts reflected values to Arrow columns: one builder per column, nested like its type.
 
-use std::{mem, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, mem, sync::Arc};
 
 use arrow_array::{
     ArrayRef, ListArray, StructArray,
@@ -12,6 +12,7 @@ use arrow_array::{
 use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
 use prost_reflect::{DynamicMessage, EnumDescriptor, Value};
+use prost_types::Timestamp;
 use time::{Date, macros::format_description};
 
 use super::super::columns::{Column, ColumnType, timestamp, word};
@@ -48,7 +49,7 @@ fn element_field(element: &ColumnType) -> FieldRef {
 /// Collects the values of a column, row by row.
 pub(super) enum Builder {
     Text(StringBuilder),
-    Word(EnumDescriptor, StringBuilder),
+    Word(Words, StringBuilder),
     Integer(Int64Builder),
     Small(Int32Builder),
     Number(Float64Builder),
@@ -60,18 +61,43 @@ pub(super) enum Builder {
     List(List),
 }
 
+/// The words of an enum, each made once.
+pub(super) struct Words {
+    words: EnumDescriptor,
+    known: HashMap<i32, Option<String>>,
+}
+
+impl Words {
+    fn new(words: &EnumDescriptor) -> Self {
+        Self {
+            words: words.clone(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// The word of a value; `None` for the unspecified one. Only words of the schema are kept.
+    pub(super) fn word(&mut self, number: i32) -> Option<Cow<'_, str>> {
+        if self.words.get_value(number).is_none() {
+            return word(&self.words, number).map(Cow::Owned);
+        }
+        let known = self.known.entry(number);
+        let known = known.or_insert_with(|| word(&self.words, number));
+        known.as_deref().map(Cow::Borrowed)
+    }
+}
+
 /// Builder of structs: the fields, and the validity of each row.
 pub(super) struct Group {
     fields: Fields,
-    parts: Vec<(Column, Builder)>,
-    valid: NullBufferBuilder,
+    pub(super) parts: Vec<(Column, Builder)>,
+    pub(super) valid: NullBufferBuilder,
 }
 
 /// Builder of lists: all elements in sequence, and the number in each row.
 pub(super) struct List {
     field: FieldRef,
-    lengths: Vec<usize>,
-    elements: Box<Builder>,
+    pub(super) lengths: Vec<usize>,
+    pub(super) elements: Box<Builder>,
 }
 
 impl Builder {
@@ -79,7 +105,7 @@ impl Builder {
     pub(super) fn new(column_type: &ColumnType) -> Self {
         match column_type {
             ColumnType::Text => Builder::Text(StringBuilder::new()),
-            ColumnType::Word(words) => Builder::Word(words.clone(), StringBuilder::new()),
+            ColumnType::Word(words) => Builder::Word(Words::new(words), StringBuilder::new()),
             ColumnType::Integer => Builder::Integer(Int64Builder::new()),
             ColumnType::Small => Builder::Small(Int32Builder::new()),
             ColumnType::Number => Builder::Number(Float64Builder::new()),
@@ -104,7 +130,7 @@ impl Builder {
             Builder::Text(rows) => rows.append_option(text(value)),
             Builder::Word(words, rows) => {
                 let number = value.and_then(Value::as_enum_number);
-                rows.append_option(number.and_then(|number| word(words, number)));
+                rows.append_option(number.and_then(|number| words.word(number)));
             }
             Builder::Integer(rows) => rows.append_option(value.and_then(Value::as_i64)),
             Builder::Small(rows) => rows.append_option(value.and_then(Value::as_i32)),
@@ -112,12 +138,21 @@ impl Builder {
             Builder::Single(rows) => rows.append_option(value.and_then(Value::as_f32)),
             Builder::Flag(rows) => rows.append_option(value.and_then(Value::as_bool)),
             Builder::Time(rows) => {
-                rows.append_option(value.and_then(Value::as_message).and_then(micros));
+                let time = value.and_then(Value::as_message).and_then(timestamp);
+                rows.append_option(time.as_ref().and_then(micros));
             }
             Builder::Day(rows) => rows.append_option(text(value).and_then(days)),
             Builder::Group(rows) => rows.append(value.and_then(Value::as_message)),
             Builder::List(rows) => rows.append(value.and_then(Value::as_list).unwrap_or_default()),
         }
+    }
+
+    /// True if the values of a list may be encoded without keys between them.
+    pub(super) fn is_packable(&self) -> bool {
+        matches!(
+            self,
+            Builder::Word(..) | Builder::Integer(_) | Builder::Small(_) | Builder::Flag(_)
+        )
     }
 
     /// Returns the column, and resets the builder.
@@ -189,14 +224,14 @@ fn text(value: Option<&Value>) -> Option<&str> {
         .filter(|text| !text.is_empty())
 }
 
-fn micros(message: &DynamicMessage) -> Option<i64> {
-    let time = timestamp(message)?;
+/// Microseconds from the epoch.
+pub(super) fn micros(time: &Timestamp) -> Option<i64> {
     let whole = time.seconds.checked_mul(1_000_000)?;
     whole.checked_add(i64::from(time.nanos) / 1_000)
 }
 
 /// Days from the epoch to an ISO day.
-fn days(iso: &str) -> Option<i32> {
+pub(super) fn days(iso: &str) -> Option<i32> {
     let day = Date::parse(iso, format_description!("[year]-[month]-[day]")).ok()?;
     Some(day.to_julian_day() - EPOCH.to_julian_day())
 }

@@ -24,8 +24,10 @@ use super::{
     Encoder, Error, Losses, Referents, check_kind,
     columns::{Column, columns},
 };
+use crate::wire;
 
 mod builder;
+mod from_wire;
 
 /// The reason why this build has no Parquet; `parquet_absent` has one.
 pub(super) const ABSENT: Option<NotBuilt> = None;
@@ -68,7 +70,12 @@ impl Encoder for Parquet {
     ) -> Result<(), Error> {
         check_kind(record, self.kind)?;
         let bytes = record.bytes().len();
-        self.table()?.append(record.body_document()?, bytes, out)
+        let table = self.table()?;
+        match wire::canonical_body(record.bytes()) {
+            Some(body) => from_wire::append_message(&mut table.columns, body),
+            None => table.append(record.body_document()?),
+        }
+        table.end_row(bytes, out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -126,15 +133,14 @@ impl Table {
         })
     }
 
-    fn append(
-        &mut self,
-        document: &prost_reflect::DynamicMessage,
-        bytes: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    fn append(&mut self, document: &prost_reflect::DynamicMessage) {
         for (column, builder) in &mut self.columns {
             builder.append(column.value(document).as_deref());
         }
+    }
+
+    /// Counts a row, and writes what is complete.
+    fn end_row(&mut self, bytes: usize, out: &mut Vec<u8>) -> Result<(), Error> {
         self.waiting.add(1, bytes);
         self.group.add(1, bytes);
         let group_ends = self.group.reaches(ROW_GROUP_ROWS, ROW_GROUP_BYTES);
