@@ -47,6 +47,7 @@ mod generated;
 mod gold;
 mod imports;
 mod lifecycle;
+mod log_contents;
 mod model_based;
 mod module_circles;
 mod projections;

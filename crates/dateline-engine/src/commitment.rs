@@ -48,7 +48,11 @@ impl Commitment {
             note: &change.note,
             changed_fields: &change.changed_fields,
             merged_into: &change.meta.merged_into,
-            content: if is_shown { &change.content } else { &tombstone },
+            content: if is_shown {
+                &change.content
+            } else {
+                &tombstone
+            },
             meta: &change.meta_bytes(),
             salt: &salt,
         };

@@ -15,7 +15,13 @@ mod tests {
     /// Computed with `hashlib` of Python.
     #[test]
     fn a_slot_is_the_first_byte_of_the_hash_of_the_name() {
-        let known = [("actors/nato", 71), ("articles/some-story", 132), ("events/regional-cooperation", 205), ("relations/a-b", 94), ("actors/a", 174)];
+        let known = [
+            ("actors/nato", 71),
+            ("articles/some-story", 132),
+            ("events/regional-cooperation", 205),
+            ("relations/a-b", 94),
+            ("actors/a", 174),
+        ];
         for (name, expected) in known {
             assert_eq!(slot(name), expected, "{name}");
         }

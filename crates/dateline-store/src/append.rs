@@ -22,8 +22,7 @@ impl AppendArgs<'_> {
         &self,
         connection: &mut Lease,
     ) -> Result<HashMap<i32, AssignedSequences>, Error> {
-        let rows: Vec<(i32, i64, i64)> =
-            self.call().build_query_as().fetch_all(connection).await?;
+        let rows: Vec<(i32, i64, i64)> = self.call().build_query_as().fetch_all(connection).await?;
         rows.into_iter()
             .map(|(request, desk_sequence, wire_sequence)| {
                 let numbered = AssignedSequences {
