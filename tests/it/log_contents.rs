@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use dateline_client::Client;
 use dateline_proto::v1::{Change, Kind, Record, View};
 use dateline_record::{
     revision::Revision,
@@ -206,10 +207,21 @@ async fn openings(sql: &mut PgConnection) -> HashMap<i64, Opening> {
     .collect()
 }
 
-/// Returns the commitment to what a reader was told.
-fn commitment(feed: &str, change: &Change, previous: Option<i64>, salt: &[u8]) -> [u8; 32] {
+/// Returns the commitment to what a reader was told. An erasure comes without a record: its tombstone is read.
+async fn commitment(
+    client: &Client,
+    feed: &str,
+    change: &Change,
+    previous: Option<i64>,
+    salt: &[u8],
+) -> [u8; 32] {
     let salt: &[u8; SALT_BYTES] = salt.try_into().unwrap();
-    let record = change.record.as_ref().unwrap();
+    let record = match &change.record {
+        Some(record) => record.clone(),
+        None => find_record(client, &change.name, View::Published)
+            .await
+            .unwrap(),
+    };
     let mut meta = record.kind.clone().unwrap().take_meta().unwrap();
     meta.sequence = 0;
     let statement = Statement {
@@ -224,7 +236,7 @@ fn commitment(feed: &str, change: &Change, previous: Option<i64>, salt: &[u8]) -
         note: &change.note,
         changed_fields: &change.changed_fields,
         merged_into: &change.merged_into,
-        content: &content(record),
+        content: &content(&record),
         meta: &meta.encode_to_vec(),
         salt,
     };
@@ -249,7 +261,7 @@ async fn w8_every_change_on_the_wire_opens_its_commitment_and_names_the_one_befo
             erased += 1;
             continue;
         };
-        let opens = commitment(&wire.feed, change, *previous, salt);
+        let opens = commitment(&server.client, &wire.feed, change, *previous, salt).await;
         assert_eq!(committed, &opens, "{change:?}");
         opened += 1;
     }
