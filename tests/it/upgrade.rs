@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{
     callers::client_with_token,
     editing::*,
+    log_rows::broken_rows,
     projections::wait_projected,
     replica::{are_tallies_correct, get_feed},
     server::{TestServer, config, create_database, start_server_with},
@@ -211,6 +212,12 @@ async fn a_database_of_the_last_version_before_the_baseline_goes_on_as_it_was() 
     let documents = documents(&mut sql, "records").await;
     let server = start_server_with(config(&url)).await;
     assert_eq!(kept(&mut sql).await, before);
+    let pointers: i64 = sqlx::query_scalar("SELECT count(content_at) FROM changes")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert!(pointers > 0, "contents that stay are stored once");
+    assert_eq!(broken_rows(&mut sql).await, [""; 0]);
     wait_projected(&url).await;
     assert_eq!(self::documents(&mut sql, "documents").await, documents);
     // The report of `dateline feed`: published, then desk.
