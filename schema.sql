@@ -35,7 +35,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION append(request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[], request_fingerprint bytea[], request_warnings bytea[], read_request integer[], read_name text[], read_revision bigint[], citation_request integer[], citation_name text[], citation_citing bigint[], write_request integer[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[], write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[], write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[], write_changed_fields text[], write_note text[], write_keys text[], write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamp with time zone[], relinked_request integer[], relinked_name text[], link_request integer[], link_source text[], link_target text[], link_field text[], answer_request integer[], answer_name text[], answer_revision bigint[], tally_request integer[], tally_on_wire boolean[], tally_place integer[], tally_amount bigint[], blank_request integer[], blank_name text[], blank_revision bigint[], blank_meta bytea[], at timestamp with time zone) RETURNS TABLE(request integer, desk_sequence bigint, wire_sequence bigint)
+CREATE FUNCTION append(request_author text[], request_credential text[], request_peer text[], request_method text[], request_id uuid[], request_fingerprint bytea[], request_warnings bytea[], read_request integer[], read_name text[], read_revision bigint[], citation_request integer[], citation_name text[], citation_citing bigint[], write_request integer[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[], write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[], write_on_wire boolean[], write_keeps_content boolean[], write_content bytea[], write_meta bytea[], write_facets text[], write_facets_before text[], write_days daterange[], write_days_before daterange[], write_changed_fields text[], write_note text[], write_previous bigint[], write_commitment bytea[], write_salt bytea[], write_keys text[], write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamp with time zone[], relinked_request integer[], relinked_name text[], link_request integer[], link_source text[], link_target text[], link_field text[], answer_request integer[], answer_name text[], answer_revision bigint[], tally_request integer[], tally_on_wire boolean[], tally_place integer[], tally_amount bigint[], blank_request integer[], blank_name text[], blank_revision bigint[], blank_meta bytea[], known_feed uuid, at timestamp with time zone) RETURNS TABLE(request integer, desk_sequence bigint, wire_sequence bigint)
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
@@ -54,6 +54,10 @@ BEGIN
     SELECT * INTO head FROM feed FOR UPDATE;
     IF feed_has_moved() THEN
         PERFORM begin_epoch();
+    END IF;
+    -- The commitments name the feed. If it became another one meanwhile, everything is decided again.
+    IF head.id <> known_feed THEN
+        RETURN;
     END IF;
 
     SELECT array_agg(DISTINCT seen.request) INTO left_out
@@ -91,36 +95,46 @@ BEGIN
             CASE WHEN on_wire THEN head.wire_head + count(*) FILTER (WHERE on_wire) OVER by_order END AS wire_sequence
         FROM unnest(
             write_request, write_name, write_kind, write_change_type, write_revision, write_state, write_state_before,
-            write_on_wire, write_content, write_meta, write_facets, write_facets_before,
-            write_days, write_days_before, write_changed_fields, write_note, write_merged_into
+            write_on_wire, write_keeps_content, write_content, write_meta, write_facets, write_facets_before,
+            write_days, write_days_before, write_changed_fields, write_note, write_merged_into,
+            write_previous, write_commitment, write_salt
         ) WITH ORDINALITY AS written (
             request, name, kind, change_type, revision, state, state_before,
-            on_wire, content, meta, facets, facets_before,
-            days, days_before, changed_fields, note, merged_into, place)
+            on_wire, keeps_content, content, meta, facets, facets_before,
+            days, days_before, changed_fields, note, merged_into, previous, commitment, salt, place)
         WHERE request = ANY (kept)
         WINDOW by_order AS (ORDER BY place)
     ), logged AS (
         INSERT INTO changes (
             desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
             content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, author,
-            accepted_at)
+            accepted_at, content_at, previous, commitment, salt)
         SELECT
             numbered.desk_sequence, max(numbered.desk_sequence) OVER of_request,
             numbered.wire_sequence, CASE WHEN on_wire THEN max(numbered.wire_sequence) OVER of_request END,
             change_type, name, kind, revision, state, state_before,
             content, meta, string_to_array(facets, E'\n'), string_to_array(facets_before, E'\n'),
-            days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at
+            days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at,
+            -- Content that stays is where the newest revision has it. Looked up here, since compaction may move it.
+            CASE WHEN keeps_content THEN (
+                SELECT coalesce(newest.content_at, newest.desk_sequence)
+                FROM records
+                JOIN changes AS newest ON newest.desk_sequence = records.desk_sequence
+                WHERE records.name = numbered.name)
+            END,
+            previous, commitment, salt
         FROM numbered
         WINDOW of_request AS (PARTITION BY request)
         RETURNING changes.wire_sequence
     )
     SELECT count(*), count(wire_sequence) INTO desk_count, wire_count FROM logged;
 
-    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows. This and
+    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows and
+    -- commitments; without the salt a commitment cannot be compared with what was perhaps said. This and
     -- what follows is left out where there is nothing to do: starting a statement costs more than the question.
     IF 'purged' = ANY (write_change_type) THEN
         UPDATE changes SET
-            content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
+            content = erased.content, content_at = NULL, salt = NULL, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
             changed_fields = '{}', note = ''
         FROM changes AS erased
         WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
@@ -131,7 +145,7 @@ BEGIN
             WHERE changes.desk_sequence > head.desk_head AND changes.type = 'purged'));
     END IF;
     IF cardinality(blank_request) > 0 THEN
-        UPDATE changes SET note = '', meta = blank.meta
+        UPDATE changes SET note = '', meta = blank.meta, salt = NULL
         FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
         WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
     END IF;
@@ -173,7 +187,7 @@ BEGIN
     END IF;
     IF cardinality(link_request) > 0 THEN
         INSERT INTO links (source, target, field)
-        SELECT source, target, field
+        SELECT DISTINCT source, target, field
         FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
         WHERE linked.request = ANY (kept);
     END IF;
@@ -332,7 +346,9 @@ CREATE FUNCTION counted_tally(states text[]) RETURNS bigint[]
     LANGUAGE sql STABLE
     AS $$
     WITH hashed AS (
-        SELECT records.kind, sha256(int8send(records.revision) || changes.content) AS hash
+        SELECT records.kind, sha256(int8send(records.revision) || CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END) AS hash
         FROM records
         JOIN changes ON changes.desk_sequence = records.desk_sequence
         WHERE records.state = ANY (states)
@@ -352,6 +368,45 @@ CREATE FUNCTION counted_tally(states text[]) RETURNS bigint[]
     SELECT array_agg(coalesce(summed.value, 0) ORDER BY numbered.kind, numbered.place)
     FROM (SELECT kind, place FROM generate_series(1, 4) AS kind, generate_series(0, 8) AS place) AS numbered
     LEFT JOIN summed USING (kind, place)
+$$;
+
+CREATE FUNCTION drop_superseded(first bigint, ending bigint, point bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    gone bigint[] := ARRAY(SELECT superseded(first, ending, point));
+    dropped bigint;
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM changes AS old
+        JOIN changes AS heir ON heir.name = old.name AND heir.revision > old.revision
+        WHERE old.desk_sequence = ANY (gone)
+            AND heir.content_at = old.desk_sequence AND heir.desk_sequence <> ALL (gone)
+    ) THEN
+        PERFORM FROM feed FOR UPDATE;
+        UPDATE changes SET
+            content = CASE WHEN changes.desk_sequence = heirs.oldest THEN heirs.content ELSE '' END,
+            content_at = nullif(heirs.oldest, changes.desk_sequence)
+        FROM (
+            SELECT
+                heir.desk_sequence, old.content,
+                min(heir.desk_sequence) OVER (PARTITION BY old.desk_sequence) AS oldest
+            FROM changes AS old
+            JOIN changes AS heir ON heir.name = old.name AND heir.revision > old.revision
+            WHERE old.desk_sequence = ANY (gone)
+                AND heir.content_at = old.desk_sequence AND heir.desk_sequence <> ALL (gone)
+        ) AS heirs
+        WHERE changes.desk_sequence = heirs.desk_sequence;
+    END IF;
+    DELETE FROM changes WHERE desk_sequence = ANY (gone);
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END;
 $$;
 
 CREATE FUNCTION erase_projected(names text[]) RETURNS void
@@ -482,7 +537,7 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION project_search(projection text, made_by integer, in_epoch bigint, from_position bigint, to_position bigint, head_name text[], head_sequence bigint[], head_sha256 bytea[], head_configuration text[], head_lexemes text[], head_prose text[], head_names text[], head_typos text[]) RETURNS boolean
+CREATE FUNCTION project_search(projection text, made_by integer, in_epoch bigint, from_position bigint, to_position bigint, head_name text[], head_sequence bigint[], head_configuration text[], head_lexemes text[], head_prose text[], head_names text[], head_typos text[]) RETURNS boolean
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
@@ -498,21 +553,20 @@ BEGIN
     USING unnest(head_name, head_sequence, head_lexemes) AS head (name, sequence, lexemes)
     JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
     WHERE search.name = head.name AND head.lexemes IS NULL;
-    INSERT INTO search AS known (name, desk_sequence, content_sha256, configuration, words, names, typos)
+    INSERT INTO search AS known (name, desk_sequence, configuration, words, names, typos)
     SELECT
-        head.name, head.sequence, head.sha256, pg_ts_config.cfgname,
+        head.name, head.sequence, pg_ts_config.cfgname,
         search_words(head.lexemes, pg_ts_config.oid::regconfig, head.prose),
         head.names, string_to_array(head.typos, ' ')::int[]
     FROM unnest(
-        head_name, head_sequence, head_sha256, head_configuration, head_lexemes, head_prose, head_names, head_typos
-    ) AS head (name, sequence, sha256, configuration, lexemes, prose, names, typos)
+        head_name, head_sequence, head_configuration, head_lexemes, head_prose, head_names, head_typos
+    ) AS head (name, sequence, configuration, lexemes, prose, names, typos)
     JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
     LEFT JOIN pg_ts_config
         ON pg_ts_config.cfgname = head.configuration AND pg_ts_config.cfgnamespace = 'pg_catalog'::regnamespace
     WHERE head.lexemes IS NOT NULL
     ON CONFLICT (name) DO UPDATE SET
         desk_sequence = excluded.desk_sequence,
-        content_sha256 = excluded.content_sha256,
         configuration = excluded.configuration,
         words = excluded.words,
         names = excluded.names,
@@ -731,13 +785,34 @@ CREATE TABLE changes (
     merged_into text COLLATE pg_catalog."C",
     author text NOT NULL,
     accepted_at timestamp with time zone NOT NULL,
+    content_at bigint,
+    previous bigint,
+    commitment bytea,
+    salt bytea,
+    slot smallint GENERATED ALWAYS AS (get_byte(sha256(decode(name, 'escape'::text)), 0)) STORED NOT NULL,
     CONSTRAINT changes_batch_not_before CHECK (((desk_batch >= desk_sequence) AND (wire_batch >= wire_sequence))),
+    CONSTRAINT changes_commitment_is_on_the_wire CHECK (((commitment IS NULL) OR (wire_sequence IS NOT NULL))),
+    CONSTRAINT changes_content_is_in_one_place CHECK (((content_at IS NULL) OR ((content = '\x'::bytea) AND (content_at < desk_sequence)))),
     CONSTRAINT changes_sequence_from_1 CHECK (((desk_sequence >= 1) AND (wire_sequence >= 1))),
     CONSTRAINT changes_wire_is_whole CHECK (((wire_sequence IS NULL) = (wire_batch IS NULL)))
 );
 ALTER TABLE ONLY changes ALTER COLUMN content SET STORAGE EXTERNAL;
+ALTER TABLE ONLY changes ALTER COLUMN commitment SET STORAGE PLAIN;
+ALTER TABLE ONLY changes ALTER COLUMN salt SET STORAGE PLAIN;
 
 COMMENT ON TABLE changes IS 'The log: every change, in order. The source of truth.';
+
+COMMENT ON COLUMN changes.content IS 'The encoded message of the kind, without meta; empty where content_at says where it is.';
+
+COMMENT ON COLUMN changes.content_at IS 'The desk sequence of the earlier row of the same record that has the content.';
+
+COMMENT ON COLUMN changes.previous IS 'The wire sequence of the change of the same record before this one.';
+
+COMMENT ON COLUMN changes.commitment IS 'SHA-256 of the statement of the change, for changes on the wire.';
+
+COMMENT ON COLUMN changes.salt IS 'The random part of the statement; erased with the content.';
+
+COMMENT ON COLUMN changes.slot IS 'The first byte of the SHA-256 of the name.';
 
 CREATE TABLE epochs (
     number bigint NOT NULL,
@@ -878,7 +953,6 @@ COMMENT ON TABLE requests IS 'First answers to requests with an id, for 24 hours
 CREATE TABLE search (
     name text NOT NULL COLLATE pg_catalog."C",
     desk_sequence bigint NOT NULL,
-    content_sha256 bytea NOT NULL,
     configuration text COLLATE pg_catalog."C",
     words tsvector NOT NULL,
     names text NOT NULL,
@@ -933,9 +1007,6 @@ ALTER TABLE ONLY epochs
 ALTER TABLE ONLY feed
     ADD CONSTRAINT feed_pkey PRIMARY KEY (only_row);
 
-ALTER TABLE ONLY links
-    ADD CONSTRAINT links_pkey PRIMARY KEY (source, target, field);
-
 ALTER TABLE ONLY projections
     ADD CONSTRAINT projections_pkey PRIMARY KEY (name);
 
@@ -962,7 +1033,9 @@ CREATE INDEX audit_names_idx ON audit USING gin (names);
 
 CREATE INDEX changes_accepted_at_idx ON changes USING btree (accepted_at) INCLUDE (desk_sequence, wire_sequence);
 
-CREATE INDEX links_target_idx ON links USING btree (target, field, source);
+CREATE INDEX links_source_idx ON links USING btree (source);
+
+CREATE INDEX links_target_idx ON links USING btree (target, field);
 
 CREATE INDEX records_days_idx ON records USING gist (days);
 

@@ -29,18 +29,25 @@ const READERS: usize = 8;
 /// The columns of the log.
 const LOG: &str = "COPY (
     SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
-        content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, accepted_at
+        CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, accepted_at
     FROM changes WHERE wire_sequence > 0 ORDER BY wire_sequence
 ) TO STDOUT (FORMAT binary)";
 /// The columns that a stream without a filter is made of.
 const LOG_WITHOUT_FACETS: &str = "COPY (
     SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
-        content, meta, days, days_before, changed_fields, note, merged_into, accepted_at
+        CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END, meta, days, days_before, changed_fields, note, merged_into, accepted_at
     FROM changes WHERE wire_sequence > 0 ORDER BY wire_sequence
 ) TO STDOUT (FORMAT binary)";
 /// The columns that a page of a snapshot is made of.
 const SNAPSHOT: &str = "COPY (
-    SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence, meta, content
+    SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence, meta,
+        CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END
     FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
 ) TO STDOUT (FORMAT binary)";

@@ -21,18 +21,27 @@ use support::{
 
 /// The published heads, as an export reads them.
 const CONTENT: &str = "COPY (
-    SELECT content FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+    SELECT CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END
+    FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
 ) TO STDOUT (FORMAT binary)";
 /// The columns that a page of an export is made of.
 const PAGE: &str = "COPY (
-    SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence, meta, content
+    SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence, meta,
+        CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END
     FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
 ) TO STDOUT (FORMAT binary)";
 /// The rows that the limit copies back in.
 const ROWS: &str = "COPY (
-    SELECT records.name, content FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
+    SELECT records.name, CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END
+    FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
     WHERE records.state = 'published' ORDER BY records.name
 ) TO STDOUT (FORMAT binary)";
 const TABLE: &str = "
@@ -56,7 +65,9 @@ async fn main() -> Result<()> {
         sqlx::raw_sql(statement).execute(&mut connection).await?;
     }
     let (count, bytes): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), sum(octet_length(content))::bigint
+        "SELECT count(*), sum(octet_length(CASE WHEN content_at IS NULL THEN content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END))::bigint
          FROM records JOIN changes ON changes.desk_sequence = records.desk_sequence
          WHERE records.state = 'published'",
     )

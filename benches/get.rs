@@ -27,7 +27,10 @@ const GET: &str = "/dateline.v1.RecordService/GetRecord";
 const RECORDS: usize = 5000;
 /// Statement of `Store::get_record`.
 const SELECT: &str = "SELECT feed.epoch, feed.desk_head, feed.xmin::text::bigint, changes.name, changes.kind,
-           changes.state, changes.desk_sequence, changes.wire_sequence, changes.content, changes.meta
+           changes.state, changes.desk_sequence, changes.wire_sequence, changes.meta,
+           CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+               SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+           END
     FROM feed
     LEFT JOIN (records JOIN changes ON changes.desk_sequence = records.desk_sequence)
         ON records.name = $1

@@ -32,9 +32,11 @@ const STRIDE: i32 = 1000;
 /// second has facets and days.
 const FILL: &str = "
     WITH template AS (
-        SELECT *, row_number() OVER (ORDER BY wire_sequence) - 1 AS place
+        SELECT changes.*, coalesce(kept.content, changes.content) AS full_content,
+            row_number() OVER (ORDER BY changes.wire_sequence) - 1 AS place
         FROM changes
-        WHERE wire_sequence IS NOT NULL AND kind IN ('actor', 'event')
+        LEFT JOIN changes AS kept ON kept.desk_sequence = changes.content_at
+        WHERE changes.wire_sequence IS NOT NULL AND changes.kind IN ('actor', 'event')
     ), clones AS (
         SELECT template.*, number, number > DRAFTS AS published,
                split_part(name, '/', 1) || CASE WHEN number > DRAFTS THEN '/c' ELSE '/b' END
@@ -51,7 +53,7 @@ const FILL: &str = "
             CASE WHEN published THEN wire_head + number - DRAFTS END, type, new_name, kind, revision,
             CASE WHEN published THEN state ELSE 'draft' END, state_before,
             '\\x0a'::bytea || set_byte('\\x00', 0, octet_length(new_name)) || convert_to(new_name, 'UTF8')
-                || substr(content, 3 + octet_length(name)), meta,
+                || substr(full_content, 3 + octet_length(name)), meta,
             CASE WHEN number / 2 % 2 = 0 THEN facets ELSE '{}' END, '{}',
             CASE WHEN number / 2 % 2 = 0 THEN days END, NULL, changed_fields, note, merged_into, author, accepted_at
         FROM clones, feed
@@ -337,7 +339,9 @@ impl Pages {
 fn select(filter: &Filter, view: View, after: &str) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
-                changes.content, changes.meta
+                CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                    SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                END, changes.meta
          FROM records
          JOIN changes ON changes.desk_sequence = records.desk_sequence
          WHERE records.name > ",

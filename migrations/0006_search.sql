@@ -25,12 +25,11 @@ SELECT
 FROM projections
 CROSS JOIN feed;
 
--- One row for each record that is not deleted. A record is found by it while its content is the present one: at the same
--- sequence, or with the same bytes after a change of state.
+-- One row for each record that is not deleted. A record is found by it while its content is the present one: at the
+-- sequence of the change that brought it, or later.
 CREATE TABLE search (
     name text COLLATE "C" NOT NULL,
     desk_sequence bigint NOT NULL,
-    content_sha256 bytea NOT NULL,
     -- The text search configuration of its language, for the stems of a query.
     configuration text COLLATE "C",
     words tsvector NOT NULL,

@@ -25,16 +25,17 @@ CREATE FUNCTION append(
     citation_request int[], citation_name text[], citation_citing bigint[],
     write_request int[], write_name text[], write_uid uuid[], write_kind text[], write_change_type text[],
     write_revision bigint[], write_state text[], write_head_state text[], write_state_before text[],
-    write_on_wire boolean[], write_content bytea[], write_meta bytea[], write_facets text[],
+    write_on_wire boolean[], write_keeps_content boolean[], write_content bytea[], write_meta bytea[], write_facets text[],
     write_facets_before text[], write_days daterange[], write_days_before daterange[],
-    write_changed_fields text[], write_note text[], write_keys text[],
+    write_changed_fields text[], write_note text[], write_previous bigint[], write_commitment bytea[],
+    write_salt bytea[], write_keys text[],
     write_original_sha256 text[], write_merged_into text[], write_embargo_at timestamptz[],
     relinked_request int[], relinked_name text[],
     link_request int[], link_source text[], link_target text[], link_field text[],
     answer_request int[], answer_name text[], answer_revision bigint[],
     tally_request int[], tally_on_wire boolean[], tally_place int[], tally_amount bigint[],
     blank_request int[], blank_name text[], blank_revision bigint[], blank_meta bytea[],
-    at timestamptz
+    known_feed uuid, at timestamptz
 ) RETURNS TABLE (request int, desk_sequence bigint, wire_sequence bigint)
 LANGUAGE plpgsql
 SET jit = off
@@ -54,6 +55,10 @@ BEGIN
     SELECT * INTO head FROM feed FOR UPDATE;
     IF feed_has_moved() THEN
         PERFORM begin_epoch();
+    END IF;
+    -- The commitments name the feed. If it became another one meanwhile, everything is decided again.
+    IF head.id <> known_feed THEN
+        RETURN;
     END IF;
 
     SELECT array_agg(DISTINCT seen.request) INTO left_out
@@ -91,36 +96,46 @@ BEGIN
             CASE WHEN on_wire THEN head.wire_head + count(*) FILTER (WHERE on_wire) OVER by_order END AS wire_sequence
         FROM unnest(
             write_request, write_name, write_kind, write_change_type, write_revision, write_state, write_state_before,
-            write_on_wire, write_content, write_meta, write_facets, write_facets_before,
-            write_days, write_days_before, write_changed_fields, write_note, write_merged_into
+            write_on_wire, write_keeps_content, write_content, write_meta, write_facets, write_facets_before,
+            write_days, write_days_before, write_changed_fields, write_note, write_merged_into,
+            write_previous, write_commitment, write_salt
         ) WITH ORDINALITY AS written (
             request, name, kind, change_type, revision, state, state_before,
-            on_wire, content, meta, facets, facets_before,
-            days, days_before, changed_fields, note, merged_into, place)
+            on_wire, keeps_content, content, meta, facets, facets_before,
+            days, days_before, changed_fields, note, merged_into, previous, commitment, salt, place)
         WHERE request = ANY (kept)
         WINDOW by_order AS (ORDER BY place)
     ), logged AS (
         INSERT INTO changes (
             desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state, state_before,
             content, meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, author,
-            accepted_at)
+            accepted_at, content_at, previous, commitment, salt)
         SELECT
             numbered.desk_sequence, max(numbered.desk_sequence) OVER of_request,
             numbered.wire_sequence, CASE WHEN on_wire THEN max(numbered.wire_sequence) OVER of_request END,
             change_type, name, kind, revision, state, state_before,
             content, meta, string_to_array(facets, E'\n'), string_to_array(facets_before, E'\n'),
-            days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at
+            days, days_before, string_to_array(changed_fields, E'\n'), note, merged_into, request_author[request], at,
+            -- Content that stays is where the newest revision has it. Looked up here, since compaction may move it.
+            CASE WHEN keeps_content THEN (
+                SELECT coalesce(newest.content_at, newest.desk_sequence)
+                FROM records
+                JOIN changes AS newest ON newest.desk_sequence = records.desk_sequence
+                WHERE records.name = numbered.name)
+            END,
+            previous, commitment, salt
         FROM numbered
         WINDOW of_request AS (PARTITION BY request)
         RETURNING changes.wire_sequence
     )
     SELECT count(*), count(wire_sequence) INTO desk_count, wire_count FROM logged;
 
-    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows. This and
+    -- A purge erases the content of earlier revisions, and its notes in other records. It keeps their rows and
+    -- commitments; without the salt a commitment cannot be compared with what was perhaps said. This and
     -- what follows is left out where there is nothing to do: starting a statement costs more than the question.
     IF 'purged' = ANY (write_change_type) THEN
         UPDATE changes SET
-            content = erased.content, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
+            content = erased.content, content_at = NULL, salt = NULL, meta = '', facets = '{}', facets_before = '{}', days = NULL, days_before = NULL,
             changed_fields = '{}', note = ''
         FROM changes AS erased
         WHERE erased.desk_sequence > head.desk_head AND erased.type = 'purged'
@@ -131,7 +146,7 @@ BEGIN
             WHERE changes.desk_sequence > head.desk_head AND changes.type = 'purged'));
     END IF;
     IF cardinality(blank_request) > 0 THEN
-        UPDATE changes SET note = '', meta = blank.meta
+        UPDATE changes SET note = '', meta = blank.meta, salt = NULL
         FROM unnest(blank_request, blank_name, blank_revision, blank_meta) AS blank (request, name, revision, meta)
         WHERE blank.request = ANY (kept) AND changes.name = blank.name AND changes.revision = blank.revision;
     END IF;
@@ -173,7 +188,7 @@ BEGIN
     END IF;
     IF cardinality(link_request) > 0 THEN
         INSERT INTO links (source, target, field)
-        SELECT source, target, field
+        SELECT DISTINCT source, target, field
         FROM unnest(link_request, link_source, link_target, link_field) AS linked (request, source, target, field)
         WHERE linked.request = ANY (kept);
     END IF;

@@ -160,11 +160,11 @@ END;
 $$;
 
 -- Takes a step of search, or of its rebuilding. The arguments are columns: a record, the desk sequence of the head that
--- was read, the hash of its content, and its words, null if the record is to have none. Both kinds of step hold the row of
+-- was read, and its words, null if the record is to have none. Both kinds of step hold the row of
 -- search, so that none writes over what the other has made of a later head.
 CREATE OR REPLACE FUNCTION project_search(
     projection text, made_by int, in_epoch bigint, from_position bigint, to_position bigint,
-    head_name text[], head_sequence bigint[], head_sha256 bytea[], head_configuration text[],
+    head_name text[], head_sequence bigint[], head_configuration text[],
     head_lexemes text[], head_prose text[], head_names text[], head_typos text[]
 ) RETURNS boolean
 LANGUAGE plpgsql
@@ -182,21 +182,20 @@ BEGIN
     USING unnest(head_name, head_sequence, head_lexemes) AS head (name, sequence, lexemes)
     JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
     WHERE search.name = head.name AND head.lexemes IS NULL;
-    INSERT INTO search AS known (name, desk_sequence, content_sha256, configuration, words, names, typos)
+    INSERT INTO search AS known (name, desk_sequence, configuration, words, names, typos)
     SELECT
-        head.name, head.sequence, head.sha256, pg_ts_config.cfgname,
+        head.name, head.sequence, pg_ts_config.cfgname,
         search_words(head.lexemes, pg_ts_config.oid::regconfig, head.prose),
         head.names, string_to_array(head.typos, ' ')::int[]
     FROM unnest(
-        head_name, head_sequence, head_sha256, head_configuration, head_lexemes, head_prose, head_names, head_typos
-    ) AS head (name, sequence, sha256, configuration, lexemes, prose, names, typos)
+        head_name, head_sequence, head_configuration, head_lexemes, head_prose, head_names, head_typos
+    ) AS head (name, sequence, configuration, lexemes, prose, names, typos)
     JOIN records ON records.name = head.name AND records.desk_sequence = head.sequence
     LEFT JOIN pg_ts_config
         ON pg_ts_config.cfgname = head.configuration AND pg_ts_config.cfgnamespace = 'pg_catalog'::regnamespace
     WHERE head.lexemes IS NOT NULL
     ON CONFLICT (name) DO UPDATE SET
         desk_sequence = excluded.desk_sequence,
-        content_sha256 = excluded.content_sha256,
         configuration = excluded.configuration,
         words = excluded.words,
         names = excluded.names,

@@ -10,7 +10,9 @@ CREATE OR REPLACE FUNCTION counted_tally(states text[]) RETURNS bigint[]
 LANGUAGE sql STABLE
 AS $$
     WITH hashed AS (
-        SELECT records.kind, sha256(int8send(records.revision) || changes.content) AS hash
+        SELECT records.kind, sha256(int8send(records.revision) || CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+            SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+        END) AS hash
         FROM records
         JOIN changes ON changes.desk_sequence = records.desk_sequence
         WHERE records.state = ANY (states)

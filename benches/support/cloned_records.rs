@@ -28,9 +28,11 @@ const CLONE: &str = "
             || lpad(number::text, 9, '0') AS new_name
     FROM generate_series(1, $1) AS number
     JOIN (
-        SELECT *, row_number() OVER (ORDER BY wire_sequence) - 1 AS place
+        SELECT changes.*, coalesce(kept.content, changes.content) AS full_content,
+            row_number() OVER (ORDER BY changes.wire_sequence) - 1 AS place
         FROM changes
-        WHERE wire_sequence > (SELECT wire_head FROM feed) - $2
+        LEFT JOIN changes AS kept ON kept.desk_sequence = changes.content_at
+        WHERE changes.wire_sequence > (SELECT wire_head FROM feed) - $2
     ) AS template ON template.place = number % $2";
 
 const LOG: &str = "
@@ -42,7 +44,7 @@ const LOG: &str = "
         wire_head + number, wire_head + least((number + 9) / 10 * 10, $1),
         type, new_name, kind, revision, state, state_before,
         '\\x0a'::bytea || set_byte('\\x00', 0, octet_length(new_name)) || convert_to(new_name, 'UTF8')
-            || substr(content, 3 + octet_length(name)),
+            || substr(full_content, 3 + octet_length(name)),
         meta, facets, facets_before, days, days_before, changed_fields, note, merged_into, author, accepted_at
     FROM clones, feed
     ORDER BY number";

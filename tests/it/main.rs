@@ -49,6 +49,7 @@ mod generated;
 mod gold;
 mod imports;
 mod lifecycle;
+mod log_contents;
 mod matching;
 mod model_based;
 mod module_circles;

@@ -2,7 +2,7 @@
 //! was dropped or diverged.
 
 mod digests;
-mod dropped_history;
+pub mod dropped_history;
 mod file_copies;
 mod restores;
 pub mod snapshots;

@@ -25,7 +25,10 @@ const PAGE: usize = 100;
 /// Clones an actor as published records, of which every second has its facets, and behind them as drafts.
 const FILL: &str = "
     WITH template AS (
-        SELECT * FROM changes WHERE name = 'actors/nato' AND wire_sequence IS NOT NULL
+        SELECT changes.*, coalesce(kept.content, changes.content) AS full_content
+        FROM changes
+        LEFT JOIN changes AS kept ON kept.desk_sequence = changes.content_at
+        WHERE changes.name = 'actors/nato' AND changes.wire_sequence IS NOT NULL
     ), clones AS (
         SELECT number, number <= 10000 AS published, 'actors/a' || lpad(number::text, 6, '0') AS new_name
         FROM generate_series(1, 20000) AS number
@@ -37,7 +40,7 @@ const FILL: &str = "
         SELECT
             desk_head + number, desk_head + number, CASE WHEN published THEN wire_head + number END,
             CASE WHEN published THEN wire_head + number END, type, new_name, kind, revision,
-            CASE WHEN published THEN state ELSE 'draft' END, state_before, content, meta,
+            CASE WHEN published THEN state ELSE 'draft' END, state_before, full_content, meta,
             CASE WHEN number % 2 = 0 THEN facets ELSE '{}' END, '{}', days, NULL, changed_fields, note, merged_into,
             author, accepted_at
         FROM clones, template, feed

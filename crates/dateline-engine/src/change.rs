@@ -51,6 +51,8 @@ pub struct Change {
     pub note: String,
     /// True if the content, and so its references, may differ from the revision before.
     pub has_new_content: bool,
+    /// Sequence of the record's change before this one on the wire feed.
+    pub previous: Option<i64>,
     /// Digest lanes of the revision before, for views that counted it.
     pub lanes_before: Option<[u32; LANES]>,
 }
@@ -76,6 +78,13 @@ impl Change {
             ChangeType::Purged => !is_visible(self.state),
             _ => false,
         }
+    }
+
+    /// True if the log points at the row that has the content, instead of storing it again. An erasure has content of its
+    /// own: it replaces that of the rows before.
+    #[must_use]
+    pub fn keeps_content(&self) -> bool {
+        !self.has_new_content && self.change_type != ChangeType::Purged
     }
 
     /// Returns the change of a view's tally: removes the revision before and adds the new one, each if the view counts

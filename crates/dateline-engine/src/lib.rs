@@ -3,6 +3,7 @@
 
 pub mod change;
 mod checked_view;
+pub mod commitment;
 pub mod decide;
 mod erasure;
 pub mod etag;

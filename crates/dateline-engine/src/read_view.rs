@@ -35,6 +35,8 @@ pub struct Head {
     pub facets: Vec<String>,
     /// Days that the record covers.
     pub days: Option<Bounds>,
+    /// Sequence of the record's last change on the wire feed.
+    pub wire_sequence: Option<i64>,
     terms: OnceLock<IndexTerms>,
 }
 
@@ -48,6 +50,7 @@ impl Head {
         meta: RecordMeta,
         facets: Vec<String>,
         days: Option<Bounds>,
+        wire_sequence: Option<i64>,
     ) -> Self {
         let terms = OnceLock::new();
         Self {
@@ -57,6 +60,7 @@ impl Head {
             meta,
             facets,
             days,
+            wire_sequence,
             terms,
         }
     }

@@ -115,6 +115,7 @@ impl RevisionBuilder<'_> {
             content,
             meta,
             terms,
+            previous: head.and_then(|head| head.wire_sequence),
             facets_before: head.map(|head| head.facets.clone()).unwrap_or_default(),
             days_before: head.and_then(|head| head.days),
             changed_fields: Vec::new(),

@@ -63,7 +63,10 @@ impl ActorReader {
                       page.type AS "change_type?", page.desk_sequence AS "desk_sequence?", page.content AS "content?"
                FROM feed
                LEFT JOIN LATERAL (
-                   SELECT changes.name, records.state, changes.type, changes.desk_sequence, changes.content
+                   SELECT changes.name, records.state, changes.type, changes.desk_sequence,
+                       CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                           SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                       END AS content
                    FROM changes
                    JOIN records ON records.name = changes.name AND records.desk_sequence = changes.desk_sequence
                    WHERE changes.desk_sequence > $1

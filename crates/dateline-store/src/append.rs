@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use dateline_record::sequence::Sequence;
-use time::OffsetDateTime;
 
 use super::{Error, append_args::AppendArgs, columns::sequence, pool::Lease};
 
@@ -22,10 +21,8 @@ impl AppendArgs<'_> {
     pub(super) async fn append(
         &self,
         connection: &mut Lease,
-        at: OffsetDateTime,
     ) -> Result<HashMap<i32, AssignedSequences>, Error> {
-        let rows: Vec<(i32, i64, i64)> =
-            self.call(at).build_query_as().fetch_all(connection).await?;
+        let rows: Vec<(i32, i64, i64)> = self.call().build_query_as().fetch_all(connection).await?;
         rows.into_iter()
             .map(|(request, desk_sequence, wire_sequence)| {
                 let numbered = AssignedSequences {

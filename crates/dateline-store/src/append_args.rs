@@ -2,6 +2,7 @@
 
 use dateline_engine::{
     change::{Change, Decision, Outcome},
+    commitment::Commitment,
     read_view::NoteCopy,
     request::Request,
 };
@@ -100,6 +101,7 @@ columns! {
         head_state: String, "text";
         state_before: Option<String>, "text";
         on_wire: bool, "boolean";
+        keeps_content: bool, "boolean";
         content: &'a [u8], "bytea";
         meta: Vec<u8>, "bytea";
         facets: String, "text";
@@ -108,6 +110,9 @@ columns! {
         days_before: Option<PgRange<Date>>, "daterange";
         changed_fields: String, "text";
         note: &'a str, "text";
+        previous: Option<i64>, "bigint";
+        commitment: Option<[u8; 32]>, "bytea";
+        salt: Option<[u8; 32]>, "bytea";
         keys: String, "text";
         original_sha256: Option<&'a str>, "text";
         merged_into: Option<&'a str>, "text";
@@ -188,7 +193,7 @@ impl<'a> RequestRow<'a> {
 }
 
 impl<'a> WriteRow<'a> {
-    fn new(request: i32, change: &'a Change) -> Self {
+    fn new(request: i32, change: &'a Change, commitment: Option<Commitment>) -> Self {
         let state = state_column(change.state);
         let head_state = if change.is_gone() {
             DELETED.to_owned()
@@ -209,7 +214,12 @@ impl<'a> WriteRow<'a> {
             head_state,
             state_before: change.state_before.map(state_column),
             on_wire: change.is_on_wire(),
-            content: &change.content,
+            keeps_content: change.keeps_content(),
+            content: if change.keeps_content() {
+                &[]
+            } else {
+                &change.content
+            },
             meta: change.meta_bytes(),
             facets: join_lines(&change.terms.facets),
             facets_before: join_lines(&change.facets_before),
@@ -217,6 +227,9 @@ impl<'a> WriteRow<'a> {
             days_before: change.days_before.map(range),
             changed_fields: join_lines(&change.changed_fields),
             note: &change.note,
+            previous: change.previous.filter(|_| change.is_on_wire()),
+            commitment: commitment.map(|it| it.commitment),
+            salt: commitment.map(|it| it.salt),
             keys: join_numbers(&change.terms.keys),
             original_sha256: original(change),
             merged_into: (!merged_into.is_empty()).then_some(merged_into.as_str()),
@@ -271,8 +284,11 @@ impl<'a> RedactionRow<'a> {
 }
 
 /// The arguments of one call of `append`.
-#[derive(Default)]
 pub(super) struct AppendArgs<'a> {
+    /// The feed that the changes are committed to.
+    feed: Uuid,
+    /// Time of the changes.
+    at: OffsetDateTime,
     requests: RequestColumns<'a>,
     reads: ReadSetColumns<'a>,
     citations: CitationColumns<'a>,
@@ -285,8 +301,25 @@ pub(super) struct AppendArgs<'a> {
 }
 
 impl<'a> AppendArgs<'a> {
+    /// Returns the arguments of a group without requests.
+    pub(super) fn new(feed: Uuid, at: OffsetDateTime) -> Self {
+        Self {
+            feed,
+            at,
+            requests: RequestColumns::default(),
+            reads: ReadSetColumns::default(),
+            citations: CitationColumns::default(),
+            writes: WriteColumns::default(),
+            relinks: RelinkColumns::default(),
+            links: LinkColumns::default(),
+            answers: AnswerColumns::default(),
+            additions: TallyColumns::default(),
+            blanks: RedactionColumns::default(),
+        }
+    }
+
     /// The statement that calls `append`.
-    pub(super) fn call(&self, at: OffsetDateTime) -> QueryBuilder<Postgres> {
+    pub(super) fn call(&self) -> QueryBuilder<Postgres> {
         let mut call =
             QueryBuilder::new("SELECT request, desk_sequence, wire_sequence FROM append(");
         self.requests.push_arguments(&mut call);
@@ -298,7 +331,8 @@ impl<'a> AppendArgs<'a> {
         self.answers.push_arguments(&mut call);
         self.additions.push_arguments(&mut call);
         self.blanks.push_arguments(&mut call);
-        call.push("at => ").push_bind(at).push(")");
+        call.push("known_feed => ").push_bind(self.feed);
+        call.push(", at => ").push_bind(self.at).push(")");
         call
     }
 
@@ -308,7 +342,8 @@ impl<'a> AppendArgs<'a> {
         let changes = || decision.outcomes.iter().filter_map(Outcome::change);
         self.requests.push(RequestRow::new(request, decision));
         for change in changes() {
-            self.writes.push(WriteRow::new(number, change));
+            let commitment = Commitment::new(change, self.feed, self.at, rand::random());
+            self.writes.push(WriteRow::new(number, change, commitment));
             self.push_links(number, change);
         }
         self.push_reads(number, decision);

@@ -114,7 +114,10 @@ impl CandidateReader {
         }
         let mut query = QueryBuilder::new(
             "SELECT actor_keys.uid, changes.name, changes.kind, changes.state, changes.desk_sequence,
-                    changes.wire_sequence, changes.content, changes.meta
+                    changes.wire_sequence, CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                        SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                    END AS content,
+                    changes.meta
              FROM actor_keys
              JOIN records ON records.name = actor_keys.name
              JOIN changes ON changes.desk_sequence = records.desk_sequence
@@ -247,7 +250,9 @@ fn select(
          FROM best
          CROSS JOIN LATERAL (
              SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
-                    changes.content, changes.meta
+                    CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                        SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                    END AS content, changes.meta
              FROM records
              JOIN changes ON changes.desk_sequence = records.desk_sequence
              WHERE records.name = best.name

@@ -258,7 +258,7 @@ impl Worker {
         connection.renew();
         // Microseconds, like the log, so that a record and its change carry the same time.
         let now = OffsetDateTime::now_utc().truncate_to_microsecond();
-        let (read_view, jobs) = self.prepare(connection, jobs, now).await?;
+        let (read_view, jobs, feed) = self.prepare(connection, jobs, now).await?;
         let mut decided = Vec::with_capacity(jobs.len());
         let mut changed = HashSet::new();
         for job in jobs {
@@ -285,11 +285,11 @@ impl Worker {
         if to_write.is_empty() {
             return Ok(());
         }
-        let mut args = AppendArgs::default();
+        let mut args = AppendArgs::new(feed, now);
         for (job, decision) in &to_write {
             args.push(&job.request, decision);
         }
-        let numbers = match args.append(connection, now).await {
+        let numbers = match args.append(connection).await {
             Ok(numbers) => numbers,
             Err(error) => return Err((error, to_write.into_iter().map(|(job, _)| job).collect())),
         };
@@ -316,9 +316,9 @@ impl Worker {
         connection: &mut Lease,
         jobs: Vec<Job>,
         now: OffsetDateTime,
-    ) -> Result<(ReadView, Vec<Job>), (Error, Vec<Job>)> {
+    ) -> Result<(ReadView, Vec<Job>, Uuid), (Error, Vec<Job>)> {
         let asked: Vec<_> = jobs.iter().map(|job| &job.request).collect();
-        let (read_view, found) = match read_view::load(connection, &asked, now).await {
+        let (read_view, found, feed) = match read_view::load(connection, &asked, now).await {
             Ok(loaded) => loaded,
             Err(error) => return Err((error, jobs)),
         };
@@ -339,7 +339,7 @@ impl Worker {
                 }
             }
         }
-        Ok((read_view, fresh))
+        Ok((read_view, fresh, feed))
     }
 
     fn defer_or_fail(&mut self, job: Job) {

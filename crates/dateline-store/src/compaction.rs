@@ -1,14 +1,14 @@
 //! Compaction: drops revisions that were superseded before a sequence. First the new earliest sequences are stored, so
-//! that no stream reads a partly dropped history; then rows are deleted in small steps, without the feed's lock. An
-//! interrupted compaction is run again.
+//! that no stream reads a partly dropped history; then rows are deleted in small steps, each with the feed's lock only if
+//! a revision that stays takes over the content of one that goes. An interrupted compaction is run again.
 
 use dateline_record::sequence::Sequence;
 use time::OffsetDateTime;
 
 use super::{Error, Store, columns::positions, notify, positions::Positions};
 
-/// Sequences per statement, halved when a statement times out.
-const ROWS_PER_STATEMENT: i64 = 5000;
+/// Sequences per statement, halved when a statement times out. Commits wait for one that moves contents.
+const ROWS_PER_STATEMENT: i64 = 1000;
 
 /// Result of a compaction or of its dry run.
 #[derive(Debug, Clone, Copy)]
@@ -108,17 +108,15 @@ impl Store {
     }
 
     async fn drop_superseded(&self, first: i64, end: i64, point: i64) -> Result<u64, Error> {
-        let dropped = sqlx::query!(
-            "DELETE FROM changes
-             USING superseded($1, $2, $3) AS gone (desk_sequence)
-             WHERE changes.desk_sequence = gone.desk_sequence",
+        let dropped = sqlx::query_scalar!(
+            r#"SELECT drop_superseded($1, $2, $3) AS "dropped!""#,
             first,
             end,
             point,
         )
-        .execute(&mut self.feed.acquire().await?)
+        .fetch_one(&mut self.feed.acquire().await?)
         .await?;
-        Ok(dropped.rows_affected())
+        Ok(u64::try_from(dropped).unwrap_or(0))
     }
 
     /// Returns the first desk sequence that was accepted at a time or later; one after the head if there is none.

@@ -76,7 +76,9 @@ impl Store {
         let (names, revisions): (Vec<_>, Vec<_>) = but.iter().cloned().unzip();
         let rows = sqlx::query!(
             r#"SELECT records.name, records.revision, changes.meta, changes.desk_batch,
-                      octet_length(changes.content) AS "bytes!"
+                      octet_length(CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                          SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                      END) AS "bytes!"
                FROM records
                JOIN changes ON changes.desk_sequence = records.desk_sequence
                WHERE records.state = 'embargoed' AND records.embargo_at <= now()

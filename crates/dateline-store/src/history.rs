@@ -59,7 +59,9 @@ impl Store {
     ) -> Result<Option<StoredRecord>, Error> {
         let row = sqlx::query_as!(
             RecordColumns,
-            r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta
+            r#"SELECT name, kind, state, desk_sequence, wire_sequence, meta, CASE WHEN content_at IS NULL THEN content ELSE (
+                      SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                  END AS "content!"
                FROM changes
                WHERE name = $1 AND revision = $2 AND ($3 OR wire_sequence IS NOT NULL)"#,
             name,
@@ -82,7 +84,9 @@ impl Store {
         view: FeedView,
     ) -> Result<Option<StoredRecord>, Error> {
         let row = sqlx::query!(
-            r#"SELECT name, kind, state, desk_sequence, wire_sequence, content, meta, type
+            r#"SELECT name, kind, state, desk_sequence, wire_sequence, meta, type, CASE WHEN content_at IS NULL THEN content ELSE (
+                      SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                  END AS "content!"
                FROM changes
                WHERE name = $1
                    AND CASE WHEN $3 THEN desk_sequence <= $2 ELSE wire_sequence <= $2 END
@@ -233,7 +237,9 @@ impl Store {
         view: FeedView,
     ) -> Result<Option<(Body, Body)>, Error> {
         let rows = sqlx::query!(
-            r#"SELECT changes.kind, changes.content
+            r#"SELECT changes.kind, CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                      SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                  END AS "content!"
                FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (revision, place)
                JOIN changes ON changes.name = $1 AND changes.revision = wanted.revision
                WHERE ($3 OR changes.wire_sequence IS NOT NULL)

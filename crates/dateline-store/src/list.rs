@@ -90,7 +90,9 @@ impl Store {
 fn select(filter: &Filter, view: FeedView, after: &str, limit: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
-                changes.content, changes.meta
+                CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                    SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                END AS content, changes.meta
          FROM records
          JOIN changes ON changes.desk_sequence = records.desk_sequence
          WHERE records.name > ",

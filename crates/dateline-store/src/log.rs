@@ -141,14 +141,22 @@ macro_rules! page_after {
         sqlx::query_as!(
             LogRow,
             r#"SELECT desk_sequence, desk_batch, wire_sequence, wire_batch, type, name, kind, revision, state,
-                      state_before, content, meta, days, days_before, changed_fields, note,
+                      state_before, full_content AS "content!", meta, days, days_before, changed_fields, note,
                       CASE WHEN $5 THEN facets END AS facets,
                       CASE WHEN $5 THEN facets_before END AS facets_before, merged_into, accepted_at, (SELECT epoch FROM feed) AS "epoch!",
                       (SELECT "# + $earliest + r#" FROM feed) AS "earliest!"
                FROM (
-                   SELECT *, sum(octet_length(content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
-                   FROM changes
-                   WHERE "# + $sequence + r#" > $1 AND "# + $sequence + r#" <= $4
+                   SELECT *, sum(octet_length(full_content)) OVER (ORDER BY "# + $sequence + r#") AS bytes
+                   FROM (
+                       SELECT *, CASE WHEN content_at IS NULL THEN content ELSE (
+                               SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                           END AS full_content
+                       FROM changes
+                       WHERE "# + $sequence + r#" > $1 AND "# + $sequence + r#" <= $4
+                       ORDER BY "# + $sequence + r#"
+                       -- Not merged into the query around it, where the content would be looked up twice.
+                       OFFSET 0
+                   ) AS logged
                    ORDER BY "# + $sequence + r#"
                    LIMIT greatest($2, (
                        SELECT "# + $batch + r#" - $1 FROM changes WHERE "# + $sequence + r#" > $1 ORDER BY "# + $sequence + r#" LIMIT 1))

@@ -51,7 +51,9 @@ async fn changed_since(
     revision: Revision,
 ) -> Result<Vec<String>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT changes.kind, changes.content
+        r#"SELECT changes.kind, CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                  SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+              END AS "content!"
            FROM changes
            WHERE name = $1 AND (revision = $2 OR revision = (SELECT revision FROM records WHERE name = $1))
            ORDER BY revision"#,

@@ -67,9 +67,10 @@ struct Found {
     similar: Vec<(i64, Name)>,
     originals: Vec<(String, Name)>,
     answers: Answers,
+    feed: Uuid,
 }
 
-/// Reads these parts of a plan into the view, and returns the stored answers of the requests. `now` is the clock that
+/// Reads these parts of a plan into the view, and returns the stored answers of the requests and the id of the feed. `now` is the clock that
 /// `append` uses.
 pub(super) async fn read(
     connection: &mut Lease,
@@ -77,7 +78,7 @@ pub(super) async fn read(
     wanted: &mut ReadPlan,
     requests: &[&Request],
     now: OffsetDateTime,
-) -> Result<Answers, Error> {
+) -> Result<(Answers, Uuid), Error> {
     let rows = rows(connection, wanted, requests, now).await?;
     let mut found = Found::default();
     for row in rows {
@@ -88,7 +89,7 @@ pub(super) async fn read(
     read_view.insert_revisions(std::mem::take(&mut wanted.revisions), found.revisions);
     read_view.insert_similar(std::mem::take(&mut wanted.keys), found.similar);
     read_view.insert_originals(std::mem::take(&mut wanted.originals), found.originals);
-    Ok(found.answers)
+    Ok((found.answers, found.feed))
 }
 
 async fn rows(
@@ -113,10 +114,14 @@ async fn rows(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT 'head' AS "part!", records.name, records.kind, records.state, records.revision, records.merged_into,
-                  changes.state AS logged_state, changes.content, changes.meta, changes.facets, changes.days,
+                  changes.state AS logged_state,
+                  CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                      SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                  END AS content,
+                  changes.meta, changes.facets, changes.days,
                   NULL::boolean AS is_readable, NULL::bigint AS key, NULL::text AS text, NULL::uuid AS id,
                   NULL::text[] AS names, NULL::bigint[] AS revisions, NULL::bigint AS desk_sequence,
-                  NULL::bigint AS wire_sequence
+                  records.wire_sequence
            FROM unnest($1::text[]) AS wanted (name)
            JOIN records ON records.name = wanted.name
            JOIN changes ON changes.desk_sequence = records.desk_sequence
@@ -133,7 +138,9 @@ async fn rows(
                   NULL, NULL, NULL, NULL, NULL, NULL, NULL
            FROM unnest($3::text[], $4::bigint[]) AS wanted (name, revision)
            JOIN LATERAL (
-               SELECT name, kind, revision, content, wire_sequence, state
+               SELECT name, kind, revision, wire_sequence, state, CASE WHEN content_at IS NULL THEN content ELSE (
+                       SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                   END AS content
                FROM changes
                WHERE changes.name = wanted.name
                    AND (changes.revision = wanted.revision OR wanted.revision BETWEEN 1 AND changes.revision)
@@ -160,6 +167,10 @@ async fn rows(
                   records.original_sha256, NULL, NULL, NULL, NULL, NULL
            FROM records
            WHERE records.original_sha256 = ANY ($6)
+           UNION ALL
+           SELECT 'feed', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, feed.id, NULL,
+                  NULL, NULL, NULL
+           FROM feed
            UNION ALL
            SELECT 'answer', NULL, NULL, NULL, NULL, NULL, NULL, requests.fingerprint, requests.warnings, NULL, NULL,
                   NULL, NULL, requests.author, requests.id, requests.names, requests.revisions,
@@ -219,6 +230,7 @@ impl Found {
                     },
                 );
             }
+            "feed" => self.feed = given(row.id, "id")?,
             part => return Err(Error::Corrupt(format!("part {part:?}"))),
         }
         Ok(())
@@ -243,7 +255,15 @@ fn head(row: Row) -> Result<(Name, Head), Error> {
     let content = given(row.content, "content")?;
     let body = decode_body(&stored_name, &given(row.kind, "kind")?, &content)?;
     let facets = given(row.facets, "facets")?;
-    let head = Head::new(status, content, body, meta, facets, row.days.map(days));
+    let head = Head::new(
+        status,
+        content,
+        body,
+        meta,
+        facets,
+        row.days.map(days),
+        row.wire_sequence,
+    );
     Ok((name(&stored_name)?, head))
 }
 

@@ -16,6 +16,7 @@ use dateline_proto::v1::{RecordMeta, record::Kind as Body};
 use dateline_record::{name::Name, revision::Revision};
 use prost::Message;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     Error,
@@ -27,28 +28,30 @@ use super::{
 /// Most rounds: the longest chain of reads follows an event to the events that it is part of, one by one.
 const MAX_ROUNDS: usize = 40;
 
-/// Reads the data that these requests need, and the stored answers of those that were answered before. Answers are read
+/// Reads the data that these requests need, the stored answers of those that were answered before, and the id of the
+/// feed. Answers are read
 /// with or after everything else: if another server commits the first try in between, its answer must be found whenever
 /// its writes are seen; otherwise the retry would be refused because of its own first try (W4).
 pub(super) async fn load(
     connection: &mut Lease,
     requests: &[&Request],
     now: OffsetDateTime,
-) -> Result<(ReadView, Answers), Error> {
+) -> Result<(ReadView, Answers, Uuid), Error> {
     let mut read_view = ReadView::default();
     let mut planner = Planner::new(requests);
     let mut wanted = plan(&mut planner, &read_view)?;
-    let mut answers = Answers::default();
+    let (mut answers, mut feed) = (Answers::default(), Uuid::nil());
     for _ in 0..MAX_ROUNDS {
         fill(connection, &mut read_view, &mut wanted).await?;
-        answers = read_round::read(connection, &mut read_view, &mut wanted, requests, now).await?;
+        (answers, feed) =
+            read_round::read(connection, &mut read_view, &mut wanted, requests, now).await?;
         wanted = plan(&mut planner, &read_view)?;
         if wanted.is_empty() {
-            return Ok((read_view, answers));
+            return Ok((read_view, answers, feed));
         }
     }
     read_view.stop_before(wanted);
-    Ok((read_view, answers))
+    Ok((read_view, answers, feed))
 }
 
 fn plan(planner: &mut Planner<'_>, read_view: &ReadView) -> Result<ReadPlan, Error> {
@@ -129,7 +132,10 @@ async fn copies(connection: &mut Lease, names: &[String]) -> Result<Vec<(Name, N
 /// Returns the first and the newest readable revision of each record, ascending; none for erased records.
 async fn readable(connection: &mut Lease, names: &[String]) -> Result<Vec<(Pin, Body)>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT changes.name, changes.kind, changes.revision, changes.content
+        r#"SELECT changes.name, changes.kind, changes.revision,
+                  CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                      SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                  END AS "content!"
            FROM unnest($1::text[]) AS wanted (name)
            CROSS JOIN LATERAL (
                SELECT min(revision) AS first, max(revision) AS newest

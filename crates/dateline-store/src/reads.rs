@@ -38,7 +38,12 @@ impl Store {
                        JOIN records ON records.name = wanted.name
                        JOIN changes ON changes.desk_sequence = records.desk_sequence
                        CROSS JOIN LATERAL (
-                           SELECT CASE WHEN $2 OR changes.state = 'published' THEN changes.content ELSE '' END AS content
+                           SELECT CASE
+                               WHEN NOT $2 AND changes.state <> 'published' THEN ''
+                               WHEN changes.content_at IS NULL THEN changes.content
+                               ELSE (SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                           END AS content
+                           OFFSET 0
                        ) AS shown
                        WHERE records.state <> 'deleted'
                            AND ($2 OR records.state IN ('published', 'retracted', 'merged'))
@@ -92,7 +97,10 @@ impl Store {
         let row = sqlx::query!(
             r#"SELECT feed.epoch, feed.desk_head, feed.xmin::text::bigint AS "written_by!", changes.name AS "name?",
                       changes.kind AS "kind?", changes.state AS "state?", changes.desk_sequence AS "desk_sequence?",
-                      changes.wire_sequence, changes.content AS "content?", changes.meta AS "meta?"
+                      changes.wire_sequence, changes.meta AS "meta?",
+                      CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                          SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                      END AS "content?"
                FROM feed
                LEFT JOIN (records JOIN changes ON changes.desk_sequence = records.desk_sequence)
                    ON records.name = $1

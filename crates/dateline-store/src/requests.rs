@@ -38,7 +38,9 @@ pub(super) async fn revisions(
     let rows = sqlx::query_as!(
         RecordColumns,
         r#"SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
-                  changes.content, changes.meta
+                  CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                      SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                  END AS "content!", changes.meta
            FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted (name, revision, place)
            JOIN changes ON changes.name = wanted.name AND changes.revision = wanted.revision
            ORDER BY wanted.place"#,

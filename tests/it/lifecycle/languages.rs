@@ -158,7 +158,7 @@ async fn as_of_old(url: &str, record: &Record) {
     let article = as_article(&mut old);
     article.language_code = "iw".into();
     let statements = format!(
-        "UPDATE changes SET content = '\\x{content}',
+        "UPDATE changes SET content = '\\x{content}', content_at = NULL,
              facets = array_replace(facets, 'lang:he', 'lang:iw'),
              facets_before = array_replace(facets_before, 'lang:he', 'lang:iw')
          WHERE name = '{name}';

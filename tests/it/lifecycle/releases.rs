@@ -140,8 +140,8 @@ async fn w5_more_than_a_batch_holds_comes_out_in_time_after_a_restart() {
 const POISONS: [(&str, &str, &str); 3] = [
     (
         "content",
-        "UPDATE changes SET content = '\\xff' WHERE name = 'NAME' AND revision = 2",
-        "UPDATE changes SET content = kept.content FROM kept
+        "UPDATE changes SET content = '\\xff', content_at = NULL WHERE name = 'NAME' AND revision = 2",
+        "UPDATE changes SET content = kept.content, content_at = kept.content_at FROM kept
          WHERE changes.desk_sequence = kept.desk_sequence AND changes.name = 'NAME'",
     ),
     (

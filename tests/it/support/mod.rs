@@ -6,6 +6,8 @@
 //!   article), [`drafts`], [`crowd`] and [`large_records`] (many and large ones);
 //! - calls: [`editing`] (commits and reads), [`watch`] (streams), [`replica`] (a consumer of a stream),
 //!   [`matching`] (actors by their names), [`exporter`], [`held_stream`], [`raw_grpc`] and [`raw_h2`] (below the client), [`invariants`] (of a feed),
+//!   [`exporter`], [`held_stream`], [`raw_grpc`] and [`raw_h2`] (below the client), [`invariants`] (of a feed),
+//!   [`log_rows`] (of the log in the database),
 //!   [`projections`] (what follows it);
 //! - the command line: [`cli`], [`desk`], [`terminal`], [`export_dir`];
 //! - surroundings: [`freezable_proxy`] (a database that falls silent), [`bucket`] (an object store), [`tools`]
@@ -29,6 +31,7 @@ pub mod held_stream;
 pub mod invariants;
 pub mod jwt_issuer;
 pub mod large_records;
+pub mod log_rows;
 pub mod matching;
 pub mod process;
 pub mod projections;

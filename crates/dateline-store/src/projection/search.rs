@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dateline_search::Document;
 use futures_util::future::BoxFuture;
-use sha2::{Digest, Sha256};
 
 use super::step::{ProjectedHead, Projection, Step};
 use crate::{Error, columns::DELETED, pool::Lease, read_round::decode_body};
@@ -29,7 +28,6 @@ pub(super) const REBUILD: Projection = Projection {
 struct Columns {
     names: Vec<String>,
     sequences: Vec<i64>,
-    hashes: Vec<Vec<u8>>,
     configurations: Vec<Option<String>>,
     lexemes: Vec<Option<String>>,
     prose: Vec<String>,
@@ -49,7 +47,7 @@ fn apply<'c>(
             .await
             .map_err(|error| Error::Corrupt(format!("words cannot be made: {error}")))?;
         let advanced = sqlx::query_scalar!(
-            r#"SELECT project_search($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS "advanced!""#,
+            r#"SELECT project_search($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "advanced!""#,
             projection,
             step.version,
             step.epoch,
@@ -57,7 +55,6 @@ fn apply<'c>(
             step.to,
             &columns.names,
             &columns.sequences,
-            &columns.hashes,
             &columns.configurations as _,
             &columns.lexemes as _,
             &columns.prose,
@@ -93,7 +90,6 @@ fn columns(heads: Vec<ProjectedHead>) -> Columns {
         let typos: Vec<_> = document.typos.iter().map(i32::to_string).collect();
         columns.names.push(head.name);
         columns.sequences.push(head.desk_sequence);
-        columns.hashes.push(Sha256::digest(&head.content).to_vec());
         columns
             .configurations
             .push(document.configuration.map(str::to_owned));

@@ -50,13 +50,18 @@ pub(super) async fn read_heads(
         r#"SELECT name AS "name!", kind AS "kind!", state AS "state!", desk_sequence AS "desk_sequence!",
                   content AS "content!", heads AS "heads!"
            FROM (
-               SELECT changes.name, changes.kind, records.state, changes.desk_sequence, changes.content,
-                   count(*) OVER () AS heads,
-                   sum(octet_length(changes.content)) OVER (ORDER BY changes.desk_sequence)
-                       - octet_length(changes.content) AS bytes_before
-               FROM changes
-               JOIN records ON records.name = changes.name AND records.desk_sequence = changes.desk_sequence
-               WHERE changes.desk_sequence > $1 AND changes.desk_sequence <= $2
+               SELECT *, count(*) OVER () AS heads,
+                   sum(octet_length(content)) OVER (ORDER BY desk_sequence) - octet_length(content) AS bytes_before
+               FROM (
+                   SELECT changes.name, changes.kind, records.state, changes.desk_sequence,
+                       CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                           SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                       END AS content
+                   FROM changes
+                   JOIN records ON records.name = changes.name AND records.desk_sequence = changes.desk_sequence
+                   WHERE changes.desk_sequence > $1 AND changes.desk_sequence <= $2
+                   OFFSET 0
+               ) AS head
            ) AS page
            WHERE bytes_before < $3
            ORDER BY desk_sequence"#,

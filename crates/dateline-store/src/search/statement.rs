@@ -56,13 +56,14 @@ pub(super) fn select(
                     statement.push("0::float8");
                 }
             }
-            // Found by the words of the present content alone, whatever the index is behind (F10).
+            // Found by the words of the present content alone, whatever the index is behind (F10): made from a head since
+            // the record got it.
             statement.push(
                 " AS text_rank
                  FROM search
                  JOIN records ON records.name = search.name
                  JOIN changes ON changes.desk_sequence = records.desk_sequence
-                 WHERE (search.desk_sequence = records.desk_sequence OR search.content_sha256 = sha256(changes.content))",
+                 WHERE search.desk_sequence >= coalesce(changes.content_at, changes.desk_sequence)",
             );
         }
     }

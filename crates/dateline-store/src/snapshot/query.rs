@@ -95,7 +95,10 @@ pub(crate) fn push_as_of(
 ) {
     query.push(
         " JOIN LATERAL (
-             SELECT kind, state, type, merged_into, desk_sequence, wire_sequence, meta, content, facets, days
+             SELECT kind, state, type, merged_into, desk_sequence, wire_sequence, meta, facets, days,
+                    CASE WHEN content_at IS NULL THEN content ELSE (
+                        SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                    END AS content
              FROM changes
              WHERE changes.name = ",
     );

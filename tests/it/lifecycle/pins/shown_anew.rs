@@ -14,7 +14,7 @@ async fn as_of_old(server: &TestServer, record: &str, revision: i64) {
         other => panic!("{other:?}"),
     };
     let statement = format!(
-        "UPDATE changes SET content = '\\x{}' WHERE name = '{record}'",
+        "UPDATE changes SET content = '\\x{}', content_at = NULL WHERE name = '{record}'",
         hex::encode(content)
     );
     execute_sql(&server.url, &statement).await;
