@@ -137,6 +137,8 @@ async fn a_page_reads_its_own_rows_however_often_it_is_asked_for_and_whatever_ma
 /// Rows of keys and of records that a match fetched at most: those of some keys with 500 records each, and of the
 /// candidates.
 const ROWS_OF_MATCH: i64 = 10_000;
+/// Matches that are counted.
+const MATCHES: i64 = 5;
 
 #[tokio::test]
 async fn a_match_reads_a_bounded_number_of_rows_of_each_key_however_many_actors_have_it() {
@@ -163,7 +165,6 @@ async fn a_match_reads_a_bounded_number_of_rows_of_each_key_however_many_actors_
         sqlx::query_scalar(all).fetch_one(sql).await.unwrap()
     };
     let before = fetched(&mut sql).await;
-    const MATCHES: i64 = 5;
     for _ in 0..MATCHES {
         let began_at = std::time::Instant::now();
         let found = matched(
