@@ -208,7 +208,7 @@ pub fn run() -> ExitCode {
     let serves = |cli: &Cli| matches!(cli.command, Command::Serve(_));
     let cli = renamed_flags::parse(&arguments, serves).unwrap_or_else(|error| error.exit());
     exit::block_on(async {
-        let answer = dispatch(cli.command).await;
+        let answer = Box::pin(dispatch(cli.command)).await;
         Ok(answer.unwrap_or_else(|error| failed(&error)))
     })
 }
