@@ -243,7 +243,7 @@ fn print_table(hits: &[SearchHit]) -> Result<()> {
         if let Some(snippet) = snippet(hit) {
             let title = &mut cells[4];
             let gap = if title.is_empty() { "" } else { "  " };
-            title.push_str(&format!("{gap}{snippet}"));
+            title.extend([gap, snippet.as_str()]);
         }
         table.add_row(cells);
     }
@@ -288,6 +288,7 @@ fn snippet(hit: &SearchHit) -> Option<String> {
 /// Marks words in a text with bold letters, which are left out where stdout is no terminal.
 fn embolden(text: &str, words: &BTreeSet<String>) -> String {
     let bold = anstyle::Style::new().bold();
+    let (start, end) = (bold.render().to_string(), bold.render_reset().to_string());
     let mut marked = String::with_capacity(text.len());
     let mut rest = text;
     // The header has no words of records.
@@ -307,7 +308,7 @@ fn embolden(text: &str, words: &BTreeSet<String>) -> String {
             })
             .max_by_key(|word| word.len());
         if let Some(word) = found {
-            marked.push_str(&format!("{bold}{word}{bold:#}"));
+            marked.extend([start.as_str(), word, end.as_str()]);
             rest = &rest[word.len()..];
             is_inside = !word.chars().any(is_unspaced);
         } else {

@@ -175,7 +175,7 @@ impl Query {
         }
         let excluded = self.excluded.iter().map(|term| term.write(stems, ""));
         for term in excluded {
-            all.push_str(&format!(" & !({term})"));
+            all.extend([" & !(", term.as_str(), ")"]);
         }
         all
     }

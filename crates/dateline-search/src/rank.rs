@@ -30,7 +30,7 @@ impl Query {
             .lines()
             .filter_map(|line| self.score_name(line));
         let best = by_name.max();
-        let by_text = || (100.0 + 300.0 * candidate.text_rank.clamp(0.0, 1.0)) as u32;
+        let by_text = || whole(100.0 + 300.0 * candidate.text_rank.clamp(0.0, 1.0));
         if candidate.has_all {
             return best.max(Some(by_text()));
         }
@@ -92,8 +92,18 @@ impl Query {
         }
         let covered = f64::from(found) / words.len() as f64;
         let score = 300.0 + 350.0 * sum / asked + 150.0 * covered;
-        Some(score as u32)
+        Some(whole(score))
     }
+}
+
+/// A score without its fraction.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is cut to its bounds first"
+)]
+fn whole(score: f64) -> u32 {
+    score.clamp(1.0, 1000.0) as u32
 }
 
 /// Likeness of a word that was typed to one of a name, 0 to 1.

@@ -73,6 +73,8 @@ pub const LOG_READERS: u32 = 3;
 const CONTROL_POOL_SIZE: u32 = 5;
 /// Connections that write; the committer and the projector hold one at a time.
 const WRITER_POOL_SIZE: u32 = 3;
+/// Connections for searches, which take longer than other reads.
+const SEARCH_POOL_SIZE: u32 = 4;
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time beyond the statement timeout before a connection is given up. A database that is up enforces the statement
@@ -114,6 +116,8 @@ pub struct Store {
     feed: Pool,
     /// Work on which all callers depend: the tail, heads, health, embargoes.
     control: Pool,
+    /// Searches.
+    search: Pool,
     writer: Pool,
     options: PgConnectOptions,
     doubt: Doubt,
@@ -157,12 +161,19 @@ impl Store {
         drop(first);
         // The writer reads by key, whatever the statistics say: a plan made while the tables were empty must not scan
         // them once they are large. Generic plans are made once.
-        let keyed = options.clone().options([
+        let by_key = [
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
-            ("plan_cache_mode", "force_generic_plan"),
-        ]);
+        ];
+        let keyed = options
+            .clone()
+            .options(by_key)
+            .options([("plan_cache_mode", "force_generic_plan")]);
+        // A search takes the first matches of an index and looks up their records: for words that many have, a join of
+        // whole tables seems cheaper to the planner, and takes half a second.
+        let indexed = options.clone().options(by_key);
+        let indexed = indexed.options([("max_parallel_workers_per_gather", "0")]);
         let bounds = PoolTimeouts {
             acquire: settings.acquire_timeout,
             answer: settings.statement_timeout + RESPONSE_MARGIN,
@@ -175,6 +186,7 @@ impl Store {
             // Pages of the log are few and large, and a stream should not end because a connection has died unseen.
             feed: pool(LOG_READERS, &options, Duration::ZERO),
             control: pool(CONTROL_POOL_SIZE, &options, tested_after),
+            search: pool(SEARCH_POOL_SIZE, &indexed, tested_after),
             writer: pool(WRITER_POOL_SIZE, &keyed, tested_after),
             options,
             doubt,
@@ -248,7 +260,7 @@ impl Store {
     #[must_use]
     pub fn search_index(&self) -> SearchIndex {
         SearchIndex::new(
-            self.readers.clone(),
+            self.search.clone(),
             self.control.clone(),
             self.writer.clone(),
         )
@@ -266,6 +278,7 @@ impl Store {
             self.readers.close(),
             self.feed.close(),
             self.control.close(),
+            self.search.close(),
             self.writer.close()
         );
     }

@@ -95,13 +95,12 @@ impl SearchHandler {
             status::invalid_field(Reason::InvalidRequest, "query", &error.to_string())
         })?;
         let order = match (request.order(), words.is_some()) {
-            (Order::Unspecified, false) => SearchOrder::Newest,
             (Order::Unspecified | Order::Relevance, true) => SearchOrder::Relevance,
             (Order::Relevance, false) => {
                 let what = "needs a query: without words no record is nearer than another";
                 return Err(status::invalid_field(Reason::InvalidRequest, "order", what));
             }
-            (Order::Newest, _) => SearchOrder::Newest,
+            (Order::Newest, _) | (Order::Unspecified, false) => SearchOrder::Newest,
             (Order::Time, _) => SearchOrder::Time,
             (Order::Name, _) => SearchOrder::Name,
         };

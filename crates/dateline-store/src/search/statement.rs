@@ -31,41 +31,20 @@ pub(super) fn select(
         "SELECT records.name, changes.desk_sequence, changes.wire_sequence, lower(records.days) AS first_day,
                 records.facets, changes.author, ",
     );
-    let ranks = query.order == SearchOrder::Relevance;
-    match matching {
-        Matching::All => {
-            // Through the log: its keys have the order of the newest.
-            statement.push(
-                "'' AS names, 0::float8 AS text_rank
-                 FROM changes
-                 JOIN records ON records.name = changes.name AND records.desk_sequence = changes.desk_sequence
-                 WHERE true",
-            );
-        }
-        _ => {
-            statement.push("search.names, ");
-            match matching {
-                // 32: between 0 and 1; 1: long texts count less.
-                Matching::Words(text) if ranks => {
-                    statement
-                        .push("ts_rank_cd(search.words, ")
-                        .push_bind(text.to_owned());
-                    statement.push("::tsquery, 33)::float8");
-                }
-                _ => {
-                    statement.push("0::float8");
-                }
-            }
-            // Found by the words of the present content alone, whatever the index is behind (F10): made from a head since
-            // the record got it.
-            statement.push(
-                " AS text_rank
-                 FROM search
-                 JOIN records ON records.name = search.name
-                 JOIN changes ON changes.desk_sequence = records.desk_sequence
-                 WHERE search.desk_sequence >= coalesce(changes.content_at, changes.desk_sequence)",
-            );
-        }
+    if let Matching::All = matching {
+        // Through the log: its keys have the order of the newest.
+        statement.push(
+            "'' AS names, 0::float8 AS text_rank
+             FROM changes
+             JOIN records ON records.name = changes.name AND records.desk_sequence = changes.desk_sequence
+             WHERE true",
+        );
+    } else {
+        push_index(
+            &mut statement,
+            matching,
+            query.order == SearchOrder::Relevance,
+        );
     }
     push_matching(&mut statement, matching);
     push_visible(&mut statement, query, !matches!(matching, Matching::All));
@@ -82,6 +61,31 @@ pub(super) fn select(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.push(" LIMIT ").push_bind(limit);
     statement
+}
+
+/// The index, joined to the present records.
+fn push_index(statement: &mut QueryBuilder<Postgres>, matching: Matching<'_>, ranks: bool) {
+    statement.push("search.names, ");
+    if let Matching::Words(text) = matching
+        && ranks
+    {
+        // 32: between 0 and 1; 1: long texts count less.
+        statement
+            .push("ts_rank_cd(search.words, ")
+            .push_bind(text.to_owned());
+        statement.push("::tsquery, 33)::float8");
+    } else {
+        statement.push("0::float8");
+    }
+    // Found by the words of the present content alone, whatever the index is behind (F10): made from a head since the
+    // record got it.
+    statement.push(
+        " AS text_rank
+         FROM search
+         JOIN records ON records.name = search.name
+         JOIN changes ON changes.desk_sequence = records.desk_sequence
+         WHERE search.desk_sequence >= coalesce(changes.content_at, changes.desk_sequence)",
+    );
 }
 
 fn push_matching(statement: &mut QueryBuilder<Postgres>, matching: Matching<'_>) {
