@@ -334,14 +334,15 @@ impl Feed {
         scope: PageScope,
         after: Sequence,
     ) -> Result<Arc<EncodedPage>, dateline_store::Error> {
-        let read = async {
+        // Boxed: it is large, and most callers do not read themselves.
+        let read = Box::pin(async {
             // Streams that lag wait for a permit, however many there are: waiting is no error.
             let _permit = self.shared.read_permits.acquire().await;
             metrics::counter!("dateline_watch_backfill_pages_total").increment(1);
             let store = &self.shared.store;
             let page = with_timeout(store.log_after(scope.view, after, scope.facets)).await?;
             Ok(EncodedPage::from_log(&page, scope.view))
-        };
+        });
         self.shared.pages.page(scope, after, read).await
     }
 

@@ -225,22 +225,23 @@ mod tests {
     }
 
     impl Log {
-        async fn read(&self, after: u64) -> Result<EncodedPage, Infallible> {
+        fn read(&self, after: u64) -> EncodedPage {
             self.reads.fetch_add(1, Ordering::SeqCst);
             let batch = |number| {
                 let last = Sequence::new((after / 10 + number) * 10);
                 Arc::new(EncodedBatch::of_size(last, BATCH_BYTES))
             };
-            Ok(EncodedPage {
+            EncodedPage {
                 batches: (1..=3).map(batch).collect(),
                 read: Some((1, Sequence::ZERO)),
-            })
+            }
         }
 
         /// Returns the ends of the batches after a sequence, and the number of reads so far.
         async fn page(&self, cache: &PageCache, scope: PageScope, after: u64) -> (Vec<u64>, u64) {
             let at = Sequence::new(after);
-            let Ok(page) = cache.page(scope, at, self.read(after)).await;
+            let read = async { Ok::<_, Infallible>(self.read(after)) };
+            let Ok(page) = cache.page(scope, at, read).await;
             let ends = page.batches_after(at);
             let ends = ends.iter().map(|batch| batch.last.get()).collect();
             (ends, self.reads.load(Ordering::SeqCst))

@@ -116,14 +116,13 @@ impl Table {
             let WireValue::Bytes(bytes) = value else {
                 return None;
             };
-            match field.message {
-                Some(inner) => self.visit(inner, bytes, found)?,
-                None => {
-                    let name = std::str::from_utf8(bytes).ok()?;
-                    if Name::parse(name).is_some() {
-                        found(name);
-                    }
-                }
+            if let Some(inner) = field.message {
+                self.visit(inner, bytes, found)?;
+                continue;
+            }
+            let name = std::str::from_utf8(bytes).ok()?;
+            if Name::parse(name).is_some() {
+                found(name);
             }
         }
         Some(())

@@ -90,5 +90,7 @@ pub fn varint(rest: &mut &[u8]) -> Option<u64> {
 #[must_use]
 pub fn low_half(number: u64) -> i32 {
     // As every decoder does: a negative number takes ten bytes, of which the upper half only repeats the sign.
-    (number as u32).cast_signed()
+    u32::try_from(number & u64::from(u32::MAX))
+        .unwrap_or_default()
+        .cast_signed()
 }

@@ -13,7 +13,16 @@ use prost_reflect::{
 };
 use prost_types::Timestamp;
 
-use super::Error;
+/// The reason why a kind has no table.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTable {
+    /// Records of no kind.
+    #[error("a table of no kind")]
+    Kind,
+    /// A field of the schema for which there is no column type.
+    #[error("the field {0} fits no column")]
+    Column(String),
+}
 
 /// A column, or a field of a structured column.
 #[derive(Debug, Clone)]
@@ -55,12 +64,12 @@ pub(super) enum ColumnType {
 }
 
 /// The columns of a kind's table, in the order of the schema, with those of `meta` at the position of `meta`.
-pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
+pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, NoTable> {
     let name = kind_label(kind);
     let record = DESCRIPTORS.get_message_by_name("dateline.v1.Record");
     let field = record.and_then(|record| record.get_field_by_name(name));
     let Some(Type::Message(schema)) = field.map(|field| field.kind()) else {
-        return Err(Error::Kind);
+        return Err(NoTable::Kind);
     };
     let mut columns = Vec::new();
     for column in fields(&schema)? {
@@ -77,7 +86,7 @@ pub(super) fn columns(kind: Kind) -> Result<Vec<Column>, Error> {
     Ok(columns)
 }
 
-fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, Error> {
+fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, NoTable> {
     // Numbers are in the order of the schema.
     let stored = schema
         .fields()
@@ -93,7 +102,7 @@ fn fields(schema: &MessageDescriptor) -> Result<Vec<Column>, Error> {
     fields.collect()
 }
 
-fn column_type(field: &FieldDescriptor) -> Result<ColumnType, Error> {
+fn column_type(field: &FieldDescriptor) -> Result<ColumnType, NoTable> {
     let one = match field.kind() {
         Type::String if is_day(field) => ColumnType::Day,
         Type::String => ColumnType::Text,
@@ -107,7 +116,7 @@ fn column_type(field: &FieldDescriptor) -> Result<ColumnType, Error> {
             ColumnType::Time
         }
         Type::Message(message) if !field.is_map() => ColumnType::Group(fields(&message)?),
-        _ => return Err(Error::Column(field.full_name().to_owned())),
+        _ => return Err(NoTable::Column(field.full_name().to_owned())),
     };
     Ok(if field.is_list() {
         ColumnType::List(Box::new(one))

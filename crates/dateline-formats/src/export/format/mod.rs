@@ -217,9 +217,9 @@ pub enum Error {
     /// A value that JSON cannot represent, such as a number that is not finite.
     #[error("a record cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// A field of the schema for which there is no column type.
-    #[error("the field {0} fits no column")]
-    Column(String),
+    /// A kind of record that is no table.
+    #[error(transparent)]
+    Table(#[from] columns::NoTable),
     /// A row that cannot be written.
     #[error("a row cannot be written as CSV")]
     Csv(#[from] ::csv::Error),

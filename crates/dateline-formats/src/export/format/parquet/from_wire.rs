@@ -7,10 +7,8 @@ use dateline_record::wire::{WireFields, WireValue, low_half, varint};
 use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::{
-    super::columns::Column,
-    builder::{Builder, Group, List, days, micros},
-};
+use super::super::columns::Column;
+use super::builder::{Builder, Group, List, days, micros};
 
 /// Appends a row of a message: a value or null to each of its columns, which are in the order of their numbers.
 pub(super) fn append_message(columns: &mut [(Column, Builder)], bytes: &[u8]) {
