@@ -20,6 +20,8 @@ pub mod sequence;
 pub mod slot;
 pub mod state;
 pub mod statement;
+#[cfg(test)]
+mod statement_tests;
 pub mod text;
 pub mod timestamp;
 pub mod validate;

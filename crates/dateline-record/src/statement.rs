@@ -100,6 +100,3 @@ fn time(at: OffsetDateTime) -> String {
     let (hour, minute, second, micro) = clock.as_hms_micro();
     format!("{date}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
 }
-
-#[cfg(test)]
-mod tests;

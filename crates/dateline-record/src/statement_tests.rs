@@ -1,8 +1,16 @@
 //! Vectors that `hashlib` of Python has computed from the same values.
 
+use dateline_proto::v1::{Kind, State, change::Type as ChangeType};
 use time::macros::datetime;
 
-use super::*;
+use super::{
+    revision::Revision,
+    statement::{SALT_BYTES, Statement},
+};
+
+fn hex_of(statement: &Statement<'_>) -> String {
+    hex::encode(statement.commitment())
+}
 
 fn corrected<'a>(changed: &'a [String], salt: &'a [u8; SALT_BYTES]) -> Statement<'a> {
     Statement {
@@ -30,7 +38,7 @@ fn a_statement_has_the_text_and_the_commitment_that_python_computes() {
     let statement = corrected(&changed, &salt);
     assert_eq!(statement.text(), CORRECTED);
     assert_eq!(
-        hex(&statement.commitment()),
+        hex_of(&statement),
         "f0957b4d516a1485d1adeb797a6c487bc57ee959811a8993b6e99c6b333635ab"
     );
 }
@@ -52,7 +60,7 @@ fn what_is_absent_is_empty_and_a_time_keeps_its_microseconds() {
         ..corrected(&[], &[0xff; SALT_BYTES])
     };
     assert_eq!(
-        hex(&statement.commitment()),
+        hex_of(&statement),
         "3db2261fa6bb8330ad36aa81f74c9bd6ae143ea27539537f4d4c8533b58880aa"
     );
 }
