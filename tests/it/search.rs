@@ -1,4 +1,4 @@
-//! Search (S1 to S5): what is found, in which order; never by words that the caller may not read; the index equals a
+//! Search (Q1 to Q5): what is found, in which order; never by words that the caller may not read; the index equals a
 //! rebuilt one. `crash::projections` has kills, `access::matrix` each caller and state.
 
 mod index;

@@ -358,12 +358,13 @@ impl Feed {
     /// Drops changes and records that were read before an erasure (W11): from the rings and the caches here; streams
     /// drop theirs when the count has changed.
     fn drop_erased(&self) {
-        self.shared.erasures.fetch_add(1, Ordering::SeqCst);
-        self.records().clear();
-        self.shared.pages.clear();
+        // The rings first: a stream that took a batch from one then sees that the number is higher, and reads it again.
         for view in [FeedView::Wire, FeedView::Desk] {
             self.ring(view).clear();
         }
+        self.shared.erasures.fetch_add(1, Ordering::SeqCst);
+        self.records().clear();
+        self.shared.pages.clear();
     }
 
     /// Returns the number of erasures that this process has seen.

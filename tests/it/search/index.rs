@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s3_a_search_with_min_sequence_finds_what_was_written_before_it() {
+async fn q3_a_search_with_min_sequence_finds_what_was_written_before_it() {
     let server = start_server_with_base().await;
     let client = &server.client;
     for word in ["quince", "plumtree", "zanzibar", "cherry", "mulberry"] {
@@ -53,7 +53,7 @@ async fn s3_a_search_with_min_sequence_finds_what_was_written_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s4_the_index_is_made_again_beside_itself_and_equals_one_from_the_beginning() {
+async fn q4_the_index_is_made_again_beside_itself_and_equals_one_from_the_beginning() {
     let server = start_server().await;
     publish_gold(&server).await;
     wait_projected(&server.url).await;

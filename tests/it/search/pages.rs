@@ -37,7 +37,7 @@ fn hits(pages: &[SearchRecordsResponse]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s1_pages_of_every_order_have_each_hit_once_and_the_same_total() {
+async fn q1_pages_of_every_order_have_each_hit_once_and_the_same_total() {
     let server = start_server().await;
     publish_gold(&server).await;
     wait_projected(&server.url).await;
@@ -72,7 +72,7 @@ async fn s1_pages_of_every_order_have_each_hit_once_and_the_same_total() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s1_counts_are_those_of_the_hits_and_highlights_are_their_text() {
+async fn q1_counts_are_those_of_the_hits_and_highlights_are_their_text() {
     let server = start_server().await;
     publish_gold(&server).await;
     wait_projected(&server.url).await;
@@ -120,7 +120,7 @@ async fn s1_counts_are_those_of_the_hits_and_highlights_are_their_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s1_phrases_exclusions_beginnings_and_stems() {
+async fn q1_phrases_exclusions_beginnings_and_stems() {
     let server = start_server().await;
     let client = &server.client;
     let headed = |id: &str, headline: &str| {

@@ -9,7 +9,7 @@ use crate::support::{gold::publish_gold, projections::wait_projected, server::st
 const QUERIES: &str = include_str!("../../data/search_queries.txt");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s5_of_100_typed_queries_95_have_the_right_record_among_the_first_three() {
+async fn q5_of_100_typed_queries_95_have_the_right_record_among_the_first_three() {
     let server = start_server().await;
     publish_gold(&server).await;
     wait_projected(&server.url).await;

@@ -20,7 +20,7 @@ fn worded(id: &str, words: &str) -> Record {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s2_words_under_embargo_are_found_by_no_reader_before_and_by_every_reader_right_after() {
+async fn q2_words_under_embargo_are_found_by_no_reader_before_and_by_every_reader_right_after() {
     let server = start_server_with_base().await;
     let mut sql = PgConnection::connect(&server.url).await.unwrap();
     let client = &server.client;
@@ -59,7 +59,7 @@ async fn s2_words_under_embargo_are_found_by_no_reader_before_and_by_every_reade
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s2_words_that_were_taken_out_before_publication_are_found_by_nobody_at_any_lag() {
+async fn q2_words_that_were_taken_out_before_publication_are_found_by_nobody_at_any_lag() {
     let server = start_server_with_base().await;
     let mut sql = PgConnection::connect(&server.url).await.unwrap();
     let client = &server.client;

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn q1_a_text_that_occurs_once_is_found_whatever_its_white_space() {
+    fn w12_a_text_that_occurs_once_is_found_whatever_its_white_space() {
         for exact in [
             "on Monday.\nThe mayor",
             "on Monday. The mayor",
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn q2_of_several_occurrences_that_one_is_taken_which_is_meant() {
+    fn w12_of_several_occurrences_that_one_is_taken_which_is_meant() {
         let error = located(&quote("port")).unwrap_err();
         for words in [
             "occurs 4 times",
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn q3_of_a_text_that_does_not_occur_the_nearest_passage_is_shown() {
+    fn w12_of_a_text_that_does_not_occur_the_nearest_passage_is_shown() {
         let error = located(&quote("The mayor says the port was almost ready.")).unwrap_err();
         for words in [
             "does not occur",
