@@ -1,5 +1,6 @@
 //! The dependency directions and absences that ARCHITECTURE.md promises, checked in the source.
 
+use crate::support::tools::repo_path;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -431,4 +432,40 @@ fn no_statement_is_made_of_strings() {
         let made = code(&text).matches("AssertSqlSafe(").count();
         assert!(made <= allowed, "{} makes SQL of strings", path.display());
     }
+}
+
+/// A row of the log may point at the one that has its content: a statement that reads the column alone gets nothing.
+#[test]
+fn f5_every_statement_that_reads_contents_of_the_log_follows_their_pointers() {
+    let mut files = Vec::new();
+    let mut open = vec![repo_path("crates/dateline-store/src"), repo_path("sql")];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    let column = regex::Regex::new(r"(?-u:\b)(changes|newest)\.content(?-u:\b)").unwrap();
+    let mut read = 0;
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        for found in column.find_iter(&text) {
+            read += 1;
+            let before = &text[..found.start()];
+            let near = before
+                .char_indices()
+                .rev()
+                .nth(90)
+                .map_or(before, |(at, _)| &before[at..]);
+            // The subquery `changes` of read_round has followed them.
+            let is_followed = near.contains("content_at IS NULL THEN")
+                || text[found.end()..].contains("content_at IS NULL THEN content ELSE");
+            assert!(is_followed, "{}: {near}{}", path.display(), found.as_str());
+        }
+    }
+    assert!(read > 5, "{read}");
 }

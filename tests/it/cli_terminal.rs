@@ -9,6 +9,7 @@ use crate::support::{
     cli::{actor, dateline, dateline_reading, import_gold, program},
     desk::{draft, published, run},
     process::{PROCESS_TIMEOUT, pid, serve},
+    projections::wait_projected,
     server::{start_server, temp_dir},
     terminal::Terminal,
 };
@@ -46,6 +47,7 @@ async fn every_table_fits_80_100_and_120_columns_with_two_lines_a_row_at_most() 
     )
     .await
     .ok();
+    wait_projected(&test_server.url).await;
     let story = "articles/kazakhstan-confirms-partnership-with-nato-us";
     let commands: [(&[&str], usize); 11] = [
         (&["list"], 47),

@@ -168,10 +168,13 @@ async fn w5_waits_on_dead_connections_end_once_a_database_that_was_away_answers(
     store.ended_embargoes(&[], 1).await.unwrap();
     ice.freeze();
     ice.set_away(true);
-    let sweeping = tokio::spawn({
+    let mut sweep = Box::pin({
         let store = store.clone();
         async move { store.ended_embargoes(&[], 1).await }
     });
+    // It has taken the connection before a probe does.
+    assert!(futures_util::poll!(&mut sweep).is_pending());
+    let sweeping = tokio::spawn(sweep);
     wait_until("probes are not answered", async || {
         store.ping().await.is_err()
     })

@@ -11,7 +11,7 @@ const KNOWN: [(&str, usize); 8] = [
     ("dateline", 38),
     ("dateline-access", 5),
     ("dateline-client", 7),
-    ("dateline-engine", 10),
+    ("dateline-engine", 11),
     ("dateline-formats", 32),
     ("dateline-feed", 6),
     ("dateline-generate", 5),

@@ -3,6 +3,7 @@
 
 mod matching;
 pub mod reads;
+mod search;
 mod streams;
 mod writes;
 
@@ -24,6 +25,7 @@ async fn w2_w4_every_answer_fits_a_client_with_default_limits() {
     reads::lists_of_operators(&mut checks).await;
     streams::all(&mut checks).await;
     matching::all(&mut checks).await;
+    search::all(&mut checks).await;
     writes::operators(&mut checks).await;
     checks.finish().await;
 }

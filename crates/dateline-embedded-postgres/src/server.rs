@@ -110,7 +110,7 @@ impl ServerConfig {
             ("unix_socket_permissions", "0700"),
             // Identifies the server's processes.
             ("update_process_title", "on"),
-            ("max_connections", "100"),
+            ("max_connections", "200"),
             ("shared_buffers", "128MB"),
             ("max_wal_size", "1GB"),
             ("wal_compression", "on"),

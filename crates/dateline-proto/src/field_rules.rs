@@ -2,8 +2,6 @@
 
 use prost_reflect::{FieldDescriptor, Value};
 
-use super::DESCRIPTORS;
-
 /// True if the schema sets a rule of a field that is a switch, such as `output_only`.
 #[must_use]
 pub fn has_rule(field: &FieldDescriptor, rule: &str) -> bool {
@@ -19,7 +17,9 @@ pub fn rule_text(field: &FieldDescriptor, rule: &str) -> Option<String> {
 }
 
 fn rule_of(field: &FieldDescriptor, rule: &str) -> Option<Value> {
-    let extension = DESCRIPTORS.get_extension_by_name("dateline.v1.field")?;
+    let extension = field
+        .parent_pool()
+        .get_extension_by_name("dateline.v1.field")?;
     let options = field.options();
     let rules = options.get_extension(&extension);
     let value = rules.as_message()?.get_field_by_name(rule)?;

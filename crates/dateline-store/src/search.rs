@@ -196,10 +196,17 @@ impl SearchIndex {
             r#"SELECT name AS "name!", kind AS "kind!", state AS "state!", desk_sequence AS "desk_sequence!",
                       wire_sequence, content AS "content!", meta AS "meta!"
                FROM (
-                   SELECT changes.*, place, sum(octet_length(content) + octet_length(meta)) OVER (ORDER BY place) AS bytes,
+                   SELECT changes.name, changes.kind, changes.state, changes.desk_sequence, changes.wire_sequence,
+                       changes.meta, shown.content, place,
+                       sum(octet_length(shown.content) + octet_length(meta)) OVER (ORDER BY place) AS bytes,
                        row_number() OVER (ORDER BY place) AS number
                    FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (sequence, place)
                    JOIN changes ON changes.desk_sequence = asked.sequence
+                   CROSS JOIN LATERAL (
+                       SELECT CASE WHEN changes.content_at IS NULL THEN changes.content ELSE (
+                           SELECT kept.content FROM changes AS kept WHERE kept.desk_sequence = changes.content_at)
+                       END AS content
+                   ) AS shown
                ) AS page
                WHERE bytes <= $2 OR number = 1"#,
             &sequences,

@@ -87,7 +87,8 @@ async fn r13_a_commit_whose_client_goes_away_happened_or_did_not_and_a_retry_tel
 /// The number of queries of the server that run or wait in the database.
 async fn running(sql: &mut PgConnection) -> i64 {
     let count = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'dateline' AND state = 'active'";
+        WHERE datname = current_database() AND application_name = 'dateline' AND state = 'active'
+            AND query LIKE '%records.name > %'";
     sqlx::query_scalar(count).fetch_one(sql).await.unwrap()
 }
 

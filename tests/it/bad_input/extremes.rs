@@ -117,7 +117,7 @@ impl Filling {
         let mut message = DynamicMessage::new(of.clone());
         for field in of.fields() {
             let value = match (field.name(), field.kind()) {
-                ("name" | "names", _) => text("actors/one"),
+                ("name" | "names", Kind::String) => text("actors/one"),
                 ("etag", _) => text(&self.etag),
                 ("note", _) => text("a note"),
                 ("feed", _) => text(&uuid::Uuid::nil().to_string()),

@@ -234,7 +234,7 @@ async fn health_of(client: &Client) -> Vec<(String, ServingStatus)> {
 }
 
 fn are_all(all: &[(String, ServingStatus)], status: ServingStatus) -> bool {
-    assert_eq!(all.len(), 6, "the server, and five services: {all:?}");
+    assert_eq!(all.len(), 8, "the server, and seven services: {all:?}");
     all.iter().all(|(_, told)| *told == status)
 }
 

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dateline_proto::v1::{
-    Kind, Record, RecordMeta, Write, evidence::Modality, place::Precision, record::Kind as Body,
+use dateline_proto::{
+    has_rule,
+    v1::{
+        Kind, Record, RecordMeta, Write, evidence::Modality, place::Precision, record::Kind as Body,
+    },
 };
 use dateline_record::{
     name::collection,
     walk::{Node, Path, Rules, StringFormat, Visitor, Walk},
 };
 use prost_reflect::{
-    DynamicMessage, Kind as Type, MessageDescriptor, ReflectMessage, Value, prost::Message,
+    DynamicMessage, FieldDescriptor, Kind as Type, MessageDescriptor, ReflectMessage, Value,
+    prost::Message,
 };
 use regex::Regex;
 
@@ -89,10 +93,17 @@ impl ReferenceTargets {
     }
 }
 
+/// The fields that are stored.
+fn stored_fields(message: &MessageDescriptor) -> impl Iterator<Item = FieldDescriptor> {
+    message
+        .fields()
+        .filter(|field| !has_rule(field, "input_only"))
+}
+
 /// A value of everything that a message can hold, each list with one element.
 fn filled(message: &MessageDescriptor) -> DynamicMessage {
     let mut filled = DynamicMessage::new(message.clone());
-    for field in message.fields() {
+    for field in stored_fields(message) {
         let value = value(&field.kind(), field.full_name());
         let value = if field.is_list() {
             Value::List(vec![value])
@@ -123,7 +134,7 @@ fn value(of: &Type, field: &str) -> Value {
 
 /// The strings of a message, as paths without indexes.
 fn strings(message: &MessageDescriptor, at: &str, found: &mut BTreeSet<String>) {
-    for field in message.fields() {
+    for field in stored_fields(message) {
         let here = if at.is_empty() {
             field.name().to_owned()
         } else {
@@ -261,6 +272,10 @@ impl Visitor for Planter<'_> {
 
     fn string(&mut self, at: &Path, rules: &Rules, value: &mut String) {
         let field = at.template();
+        // Hints to the place of a span, which are not stored.
+        if field.ends_with(".prefix") || field.ends_with(".suffix") {
+            return;
+        }
         self.visited.insert(field.clone());
         *value = if let Some(text) = self.spared(at, rules, value) {
             text

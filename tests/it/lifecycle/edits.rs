@@ -178,7 +178,10 @@ async fn w6_all_violations_of_all_writes_are_told_at_once_and_nothing_is_written
         }),
         ..Period::default()
     });
-    as_event(&mut late).evidence.push(Evidence::default());
+    as_event(&mut late).evidence.push(Evidence {
+        article_revision: -1,
+        ..Evidence::default()
+    });
     let writes = vec![
         create(&no_name),
         create(&elsewhere),

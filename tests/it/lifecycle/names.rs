@@ -199,15 +199,19 @@ async fn a_name_that_reads_the_same_is_warned_of_and_stored() {
             .warnings
             .iter()
             .map(|it| it.reason.as_str())
+            // Matching follows the log, and may know them already.
+            .filter(|reason| *reason != "POSSIBLE_DUPLICATE")
             .collect();
         if warned {
             assert_eq!(found, ["SIMILAR_RECORD"], "{id}");
-            let records = &answer.warnings[0].records;
+            let similar = answer.warnings.iter().find(|it| it.reason == found[0]);
+            let similar = similar.unwrap();
+            let records = &similar.records;
             assert!(
                 records.contains(&"actors/nato".to_owned()),
                 "{id}: {records:?}"
             );
-            assert_eq!(answer.warnings[0].field, "writes[0].create.record.actor");
+            assert_eq!(similar.field, "writes[0].create.record.actor");
         } else {
             assert!(found.is_empty(), "{id}: {:?}", answer.warnings);
         }

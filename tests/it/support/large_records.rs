@@ -7,7 +7,8 @@ use dateline_proto::v1::{
     admin_service_client::AdminServiceClient, editorial_service_client::EditorialServiceClient,
     evidence, export_service_client::ExportServiceClient, feed_service_client::FeedServiceClient,
     match_service_client::MatchServiceClient, record::Kind as Body,
-    record_service_client::RecordServiceClient, text_span,
+    record_service_client::RecordServiceClient, search_service_client::SearchServiceClient,
+    text_span,
 };
 use dateline_server::Config;
 use prost::Message;
@@ -34,6 +35,7 @@ pub struct SizeChecks {
     pub feed: FeedServiceClient<Channel>,
     pub exports: ExportServiceClient<Channel>,
     pub matching: MatchServiceClient<Channel>,
+    pub search: SearchServiceClient<Channel>,
     called: BTreeSet<String>,
 }
 
@@ -51,7 +53,8 @@ impl SizeChecks {
             admin: AdminServiceClient::new(channel.clone()),
             feed: FeedServiceClient::new(channel.clone()),
             exports: ExportServiceClient::new(channel.clone()),
-            matching: MatchServiceClient::new(channel),
+            matching: MatchServiceClient::new(channel.clone()),
+            search: SearchServiceClient::new(channel),
             server,
             called: BTreeSet::new(),
         }
