@@ -158,7 +158,7 @@ async fn create(
     match output_args.output {
         None if is_one_draft => output::records(OutputFormat::Yaml, &records, true)?,
         None | Some(OutputFormat::Table) => {
-            print(OutputFormat::Table, &records, desk.dry_run, None)?
+            print(OutputFormat::Table, &records, desk.dry_run, None)?;
         }
         Some(format) => output::records(format, &records, true)?,
     }
@@ -187,7 +187,7 @@ async fn publish(
     let published = desk.commit(writes.collect(), false).await;
     published.inspect_err(|_| {
         let names: Vec<_> = drafts.iter().map(name_of).collect();
-        print_message(&format!(
+        print_message(format_args!(
             "the drafts were created and not published; once they are as they should be: dateline publish {}",
             names.join(" ")
         ));

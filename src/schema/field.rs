@@ -94,12 +94,9 @@ fn fits_nothing(pattern: &str) -> bool {
 
 /// Returns a number among the rules of a field (`buf.validate`), such as `max_len`; rules of a list's elements are those
 /// of the list itself only if the field is no list.
-pub(super) fn bound(field: &FieldDescriptor, rule: &str) -> Option<f64> {
+pub(super) fn bound(field: &FieldDescriptor, rule: &str) -> Option<u64> {
     match rule_value(field, rule)? {
-        Value::U64(number) => Some(number as f64),
-        Value::I64(number) => Some(number as f64),
-        Value::I32(number) => Some(f64::from(number)),
-        Value::F64(number) => Some(number),
+        Value::U64(number) => Some(number),
         _ => None,
     }
 }
@@ -150,9 +147,9 @@ pub(super) fn is_required(field: &FieldDescriptor) -> bool {
         || field.full_name() == "dateline.v1.Evidence.article";
     let is_set = rules(field)
         .and_then(|rules| Some(rules.get_field_by_name("required")?.as_bool() == Some(true)));
-    let needs_text = !field.is_list() && bound(field, "min_len").is_some_and(|length| length > 0.0);
+    let needs_text = !field.is_list() && bound(field, "min_len").is_some_and(|length| length > 0);
     let needs_name = !field.is_list() && pattern(field).is_some_and(|it| !fits_nothing(&it));
-    let needs_elements = bound(field, "min_items").is_some_and(|count| count > 0.0);
+    let needs_elements = bound(field, "min_items").is_some_and(|count| count > 0);
     let needs_word = matches!(field.kind(), Type::Enum(_))
         && matches!(rule_value(field, "not_in"), Some(Value::List(_)));
     !is_filled_in

@@ -90,7 +90,7 @@ fn field_schema(field: &FieldDescriptor, definitions: &mut BTreeMap<String, Valu
         for (rule, key) in [("min_items", "minItems"), ("max_items", "maxItems")] {
             // An actor's names may be left to the name that is displayed, so an empty list is no error of its own.
             if let Some(count) = bound(field, rule) {
-                one[key] = json!(count as u64);
+                one[key] = json!(count);
             }
         }
     }
@@ -131,7 +131,7 @@ fn string_schema(field: &FieldDescriptor) -> Value {
     let mut schema = json!({ "type": ["string", "integer"] });
     for (rule, key) in [("min_len", "minLength"), ("max_len", "maxLength")] {
         if let Some(length) = bound(field, rule) {
-            schema[key] = json!(length as u64);
+            schema[key] = json!(length);
         }
     }
     if let Some(pattern) = pattern(field) {

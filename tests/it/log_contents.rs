@@ -193,8 +193,11 @@ async fn f5_no_pointer_leads_nowhere_when_the_log_is_compacted_while_records_are
 /// Salt, previous and commitment of a change on the wire.
 type Opening = (Option<Vec<u8>>, Option<i64>, Vec<u8>, i16);
 
+/// The same after its sequence on the wire.
+type OpeningRow = (i64, Option<Vec<u8>>, Option<i64>, Vec<u8>, i16);
+
 async fn openings(sql: &mut PgConnection) -> HashMap<i64, Opening> {
-    let rows: Vec<(i64, Option<Vec<u8>>, Option<i64>, Vec<u8>, i16)> = sqlx::query_as(
+    let rows: Vec<OpeningRow> = sqlx::query_as(
         "SELECT wire_sequence, salt, previous, commitment, slot FROM changes WHERE wire_sequence IS NOT NULL",
     )
     .fetch_all(sql)

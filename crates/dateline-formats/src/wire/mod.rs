@@ -3,13 +3,11 @@
 //! Only the canonical encoding is read here ([`dateline_record::wire`]), with each field once and defaults left out. For
 //! any other bytes the callers decode the message.
 
+#[cfg(feature = "parquet")]
 mod canonical;
 pub(crate) mod json;
 mod shape;
 
-#[cfg_attr(
-    not(feature = "parquet"),
-    expect(unused_imports, reason = "only tables are written in two steps")
-)]
+#[cfg(feature = "parquet")]
 pub(crate) use self::canonical::canonical_body;
 pub(crate) use self::shape::{FieldShape, MessageShape, SHAPES, ValueShape};

@@ -279,14 +279,14 @@ fn nearest_passage<'t>(text: &'t str, quote: &str) -> Option<(usize, &'t str)> {
 /// Marks what only the quote has as [-…-], and what only the article has as {+…+}.
 fn differences(quote: &str, passage: &str) -> String {
     let diff = TextDiff::from_words(quote, passage);
-    let mut marked = String::new();
-    for change in diff.iter_all_changes() {
-        match change.tag() {
-            ChangeTag::Equal => marked.push_str(change.value()),
-            ChangeTag::Delete => marked.push_str(&format!("[-{}-]", change.value())),
-            ChangeTag::Insert => marked.push_str(&format!("{{+{}+}}", change.value())),
-        }
-    }
+    let marked: String = diff
+        .iter_all_changes()
+        .map(|change| match change.tag() {
+            ChangeTag::Equal => change.value().to_owned(),
+            ChangeTag::Delete => format!("[-{}-]", change.value()),
+            ChangeTag::Insert => format!("{{+{}+}}", change.value()),
+        })
+        .collect();
     let mut marked = marked.replace("-][-", "").replace("+}{+", "");
     if let Some((cut, _)) = marked.char_indices().nth(MAX_PASSAGE_CHARS) {
         marked.truncate(cut);

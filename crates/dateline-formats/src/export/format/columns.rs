@@ -131,6 +131,8 @@ fn is_day(field: &FieldDescriptor) -> bool {
     name == "dateline.v1.FuzzyDate.earliest" || name == "dateline.v1.FuzzyDate.latest"
 }
 
+/// For rows that are made from their encoding.
+#[cfg(feature = "parquet")]
 impl Column {
     /// Number of its field.
     pub(super) fn number(&self) -> u32 {
@@ -146,7 +148,9 @@ impl Column {
     pub(super) fn inside_number(&self) -> Option<u32> {
         self.inside.as_ref().map(FieldDescriptor::number)
     }
+}
 
+impl Column {
     /// Its value in a message; `None` if it is not set.
     pub(super) fn value<'a>(&self, message: &'a DynamicMessage) -> Option<Cow<'a, Value>> {
         match &self.inside {
