@@ -157,6 +157,33 @@ async fn w4_an_answer_that_is_lost_is_unavailable_and_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w5_dead_connections_whose_callers_have_left_take_no_places_of_a_pool() {
+    let ice = FreezableProxy::before(&create_database().await).await;
+    let settings = Settings {
+        statement_timeout: TIMEOUT * 10,
+        ..Settings::default()
+    };
+    let store = Store::connect(&ice.url, &settings).await.unwrap();
+    // As many as the pool has, all of which die.
+    let together = (0..8).map(|_| store.ended_embargoes(&[], 1));
+    for swept in futures_util::future::join_all(together).await {
+        swept.unwrap();
+    }
+    ice.freeze();
+    let mut left = (0..8)
+        .map(|_| Box::pin(store.ended_embargoes(&[], 1)))
+        .collect::<Vec<_>>();
+    for sweep in &mut left {
+        assert!(futures_util::poll!(sweep).is_pending());
+    }
+    drop(left);
+    wait_until("it answers", async || store.ping().await.is_ok()).await;
+    let swept = tokio::time::timeout(TIMEOUT, store.ended_embargoes(&[], 1)).await;
+    swept.expect("there is a place").unwrap();
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w5_waits_on_dead_connections_end_once_a_database_that_was_away_answers() {
     let ice = FreezableProxy::before(&create_database().await).await;
     // Longer than the test: only the answer to a probe can end the wait.

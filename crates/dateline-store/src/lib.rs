@@ -222,18 +222,19 @@ impl Store {
         Err(Error::Unavailable(sqlx::Error::Protocol(what)))
     }
 
-    /// Runs a query on a pooled connection and, if that does not answer, on a new one. If the new one answers, the old
+    /// Runs a query on a pooled connection and, if there is none or it does not answer, on a new one. If the new one answers, the old
     /// one is dead, and all connections of its age are in doubt. If neither answers, they are in doubt as soon as the
     /// database answers again: then the wait on a connection that died meanwhile must not last to its end.
     async fn probe(&self, pool: &Pool, question: &'static str) -> Result<bool, Error> {
-        let mut known = pool.acquire().await?;
-        known.probe_within(PING_TIMEOUT);
-        let answer = sqlx::query_scalar(question).fetch_one(&mut known).await;
-        if !known.is_silent() {
-            self.doubt.answered();
-            return Ok(answer?);
+        // Without a free connection, those of the pool may be dead as well.
+        if let Ok(mut known) = pool.acquire().await {
+            known.probe_within(PING_TIMEOUT);
+            let answer = sqlx::query_scalar(question).fetch_one(&mut known).await;
+            if !known.is_silent() {
+                self.doubt.answered();
+                return Ok(answer?);
+            }
         }
-        drop(known);
         self.doubt.suspect();
         let answer = in_time(PING_TIMEOUT, async {
             let mut new = PgConnection::connect_with(&self.options).await?;

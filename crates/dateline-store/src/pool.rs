@@ -318,9 +318,15 @@ impl Drop for Lease {
             return;
         };
         // Returning waits for cancelled statements and a ping: without a bound, a dead connection would occupy its slot
-        // in the pool for ever.
+        // in the pool for ever. One that is in doubt is not waited for: dead ones would take all the slots of a pool.
         let (answer, giving_back) = (self.answer, connection.return_to_pool());
-        runtime.spawn(async move { timeout(answer, giving_back).await });
+        let (mut silent, asked_at) = (self.doubt.silent.subscribe(), self.asked_at);
+        runtime.spawn(async move {
+            tokio::select! {
+                _ = timeout(answer, giving_back) => {}
+                _ = silent.wait_for(|at| *at > asked_at) => {}
+            }
+        });
     }
 }
 
