@@ -20,6 +20,9 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{embargo_status::EmbargoTracker, jobs::Jobs};
 
+/// Longest wait for an answer about lags. What follows in the same round are the probes that find dead connections: they
+/// must not wait for one.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// Interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time that a commit batch may take before writes count as stuck.
@@ -180,14 +183,16 @@ impl HealthChecker {
         let writes = writes.map_err(|error| error_text(&error));
         let writes = writes.and_then(|()| self.check_committer());
         self.health_state.record(Subsystem::Writes, writes);
-        let follows = self.check_tail(behind_since).await;
+        let (follows, keys, indexed) = tokio::join!(
+            self.check_tail(behind_since),
+            self.check_keys(),
+            self.check_search()
+        );
         self.health_state.record(Subsystem::Feed, follows);
         self.health_state
             .record(Subsystem::Embargoes, self.check_embargoes());
         self.health_state.record(Subsystem::Jobs, self.check_jobs());
-        let keys = self.check_keys().await;
         self.health_state.record(Subsystem::Matching, keys);
-        let indexed = self.check_search().await;
         self.health_state.record(Subsystem::Search, indexed);
         let found = self.health_state.all();
         let reads = !found.keys().any(|part| part.affects_reads());
@@ -214,7 +219,7 @@ impl HealthChecker {
         behind_since: &mut Option<(Sequence, Instant)>,
     ) -> Result<(), String> {
         // If the heads cannot be read, nothing can be said about streams.
-        let heads = tokio::time::timeout(TAIL_STALL_TIMEOUT, self.store.heads()).await;
+        let heads = tokio::time::timeout(QUESTION_TIMEOUT, self.store.heads()).await;
         let Ok(Ok(heads)) = heads else {
             return Ok(());
         };
@@ -253,7 +258,7 @@ impl HealthChecker {
     /// Checks how far the keys of actors are behind. If the database does not answer, nothing can be said of them.
     async fn check_keys(&self) -> Result<(), String> {
         let candidates = self.store.candidates();
-        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, candidates.lag()).await;
+        let lag = tokio::time::timeout(QUESTION_TIMEOUT, candidates.lag()).await;
         match lag {
             Ok(Ok((changes, lag))) if lag > INDEX_STALL_TIMEOUT => Err(format!(
                 "the keys of actors are {changes} changes and {} s behind the feed: new names are not matched yet",
@@ -266,7 +271,7 @@ impl HealthChecker {
     /// Checks how far search is behind. If the database does not answer, nothing can be said of it.
     async fn check_search(&self) -> Result<(), String> {
         let index = self.store.search_index();
-        let lag = tokio::time::timeout(TAIL_STALL_TIMEOUT, index.lag()).await;
+        let lag = tokio::time::timeout(QUESTION_TIMEOUT, index.lag()).await;
         match lag {
             Ok(Ok((changes, seconds))) if seconds > INDEX_STALL_TIMEOUT.as_secs_f64() => Err(
                 format!("search is {changes} changes and {seconds:.0} s behind the feed"),
