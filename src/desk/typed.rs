@@ -19,7 +19,7 @@ pub(super) fn documents(text: &str) -> Vec<(usize, String)> {
             || line.starts_with("---") && line[3..].starts_with([' ', '\t', '\r', '\n'])
             || line.trim_end() == "---";
         if is_marker {
-            // What follows the marker on its line belongs to the document.
+            // The rest of the marker's line belongs to the document.
             let rest = line.get(3..).unwrap_or_default();
             found.push((number + 1, format!("{}   {rest}", "\n".repeat(number))));
         } else if line.trim_end() == "..." {

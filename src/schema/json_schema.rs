@@ -105,7 +105,7 @@ fn value_schema(field: &FieldDescriptor, definitions: &mut BTreeMap<String, Valu
         Type::Bool => json!({ "type": "boolean" }),
         Type::Double | Type::Float => json!({ "type": "number" }),
         Type::Enum(of) => {
-            // As people write them, then as `dateline get` prints them.
+            // Words of people first, then those that `dateline get` prints.
             let words = words(&of).into_iter().map(|(word, _)| word);
             let names = of.values().filter(|value| value.number() != 0);
             let names = names.map(|value| value.name().to_owned());

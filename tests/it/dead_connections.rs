@@ -164,7 +164,7 @@ async fn w5_dead_connections_whose_callers_have_left_take_no_places_of_a_pool() 
         ..Settings::default()
     };
     let store = Store::connect(&ice.url, &settings).await.unwrap();
-    // As many as the pool has, all of which die.
+    // All connections of the pool, which then die.
     let together = (0..8).map(|_| store.ended_embargoes(&[], 1));
     for swept in futures_util::future::join_all(together).await {
         swept.unwrap();

@@ -89,7 +89,7 @@ pub fn varint(rest: &mut &[u8]) -> Option<u64> {
 /// The low half of a varint: a 32-bit integer or the number of an enum.
 #[must_use]
 pub fn low_half(number: u64) -> i32 {
-    // As every decoder does: a negative number takes ten bytes, of which the upper half only repeats the sign.
+    // Every decoder does the same: a negative number takes ten bytes, of which the upper half only repeats the sign.
     u32::try_from(number & u64::from(u32::MAX))
         .unwrap_or_default()
         .cast_signed()

@@ -11,6 +11,7 @@
 
 mod actor_keys;
 mod documents;
+mod rows;
 mod search;
 mod step;
 

@@ -79,7 +79,7 @@ async fn w12_every_kind_is_stored_as_if_its_offsets_had_been_sent() {
         let expected = [stored("articles/port", 2, 9, "opened")];
         assert_eq!(evidence(&corrected), expected);
     }
-    // What readers get has no trace of how a quote was found.
+    // Readers get no trace of how a quote was found.
     let (_, wire) = feed_heads(&server.url).await;
     let all = read_changes(
         &server,

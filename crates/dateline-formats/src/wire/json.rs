@@ -187,7 +187,7 @@ mod tests {
             .map(|text| crate::json::read(text).unwrap())
     }
 
-    /// As `prost-reflect` writes it.
+    /// The form that `prost-reflect` writes.
     fn reflected(bytes: &[u8]) -> Option<Vec<u8>> {
         let record = EncodedRecord::from_bytes(Bytes::copy_from_slice(bytes)).ok()?;
         let mut out = Vec::new();

@@ -1,14 +1,15 @@
 //! The keys of actors, by which those that may be the same are found. Rows have no state and no content: reads take
 //! both from the records.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use dateline_match::{Key, Profile, profile_keys};
 use dateline_proto::v1::record::Kind as Body;
 use futures_util::future::BoxFuture;
 
-use super::step::{ProjectedHead, Projection, Step};
-use crate::{Error, columns::DELETED, pool::Lease, read_round::decode_body};
+use super::{
+    rows::{self, ProjectedRow},
+    step::{ProjectedHead, Projection, Step},
+};
+use crate::{Error, pool::Lease};
 
 /// The projection of keys. The version of the keys is part of its own: keys of two versions are never compared.
 pub(super) const ACTOR_KEYS: Projection = Projection {
@@ -46,10 +47,8 @@ fn apply(
     heads: Vec<ProjectedHead>,
 ) -> BoxFuture<'_, Result<bool, Error>> {
     Box::pin(async move {
-        // A thousand records take long enough to delay the calls of a whole thread.
-        let columns = tokio::task::spawn_blocking(move || columns(heads))
-            .await
-            .map_err(|error| Error::Corrupt(format!("keys cannot be made: {error}")))?;
+        let actors = heads.into_iter().filter(|head| head.kind == KIND);
+        let columns = columns(rows::make(NAME, actors.collect(), |body| keys(body)).await?);
         let advanced = sqlx::query_scalar!(
             r#"SELECT project_actor_keys($1, $2, $3, $4, $5, $6, $7) AS "advanced!""#,
             step.version,
@@ -66,43 +65,26 @@ fn apply(
     })
 }
 
-fn columns(heads: Vec<ProjectedHead>) -> Columns {
+fn columns(rows: Vec<ProjectedRow<String>>) -> Columns {
     let mut columns = Columns::default();
-    for head in heads.into_iter().filter(|head| head.kind == KIND) {
-        let keys = (head.state != DELETED)
-            .then(|| keys(&head))
-            .and_then(|keys| {
-                // One damaged record must not stop the others. It has no keys, not old ones.
-                keys.inspect_err(|error| {
-                    tracing::error!(
-                        record = head.name,
-                        sequence = head.desk_sequence,
-                        error = error as &dyn std::error::Error,
-                        "a record has no keys"
-                    );
-                })
-                .ok()
-            });
-        columns.names.push(head.name);
-        columns.sequences.push(head.desk_sequence);
-        columns.keys.push(keys);
+    for row in rows {
+        columns.names.push(row.name);
+        columns.sequences.push(row.desk_sequence);
+        columns.keys.push(row.row);
     }
     columns
 }
 
 /// The keys of a record as an array of Postgres.
-fn keys(head: &ProjectedHead) -> Result<String, Error> {
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        let Body::Actor(actor) = decode_body(&head.name, &head.kind, &head.content)? else {
-            return Err(Error::Corrupt(format!("{} is no actor", head.name)));
-        };
-        let keys = profile_keys(&Profile::of(&actor));
-        let hashes: Vec<String> = keys
-            .iter()
-            .take(MAX_KEYS)
-            .map(|key| hash(key).to_string())
-            .collect();
-        Ok(format!("{{{}}}", hashes.join(",")))
-    }));
-    made.map_err(|_| Error::Corrupt(format!("making keys of {} panicked", head.name)))?
+fn keys(body: &Body) -> Result<String, Error> {
+    let Body::Actor(actor) = body else {
+        return Err(Error::Corrupt("it is no actor".to_owned()));
+    };
+    let keys = profile_keys(&Profile::of(actor));
+    let hashes: Vec<String> = keys
+        .iter()
+        .take(MAX_KEYS)
+        .map(|key| hash(key).to_string())
+        .collect();
+    Ok(format!("{{{}}}", hashes.join(",")))
 }

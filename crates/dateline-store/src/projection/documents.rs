@@ -1,21 +1,26 @@
 //! The documents: the content of each record as proto-JSON, in the views that people read with psql. No statement of
 //! the service reads them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use dateline_proto::v1::record::Kind as Body;
 use futures_util::future::BoxFuture;
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::types::Json;
 
-use super::step::{ProjectedHead, Projection, Step};
-use crate::{Error, columns::DELETED, pool::Lease, read_round::decode_body};
+use super::{
+    rows::{self, ProjectedRow},
+    step::{ProjectedHead, Projection, Step},
+};
+use crate::{Error, pool::Lease};
 
 /// The projection of documents.
 pub(super) const DOCUMENTS: Projection = Projection {
-    name: "documents",
+    name: NAME,
     version: 1,
     apply,
 };
+
+/// The row in `projections`.
+const NAME: &str = "documents";
 
 /// JSON text, which goes to `jsonb` without being parsed here.
 type Document = Json<Box<RawValue>>;
@@ -34,10 +39,7 @@ fn apply(
     heads: Vec<ProjectedHead>,
 ) -> BoxFuture<'_, Result<bool, Error>> {
     Box::pin(async move {
-        // A thousand records take long enough to delay the calls of a whole thread.
-        let columns = tokio::task::spawn_blocking(move || columns(heads))
-            .await
-            .map_err(|error| Error::Corrupt(format!("documents cannot be made: {error}")))?;
+        let columns = columns(rows::make(NAME, heads, |body| document(body)).await?);
         let advanced = sqlx::query_scalar!(
             r#"SELECT project_documents($1, $2, $3, $4, $5, $6, $7) AS "advanced!""#,
             step.version,
@@ -54,47 +56,25 @@ fn apply(
     })
 }
 
-fn columns(heads: Vec<ProjectedHead>) -> Columns {
+fn columns(rows: Vec<ProjectedRow<Document>>) -> Columns {
     let mut columns = Columns::default();
-    for head in heads {
-        let document = (head.state != DELETED)
-            .then(|| document(&head))
-            .and_then(|document| {
-                // One damaged record must not stop the others. It has no document, not an old one.
-                document
-                    .inspect_err(|error| {
-                        tracing::error!(
-                            record = head.name,
-                            sequence = head.desk_sequence,
-                            error = error as &dyn std::error::Error,
-                            "a record has no document"
-                        );
-                    })
-                    .ok()
-            });
-        columns.names.push(head.name);
-        columns.sequences.push(head.desk_sequence);
-        columns.documents.push(document);
+    for row in rows {
+        columns.names.push(row.name);
+        columns.sequences.push(row.desk_sequence);
+        columns.documents.push(row.row);
     }
     columns
 }
 
-fn document(head: &ProjectedHead) -> Result<Document, Error> {
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        let body = decode_body(&head.name, &head.kind, &head.content)?;
-        let text = to_raw_value(&body.to_dynamic())
-            .map_err(|error| Error::Corrupt(format!("{} has no JSON form: {error}", head.name)))?;
-        // Rules keep them out; one would fail the whole step.
-        if has_null(text.get()) {
-            return Err(Error::Corrupt(format!(
-                "{} has a null character, which jsonb refuses",
-                head.name
-            )));
-        }
-        Ok(text)
-    }));
-    made.map_err(|_| Error::Corrupt(format!("making JSON of {} panicked", head.name)))?
-        .map(Json)
+fn document(body: &Body) -> Result<Document, Error> {
+    let text = to_raw_value(&body.to_dynamic())
+        .map_err(|error| Error::Corrupt(format!("it has no JSON form: {error}")))?;
+    // Rules keep them out; one would fail the whole step.
+    if has_null(text.get()) {
+        let what = "it has a null character, which jsonb refuses".to_owned();
+        return Err(Error::Corrupt(what));
+    }
+    Ok(Json(text))
 }
 
 /// True if JSON text has an escaped null character, which is not one behind a backslash that is escaped itself.

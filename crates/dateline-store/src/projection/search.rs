@@ -1,13 +1,14 @@
 //! Search: the words of each record, made by `dateline_search`. One projection follows the feed; another one makes the
 //! rows again beside it, after a change of the version or of the epoch, or when an operator asks for it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use dateline_search::Document;
 use futures_util::future::BoxFuture;
 
-use super::step::{ProjectedHead, Projection, Step};
-use crate::{Error, columns::DELETED, pool::Lease, read_round::decode_body};
+use super::{
+    rows::{self, ProjectedRow},
+    step::{ProjectedHead, Projection, Step},
+};
+use crate::{Error, pool::Lease};
 
 /// The projection that follows the feed.
 pub(super) const SEARCH: Projection = Projection {
@@ -42,10 +43,7 @@ fn apply<'c>(
     heads: Vec<ProjectedHead>,
 ) -> BoxFuture<'c, Result<bool, Error>> {
     Box::pin(async move {
-        // A thousand records take long enough to delay the calls of a whole thread.
-        let columns = tokio::task::spawn_blocking(move || columns(heads))
-            .await
-            .map_err(|error| Error::Corrupt(format!("words cannot be made: {error}")))?;
+        let columns = columns(rows::make(projection, heads, |body| Ok(Document::new(body))).await?);
         let advanced = sqlx::query_scalar!(
             r#"SELECT project_search($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "advanced!""#,
             projection,
@@ -67,29 +65,14 @@ fn apply<'c>(
     })
 }
 
-fn columns(heads: Vec<ProjectedHead>) -> Columns {
+fn columns(rows: Vec<ProjectedRow<Document>>) -> Columns {
     let mut columns = Columns::default();
-    for head in heads {
-        let document = (head.state != DELETED)
-            .then(|| document(&head))
-            .and_then(|document| {
-                // One damaged record must not stop the others. It is not found, rather than found by old words.
-                document
-                    .inspect_err(|error| {
-                        tracing::error!(
-                            record = head.name,
-                            sequence = head.desk_sequence,
-                            error = error as &dyn std::error::Error,
-                            "a record cannot be searched"
-                        );
-                    })
-                    .ok()
-            });
-        let is_kept = document.is_some();
-        let document = document.unwrap_or_default();
+    for row in rows {
+        let is_kept = row.row.is_some();
+        let document = row.row.unwrap_or_default();
         let typos: Vec<_> = document.typos.iter().map(i32::to_string).collect();
-        columns.names.push(head.name);
-        columns.sequences.push(head.desk_sequence);
+        columns.names.push(row.name);
+        columns.sequences.push(row.desk_sequence);
         columns
             .configurations
             .push(document.configuration.map(str::to_owned));
@@ -99,12 +82,4 @@ fn columns(heads: Vec<ProjectedHead>) -> Columns {
         columns.typos.push(typos.join(" "));
     }
     columns
-}
-
-fn document(head: &ProjectedHead) -> Result<Document, Error> {
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        let mut body = decode_body(&head.name, &head.kind, &head.content)?;
-        Ok(Document::new(&mut body))
-    }));
-    made.map_err(|_| Error::Corrupt(format!("reading the words of {} panicked", head.name)))?
 }
