@@ -80,6 +80,12 @@ impl Change {
         }
     }
 
+    /// True if the change has content that a client sent, as a whole or in part.
+    #[must_use]
+    pub fn has_written_content(&self) -> bool {
+        self.has_new_content && self.change_type != ChangeType::Purged
+    }
+
     /// True if the log points at the row that has the content, instead of storing it again. An erasure has content of its
     /// own: it replaces that of the rows before.
     #[must_use]

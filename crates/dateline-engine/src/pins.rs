@@ -278,12 +278,7 @@ impl Pins {
                 continue;
             };
             let name = change.name.to_string();
-            let at = match moved.position {
-                ChangeIndex::Outcome(index) => {
-                    sources::path(&change_set.writes[index], index, &name)
-                }
-                ChangeIndex::Other(_) => name.clone(),
-            };
+            let at = sources::path_at(change_set, moved.position, &name);
             let at = format!("{at}.evidence[{}].article_revision", moved.entry);
             let group = groups.entry((&moved.article, moved.from, moved.to));
             group.or_insert((at, BTreeSet::new())).1.insert(name);

@@ -2,7 +2,7 @@
 //! part and offsets, and stores them as if the client had sent them. The article is read as the request leaves it, so a
 //! request may publish an article together with the facts that quote it.
 
-use dateline_proto::v1::{Evidence, TextSpan, change::Type as ChangeType};
+use dateline_proto::v1::{Evidence, TextSpan};
 use dateline_record::{
     name::Name,
     revision::Revision,
@@ -11,7 +11,7 @@ use dateline_record::{
 };
 
 use super::{
-    change::{Change, ReadSet},
+    change::ReadSet,
     checked_view::CheckedView,
     decide::{ChangeIndex, ChangeSet},
     pins, sources,
@@ -29,7 +29,7 @@ struct Completed {
 }
 
 /// True if an entry has a quote without offsets, or no revision of its article.
-pub(super) fn is_incomplete(entry: &Evidence) -> bool {
+fn is_incomplete(entry: &Evidence) -> bool {
     entry.article_revision == 0 || entry.quote.as_ref().is_some_and(|it| !is_located(it))
 }
 
@@ -41,7 +41,9 @@ pub(super) fn complete(
     read_set: &mut ReadSet,
 ) -> Vec<Violation> {
     let (mut completed, mut violations) = (Vec::new(), Vec::new());
-    for (position, change) in change_set.all().filter(|(_, change)| is_written(change)) {
+    // Stored evidence is complete.
+    let written = change_set.all();
+    for (position, change) in written.filter(|(_, change)| change.has_written_content()) {
         let entries = change.body.evidence().unwrap_or_default().iter();
         for (entry, evidence) in entries.enumerate().filter(|(_, it)| is_incomplete(it)) {
             if violations.len() >= MAX_VIOLATIONS {
@@ -63,7 +65,7 @@ pub(super) fn complete(
                     quote,
                 }),
                 Err((field, what)) => {
-                    let at = path(change_set, position, change);
+                    let at = sources::path_at(change_set, position, change.name.as_str());
                     violations.push(Violation::new(
                         format!("{at}.evidence[{entry}].{field}"),
                         what,
@@ -74,20 +76,6 @@ pub(super) fn complete(
     }
     apply(completed, change_set, read_view);
     violations
-}
-
-/// True if the change has content that a client sent. Stored evidence is complete.
-fn is_written(change: &Change) -> bool {
-    change.has_new_content && change.change_type != ChangeType::Purged
-}
-
-fn path(change_set: &ChangeSet<'_>, position: ChangeIndex, change: &Change) -> String {
-    match position {
-        ChangeIndex::Outcome(index) => {
-            sources::path(&change_set.writes[index], index, change.name.as_str())
-        }
-        ChangeIndex::Other(_) => change.name.to_string(),
-    }
 }
 
 /// Finds revision and quote of an entry.
@@ -118,8 +106,7 @@ fn find(
     };
     let pinned = sources::pinned(&article, revision, change_set, read_view);
     let Some(pinned) = pinned else {
-        let what = format!("{article} has no revision {revision}; its newest is {newest}");
-        return Err(("article_revision", what));
+        return Err(sources::no_revision(&article, revision, newest));
     };
     locate(quote, &pinned.headline, &pinned.body)
         .map(|located| (revision, Some(located)))

@@ -13,7 +13,7 @@ use dateline_record::{
 use super::{
     change::Change,
     checked_view::CheckedView,
-    decide::ChangeSet,
+    decide::{ChangeIndex, ChangeSet},
     request::{Action, Write},
 };
 
@@ -50,7 +50,7 @@ pub(super) fn check(change_set: &ChangeSet<'_>, read_view: &CheckedView<'_>) -> 
 
 /// True if the change's quotes are checked: when they are written and when they become visible.
 fn is_checked(change: &Change) -> bool {
-    change.has_new_content && change.change_type != ChangeType::Purged
+    change.has_written_content()
         || matches!(
             change.change_type,
             ChangeType::Published | ChangeType::Embargoed
@@ -75,11 +75,8 @@ fn check_entry(
         change_set,
         read_view,
     ) else {
-        let what = format!(
-            "{article} has no revision {}; its newest is {newest}",
-            entry.article_revision
-        );
-        return Err(("article_revision", what));
+        let revision = Revision::new(entry.article_revision);
+        return Err(no_revision(&article, revision, newest));
     };
     match &entry.quote {
         Some(quote) => {
@@ -115,6 +112,24 @@ pub(super) fn pinned<'a>(
     match written.map(|change| &change.body).or_else(stored)? {
         Body::Article(article) => Some(article),
         _ => None,
+    }
+}
+
+/// Returns the violation for a pin of a revision that does not exist.
+pub(super) fn no_revision(
+    article: &Name,
+    revision: Revision,
+    newest: Revision,
+) -> (&'static str, String) {
+    let what = format!("{article} has no revision {revision}; its newest is {newest}");
+    ("article_revision", what)
+}
+
+/// Returns the path of the record of a change in the request; the name of a record that changes along with another.
+pub(super) fn path_at(change_set: &ChangeSet<'_>, position: ChangeIndex, name: &str) -> String {
+    match position {
+        ChangeIndex::Outcome(index) => path(&change_set.writes[index], index, name),
+        ChangeIndex::Other(_) => name.to_owned(),
     }
 }
 
